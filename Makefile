@@ -1,0 +1,50 @@
+# One door for people and CI. Every target sets up what it needs: Python 3.11 and make are enough.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+BARS   ?=
+PYTEST_WORKERS ?= 2
+
+# The scripts of this project must find compiled bytecode, whatever the shell says about writing it.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help setup demo test check format bench lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## .venv with the locked dependencies, bytecode compiled, and the package itself
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hourly-trader needs Python 3.11 or newer; this is %s. Try: make PYTHON=python3.11 setup" % sys.version.split()[0] or 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q trader backtest
+	@touch $(STAMP)
+
+demo: setup ## the main job, offline: two years collected, a study, two weeks traded (BARS=FILE for real bars)
+	$(BIN)/trader demo $(if $(BARS),--bars $(BARS))
+
+test: setup ## every test that needs Python only
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS)
+
+check: setup ## ruff, ruff format, mypy strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## the numbers, as ratios within one run
+	$(BIN)/python -m benchmarks
+
+lock: ## resolve requirements.lock anew (needs uv)
+	uv pip compile --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header \
+	    --annotation-style line -o requirements.lock pyproject.toml --group dev
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,63 @@
+"""What a trade costs: the quote, the fill and the commission, exact to the tick.
+
+Both hosts use these very formulas: the backtest fills by them, the embedded exchange quotes and fills by them,
+and the bot computes its expected fill from the book ticker by them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_UP, Decimal
+
+from trader.core.types import Quote, Side
+
+BPS = Decimal("0.0001")
+COMMISSION_QUANTUM = Decimal("1e-8")
+
+
+@dataclass(frozen=True, slots=True)
+class CostModel:
+    """fee_rate is a share of the traded amount; half_spread_bps and slippage_bps are in 1/10,000 of the price."""
+
+    fee_rate: Decimal
+    half_spread_bps: Decimal
+    slippage_bps: Decimal
+
+    def scaled(self, factor: Decimal) -> CostModel:
+        """The same model with every cost multiplied, for stress and for `zero`."""
+        return CostModel(self.fee_rate * factor, self.half_spread_bps * factor, self.slippage_bps * factor)
+
+
+def exact(value: float) -> Decimal:
+    """The shortest decimal that reads back as this float: prices arrive as text and leave as the same text."""
+    return Decimal(repr(float(value)))
+
+
+def ceil_to(value: Decimal, quantum: Decimal) -> Decimal:
+    """The smallest multiple of `quantum` at or above `value`."""
+    return (value / quantum).to_integral_value(ROUND_CEILING) * quantum
+
+
+def floor_to(value: Decimal, quantum: Decimal) -> Decimal:
+    """The largest multiple of `quantum` at or below `value`."""
+    return (value / quantum).to_integral_value(ROUND_FLOOR) * quantum
+
+
+def quote_at(price: Decimal, costs: CostModel, tick: Decimal) -> Quote:
+    """Bid and ask around a price: half a spread away, rounded to the tick away from the price."""
+    half = costs.half_spread_bps * BPS
+    return Quote(bid=floor_to(price * (1 - half), tick), ask=ceil_to(price * (1 + half), tick))
+
+
+def fill_price(side: Side, quote: Quote, costs: CostModel, tick: Decimal) -> Decimal:
+    """What a market order gets: the far side of the quote, worsened by the slippage and rounded against us."""
+    slip = costs.slippage_bps * BPS
+    if side == "BUY":
+        return ceil_to(quote.ask * (1 + slip), tick)
+    return floor_to(quote.bid * (1 - slip), tick)
+
+
+def commission(side: Side, qty: Decimal, price: Decimal, fee_rate: Decimal) -> Decimal:
+    """Taken from what is received, rounded up at eight decimals: base after a BUY, quote after a SELL."""
+    received = qty if side == "BUY" else qty * price
+    return (received * fee_rate).quantize(COMMISSION_QUANTUM, ROUND_UP)

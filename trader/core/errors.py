@@ -1,0 +1,50 @@
+"""What can go wrong, named by who must act.
+
+    TraderError
+    ├── ConfigError     a person: a setting, a file or a parameter is wrong; nothing was done   (exit 2)
+    │   └── DataError   a person: bars, a model or a record do not hold what they must          (exit 2)
+    ├── Retry           the scheduler: the same call may go through later; nothing was lost     (exit 3)
+    │   └── Parked      the scheduler: an order's fate is still unknown, so nothing else is sent (exit 3)
+    └── Halt            a person: trading has stopped and only `trader resume` starts it again  (exit 4)
+
+Foreign exceptions (requests, python-binance, botocore, OSError) stop at the adapter that knows them and leave
+it as one of these. Everything else is a bug and ends the process loudly (exit 1).
+"""
+
+from __future__ import annotations
+
+
+class TraderError(Exception):
+    """Base of every error this project raises on purpose. `exit_code` is the process's answer to its caller."""
+
+    exit_code = 1
+
+
+class ConfigError(TraderError):
+    """A setting, an option or a parameter is wrong. The message says which, where, and the way out."""
+
+    exit_code = 2
+
+
+class DataError(ConfigError):
+    """A file, a model or a journal object does not hold what it must. The message names file and row."""
+
+
+class Retry(TraderError):
+    """A foreign system did not answer usefully; trying again later is right and safe."""
+
+    exit_code = 3
+
+
+class Parked(Retry):
+    """An order's outcome is unknown. Nothing else may be sent for its symbol until it is known."""
+
+
+class Halt(TraderError):
+    """Trading must stop until a person resumes it. `reason` is the short word that the runbook explains."""
+
+    exit_code = 4
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
