@@ -1,0 +1,178 @@
+"""One hour of trading, decided and written: the only place where both hosts turn what is known into a line.
+
+An hour T is the close_time of its newest closed bar. What happens at T, in this order: mark equity, risk, decide,
+size, fill. `position` and `equity` of a line are after the fill, equity marked at close[T].
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Literal
+
+from trader.core.costs import commission
+from trader.core.decision import decide
+from trader.core.ledger import Ledger, fee_usdt
+from trader.core.params import Params
+from trader.core.risk import Limits, RiskState, assess
+from trader.core.sizing import NoOrder, SizedOrder, SizingRules, size
+from trader.core.types import Fill, Filters, Quote, Side, Target, iso, plain
+
+LINE_KEYS = (
+    "close_time",
+    "p_up",
+    "target",
+    "order_side",
+    "order_qty",
+    "fill_price",
+    "fee",
+    "position",
+    "equity",
+    "reason",
+)
+
+# Reasons of an hour without a chance to trade.
+GAP, VENUE_CLOSED, MISSED, NO_MODEL, WARM_UP = "gap", "venue_closed", "missed", "no_model", "warm_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known at an hour. `close` marks the equity: close[T], or the last one before a gap. `quote` is None while
+    the venue is shut. `p_up` is None without a prediction, and then `no_p_up` says why (gap, no_model, warm_up, missed).
+    """
+
+    close_time: int
+    close: Decimal
+    quote: Quote | None
+    p_up: float | None
+    no_p_up: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What an hour begins with: the newest record's totals."""
+
+    ledger: Ledger
+    risk: RiskState
+
+    @staticmethod
+    def fresh(allocation_usdt: Decimal) -> State:
+        """Flat, with the whole allocation in cash."""
+        return State(Ledger(cash=allocation_usdt), RiskState.fresh(allocation_usdt))
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Everything that decides beside state and sight: parameters and what the exchange accepts."""
+
+    params: Params
+    filters: Filters
+
+    @property
+    def sizing(self) -> SizingRules:
+        """The part that sizes orders."""
+        p = self.params
+        return SizingRules(p.costs, self.filters, p.cash_buffer, p.rebalance_band)
+
+    @property
+    def limits(self) -> Limits:
+        """The part that halts."""
+        return Limits(self.params.halt_cumulative_return, self.params.halt_drawdown)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an hour decides. `order` is None without one; `risk` is the state after marking this hour's equity."""
+
+    close_time: int
+    p_up: float | None
+    target: Target
+    order: SizedOrder | None
+    reason: str
+    risk: RiskState
+    equity_before: Decimal
+
+    @property
+    def halts(self) -> bool:
+        """True in the one hour whose loss reached a limit."""
+        return self.risk.halted_at == self.close_time
+
+
+def decide_hour(state: State, seen: Seen, rules: Rules) -> Decision:
+    """Mark, risk, decide, size. Pure: equal arguments give equal decisions, in the backtest and at the venue."""
+    ledger, filters = state.ledger, rules.filters
+    equity = ledger.equity(seen.close)
+    risk = assess(state.risk, equity, seen.close_time, rules.limits)
+    held = ledger.held(seen.close, filters)
+    target = _target(seen, held, risk, rules.params)
+    order, reason = _order(seen, held, target, ledger, rules)
+    if risk.halted_at is not None and seen.quote is not None and seen.no_p_up != GAP:
+        reason = "halt" if order or risk.halted_at == seen.close_time else "halted"
+    return Decision(seen.close_time, seen.p_up, target, order, reason, risk, equity)
+
+
+def _target(seen: Seen, held: Target, risk: RiskState, params: Params) -> Target:
+    if risk.halted_at is not None:
+        return "flat"
+    if seen.p_up is None:
+        return held
+    return decide(seen.p_up, held, params.enter_edge, params.exit_edge, params.exposure)
+
+
+def _order(
+    seen: Seen, held: Target, target: Target, ledger: Ledger, rules: Rules
+) -> tuple[SizedOrder | None, str]:
+    if seen.quote is None:
+        return None, seen.no_p_up if seen.no_p_up == MISSED else VENUE_CLOSED
+    if seen.no_p_up == GAP or (seen.p_up is None and target == held):
+        return None, seen.no_p_up
+    sized = size(target, held, ledger, seen.close, seen.quote, rules.sizing)
+    return (None, sized.reason) if isinstance(sized, NoOrder) else (sized, sized.reason)
+
+
+def settle(state: State, decision: Decision, fills: Sequence[Fill]) -> State:
+    """The state after an hour: its fills in the ledger, its marks in the risk state."""
+    ledger = state.ledger
+    if decision.order is not None:
+        ledger = replace(ledger, orders=ledger.orders + 1)
+    for fill in fills:
+        ledger = ledger.after(fill)
+    return State(ledger, decision.risk)
+
+
+def modelled_fill(order: SizedOrder, rules: Rules) -> Fill:
+    """The fill that the cost model predicts for an order: whole, at the expected price."""
+    fee = commission(order.side, order.qty, order.expected_price, rules.params.fee_rate)
+    paid_in: Literal["base", "quote"] = "base" if order.side == "BUY" else "quote"
+    return Fill(order.side, order.expected_price, order.qty, fee, paid_in)
+
+
+def average_price(fills: Sequence[Fill]) -> Decimal | None:
+    """Quantity-weighted price of an hour's fills, None without one."""
+    qty = sum((fill.qty for fill in fills), Decimal(0))
+    return sum((fill.qty * fill.price for fill in fills), Decimal(0)) / qty if qty else None
+
+
+def line_of(decision: Decision, fills: Sequence[Fill], after: State, close: Decimal) -> dict[str, Any]:
+    """The line of an hour, keys in the order of LINE_KEYS. `close` marks the equity after the fill."""
+    price = average_price(fills)
+    side: Side | None = decision.order.side if decision.order else None
+    return {
+        "close_time": iso(decision.close_time),
+        "p_up": decision.p_up,
+        "target": decision.target,
+        "order_side": side,
+        "order_qty": plain(decision.order.qty) if decision.order else None,
+        "fill_price": None if price is None else plain(price),
+        "fee": plain(sum((fee_usdt(fill) for fill in fills), Decimal(0))),
+        "position": plain(after.ledger.position),
+        "equity": plain(after.ledger.equity(close)),
+        "reason": decision.reason,
+    }
+
+
+def line_text(line: dict[str, Any]) -> str:
+    """A line as one row of JSON Lines, without the newline: the very bytes that both hosts write."""
+    return json.dumps({key: line[key] for key in LINE_KEYS}, separators=(", ", ": "))

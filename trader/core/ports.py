@@ -1,0 +1,156 @@
+"""What the core and the verbs of production need from outside, as Protocols. Adapters are written to these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from trader.core.params import Params
+from trader.core.types import Bars, Fill, Filters, Floats, Quote, Side
+
+Matrix = npt.NDArray[np.float32]
+
+
+class Predictor(Protocol):
+    """A fitted model, ready to score."""
+
+    def predict(self, X: Matrix) -> Matrix:
+        """P(up) of each row: X (n, k) float32 -> (n,) float32."""
+
+
+class Forecaster(Protocol):
+    """A family of models. Bytes in and out, so that a model can be stored, hashed and sent to another process."""
+
+    family: str
+
+    def fit(self, X: Matrix, y: Floats, params: Params) -> bytes:
+        """Train on X (n, k) float32 without NaN and y (n,) of 0.0 and 1.0. Equal input gives equal bytes."""
+
+    def load(self, model: bytes, source: str) -> Predictor:
+        """Raises DataError, naming `source`, for bytes that are not such a model."""
+
+
+class Clock(Protocol):
+    """Time is a port: the wall in production, the exchange's clock in replay."""
+
+    def now_ms(self) -> int:
+        """UTC milliseconds."""
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass. In replay this moves the exchange's clock and returns at once."""
+
+
+class Store(Protocol):
+    """Objects by key. Keys are `/`-separated; listing is sorted."""
+
+    def get(self, key: str) -> bytes | None:
+        """The object, or None."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write or overwrite. For caches and pages only: nothing that decides is ever overwritten."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Create if absent, atomic in content. True if the object now holds these bytes because of this writer (or
+        of its own earlier try), False if another writer's object is there."""
+
+    def list(self, prefix: str, after: str = "", limit: int = 1000) -> list[str]:
+        """Keys that begin with `prefix` and sort after `after`, at most `limit`, sorted."""
+
+
+class MarketData(Protocol):
+    """Closed bars of the signal's market."""
+
+    def bars(self, symbol: str, start: int, stop: int) -> Bars:
+        """Closed bars with start <= close_time < stop (UTC ms), gaps filled and flagged. Raises Retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOrder:
+    """A market order whose bytes are fixed. `body` is what will be sent, signature apart; the exchange refuses it
+    after horizon_ms = timestamp_ms + recv_window_ms, on its own clock."""
+
+    symbol: str
+    side: Side
+    qty: Decimal
+    client_order_id: str
+    timestamp_ms: int
+    recv_window_ms: int
+
+    @property
+    def horizon_ms(self) -> int:
+        """The last instant at which the exchange may still accept these bytes, UTC ms on its clock."""
+        return self.timestamp_ms + self.recv_window_ms
+
+
+@dataclass(frozen=True, slots=True)
+class OrderState:
+    """What the exchange says about one order. `final` orders change no more."""
+
+    client_order_id: str
+    order_id: int
+    status: str
+    side: Side
+    executed_qty: Decimal
+    quote_qty: Decimal
+    transact_ms: int
+
+    @property
+    def final(self) -> bool:
+        """True where nothing more can be filled."""
+        return self.status in ("FILLED", "CANCELED", "EXPIRED", "REJECTED", "EXPIRED_IN_MATCH")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The answer to an order: accepted with a state, refused with the exchange's reason, or unknown."""
+
+    outcome: Literal["accepted", "refused", "unknown"]
+    state: OrderState | None = None
+    fills: Sequence[Fill] | None = None
+    message: str = ""
+
+
+class Exchange(Protocol):
+    """A venue that keeps an account and executes market orders. Every method raises Retry where the venue did not
+    answer usefully, and ConfigError or Halt where it answered that a person must act; `send` returns instead."""
+
+    def time_ms(self) -> int:
+        """The venue's clock, UTC ms, asked anew."""
+
+    def filters(self, symbol: str) -> Filters:
+        """What it accepts for a symbol. Raises Halt where the symbol does not trade."""
+
+    def quote(self, symbol: str) -> Quote:
+        """Best bid and ask."""
+
+    def balances(self) -> Mapping[str, Decimal]:
+        """Free amounts by asset; an asset that is not held is missing."""
+
+    def sign(self, symbol: str, side: Side, qty: Decimal, client_order_id: str, now_ms: int) -> SignedOrder:
+        """Fix a market order's bytes, timestamp and window; nothing is sent."""
+
+    def send(self, order: SignedOrder) -> Sent:
+        """Send these very bytes, once. Never raises for what the venue or the network does."""
+
+    def check(self, symbol: str, side: Side, qty: Decimal) -> str:
+        """Ask the venue whether it would accept such an order, without one. "" if it would, else its message."""
+
+    def find(self, symbol: str, client_order_id: str) -> OrderState | None:
+        """The newest order with this id; None if the venue says that there is none."""
+
+    def open_orders(self, symbol: str) -> list[OrderState]:
+        """Orders that can still be filled."""
+
+    def fills(self, symbol: str, order_id: int) -> list[Fill]:
+        """The executions of one order, oldest first."""
+
+    def orders_since(self, symbol: str, since_ms: int) -> list[int]:
+        """Ids of this account's orders with an execution at or after a time."""
+
+    def assets(self, symbol: str) -> tuple[str, str]:
+        """Base and quote asset of a symbol."""

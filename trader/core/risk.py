@@ -1,0 +1,46 @@
+"""Limits on losses, and what they have seen: mark to market, once an hour, before anything is decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """cumulative_return is negative, drawdown positive; None switches a limit off."""
+
+    cumulative_return: Decimal | None
+    drawdown: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class RiskState:
+    """base_equity and peak_equity of the running risk epoch, in quote; halted_at (UTC ms) and its reason."""
+
+    base_equity: Decimal
+    peak_equity: Decimal
+    halted_at: int | None = None
+    halt_reason: str | None = None
+
+    @staticmethod
+    def fresh(equity: Decimal) -> RiskState:
+        """A new risk epoch that begins with this equity."""
+        return RiskState(base_equity=equity, peak_equity=equity)
+
+
+def assess(state: RiskState, equity: Decimal, hour: int, limits: Limits) -> RiskState:
+    """The state after marking `equity` at `hour`: the peak raised, and halted if a limit is breached.
+
+    cumulative return = equity / base - 1, drawdown = 1 - equity / peak, both compounded over the epoch. A limit is
+    breached when it is reached. A halt stays until a person resumes with a new epoch.
+    """
+    state = replace(state, peak_equity=max(state.peak_equity, equity))
+    if state.halted_at is not None:
+        return state
+    reason = None
+    if limits.cumulative_return is not None and equity <= state.base_equity * (1 + limits.cumulative_return):
+        reason = "cumulative_return"
+    elif limits.drawdown is not None and equity <= state.peak_equity * (1 - limits.drawdown):
+        reason = "drawdown"
+    return replace(state, halted_at=hour, halt_reason=reason) if reason else state
