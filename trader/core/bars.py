@@ -120,13 +120,10 @@ def merge(older: Bars, newer: Bars) -> Bars:
             f"{older.symbol}: the two series lie {apart // HOUR_MS:,} hours apart; use one of them"
         )
     size = (last - first) // HOUR_MS + 1
-    spread = [_on_grid(bars, first, size) for bars in (older, newer)]
-    (old, old_genuine), (new, new_genuine) = spread
-    _check_agreement(older.symbol, first, old, new, old_genuine & new_genuine)
-    # Flagged rows of the older side are copied too: a slice may begin with one, and it has no close before it to
-    # be filled from.
-    merged = {name: _overlay(name, old, new, old_genuine, new_genuine) for name in old | new}
-    flagged = ~(old_genuine | new_genuine)
+    old, new = _on_grid(older, first, size), _on_grid(newer, first, size)
+    _check_agreement(older.symbol, first, old, new)
+    merged = {name: _overlay(name, old, new) for name in old.columns | new.columns}
+    flagged = ~(old.genuine | new.genuine)
     _fill_flat(merged, flagged)
     close_time = first + np.arange(size, dtype=np.int64) * HOUR_MS
     return Bars(symbol=older.symbol, close_time=close_time, flagged=flagged, **merged)
@@ -214,35 +211,45 @@ def _fill_flat(columns: dict[str, Floats], flagged: Bools) -> None:
         values[holes] = last_close if name in PRICES else 0.0
 
 
-def _on_grid(bars: Bars, first: int, size: int) -> tuple[dict[str, Floats], Bools]:
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """A series laid on a longer grid. covered: it has a row there, flagged or not. genuine: an unflagged one."""
+
+    columns: dict[str, Floats]
+    covered: Bools
+    genuine: Bools
+
+
+def _on_grid(bars: Bars, first: int, size: int) -> _Grid:
     at = (bars.close_time - first) // HOUR_MS
-    genuine = np.zeros(size, dtype=np.bool_)
-    genuine[at] = ~bars.flagged
-    return {name: _spread(values, at, size) for name, values in _present(bars).items()}, genuine
+    covered, genuine = np.zeros(size, dtype=np.bool_), np.zeros(size, dtype=np.bool_)
+    covered[at], genuine[at] = True, ~bars.flagged
+    return _Grid(
+        {name: _spread(values, at, size) for name, values in _present(bars).items()}, covered, genuine
+    )
 
 
-def _overlay(
-    name: str, old: Mapping[str, Floats], new: Mapping[str, Floats], old_genuine: Bools, new_genuine: Bools
-) -> Floats:
-    lacking = np.full(len(old_genuine), np.nan)
-    before, after = old.get(name, lacking), new.get(name, lacking)
-    taken = new_genuine & ~(old_genuine & np.isnan(after))
-    kept = old_genuine | ~new_genuine
-    # Flagged on both sides, or outside the older series: whichever side covers the row; 0 where neither does.
-    uncovered = ~old_genuine & ~new_genuine & ~(np.nan_to_num(before) > 0)
-    return np.where(taken | uncovered, after, np.where(kept, before, after))
+def _overlay(name: str, old: _Grid, new: _Grid) -> Floats:
+    """One column of both. Flagged rows are carried along: a slice may begin with one, and it has no close before it
+    to be filled from."""
+    lacking = np.full(len(old.covered), np.nan)
+    before, after = old.columns.get(name, lacking), new.columns.get(name, lacking)
+    taken = (new.genuine & ~(old.genuine & np.isnan(after))) | (new.covered & ~old.covered)
+    return np.where(taken, after, before)
 
 
-def _check_agreement(
-    symbol: str, first: int, old: Mapping[str, Floats], new: Mapping[str, Floats], both: Bools
-) -> None:
-    for name in old.keys() & new.keys():
-        differs = both & (old[name] != new[name]) & ~np.isnan(old[name]) & ~np.isnan(new[name])
+def _check_agreement(symbol: str, first: int, old: _Grid, new: _Grid) -> None:
+    both = old.genuine & new.genuine
+    for name in REQUIRED_COLUMNS + OPTIONAL_COLUMNS:
+        before, after = old.columns.get(name), new.columns.get(name)
+        if before is None or after is None:
+            continue
+        differs = both & (before != after) & ~np.isnan(before) & ~np.isnan(after)
         if differs.any():
             row = int(np.argmax(differs))
             raise DataError(
                 f"{symbol}: two sources disagree on the bar that closed at {iso(first + row * HOUR_MS)}: {name} is "
-                f"{old[name][row]!s} in the older and {new[name][row]!s} in the newer one ({int(differs.sum())} such "
+                f"{before[row]!s} in the older and {after[row]!s} in the newer one ({int(differs.sum())} such "
                 "rows); decide which source is right and use it alone for these hours"
             )
 

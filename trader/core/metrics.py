@@ -22,7 +22,8 @@ def max_drawdown(equity: Floats, start: float) -> float:
 
 def hourly_returns(equity: Floats, start: float) -> Floats:
     """Simple return of each hour, (n,): equity[t] / equity[t-1] - 1, the first against `start`."""
-    return equity / np.concatenate([[start], equity[:-1]]) - 1
+    returns: Floats = equity / np.concatenate([[start], equity[:-1]]) - 1
+    return returns
 
 
 def sharpe(returns: Floats) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -135,6 +135,43 @@ class Bars:
         if not len(self):
             return self
         return self.rows(max(0, self.row(start + HOUR_MS - 1)), max(0, self.row(stop + HOUR_MS - 1)))
+
+    def extended_to(self, close_time: int) -> Bars:
+        """With flat, flagged rows up to `close_time`: hours that are over and for which the exchange had no bar."""
+        missing = (close_time - self.last) // HOUR_MS
+        if missing <= 0:
+            return self
+        return self.then(flat_bars(self.symbol, float(self.close[-1]), self.last + HOUR_MS, missing))
+
+    def then(self, later: Bars) -> Bars:
+        """These rows followed by `later`, which must begin one hour after the last. Raises DataError on a hole."""
+        if not len(self) or not len(later):
+            return later if not len(self) else self
+        if later.first != self.last + HOUR_MS:
+            raise DataError(
+                f"{self.symbol}: bars to {iso(self.last)} cannot be followed by {iso(later.first)}"
+            )
+        joined: dict[str, Any] = {}
+        for f in fields(self):
+            mine, theirs = getattr(self, f.name), getattr(later, f.name)
+            if f.name != "symbol":
+                joined[f.name] = None if mine is None or theirs is None else np.concatenate([mine, theirs])
+        return replace(self, **joined)
+
+
+def flat_bars(symbol: str, close: float, first: int, hours: int) -> Bars:
+    """`hours` flagged rows from close_time `first`: every price the last close, every amount 0."""
+    price, zero = np.full(hours, close), np.zeros(hours)
+    times = first + np.arange(hours, dtype=np.int64) * HOUR_MS
+    return Bars(
+        symbol, times, price, price, price, price, zero, np.ones(hours, np.bool_), zero, zero, zero, zero
+    )
+
+
+def no_bars(symbol: str) -> Bars:
+    """A series without rows."""
+    none = np.zeros(0)
+    return Bars(symbol, np.zeros(0, np.int64), none, none, none, none, none, np.zeros(0, np.bool_))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,213 @@
+"""`backtest`: parse -> bars and parameters -> one function of the study room -> a table, JSON or a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from trader import terminal
+from trader.core.errors import ConfigError
+from trader.core.hours import Rules, line_text
+from trader.core.params import DEFAULT_PARAMS, Params, params_of, parse_params
+from trader.core.types import Bars, Filters, iso, parse_hour
+
+CORES = os.cpu_count() or 1
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Research on hourly bars: walk forward, trade with costs, tune. The bot runs this very code, one hour on.",
+)
+
+BarsFile = Annotated[
+    Path, typer.Option("--bars", help="hourly bars: Parquet, CSV or a zip of the public archive")
+]
+From = Annotated[str, typer.Option("--from", help="first hour, UTC: 2022-01-01 or 2022-01-01T09:00Z")]
+To = Annotated[str, typer.Option("--to", help="the hour after the last")]
+ParamsFile = Annotated[
+    Path | None, typer.Option("--params", help="P.json; without it the documented defaults")
+]
+Symbol = Annotated[str | None, typer.Option(help="default: the file's name up to the first '-'")]
+FiltersFile = Annotated[
+    Path | None, typer.Option("--filters", help="an exchangeInfo row; default: from the price")
+]
+Workers = Annotated[int, typer.Option(min=1, help="processes; changes the time and nothing else")]
+AsJson = Annotated[bool, typer.Option("--json", help="one line of JSON instead of a table")]
+
+
+@app.callback()
+def _root() -> None:
+    """Research on hourly bars."""
+
+
+@app.command("run")
+def run_command(
+    bars: BarsFile,
+    start: From,
+    stop: To,
+    params: ParamsFile = None,
+    symbol: Symbol = None,
+    filters: FiltersFile = None,
+    hours_out: Annotated[
+        Path | None, typer.Option("--hours-out", "--out", help="write every hour here, as JSON Lines")
+    ] = None,
+    workers: Workers = CORES,
+    as_json: AsJson = False,
+) -> None:
+    """Walk forward over stored bars and trade every hour, with costs.
+
+    Example: backtest run --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2022-03-01 --hours-out hours.jsonl
+    """
+    from backtest.simulate import require_span, simulate
+    from backtest.walkforward import walk_forward
+    from trader.core.summary import summarise
+    from trader.forecasters.xgboost import XGBoostForecaster
+
+    began = time.perf_counter()
+    series, chosen, first, last = _load(bars, symbol, params, start, stop)
+    require_span(series, first, last, str(bars))
+    rules = Rules(chosen, _filters(filters, series, first))
+    with terminal.progress("windows", quiet=as_json) as update:
+        p_up = walk_forward(
+            XGBoostForecaster(),
+            series,
+            chosen,
+            first,
+            last,
+            source=str(bars),
+            workers=workers,
+            progress=update,
+        )
+    run = simulate(series, p_up, rules, first, last)
+    if hours_out:
+        terminal.write_lines(hours_out, (line_text(line) for line in run.lines))
+    halted = run.state.risk.halted_at
+    summary = summarise(
+        run.lines,
+        series,
+        rules,
+        orders=run.state.ledger.orders,
+        fills=run.state.ledger.fills,
+        halted_at=None if halted is None else iso(halted),
+        seconds=time.perf_counter() - began,
+    )
+    summary["filters"] = rules.filters.as_json()
+    _show(summary, f"{series.symbol}, {iso(first)} to {iso(last)}, out of sample", as_json)
+
+
+@app.command()
+def tune(
+    bars: BarsFile,
+    start: From,
+    stop: To,
+    trials: Annotated[int, typer.Option(min=1, help="configurations to look at")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="of the search")] = 0,
+    batch: Annotated[
+        int, typer.Option(min=1, help="trials asked for together; part of what a seed means")
+    ] = 4,
+    workers: Workers = CORES,
+    params: ParamsFile = None,
+    symbol: Symbol = None,
+    filters: FiltersFile = None,
+    study: Annotated[Path | None, typer.Option(help="folder for P.json and the trials")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search the reference's space for the best net Sharpe ratio. In-sample: report on later hours with `run`.
+
+    Example: backtest tune --bars BTCUSDT-1h.parquet --from 2021-01-01 --to 2022-01-01 --trials 20 --study study
+    """
+    from backtest.simulate import require_span
+    from backtest.tune import Task, tune
+    from trader.forecasters.xgboost import XGBoostForecaster
+
+    began = time.perf_counter()
+    series, base, first, last = _load(bars, symbol, params, start, stop)
+    require_span(series, first, last, str(bars))
+    task = Task(XGBoostForecaster(), series, base, _filters(filters, series, first), first, last, str(bars))
+    with terminal.progress("trials", quiet=as_json) as update:
+
+        def report(done: int, of: int, best: float) -> None:
+            update(done, of, f"best net Sharpe {best:.2f}")
+
+        found = tune(task, trials=trials, seed=seed, workers=workers, batch=batch, progress=report)
+    best = found.best
+    rows = [
+        {
+            "number": t.number,
+            "value": t.value,
+            "net_return": t.net_return,
+            "orders": t.orders,
+            "params": t.params.as_json(),
+        }
+        for t in found.trials
+    ]
+    if study:
+        terminal.write_lines(study / "trials.jsonl", (json.dumps(row) for row in rows))
+        terminal.write_lines(study / "P.json", iter([json.dumps(best.params.as_json(), indent=1)]))
+    if as_json:
+        terminal.emit(
+            {"best": rows[best.number], "trials": len(rows), "seconds": round(time.perf_counter() - began, 3)}
+        )
+        return
+    print(
+        terminal.table(
+            f"{series.symbol}, {iso(first)} to {iso(last)}, in sample: {len(rows)} trials",
+            [
+                (f"trial {t.number}", f"{t.value:.2f}", terminal.percent(t.net_return), f"{t.orders:,}")
+                for t in found.trials
+            ],
+            ("", "net Sharpe, a year", "net return, compounded", "orders"),
+        )
+    )
+    where = f"; its parameters are in {study / 'P.json'}" if study else ""
+    print(f"best: trial {best.number}, net Sharpe {best.value:.2f}{where}")
+
+
+def _load(
+    bars: Path, symbol: str | None, params: Path | None, start: str, stop: str
+) -> tuple[Bars, Params, int, int]:
+    from trader.adapters.files import read_bars
+
+    chosen = (
+        params_of(DEFAULT_PARAMS, "the defaults")
+        if params is None
+        else parse_params(terminal.read_text(params, "parameters"), str(params))
+    )
+    first, last = parse_hour(start), parse_hour(stop)
+    if last <= first:
+        raise ConfigError(f"--to {stop} must be later than --from {start}")
+    return read_bars(bars, symbol), chosen, first, last
+
+
+def _filters(path: Path | None, series: Bars, start: int) -> Filters:
+    if path is not None:
+        from trader.adapters.rules_file import read_filters
+
+        return read_filters(path)
+    return Filters.derived(float(series.close[series.row(start)]))
+
+
+def _show(summary: dict[str, Any], title: str, as_json: bool) -> None:
+    if as_json:
+        terminal.emit(summary)
+        return
+    print(terminal.table(title, terminal.summary_rows(summary)))
+    print(
+        f"tick {summary['filters']['tick_size']}, step {summary['filters']['step_size']}, "
+        f"least order {summary['filters']['min_notional']} USDT; {summary['seconds']:.1f} s"
+    )
+
+
+def main() -> None:
+    """The console command."""
+    terminal.run(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""The exactly-once protocol: a decision's order becomes attempts, and every attempt gets one outcome.
+
+1. Before attempt n is created its bytes are fixed: id, timestamp and window. It is created if absent.
+2. Its creator alone sends it, once. Everybody else, and the creator after a doubt, looks.
+3. An attempt stays unknown until the order is found in a final state, or until it is absent: the exchange's clock is
+   past the attempt's horizon by SETTLE_MS, then two looks LOOK_APART_S apart find nothing, and open orders, own
+   trades and balances agree. If a look fails, the hour is parked and nothing else is sent.
+4. Only an absent attempt may be followed by another, and only before the decision's deadline.
+
+Every function is safe to repeat from any number of processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trader.app.journal import Journal, Json
+from trader.core.errors import Halt, Parked, Retry
+from trader.core.ports import Clock, Exchange, OrderState, SignedOrder
+from trader.core.types import Fill, Side, iso, plain
+
+SETTLE_MS = 10_000
+LOOK_APART_S = 2.0
+LOOK_EVERY_S = 1.0
+PATIENCE_S = 60.0
+MAX_ATTEMPTS = 9
+
+FILLED, PARTIAL, EXPIRED, REFUSED, ABSENT, VOID = "filled", "partial", "expired", "refused", "absent", "void"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What carrying out an order needs."""
+
+    journal: Journal
+    exchange: Exchange
+    clock: Clock
+    bot: str
+
+
+def client_order_id(bot: str, store: str, symbol: str, hour: int, kind: str, n: int) -> str:
+    """`<bot>-<store>-<symbol>-<yymmddhh>-<kind><n>`: at most 36 characters, the same for everyone who computes it."""
+    stamp = iso(hour)[2:13].replace("-", "").replace("T", "")
+    return f"{bot[:6]}-{store}-{symbol[:12]}-{stamp}-{kind}{n}"
+
+
+def carry_out(desk: Desk, hour: int, decision: Json) -> list[Fill]:
+    """Bring a decision's order to its end and return what was executed, whoever sent it.
+
+    Raises Parked while an attempt is unknown, Halt where another life of this bot is found.
+    """
+    fills: list[Fill] = []
+    if decision["order"] is None:
+        return fills
+    for n in range(1, MAX_ATTEMPTS + 1):
+        outcome = desk.journal.outcome(hour, n) or _work(desk, hour, n, decision)
+        fills += [read_fill(row) for row in outcome["fills"]]
+        if outcome["kind"] != ABSENT:
+            break
+    return fills
+
+
+def _work(desk: Desk, hour: int, n: int, decision: Json) -> Json:
+    attempt = desk.journal.attempt(hour, n)
+    if attempt is None:
+        attempt, ours = _begin(desk, hour, n, decision)
+        if ours:
+            return _send(desk, hour, n, attempt)
+    if attempt["void"]:
+        return desk.journal.close_attempt(hour, n, _content(VOID, [], "not sent before the deadline"))
+    return _look(desk, hour, n, attempt)
+
+
+def _begin(desk: Desk, hour: int, n: int, decision: Json) -> tuple[Json, bool]:
+    """Create attempt n; past the deadline, a void one, which fences whoever slept between decision and attempt."""
+    symbol, order = desk.journal.symbol, decision["order"]
+    now = desk.exchange.time_ms()
+    void = now > decision["deadline"]
+    side: Side = order["side"]
+    qty = Decimal(order["qty"])
+    kind = "h" if decision["reason"] == "halt" else "d"
+    name = client_order_id(desk.bot, desk.journal.store_id(), symbol, hour, kind, n)
+    if not void and n == 1:
+        _refuse_another_life(desk, name)
+    signed = desk.exchange.sign(symbol, side, qty, name, now)
+    content = {
+        "void": void,
+        "side": side,
+        "qty": plain(qty),
+        "client_order_id": signed.client_order_id,
+        "timestamp_ms": signed.timestamp_ms,
+        "recv_window_ms": signed.recv_window_ms,
+        "horizon_ms": signed.horizon_ms,
+    }
+    attempt, ours = desk.journal.try_once(hour, n, content)
+    return attempt, ours and not void
+
+
+def _refuse_another_life(desk: Desk, name: str) -> None:
+    if desk.exchange.find(desk.journal.symbol, name) is not None:
+        raise Halt(
+            "foreign_order",
+            f"the venue already knows order {name}, and this journal has not sent it: another life of this bot "
+            f"trades here. Restore its journal, or give this bot another name",
+        )
+
+
+def _signed(symbol: str, attempt: Json) -> SignedOrder:
+    return SignedOrder(
+        symbol=symbol,
+        side=attempt["side"],
+        qty=Decimal(attempt["qty"]),
+        client_order_id=attempt["client_order_id"],
+        timestamp_ms=attempt["timestamp_ms"],
+        recv_window_ms=attempt["recv_window_ms"],
+    )
+
+
+def _send(desk: Desk, hour: int, n: int, attempt: Json) -> Json:
+    sent = desk.exchange.send(_signed(desk.journal.symbol, attempt))
+    if sent.outcome == "refused":
+        # The venue said no, or never heard: these bytes were not executed and will not be sent again. A timestamp
+        # out of its window is the one refusal that a new attempt can mend.
+        kind = ABSENT if "code -1021" in sent.message else REFUSED
+        return desk.journal.close_attempt(hour, n, _content(kind, [], sent.message))
+    if sent.outcome == "accepted" and sent.state is not None and sent.state.final:
+        return desk.journal.close_attempt(hour, n, _executed(sent.state, sent.fills or []))
+    return _look(desk, hour, n, attempt)
+
+
+def _look(desk: Desk, hour: int, n: int, attempt: Json) -> Json:
+    """Ask until the attempt is found in a final state or proved absent. Raises Parked if neither comes in time."""
+    symbol, name = desk.journal.symbol, attempt["client_order_id"]
+    waited = 0.0
+    try:
+        while waited <= PATIENCE_S:
+            state = desk.exchange.find(symbol, name)
+            if state is not None and state.final:
+                fills = desk.exchange.fills(symbol, state.order_id) if state.executed_qty else []
+                if sum((fill.qty for fill in fills), Decimal(0)) == state.executed_qty:
+                    return desk.journal.close_attempt(hour, n, _executed(state, fills))
+            if state is None and desk.exchange.time_ms() > attempt["horizon_ms"] + SETTLE_MS:
+                _prove_absent(desk, attempt)
+                return desk.journal.close_attempt(hour, n, _content(ABSENT, [], "never reached the venue"))
+            desk.clock.sleep(LOOK_EVERY_S)
+            waited += LOOK_EVERY_S
+    except Parked:
+        raise
+    except Retry as error:
+        raise Parked(f"order {name} is unknown and the venue cannot be asked: {error}") from None
+    raise Parked(f"order {name} is still unknown after {waited:.0f} s of looking; looking again next time")
+
+
+def _prove_absent(desk: Desk, attempt: Json) -> None:
+    """The second look and what must agree with it. Raises Parked where anything disagrees."""
+    symbol, name = desk.journal.symbol, attempt["client_order_id"]
+    desk.clock.sleep(LOOK_APART_S)
+    if desk.exchange.find(symbol, name) is not None:
+        raise Parked(f"order {name} has just appeared; looking again next time")
+    if any(order.client_order_id == name for order in desk.exchange.open_orders(symbol)):
+        raise Parked(f"order {name} is open although a query does not find it")
+    if trades := desk.exchange.orders_since(symbol, attempt["timestamp_ms"]):
+        raise Parked(f"order {name} is not found, but orders {trades} were executed since it was signed")
+
+
+def _executed(state: OrderState, fills: Sequence[Fill]) -> Json:
+    ordered = state.executed_qty
+    kind = FILLED if state.status == "FILLED" else PARTIAL if ordered else EXPIRED
+    return {
+        **_content(kind, fills, state.status),
+        "order_id": state.order_id,
+        "transact_ms": state.transact_ms,
+    }
+
+
+def _content(kind: str, fills: Sequence[Fill], said: str) -> Json:
+    return {"kind": kind, "fills": [write_fill(fill) for fill in fills], "said": said}
+
+
+def write_fill(fill: Fill) -> Json:
+    """A fill as JSON, money as decimal strings."""
+    return {
+        "side": fill.side,
+        "price": plain(fill.price),
+        "qty": plain(fill.qty),
+        "commission": plain(fill.commission),
+        "commission_in": fill.commission_in,
+        "trade_id": fill.trade_id,
+    }
+
+
+def read_fill(row: Json) -> Fill:
+    """The fill that `write_fill` wrote."""
+    return Fill(
+        row["side"],
+        Decimal(row["price"]),
+        Decimal(row["qty"]),
+        Decimal(row["commission"]),
+        row["commission_in"],
+        row["trade_id"],
+    )

@@ -1,0 +1,62 @@
+"""The same tick over history: the venue's clock is moved hour by hour, everything else is production."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from trader.app.journal import Json
+from trader.app.retrain import due, retrain, serving_params
+from trader.app.tick import Bot, tick
+from trader.core.errors import Retry
+from trader.core.params import Params
+from trader.core.ports import Clock
+from trader.core.types import HOUR_MS
+
+Progress = Callable[[int, int], None]
+
+
+class MovableClock(Clock, Protocol):
+    """A clock that can be set forward."""
+
+    def move_to(self, time_ms: int) -> None:
+        """Advance to a time; moving to the past does nothing."""
+
+
+def replay(
+    bot: Bot, clock: MovableClock, params: Params, start: int, stop: int, progress: Progress | None = None
+) -> None:
+    """Trade the hours start <= T < stop (UTC ms) at a venue whose clock stands at or before `start` - gap.
+
+    Retrains on the calendar, `gap` hours before a model serves. While the venue is shut nothing can be done; the
+    tick after it closes those hours. Killed and called again, it goes on after the last closed hour.
+    """
+    clock.move_to(start - params.gap_hours * HOUR_MS)
+    if serving_params(bot.journal) is None:
+        retrain(bot.journal, bot.collector, bot.forecaster, params, start, bot.version)
+    for hour in range(start, stop, HOUR_MS):
+        clock.move_to(hour)
+        try:
+            tick(bot)
+            retrain_if_due(bot, hour)
+        except Retry:
+            if hour + HOUR_MS >= stop:
+                raise
+        if progress:
+            progress((hour - start) // HOUR_MS + 1, (stop - start) // HOUR_MS)
+
+
+def retrain_if_due(bot: Bot, now_ms: int) -> str | None:
+    """Train for the next refit of the calendar if it is due; the new model's id, None if nothing was due."""
+    params = serving_params(bot.journal)
+    if params is None:
+        return None
+    serve_from = due(bot.journal, params, now_ms)
+    if serve_from is None:
+        return None
+    return retrain(bot.journal, bot.collector, bot.forecaster, params, serve_from, bot.version).model_id
+
+
+def lines_between(bot: Bot, start: int, stop: int) -> list[Json]:
+    """The journal's lines of start <= T < stop."""
+    return [record["line"] for record in bot.journal.records(start, stop)]

@@ -1,0 +1,115 @@
+"""Train on what was known, publish the model, name it champion from its hour on. Safe to repeat and to kill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trader.app.collect import Collector
+from trader.app.journal import Journal
+from trader.core.errors import ConfigError, DataError, Retry
+from trader.core.features import anchor_of
+from trader.core.lifecycle import Champion, due_refit
+from trader.core.model import ModelCard, card_for, read_card, training_set
+from trader.core.params import Params, params_of
+from trader.core.ports import Forecaster
+from trader.core.types import HOUR_MS, floor_hour, iso
+from trader.core.windows import refit_of, require_history
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """When this bot began and on which calendar it retrains. `start` is S_0, UTC ms."""
+
+    symbol: str
+    start: int
+
+
+def deployment(journal: Journal) -> Deployment | None:
+    """The deployment that the journal belongs to, None before the first training."""
+    events = journal.events("deployment")
+    return Deployment(events[-1].content["symbol"], int(events[-1].content["start"])) if events else None
+
+
+def champions(journal: Journal) -> list[Champion]:
+    """Published models in the order of their events."""
+    return [
+        Champion(event.content["model_id"], int(event.content["valid_from"]))
+        for event in journal.events("champion")
+    ]
+
+
+def load_model(journal: Journal, model_id: str) -> tuple[ModelCard, bytes]:
+    """A published model's card and bytes, checked against each other. Raises DataError."""
+    card, model = (
+        journal.store.get(f"models/{model_id}/card.json"),
+        journal.store.get(f"models/{model_id}/model.ubj"),
+    )
+    if card is None or model is None:
+        raise DataError(f"models/{model_id} is incomplete in the store. Train again: trader retrain")
+    return read_card(card, model, f"models/{model_id}/card.json"), model
+
+
+def serving_params(journal: Journal) -> Params | None:
+    """The parameters of the newest champion, None before the first."""
+    published = champions(journal)
+    if not published:
+        return None
+    card, _ = load_model(journal, published[-1].model_id)
+    return params_of(card.params, f"models/{card.model_id}/card.json")
+
+
+def next_serve_hour(now_ms: int, gap_hours: int) -> int:
+    """The hour that a model trained now may serve from: `gap_hours` after the last full hour."""
+    return floor_hour(now_ms) + gap_hours * HOUR_MS
+
+
+def retrain(
+    journal: Journal,
+    collector: Collector,
+    forecaster: Forecaster,
+    params: Params,
+    serve_from: int,
+    code_version: str,
+) -> ModelCard:
+    """Fit for the hours from `serve_from` (UTC ms) on, by what was known `gap_hours` before it, and publish.
+
+    The rows follow from `serve_from` alone, not from when this runs. The first training begins the deployment.
+    Raises DataError where the history is too short.
+    """
+    window = refit_of(params, 0, serve_from)
+    known_at = serve_from - params.gap_hours * HOUR_MS
+    bars = collector.between(anchor_of(window.train_from), known_at + HOUR_MS)
+    require_history(bars, window, params, f"the history of {collector.symbol}")
+    if bars.last < window.train_until + params.horizon_hours * HOUR_MS:
+        raise Retry(
+            f"{collector.symbol}: training for {iso(serve_from)} needs the bar of "
+            f"{iso(window.train_until + params.horizon_hours * HOUR_MS)}; the newest is {iso(bars.last)}"
+        )
+    rows = training_set(bars, window, params)
+    model = forecaster.fit(rows.X, rows.y, params)
+    card = card_for(model, forecaster.family, params, window, len(rows.y), rows.data_hash, code_version)
+    _publish(journal, card, model)
+    return card
+
+
+def _publish(journal: Journal, card: ModelCard, model: bytes) -> None:
+    folder = f"models/{card.model_id}"
+    journal.store.create(f"{folder}/model.ubj", model)
+    journal.store.create(f"{folder}/card.json", card.to_bytes())
+    if deployment(journal) is None:
+        journal.append("deployment", {"symbol": journal.symbol, "start": card.valid_from})
+    newest = champions(journal)
+    if not newest or newest[-1] != Champion(card.model_id, card.valid_from):
+        journal.append(
+            "champion", {"model_id": card.model_id, "valid_from": card.valid_from, "why": "retrain"}
+        )
+
+
+def due(journal: Journal, params: Params, now_ms: int) -> int | None:
+    """The refit hour that should be trained for now by the deployment's calendar, None if none is due."""
+    begun = deployment(journal)
+    if begun is None:
+        raise ConfigError(
+            "this bot has not begun yet; train its first model with: trader retrain --params P.json"
+        )
+    return due_refit(begun.start, params.step_days, params.gap_hours, floor_hour(now_ms), champions(journal))

@@ -1,0 +1,115 @@
+"""Settings: trader.toml < environment (TRADER_*) < options. The only reader of the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from trader.core.errors import ConfigError
+
+Venue = Literal["embedded", "testnet", "demo", "live"]
+
+HOSTS: dict[str, str] = {
+    "testnet": "https://testnet.binance.vision",
+    "demo": "https://demo-api.binance.com",
+    "live": "https://api.binance.com",
+}
+PUBLIC_DATA_HOST = "https://data-api.binance.vision"
+EMBEDDED_PORT = 8900
+# The embedded exchange's keys open nothing but a simulation on this machine's loopback.
+EMBEDDED_KEY, EMBEDDED_SECRET = "embedded-key", "embedded-secret"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Settings(BaseSettings):
+    """Frozen settings of one process. Every field can stand in trader.toml or as TRADER_<NAME> in the environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TRADER_", toml_file="trader.toml", frozen=True, extra="forbid", env_ignore_empty=True
+    )
+
+    venue: Venue = Field(
+        "embedded", description="embedded, testnet, demo or live (refused until it is armed)"
+    )
+    venue_url: str | None = Field(None, description="the embedded exchange's address; loopback only")
+    data_url: str | None = Field(None, description="where signals' bars come from; never sees a key")
+    api_key: SecretStr = Field(SecretStr(""), description="the venue's API key")
+    api_secret: SecretStr = Field(SecretStr(""), description="the venue's API secret")
+    symbol: str = Field("BTCUSDT", pattern=r"^[A-Z0-9]{2,20}$", description="what is traded")
+    bot: str = Field("hourly", pattern=r"^[A-Za-z0-9]{1,6}$", description="this bot's name in order ids")
+    store: Path = Field(Path("state"), description="folder of journal, models and events")
+    bars: Path = Field(Path("data"), description="folder of collected bars")
+    timeout_s: float = Field(15.0, gt=0, le=120, description="patience with one HTTP answer")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Options, then the environment, then trader.toml."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def exchange_url(self) -> str:
+        """Where orders go. Raises ConfigError for an address that the venue may not have."""
+        if self.venue == "live":
+            raise ConfigError("venue live is refused until it is armed; use testnet, demo or embedded")
+        if self.venue != "embedded":
+            if self.venue_url:
+                raise ConfigError(
+                    f"venue_url is for the embedded exchange only; {self.venue} lives at {HOSTS[self.venue]}"
+                )
+            return HOSTS[self.venue]
+        url = self.venue_url or f"http://127.0.0.1:{EMBEDDED_PORT}"
+        parts = urlsplit(url)
+        if parts.hostname not in LOOPBACK or parts.scheme != "http":
+            raise ConfigError(
+                f"venue_url {url!r} must be http on loopback, such as http://127.0.0.1:{EMBEDDED_PORT}"
+            )
+        return url.rstrip("/")
+
+    @property
+    def market_url(self) -> str:
+        """Where bars come from: the public host, or the embedded exchange itself."""
+        if self.data_url:
+            return self.data_url.rstrip("/")
+        return self.exchange_url if self.venue == "embedded" else PUBLIC_DATA_HOST
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """Key and secret. Raises ConfigError where a venue needs them and they are missing."""
+        key, secret = self.api_key.get_secret_value().strip(), self.api_secret.get_secret_value().strip()
+        if self.venue == "embedded":
+            return key or EMBEDDED_KEY, secret or EMBEDDED_SECRET
+        if not key or not secret:
+            raise ConfigError(
+                f"venue {self.venue} needs TRADER_API_KEY and TRADER_API_SECRET in the environment"
+            )
+        return key, secret
+
+
+def load_settings(**options: Any) -> Settings:
+    """Settings with options that are not None on top. Raises ConfigError that names the setting."""
+    given = {key: value for key, value in options.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False)
+        ]
+        raise ConfigError(f"settings: {'; '.join(problems)}. See: trader --help") from None
+    except ValueError as error:  # a trader.toml that is not TOML
+        raise ConfigError(f"trader.toml: {error}") from None

@@ -1,0 +1,125 @@
+"""What both commands show a person: errors with their exit code, progress, tables, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from trader.core.errors import ConfigError, TraderError
+
+EXIT_INTERRUPTED = 130
+
+
+def run(app: Callable[[], object]) -> None:
+    """Run a command line to its exit code: 0 done, 2 a person must mend something, 3 try again later, 4 halted,
+    130 interrupted. Everything else is a bug: a traceback and 1."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app()
+    except TraderError as error:
+        say(f"{type(error).__name__}: {error}")
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        say("interrupted; nothing that was written is lost, the same command goes on from there")
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe has seen enough
+        raise SystemExit(0) from None
+
+
+def say(text: str) -> None:
+    """A line for a person, on standard error: standard output belongs to results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def emit(value: Any) -> None:
+    """A result for a machine: one line of JSON on standard output."""
+    print(json.dumps(value), flush=True)
+
+
+@contextmanager
+def progress(label: str, quiet: bool = False) -> Iterator[Callable[..., None]]:
+    """A progress bar on a terminal, nothing elsewhere. Yields update(done, of, note="")."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=None, note="")
+
+        def update(done: int, of: int, note: str = "") -> None:
+            bar.update(task, completed=done, total=of, note=note)
+
+        yield update
+
+
+def table(title: str, rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = ()) -> str:
+    """Aligned text, the same on a terminal, in a file and in the README: first column left, the others right."""
+    lines = [head, *rows] if head else list(rows)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    text = [title, "-" * max(len(title), sum(widths) + 2 * (len(widths) - 1))] if title else []
+    for line in lines:
+        cells = [
+            line[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
+        ]
+        text.append("  ".join(cells).rstrip())
+    return "\n".join(text)
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """A share as a signed percentage."""
+    return "-" if share is None else f"{share * 100:+.{digits}f} %"
+
+
+def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """The summary of a run, in a person's words."""
+    hit = summary["hit_rate"]
+    return [
+        ("hours", f"{summary['hours']:,}"),
+        ("orders, fills", f"{summary['orders']:,}, {summary['fills']:,}"),
+        ("net return, compounded", percent(summary["net_return"])),
+        ("gross return, compounded, at zero cost", percent(summary["gross_return"])),
+        ("buy and hold, compounded, net", percent(summary["buy_and_hold"])),
+        ("fees", f"{float(summary['fees_usdt']):,.2f} USDT"),
+        ("largest drawdown", f"{summary['max_drawdown'] * 100:.2f} %"),
+        ("hit rate", "-" if hit is None else f"{hit * 100:.2f} %"),
+        ("final equity", f"{float(summary['final_equity_usdt']):,.2f} USDT"),
+        ("halted", summary["halted_at"] or "no"),
+    ]
+
+
+def read_text(path: Path, what: str) -> bytes:
+    """A small file's bytes. Raises ConfigError that names it."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{what} {path} cannot be read: {error.strerror or error}") from None
+
+
+def write_lines(path: Path, lines: Iterator[str]) -> None:
+    """A text file, a line each, written beside its place and moved there whole. Raises ConfigError."""
+    unfinished = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.writelines(line + "\n" for line in lines)
+        unfinished.replace(path)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror or error}. Choose another folder"
+        ) from None
