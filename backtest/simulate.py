@@ -35,13 +35,13 @@ class Run:
 
 
 def require_span(bars: Bars, start: int, stop: int, source: str) -> None:
-    """Raises ConfigError unless every hour start <= T < stop lies within the bars."""
+    """Raises ConfigError unless every hour start <= T < stop, and the bar that opens at the last one, is within."""
     if stop <= start:
         raise ConfigError(f"--to {iso(stop)} must be later than --from {iso(start)}")
-    if start < bars.first or stop - HOUR_MS > bars.last:
+    if start < bars.first or stop > bars.last:
         raise ConfigError(
-            f"the hours {iso(start)} to {iso(stop)} are not all in {source}, which holds {iso(bars.first)} to "
-            f"{iso(bars.last)}. Choose hours within it, or collect more bars"
+            f"the hours {iso(start)} to {iso(stop)} need bars that close from {iso(start)} to {iso(stop)}; {source} holds "
+            f"{iso(bars.first)} to {iso(bars.last)}. Choose hours within it, or collect more bars"
         )
 
 

@@ -27,6 +27,9 @@ from trader.core.summary import net_sharpe
 from trader.core.types import Bars, Filters
 
 STARTUP_TRIALS = 8
+LONGEST_LOOK_BACK_DAYS = 180
+# What a bot's own search trades over: the most recent half year.
+STUDY_DAYS = 180
 
 Progress = Callable[[int, int, float], None]
 
@@ -76,7 +79,7 @@ def suggest(trial: optuna.Trial) -> dict[str, Any]:
         "subsample": trial.suggest_float("subsample", 0.5, 0.9),
         "colsample_bytree": trial.suggest_float("colsample_bytree", 0.5, 0.9),
         "gamma": trial.suggest_int("gamma", 0, 20),
-        "look_back_days": trial.suggest_int("look_back_days", 30, 180),
+        "look_back_days": trial.suggest_int("look_back_days", 30, LONGEST_LOOK_BACK_DAYS),
         "enter_quantile": trial.suggest_float("enter_quantile", 0.5, 0.99),
         "exit_quantile": trial.suggest_float("exit_quantile", 0.01, 0.5),
     }

@@ -21,6 +21,7 @@ from typing import Any
 
 from trader.core.errors import DataError, Retry
 from trader.core.ports import Store
+from trader.core.types import HOUR_MS
 
 Json = dict[str, Any]
 
@@ -123,17 +124,21 @@ class Journal:
     def newest_record(self, until: int, since: int) -> Json | None:
         """The newest record with since <= close_time <= until, None without one.
 
-        Looks at the last two hours first, then back month by month: cheap whatever lies behind.
+        `since` is the deployment's first hour. Hours are closed in order, so the records are one run without holes:
+        the last two hours are looked at first, then the run's end is found by halving, cheap whatever lies behind.
         """
-        for hour in (until, until - 3_600_000):
+        for hour in (until, until - HOUR_MS):
             if hour >= since and (record := self.record(hour)) is not None:
                 return record
-        for folder in _months_back(self.symbol, until, since):
-            hours = [hour_of_key(key) for key in self._keys(folder) if key.endswith("/record")]
-            hours = [hour for hour in hours if since <= hour <= until]
-            if hours:
-                return self.record(max(hours))
-        return None
+        found = self.record(since) if until >= since else None
+        low, high = 0, (until - since) // HOUR_MS
+        while found is not None and high - low > 1:
+            middle = (low + high) // 2
+            if (record := self.record(since + middle * HOUR_MS)) is not None:
+                low, found = middle, record
+            else:
+                high = middle
+        return found
 
     def records(self, since: int | None = None, until: int | None = None) -> Iterator[Json]:
         """Records in the order of their hours, since <= close_time < until where given."""
@@ -180,12 +185,3 @@ class Journal:
         """Four characters that this store got at birth; they stand in every client order id."""
         content, _ = self.create("state/store", {"id": secrets.token_hex(2)}, "store/1")
         return str(content["id"])
-
-
-def _months_back(symbol: str, until: int, since: int) -> Iterator[str]:
-    moment = datetime.fromtimestamp(until / 1000, UTC)
-    first = datetime.fromtimestamp(since / 1000, UTC)
-    year, month = moment.year, moment.month
-    while (year, month) >= (first.year, first.month):
-        yield f"journal/{symbol}/{year:04d}/{month:02d}/"
-        year, month = (year - 1, 12) if month == 1 else (year, month - 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from trader.app.journal import Json
@@ -12,6 +13,8 @@ from trader.core.errors import Retry
 from trader.core.params import Params
 from trader.core.ports import Clock
 from trader.core.types import HOUR_MS
+
+LONGEST_OUTAGE_MS = 7 * 24 * HOUR_MS
 
 Progress = Callable[[int, int], None]
 
@@ -36,14 +39,24 @@ def replay(
         retrain(bot.journal, bot.collector, bot.forecaster, params, start, bot.version)
     for hour in range(start, stop, HOUR_MS):
         clock.move_to(hour)
-        try:
+        with suppress(Retry):
             tick(bot)
             retrain_if_due(bot, hour)
-        except Retry:
-            if hour + HOUR_MS >= stop:
-                raise
         if progress:
             progress((hour - start) // HOUR_MS + 1, (stop - start) // HOUR_MS)
+    _close_last_hours(bot, clock, start, stop)
+
+
+def _close_last_hours(bot: Bot, clock: MovableClock, start: int, stop: int) -> None:
+    """Hours at the end during which the venue was shut are closed by the first tick after it opens again."""
+    for hour in range(stop, stop + LONGEST_OUTAGE_MS, HOUR_MS):
+        newest = bot.journal.newest_record(stop - HOUR_MS, start)
+        if newest is not None and newest["close_time"] == stop - HOUR_MS:
+            return
+        clock.move_to(hour)
+        with suppress(Retry):
+            tick(bot, before=stop)
+    raise Retry("the venue stayed shut after the last hour; the hours before it are in the journal")
 
 
 def retrain_if_due(bot: Bot, now_ms: int) -> str | None:

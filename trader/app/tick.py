@@ -88,13 +88,14 @@ class Ticked:
     message: str
 
 
-def tick(bot: Bot) -> Ticked:
+def tick(bot: Bot, before: int | None = None) -> Ticked:
     """Close every hour that is over and not closed, the current one included.
 
     Hours that passed without a decision are recorded as missed, or as shut where the venue was; they are never
-    traded late. Raises Retry (nothing lost, try again), Parked (an order is unknown), Halt, ConfigError.
+    traded late. `before` (UTC ms) leaves the hours from it on alone. Raises Retry (nothing lost, try again), Parked (an order is unknown), Halt, ConfigError.
     """
-    hour = floor_hour(bot.exchange.time_ms())
+    now = floor_hour(bot.exchange.time_ms())
+    hour = now if before is None else min(now, before - HOUR_MS)
     begun = deployment(bot.journal)
     if begun is None:
         raise ConfigError(
@@ -110,7 +111,7 @@ def tick(bot: Bot) -> Ticked:
     state = _state_of(newest) if newest else None
     lines = []
     for todo in range(newest["close_time"] + HOUR_MS if newest else begun.start, hour + HOUR_MS, HOUR_MS):
-        record = _close(bot, todo, hour, state)
+        record = _close(bot, todo, now, state)
         state = _state_of(record)
         lines.append(record["line"])
     return Ticked("traded", hour, lines, f"{bot.symbol} {iso(hour)}: {_sentence(lines[-1])}")

@@ -1,0 +1,493 @@
+"""`trader`: parse -> settings -> build adapters -> one verb -> exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trader import terminal
+from trader.config import EMBEDDED_KEY, EMBEDDED_PORT, EMBEDDED_SECRET, Settings, load_settings
+from trader.core.errors import ConfigError
+from trader.core.types import DAY_MS, HOUR_MS, Bars, floor_hour, iso, parse_hour
+
+if TYPE_CHECKING:
+    from trader.app.tick import Bot
+    from trader.core.hours import Rules
+    from trader.core.params import Params
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="An hourly trading bot. Exit codes: 0 done, 1 bug, 2 mend a setting or file, 3 try again later, 4 halted.",
+)
+
+CORES = os.cpu_count() or 1
+SYNTHETIC_SYMBOL = "BTCUSDT"
+SYNTHETIC_START = "2020-01-01"
+SYNTHETIC_HOURS = 4 * 365 * 24
+
+AsJson = Annotated[bool, typer.Option("--json", help="one line of JSON instead of words")]
+ParamsFile = Annotated[Path | None, typer.Option("--params", help="P.json of the strategy")]
+StoreDir = Annotated[Path | None, typer.Option("--store", help="folder of journal, models and events")]
+BarsDir = Annotated[Path | None, typer.Option("--data", help="folder of collected bars")]
+Symbol = Annotated[str | None, typer.Option(help="what is traded")]
+
+
+@app.callback()
+def _root() -> None:
+    """An hourly trading bot."""
+
+
+@app.command()
+def exchange(
+    at: Annotated[
+        str | None, typer.Option(help="the virtual clock's first time, UTC; default: the first bars' end")
+    ] = None,
+    bars: Annotated[Path | None, typer.Option(help="hourly bars of the market: Parquet, CSV or zip")] = None,
+    synthetic: Annotated[
+        int | None, typer.Option(help="instead of bars: the seed of a synthetic market")
+    ] = None,
+    symbol: Symbol = None,
+    filters: Annotated[
+        Path | None, typer.Option(help="an exchangeInfo row; default: from the price at --at")
+    ] = None,
+    balance: Annotated[list[str] | None, typer.Option(help="ASSET=AMOUNT, repeatable")] = None,
+    fee_rate: Annotated[str, typer.Option(help="share of the received amount")] = "0.001",
+    half_spread_bps: Annotated[str, typer.Option(help="half the spread, in 1/10,000 of the price")] = "1",
+    slippage_bps: Annotated[str, typer.Option(help="slippage of market orders, in 1/10,000")] = "1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one")] = EMBEDDED_PORT,
+    speed: Annotated[
+        str, typer.Option(help="virtual seconds a second; 0 stands still until POST /sim/clock")
+    ] = "0",
+    state: Annotated[Path | None, typer.Option(help="file that orders and balances survive in")] = None,
+    faults: Annotated[Path | None, typer.Option(help="faults to inject, a JSON list")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve the embedded exchange on loopback until SIGTERM. It speaks Binance's spot protocol and needs no account.
+
+    Example: trader exchange --bars BTCUSDT-1h.parquet --at 2022-01-01 --port 8900
+    """
+    from trader import wiring
+    from trader.core.costs import CostModel
+    from trader.exchange.server import EmbeddedExchange, ExchangeConfig
+
+    market = _market(bars, synthetic, symbol)
+    at_ms = parse_hour(at) if at else market.last - 30 * DAY_MS
+    if not market.first <= at_ms < market.last:
+        raise ConfigError(f"--at {iso(at_ms)} is outside the bars, {iso(market.first)} to {iso(market.last)}")
+    row, accepted = wiring.rules_for(filters, market, at_ms)
+    base, quote = (row["baseAsset"], row["quoteAsset"]) if row else wiring.assets_of(market.symbol)
+    served = EmbeddedExchange(
+        ExchangeConfig(
+            bars=market,
+            base=base,
+            quote=quote,
+            filters=accepted,
+            costs=CostModel(
+                wiring.decimal_option("--fee-rate", fee_rate),
+                wiring.decimal_option("--half-spread-bps", half_spread_bps),
+                wiring.decimal_option("--slippage-bps", slippage_bps),
+            ),
+            at_ms=at_ms,
+            balances=wiring.balances_option(balance or [f"{quote}=10000"]),
+            api_key=EMBEDDED_KEY,
+            api_secret=EMBEDDED_SECRET,
+            port=port,
+            speed=float(wiring.decimal_option("--speed", speed)),
+            state_path=state,
+            faults=json.loads(terminal.read_text(faults, "faults")) if faults else (),
+            exchange_info_row=row,
+        )
+    )
+    ready = {"url": served.url, "api_key": EMBEDDED_KEY, "api_secret": EMBEDDED_SECRET}
+    if as_json:
+        terminal.emit(ready)
+    else:
+        said = "synthetic market" if bars is None else str(bars)
+        print(
+            f"{market.symbol} ({said}) at {iso(at_ms)}: " + ", ".join(f"{k} {v}" for k, v in ready.items()),
+            flush=True,
+        )
+    served.serve_forever()
+
+
+@app.command()
+def collect(
+    start: Annotated[str, typer.Option("--from", help="first hour, UTC")],
+    stop: Annotated[str | None, typer.Option("--to", help="the hour after the last; default: now")] = None,
+    symbol: Symbol = None,
+    data: BarsDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the file of collected bars to cover a span. What is there is not asked for again.
+
+    Example: trader collect --from 2021-01-01
+    """
+    from trader import wiring
+    from trader.adapters.clocks import WallClock
+    from trader.app.collect import collect
+    from trader.core.bars import explain_gap, gaps
+
+    settings = load_settings(symbol=symbol, bars=data)
+    with terminal.progress("bars", quiet=as_json) as update:
+        clock = WallClock()
+        first = parse_hour(start)
+        last = (
+            parse_hour(stop)
+            if stop
+            else floor_hour(wiring.make_exchange(settings, clock).time_ms()) + HOUR_MS
+        )
+        wanted = (last - first) // HOUR_MS
+        collector = wiring.make_collector(settings, clock, lambda done: update(done, wanted))
+        bars = collect(collector, first, last)
+    found = gaps(bars)
+    said = {
+        "symbol": bars.symbol,
+        "bars": len(bars),
+        "first": iso(bars.first),
+        "last": iso(bars.last),
+        "gaps": [{"close_time": iso(g.close_time), "hours": g.hours, "why": explain_gap(g)} for g in found],
+        "file": str(settings.bars / f"{bars.symbol}-1h.parquet"),
+    }
+    if as_json:
+        terminal.emit(said)
+        return
+    print(f"{bars.symbol}: {len(bars):,} hours, {said['first']} to {said['last']}, in {said['file']}")
+    for gap in found:
+        print(f"  {iso(gap.close_time)}: {gap.hours} h without bars ({explain_gap(gap)})")
+
+
+@app.command()
+def retrain(
+    params: ParamsFile = None,
+    trials: Annotated[
+        int, typer.Option(min=0, help="instead of --params: search, this many configurations")
+    ] = 0,
+    serve_from: Annotated[
+        str | None, typer.Option(help="the model's first hour; default: the next by the calendar")
+    ] = None,
+    if_due: Annotated[bool, typer.Option("--if-due", help="only if the calendar says so")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="of the search")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="processes of the search")] = CORES,
+    symbol: Symbol = None,
+    store: StoreDir = None,
+    data: BarsDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model on what is known, publish it and name it champion from its hour on. The first one begins the bot.
+
+    Example: trader retrain --params P.json
+    """
+    from trader import wiring
+    from trader.app.retrain import due, next_serve_hour, serving_params
+    from trader.app.retrain import retrain as train
+
+    settings = load_settings(symbol=symbol, store=store, bars=data)
+    bot = wiring.make_bot(settings)
+    now_ms = bot.exchange.time_ms()
+    serving = serving_params(bot.journal)
+    if if_due:
+        wanted = due(bot.journal, serving, now_ms) if serving else None
+        if serving is None or wanted is None:
+            _answer({"retrained": False}, f"{bot.symbol}: no retrain is due", as_json)
+            return
+        chosen, hour = serving, wanted
+    else:
+        chosen = _params(params, serving)
+        hour = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, chosen.gap_hours)
+        if trials:
+            chosen = _search(bot, chosen, hour, trials, seed, workers)
+    card = train(bot.journal, bot.collector, bot.forecaster, chosen, hour, bot.version)
+    bot.collector.save()
+    said = {
+        "retrained": True,
+        "model_id": card.model_id,
+        "valid_from": iso(card.valid_from),
+        "rows": card.rows,
+    }
+    _answer(
+        said,
+        f"{bot.symbol}: model {card.model_id} on {card.rows:,} hours serves from {iso(card.valid_from)}",
+        as_json,
+    )
+
+
+@app.command()
+def tick(
+    symbol: Symbol = None, store: StoreDir = None, data: BarsDir = None, as_json: AsJson = False
+) -> None:
+    """Close the current hour, exactly once: safe to run twice, at once, and after any crash.
+
+    Example: TRADER_VENUE=testnet trader tick
+    """
+    from trader import wiring
+    from trader.app.tick import tick as do_tick
+
+    ticked = do_tick(wiring.make_bot(load_settings(symbol=symbol, store=store, bars=data)))
+    said = {"outcome": ticked.outcome, "hour": iso(ticked.hour), "lines": ticked.lines}
+    _answer(said, ticked.message, as_json)
+
+
+@app.command()
+def replay(
+    bars: Annotated[Path, typer.Option(help="hourly bars of the market")],
+    start: Annotated[str, typer.Option("--from", help="first hour, UTC")],
+    stop: Annotated[str, typer.Option("--to", help="the hour after the last")],
+    params: ParamsFile = None,
+    symbol: Symbol = None,
+    filters: Annotated[
+        Path | None, typer.Option(help="an exchangeInfo row; default: from the price at --from")
+    ] = None,
+    hours_out: Annotated[
+        Path | None, typer.Option("--hours-out", "--out", help="write every hour here, as JSON Lines")
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option("--store", help="keep the journal here; default: a temporary folder")
+    ] = None,
+    venue_url: Annotated[
+        str | None, typer.Option(help="an embedded exchange that runs elsewhere, on loopback")
+    ] = None,
+    api_key: Annotated[str, typer.Option(help="its key")] = EMBEDDED_KEY,
+    api_secret: Annotated[str, typer.Option(help="its secret")] = EMBEDDED_SECRET,
+    as_json: AsJson = False,
+) -> None:
+    """Run the live bot over stored hours, through HTTP and the real client, on an embedded exchange of its own.
+
+    Example: trader replay --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2022-03-01 --hours-out hours.jsonl
+    """
+    from trader import wiring
+    from trader.core.hours import Rules
+
+    market = _market(bars, None, symbol)
+    first, last = parse_hour(start), parse_hour(stop)
+    chosen = _params(params, None)
+    _require_replayable(market, first, last, chosen, bars)
+    row, accepted = wiring.rules_for(filters, market, first)
+    with tempfile.TemporaryDirectory(prefix="trader-replay-") as folder:
+        wiring.write_info_row(Path(folder) / "filters.json", row, accepted, market.symbol)
+        served = [
+            "--bars",
+            str(bars),
+            "--symbol",
+            market.symbol,
+            "--filters",
+            str(Path(folder) / "filters.json"),
+        ]
+        elsewhere = {"url": venue_url or "", "api_key": api_key, "api_secret": api_secret}
+        with (
+            nullcontext(elsewhere) if venue_url else wiring.embedded_exchange(served, chosen, first) as venue
+        ):
+            settings = _embedded(venue, market.symbol, store or Path(folder) / "store")
+            summary, lines = _replay(settings, market, Rules(chosen, accepted), first, last, as_json)
+    if hours_out:
+        terminal.write_lines(hours_out, iter(lines))
+    title = f"{market.symbol}, {iso(first)} to {iso(last)}, replayed through HTTP"
+    _show_summary(summary, title, as_json)
+
+
+@app.command()
+def journal(
+    start: Annotated[str | None, typer.Option("--from", help="first hour, UTC")] = None,
+    stop: Annotated[str | None, typer.Option("--to", help="the hour after the last")] = None,
+    symbol: Symbol = None,
+    store: StoreDir = None,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="the very lines that the backtest writes")] = False,
+) -> None:
+    """The closed hours, oldest first.
+
+    Example: trader journal --jsonl > hours.jsonl
+    """
+    from trader import wiring
+    from trader.app.journal import Journal
+    from trader.core.hours import LINE_KEYS, line_text
+
+    settings = load_settings(symbol=symbol, store=store)
+    since, until = parse_hour(start) if start else None, parse_hour(stop) if stop else None
+    lines = [
+        record["line"]
+        for record in Journal(wiring.make_store(settings), settings.symbol).records(since, until)
+    ]
+    if jsonl:
+        for line in lines:
+            print(line_text(line))
+        return
+    if not lines:
+        terminal.say(f"{settings.symbol}: no hour is closed yet in {settings.store}")
+        return
+    rows = [tuple("-" if line[key] is None else str(line[key]) for key in LINE_KEYS) for line in lines]
+    print(terminal.table("", rows, LINE_KEYS))
+
+
+@app.command()
+def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False) -> None:
+    """What the bot did last, what it holds, which model serves and what comes next. Reads the store only.
+
+    Example: trader status
+    """
+    from trader import wiring
+    from trader.app.journal import Journal
+    from trader.app.status import status as look
+
+    settings = load_settings(symbol=symbol, store=store)
+    report = look(Journal(wiring.make_store(settings), settings.symbol))
+    if as_json:
+        terminal.emit(report)
+        return
+    print(terminal.table(f"{settings.symbol} in {settings.store}", [(k, str(v)) for k, v in report.items()]))
+
+
+@app.command()
+def demo(
+    bars: Annotated[
+        Path | None, typer.Option(help="real bars; default: a synthetic market, said on every screen")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="where journal and bars are left to look at")] = Path(
+        "demo-run"
+    ),
+    trials: Annotated[int, typer.Option(min=1, help="configurations that the study looks at")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="of market and search")] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """The main job, offline: two years of bars collected, a study, a champion, two weeks traded through HTTP.
+
+    Example: trader demo --bars BTCUSDT-1h.parquet
+    """
+    from trader import demo as show
+
+    show.run(bars, folder, trials, seed, as_json)
+
+
+def _market(bars: Path | None, synthetic: int | None, symbol: str | None) -> Bars:
+    """The bars that an embedded exchange trades: from a file, or synthetic from a seed."""
+    if bars is not None and synthetic is not None:
+        raise ConfigError("give --bars or --synthetic, not both")
+    if bars is not None:
+        from trader.adapters.files import read_bars
+
+        return read_bars(bars, symbol)
+    from trader.exchange.market import synthetic as make
+
+    first = parse_hour(SYNTHETIC_START) + HOUR_MS
+    return make(symbol or SYNTHETIC_SYMBOL, synthetic or 0, first, SYNTHETIC_HOURS).bars
+
+
+def _params(path: Path | None, serving: Params | None) -> Params:
+    """The file's parameters, else the serving model's, else the documented defaults."""
+    from trader.core.params import DEFAULT_PARAMS, params_of, parse_params
+
+    if path is not None:
+        return parse_params(terminal.read_text(path, "parameters"), str(path))
+    return serving or params_of(DEFAULT_PARAMS, "the defaults")
+
+
+def _search(bot: Bot, base: Params, serve_from: int, trials: int, seed: int, workers: int) -> Params:
+    """The best parameters of a study over the hours that a model serving from `serve_from` may know."""
+    from backtest.tune import LONGEST_LOOK_BACK_DAYS, STUDY_DAYS, Task, tune
+    from trader.core.features import anchor_of
+
+    known_at = floor_hour(serve_from - base.gap_hours * HOUR_MS)
+    start = known_at - STUDY_DAYS * DAY_MS
+    reach = anchor_of(start - LONGEST_LOOK_BACK_DAYS * DAY_MS - base.gap_hours * HOUR_MS)
+    bars = bot.collector.between(reach, known_at + HOUR_MS).until(known_at)
+    filters = bot.exchange.filters(bot.symbol)
+    task = Task(bot.forecaster, bars, base, filters, start, known_at, f"the history of {bot.symbol}")
+    with terminal.progress("trials") as update:
+        found = tune(
+            task,
+            trials=trials,
+            seed=seed,
+            workers=workers,
+            progress=lambda done, of, best: update(done, of, f"best net Sharpe {best:.2f}"),
+        )
+    return found.best.params
+
+
+def _require_replayable(market: Bars, first: int, last: int, params: Params, source: Path) -> None:
+    from trader.core.windows import refit_of, require_history
+
+    if last <= first:
+        raise ConfigError(f"--to {iso(last)} must be later than --from {iso(first)}")
+    if first < market.first or last > market.last:
+        raise ConfigError(
+            f"the hours {iso(first)} to {iso(last)} need bars that close from {iso(first)} to {iso(last)}; {source} "
+            f"holds {iso(market.first)} to {iso(market.last)}. Choose hours within it, or collect more bars"
+        )
+    require_history(market, refit_of(params, 0, first), params, str(source))
+
+
+def _embedded(venue: dict[str, str], symbol: str, store: Path) -> Settings:
+    return load_settings(
+        venue="embedded",
+        venue_url=venue["url"],
+        data_url=venue["url"],
+        api_key=venue["api_key"],
+        api_secret=venue["api_secret"],
+        symbol=symbol,
+        store=store,
+    )
+
+
+def _replay(
+    settings: Settings, market: Bars, rules: Rules, first: int, last: int, quiet: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """Replay the hours and return the summary with the lines as the hours file has them."""
+    from trader import wiring
+    from trader.adapters.clocks import SimClock
+    from trader.app.replay import replay
+    from trader.core.hours import line_text
+    from trader.core.summary import summarise
+
+    clock = SimClock(settings.exchange_url)
+    bot = wiring.make_bot(settings, clock, rehearsal=True)
+    began = time.perf_counter()
+    with terminal.progress("hours", quiet=quiet) as update:
+        replay(bot, clock, rules.params, first, last, update)
+    seconds = time.perf_counter() - began
+    records = list(bot.journal.records(first, last))
+    lines = [record["line"] for record in records]
+    after = records[-1]["state"]
+    halted = after["halted_at"]
+    summary = summarise(
+        lines,
+        market,
+        rules,
+        orders=after["orders"],
+        fills=after["fills"],
+        halted_at=None if halted is None else iso(halted),
+        seconds=seconds,
+    )
+    summary["ticks_per_second"] = round(len(lines) / seconds, 1)
+    summary["filters"] = rules.filters.as_json()
+    return summary, [line_text(line) for line in lines]
+
+
+def _answer(value: dict[str, Any], words: str, as_json: bool) -> None:
+    if as_json:
+        terminal.emit(value)
+    else:
+        print(words)
+
+
+def _show_summary(summary: dict[str, Any], title: str, as_json: bool) -> None:
+    if as_json:
+        terminal.emit(summary)
+        return
+    print(terminal.table(title, terminal.summary_rows(summary)))
+    print(f"{summary['ticks_per_second']:.0f} hours a second, {summary['seconds']:.1f} s")
+
+
+def main() -> None:
+    """The console command."""
+    terminal.run(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""Where concrete adapters are named: settings in, a bot out; and the embedded exchange as a child process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from trader.adapters.binance_spot import BinanceKlines, BinanceSpot, Connection
+from trader.adapters.clocks import WallClock
+from trader.adapters.files import read_bars, write_bars
+from trader.adapters.rules_file import read_filters, read_info_row
+from trader.adapters.store_local import LocalStore
+from trader.app.collect import Collector
+from trader.app.journal import Journal
+from trader.app.tick import Bot
+from trader.config import Settings
+from trader.core.errors import ConfigError, Retry
+from trader.core.params import Params
+from trader.core.ports import Clock, Store
+from trader.core.types import HOUR_MS, Bars, Filters, iso, no_bars, plain
+from trader.forecasters.xgboost import XGBoostForecaster
+
+# Longest first where one ends with another.
+QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "EUR", "TRY", "BTC", "ETH", "BNB")
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetBars:
+    """Collected bars as `<folder>/<symbol>-1h.parquet`."""
+
+    folder: Path
+
+    def path(self, symbol: str) -> Path:
+        """The file of a symbol."""
+        return self.folder / f"{symbol}-1h.parquet"
+
+    def load(self, symbol: str) -> Bars:
+        """What was collected, without rows if nothing was."""
+        path = self.path(symbol)
+        return read_bars(path, symbol) if path.exists() else no_bars(symbol)
+
+    def save(self, bars: Bars) -> None:
+        """Replace the file, atomically."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{self.folder} cannot be made: {error.strerror}. Set TRADER_BARS") from None
+        write_bars(self.path(bars.symbol), bars)
+
+
+def make_store(settings: Settings, durable: bool = True) -> Store:
+    """The store that the settings name."""
+    return LocalStore(settings.store, durable=durable)
+
+
+def make_collector(
+    settings: Settings, clock: Clock, progress: Callable[[int], None] | None = None, keep: bool = True
+) -> Collector:
+    """The signal's market, with the file of collected bars behind it unless told otherwise."""
+    klines = BinanceKlines(Connection(settings.market_url, timeout_s=settings.timeout_s), clock, progress)
+    return Collector(klines, settings.symbol, ParquetBars(settings.bars) if keep else None)
+
+
+def make_exchange(settings: Settings, clock: Clock) -> BinanceSpot:
+    """The account at the venue."""
+    key, secret = settings.keys
+    return BinanceSpot(Connection(settings.exchange_url, key, secret, settings.timeout_s), clock)
+
+
+def make_bot(settings: Settings, clock: Clock | None = None, *, rehearsal: bool = False) -> Bot:
+    """A bot and everything it reaches the world through. A rehearsal (replay) keeps no bars file and does not wait
+    for the disk: its journal can be made again."""
+    clock = clock or WallClock()
+    return Bot(
+        name=settings.bot,
+        journal=Journal(make_store(settings, durable=not rehearsal), settings.symbol),
+        exchange=make_exchange(settings, clock),
+        collector=make_collector(settings, clock, keep=not rehearsal),
+        forecaster=XGBoostForecaster(),
+        clock=clock,
+        version=version("hourly-trader"),
+    )
+
+
+def decimal_option(name: str, text: str) -> Decimal:
+    """A Decimal from an option's text. Raises ConfigError that names the option."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise ConfigError(f"{name} {text!r} is not a number") from None
+    if not value.is_finite() or value < 0:
+        raise ConfigError(f"{name} {text} must be zero or more")
+    return value
+
+
+def balances_option(given: Sequence[str]) -> dict[str, Decimal]:
+    """ASSET=AMOUNT texts as amounts. Raises ConfigError."""
+    result = {}
+    for text in given:
+        asset, equals, amount = text.partition("=")
+        if not equals or not asset.isalnum():
+            raise ConfigError(f"--balance {text!r} must look like USDT=10000")
+        result[asset.upper()] = decimal_option(f"--balance {asset}", amount)
+    return result
+
+
+def assets_of(symbol: str) -> tuple[str, str]:
+    """Base and quote of a symbol by its ending. Raises ConfigError."""
+    for quote in QUOTES:
+        if symbol.endswith(quote) and len(symbol) > len(quote):
+            return symbol[: -len(quote)], quote
+    raise ConfigError(
+        f"{symbol}: base and quote cannot be told apart; give --filters with an exchangeInfo row"
+    )
+
+
+def rules_for(filters: Path | None, bars: Bars, hour: int) -> tuple[dict[str, Any] | None, Filters]:
+    """An exchangeInfo row and its filters from a file, or filters derived from the close at `hour`."""
+    if filters is not None:
+        return read_info_row(filters), read_filters(filters)
+    return None, Filters.derived(float(bars.close[bars.row(hour)]))
+
+
+def write_info_row(path: Path, row: dict[str, Any] | None, filters: Filters, symbol: str) -> Path:
+    """An exchangeInfo row that says these filters, for a child process."""
+    base, quote = assets_of(symbol) if row is None else (row["baseAsset"], row["quoteAsset"])
+    made = row or {
+        "symbol": symbol,
+        "status": "TRADING",
+        "baseAsset": base,
+        "quoteAsset": quote,
+        "filters": [
+            {
+                "filterType": "PRICE_FILTER",
+                "minPrice": plain(filters.tick_size),
+                "maxPrice": "1000000",
+                "tickSize": plain(filters.tick_size),
+            },
+            {
+                "filterType": "LOT_SIZE",
+                "minQty": plain(filters.min_qty),
+                "maxQty": "9000000000" if filters.max_qty is None else plain(filters.max_qty),
+                "stepSize": plain(filters.step_size),
+            },
+            {"filterType": "NOTIONAL", "minNotional": plain(filters.min_notional), "applyMinToMarket": True},
+        ],
+    }
+    path.write_text(json.dumps(made))
+    return path
+
+
+@contextmanager
+def embedded_exchange(arguments: Sequence[str], params: Params, start: int) -> Iterator[dict[str, str]]:
+    """An embedded exchange as a child process, its clock standing `gap` before `start`, with the costs and the
+    allocation of `params`. Yields its ready line: url, api_key, api_secret."""
+    costs = ["--fee-rate", plain(params.fee_rate), "--half-spread-bps", plain(params.half_spread_bps)]
+    costs += [
+        "--slippage-bps",
+        plain(params.slippage_bps),
+        "--balance",
+        f"USDT={plain(params.allocation_usdt)}",
+    ]
+    at = iso(start - params.gap_hours * HOUR_MS)
+    command = [
+        sys.executable,
+        "-m",
+        "trader.cli",
+        "exchange",
+        *arguments,
+        *costs,
+        "--at",
+        at,
+        "--port",
+        "0",
+        "--json",
+    ]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - this very program
+    try:
+        line = child.stdout.readline() if child.stdout else ""
+        if not line.startswith("{"):
+            raise Retry(f"the embedded exchange did not start (exit {child.poll()}); its message is above")
+        yield json.loads(line)
+    finally:
+        child.terminate()
+        child.wait(timeout=30)
+        if child.stdout:
+            child.stdout.close()
