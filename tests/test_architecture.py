@@ -1,0 +1,134 @@
+"""The arrows of the house, read from the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted((ROOT / "trader").rglob("*.py")) + sorted((ROOT / "backtest").rglob("*.py"))
+MODULES = {".".join(f.relative_to(ROOT).with_suffix("").parts): f for f in FILES}
+
+# The composition root: where concrete adapters are named. Nothing imports it but itself.
+ROOTS = {"trader.cli", "trader.wiring", "trader.demo", "backtest.cli"}
+
+# Room -> what it may import of this project, besides itself.
+ARROWS = {
+    "trader.core": set(),
+    "trader.config": {"trader.core"},
+    "trader.terminal": {"trader.core"},
+    "trader.app": {"trader.core"},
+    "trader.adapters": {"trader.core"},
+    "trader.forecasters": {"trader.core"},
+    "trader.dashboard": {"trader.core"},
+    "trader.exchange": {"trader.core.costs", "trader.core.types", "trader.core.errors"},
+    "backtest": {"trader.core", "trader.forecasters"},
+}
+
+HEAVY = ("xgboost", "optuna", "pyarrow", "binance", "rich", "talib", "pandas")
+
+
+def imports_of(module: str) -> set[str]:
+    """Project modules that a module imports, also inside functions and under TYPE_CHECKING."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in MODULES else node.module for name in names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name.split(".")[0] in ("trader", "backtest")}
+
+
+def within(module: str, room: str) -> bool:
+    """True where a module lies in a room."""
+    return module == room or module.startswith(room + ".")
+
+
+def room_of(module: str) -> str | None:
+    """The room a module lives in, None for the composition root and packages."""
+    if module in ROOTS or module.endswith("__init__"):
+        return None
+    return next((room for room in ARROWS if within(module, room)), module)
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_module_imports_only_what_its_room_may(module: str) -> None:
+    """Every import of the project follows a drawn arrow."""
+    room = room_of(module)
+    if room is None:
+        return
+    assert room in ARROWS, f"{module} lives in no room; draw its arrows in ARROWS"
+    allowed = ARROWS[room] | {room}
+    strangers = {name for name in imports_of(module) if not any(within(name, a) for a in allowed)}
+    assert not strangers, f"{module} may import {sorted(allowed)}, not {sorted(strangers)}"
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - ROOTS))
+def test_nothing_imports_the_composition_root(module: str) -> None:
+    """Commands and wiring are at the top: no room below knows them."""
+    assert not imports_of(module) & ROOTS
+
+
+def test_only_the_command_line_of_trader_knows_backtest() -> None:
+    """Retraining gets the study as an argument; no other module of trader imports it."""
+    knows = {m for m in MODULES if m.startswith("trader.") and any(within(i, "backtest") for i in imports_of(m))}
+    assert knows <= {"trader.cli"}
+
+
+def test_there_is_no_import_cycle() -> None:
+    """Modules can be put in an order in which each imports only earlier ones."""
+    graph = {module: imports_of(module) & set(MODULES) - {module} for module in MODULES}
+    assert list(TopologicalSorter(graph).static_order())
+
+
+def test_packages_are_empty() -> None:
+    """An `__init__` holds nothing, so importing a module runs that module only."""
+    assert [f for f in FILES if f.name == "__init__.py" and f.read_text().strip()] == []
+
+
+def test_only_labels_look_forward() -> None:
+    """Shifting towards the past, the way a label is made, appears in labels.py and nowhere else."""
+    for file in FILES:
+        text = file.read_text()
+        assert "shift(-" not in text, f"{file} shifts values from the future"
+
+
+def test_only_config_reads_the_environment() -> None:
+    """Settings arrive through trader/config.py; no other file asks the environment."""
+    readers = [f for f in FILES if "os.environ" in f.read_text() or "os.getenv" in f.read_text()]
+    assert [f.name for f in readers if f.name != "config.py"] == []
+
+
+def test_every_module_imports_without_environment_and_without_work(tmp_path: Path) -> None:
+    """With an empty environment and no network every module can be imported, and that prints and writes nothing."""
+    names = [m.removesuffix(".__init__") for m in MODULES]
+    code = (
+        "import socket, importlib\n"
+        "def refuse(*a, **k): raise AssertionError('a module reached for the network on import')\n"
+        "socket.socket.connect = refuse\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=tmp_path,
+        env={"PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_starts_without_heavy_libraries() -> None:
+    """`trader --help` and a tick that is already done must not pay for what they do not use."""
+    code = f"import sys, trader.cli; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
