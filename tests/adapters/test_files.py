@@ -231,6 +231,7 @@ BAD_TEXTS = {
     f"{','.join(HEADER)}\n{ROW}\n1701392400000,1,2,0.5,x1,10\n": "row 3: close is 'x1', not a number",
     f"{','.join(HEADER)}\n{ROW}\n1701392400000,1,2,0.5,,10\n": r"row 3 .*: close is missing",
     f"{','.join(HEADER)}\n{ROW}\n,1,2,0.5,1,10\n": "row 3: open_time is empty",
+    f"{','.join(HEADER)}\n{ROW}\n\x1d1701392400000,1,2,0.5,1,10\n": "row 3: open time .* is neither",
     f"{','.join(HEADER)}\n{ROW}\nyesterday,1,2,0.5,1,10\n": "row 3: open time 'yesterday' is neither",
     f"{','.join(HEADER)}\n{ROW}\n1701392400000,1,2,0.5\n": "is not a readable CSV: .*got 4",
     f"{','.join(HEADER)}\n{ROW}\n{ROW}\n": "row 3 .*: appears twice",
@@ -356,6 +357,18 @@ def test_a_write_that_fails_keeps_the_old_file(tmp_path: Path) -> None:
     assert done.stdout.startswith(f"ConfigError {path}: cannot be written: File too large")
     assert_same(read_bars(path), synthetic())
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
+    """Files written here carry checksums: a price that changed on the disk is refused, not traded on."""
+    path = tmp_path / "BTCUSDT-1h.parquet"
+    bars = synthetic()
+    write_bars(path, bars)
+    data = bytearray(path.read_bytes())
+    data[data.index(bars.close[4:5].tobytes()) + 5] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"is a broken Parquet file: .*CRC"):
+        read_bars(path)
 
 
 def test_reading_and_writing_stay_light(tmp_path: Path) -> None:

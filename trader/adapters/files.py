@@ -48,7 +48,7 @@ _MAX_UNPACKED_BYTES = 1 << 30
 _BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
 # Beside Arrow's own errors: broken names, sizes and nested types surface as these.
 _BAD_ARROW = (OSError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError)
-_NUMBER = re.compile(r"\s*[-+]?\d+(\.\d*)?([eE][-+]?\d+)?\s*")
+_NUMBER = re.compile(r" *[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)? *")
 
 
 def read_bars(path: Path, symbol: str | None = None) -> Bars:
@@ -91,7 +91,7 @@ def write_bars(path: Path, bars: Bars) -> None:
     floats = [pa.Array.from_buffers(pa.float64(), size, [None, pa.py_buffer(x)]) for x in columns.values()]
     table = pa.Table.from_arrays([times, *floats], names=["open_time", *columns])
     buffer = io.BytesIO()
-    pq.write_table(table, buffer)
+    pq.write_table(table, buffer, write_page_checksum=True)
     _replace(path, buffer.getbuffer())
 
 
@@ -176,7 +176,7 @@ def _parquet_columns(data: bytes, path: Path) -> tuple[Ints, dict[str, Floats]]:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(pa.BufferReader(data))
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         names = list(file.schema_arrow.names)
         found = _match_columns(names, str(path))
         # One thread: this is 30 ms of work, and a bot's container has one core to give.
