@@ -187,7 +187,7 @@ def _load(
 
 def _filters(path: Path | None, series: Bars, start: int) -> Filters:
     if path is not None:
-        from trader.adapters.rules_file import read_filters
+        from trader.adapters.exchange_info import read_filters
 
         return read_filters(path)
     return Filters.derived(float(series.close[series.row(start)]))

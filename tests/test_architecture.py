@@ -16,7 +16,14 @@ FILES = sorted((ROOT / "trader").rglob("*.py")) + sorted((ROOT / "backtest").rgl
 MODULES = {".".join(f.relative_to(ROOT).with_suffix("").parts): f for f in FILES}
 
 # The composition root: where concrete adapters are named. Nothing imports it but itself.
-ROOTS = {"trader.cli", "trader.wiring", "trader.demo", "backtest.cli"}
+ROOTS = {
+    "trader.cli",
+    "trader.wiring",
+    "trader.markets",
+    "trader.rehearsal",
+    "trader.demo",
+    "backtest.cli",
+}
 
 # Room -> what it may import of this project, besides itself.
 ARROWS = {

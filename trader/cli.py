@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trader import terminal
-from trader.config import EMBEDDED_KEY, EMBEDDED_PORT, EMBEDDED_SECRET, Settings, load_settings
+from trader import markets, terminal
+from trader.config import EMBEDDED_KEY, EMBEDDED_PORT, EMBEDDED_SECRET, load_settings
 from trader.core.errors import ConfigError
-from trader.core.types import DAY_MS, HOUR_MS, Bars, floor_hour, iso, parse_hour
+from trader.core.types import DAY_MS, HOUR_MS, floor_hour, iso, parse_hour
 
 if TYPE_CHECKING:
     from trader.app.tick import Bot
-    from trader.core.hours import Rules
     from trader.core.params import Params
 
 app = typer.Typer(
@@ -30,9 +29,6 @@ app = typer.Typer(
 )
 
 CORES = os.cpu_count() or 1
-SYNTHETIC_SYMBOL = "BTCUSDT"
-SYNTHETIC_START = "2020-01-01"
-SYNTHETIC_HOURS = 4 * 365 * 24
 
 AsJson = Annotated[bool, typer.Option("--json", help="one line of JSON instead of words")]
 ParamsFile = Annotated[Path | None, typer.Option("--params", help="P.json of the strategy")]
@@ -75,16 +71,15 @@ def exchange(
 
     Example: trader exchange --bars BTCUSDT-1h.parquet --at 2022-01-01 --port 8900
     """
-    from trader import wiring
     from trader.core.costs import CostModel
     from trader.exchange.server import EmbeddedExchange, ExchangeConfig
 
-    market = _market(bars, synthetic, symbol)
+    market = markets.market_of(bars, synthetic, symbol)
     at_ms = parse_hour(at) if at else market.last - 30 * DAY_MS
     if not market.first <= at_ms < market.last:
         raise ConfigError(f"--at {iso(at_ms)} is outside the bars, {iso(market.first)} to {iso(market.last)}")
-    row, accepted = wiring.rules_for(filters, market, at_ms)
-    base, quote = (row["baseAsset"], row["quoteAsset"]) if row else wiring.assets_of(market.symbol)
+    row, accepted = markets.rules_for(filters, market, at_ms)
+    base, quote = (row["baseAsset"], row["quoteAsset"]) if row else markets.assets_of(market.symbol)
     served = EmbeddedExchange(
         ExchangeConfig(
             bars=market,
@@ -92,16 +87,16 @@ def exchange(
             quote=quote,
             filters=accepted,
             costs=CostModel(
-                wiring.decimal_option("--fee-rate", fee_rate),
-                wiring.decimal_option("--half-spread-bps", half_spread_bps),
-                wiring.decimal_option("--slippage-bps", slippage_bps),
+                markets.decimal_option("--fee-rate", fee_rate),
+                markets.decimal_option("--half-spread-bps", half_spread_bps),
+                markets.decimal_option("--slippage-bps", slippage_bps),
             ),
             at_ms=at_ms,
-            balances=wiring.balances_option(balance or [f"{quote}=10000"]),
+            balances=markets.balances_option(balance or [f"{quote}=10000"]),
             api_key=EMBEDDED_KEY,
             api_secret=EMBEDDED_SECRET,
             port=port,
-            speed=float(wiring.decimal_option("--speed", speed)),
+            speed=float(markets.decimal_option("--speed", speed)),
             state_path=state,
             faults=json.loads(terminal.read_text(faults, "faults")) if faults else (),
             exchange_info_row=row,
@@ -263,16 +258,16 @@ def replay(
 
     Example: trader replay --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2022-03-01 --hours-out hours.jsonl
     """
-    from trader import wiring
+    from trader import rehearsal, wiring
     from trader.core.hours import Rules
 
-    market = _market(bars, None, symbol)
+    market = markets.market_of(bars, None, symbol)
     first, last = parse_hour(start), parse_hour(stop)
     chosen = _params(params, None)
-    _require_replayable(market, first, last, chosen, bars)
-    row, accepted = wiring.rules_for(filters, market, first)
+    rehearsal.require_replayable(market, first, last, chosen, bars)
+    row, accepted = markets.rules_for(filters, market, first)
     with tempfile.TemporaryDirectory(prefix="trader-replay-") as folder:
-        wiring.write_info_row(Path(folder) / "filters.json", row, accepted, market.symbol)
+        markets.write_info_row(Path(folder) / "filters.json", row, accepted, market.symbol)
         served = [
             "--bars",
             str(bars),
@@ -285,8 +280,10 @@ def replay(
         with (
             nullcontext(elsewhere) if venue_url else wiring.embedded_exchange(served, chosen, first) as venue
         ):
-            settings = _embedded(venue, market.symbol, store or Path(folder) / "store")
-            summary, lines = _replay(settings, market, Rules(chosen, accepted), first, last, as_json)
+            settings = rehearsal.embedded_settings(venue, market.symbol, store or Path(folder) / "store")
+            summary, lines = rehearsal.replay_hours(
+                settings, market, Rules(chosen, accepted), first, last, as_json
+            )
     if hours_out:
         terminal.write_lines(hours_out, iter(lines))
     title = f"{market.symbol}, {iso(first)} to {iso(last)}, replayed through HTTP"
@@ -360,23 +357,44 @@ def demo(
 
     Example: trader demo --bars BTCUSDT-1h.parquet
     """
-    from trader import demo as show
+    from trader import demo as script
+    from trader import rehearsal, wiring
 
-    show.run(bars, folder, trials, seed, as_json)
+    began = time.perf_counter()
+    market = markets.market_of(bars, None if bars else seed, None)
+    name = f"synthetic market, seed {seed}" if bars is None else str(bars)
+    span, base = script.span_of(market), _params(None, None)
+    script.clean(folder)
+    served = ["--symbol", market.symbol, *(["--bars", str(bars)] if bars else ["--synthetic", str(seed)])]
+    with wiring.embedded_exchange(served, base, span.traded_from) as venue:
+        settings = rehearsal.embedded_settings(venue, market.symbol, folder / "store", folder / "bars")
 
+        def search(bot: Bot, params: Params, hour: int) -> Params:
+            return _search(bot, params, hour, trials, seed, CORES)
 
-def _market(bars: Path | None, synthetic: int | None, symbol: str | None) -> Bars:
-    """The bars that an embedded exchange trades: from a file, or synthetic from a seed."""
-    if bars is not None and synthetic is not None:
-        raise ConfigError("give --bars or --synthetic, not both")
-    if bars is not None:
-        from trader.adapters.files import read_bars
-
-        return read_bars(bars, symbol)
-    from trader.exchange.market import synthetic as make
-
-    first = parse_hour(SYNTHETIC_START) + HOUR_MS
-    return make(symbol or SYNTHETIC_SYMBOL, synthetic or 0, first, SYNTHETIC_HOURS).bars
+        bot, chosen = script.act(settings, base, span, search, name, as_json)
+        rules = script.rules_of(bot, chosen)
+    summary, _ = rehearsal.summary_of(
+        bot, market, rules, span.traded_from, span.traded_until, time.perf_counter() - began
+    )
+    summary["market"] = name
+    summary["true_hit_rate"] = (
+        None if bars else rehearsal.true_hit_rate(seed, span.traded_from, span.traded_until)
+    )
+    summary["store"] = str(settings.store)
+    (folder / "summary.json").write_text(json.dumps(summary, indent=1))
+    if as_json:
+        terminal.emit(summary)
+        return
+    title = f"{market.symbol}, {iso(span.traded_from)} to {iso(span.traded_until)} ({name})"
+    rows = terminal.summary_rows(summary)
+    if summary["true_hit_rate"] is not None:
+        rows.append(
+            ("the market's true edge: an oracle's hit rate", f"{summary['true_hit_rate'] * 100:.2f} %")
+        )
+    print(terminal.table(title, rows))
+    terminal.say(f"{summary['seconds']:.0f} s. Look at it: trader status --store {settings.store}")
+    terminal.say(f"every hour: trader journal --store {settings.store}")
 
 
 def _params(path: Path | None, serving: Params | None) -> Params:
@@ -408,65 +426,6 @@ def _search(bot: Bot, base: Params, serve_from: int, trials: int, seed: int, wor
             progress=lambda done, of, best: update(done, of, f"best net Sharpe {best:.2f}"),
         )
     return found.best.params
-
-
-def _require_replayable(market: Bars, first: int, last: int, params: Params, source: Path) -> None:
-    from trader.core.windows import refit_of, require_history
-
-    if last <= first:
-        raise ConfigError(f"--to {iso(last)} must be later than --from {iso(first)}")
-    if first < market.first or last > market.last:
-        raise ConfigError(
-            f"the hours {iso(first)} to {iso(last)} need bars that close from {iso(first)} to {iso(last)}; {source} "
-            f"holds {iso(market.first)} to {iso(market.last)}. Choose hours within it, or collect more bars"
-        )
-    require_history(market, refit_of(params, 0, first), params, str(source))
-
-
-def _embedded(venue: dict[str, str], symbol: str, store: Path) -> Settings:
-    return load_settings(
-        venue="embedded",
-        venue_url=venue["url"],
-        data_url=venue["url"],
-        api_key=venue["api_key"],
-        api_secret=venue["api_secret"],
-        symbol=symbol,
-        store=store,
-    )
-
-
-def _replay(
-    settings: Settings, market: Bars, rules: Rules, first: int, last: int, quiet: bool
-) -> tuple[dict[str, Any], list[str]]:
-    """Replay the hours and return the summary with the lines as the hours file has them."""
-    from trader import wiring
-    from trader.adapters.clocks import SimClock
-    from trader.app.replay import replay
-    from trader.core.hours import line_text
-    from trader.core.summary import summarise
-
-    clock = SimClock(settings.exchange_url)
-    bot = wiring.make_bot(settings, clock, rehearsal=True)
-    began = time.perf_counter()
-    with terminal.progress("hours", quiet=quiet) as update:
-        replay(bot, clock, rules.params, first, last, update)
-    seconds = time.perf_counter() - began
-    records = list(bot.journal.records(first, last))
-    lines = [record["line"] for record in records]
-    after = records[-1]["state"]
-    halted = after["halted_at"]
-    summary = summarise(
-        lines,
-        market,
-        rules,
-        orders=after["orders"],
-        fills=after["fills"],
-        halted_at=None if halted is None else iso(halted),
-        seconds=seconds,
-    )
-    summary["ticks_per_second"] = round(len(lines) / seconds, 1)
-    summary["filters"] = rules.filters.as_json()
-    return summary, [line_text(line) for line in lines]
 
 
 def _answer(value: dict[str, Any], words: str, as_json: bool) -> None:

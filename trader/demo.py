@@ -70,7 +70,9 @@ def act(
     with terminal.progress("bars", quiet) as update:
         wanted = (span.traded_from - span.collected_from) // HOUR_MS
         collector = wiring.make_collector(settings, clock, lambda done: update(done, wanted))
-        bars = collect(collector, span.collected_from, span.traded_from - params.gap_hours * HOUR_MS + HOUR_MS)
+        bars = collect(
+            collector, span.collected_from, span.traded_from - params.gap_hours * HOUR_MS + HOUR_MS
+        )
     bot.collector = collector
     say(f"     {len(bars):,} hours, {iso(bars.first)} to {iso(bars.last)}, {len(gaps(bars))} gaps")
     say("2/4  searching parameters on the most recent half year, costs included")

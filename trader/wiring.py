@@ -8,15 +8,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from trader.adapters.binance_spot import BinanceKlines, BinanceSpot, Connection
 from trader.adapters.clocks import WallClock
 from trader.adapters.files import read_bars, write_bars
-from trader.adapters.rules_file import read_filters, read_info_row
 from trader.adapters.store_local import LocalStore
 from trader.app.collect import Collector
 from trader.app.journal import Journal
@@ -25,11 +22,8 @@ from trader.config import Settings
 from trader.core.errors import ConfigError, Retry
 from trader.core.params import Params
 from trader.core.ports import Clock, Store
-from trader.core.types import HOUR_MS, Bars, Filters, iso, no_bars, plain
+from trader.core.types import HOUR_MS, Bars, iso, no_bars, plain
 from trader.forecasters.xgboost import XGBoostForecaster
-
-# Longest first where one ends with another.
-QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "EUR", "TRY", "BTC", "ETH", "BNB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,73 +82,6 @@ def make_bot(settings: Settings, clock: Clock | None = None, *, rehearsal: bool 
         clock=clock,
         version=version("hourly-trader"),
     )
-
-
-def decimal_option(name: str, text: str) -> Decimal:
-    """A Decimal from an option's text. Raises ConfigError that names the option."""
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        raise ConfigError(f"{name} {text!r} is not a number") from None
-    if not value.is_finite() or value < 0:
-        raise ConfigError(f"{name} {text} must be zero or more")
-    return value
-
-
-def balances_option(given: Sequence[str]) -> dict[str, Decimal]:
-    """ASSET=AMOUNT texts as amounts. Raises ConfigError."""
-    result = {}
-    for text in given:
-        asset, equals, amount = text.partition("=")
-        if not equals or not asset.isalnum():
-            raise ConfigError(f"--balance {text!r} must look like USDT=10000")
-        result[asset.upper()] = decimal_option(f"--balance {asset}", amount)
-    return result
-
-
-def assets_of(symbol: str) -> tuple[str, str]:
-    """Base and quote of a symbol by its ending. Raises ConfigError."""
-    for quote in QUOTES:
-        if symbol.endswith(quote) and len(symbol) > len(quote):
-            return symbol[: -len(quote)], quote
-    raise ConfigError(
-        f"{symbol}: base and quote cannot be told apart; give --filters with an exchangeInfo row"
-    )
-
-
-def rules_for(filters: Path | None, bars: Bars, hour: int) -> tuple[dict[str, Any] | None, Filters]:
-    """An exchangeInfo row and its filters from a file, or filters derived from the close at `hour`."""
-    if filters is not None:
-        return read_info_row(filters), read_filters(filters)
-    return None, Filters.derived(float(bars.close[bars.row(hour)]))
-
-
-def write_info_row(path: Path, row: dict[str, Any] | None, filters: Filters, symbol: str) -> Path:
-    """An exchangeInfo row that says these filters, for a child process."""
-    base, quote = assets_of(symbol) if row is None else (row["baseAsset"], row["quoteAsset"])
-    made = row or {
-        "symbol": symbol,
-        "status": "TRADING",
-        "baseAsset": base,
-        "quoteAsset": quote,
-        "filters": [
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": plain(filters.tick_size),
-                "maxPrice": "1000000",
-                "tickSize": plain(filters.tick_size),
-            },
-            {
-                "filterType": "LOT_SIZE",
-                "minQty": plain(filters.min_qty),
-                "maxQty": "9000000000" if filters.max_qty is None else plain(filters.max_qty),
-                "stepSize": plain(filters.step_size),
-            },
-            {"filterType": "NOTIONAL", "minNotional": plain(filters.min_notional), "applyMinToMarket": True},
-        ],
-    }
-    path.write_text(json.dumps(made))
-    return path
 
 
 @contextmanager

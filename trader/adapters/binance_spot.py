@@ -18,6 +18,7 @@ import requests
 from binance.client import Client
 from binance.exceptions import BinanceAPIException, BinanceRequestException
 
+from trader.adapters.exchange_info import filters_of
 from trader.core.bars import bars_from_columns
 from trader.core.errors import ConfigError, DataError, Halt, Retry
 from trader.core.ports import Clock, OrderState, Sent, SignedOrder
@@ -355,26 +356,6 @@ class BinanceSpot:
             raise ValueError(f"a commission in {asset} cannot be booked in {base} or {quote}")
         paid_in: Literal["base", "quote"] = "base" if asset == base else "quote"
         return Fill(side, Decimal(row["price"]), Decimal(row["qty"]), amount, paid_in, int(row[id_key]))
-
-
-def filters_of(row: Mapping[str, Any], source: str) -> Filters:
-    """Filters from an exchangeInfo row. Raises ConfigError that names a missing filter."""
-    by_type = {item.get("filterType"): item for item in row.get("filters", [])}
-    try:
-        lot, market = by_type["LOT_SIZE"], by_type.get("MARKET_LOT_SIZE", {})
-        notional = by_type.get("NOTIONAL") or by_type["MIN_NOTIONAL"]
-        limits = [Decimal(lot["maxQty"]), Decimal(market.get("maxQty", "0"))]
-        return Filters(
-            tick_size=Decimal(by_type["PRICE_FILTER"]["tickSize"]),
-            step_size=Decimal(lot["stepSize"]),
-            min_notional=Decimal(notional["minNotional"]),
-            min_qty=max(Decimal(lot["minQty"]), Decimal(market.get("minQty", "0"))),
-            max_qty=min((limit for limit in limits if limit > 0), default=None),
-        )
-    except (KeyError, ArithmeticError, TypeError) as error:
-        raise ConfigError(
-            f"{source}: {row.get('symbol')} lacks a filter that sizing needs ({error})"
-        ) from None
 
 
 def _state(reply: Mapping[str, Any], client_order_id: str) -> OrderState:

@@ -1,0 +1,52 @@
+"""Binance's exchangeInfo rows: filters from a reply, or from a file that a person gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from trader.core.errors import ConfigError
+from trader.core.types import Filters
+
+
+def read_info_row(path: Path) -> dict[str, Any]:
+    """An exchangeInfo row (or a reply that holds one symbol). Raises ConfigError that names the file."""
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"filters {path} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ConfigError(f"filters {path} is not JSON: {error}") from None
+    if isinstance(value, dict) and isinstance(value.get("symbols"), list) and len(value["symbols"]) == 1:
+        value = value["symbols"][0]
+    if not isinstance(value, dict) or not isinstance(value.get("filters"), list):
+        raise ConfigError(f"filters {path} must hold one exchangeInfo row with a list named filters")
+    return value
+
+
+def read_filters(path: Path) -> Filters:
+    """The filters of an exchangeInfo row in a file. Raises ConfigError."""
+    return filters_of(read_info_row(path), str(path))
+
+
+def filters_of(row: Mapping[str, Any], source: str) -> Filters:
+    """Filters from an exchangeInfo row. Raises ConfigError that names a missing filter."""
+    by_type = {item.get("filterType"): item for item in row.get("filters", [])}
+    try:
+        lot, market = by_type["LOT_SIZE"], by_type.get("MARKET_LOT_SIZE", {})
+        notional = by_type.get("NOTIONAL") or by_type["MIN_NOTIONAL"]
+        limits = [Decimal(lot["maxQty"]), Decimal(market.get("maxQty", "0"))]
+        return Filters(
+            tick_size=Decimal(by_type["PRICE_FILTER"]["tickSize"]),
+            step_size=Decimal(lot["stepSize"]),
+            min_notional=Decimal(notional["minNotional"]),
+            min_qty=max(Decimal(lot["minQty"]), Decimal(market.get("minQty", "0"))),
+            max_qty=min((limit for limit in limits if limit > 0), default=None),
+        )
+    except (KeyError, ArithmeticError, TypeError) as error:
+        raise ConfigError(
+            f"{source}: {row.get('symbol')} lacks a filter that sizing needs ({error})"
+        ) from None

@@ -1,0 +1,107 @@
+"""What an embedded exchange serves: a file of bars or the synthetic market of a seed, its filters, its balances."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trader.adapters.exchange_info import read_filters, read_info_row
+from trader.core.errors import ConfigError
+from trader.core.types import HOUR_MS, Bars, Filters, parse_hour, plain
+
+if TYPE_CHECKING:
+    from trader.exchange.market import SyntheticMarket
+
+# Longest first where one ends with another.
+QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "EUR", "TRY", "BTC", "ETH", "BNB")
+SYNTHETIC_SYMBOL = "BTCUSDT"
+SYNTHETIC_START = "2020-01-01"
+SYNTHETIC_HOURS = 4 * 365 * 24
+
+
+def synthetic_market(seed: int, symbol: str | None = None) -> SyntheticMarket:
+    """Four years of hours that follow from the seed and the symbol alone, and the truth about them."""
+    from trader.exchange.market import synthetic
+
+    return synthetic(symbol or SYNTHETIC_SYMBOL, seed, parse_hour(SYNTHETIC_START) + HOUR_MS, SYNTHETIC_HOURS)
+
+
+def market_of(bars: Path | None, seed: int | None, symbol: str | None) -> Bars:
+    """The bars of a file, or of a seed (0 if neither is given). Raises ConfigError for both."""
+    if bars is not None and seed is not None:
+        raise ConfigError("give --bars or --synthetic, not both")
+    if bars is None:
+        return synthetic_market(seed or 0, symbol).bars
+    from trader.adapters.files import read_bars
+
+    return read_bars(bars, symbol)
+
+
+def decimal_option(name: str, text: str) -> Decimal:
+    """A Decimal from an option's text. Raises ConfigError that names the option."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise ConfigError(f"{name} {text!r} is not a number") from None
+    if not value.is_finite() or value < 0:
+        raise ConfigError(f"{name} {text} must be zero or more")
+    return value
+
+
+def balances_option(given: Sequence[str]) -> dict[str, Decimal]:
+    """ASSET=AMOUNT texts as amounts. Raises ConfigError."""
+    result = {}
+    for text in given:
+        asset, equals, amount = text.partition("=")
+        if not equals or not asset.isalnum():
+            raise ConfigError(f"--balance {text!r} must look like USDT=10000")
+        result[asset.upper()] = decimal_option(f"--balance {asset}", amount)
+    return result
+
+
+def assets_of(symbol: str) -> tuple[str, str]:
+    """Base and quote of a symbol by its ending. Raises ConfigError."""
+    for quote in QUOTES:
+        if symbol.endswith(quote) and len(symbol) > len(quote):
+            return symbol[: -len(quote)], quote
+    raise ConfigError(
+        f"{symbol}: base and quote cannot be told apart; give --filters with an exchangeInfo row"
+    )
+
+
+def rules_for(filters: Path | None, bars: Bars, hour: int) -> tuple[dict[str, Any] | None, Filters]:
+    """An exchangeInfo row and its filters from a file, or filters derived from the close at `hour`."""
+    if filters is not None:
+        return read_info_row(filters), read_filters(filters)
+    return None, Filters.derived(float(bars.close[bars.row(hour)]))
+
+
+def write_info_row(path: Path, row: dict[str, Any] | None, filters: Filters, symbol: str) -> Path:
+    """An exchangeInfo row that says these filters, for a child process."""
+    base, quote = assets_of(symbol) if row is None else (row["baseAsset"], row["quoteAsset"])
+    made = row or {
+        "symbol": symbol,
+        "status": "TRADING",
+        "baseAsset": base,
+        "quoteAsset": quote,
+        "filters": [
+            {
+                "filterType": "PRICE_FILTER",
+                "minPrice": plain(filters.tick_size),
+                "maxPrice": "1000000",
+                "tickSize": plain(filters.tick_size),
+            },
+            {
+                "filterType": "LOT_SIZE",
+                "minQty": plain(filters.min_qty),
+                "maxQty": "9000000000" if filters.max_qty is None else plain(filters.max_qty),
+                "stepSize": plain(filters.step_size),
+            },
+            {"filterType": "NOTIONAL", "minNotional": plain(filters.min_notional), "applyMinToMarket": True},
+        ],
+    }
+    path.write_text(json.dumps(made))
+    return path

@@ -1,0 +1,94 @@
+"""Rehearsals on the embedded exchange: which market, which settings, the replay of hours and its summary."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from trader import terminal, wiring
+from trader.adapters.clocks import SimClock
+from trader.app.replay import replay
+from trader.app.tick import Bot
+from trader.config import Settings, load_settings
+from trader.core.errors import ConfigError
+from trader.core.hours import Rules, line_text
+from trader.core.labels import direction
+from trader.core.metrics import hit_rate
+from trader.core.params import Params
+from trader.core.summary import summarise
+from trader.core.types import Bars, iso
+from trader.core.windows import refit_of, require_history
+from trader.markets import synthetic_market
+
+
+def require_replayable(market: Bars, first: int, last: int, params: Params, source: Path) -> None:
+    """Raises ConfigError or DataError, with the numbers and the way out, unless these hours can be replayed."""
+    if last <= first:
+        raise ConfigError(f"--to {iso(last)} must be later than --from {iso(first)}")
+    if first < market.first or last > market.last:
+        raise ConfigError(
+            f"the hours {iso(first)} to {iso(last)} need bars that close from {iso(first)} to {iso(last)}; {source} "
+            f"holds {iso(market.first)} to {iso(market.last)}. Choose hours within it, or collect more bars"
+        )
+    require_history(market, refit_of(params, 0, first), params, str(source))
+
+
+def embedded_settings(venue: dict[str, str], symbol: str, store: Path, bars: Path | None = None) -> Settings:
+    """Settings of a bot at an embedded exchange, from its ready line."""
+    return load_settings(
+        bars=bars,
+        venue="embedded",
+        venue_url=venue["url"],
+        data_url=venue["url"],
+        api_key=venue["api_key"],
+        api_secret=venue["api_secret"],
+        symbol=symbol,
+        store=store,
+    )
+
+
+def replay_hours(
+    settings: Settings, market: Bars, rules: Rules, first: int, last: int, quiet: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """Replay the hours and return the summary with the lines as the hours file has them."""
+
+    clock = SimClock(settings.exchange_url)
+    bot = wiring.make_bot(settings, clock, rehearsal=True)
+    began = time.perf_counter()
+    with terminal.progress("hours", quiet=quiet) as update:
+        replay(bot, clock, rules.params, first, last, update)
+    seconds = time.perf_counter() - began
+    summary, lines = summary_of(bot, market, rules, first, last, seconds)
+    summary["ticks_per_second"] = round(len(lines) / seconds, 1)
+    return summary, [line_text(line) for line in lines]
+
+
+def summary_of(
+    bot: Bot, market: Bars, rules: Rules, first: int, last: int, seconds: float
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The summary of the journal's hours first <= T < last, and their lines."""
+
+    records = list(bot.journal.records(first, last))
+    lines = [record["line"] for record in records]
+    after = records[-1]["state"]
+    halted = after["halted_at"]
+    summary = summarise(
+        lines,
+        market,
+        rules,
+        orders=after["orders"],
+        fills=after["fills"],
+        halted_at=None if halted is None else iso(halted),
+        seconds=seconds,
+    )
+    summary["filters"] = rules.filters.as_json()
+    return summary, lines
+
+
+def true_hit_rate(seed: int, first: int, last: int) -> float:
+    """How often an oracle that knows the synthetic market's true P(up) is right, over first <= T < last."""
+
+    market = synthetic_market(seed)
+    rows = slice(market.bars.row(first), market.bars.row(last))
+    return hit_rate(market.p_up[rows], direction(market.bars, 1)[rows]) or 0.0
