@@ -85,7 +85,9 @@ def test_nothing_imports_the_composition_root(module: str) -> None:
 
 def test_only_the_command_line_of_trader_knows_backtest() -> None:
     """Retraining gets the study as an argument; no other module of trader imports it."""
-    knows = {m for m in MODULES if m.startswith("trader.") and any(within(i, "backtest") for i in imports_of(m))}
+    knows = {
+        m for m in MODULES if m.startswith("trader.") and any(within(i, "backtest") for i in imports_of(m))
+    }
     assert knows <= {"trader.cli"}
 
 

@@ -1,0 +1,156 @@
+"""Stateful stand-ins for the ports, for the branches that need a precise moment. The whole runs on the real thing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+from trader.core.errors import Retry
+from trader.core.ports import OrderState, Sent, SignedOrder
+from trader.core.types import Fill, Filters, Quote, Side
+
+
+class MemoryStore:
+    """A store in a dictionary."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def get(self, key: str) -> bytes | None:
+        """The object, or None."""
+        return self.objects.get(key)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Overwrite."""
+        self.objects[key] = data
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Create if absent; True if these bytes are there now."""
+        return self.objects.setdefault(key, data) == data
+
+    def list(self, prefix: str, after: str = "", limit: int = 1000) -> list[str]:
+        """Sorted keys."""
+        return sorted(k for k in self.objects if k.startswith(prefix) and k > after)[:limit]
+
+
+@dataclass
+class FakeClock:
+    """Sleeping moves it."""
+
+    time_ms: int
+
+    def now_ms(self) -> int:
+        """UTC ms."""
+        return self.time_ms
+
+    def sleep(self, seconds: float) -> None:
+        """Advance."""
+        self.time_ms += round(seconds * 1000)
+
+
+@dataclass
+class FakeExchange:
+    """An account that fills every market order at one price, and whose replies can be lost.
+
+    `next_send` is what happens to the next order: filled, partial, expired, lost_after (executed, reply lost),
+    lost_before (never executed, reply lost), late (executed 7 s later), refused.
+    """
+
+    clock: FakeClock
+    price: Decimal = Decimal(50_000)
+    next_send: str = "filled"
+    reads_fail: bool = False
+    sent: list[SignedOrder] = field(default_factory=list)
+    orders: dict[str, tuple[OrderState, list[Fill], int]] = field(default_factory=dict)
+
+    def _ask(self) -> None:
+        if self.reads_fail:
+            raise Retry("the fake venue does not answer")
+
+    def time_ms(self) -> int:
+        """The clock's."""
+        self._ask()
+        return self.clock.now_ms()
+
+    def filters(self, symbol: str) -> Filters:
+        """Those of BTCUSDT."""
+        return Filters(Decimal("0.01"), Decimal("0.00001"), Decimal(5), Decimal("0.00001"))
+
+    def quote(self, symbol: str) -> Quote:
+        """Around the price."""
+        return Quote(self.price, self.price)
+
+    def balances(self) -> Mapping[str, Decimal]:
+        """Plenty."""
+        return {"BTC": Decimal(100), "USDT": Decimal(1_000_000)}
+
+    def assets(self, symbol: str) -> tuple[str, str]:
+        """BTC and USDT."""
+        return "BTC", "USDT"
+
+    def sign(self, symbol: str, side: Side, qty: Decimal, client_order_id: str, now_ms: int) -> SignedOrder:
+        """Fix the order."""
+        return SignedOrder(symbol, side, qty, client_order_id, now_ms, 5_000)
+
+    def send(self, order: SignedOrder) -> Sent:
+        """Execute, refuse or lose the order, as told; past its window it is refused as Binance does."""
+        self.sent.append(order)
+        how, self.next_send = self.next_send, "filled"
+        if self.clock.now_ms() > order.horizon_ms:
+            return Sent(
+                "refused", message="400, code -1021: Timestamp for this request is outside of the recvWindow."
+            )
+        if how == "refused":
+            return Sent(
+                "refused", message="400, code -2010: Account has insufficient balance for requested action."
+            )
+        if how == "lost_before":
+            return Sent("unknown", message="ReadTimeout")
+        share = {"partial": Decimal("0.5"), "expired": Decimal(0)}.get(how, Decimal(1))
+        state, fills = self._execute(order, share)
+        seen_from = self.clock.now_ms() + (7_000 if how == "late" else 0)
+        self.orders[order.client_order_id] = state, fills, seen_from
+        if how in ("lost_after", "late"):
+            return Sent("unknown", message="ReadTimeout")
+        return Sent("accepted", state, fills)
+
+    def _execute(self, order: SignedOrder, share: Decimal) -> tuple[OrderState, list[Fill]]:
+        qty = order.qty * share
+        paid_in: Literal["base", "quote"] = "base" if order.side == "BUY" else "quote"
+        fee = (qty if order.side == "BUY" else qty * self.price) * Decimal("0.001")
+        number = len(self.orders) + 1
+        fills = [Fill(order.side, self.price, qty, fee, paid_in, number)] if qty else []
+        status = "FILLED" if share == 1 else "EXPIRED"
+        now = self.clock.now_ms()
+        state = OrderState(order.client_order_id, number, status, order.side, qty, qty * self.price, now)
+        return state, fills
+
+    def check(self, symbol: str, side: Side, qty: Decimal) -> str:
+        """Would accept anything."""
+        return ""
+
+    def _visible(self) -> dict[str, tuple[OrderState, list[Fill], int]]:
+        return {k: v for k, v in self.orders.items() if v[2] <= self.clock.now_ms()}
+
+    def find(self, symbol: str, client_order_id: str) -> OrderState | None:
+        """The order, once it can be seen."""
+        self._ask()
+        found = self._visible().get(client_order_id)
+        return found[0] if found else None
+
+    def open_orders(self, symbol: str) -> list[OrderState]:
+        """None: market orders end at once."""
+        self._ask()
+        return []
+
+    def fills(self, symbol: str, order_id: int) -> list[Fill]:
+        """Of one order."""
+        self._ask()
+        return next(fills for state, fills, _ in self.orders.values() if state.order_id == order_id)
+
+    def orders_since(self, symbol: str, since_ms: int) -> list[int]:
+        """Orders executed since."""
+        self._ask()
+        return [s.order_id for s, f, _ in self._visible().values() if f and s.transact_ms >= since_ms]

@@ -1,0 +1,127 @@
+"""A rig for tests of the whole: an embedded exchange as a child process, and the commands run against it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trader.core.params import DEFAULT_PARAMS
+from trader.core.types import iso
+
+QUICK_TREES = {
+    "n_estimators": 20,
+    "max_depth": 3,
+    "learning_rate": 0.1,
+    "subsample": 0.8,
+    "colsample_bytree": 0.9,
+    "gamma": 0,
+}
+
+
+def quick_params(**changes: Any) -> dict[str, Any]:
+    """Parameters whose models are small and whose decisions change often."""
+    return {**DEFAULT_PARAMS, "xgboost": QUICK_TREES, "look_back_days": 20, "enter_edge": 0.0, **changes}
+
+
+def command(
+    *arguments: str, cwd: Path, check: bool = True, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run one of the two commands in a folder; its output as text."""
+    module = f"{arguments[0]}.cli"
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments[1:]],
+        cwd=cwd,
+        env={"PATH": os.defpath, **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@dataclass
+class Venue:
+    """A running embedded exchange and a folder to keep a bot in."""
+
+    url: str
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a command needs to find it."""
+        return {"TRADER_VENUE": "embedded", "TRADER_VENUE_URL": self.url, "TRADER_TIMEOUT_S": "2"}
+
+    def trader(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `trader` in the bot's folder against this exchange."""
+        return command("trader", *arguments, cwd=self.folder, check=check, **self.environment)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start `trader` and return at once."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "trader.cli", *arguments],
+            cwd=self.folder,
+            env={"PATH": os.defpath, **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def sim(self, path: str, body: Any = None) -> Any:
+        """GET, or POST with a body, what lies outside /api."""
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, data), timeout=10) as reply:
+            return json.loads(reply.read())
+
+    def move_to(self, time_ms: int) -> None:
+        """Set the exchange's clock forward."""
+        self.sim("/sim/clock", {"to": time_ms})
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """Every order the exchange executed."""
+        ledger = self.sim("/sim/ledger")
+        return ledger["orders"] if isinstance(ledger, dict) else ledger
+
+    def journal(self) -> list[str]:
+        """The journal's lines as the hours file has them."""
+        return self.trader("journal", "--jsonl").stdout.splitlines()
+
+
+@contextmanager
+def venue(folder: Path, bars: Path, at: int, *options: str) -> Iterator[Venue]:
+    """An embedded exchange over a file of bars, its clock standing at `at` (UTC ms)."""
+    child = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "trader.cli",
+            "exchange",
+            "--bars",
+            str(bars),
+            "--at",
+            iso(at),
+            "--port",
+            "0",
+            "--json",
+            *options,
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert child.stdout is not None
+        yield Venue(json.loads(child.stdout.readline())["url"], folder)
+    finally:
+        child.terminate()
+        child.wait(timeout=30)
+        if child.stdout:
+            child.stdout.close()
