@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 import time
 from contextlib import nullcontext
@@ -14,7 +15,7 @@ import typer
 
 from trader import markets, terminal
 from trader.config import EMBEDDED_KEY, EMBEDDED_PORT, EMBEDDED_SECRET, load_settings
-from trader.core.errors import ConfigError
+from trader.core.errors import ConfigError, Halt
 from trader.core.types import DAY_MS, HOUR_MS, floor_hour, iso, parse_hour
 
 if TYPE_CHECKING:
@@ -182,25 +183,29 @@ def retrain(
     Example: trader retrain --params P.json
     """
     from trader import wiring
-    from trader.app.retrain import due, next_serve_hour, serving_params
+    from trader.app.retrain import next_serve_hour, serving_params
     from trader.app.retrain import retrain as train
+    from trader.app.retrain_rules import retrain_if_due
 
     settings = load_settings(symbol=symbol, store=store, bars=data)
     bot = wiring.make_bot(settings)
     now_ms = bot.exchange.time_ms()
     serving = serving_params(bot.journal)
     if if_due:
-        wanted = due(bot.journal, serving, now_ms) if serving else None
-        if serving is None or wanted is None:
+
+        def search(_: Bot, base: Params, hour: int) -> Params:
+            return _search(bot, base, hour, trials or settings.retune_trials, seed, workers)
+
+        card = retrain_if_due(bot, now_ms, settings.breach_rule, search if settings.retune_trials else None)
+        if card is None:
             _answer({"retrained": False}, f"{bot.symbol}: no retrain is due", as_json)
             return
-        chosen, hour = serving, wanted
     else:
         chosen = _params(params, serving)
         hour = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, chosen.gap_hours)
         if trials:
             chosen = _search(bot, chosen, hour, trials, seed, workers)
-    card = train(bot.journal, bot.collector, bot.forecaster, chosen, hour, bot.version)
+        card = train(bot.journal, bot.collector, bot.forecaster, chosen, hour, bot.version)
     bot.collector.save()
     said = {
         "retrained": True,
@@ -217,18 +222,79 @@ def retrain(
 
 @app.command()
 def tick(
-    symbol: Symbol = None, store: StoreDir = None, data: BarsDir = None, as_json: AsJson = False
+    dry: Annotated[
+        bool, typer.Option("--dry", help="decide, ask the venue with /order/test, write under dry/ only")
+    ] = False,
+    symbol: Symbol = None,
+    store: StoreDir = None,
+    data: BarsDir = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Close the current hour, exactly once: safe to run twice, at once, and after any crash.
+    """Close the current hour, exactly once: safe to run twice, at once, and after any crash. Exit 4 while halted.
 
     Example: TRADER_VENUE=testnet trader tick
     """
     from trader import wiring
+    from trader.app.dry import dry_tick
     from trader.app.tick import tick as do_tick
 
-    ticked = do_tick(wiring.make_bot(load_settings(symbol=symbol, store=store, bars=data)))
-    said = {"outcome": ticked.outcome, "hour": iso(ticked.hour), "lines": ticked.lines}
+    bot = wiring.make_bot(load_settings(symbol=symbol, store=store, bars=data))
+    if dry:
+        seen = dry_tick(bot)
+        _answer(seen.content, seen.message, as_json)
+        return
+    ticked = do_tick(bot)
+    said = {
+        "outcome": ticked.outcome,
+        "hour": iso(ticked.hour),
+        "lines": ticked.lines,
+        "halted": ticked.halted,
+    }
     _answer(said, ticked.message, as_json)
+    if ticked.halted:
+        terminal.say("trading is halted; see: trader status")
+        raise SystemExit(Halt.exit_code)
+
+
+@app.command()
+def halt(
+    reason: Annotated[str, typer.Option(help="why, for whoever reads it later")],
+    freeze: Annotated[
+        bool, typer.Option("--freeze", help="keep what is held; default: the next tick sells it")
+    ] = False,
+    symbol: Symbol = None,
+    store: StoreDir = None,
+) -> None:
+    """Stop trading until a person resumes it.
+
+    Example: trader halt --reason "exchange announced maintenance"
+    """
+    from trader import wiring
+    from trader.adapters.clocks import WallClock
+    from trader.app.halts import announce
+
+    journal = wiring.make_journal(load_settings(symbol=symbol, store=store))
+    announce(journal, WallClock().now_ms(), "person", freeze=freeze, by="person", words=reason)
+    print(f"{journal.symbol}: halted; the next tick {'keeps' if freeze else 'sells'} what is held")
+
+
+@app.command()
+def resume(
+    reason: Annotated[str, typer.Option(help="what was found and mended")],
+    symbol: Symbol = None,
+    store: StoreDir = None,
+) -> None:
+    """Lift a halt: the next hour begins a new risk epoch at its equity.
+
+    Example: trader resume --reason "model checked, limit meant for another allocation"
+    """
+    from trader import wiring
+    from trader.adapters.clocks import WallClock
+    from trader.app.halts import resume
+
+    journal = wiring.make_journal(load_settings(symbol=symbol, store=store))
+    resume(journal, WallClock().now_ms(), reason)
+    print(f"{journal.symbol}: resumed; limits count anew from the next hour's equity")
 
 
 @app.command()
@@ -297,24 +363,32 @@ def journal(
     symbol: Symbol = None,
     store: StoreDir = None,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="the very lines that the backtest writes")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="for a spreadsheet")] = False,
+    parquet: Annotated[
+        Path | None, typer.Option(help="write a table here: times UTC, amounts as decimals")
+    ] = None,
 ) -> None:
     """The closed hours, oldest first.
 
     Example: trader journal --jsonl > hours.jsonl
     """
     from trader import wiring
-    from trader.app.journal import Journal
     from trader.core.hours import LINE_KEYS, line_text
 
     settings = load_settings(symbol=symbol, store=store)
     since, until = parse_hour(start) if start else None, parse_hour(stop) if stop else None
-    lines = [
-        record["line"]
-        for record in Journal(wiring.make_store(settings), settings.symbol).records(since, until)
-    ]
+    lines = [record["line"] for record in wiring.make_journal(settings).records(since, until)]
     if jsonl:
         for line in lines:
             print(line_text(line))
+        return
+    if csv or parquet:
+        from trader.adapters.tables import write_csv, write_parquet
+
+        if csv:
+            write_csv(sys.stdout, lines)
+        if parquet:
+            write_parquet(parquet, lines)
         return
     if not lines:
         terminal.say(f"{settings.symbol}: no hour is closed yet in {settings.store}")
@@ -330,11 +404,10 @@ def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
     Example: trader status
     """
     from trader import wiring
-    from trader.app.journal import Journal
     from trader.app.status import status as look
 
     settings = load_settings(symbol=symbol, store=store)
-    report = look(Journal(wiring.make_store(settings), settings.symbol))
+    report = look(wiring.make_journal(settings))
     if as_json:
         terminal.emit(report)
         return

@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from trader.core.errors import ConfigError
+from trader.core.lifecycle import SEED_BREACH, BreachRule
 
 Venue = Literal["embedded", "testnet", "demo", "live"]
 
@@ -48,6 +49,19 @@ class Settings(BaseSettings):
     bot: str = Field("hourly", pattern=r"^[A-Za-z0-9]{1,6}$", description="this bot's name in order ids")
     store: Path = Field(Path("state"), description="folder of journal, models and events")
     bars: Path = Field(Path("data"), description="folder of collected bars")
+    halt_policy: Literal["flatten", "freeze"] = Field(
+        "flatten", description="what a breached loss limit does"
+    )
+    breach_preset: Literal["", "seed"] = Field(
+        "", description="seed: fewer than 60 % of the last 24 calls right"
+    )
+    breach_hours: int = Field(168, ge=2, le=24 * 365, description="window of the retrain rule; hours")
+    breach_net_return: float | None = Field(-0.05, lt=1, gt=-1, description="search anew below this return")
+    breach_hit_rate: float | None = Field(None, gt=0, lt=1, description="search anew below this hit rate")
+    breach_cooldown_hours: int = Field(168, ge=1, description="least span between two breaches; hours")
+    retune_trials: int = Field(
+        20, ge=0, le=1000, description="configurations looked at after a breach; 0 refits"
+    )
     timeout_s: float = Field(15.0, gt=0, le=120, description="patience with one HTTP answer")
 
     @classmethod
@@ -87,6 +101,15 @@ class Settings(BaseSettings):
         if self.data_url:
             return self.data_url.rstrip("/")
         return self.exchange_url if self.venue == "embedded" else PUBLIC_DATA_HOST
+
+    @property
+    def breach_rule(self) -> BreachRule:
+        """When recent hours are bad enough to search parameters anew."""
+        if self.breach_preset == "seed":
+            return SEED_BREACH
+        return BreachRule(
+            self.breach_hours, self.breach_net_return, self.breach_hit_rate, self.breach_cooldown_hours
+        )
 
     @property
     def keys(self) -> tuple[str, str]:

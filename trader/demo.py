@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from trader import terminal, wiring
 from trader.adapters.clocks import SimClock
 from trader.app.collect import collect
 from trader.app.replay import replay
+from trader.app.retrain_rules import Tuner
 from trader.app.tick import Bot
 from trader.config import Settings
 from trader.core.bars import gaps
@@ -21,9 +21,6 @@ from trader.core.types import DAY_MS, HOUR_MS, Bars, floor_hour, iso
 
 COLLECTED_DAYS = 730
 TRADED_DAYS = 14
-
-# (bot, base parameters, first hour) -> the parameters that a study found
-Tuner = Callable[[Bot, Params, int], Params]
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,11 @@ def make_store(settings: Settings, durable: bool = True) -> Store:
     return LocalStore(settings.store, durable=durable)
 
 
+def make_journal(settings: Settings) -> Journal:
+    """The journal of the settings' symbol, for verbs that need no venue."""
+    return Journal(make_store(settings), settings.symbol)
+
+
 def make_collector(
     settings: Settings, clock: Clock, progress: Callable[[int], None] | None = None, keep: bool = True
 ) -> Collector:
@@ -81,6 +86,7 @@ def make_bot(settings: Settings, clock: Clock | None = None, *, rehearsal: bool 
         forecaster=XGBoostForecaster(),
         clock=clock,
         version=version("hourly-trader"),
+        freeze_on_halt=settings.halt_policy == "freeze",
     )
 
 

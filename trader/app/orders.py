@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trader.app.journal import Journal, Json
+from trader.app.objects import read_fill, write_fill
 from trader.core.errors import Halt, Parked, Retry
 from trader.core.ports import Clock, Exchange, OrderState, SignedOrder
 from trader.core.types import Fill, Side, iso, plain
@@ -177,27 +178,3 @@ def _executed(state: OrderState, fills: Sequence[Fill]) -> Json:
 
 def _content(kind: str, fills: Sequence[Fill], said: str) -> Json:
     return {"kind": kind, "fills": [write_fill(fill) for fill in fills], "said": said}
-
-
-def write_fill(fill: Fill) -> Json:
-    """A fill as JSON, money as decimal strings."""
-    return {
-        "side": fill.side,
-        "price": plain(fill.price),
-        "qty": plain(fill.qty),
-        "commission": plain(fill.commission),
-        "commission_in": fill.commission_in,
-        "trade_id": fill.trade_id,
-    }
-
-
-def read_fill(row: Json) -> Fill:
-    """The fill that `write_fill` wrote."""
-    return Fill(
-        row["side"],
-        Decimal(row["price"]),
-        Decimal(row["qty"]),
-        Decimal(row["commission"]),
-        row["commission_in"],
-        row["trade_id"],
-    )

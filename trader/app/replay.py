@@ -6,10 +6,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from trader.app.journal import Json
-from trader.app.retrain import due, retrain, serving_params
+from trader.app.retrain import retrain, serving_params
+from trader.app.retrain_rules import Tuner, retrain_if_due
 from trader.app.tick import Bot, tick
 from trader.core.errors import Retry
+from trader.core.lifecycle import BreachRule
 from trader.core.params import Params
 from trader.core.ports import Clock
 from trader.core.types import HOUR_MS
@@ -27,12 +28,19 @@ class MovableClock(Clock, Protocol):
 
 
 def replay(
-    bot: Bot, clock: MovableClock, params: Params, start: int, stop: int, progress: Progress | None = None
+    bot: Bot,
+    clock: MovableClock,
+    params: Params,
+    start: int,
+    stop: int,
+    progress: Progress | None = None,
+    rule: BreachRule | None = None,
+    tuner: Tuner | None = None,
 ) -> None:
     """Trade the hours start <= T < stop (UTC ms) at a venue whose clock stands at or before `start` - gap.
 
     Retrains on the calendar, `gap` hours before a model serves. While the venue is shut nothing can be done; the
-    tick after it closes those hours. Killed and called again, it goes on after the last closed hour.
+    tick after it closes those hours. With a breach rule, bad recent hours are answered as in production. Killed and called again, it goes on after the last closed hour.
     """
     clock.move_to(start - params.gap_hours * HOUR_MS)
     if serving_params(bot.journal) is None:
@@ -41,7 +49,7 @@ def replay(
         clock.move_to(hour)
         with suppress(Retry):
             tick(bot)
-            retrain_if_due(bot, hour)
+            retrain_if_due(bot, hour, rule, tuner)
         if progress:
             progress((hour - start) // HOUR_MS + 1, (stop - start) // HOUR_MS)
     _close_last_hours(bot, clock, start, stop)
@@ -57,19 +65,3 @@ def _close_last_hours(bot: Bot, clock: MovableClock, start: int, stop: int) -> N
         with suppress(Retry):
             tick(bot, before=stop)
     raise Retry("the venue stayed shut after the last hour; the hours before it are in the journal")
-
-
-def retrain_if_due(bot: Bot, now_ms: int) -> str | None:
-    """Train for the next refit of the calendar if it is due; the new model's id, None if nothing was due."""
-    params = serving_params(bot.journal)
-    if params is None:
-        return None
-    serve_from = due(bot.journal, params, now_ms)
-    if serve_from is None:
-        return None
-    return retrain(bot.journal, bot.collector, bot.forecaster, params, serve_from, bot.version).model_id
-
-
-def lines_between(bot: Bot, start: int, stop: int) -> list[Json]:
-    """The journal's lines of start <= T < stop."""
-    return [record["line"] for record in bot.journal.records(start, stop)]

@@ -70,10 +70,12 @@ def retrain(
     params: Params,
     serve_from: int,
     code_version: str,
+    breach: int = 0,
 ) -> ModelCard:
     """Fit for the hours from `serve_from` (UTC ms) on, by what was known `gap_hours` before it, and publish.
 
     The rows follow from `serve_from` alone, not from when this runs. The first training begins the deployment.
+    `breach` is the number of the breach event that this answers, 0 for none.
     Raises DataError where the history is too short.
     """
     window = refit_of(params, 0, serve_from)
@@ -88,21 +90,21 @@ def retrain(
     rows = training_set(bars, window, params)
     model = forecaster.fit(rows.X, rows.y, params)
     card = card_for(model, forecaster.family, params, window, len(rows.y), rows.data_hash, code_version)
-    _publish(journal, card, model)
+    _publish(journal, card, model, breach)
     return card
 
 
-def _publish(journal: Journal, card: ModelCard, model: bytes) -> None:
+def _publish(journal: Journal, card: ModelCard, model: bytes, breach: int) -> None:
     folder = f"models/{card.model_id}"
     journal.store.create(f"{folder}/model.ubj", model)
     journal.store.create(f"{folder}/card.json", card.to_bytes())
     if deployment(journal) is None:
         journal.append("deployment", {"symbol": journal.symbol, "start": card.valid_from})
     newest = champions(journal)
-    if not newest or newest[-1] != Champion(card.model_id, card.valid_from):
-        journal.append(
-            "champion", {"model_id": card.model_id, "valid_from": card.valid_from, "why": "retrain"}
-        )
+    if breach or not newest or newest[-1] != Champion(card.model_id, card.valid_from):
+        why = "breach" if breach else "calendar"
+        content = {"model_id": card.model_id, "valid_from": card.valid_from, "why": why, "breach": breach}
+        journal.append("champion", content)
 
 
 def due(journal: Journal, params: Params, now_ms: int) -> int | None:

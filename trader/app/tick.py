@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from trader.app.collect import Collector
+from trader.app.halts import announce, with_events
 from trader.app.journal import Journal, Json
-from trader.app.orders import Desk, carry_out, write_fill
+from trader.app.objects import Totals, read_totals, write_decision, write_record
+from trader.app.orders import Desk, carry_out
 from trader.app.retrain import champions, deployment, load_model
 from trader.core.costs import exact
 from trader.core.decision import shortest
 from trader.core.errors import ConfigError, Halt
 from trader.core.features import anchor_of, features, preset_named
-from trader.core.hours import (
-    GAP,
-    MISSED,
-    WARM_UP,
-    Decision,
-    Rules,
-    Seen,
-    State,
-    decide_hour,
-    line_of,
-    settle,
-)
-from trader.core.ledger import Ledger
-from trader.core.lifecycle import Champion, is_late, serving
+from trader.core.hours import GAP, MISSED, WARM_UP, Rules, Seen, State, decide_hour
+from trader.core.lifecycle import is_late, serving
 from trader.core.model import ModelCard, predict_defined
 from trader.core.params import Params, params_of
 from trader.core.ports import Clock, Exchange, Forecaster, Predictor
-from trader.core.risk import RiskState
 from trader.core.sizing import SizedOrder
-from trader.core.types import HOUR_MS, Bars, Fill, Filters, Target, floor_hour, iso, plain
+from trader.core.types import HOUR_MS, Bars, Filters, floor_hour, iso, plain
 
 DEADLINE_MS = 10 * 60_000
 
@@ -53,6 +41,7 @@ class Bot:
     forecaster: Forecaster
     clock: Clock
     version: str
+    freeze_on_halt: bool = False
     _models: dict[str, tuple[ModelCard, Params, Predictor]] = field(default_factory=dict)
     _filters: tuple[int, Filters] | None = None
 
@@ -61,13 +50,17 @@ class Bot:
         """The one symbol that it trades."""
         return self.journal.symbol
 
+    @property
+    def desk(self) -> Desk:
+        """What carrying out an order needs."""
+        return Desk(self.journal, self.exchange, self.clock, self.name)
+
     def model(self, model_id: str) -> tuple[ModelCard, Params, Predictor]:
         """A published model, read and checked once."""
         if model_id not in self._models:
             card, model = load_model(self.journal, model_id)
-            source = f"models/{model_id}/card.json"
             predictor = self.forecaster.load(model, f"models/{model_id}/model.ubj")
-            self._models[model_id] = card, params_of(card.params, source), predictor
+            self._models[model_id] = card, params_of(card.params, f"models/{model_id}/card.json"), predictor
         return self._models[model_id]
 
     def filters(self, hour: int) -> Filters:
@@ -80,22 +73,24 @@ class Bot:
 
 @dataclass(frozen=True, slots=True)
 class Ticked:
-    """What a tick did. `lines` are the hours it closed, oldest first; `state` is the one after the last."""
+    """What a tick did. `lines` are the hours it closed, oldest first; `halted` says whether trading has stopped."""
 
     outcome: Literal["traded", "done", "not_begun"]
     hour: int
     lines: list[Json]
     message: str
+    halted: bool = False
 
 
 def tick(bot: Bot, before: int | None = None) -> Ticked:
     """Close every hour that is over and not closed, the current one included.
 
     Hours that passed without a decision are recorded as missed, or as shut where the venue was; they are never
-    traded late. `before` (UTC ms) leaves the hours from it on alone. Raises Retry (nothing lost, try again), Parked (an order is unknown), Halt, ConfigError.
+    traded late. `before` (UTC ms) leaves the hours from it on alone. Raises Retry (nothing lost, try again), Parked
+    (an order is unknown), Halt (written to the store before it is raised), ConfigError.
     """
-    now = floor_hour(bot.exchange.time_ms())
-    hour = now if before is None else min(now, before - HOUR_MS)
+    now = bot.exchange.time_ms()
+    hour = floor_hour(now) if before is None else min(floor_hour(now), before - HOUR_MS)
     begun = deployment(bot.journal)
     if begun is None:
         raise ConfigError(
@@ -107,68 +102,73 @@ def tick(bot: Bot, before: int | None = None) -> Ticked:
         )
     newest = bot.journal.newest_record(hour, begun.start)
     if newest is not None and newest["close_time"] == hour:
-        return Ticked("done", hour, [], f"{bot.symbol} {iso(hour)}: already done")
-    state = _state_of(newest) if newest else None
+        halted = newest["state"]["halted_at"] is not None
+        return Ticked("done", hour, [], f"{bot.symbol} {iso(hour)}: already done", halted)
     lines = []
-    for todo in range(newest["close_time"] + HOUR_MS if newest else begun.start, hour + HOUR_MS, HOUR_MS):
-        record = _close(bot, todo, now, state)
-        state = _state_of(record)
-        lines.append(record["line"])
-    return Ticked("traded", hour, lines, f"{bot.symbol} {iso(hour)}: {_sentence(lines[-1])}")
+    try:
+        for todo in range(newest["close_time"] + HOUR_MS if newest else begun.start, hour + HOUR_MS, HOUR_MS):
+            newest = _close(bot, todo, floor_hour(now), newest)
+            lines.append(newest["line"])
+    except Halt as halt:
+        announce(bot.journal, now, halt.reason, freeze=True, words=str(halt))
+        raise
+    halted = newest is not None and newest["state"]["halted_at"] is not None
+    return Ticked("traded", hour, lines, f"{bot.symbol} {iso(hour)}: {_sentence(lines[-1])}", halted)
 
 
-def _close(bot: Bot, hour: int, current: int, before: State | None) -> Json:
+def _close(bot: Bot, hour: int, current: int, newest: Json | None) -> Json:
+    """Decide the hour if nobody has, carry the decision out, close the hour. Each step is created if absent."""
     decision = bot.journal.decision(hour)
     if decision is None:
-        proposal = _propose(bot, hour, current, before)
+        proposal = propose(bot, hour, current, newest)
         if proposal["halts"]:
-            _announce_halt(bot.journal, hour, proposal["state"]["halt_reason"])
+            announce(bot.journal, hour, proposal["state"]["halt_reason"], freeze=bot.freeze_on_halt)
         decision = bot.journal.decide(hour, proposal)
-    fills = carry_out(Desk(bot.journal, bot.exchange, bot.clock, bot.name), hour, decision)
-    return bot.journal.close_hour(hour, _record(hour, decision, fills))
+    fills = carry_out(bot.desk, hour, decision)
+    return bot.journal.close_hour(hour, write_record(decision, fills))
 
 
-def _propose(bot: Bot, hour: int, current: int, before: State | None) -> Json:
-    """Gather what is known at `hour`, let the core decide, and write it down. Nothing is sent here."""
-    champion, late = _champion(bot, hour)
-    card, params, predictor = bot.model(champion.model_id)
+def propose(bot: Bot, hour: int, current: int, newest: Json | None) -> Json:
+    """What `hour` should decide, by what is known at it. Nothing is sent and nothing is written here.
+
+    `newest` is the record of the hour before, None for the first.
+    """
+    # Gather: the model that serves, bars as the hour knew them, the price one can trade at.
+    card, params, predictor, late = _champion(bot, hour)
     bars = bot.collector.waiting(anchor_of(hour), current, bot.clock)
-    is_now = hour == current
-    venue_open = is_now or bars.has(hour + HOUR_MS)
-    p_up, why_not = _predict(bars, hour, params, predictor) if is_now or not venue_open else (None, MISSED)
-    quote = bot.exchange.quote(bot.symbol) if is_now else None
-    now = bot.exchange.time_ms() if is_now else None
-    deadline = hour + DEADLINE_MS
-    if now is not None and now > deadline:
-        quote, p_up, why_not = None, None, MISSED
+    in_time = hour == current and bot.exchange.time_ms() <= hour + DEADLINE_MS
+    shut = hour < current and not bars.has(hour + HOUR_MS)
+    p_up, no_p_up = _predict(bars, hour, params, predictor) if in_time or shut else (None, MISSED)
+    quote = bot.exchange.quote(bot.symbol) if in_time else None
+    rules = Rules(params, bot.filters(hour), bot.freeze_on_halt)
 
-    rules = Rules(params, bot.filters(hour))
-    state = before or State.fresh(params.allocation_usdt)
-    seen = Seen(hour, _mark(bars, hour), quote, p_up, why_not)
-    decision = decide_hour(state, seen, rules)
+    # Decide: all of it is core.
+    close = exact(float(bars.close[bars.row(hour)]))
+    before = with_events(bot.journal, _totals(newest, params, bars, hour), hour, close)
+    seen = Seen(hour, close, quote, p_up, no_p_up)
+    decision = decide_hour(before.state, seen, rules)
 
+    # Apply: the caller does; an order that the account cannot cover stops here.
     if decision.order is not None:
         _require_cover(bot, decision.order)
     return {
-        **_write(decision, seen, state),
+        **write_decision(decision, seen, before),
+        "gap": not bars.has(hour),
         "model_id": card.model_id,
         "model_late": late,
         "bars_hash": _bars_hash(bars, hour),
-        "deadline": deadline,
-        "decided_ms": now,
+        "deadline": hour + DEADLINE_MS,
         "filters": rules.filters.as_json(),
         "version": bot.version,
     }
 
 
-def _champion(bot: Bot, hour: int) -> tuple[Champion, bool]:
-    published = champions(bot.journal)
-    champion = serving(published, hour)
-    begun = deployment(bot.journal)
+def _champion(bot: Bot, hour: int) -> tuple[ModelCard, Params, Predictor, bool]:
+    champion, begun = serving(champions(bot.journal), hour), deployment(bot.journal)
     if champion is None or begun is None:
         raise ConfigError(f"no model serves {iso(hour)}; train one with: trader retrain")
-    params = bot.model(champion.model_id)[1]
-    return champion, is_late(begun.start, params.step_days, champion, hour)
+    card, params, predictor = bot.model(champion.model_id)
+    return card, params, predictor, is_late(begun.start, params.step_days, champion, hour)
 
 
 def _predict(bars: Bars, hour: int, params: Params, predictor: Predictor) -> tuple[float | None, str]:
@@ -179,8 +179,15 @@ def _predict(bars: Bars, hour: int, params: Params, predictor: Predictor) -> tup
     return (None, WARM_UP) if np.isnan(score) else (shortest(score), "")
 
 
-def _mark(bars: Bars, hour: int) -> Decimal:
-    return exact(float(bars.close[bars.row(hour)]))
+def _totals(newest: Json | None, params: Params, bars: Bars, hour: int) -> Totals:
+    """The totals at the end of the hour before, its call scored by what this hour's bar shows."""
+    if newest is None:
+        return Totals(State.fresh(params.allocation_usdt))
+    totals, p_up = read_totals(newest["state"]), newest["line"]["p_up"]
+    if p_up is None or newest["gap"] or not bars.has(hour):
+        return totals
+    rose = float(bars.close[bars.row(hour)]) > float(Decimal(newest["close"]))
+    return replace(totals, scored=totals.scored + 1, hits=totals.hits + ((p_up >= 0.5) == rose))
 
 
 def _bars_hash(bars: Bars, hour: int) -> str:
@@ -205,104 +212,9 @@ def _require_cover(bot: Bot, order: SizedOrder) -> None:
         )
 
 
-def _announce_halt(journal: Journal, hour: int, reason: str) -> None:
-    if not any(event.content["at"] == hour for event in journal.events("halt")):
-        journal.append("halt", {"kind": "halt", "at": hour, "reason": reason})
-
-
-def _write(decision: Decision, seen: Seen, before: State) -> Json:
-    order = decision.order
-    return {
-        "close_time": decision.close_time,
-        "p_up": decision.p_up,
-        "no_p_up": seen.no_p_up,
-        "target": decision.target,
-        "reason": decision.reason,
-        "order": None
-        if order is None
-        else {"side": order.side, "qty": plain(order.qty), "expected_price": plain(order.expected_price)},
-        "halts": decision.halts,
-        "close": plain(seen.close),
-        "quote": None if seen.quote is None else {"bid": plain(seen.quote.bid), "ask": plain(seen.quote.ask)},
-        "equity_before": plain(decision.equity_before),
-        "state": _write_state(State(before.ledger, decision.risk)),
-    }
-
-
-def _record(hour: int, decision: Json, fills: Sequence[Fill]) -> Json:
-    """Follows from the decision and the venue's answers alone, so that two writers write the same."""
-    made, close = _read_decision(decision), Decimal(decision["close"])
-    after = settle(_read_state(decision["state"]), made, fills)
-    return {
-        "close_time": hour,
-        "line": line_of(made, fills, after, close),
-        "fills": [write_fill(fill) for fill in fills],
-        "close": decision["close"],
-        "model_id": decision["model_id"],
-        "model_late": decision["model_late"],
-        "state": _write_state(after),
-    }
-
-
-def _read_decision(content: Json) -> Decision:
-    order = content["order"]
-    target: Target = content["target"]
-    return Decision(
-        close_time=content["close_time"],
-        p_up=content["p_up"],
-        target=target,
-        order=None
-        if order is None
-        else SizedOrder(
-            order["side"], Decimal(order["qty"]), Decimal(order["expected_price"]), content["reason"]
-        ),
-        reason=content["reason"],
-        risk=_read_state(content["state"]).risk,
-        equity_before=Decimal(content["equity_before"]),
-    )
-
-
-def _write_state(state: State) -> Json:
-    ledger, risk = state.ledger, state.risk
-    return {
-        "cash": plain(ledger.cash),
-        "position": plain(ledger.position),
-        "fees_usdt": plain(ledger.fees_usdt),
-        "orders": ledger.orders,
-        "fills": ledger.fills,
-        "base_equity": plain(risk.base_equity),
-        "peak_equity": plain(risk.peak_equity),
-        "halted_at": risk.halted_at,
-        "halt_reason": risk.halt_reason,
-    }
-
-
-def _read_state(content: dict[str, Any]) -> State:
-    ledger = Ledger(
-        Decimal(content["cash"]),
-        Decimal(content["position"]),
-        Decimal(content["fees_usdt"]),
-        content["orders"],
-        content["fills"],
-    )
-    risk = RiskState(
-        Decimal(content["base_equity"]),
-        Decimal(content["peak_equity"]),
-        content["halted_at"],
-        content["halt_reason"],
-    )
-    return State(ledger, risk)
-
-
-def _state_of(record: Json) -> State:
-    return _read_state(record["state"])
-
-
 def _sentence(line: Json) -> str:
+    held = f"position {line['position']}, equity {line['equity']} USDT"
     if line["order_side"] is None:
-        return f"no order ({line['reason']}), position {line['position']}, equity {line['equity']} USDT"
+        return f"no order ({line['reason']}), {held}"
     filled = "not filled" if line["fill_price"] is None else f"filled at {line['fill_price']}"
-    return (
-        f"{line['order_side']} {line['order_qty']} ({line['reason']}) {filled}, "
-        f"position {line['position']}, equity {line['equity']} USDT"
-    )
+    return f"{line['order_side']} {line['order_qty']} ({line['reason']}) {filled}, {held}"

@@ -69,6 +69,7 @@ class Rules:
 
     params: Params
     filters: Filters
+    freeze_on_halt: bool = False
 
     @property
     def sizing(self) -> SizingRules:
@@ -79,7 +80,7 @@ class Rules:
     @property
     def limits(self) -> Limits:
         """The part that halts."""
-        return Limits(self.params.halt_cumulative_return, self.params.halt_drawdown)
+        return Limits(self.params.halt_cumulative_return, self.params.halt_drawdown, self.freeze_on_halt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def decide_hour(state: State, seen: Seen, rules: Rules) -> Decision:
     risk = assess(state.risk, equity, seen.close_time, rules.limits)
     held = ledger.held(seen.close, filters)
     target = _target(seen, held, risk, rules.params)
-    order, reason = _order(seen, held, target, ledger, rules)
+    order, reason = _order(seen, held, target, ledger, risk, rules)
     if risk.halted_at is not None and seen.quote is not None and seen.no_p_up != GAP:
         reason = "halt" if order or risk.halted_at == seen.close_time else "halted"
     return Decision(seen.close_time, seen.p_up, target, order, reason, risk, equity)
@@ -115,19 +116,21 @@ def decide_hour(state: State, seen: Seen, rules: Rules) -> Decision:
 
 def _target(seen: Seen, held: Target, risk: RiskState, params: Params) -> Target:
     if risk.halted_at is not None:
-        return "flat"
+        return held if risk.frozen else "flat"
     if seen.p_up is None:
         return held
     return decide(seen.p_up, held, params.enter_edge, params.exit_edge, params.exposure)
 
 
 def _order(
-    seen: Seen, held: Target, target: Target, ledger: Ledger, rules: Rules
+    seen: Seen, held: Target, target: Target, ledger: Ledger, risk: RiskState, rules: Rules
 ) -> tuple[SizedOrder | None, str]:
     if seen.quote is None:
         return None, seen.no_p_up if seen.no_p_up == MISSED else VENUE_CLOSED
     if seen.no_p_up == GAP or (seen.p_up is None and target == held):
         return None, seen.no_p_up
+    if risk.frozen:
+        return None, "halted"
     sized = size(target, held, ledger, seen.close, seen.quote, rules.sizing)
     return (None, sized.reason) if isinstance(sized, NoOrder) else (sized, sized.reason)
 

@@ -49,3 +49,49 @@ def is_late(start: int, step_days: int, champion: Champion, hour: int) -> bool:
     """True where the calendar has a newer refit for `hour` than the champion that serves it."""
     wanted = calendar_refit(start, step_days, hour)
     return wanted is not None and champion.valid_from < wanted
+
+
+@dataclass(frozen=True, slots=True)
+class BreachRule:
+    """When recent hours are bad enough to search parameters anew.
+
+    hours: length of the window. net_return_below: compounded return over it, such as -0.05; hit_rate_below: share of
+    right calls over it; None switches a measure off. cooldown_hours: least span between two breaches.
+    """
+
+    hours: int
+    net_return_below: float | None
+    hit_rate_below: float | None
+    cooldown_hours: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Running totals at an hour: equity in quote, and how many calls were scored and right so far."""
+
+    hour: int
+    equity: float
+    hits: int
+    scored: int
+
+
+# The reference retrained when fewer than 60 % of the last 24 calls were right. A coin is right 60 % of 24 times in one
+# day of six, and P(up) here is little better than a coin: the rule fires nearly always. It is kept to be compared with.
+SEED_BREACH = BreachRule(hours=24, net_return_below=None, hit_rate_below=0.6, cooldown_hours=24)
+
+
+def breach(rule: BreachRule, now: Standing, then: Standing, last_breach: int | None) -> str | None:
+    """Why the window from `then` to `now` breaches the rule, None if it does not.
+
+    `then` must be rule.hours before `now`; within the cooldown of `last_breach` (UTC ms) nothing is a breach. A window
+    without a scored call has no hit rate.
+    """
+    if last_breach is not None and now.hour - last_breach < rule.cooldown_hours * HOUR_MS:
+        return None
+    gained = now.equity / then.equity - 1
+    if rule.net_return_below is not None and gained < rule.net_return_below:
+        return f"net return of {rule.hours} h is {gained:+.4f}, below {rule.net_return_below:+.4f}"
+    scored = now.scored - then.scored
+    if rule.hit_rate_below is not None and scored and (now.hits - then.hits) / scored < rule.hit_rate_below:
+        return f"hit rate of {rule.hours} h is {(now.hits - then.hits) / scored:.3f}, below {rule.hit_rate_below:.3f}"
+    return None

@@ -12,6 +12,7 @@ class Limits:
 
     cumulative_return: Decimal | None
     drawdown: Decimal | None
+    freeze: bool = False  # what a breached limit does with the position: keep it, or (default) sell it
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class RiskState:
     peak_equity: Decimal
     halted_at: int | None = None
     halt_reason: str | None = None
+    frozen: bool = False  # a frozen halt keeps what is held; any other sells it
 
     @staticmethod
     def fresh(equity: Decimal) -> RiskState:
@@ -43,4 +45,11 @@ def assess(state: RiskState, equity: Decimal, hour: int, limits: Limits) -> Risk
         reason = "cumulative_return"
     elif limits.drawdown is not None and equity <= state.peak_equity * (1 - limits.drawdown):
         reason = "drawdown"
-    return replace(state, halted_at=hour, halt_reason=reason) if reason else state
+    return halted(state, hour, reason, limits.freeze) if reason else state
+
+
+def halted(state: RiskState, hour: int, reason: str, frozen: bool) -> RiskState:
+    """The state with a halt; one that is halted already keeps its first reason, and stays frozen if it was."""
+    if state.halted_at is not None:
+        return replace(state, frozen=state.frozen or frozen)
+    return replace(state, halted_at=hour, halt_reason=reason, frozen=frozen)
