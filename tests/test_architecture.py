@@ -19,6 +19,7 @@ MODULES = {".".join(f.relative_to(ROOT).with_suffix("").parts): f for f in FILES
 ROOTS = {
     "trader.cli",
     "trader.wiring",
+    "trader.service",
     "trader.markets",
     "trader.rehearsal",
     "trader.demo",

@@ -257,6 +257,22 @@ def tick(
 
 
 @app.command()
+def run(
+    cron_job: Annotated[Path, typer.Option(help="the schedule, crontab syntax, UTC")] = Path("cron-job"),
+    symbol: Symbol = None,
+    store: StoreDir = None,
+    data: BarsDir = None,
+) -> None:
+    """Tick once now, then by the schedule until SIGTERM. Ticks run in this process, warm; the rest beside it.
+
+    Example: trader run --cron-job cron-job
+    """
+    from trader import service
+
+    service.run(cron_job, load_settings(symbol=symbol, store=store, bars=data))
+
+
+@app.command()
 def halt(
     reason: Annotated[str, typer.Option(help="why, for whoever reads it later")],
     freeze: Annotated[

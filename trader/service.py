@@ -1,0 +1,52 @@
+"""`trader run`: one long-lived process that ticks by a schedule, and starts everything else beside it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from trader import terminal, wiring
+from trader.adapters.scheduler import Scheduled, run_schedule
+from trader.app.run import Job, parse_cron_jobs
+from trader.app.tick import Bot, tick
+from trader.config import Settings
+from trader.core.errors import TraderError
+
+
+def run(cron_job: Path, settings: Settings) -> None:
+    """Run the schedule of a file until SIGTERM. A retrain runs in a process of its own and never delays a tick."""
+    jobs = parse_cron_jobs(terminal.read_text(cron_job, "schedule").decode(), str(cron_job))
+    bot = wiring.make_bot(settings)
+    _tick(bot)
+    beside = partial(_beside, settings)
+    why = run_schedule([_scheduled(job, bot, beside) for job in jobs])
+    if why:
+        raise RuntimeError(f"a job failed:\n{why}")
+    terminal.say("stopped by a signal; the running tick was let end")
+
+
+def _scheduled(job: Job, bot: Bot, beside: Callable[[Job], None]) -> Scheduled:
+    if job.is_tick:
+        return job.when, "ticks", partial(_tick, bot)
+    return job.when, "beside", partial(beside, job)
+
+
+def _tick(bot: Bot) -> None:
+    """One tick; what a later tick can mend, or only a person can, is said and the schedule goes on."""
+    try:
+        ticked = tick(bot)
+    except TraderError as error:
+        terminal.say(f"{type(error).__name__}: {error}")
+        return
+    terminal.say(ticked.message + ("; halted, see: trader status" if ticked.halted else ""))
+
+
+def _beside(settings: Settings, job: Job) -> None:
+    command = [sys.executable, "-m", "trader.cli", *job.arguments]
+    options = ["--symbol", settings.symbol, "--store", str(settings.store), "--data", str(settings.bars)]
+    done = subprocess.run([*command, *options], check=False)  # noqa: S603 - this very program
+    if done.returncode:
+        terminal.say(f"trader {' '.join(job.arguments)} ended with {done.returncode}")
