@@ -1,0 +1,143 @@
+"""The signed reads of `/api/v3`: account, orders and trades of the past, limits, commission."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from trader.core.types import DAY_MS
+from trader.exchange.account import Order, Trade
+from trader.exchange.filters import ZERO
+from trader.exchange.order_api import order_row
+from trader.exchange.params import Params
+from trader.exchange.public_api import need_symbol
+from trader.exchange.replies import ApiError, eight
+from trader.exchange.venue import Call, Venue
+
+PAGE_DEFAULT, PAGE_MAX = 500, 1000
+T = TypeVar("T")
+
+
+def account(venue: Venue, call: Call) -> dict[str, Any]:
+    """GET /account."""
+    rate = eight(venue.config.costs.fee_rate)
+    points = int(venue.config.costs.fee_rate * 10_000)
+    nothing = eight(ZERO)
+    return {
+        "makerCommission": points,
+        "takerCommission": points,
+        "buyerCommission": 0,
+        "sellerCommission": 0,
+        "commissionRates": {"maker": rate, "taker": rate, "buyer": nothing, "seller": nothing},
+        "canTrade": not call.plan.has("no_trade"),
+        "canWithdraw": True,
+        "canDeposit": True,
+        "brokered": False,
+        "requireSelfTradePrevention": False,
+        "preventSor": False,
+        "updateTime": venue.account.update_time,
+        "accountType": "SPOT",
+        "balances": venue.account.balances_json(call.params.flag("omitZeroBalances", False)),
+        "permissions": ["SPOT"],
+        "uid": 1,
+    }
+
+
+def all_orders(venue: Venue, call: Call) -> list[dict[str, Any]]:
+    """GET /allOrders: from an order id on, or by time."""
+    params = call.params
+    need_symbol(venue, params)
+    from_id, span = params.integer("orderId"), _span(params)
+    limit = params.limit(PAGE_DEFAULT, PAGE_MAX)
+    orders = [order for order in venue.account.orders.values() if venue.sees(order, call)]
+    if from_id is not None:
+        return [order_row(order) for order in orders if order.order_id >= from_id][:limit]
+    return [order_row(order) for order in _page(orders, lambda order: order.time, span, limit)]
+
+
+def my_trades(venue: Venue, call: Call) -> list[dict[str, Any]]:
+    """GET /myTrades: of one order, from a trade id on, or by time."""
+    params = call.params
+    need_symbol(venue, params)
+    order_id, from_id = params.integer("orderId"), params.integer("fromId")
+    span, limit = _span(params), params.limit(PAGE_DEFAULT, PAGE_MAX)
+    if span != (None, None) and (order_id is not None or from_id is not None):
+        raise ApiError(-1128, "Combination of optional parameters invalid.")
+    seen = [order for order in _orders(venue, order_id) if venue.sees(order, call)]
+    trades = sorted((trade for order in seen for trade in order.trades), key=lambda trade: trade.trade_id)
+    if from_id is not None:
+        return [trade_row(venue, trade) for trade in trades if trade.trade_id >= from_id][:limit]
+    return [trade_row(venue, trade) for trade in _page(trades, lambda trade: trade.time, span, limit)]
+
+
+def order_limits(venue: Venue, call: Call) -> list[dict[str, Any]]:
+    """GET /rateLimit/order."""
+    counts = venue.limiter.order_counts(call.now_ms)
+    rows = venue.limiter.limits.orders_json()
+    return [{**row, "count": count} for row, count in zip(rows, counts, strict=True)]
+
+
+def commission_rates(venue: Venue, call: Call) -> dict[str, Any]:
+    """GET /account/commission."""
+    need_symbol(venue, call.params)
+    rate, nothing = eight(venue.config.costs.fee_rate), eight(ZERO)
+    free = {"maker": nothing, "taker": nothing, "buyer": nothing, "seller": nothing}
+    return {
+        "symbol": venue.symbol,
+        "standardCommission": {**free, "maker": rate, "taker": rate},
+        "specialCommission": free,
+        "taxCommission": free,
+        "discount": {
+            "enabledForAccount": False,
+            "enabledForSymbol": False,
+            "discountAsset": "BNB",
+            "discount": nothing,
+        },
+    }
+
+
+def trade_row(venue: Venue, trade: Trade) -> dict[str, Any]:
+    """A trade as /myTrades tells it."""
+    return {
+        "symbol": venue.symbol,
+        "id": trade.trade_id,
+        "orderId": trade.order_id,
+        "orderListId": -1,
+        "price": eight(trade.price),
+        "qty": eight(trade.qty),
+        "quoteQty": eight(trade.price * trade.qty),
+        "commission": eight(trade.commission),
+        "commissionAsset": trade.commission_asset,
+        "time": trade.time,
+        "isBuyer": trade.is_buyer,
+        "isMaker": trade.is_maker,
+        "isBestMatch": True,
+    }
+
+
+def _orders(venue: Venue, order_id: int | None) -> list[Order]:
+    if order_id is None:
+        return list(venue.account.orders.values())
+    order = venue.account.orders.get(order_id)
+    return [] if order is None else [order]
+
+
+def _span(params: Params) -> tuple[int | None, int | None]:
+    start, end = params.moment("startTime"), params.moment("endTime")
+    if start is not None and end is not None:
+        if start > end:
+            raise ApiError(-1023, "Start time is greater than end time.")
+        if end - start > DAY_MS:
+            raise ApiError(-1127, "More than 24 hours between startTime and endTime.")
+    return start, end
+
+
+def _page(
+    items: list[T], time_of: Callable[[T], int], span: tuple[int | None, int | None], limit: int
+) -> list[T]:
+    """Oldest first. With a start the oldest from there, without it the newest up to the end."""
+    start, end = span
+    chosen = [
+        item for item in items if (end is None or time_of(item) <= end) and (start or 0) <= time_of(item)
+    ]
+    return chosen[-limit:] if start is None else chosen[:limit]

@@ -1,0 +1,231 @@
+"""Matching: one price an hour, a book that is infinite unless it was made thin, and limits that may wait.
+
+A MARKET order fills at once at `core.costs.fill_price`. A LIMIT order that crosses the quote does the same, never
+worse than its limit; what is left of a GTC order rests. A resting order fills whole, at its own price, as maker:
+- when an hour has closed whose range went through its price (the price stands at the open until the hour is over,
+  so the whole hour counts, the one in which it was placed too); touching the price is not enough;
+- when a later hour opens with the quote at or beyond its price.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trader.core.costs import commission, floor_to
+from trader.core.types import HOUR_MS, Side, floor_hour
+from trader.exchange.account import Account, Order, Trade
+from trader.exchange.filters import Candidate, Rules
+from trader.exchange.market import Market
+from trader.exchange.replies import ApiError
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """How much of an order the book takes. `share` of the order's quantity and `base` in base bound it together;
+    the execution comes in `fills` parts, each one tick worse than the one before."""
+
+    share: Decimal | None = None
+    base: Decimal | None = None
+    fills: int = 1
+
+    def takes(self, qty: Decimal, step: Decimal) -> Decimal:
+        """The quantity that finds a counterparty, on the step."""
+        most = qty if self.share is None else qty * self.share
+        most = most if self.base is None else min(most, self.base)
+        return floor_to(most, step) if step else most
+
+    def parts(self, qty: Decimal, step: Decimal) -> list[Decimal]:
+        """The quantity in as many parts as there are fills, on the step; empty for nothing."""
+        each = floor_to(qty / self.fills, step) if step and self.fills > 1 else qty
+        if not qty or not each:
+            return [qty] if qty else []
+        parts = [each] * (self.fills if self.fills > 1 else 1)
+        parts[-1] = qty - sum(parts[:-1], ZERO)
+        return parts
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a client asks for, its syntax already checked."""
+
+    client_order_id: str
+    side: Side
+    type: str
+    time_in_force: str
+    qty: Decimal | None
+    quote_qty: Decimal | None
+    price: Decimal
+    response: str
+    self_trade_mode: str
+
+    @property
+    def is_market(self) -> bool:
+        """Whether it takes whatever price there is."""
+        return self.type == "MARKET"
+
+
+class Matching:
+    """Places, fills and cancels orders of one account in one market."""
+
+    def __init__(self, market: Market, account: Account, fee_rate: Decimal, symbol: str) -> None:
+        self._market, self._account, self._fee_rate, self._symbol = market, account, fee_rate, symbol
+        self._advanced_ms = 0
+
+    def check(self, intent: Intent, rules: Rules, now_ms: int, book: Book) -> Decimal:
+        """Everything that can refuse an order, without touching anything; returns its quantity in base."""
+        price = self._market.market_price(intent.side, now_ms) if intent.is_market else intent.price
+        qty = self._quantity(intent, rules, price)
+        account = self._account
+        open_orders = account.open_orders()
+        rules.check(
+            Candidate(
+                side=intent.side,
+                is_market=intent.is_market,
+                qty=qty,
+                price=price,
+                last_price=self._market.last_price(now_ms),
+                open_orders=len(open_orders),
+                base_held=account.total(account.base)
+                + sum((o.remaining for o in open_orders if o.side == "BUY"), ZERO),
+            )
+        )
+        if any(order.client_order_id == intent.client_order_id for order in open_orders):
+            raise ApiError(-2010, "Duplicate order sent.")
+        if intent.type == "LIMIT_MAKER" and self._crosses(intent.side, intent.price, now_ms):
+            raise ApiError(-2010, "Order would immediately match and take.")
+        if intent.side == "BUY":
+            worst = price if not intent.is_market else self._worst(intent.side, price, book)
+            account.need(account.quote, max(qty * worst, intent.quote_qty or ZERO))
+        else:
+            account.need(account.base, qty)
+        if intent.quote_qty is not None and book.takes(qty, rules.step) < rules.value("LOT_SIZE", "minQty"):
+            raise ApiError(-2010, "Order book liquidity is less than LOT_SIZE filter minimum quantity.")
+        return qty
+
+    def _quantity(self, intent: Intent, rules: Rules, price: Decimal) -> Decimal:
+        if intent.qty is not None:
+            return intent.qty
+        wanted = (intent.quote_qty or ZERO) / price
+        return floor_to(wanted, rules.step or Decimal("1e-8"))
+
+    def _worst(self, side: Side, price: Decimal, book: Book) -> Decimal:
+        ticks = self._market.tick * (book.fills - 1)
+        return price + ticks if side == "BUY" else price - ticks
+
+    def place(self, intent: Intent, rules: Rules, now_ms: int, book: Book) -> Order:
+        """Commit an order: check it, book it, fill what can be filled now."""
+        qty = self.check(intent, rules, now_ms, book)
+        order = Order(
+            order_id=self._account.next_order_id,
+            client_order_id=intent.client_order_id,
+            symbol=self._symbol,
+            side=intent.side,
+            type=intent.type,
+            time_in_force=intent.time_in_force,
+            price=ZERO if intent.is_market else intent.price,
+            orig_qty=qty,
+            quote_order_qty=intent.quote_qty or ZERO,
+            time=now_ms,
+            update_time=now_ms,
+            self_trade_mode=intent.self_trade_mode,
+            epoch=self._account.epoch,
+        )
+        self._account.insert(order)
+        if intent.is_market:
+            self._take(order, self._market.market_price(order.side, now_ms), now_ms, book, rules)
+            self._finish(order, "INSUFFICIENT_LIQUIDITY")
+        else:
+            self._place_limit(order, now_ms, book, rules)
+        return order
+
+    def _place_limit(self, order: Order, now_ms: int, book: Book, rules: Rules) -> None:
+        if self._crosses(order.side, order.price, now_ms):
+            enough = book.takes(order.orig_qty, rules.step) == order.orig_qty
+            if order.time_in_force != "FOK" or enough:
+                market = self._market.market_price(order.side, now_ms)
+                bounded = min(market, order.price) if order.side == "BUY" else max(market, order.price)
+                self._take(order, bounded, now_ms, book, rules)
+        if order.time_in_force == "IOC":
+            self._finish(order, "UNFILLED_IOC_QUANTITY_EXPIRED")
+        elif order.time_in_force == "FOK":
+            self._finish(order, "UNFILLED_FOK_ORDER_EXPIRED")
+        elif not order.remaining:
+            self._finish(order, "")
+        else:
+            order.status = "PARTIALLY_FILLED" if order.executed_qty else "NEW"
+            self._lock(order, 1)
+
+    def _crosses(self, side: Side, price: Decimal, now_ms: int) -> bool:
+        quote = self._market.quote(now_ms)
+        return price >= quote.ask if side == "BUY" else price <= quote.bid
+
+    def _take(self, order: Order, price: Decimal, now_ms: int, book: Book, rules: Rules) -> None:
+        worse = self._market.tick if order.side == "BUY" else -self._market.tick
+        for part in book.parts(book.takes(order.orig_qty, rules.step), rules.step):
+            if order.type != "MARKET":
+                price = min(price, order.price) if order.side == "BUY" else max(price, order.price)
+            self._fill(order, part, price, now_ms, is_maker=False)
+            price += worse
+
+    def _fill(self, order: Order, qty: Decimal, price: Decimal, time_ms: int, is_maker: bool) -> None:
+        account = self._account
+        trade = Trade(
+            trade_id=account.next_trade_id,
+            order_id=order.order_id,
+            price=price,
+            qty=qty,
+            commission=commission(order.side, qty, price, self._fee_rate),
+            commission_asset=account.base if order.side == "BUY" else account.quote,
+            time=time_ms,
+            is_buyer=order.side == "BUY",
+            is_maker=is_maker,
+        )
+        account.book_trade(order, trade)
+
+    def _finish(self, order: Order, reason: str) -> None:
+        filled = not order.remaining
+        order.status = "FILLED" if filled else "EXPIRED"
+        order.expiry_reason = "" if filled else reason
+
+    def _lock(self, order: Order, sign: int) -> None:
+        account = self._account
+        if order.side == "BUY":
+            account.lock(account.quote, sign * order.remaining * order.price)
+        else:
+            account.lock(account.base, sign * order.remaining)
+
+    def cancel(self, order: Order, now_ms: int) -> None:
+        """Take an open order off the book and give back what was locked for it."""
+        self._lock(order, -1)
+        order.status, order.update_time = "CANCELED", now_ms
+
+    def advance(self, now_ms: int) -> list[Order]:
+        """Let time pass: fill the resting orders that the hours up to now reached; returns those that changed.
+
+        Safe to call at every request: without an open order, or within the same hour, it does nothing.
+        """
+        previous, hour = self._advanced_ms, floor_hour(now_ms)
+        self._advanced_ms = hour
+        waiting = self._account.open_orders() if previous and hour > previous else []
+        changed = []
+        for opening in range(previous, hour, HOUR_MS) if waiting else ():
+            reached = [order for order in waiting if self._reached(order, opening)]
+            for order in reached:
+                self._lock(order, -1)
+                self._fill(order, order.remaining, order.price, opening + HOUR_MS, is_maker=True)
+                self._finish(order, "")
+                waiting.remove(order)
+            changed += reached
+            if not waiting:
+                break
+        return changed
+
+    def _reached(self, order: Order, open_time: int) -> bool:
+        span = self._market.range_of_hour(open_time)
+        if span and (span[0] < order.price if order.side == "BUY" else span[1] > order.price):
+            return True
+        following = open_time + HOUR_MS
+        return self._market.is_open(following) and self._crosses(order.side, order.price, following)

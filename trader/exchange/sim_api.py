@@ -1,0 +1,136 @@
+"""The control channel outside `/api`: move the clock, read the truth, set the faults. Unsigned, loopback only."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qsl
+
+from trader.core.errors import ConfigError
+from trader.core.types import iso, parse_time
+from trader.exchange.account import Order
+from trader.exchange.faults import parse_faults
+from trader.exchange.replies import Reply, dump, eight
+from trader.exchange.scenarios import SCENARIOS
+from trader.exchange.venue import Venue
+from trader.exchange.wire import Request
+
+
+def answer(venue: Venue, request: Request) -> Reply:
+    """Answer one request of the control channel. Whoever calls holds the venue's lock."""
+    handler = _ROUTES.get((request.method, request.path))
+    if handler is None:
+        known = sorted(f"{method} {path}" for method, path in _ROUTES)
+        return _refusal(f"{request.method} {request.path} is not one of {', '.join(known)}", 404)
+    try:
+        return Reply(body=dump(handler(venue, request)))
+    except ConfigError as error:
+        return _refusal(str(error), 400)
+
+
+def _refusal(message: str, status: int) -> Reply:
+    return Reply(status, dump({"error": message}))
+
+
+def _body(request: Request) -> Any:
+    try:
+        return json.loads(request.body)
+    except ValueError:
+        raise ConfigError("the body must be JSON") from None
+
+
+def _clock(venue: Venue, request: Request) -> dict[str, Any]:
+    now_ms = venue.tick()
+    return {"now": now_ms, "iso": iso(now_ms), "open": venue.market.is_open(now_ms)}
+
+
+def _set_clock(venue: Venue, request: Request) -> dict[str, Any]:
+    wanted = _body(request)
+    to = wanted.get("to") if isinstance(wanted, dict) else None
+    if isinstance(to, bool) or not isinstance(to, int | str):
+        raise ConfigError('the body must be {"to": T}, T in UTC milliseconds or ISO text')
+    to_ms = parse_time(to) if isinstance(to, str) else to
+    if not venue.move_clock(to_ms):
+        raise ConfigError(
+            f"the clock says {iso(venue.clock.now())} and never goes back, not to {iso(to_ms)} either"
+        )
+    return _clock(venue, request)
+
+
+def _ledger(venue: Venue, request: Request) -> list[dict[str, Any]]:
+    """Every order that was executed, at least in part, in order; with `?all=true` every order accepted."""
+    venue.tick()
+    wants_all = dict(parse_qsl(request.query.decode("latin-1"))).get("all") == "true"
+    return [_ledger_row(order) for order in venue.account.history.values() if wants_all or order.trades]
+
+
+def _ledger_row(order: Order) -> dict[str, Any]:
+    return {
+        "orderId": order.order_id,
+        "clientOrderId": order.client_order_id,
+        "symbol": order.symbol,
+        "side": order.side,
+        "type": order.type,
+        "status": order.status,
+        "time": order.time,
+        "updateTime": order.update_time,
+        "price": eight(order.price),
+        "origQty": eight(order.orig_qty),
+        "executedQty": eight(order.executed_qty),
+        "cummulativeQuoteQty": eight(order.cumulative_quote),
+        "epoch": order.epoch,
+        "fills": [
+            {
+                "tradeId": trade.trade_id,
+                "price": eight(trade.price),
+                "qty": eight(trade.qty),
+                "commission": eight(trade.commission),
+                "commissionAsset": trade.commission_asset,
+                "time": trade.time,
+                "isMaker": trade.is_maker,
+            }
+            for trade in order.trades
+        ],
+    }
+
+
+def _balances(venue: Venue, request: Request) -> dict[str, dict[str, str]]:
+    venue.tick()
+    account = venue.account
+    return {a: {"free": eight(account.free[a]), "locked": eight(account.locked[a])} for a in account.free}
+
+
+def _faults(venue: Venue, request: Request) -> list[dict[str, Any]]:
+    return [{"name": fault.name, "action": fault.action, "seen": fault.seen} for fault in venue.faults]
+
+
+def _set_faults(venue: Venue, request: Request) -> list[dict[str, Any]]:
+    """Replace the active faults by a list, or by a named scenario: {"scenario": "timeout_after_commit"}."""
+    wanted = _body(request)
+    if isinstance(wanted, dict):
+        name = wanted.get("scenario")
+        if name not in SCENARIOS:
+            raise ConfigError(f"there is no scenario {name!r}; there are {', '.join(SCENARIOS)}")
+        wanted = SCENARIOS[name]
+    venue.faults = parse_faults(wanted)
+    return _faults(venue, request)
+
+
+def _scenarios(venue: Venue, request: Request) -> dict[str, list[dict[str, Any]]]:
+    return SCENARIOS
+
+
+def _requests(venue: Venue, request: Request) -> list[dict[str, Any]]:
+    return list(venue.requests)
+
+
+_ROUTES = {
+    ("GET", "/sim/clock"): _clock,
+    ("POST", "/sim/clock"): _set_clock,
+    ("GET", "/sim/ledger"): _ledger,
+    ("GET", "/sim/balances"): _balances,
+    ("GET", "/sim/faults"): _faults,
+    ("POST", "/sim/faults"): _set_faults,
+    ("GET", "/sim/scenarios"): _scenarios,
+    ("GET", "/sim/requests"): _requests,
+}
