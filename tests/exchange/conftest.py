@@ -1,0 +1,15 @@
+"""Fixtures of the exchange's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from venue_kit import Sim, running
+
+
+@pytest.fixture
+def sim() -> Iterator[Sim]:
+    """A fresh exchange that stands still at AT with 10,000 USDT."""
+    with running() as started:
+        yield started
