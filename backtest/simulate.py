@@ -1,37 +1,46 @@
-"""Bars + probabilities + core -> hours. Pure."""
+"""Bars + probabilities + core -> hours. Pure, and as long as its orders: hours without one are found, not visited.
+
+An hour in which anything may happen is decided by `decide_hour`, exactly as at the venue. Between two of them the
+ledger stands still: `quiet.py` finds how long by comparing floats with a margin, so that whatever is near a boundary
+is decided exactly too. The slow twin, one `decide_hour` an hour, stands in the tests and gives the same lines.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from trader.core.costs import quote_at
-from trader.core.decision import shortest
+from backtest.quiet import Sight
+from trader.core.costs import exact, quote_at
+from trader.core.decision import shortest_all
 from trader.core.errors import ConfigError
 from trader.core.features import Matrix
-from trader.core.hours import (
-    GAP,
-    WARM_UP,
-    Rules,
-    Seen,
-    State,
-    decide_hour,
-    line_of,
-    modelled_fill,
-    settle,
-)
-from trader.core.summary import Tape
-from trader.core.types import HOUR_MS, Bars, iso
+from trader.core.hours import GAP, WARM_UP, Decision, Rules, Seen, State, decide_hour, modelled_fill, settle
+from trader.core.ledger import Ledger
+from trader.core.track import FLAT, REASONS, TARGETS, Event, Stretch, Track
+from trader.core.types import Bars, Fill, Floats, iso
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Run:
-    """Lines of consecutive hours, and the state after the last."""
+    """Consecutive hours as columns, and the state after the last. Lines are made when they are asked for."""
 
-    lines: list[dict[str, Any]]
+    track: Track
     state: State
+
+    @cached_property
+    def lines(self) -> list[dict[str, Any]]:
+        """The line of every hour."""
+        return self.track.lines()
+
+    @cached_property
+    def equity(self) -> Floats:
+        """(n,) float64, after each hour's fill, in quote."""
+        return self.track.equity()
 
 
 def require_span(bars: Bars, start: int, stop: int, source: str) -> None:
@@ -51,23 +60,62 @@ def simulate(bars: Bars, p_up: Matrix, rules: Rules, start: int, stop: int) -> R
     p_up: ((stop - start) / 1 h,) float32, NaN without a prediction. Every order fills whole, at the price that the
     cost model predicts from the open of the bar that opens at T.
     """
-    tape = Tape(bars)
+    sight = Sight.of(bars, shortest_all(p_up), rules, start, stop)
     state = State.fresh(rules.params.allocation_usdt)
-    lines = []
-    tick = rules.filters.tick_size
-    for i, hour in enumerate(range(start, stop, HOUR_MS)):
-        close, price = tape.close(hour), tape.open_next(hour)
-        known = bars.has(hour)
-        p = shortest(p_up[i]) if known and not np.isnan(p_up[i]) else None
-        seen = Seen(
-            close_time=hour,
-            close=close,
-            quote=None if price is None else quote_at(price, rules.params.costs, tick),
-            p_up=p,
-            no_p_up="" if p is not None else WARM_UP if known else GAP,
-        )
-        decision = decide_hour(state, seen, rules)
-        fills = [modelled_fill(decision.order, rules)] if decision.order else []
-        state = settle(state, decision, fills)
-        lines.append(line_of(decision, fills, state, close))
-    return Run(lines, state)
+    target, reason = np.zeros(sight.hours, np.int8), sight.reason.copy()
+    events: dict[int, Event] = {}
+    stretches: list[Stretch] = []
+    i = 0
+    while i < sight.hours:
+        decision = decide_hour(state, _seen(sight, i, rules), rules)
+        fill = modelled_fill(decision.order, rules) if decision.order else None
+        state = settle(state, decision, [fill] if fill else [])
+        _note(events, stretches, i, decision, fill, state.ledger)
+        target[i] = TARGETS.index(decision.target)
+        side, until = sight.quiet(state, i + 1)
+        quiet = slice(i + 1, until)
+        if state.risk.halted_at is None:
+            target[quiet] = sight.targets(side)[quiet]
+        else:
+            target[quiet] = FLAT
+            reason[quiet][sight.tradable[quiet]] = REASONS.index("halted")
+        state = _marked(state, sight.close[quiet])
+        i = until
+    return Run(Track(sight.close_time, sight.close, sight.p_up, target, reason, events, stretches), state)
+
+
+def _seen(sight: Sight, i: int, rules: Rules) -> Seen:
+    """What is known at hour i."""
+    p, known = float(sight.p_up[i]), bool(sight.known[i])
+    price = exact(float(sight.open_next[i])) if sight.venue_open[i] else None
+    return Seen(
+        close_time=int(sight.close_time[i]),
+        close=exact(float(sight.close[i])),
+        quote=None if price is None else quote_at(price, rules.params.costs, rules.filters.tick_size),
+        p_up=None if p != p else p,
+        no_p_up="" if p == p else WARM_UP if known else GAP,
+    )
+
+
+def _note(
+    events: dict[int, Event],
+    stretches: list[Stretch],
+    i: int,
+    decision: Decision,
+    fill: Fill | None,
+    after: Ledger,
+) -> None:
+    events[i] = Event(decision.order, fill, decision.reason)
+    if fill or not stretches:
+        stretches.append(Stretch(i, after))
+
+
+def _marked(state: State, close: Floats) -> State:
+    """The state after quiet hours: only the peak can have moved, and a ledger peaks where its position does best."""
+    position = state.ledger.position
+    if not len(close) or not position:
+        return state
+    best: Decimal = state.ledger.equity(exact(float(close.max() if position > 0 else close.min())))
+    if best <= state.risk.peak_equity:
+        return state
+    return replace(state, risk=replace(state.risk, peak_equity=best))

@@ -160,5 +160,5 @@ def _work(chosen: dict[str, Any]) -> Result:
 def _result(task: Task, chosen: dict[str, Any]) -> Result:
     params, run = evaluate(task, chosen)
     allocation = float(params.allocation_usdt)
-    net_return = float(run.lines[-1]["equity"]) / allocation - 1
-    return net_sharpe(run.lines, params.allocation_usdt), params, net_return, run.state.ledger.orders
+    net_return = float(run.equity[-1]) / allocation - 1
+    return net_sharpe(run.equity, params.allocation_usdt), params, net_return, run.state.ledger.orders

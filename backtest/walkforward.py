@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,23 +12,36 @@ from trader.core.features import Matrix, features, preset_named
 from trader.core.model import labels_between, predict_defined, select
 from trader.core.params import Params
 from trader.core.ports import Forecaster
-from trader.core.types import HOUR_MS, Bars, Floats
+from trader.core.types import DAY_MS, HOUR_MS, Bars, Floats
 from trader.core.windows import Refit, refits, require_history
-
-# Starting a process and importing XGBoost in it costs about as much as this many small fits.
-WINDOWS_WORTH_A_POOL = 6
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fold:
-    """One window's rows: to train on, and to predict."""
+    """One window's rows: to train on, to predict, and the newest that it trains on, to score in sample."""
 
     window: Refit
     X: Matrix
     y: Floats
     X_serve: Matrix
+    X_seen: Matrix
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Walk:
+    """P(up) of consecutive hours, (n,) float32, NaN where a feature is undefined.
+
+    p_up: of start <= T < stop, each hour by the model that served it: out of sample.
+    p_seen: of seen_from <= T < seen_from + len(p_seen), each hour by a model that was trained on it: in sample. It
+    is the newest step of every window's own training span, so it covers the same months one step earlier.
+    """
+
+    start: int
+    p_up: Matrix
+    seen_from: int
+    p_seen: Matrix
 
 
 def folds(bars: Bars, params: Params, start: int, stop: int, source: str) -> list[Fold]:
@@ -52,14 +64,50 @@ def folds(bars: Bars, params: Params, start: int, stop: int, source: str) -> lis
         train = slice(row(window.train_from), row(window.train_until) + 1)
         chosen = select(X[train], y[train], window, source)
         serve = X[row(window.serve_from) : row(min(window.serve_until, stop))]
-        result.append(Fold(window, chosen.X, chosen.y, serve))
+        seen = X[row(_seen_from(window, params)) : train.stop]
+        result.append(Fold(window, chosen.X, chosen.y, serve, seen))
     return result
 
 
-def fit_and_predict(forecaster: Forecaster, fold: Fold, params: Params) -> Matrix:
-    """P(up) of a fold's served hours: (n,) float32, NaN where a feature is undefined."""
-    model = forecaster.fit(fold.X, fold.y, params)
-    return predict_defined(forecaster.load(model, "a fresh model"), fold.X_serve)
+def _seen_from(window: Refit, params: Params) -> int:
+    """The newest step of a training span, or all of it where it is shorter."""
+    return max(window.train_from, window.train_until + HOUR_MS - params.step_days * DAY_MS)
+
+
+def fit_and_predict(forecaster: Forecaster, fold: Fold, params: Params) -> tuple[Matrix, Matrix]:
+    """P(up) of a fold's served hours and of the newest hours that it was trained on, NaN where a feature is undefined."""
+    model = forecaster.fitted(fold.X, fold.y, params)
+    return predict_defined(model, fold.X_serve), predict_defined(model, fold.X_seen)
+
+
+def walk(
+    forecaster: Forecaster,
+    bars: Bars,
+    params: Params,
+    start: int,
+    stop: int,
+    *,
+    source: str,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Walk:
+    """P(up) of every hour start <= T < stop, each by the model that served it, and in sample beside it.
+
+    `workers` changes the time and nothing else: every fit is one thread with one seed. `progress(done, of)` is
+    called after each window.
+    """
+    todo = folds(bars, params, start, stop, source)
+    served: list[Matrix] = []
+    seen_from = _seen_from(todo[0].window, params)
+    hours_seen = (todo[-1].window.train_until - seen_from) // HOUR_MS + 1
+    p_seen = np.full(hours_seen, np.nan, np.float32)
+    for fold, (p_up, p_own) in zip(todo, _parts(forecaster, todo, params, workers), strict=True):
+        served.append(p_up)
+        after = (fold.window.train_until - seen_from) // HOUR_MS + 1
+        p_seen[after - len(p_own) : after] = p_own
+        if progress:
+            progress(len(served), len(todo))
+    return Walk(start, np.concatenate(served), seen_from, p_seen)
 
 
 def walk_forward(
@@ -73,27 +121,25 @@ def walk_forward(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Matrix:
-    """P(up) of every hour start <= T < stop, each by the model that served it: (n,) float32.
-
-    `workers` changes the time and nothing else: every fit is one thread with one seed. `progress(done, of)` is
-    called after each window.
-    """
-    todo = folds(bars, params, start, stop, source)
-    parts = []
-    for part in _parts(forecaster, todo, params, workers):
-        parts.append(part)
-        if progress:
-            progress(len(parts), len(todo))
-    return np.concatenate(parts)
+    """The out-of-sample half of `walk`: P(up) of every hour start <= T < stop, (n,) float32."""
+    return walk(forecaster, bars, params, start, stop, source=source, workers=workers, progress=progress).p_up
 
 
-def _parts(forecaster: Forecaster, todo: list[Fold], params: Params, workers: int) -> Iterator[Matrix]:
-    if workers <= 1 or len(todo) < WINDOWS_WORTH_A_POOL:
+def _parts(
+    forecaster: Forecaster, todo: list[Fold], params: Params, workers: int
+) -> Iterator[tuple[Matrix, Matrix]]:
+    """In the order of the folds. Threads, since XGBoost lets go of the interpreter while it works: they share the bars
+    and its one import, where a process would begin with a second of both."""
+    if workers <= 1 or len(todo) == 1:
         for fold in todo:
             yield fit_and_predict(forecaster, fold, params)
         return
-    # Spawned, not forked: the parent may hold threads (a progress bar, an OpenMP pool).
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(todo)), mp_context=context) as pool:
-        count = len(todo)
-        yield from pool.map(fit_and_predict, [forecaster] * count, todo, [params] * count)
+    pool = ThreadPoolExecutor(min(workers, len(todo)))
+    try:
+        waiting: list[Future[tuple[Matrix, Matrix]]] = [
+            pool.submit(fit_and_predict, forecaster, fold, params) for fold in todo
+        ]
+        for part in waiting:
+            yield part.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from trader.core.types import Target
+from trader.core.types import Floats, Target
 
 Exposure = Literal["long_flat", "long_short"]
 
@@ -15,6 +16,27 @@ def shortest(p_up: np.float32) -> float:
     """A float32 probability as the float64 of its shortest decimal: the number that is written is the number that
     is compared, so a reader of the line can repeat the decision."""
     return float(str(np.float32(p_up)))
+
+
+def shortest_all(p_up: npt.NDArray[np.float32]) -> Floats:
+    """`shortest` of each: (n,) float32 -> (n,) float64, NaN stays NaN.
+
+    A float32 has 24 bits and a power of ten up to 10^9 has 21 odd ones, so the product below is exact and rounds to
+    the nearest decimal of that length; the first length that reads back is the shortest. Left to `shortest` are the
+    numbers for which nearest and shortest may part: those on a coarse binary grid, where halves and powers of two
+    lie, and those outside 0.001..1.
+    """
+    wide = p_up.astype(np.float64)
+    result = np.full(len(wide), np.nan)
+    todo = (wide > 0.001) & (wide < 1) & (np.mod(wide * 2.0**16, 1.0) != 0)
+    for decimals in range(1, 10):
+        near = np.rint(wide * 10.0**decimals) / 10.0**decimals
+        found = todo & (near.astype(np.float32) == p_up)
+        result[found] = near[found]
+        todo &= ~found
+    for i in np.flatnonzero(np.isnan(result) & ~np.isnan(wide)).tolist():
+        result[i] = shortest(p_up[i])
+    return result
 
 
 def decide(p_up: float, held: Target, enter_edge: float, exit_edge: float, exposure: Exposure) -> Target:

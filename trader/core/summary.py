@@ -15,7 +15,8 @@ from trader.core.labels import direction
 from trader.core.ledger import Ledger
 from trader.core.metrics import hit_rate, hourly_returns, max_drawdown, sharpe
 from trader.core.sizing import SizedOrder, SizingRules, size
-from trader.core.types import HOUR_MS, Bars, Fill, Floats, Quote, Target, parse_time, plain
+from trader.core.track import FLAT, LONG, SHORT, TARGETS, Codes, Track
+from trader.core.types import HOUR_MS, Bars, Bools, Fill, Floats, Ints, Quote, parse_time, plain
 
 SUMMARY_KEYS = (
     "hours",
@@ -50,6 +51,41 @@ class Tape:
         return exact(float(self.bars.open[self.bars.row(hour + HOUR_MS)]))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """What a summary needs of n hours. hours: (n,) UTC ms. p_up: (n,) float64, NaN without a prediction. target: (n,)
+    codes, indices of TARGETS. gap: (n,) true where the hour has no bar of its own. equity: (n,) float64."""
+
+    hours: Ints
+    p_up: Floats
+    target: Codes
+    gap: Bools
+    equity: Floats
+    final_equity: Decimal | None
+    fees_usdt: Decimal
+
+    @staticmethod
+    def of_lines(lines: Sequence[dict[str, Any]]) -> Columns:
+        """The columns of written lines."""
+        p_up = [np.nan if line["p_up"] is None else line["p_up"] for line in lines]
+        return Columns(
+            hours=np.array([parse_time(line["close_time"]) for line in lines], dtype=np.int64),
+            p_up=np.array(p_up, dtype=float),
+            target=np.array([TARGETS.index(line["target"]) for line in lines], dtype=np.int8),
+            gap=np.array([line["reason"] == GAP for line in lines], dtype=np.bool_),
+            equity=np.array([float(line["equity"]) for line in lines]),
+            final_equity=Decimal(lines[-1]["equity"]) if lines else None,
+            fees_usdt=sum((Decimal(line["fee"]) for line in lines), Decimal(0)),
+        )
+
+    @staticmethod
+    def of_track(track: Track, equity: Floats) -> Columns:
+        """The columns of hours that were never written; `equity` is the track's own."""
+        return Columns(
+            track.hours, track.p_up, track.target, track.gap, equity, track.final_equity(), track.fees_usdt
+        )
+
+
 def summarise(
     lines: Sequence[dict[str, Any]],
     bars: Bars,
@@ -60,69 +96,107 @@ def summarise(
     halted_at: str | None,
     seconds: float,
 ) -> dict[str, Any]:
-    """The summary of `lines`. Returns are compounded shares of the allocation: final equity / allocation - 1.
+    """`summary_of` written lines."""
+    return summary_of(
+        Columns.of_lines(lines),
+        bars,
+        rules,
+        orders=orders,
+        fills=fills,
+        halted_at=halted_at,
+        seconds=seconds,
+    )
+
+
+def summary_of(
+    run: Columns,
+    bars: Bars,
+    rules: Rules,
+    *,
+    orders: int,
+    fills: int,
+    halted_at: str | None,
+    seconds: float,
+) -> dict[str, Any]:
+    """The summary of consecutive hours. Returns are compounded shares of the allocation: final / allocation - 1.
 
     gross_return trades the same targets at zero cost. buy_and_hold buys once, with all cash and at the first
     tradable hour's fill and costs, and is marked at the last close. Raises nothing; an empty run gives zeros.
     """
     allocation = rules.params.allocation_usdt
-    equity = np.array([float(line["equity"]) for line in lines])
-    final = Decimal(lines[-1]["equity"]) if lines else allocation
+    final = allocation if run.final_equity is None else run.final_equity
     tape = Tape(bars)
-    hours = [parse_time(line["close_time"]) for line in lines]
     return {
-        "hours": len(lines),
+        "hours": len(run.hours),
         "orders": orders,
         "fills": fills,
         "net_return": float(final / allocation - 1),
-        "gross_return": float(_gross(lines, hours, tape, rules) / allocation - 1),
-        "buy_and_hold": float(_buy_and_hold(hours, tape, rules) / allocation - 1),
-        "fees_usdt": plain(sum((Decimal(line["fee"]) for line in lines), Decimal(0))),
-        "max_drawdown": max_drawdown(equity, float(allocation)),
-        "hit_rate": hit_rate(_p_up(lines), _labels(hours, bars)),
+        "gross_return": float(_gross(run, tape, rules) / allocation - 1),
+        "buy_and_hold": float(_buy_and_hold(run.hours, tape, rules) / allocation - 1),
+        "fees_usdt": plain(run.fees_usdt),
+        "max_drawdown": max_drawdown(run.equity, float(allocation)),
+        "hit_rate": hit_rate(run.p_up, _labels(run.hours, bars)),
         "final_equity_usdt": plain(final),
         "halted_at": halted_at,
         "seconds": round(seconds, 3),
     }
 
 
-def net_sharpe(lines: Sequence[dict[str, Any]], allocation: Decimal) -> float:
-    """Annualised Sharpe ratio of the hourly net returns of `lines`."""
-    return sharpe(hourly_returns(np.array([float(line["equity"]) for line in lines]), float(allocation)))
+def net_sharpe(equity: Floats, allocation: Decimal) -> float:
+    """Annualised Sharpe ratio of the hourly net returns: equity (n,) after each hour, in quote."""
+    return sharpe(hourly_returns(equity, float(allocation)))
 
 
-def _p_up(lines: Sequence[dict[str, Any]]) -> Floats:
-    return np.array([np.nan if line["p_up"] is None else line["p_up"] for line in lines], dtype=float)
+def _labels(hours: Ints, bars: Bars) -> Floats:
+    return direction(bars, 1)[(hours - bars.first) // HOUR_MS] if len(hours) else np.zeros(0)
 
 
-def _labels(hours: Sequence[int], bars: Bars) -> Floats:
-    labels = direction(bars, 1)
-    return np.array([labels[bars.row(hour)] for hour in hours])
-
-
-def _gross(lines: Sequence[dict[str, Any]], hours: Sequence[int], tape: Tape, rules: Rules) -> Decimal:
-    free = SizingRules(
-        rules.params.costs.scaled(Decimal(0)),
-        rules.filters,
-        rules.params.cash_buffer,
-        rules.params.rebalance_band,
-    )
-    ledger, close = Ledger(rules.params.allocation_usdt), Decimal(0)
-    for line, hour in zip(lines, hours, strict=True):
-        close, price = tape.close(hour), tape.open_next(hour)
-        held = ledger.held(close, rules.filters)
-        target: Target = line["target"]
-        if price is None or line["reason"] == GAP or target == held:
+def _gross(run: Columns, tape: Tape, rules: Rules) -> Decimal:
+    """Final equity of the same targets at zero cost. An order can leave only where the target is not the held side,
+    so hours that are surely on their target's side are passed over; the others are looked at exactly."""
+    p = rules.params
+    free = SizingRules(p.costs.scaled(Decimal(0)), rules.filters, p.cash_buffer, p.rebalance_band)
+    ledger = Ledger(p.allocation_usdt)
+    if not len(run.hours):
+        return ledger.cash
+    close = tape.bars.close[(run.hours - tape.bars.first) // HOUR_MS]
+    at = 0
+    while (at := _next_off_target(ledger, close, run.target, run.gap, at, rules)) < len(close):
+        hour, target = int(run.hours[at]), TARGETS[run.target[at]]
+        price, mark = tape.open_next(hour), tape.close(hour)
+        held = ledger.held(mark, rules.filters)
+        at += 1
+        if price is None or target == held:
             continue
-        order = size(target, held, ledger, close, quote_at(price, free.costs, rules.filters.tick_size), free)
+        order = size(target, held, ledger, mark, quote_at(price, free.costs, rules.filters.tick_size), free)
         if isinstance(order, SizedOrder):
             ledger = ledger.after(Fill(order.side, order.expected_price, order.qty, Decimal(0), "quote"))
-    return ledger.equity(close)
+    return ledger.equity(tape.close(int(run.hours[-1])))
 
 
-def _buy_and_hold(hours: Sequence[int], tape: Tape, rules: Rules) -> Decimal:
+def _next_off_target(
+    ledger: Ledger, close: Floats, target: Codes, gap: Bools, first: int, rules: Rules
+) -> int:
+    """The first hour at or after `first` that is not surely on its target's side, or len(close)."""
+    position, least = float(ledger.position), float(rules.filters.min_notional)
+    look = 64
+    while first < len(close):
+        stop = min(first + look, len(close))
+        worth = position * close[first:stop]
+        surely = np.where(
+            worth > least * (1 + 1e-9), LONG, np.where(worth < -least * (1 + 1e-9), SHORT, FLAT)
+        )
+        unsure = (np.abs(worth) >= least * (1 - 1e-9)) & (surely == FLAT)
+        found = np.flatnonzero(((surely != target[first:stop]) | unsure) & ~gap[first:stop])
+        if len(found):
+            return first + int(found[0])
+        first, look = stop, 2 * look
+    return first
+
+
+def _buy_and_hold(hours: Ints, tape: Tape, rules: Rules) -> Decimal:
     ledger = Ledger(rules.params.allocation_usdt)
-    for hour in hours:
+    for hour in hours.tolist():
         price = tape.open_next(hour)
         if price is None:
             continue
@@ -131,4 +205,4 @@ def _buy_and_hold(hours: Sequence[int], tape: Tape, rules: Rules) -> Decimal:
         if isinstance(order, SizedOrder):
             ledger = ledger.after(modelled_fill(order, rules))
         break
-    return ledger.equity(tape.close(hours[-1])) if hours else ledger.cash
+    return ledger.equity(tape.close(int(hours[-1]))) if len(hours) else ledger.cash

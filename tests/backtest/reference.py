@@ -1,0 +1,40 @@
+"""The slow, obvious twin of `simulate`: one `decide_hour` an hour, one line an hour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from trader.core.costs import quote_at
+from trader.core.decision import shortest
+from trader.core.features import Matrix
+from trader.core.hours import GAP, WARM_UP, Rules, Seen, State, decide_hour, line_of, modelled_fill, settle
+from trader.core.summary import Tape
+from trader.core.types import HOUR_MS, Bars
+
+
+def simulate_hour_by_hour(
+    bars: Bars, p_up: Matrix, rules: Rules, start: int, stop: int
+) -> tuple[list[dict[str, Any]], State]:
+    """The lines of start <= T < stop and the state after them."""
+    tape = Tape(bars)
+    state = State.fresh(rules.params.allocation_usdt)
+    lines = []
+    tick = rules.filters.tick_size
+    for i, hour in enumerate(range(start, stop, HOUR_MS)):
+        close, price = tape.close(hour), tape.open_next(hour)
+        known = bars.has(hour)
+        p = shortest(p_up[i]) if known and not np.isnan(p_up[i]) else None
+        seen = Seen(
+            close_time=hour,
+            close=close,
+            quote=None if price is None else quote_at(price, rules.params.costs, tick),
+            p_up=p,
+            no_p_up="" if p is not None else WARM_UP if known else GAP,
+        )
+        decision = decide_hour(state, seen, rules)
+        fills = [modelled_fill(decision.order, rules)] if decision.order else []
+        state = settle(state, decision, fills)
+        lines.append(line_of(decision, fills, state, close))
+    return lines, state

@@ -1,0 +1,172 @@
+"""Many hours at once: what `hours.py` decides and writes hour by hour, kept as columns.
+
+Between two orders the ledger stands still, so an hour needs no object of its own: a row of codes and one multiplication
+say what its line says. The lines and their bytes are the same as `line_of` and `line_text` give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trader.core.costs import exact
+from trader.core.hours import GAP, VENUE_CLOSED, WARM_UP
+from trader.core.ledger import Ledger, fee_usdt
+from trader.core.marks import Marks, marks, scaled_prices
+from trader.core.sizing import SizedOrder
+from trader.core.types import DAY_MS, HOUR_MS, Bools, Fill, Floats, Ints, Target, plain
+
+Codes = npt.NDArray[np.int8]
+
+# Codes of the columns: a target is its index here, and so is the reason of an hour without an event.
+TARGETS: tuple[Target, ...] = ("flat", "long", "short")
+FLAT, LONG, SHORT = range(3)
+REASONS = ("hold", "halted", VENUE_CLOSED, GAP, WARM_UP)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An hour that was decided by `decide_hour`: its order and fill, if any, and its reason."""
+
+    order: SizedOrder | None
+    fill: Fill | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """From index `first` on, to the next stretch, the ledger is this one."""
+
+    first: int
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Track:
+    """n consecutive hours. hours: (n,) int64, UTC ms. close: (n,) float64, marks the equity. p_up: (n,) float64, the
+    shortest decimals, NaN without a prediction. target, reason: (n,) codes; the reason of an event is the event's own.
+    """
+
+    hours: Ints
+    close: Floats
+    p_up: Floats
+    target: Codes
+    reason: Codes
+    events: dict[int, Event]
+    stretches: list[Stretch]
+
+    def __len__(self) -> int:
+        return len(self.hours)
+
+    @property
+    def gap(self) -> Bools:
+        """(n,) true where the hour's own bar is missing and the venue is open."""
+        missing: Bools = self.reason == REASONS.index(GAP)
+        return missing
+
+    @property
+    def fees_usdt(self) -> Decimal:
+        """All fees, in quote."""
+        return sum((fee_usdt(event.fill) for event in self.events.values() if event.fill), Decimal(0))
+
+    def equity(self) -> Floats:
+        """(n,) float64: equity after each hour's fill, the float nearest to the exact amount."""
+        return np.array([value for _, part in self._marks() for value in part.floats()])
+
+    def final_equity(self) -> Decimal | None:
+        """The exact equity after the last hour, None without hours."""
+        if not len(self):
+            return None
+        return self.stretches[-1].ledger.equity(exact(float(self.close[-1])))
+
+    def lines(self) -> list[dict[str, Any]]:
+        """A dictionary an hour, as `line_of` makes it."""
+        rows = []
+        for i, (time, p, position, equity) in enumerate(self._texts()):
+            event = self.events.get(i)
+            side, qty, price, fee = _trade(event)
+            rows.append(
+                {
+                    "close_time": time,
+                    "p_up": p,
+                    "target": TARGETS[self.target[i]],
+                    "order_side": side,
+                    "order_qty": qty,
+                    "fill_price": price,
+                    "fee": fee,
+                    "position": position,
+                    "equity": equity,
+                    "reason": event.reason if event else REASONS[self.reason[i]],
+                }
+            )
+        return rows
+
+    def texts(self) -> Iterator[str]:
+        """A row of JSON Lines an hour, without the newline: the bytes of `line_text`."""
+        # An hour without an event differs from its neighbours in time, P(up) and equity only.
+        middles = {
+            (code, reason): (
+                f', "target": "{target}", "order_side": null, "order_qty": null, "fill_price": null, "fee": "0", '
+                f'"position": "',
+                f'", "reason": "{word}"}}',
+            )
+            for code, target in enumerate(TARGETS)
+            for reason, word in enumerate(REASONS)
+        }
+        targets, reasons = self.target.tolist(), self.reason.tolist()
+        for i, (time, p, position, equity) in enumerate(self._texts()):
+            event = self.events.get(i)
+            score = "null" if p is None else repr(p)
+            if event is None:
+                middle, end = middles[targets[i], reasons[i]]
+                yield f'{{"close_time": "{time}", "p_up": {score}{middle}{position}", "equity": "{equity}{end}'
+                continue
+            side, qty, price, fee = ("null" if x is None else f'"{x}"' for x in _trade(event))
+            yield (
+                f'{{"close_time": "{time}", "p_up": {score}, "target": "{TARGETS[targets[i]]}", "order_side": {side}, '
+                f'"order_qty": {qty}, "fill_price": {price}, "fee": {fee}, "position": "{position}", '
+                f'"equity": "{equity}", "reason": "{event.reason}"}}'
+            )
+
+    def _texts(self) -> Iterator[tuple[str, float | None, str, str]]:
+        """Per hour: its time, P(up), position and equity."""
+        times = hour_texts(self.hours)
+        scores = [None if p != p else p for p in self.p_up.tolist()]
+        i = 0
+        for stretch, part in self._marks():
+            position = plain(stretch.ledger.position)
+            for equity in part.texts():
+                yield times[i], scores[i], position, equity
+                i += 1
+
+    def _marks(self) -> Iterator[tuple[Stretch, Marks]]:
+        if not len(self):
+            return
+        scaled = scaled_prices(self.close)
+        stops = [*(stretch.first for stretch in self.stretches[1:]), len(self)]
+        for stretch, stop in zip(self.stretches, stops, strict=True):
+            start = stretch.first
+            yield stretch, marks(stretch.ledger, self.close[start:stop], scaled and scaled.cut(start, stop))
+
+
+def hour_texts(hours: Ints) -> list[str]:
+    """`iso` of full hours, (n,) UTC ms: a day is formatted once."""
+    days, day = np.unique(hours // DAY_MS, return_inverse=True)
+    dates = np.datetime_as_string(days.astype("datetime64[D]")).tolist()
+    clock = [f"T{hour:02d}:00:00Z" for hour in range(24)]
+    of_day = ((hours % DAY_MS) // HOUR_MS).tolist()
+    return [dates[d] + clock[h] for d, h in zip(day.tolist(), of_day, strict=True)]
+
+
+def _trade(event: Event | None) -> tuple[str | None, str | None, str | None, str]:
+    if event is None or event.order is None:
+        return None, None, None, "0"
+    order, fill = event.order, event.fill
+    if fill is None:
+        return order.side, plain(order.qty), None, "0"
+    return order.side, plain(order.qty), plain(fill.price), plain(fee_usdt(fill))
