@@ -17,7 +17,7 @@ from trader.core.types import HOUR_MS, Side, floor_hour
 from trader.exchange.account import Account, Order, Trade
 from trader.exchange.filters import Candidate, Rules
 from trader.exchange.market import Market
-from trader.exchange.replies import ApiError
+from trader.exchange.replies import EIGHT, ApiError
 
 ZERO = Decimal(0)
 
@@ -38,13 +38,11 @@ class Book:
         return floor_to(most, step) if step else most
 
     def parts(self, qty: Decimal, step: Decimal) -> list[Decimal]:
-        """The quantity in as many parts as there are fills, on the step; empty for nothing."""
-        each = floor_to(qty / self.fills, step) if step and self.fills > 1 else qty
-        if not qty or not each:
+        """The quantity in as many parts as there are fills, on the step; fewer where it is too small for that."""
+        each = floor_to(qty / self.fills, step or EIGHT)
+        if self.fills == 1 or not each:
             return [qty] if qty else []
-        parts = [each] * (self.fills if self.fills > 1 else 1)
-        parts[-1] = qty - sum(parts[:-1], ZERO)
-        return parts
+        return [each] * (self.fills - 1) + [qty - each * (self.fills - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ class Matching:
         if intent.qty is not None:
             return intent.qty
         wanted = (intent.quote_qty or ZERO) / price
-        return floor_to(wanted, rules.step or Decimal("1e-8"))
+        return floor_to(wanted, rules.step or EIGHT)
 
     def _worst(self, side: Side, price: Decimal, book: Book) -> Decimal:
         ticks = self._market.tick * (book.fills - 1)

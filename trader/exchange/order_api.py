@@ -30,11 +30,12 @@ def new_order(venue: Venue, call: Call) -> dict[str, Any] | Reply:
     """POST /order."""
     intent = _intent(call.params)
     _finish(venue, call)
+    venue.matching.check(intent, call.rules, call.now_ms, call.plan.book)
+    # What a filter refuses is not counted as an order; what the late check below refuses is.
     venue.limiter.admit_order(call.now_ms)
     # Binance looks at the timestamp again right before the engine: a request that was held up is too late here.
     check_timing(call.params, call.now_ms)
     if call.plan.has("late_commit"):
-        venue.matching.check(intent, call.rules, call.now_ms, call.plan.book)
         venue.hold_back(intent, call.rules, call.plan, call.now_ms)
         return Reply(ending="silence")
     order = venue.place(intent, call.rules, call.plan.book, call.now_ms)
