@@ -21,8 +21,8 @@ ORDER = {"symbol": SYMBOL, "side": "BUY", "type": "MARKET", "quantity": "0.01", 
 
 @pytest.fixture
 def hasty(sim: Sim) -> Iterator[Any]:
-    """A client that waits 0.2 s for an answer."""
-    sim.clients.append(sim.new_client(timeout_s=0.2))
+    """A client that waits half a second for an answer."""
+    sim.clients.append(sim.new_client(timeout_s=0.5))
     yield sim.clients[0]
     sim.sim("faults", [])
 
@@ -122,6 +122,11 @@ def test_scenarios_are_listed_and_unknown_ones_refused(sim: Sim) -> None:
         ({"action": "book", "fills": 0}, "must be positive"),
         ({"action": "klines", "edit": "paint"}, "edit must be one of"),
         ({"action": "reply", "headers": 1}, "must be an object"),
+        ({"action": "filters", "set": {"LOT_SIZE": 1}}, "LOT_SIZE must be an object of numbers"),
+        (
+            {"action": "filters", "set": {"LOT_SIZE": {"stepSize": "wide"}}},
+            "LOT_SIZE must be an object of numbers",
+        ),
         ("drop", "needs an 'action'"),
     ],
 )
@@ -231,6 +236,16 @@ def test_a_halt_shows_and_still_lets_cancel(sim: Sim) -> None:
     assert sim.client.get_symbol_info(SYMBOL)["status"] == "CANCEL_ONLY"
     assert sim.buy().json["msg"] == "This order type is not possible in this trading phase."
     assert sim.signed("DELETE", "order", symbol=SYMBOL, orderId=1).json["status"] == "CANCELED"
+
+
+def test_a_cancel_may_come_too_late(sim: Sim) -> None:
+    """An order filled between the decision to cancel and the cancel is unknown to it, and filled for good."""
+    sim.order(side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.01", price="20000")
+    sim.sim("faults", {"scenario": "limit_then_cancel_race"})
+    assert sim.signed("DELETE", "order", symbol=SYMBOL, orderId=1).json["code"] == -2011
+    (entry,) = sim.sim("ledger")
+    assert (entry["status"], entry["fills"][0]["price"]) == ("FILLED", "20000.00000000")
+    assert sim.free("USDT") == 9_800
 
 
 def test_a_skewed_clock_is_skewed_everywhere_it_was_asked_for(sim: Sim) -> None:

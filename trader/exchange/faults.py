@@ -44,6 +44,7 @@ ACTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "no_trade": ({}, BEFORE),
     "bad_signature": ({}, BEFORE),
     "wipe": ({}, BEFORE),
+    "fill": ({}, BEFORE),
     "deposit": ({"asset": None, "amount": None}, BEFORE),
 }
 KLINE_EDITS = ("extreme", "late", "gap", "unsorted", "nan", "short", "stale", "spike")
@@ -186,7 +187,17 @@ def _settings(where: str, settings: dict[str, Any]) -> dict[str, Any]:
     for name in ("headers", "set"):
         if not isinstance(settings.get(name, {}), Mapping):
             raise ConfigError(f"{where}: {name} must be an object")
+    for filter_type, change in settings.get("set", {}).items():
+        if not isinstance(change, Mapping) or not all(map(_is_figure, change.values())):
+            raise ConfigError(f"{where}: {filter_type} must be an object of numbers, in text or not")
     return settings
+
+
+def _is_figure(value: Any) -> bool:
+    try:
+        return isinstance(value, bool) or Decimal(str(value)).is_finite()
+    except InvalidOperation:
+        return False
 
 
 def _range(where: str, nth: Any) -> tuple[int, int | None]:

@@ -200,6 +200,18 @@ class Matching:
         self._lock(order, -1)
         order.status, order.update_time = "CANCELED", now_ms
 
+    def fill_open(self, now_ms: int) -> list[Order]:
+        """Fill every resting order at its own price, as if somebody had come along; returns them."""
+        orders = self._account.open_orders()
+        for order in orders:
+            self._fill_resting(order, now_ms)
+        return orders
+
+    def _fill_resting(self, order: Order, time_ms: int) -> None:
+        self._lock(order, -1)
+        self._fill(order, order.remaining, order.price, time_ms, is_maker=True)
+        self._finish(order, "")
+
     def advance(self, now_ms: int) -> list[Order]:
         """Let time pass: fill the resting orders that the hours up to now reached; returns those that changed.
 
@@ -212,9 +224,7 @@ class Matching:
         for opening in range(previous, hour, HOUR_MS) if waiting else ():
             reached = [order for order in waiting if self._reached(order, opening)]
             for order in reached:
-                self._lock(order, -1)
-                self._fill(order, order.remaining, order.price, opening + HOUR_MS, is_maker=True)
-                self._finish(order, "")
+                self._fill_resting(order, opening + HOUR_MS)
                 waiting.remove(order)
             changed += reached
             if not waiting:

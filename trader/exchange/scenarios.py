@@ -89,6 +89,7 @@ SCENARIOS: dict[str, list[dict[str, Any]]] = _named(
         "partial_expired_market": _first_order("before", "book", share="0.4"),
         "zero_fill_expired": _first_order("before", "book", share="0"),
         "many_fills": _first_order("before", "book", fills=3),
+        "limit_then_cancel_race": [{"method": "DELETE", "path": "/api/v3/order", "nth": 1, "action": "fill"}],
         "insufficient_balance": _first_order(
             "before", "reply", **_reply(400, -2010, "Account has insufficient balance for requested action.")
         ),

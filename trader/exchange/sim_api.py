@@ -18,9 +18,9 @@ from trader.exchange.wire import Request
 
 def answer(venue: Venue, request: Request) -> Reply:
     """Answer one request of the control channel. Whoever calls holds the venue's lock."""
-    handler = _ROUTES.get((request.method, request.path))
+    handler = SIM_ROUTES.get((request.method, request.path))
     if handler is None:
-        known = sorted(f"{method} {path}" for method, path in _ROUTES)
+        known = sorted(f"{method} {path}" for method, path in SIM_ROUTES)
         return _refusal(f"{request.method} {request.path} is not one of {', '.join(known)}", 404)
     try:
         return Reply(body=dump(handler(venue, request)))
@@ -124,7 +124,7 @@ def _requests(venue: Venue, request: Request) -> list[dict[str, Any]]:
     return list(venue.requests)
 
 
-_ROUTES = {
+SIM_ROUTES = {
     ("GET", "/sim/clock"): _clock,
     ("POST", "/sim/clock"): _set_clock,
     ("GET", "/sim/ledger"): _ledger,

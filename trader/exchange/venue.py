@@ -203,14 +203,17 @@ class Venue:
 
     def apply_world_faults(self, plan: Plan, now_ms: int) -> None:
         """Faults that change the world itself, once for each request they meet."""
-        for fault in plan.of("before", "wipe", "deposit"):
+        for fault in plan.of("before", "wipe", "deposit", "fill"):
+            filled: list[Order] = []
             if fault.action == "wipe":
                 self.account.reset()
                 self._late.clear()
+            elif fault.action == "fill":
+                filled = self.matching.fill_open(now_ms)
             else:
                 self.account.add(fault.settings["asset"], Decimal(fault.settings["amount"]))
             self.account.update_time = now_ms
-            self.save(fault.action, now_ms, [])
+            self.save(fault.action, now_ms, filled)
 
     def close(self) -> None:
         """Close the state file."""
