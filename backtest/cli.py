@@ -12,7 +12,7 @@ import typer
 
 from trader import terminal
 from trader.core.errors import ConfigError
-from trader.core.hours import Rules, line_text
+from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of, parse_params
 from trader.core.types import Bars, Filters, iso, parse_hour
 
@@ -64,41 +64,58 @@ def run_command(
 
     Example: backtest run --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2022-03-01 --hours-out hours.jsonl
     """
-    from backtest.simulate import require_span, simulate
-    from backtest.walkforward import walk_forward
-    from trader.core.summary import summarise
+    from backtest.outcome import note, run_backtest
+    from backtest.simulate import require_span
     from trader.forecasters.xgboost import XGBoostForecaster
 
     began = time.perf_counter()
     series, chosen, first, last = _load(bars, symbol, params, start, stop)
     require_span(series, first, last, str(bars))
     rules = Rules(chosen, _filters(filters, series, first))
+    if hours_out:
+        terminal.write_lines(hours_out, iter(()))  # a folder that cannot be written is found before the work
     with terminal.progress("windows", quiet=as_json) as update:
-        p_up = walk_forward(
+        outcome = run_backtest(
             XGBoostForecaster(),
             series,
-            chosen,
+            rules,
             first,
             last,
             source=str(bars),
             workers=workers,
             progress=update,
+            began=began,
         )
-    run = simulate(series, p_up, rules, first, last)
     if hours_out:
-        terminal.write_lines(hours_out, (line_text(line) for line in run.lines))
-    halted = run.state.risk.halted_at
-    summary = summarise(
-        run.lines,
-        series,
-        rules,
-        orders=run.state.ledger.orders,
-        fills=run.state.ledger.fills,
-        halted_at=None if halted is None else iso(halted),
-        seconds=time.perf_counter() - began,
-    )
-    summary["filters"] = rules.filters.as_json()
-    _show(summary, f"{series.symbol}, {iso(first)} to {iso(last)}, out of sample", as_json)
+        terminal.write_lines(hours_out, outcome.run.track.texts())
+    _show(outcome.summary, f"{series.symbol}, {iso(first)} to {iso(last)}", note(outcome.summary), as_json)
+
+
+@app.command("reproduce-seed")
+def reproduce_seed_command(
+    bars: BarsFile,
+    symbol: Symbol = None,
+    more_seeds: Annotated[
+        bool, typer.Option("--more-seeds", help="three more seeds of XGBoost; takes four times as long")
+    ] = False,
+    workers: Workers = CORES,
+    as_json: AsJson = False,
+) -> None:
+    """Repeat the published study this project starts from, on its own terms, and say what its scores are worth.
+
+    Example: backtest reproduce-seed --bars BTCUSDT-1h.parquet --json
+    """
+    from backtest.seed import MORE_SEEDS, SEED, reproduce, rows_of, said
+    from trader.adapters.files import read_bars
+
+    rows = rows_of(read_bars(bars, symbol), str(bars))
+    seeds = (SEED, *MORE_SEEDS) if more_seeds else (SEED,)
+    with terminal.progress("windows", quiet=as_json) as update:
+        report = reproduce(rows, seeds=seeds, workers=workers, progress=update)
+    if as_json:
+        terminal.emit(report)
+    else:
+        print(said(report))
 
 
 @app.command()
@@ -193,11 +210,14 @@ def _filters(path: Path | None, series: Bars, start: int) -> Filters:
     return Filters.derived(float(series.close[series.row(start)]))
 
 
-def _show(summary: dict[str, Any], title: str, as_json: bool) -> None:
+def _show(summary: dict[str, Any], title: str, note: str, as_json: bool) -> None:
     if as_json:
         terminal.emit(summary)
         return
-    print(terminal.table(title, terminal.summary_rows(summary)))
+    seen = dict(terminal.summary_rows(summary["in_sample"]))
+    rows = [(name, value, seen[name]) for name, value in terminal.summary_rows(summary)]
+    print(terminal.table(title, rows, ("", "out of sample", "in sample")))
+    print(note)
     print(
         f"tick {summary['filters']['tick_size']}, step {summary['filters']['step_size']}, "
         f"least order {summary['filters']['min_notional']} USDT; {summary['seconds']:.1f} s"

@@ -41,28 +41,44 @@ class Preset:
         return hashlib.sha256(repr((self.columns, ANCHOR_BARS, source)).encode()).hexdigest()[:16]
 
 
-def _averages_and_oscillators(bars: Bars, averages: tuple[int, ...]) -> Floats:
-    columns = [talib.SMA(bars.close, timeperiod=n) / bars.close for n in averages]
-    columns += [talib.RSI(bars.close, timeperiod=n) for n in (7, 14, 21)]
-    columns += [talib.MFI(bars.high, bars.low, bars.close, bars.volume, timeperiod=n) for n in (7, 14, 21)]
-    return np.column_stack(columns)
+def _average(bars: Bars, n: int) -> Floats:
+    return talib.SMA(bars.close, timeperiod=n) / bars.close  # type: ignore[no-any-return]
+
+
+def _rsi(bars: Bars, n: int) -> Floats:
+    return talib.RSI(bars.close, timeperiod=n)  # type: ignore[no-any-return]
+
+
+def _mfi(bars: Bars, n: int) -> Floats:
+    return talib.MFI(bars.high, bars.low, bars.close, bars.volume, timeperiod=n)  # type: ignore[no-any-return]
 
 
 def _seed(bars: Bars) -> Floats:
-    return _averages_and_oscillators(bars, (5, 10, 20))
+    columns = [_average(bars, n) for n in (5, 10, 20)]
+    columns += [_rsi(bars, n) for n in (7, 14, 21)] + [_mfi(bars, n) for n in (7, 14, 21)]
+    return np.column_stack(columns)
 
 
 def _seed_code(bars: Bars) -> Floats:
-    return _averages_and_oscillators(bars, (5, 10, 15, 20))
+    # In the order of the reference's code, since XGBoost draws columns by position.
+    columns = [_average(bars, n) for n in (5, 10, 15, 20)]
+    columns += [indicator(bars, n) for n in (7, 14, 21) for indicator in (_rsi, _mfi)]
+    return np.column_stack(columns)
 
 
-_OSCILLATORS = ("rsi_7", "rsi_14", "rsi_21", "mfi_7", "mfi_14", "mfi_21")
+_AVERAGES = ("sma_5", "sma_10", "sma_15", "sma_20")
 
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("seed", ("sma_5", "sma_10", "sma_20", *_OSCILLATORS), _seed),
-        Preset("seed_code", ("sma_5", "sma_10", "sma_15", "sma_20", *_OSCILLATORS), _seed_code),
+        Preset(
+            "seed",
+            ("sma_5", "sma_10", "sma_20", "rsi_7", "rsi_14", "rsi_21", "mfi_7", "mfi_14", "mfi_21"),
+            _seed,
+        ),
+        Preset(
+            "seed_code", (*_AVERAGES, "rsi_7", "mfi_7", "rsi_14", "mfi_14", "rsi_21", "mfi_21"), _seed_code
+        ),
     )
 }
 

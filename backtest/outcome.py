@@ -1,0 +1,87 @@
+"""One run as a person reads it: what was traded out of sample, and beside it the same in sample."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from backtest.simulate import Run, simulate
+from backtest.walkforward import Progress, walk
+from trader.core.features import Matrix
+from trader.core.hours import Rules
+from trader.core.ports import Forecaster
+from trader.core.summary import Columns, summary_of
+from trader.core.types import HOUR_MS, Bars, iso
+
+NOTE = (
+    "Returns are compounded. In sample is {first} to {last}: each hour scored by a model that was trained on it\n"
+    "(the newest step of every window's training span), traded by the same rules. It is evidence of fitting only."
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """run: the hours out of sample. summary: theirs, with `filters` and, under `in_sample`, the other one's."""
+
+    run: Run
+    summary: dict[str, Any]
+
+
+def run_backtest(
+    forecaster: Forecaster,
+    bars: Bars,
+    rules: Rules,
+    start: int,
+    stop: int,
+    *,
+    source: str,
+    workers: int = 1,
+    progress: Progress | None = None,
+    now: Callable[[], float] = time.perf_counter,
+    began: float | None = None,
+) -> Outcome:
+    """Walk forward over the hours start <= T < stop (UTC ms), trade them, and sum up both samples.
+
+    `seconds` of the summary is counted from `began`, on the clock `now`. Raises DataError where the bars begin too
+    late.
+    """
+    began = now() if began is None else began
+    walked = walk(
+        forecaster, bars, rules.params, start, stop, source=source, workers=workers, progress=progress
+    )
+    run = simulate(bars, walked.p_up, rules, start, stop)
+    seen = _summary(bars, walked.p_seen, rules, walked.seen_from)
+    summary = summary_of_run(run, bars, rules, seconds=now() - began)
+    summary["filters"] = rules.filters.as_json()
+    summary["in_sample"] = seen
+    return Outcome(run, summary)
+
+
+def summary_of_run(run: Run, bars: Bars, rules: Rules, *, seconds: float) -> dict[str, Any]:
+    """The summary of `contracts.md` 1 for a simulated run."""
+    halted, ledger = run.state.risk.halted_at, run.state.ledger
+    return summary_of(
+        Columns.of_track(run.track, run.equity),
+        bars,
+        rules,
+        orders=ledger.orders,
+        fills=ledger.fills,
+        halted_at=None if halted is None else iso(halted),
+        seconds=seconds,
+    )
+
+
+def _summary(bars: Bars, p_up: Matrix, rules: Rules, start: int) -> dict[str, Any]:
+    """The summary of scores from hour `start` on, with the span in front and no seconds: they were not its own."""
+    stop = start + len(p_up) * HOUR_MS
+    summary = summary_of_run(simulate(bars, p_up, rules, start, stop), bars, rules, seconds=0.0)
+    del summary["seconds"]
+    return {"from": iso(start), "to": iso(stop), **summary}
+
+
+def note(summary: dict[str, Any]) -> str:
+    """What must be said below the table of both samples."""
+    seen = summary["in_sample"]
+    return NOTE.format(first=seen["from"], last=seen["to"])
