@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from trader import terminal
 from trader.core.errors import DataError
 from trader.core.features import Matrix, preset_named
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
@@ -224,39 +223,3 @@ def _scores(
             yield score(rows, span[0][1], np.concatenate(p_up))
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def said(report: dict[str, Any]) -> str:
-    """The report as a table for a person."""
-    rows = []
-    for row in report["trials"]:
-        others = row["other_seeds"]
-        spread = f"{min(others):.2f} to {max(others):.2f}" if others else "-"
-        rows.append(
-            (
-                f"trial {row['trial']}",
-                *(f"{row[key]:.2f}" for key in ("published", "reproduced")),
-                spread,
-                f"{row['changes']:,}",
-                *(f"{row[key]:.2f}" for key in ("net", "net_reopened")),
-            )
-        )
-    head = (
-        "",
-        "published",
-        "reproduced",
-        "other seeds",
-        "changes of mind",
-        "net of 0.1 %",
-        "reopened hourly",
-    )
-    correlation = report["correlation"]
-    return "\n".join(
-        (
-            terminal.table("The published study, in sample; returns are additive, in stakes", rows, head),
-            f"{report['rows']:,} rows; correlation "
-            f"{'-' if correlation is None else format(correlation, '.3f')}; {report['seconds']:.1f} s",
-            "published and reproduced know no costs; net pays 0.1 % a side at each change of mind, reopened hourly pays "
-            "it as the reference trades",
-        )
-    )

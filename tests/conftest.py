@@ -1,0 +1,51 @@
+"""Bars for every test: real ones where a data folder is at hand, made ones where not. Nothing is skipped."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.bars_made import bars_made
+from trader.adapters.files import read_bars
+from trader.core.types import Bars
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Shared runners pause for seconds; a deadline per example would measure them and not the code.
+settings.register_profile("here", deadline=None, derandomize=True)
+settings.load_profile("here")
+
+
+def data_folder() -> Path:
+    """Where real bars may lie: HOURLY_TRADER_DATA, or `shared/data` beside the repository."""
+    return Path(os.environ.get("HOURLY_TRADER_DATA", ROOT.parent / "shared" / "data"))
+
+
+def real_or_made(symbol: str, seed: int, price: float) -> Bars:
+    """A symbol's bars of its first two years, with gaps: the real ones, or a synthetic walk with outages."""
+    file = data_folder() / f"{symbol}-1h.parquet"
+    if file.exists():
+        return read_bars(file, symbol).rows(0, 20_000)
+    missing = (*range(4_000, 4_034), 7_001, 7_002, *range(11_500, 11_509), 15_999)
+    return bars_made(20_000, seed, missing=missing, symbol=symbol, price=price, start="2017-08-17")
+
+
+@pytest.fixture(scope="session")
+def btc() -> Bars:
+    """20,000 hours of BTCUSDT from its first bar on, with gaps."""
+    return real_or_made("BTCUSDT", 1, 4_300.0)
+
+
+@pytest.fixture(scope="session")
+def eth() -> Bars:
+    """20,000 hours of ETHUSDT from its first bar on, with gaps."""
+    return real_or_made("ETHUSDT", 2, 300.0)
+
+
+@pytest.fixture(scope="session")
+def two_symbols(btc: Bars, eth: Bars) -> tuple[Bars, Bars]:
+    """Both."""
+    return btc, eth
