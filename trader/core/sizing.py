@@ -61,10 +61,12 @@ def size(
     if rules.filters.max_qty is not None:
         qty = min(qty, rules.filters.max_qty - rules.filters.max_qty % rules.filters.step_size)
     worth = qty * price
+    too_small = worth < rules.filters.min_notional or qty < rules.filters.min_qty or qty <= 0
     if target == held:
         floor = max(rules.filters.min_notional, rules.rebalance_band * ledger.equity(close))
-        return SizedOrder(side, qty, price, "complete") if worth > floor else NoOrder("hold")
-    if worth < rules.filters.min_notional or qty < rules.filters.min_qty or qty <= 0:
+        complete = worth > floor and not too_small
+        return SizedOrder(side, qty, price, "complete") if complete else NoOrder("hold")
+    if too_small:
         return NoOrder("dust")
     return SizedOrder(side, qty, price, "leave" if target == "flat" else "enter")
 

@@ -8,6 +8,7 @@ from trader.core.errors import DataError
 from trader.core.features import Matrix
 from trader.core.params import Params
 from trader.core.types import Floats
+from trader.forecasters.ubjson import is_whole_object
 
 FAMILY = "xgboost"
 
@@ -61,6 +62,10 @@ class XGBoostForecaster:
         """A predictor from UBJSON bytes. Raises DataError for bytes that are not such a model."""
         import xgboost as xgb
 
+        if not is_whole_object(model):
+            raise DataError(
+                f"{source}: not an XGBoost model in UBJSON ({len(model):,} bytes, not one whole object)"
+            )
         booster = xgb.Booster({"nthread": 1})
         try:
             booster.load_model(bytearray(model))

@@ -1,0 +1,135 @@
+"""Parameters: refused with the name of the key, and read back as they were written."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from trader.core.errors import ConfigError
+from trader.core.params import DEFAULT_PARAMS, Params, params_of, parse_params
+
+TREES: dict[str, Any] = DEFAULT_PARAMS["xgboost"]
+
+BAD: list[tuple[str, Any]] = [
+    ("look_back_days", 0),
+    ("look_back_days", 59.5),
+    ("look_back_days", "59"),
+    ("look_back_days", None),
+    ("step_days", -1),
+    ("gap_hours", 0),
+    ("enter_edge", -0.1),
+    ("enter_edge", 0.5),
+    ("enter_edge", "much"),
+    ("exit_edge", 0.5),
+    ("exposure", "short_only"),
+    ("fee_rate", -0.001),
+    ("fee_rate", 1),
+    ("half_spread_bps", -1),
+    ("slippage_bps", 5_000),
+    ("allocation_usdt", 0),
+    ("features", 7),
+    ("seed", -1),
+    ("seed", 2**31),
+    ("horizon_hours", 2),
+    ("cash_buffer", 1),
+    ("rebalance_band", 1.5),
+    ("halt_cumulative_return", 0.2),
+    ("halt_drawdown", -0.2),
+    ("promotion", "sometimes"),
+    ("xgboost", 5),
+    ("xgboost.n_estimators", 0),
+    ("xgboost.n_estimators", 10.5),
+    ("xgboost.max_depth", 31),
+    ("xgboost.learning_rate", 0),
+    ("xgboost.subsample", 0),
+    ("xgboost.colsample_bytree", 1.1),
+    ("xgboost.gamma", -1),
+    ("xgboost.gamma", True),
+]
+
+
+def with_value(key: str, value: Any) -> dict[str, Any]:
+    """The defaults with one value changed; a dot reaches into the trees."""
+    if key.startswith("xgboost."):
+        return {**DEFAULT_PARAMS, "xgboost": {**TREES, key.removeprefix("xgboost."): value}}
+    return {**DEFAULT_PARAMS, key: value}
+
+
+@pytest.mark.parametrize(("key", "value"), BAD)
+def test_a_bad_value_is_refused_by_name(key: str, value: Any) -> None:
+    """The message names the file, the key and the value that stands there."""
+    with pytest.raises(ConfigError, match=rf"^P\.json: .*'{key}'.*not ") as caught:
+        params_of(with_value(key, value), "P.json")
+    assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("key", ["fee_rate", "enter_edge", "allocation_usdt", "halt_drawdown"])
+def test_what_is_no_number_is_refused(key: str, number: str) -> None:
+    """JSON's extensions do not slip through a bound."""
+    text = json.dumps({**DEFAULT_PARAMS, key: "@"}).replace('"@"', number)
+    with pytest.raises(ConfigError, match=f"P.json: .*{key}|P.json: not valid JSON"):
+        parse_params(text, "P.json")
+
+
+@pytest.mark.parametrize("key", ["look_back", "xgboost.reg_lambda"])
+def test_an_unknown_key_is_refused_with_the_known_ones(key: str) -> None:
+    """A misspelt key never falls back on a default."""
+    with pytest.raises(
+        ConfigError, match=f"unknown key '{key}'; the keys are .*(look_back_days|n_estimators)"
+    ):
+        params_of(with_value(key, 59), "P.json")
+
+
+@pytest.mark.parametrize("key", ["xgboost", "look_back_days", "gap_hours", "fee_rate", "seed"])
+def test_a_missing_key_is_named(key: str) -> None:
+    """What decides has no silent default."""
+    values = {name: value for name, value in DEFAULT_PARAMS.items() if name != key}
+    with pytest.raises(ConfigError, match=f"P.json: '{key}' is missing"):
+        params_of(values, "P.json")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"xgboost": }', "\xff"])
+def test_what_is_no_parameter_file_is_refused(text: str) -> None:
+    """No traceback of a parser reaches a person."""
+    with pytest.raises(ConfigError, match=r"^P\.json: "):
+        parse_params(text, "P.json")
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    """A binary file given by mistake is a parameter file that is wrong, not a crash."""
+    with pytest.raises(ConfigError, match=r"^P\.json: "):
+        parse_params(b"PAR1\xff\xfe\x00", "P.json")
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    """The optional keys and their values."""
+    params = params_of(DEFAULT_PARAMS, "the defaults")
+    optional = {key: value for key, value in params.as_json().items() if key not in DEFAULT_PARAMS}
+    assert optional == {
+        "horizon_hours": 1,
+        "cash_buffer": 0.001,
+        "rebalance_band": 0.05,
+        "halt_cumulative_return": -0.2,
+        "halt_drawdown": None,
+        "promotion": "always",
+    }
+
+
+def test_parameters_survive_being_written() -> None:
+    """as_json and back gives equal parameters, every Decimal the same."""
+    params = params_of(
+        {**DEFAULT_PARAMS, "fee_rate": 0.00075, "slippage_bps": 0.3, "halt_drawdown": 0.35}, "x"
+    )
+    assert parse_params(json.dumps(params.as_json()), "x") == params
+    assert str(params.fee_rate) == "0.00075"
+
+
+def test_parameters_cannot_be_changed() -> None:
+    """What was validated stays."""
+    params = params_of(DEFAULT_PARAMS, "x")
+    with pytest.raises(ValueError, match="frozen"):
+        params.seed = 8  # type: ignore[misc]
+    assert isinstance(params, Params)
