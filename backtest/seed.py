@@ -162,15 +162,17 @@ def reproduce(
     workers: int = 1,
     progress: Progress | None = None,
     trials: Sequence[PublishedTrial] | None = None,
+    keep: Callable[[Matrix], None] | None = None,
 ) -> dict[str, Any]:
-    """Score every published trial by the study's own loop; the first of `seeds` is the reproduced one.
+    """Score every published trial by the study's own loop; the first of `seeds` is the reproduced one. `keep` is given
+    the P(up) of each trial and seed, in their order.
 
     Returns rows, correlation (of published and reproduced), trials: [{trial, published, reproduced, changes, hours,
     net, net_reopened, other_seeds}], seconds. Returns are additive, in stakes.
     """
     began = time.perf_counter()
     trials = published_trials() if trials is None else trials
-    found = list(_scores(rows, [(t, seed) for t in trials for seed in seeds], workers, progress))
+    found = list(_scores(rows, [(t, seed) for t in trials for seed in seeds], workers, progress, keep))
     report = []
     for number, trial in enumerate(trials):
         own, *others = found[number * len(seeds) : (number + 1) * len(seeds)]
@@ -202,7 +204,11 @@ def _correlation(report: list[dict[str, Any]]) -> float | None:
 
 
 def _scores(
-    rows: SeedRows, jobs: list[tuple[PublishedTrial, int]], workers: int, progress: Progress | None
+    rows: SeedRows,
+    jobs: list[tuple[PublishedTrial, int]],
+    workers: int,
+    progress: Progress | None,
+    keep: Callable[[Matrix], None] | None,
 ) -> Iterator[Score]:
     """In the order of the jobs. One fit is one task, so that no worker is left with a whole trial at the end."""
     spans = [windows(len(rows), trial.params.look_back_days) for trial, _ in jobs]
@@ -220,6 +226,9 @@ def _scores(
                 done += 1
                 if progress:
                     progress(done, count)
-            yield score(rows, span[0][1], np.concatenate(p_up))
+            joined = np.concatenate(p_up)
+            if keep:
+                keep(joined)
+            yield score(rows, span[0][1], joined)
     finally:
         pool.shutdown(cancel_futures=True)

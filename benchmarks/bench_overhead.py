@@ -1,0 +1,87 @@
+"""How much of a walk-forward is not XGBoost's own training and prediction."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from decimal import Decimal
+from pathlib import Path
+
+from backtest.outcome import run_backtest
+from backtest.walkforward import walk_forward
+from benchmarks.figure import Figure
+from benchmarks.scene import START, STOP, bars, median, reference_params
+from trader import terminal
+from trader.core.features import Matrix
+from trader.core.hours import Rules
+from trader.core.params import Params
+from trader.core.ports import Predictor
+from trader.core.types import Filters, Floats
+from trader.forecasters.xgboost import XGBoostForecaster
+
+ROUNDS = 5
+
+
+class Timed:
+    """XGBoost with a stopwatch: seconds spent in training and prediction."""
+
+    family = "xgboost"
+
+    def __init__(self) -> None:
+        self.inner = XGBoostForecaster()
+        self.seconds = 0.0
+
+    def fit(self, X: Matrix, y: Floats, params: Params) -> bytes:
+        """As the real one."""
+        return self.inner.fit(X, y, params)
+
+    def load(self, model: bytes, source: str) -> Predictor:
+        """As the real one."""
+        return self.inner.load(model, source)
+
+    def fitted(self, X: Matrix, y: Floats, params: Params) -> Predictor:
+        """Timed, and so is what it returns."""
+        began = time.perf_counter()
+        predictor = self.inner.fitted(X, y, params)
+        self.seconds += time.perf_counter() - began
+        return TimedPredictor(self, predictor)
+
+
+class TimedPredictor:
+    """A predictor that adds to its forecaster's seconds."""
+
+    def __init__(self, timed: Timed, inner: Predictor) -> None:
+        self.timed, self.inner = timed, inner
+
+    def predict(self, X: Matrix) -> Matrix:
+        """Timed."""
+        began = time.perf_counter()
+        scores = self.inner.predict(X)
+        self.timed.seconds += time.perf_counter() - began
+        return scores
+
+
+def run() -> list[Figure]:
+    """Shares of the wall, one worker, medians: without and with everything that `backtest run` does after."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        series, params = bars(folder), reference_params()
+        rules = Rules(params, Filters.derived(float(series.close[series.row(START)])))
+        free = Rules(
+            params.model_copy(update={"halt_cumulative_return": None, "fee_rate": Decimal(0)}), rules.filters
+        )
+        walking, whole, busy = [], [], []
+        for _ in range(ROUNDS):
+            timed, began = Timed(), time.perf_counter()
+            walk_forward(timed, series, params, START, STOP, source="bars")
+            walking.append(1 - timed.seconds / (time.perf_counter() - began))
+            for chosen, shares in ((rules, whole), (free, busy)):
+                timed, began = Timed(), time.perf_counter()
+                outcome = run_backtest(timed, series, chosen, START, STOP, source="bars")
+                terminal.write_lines(folder / "hours.jsonl", outcome.run.track.texts())
+                shares.append(1 - timed.seconds / (time.perf_counter() - began))
+    return [
+        Figure("walk-forward outside XGBoost", median(walking) * 100, "at most", 2.0, "%"),
+        Figure("with simulate, hours file, summary", median(whole) * 100, "at most", 8.0, "%"),
+        Figure("the same, never halted, no fee (orders all along)", median(busy) * 100, unit="%"),
+    ]
