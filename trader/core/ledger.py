@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from trader.core.types import Fill, Filters, Target
@@ -23,11 +23,11 @@ class Ledger:
         notional = fill.qty * fill.price
         sign = 1 if fill.side == "BUY" else -1
         in_base = fill.commission_in == "base"
-        return replace(
-            self,
+        return Ledger(
             cash=self.cash - sign * notional - (0 if in_base else fill.commission),
             position=self.position + sign * fill.qty - (fill.commission if in_base else 0),
             fees_usdt=self.fees_usdt + fee_usdt(fill),
+            orders=self.orders,
             fills=self.fills + 1,
         )
 

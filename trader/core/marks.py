@@ -1,11 +1,13 @@
-"""Exact equities of a ledger that stands still, for many closes at once.
+"""Exact equities of ledgers that stand still, for many closes at once.
 
-Decimals are kept as integers times a power of ten: sums and products of integers are exact, ten times faster than
-Decimal's, and equal to Decimal's as long as no result needs more digits than Decimal keeps.
+Decimals are kept as integers times a power of ten: their sums and products are exact, in one operation for all hours,
+and equal to Decimal's as long as they fit into 63 bits, which is less than Decimal keeps. Where they do not fit, or a
+price has too many digits, Decimal itself is asked.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -13,29 +15,19 @@ import numpy as np
 
 from trader.core.costs import exact
 from trader.core.ledger import Ledger
-from trader.core.types import Floats, plain
+from trader.core.types import Floats, Ints, plain
 
-# Beyond this Decimal's default context rounds, and then only Decimal itself knows how.
-_DECIMAL_DIGITS = 28
+_INTEGER_LIMIT = 2**62
+# Integers below it, and powers of ten up to 10^22, are floats without rounding; so their quotient is rounded once.
+_FLOAT_LIMIT = 2**53
+_FLOAT_POWER = 22
 # Decimals of up to 15 digits survive a float and come back the same.
 _FLOAT_DIGITS = 15
 _MOST_PRICE_DECIMALS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class ScaledPrices:
-    """Prices as integers: units[i] x 10^-decimals."""
-
-    units: list[int]
-    decimals: int
-
-    def cut(self, start: int, stop: int) -> ScaledPrices:
-        """The prices start <= i < stop."""
-        return ScaledPrices(self.units[start:stop], self.decimals)
-
-
-def scaled_prices(prices: Floats) -> ScaledPrices | None:
-    """Prices whose shortest decimals are short, as integers; None where one of them is long.
+def scaled_prices(prices: Floats) -> tuple[Ints, int] | None:
+    """Prices as (integers, decimals), price = integer x 10^-decimals; None where one has too many digits.
 
     A decimal of at most 15 digits that reads back as the float is the shortest that does, so it is `exact`'s.
     """
@@ -45,60 +37,64 @@ def scaled_prices(prices: Floats) -> ScaledPrices | None:
             return None
         units = np.rint(prices * 10.0**decimals)
         if np.array_equal(units / 10.0**decimals, prices):
-            return ScaledPrices(units.astype(np.int64).tolist(), decimals)
+            return units.astype(np.int64), decimals
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class UnitMarks:
-    """Equities as integers: units[i] x 10^-decimals."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Marks:
+    """n equities: units (n,) int64 x 10^-decimals, or else the Decimals."""
 
-    units: list[int]
+    units: Ints
     decimals: int
+    values: list[Decimal] | None = None
 
-    def floats(self) -> list[float]:
-        """Each as the nearest float: division of integers rounds correctly, as reading a decimal does."""
+    def floats(self) -> Floats:
+        """(n,) float64: each the float nearest to the exact amount."""
+        if self.values is not None:
+            return np.array([float(value) for value in self.values])
+        if self.decimals <= _FLOAT_POWER and int(np.abs(self.units).max(initial=0)) < _FLOAT_LIMIT:
+            return self.units / 10.0**self.decimals
         unit = 10**self.decimals
-        return [value / unit for value in self.units]
+        return np.array([value / unit for value in self.units.tolist()])
 
     def texts(self) -> list[str]:
         """Each in plain notation."""
+        if self.values is not None:
+            return [plain(value) for value in self.values]
         if self.decimals == 0:
-            return [str(value) for value in self.units]
-        return [_plain_units(value, self.decimals) for value in self.units]
+            return [str(value) for value in self.units.tolist()]
+        return [_plain_units(value, self.decimals) for value in self.units.tolist()]
 
 
-@dataclass(frozen=True, slots=True)
-class DecimalMarks:
-    """Equities as Decimals, the whole series `times` times."""
-
-    values: list[Decimal]
-    times: int = 1
-
-    def floats(self) -> list[float]:
-        """Each as the nearest float."""
-        return [float(value) for value in self.values] * self.times
-
-    def texts(self) -> list[str]:
-        """Each in plain notation."""
-        return [plain(value) for value in self.values] * self.times
+def marks(ledgers: Sequence[Ledger], hours: Sequence[int], close: Floats) -> Marks:
+    """`ledger.equity` at each of `close` (n,): the first ledger for its number of hours, then the second, and so on."""
+    units = _in_units(ledgers, hours, close)
+    if units is not None:
+        return units
+    parts = np.split(close, np.cumsum(hours)[:-1])
+    values = [
+        ledger.equity(exact(price))
+        for ledger, part in zip(ledgers, parts, strict=True)
+        for price in part.tolist()
+    ]
+    return Marks(np.zeros(0, np.int64), 0, values)
 
 
-Marks = UnitMarks | DecimalMarks
-
-
-def marks(ledger: Ledger, close: Floats, scaled: ScaledPrices | None) -> Marks:
-    """`ledger.equity` at each of `close` (n,), n >= 1, of which `scaled` are the integers, if there are any."""
-    if not ledger.position:
-        return DecimalMarks([ledger.equity(exact(float(close[0])))], len(close))
-    if scaled is not None:
-        decimals = max(_decimals(ledger.cash), _decimals(ledger.position) + scaled.decimals)
-        cash = int(ledger.cash.scaleb(decimals))
-        position = int(ledger.position.scaleb(decimals - scaled.decimals))
-        largest = abs(cash) + abs(position) * max(scaled.units)
-        if largest < 10**_DECIMAL_DIGITS:
-            return UnitMarks([cash + position * price for price in scaled.units], decimals)
-    return DecimalMarks([ledger.equity(exact(price)) for price in close.tolist()])
+def _in_units(ledgers: Sequence[Ledger], hours: Sequence[int], close: Floats) -> Marks | None:
+    scaled = scaled_prices(close)
+    if scaled is None or not len(ledgers):
+        return None
+    prices, price_decimals = scaled
+    decimals = max(max(_decimals(x.cash), _decimals(x.position) + price_decimals) for x in ledgers)
+    cash = [int(ledger.cash.scaleb(decimals)) for ledger in ledgers]
+    position = [int(ledger.position.scaleb(decimals - price_decimals)) for ledger in ledgers]
+    dearest = int(prices.max(initial=0))
+    if max(map(abs, cash)) + max(map(abs, position)) * dearest >= _INTEGER_LIMIT:
+        return None
+    units = np.repeat(np.array(position, np.int64), hours) * prices
+    units += np.repeat(np.array(cash, np.int64), hours)
+    return Marks(units, decimals)
 
 
 def _decimals(value: Decimal) -> int:
@@ -107,6 +103,10 @@ def _decimals(value: Decimal) -> int:
 
 
 def _plain_units(units: int, decimals: int) -> str:
-    digits = str(abs(units)).zfill(decimals + 1)
-    text = f"{digits[:-decimals]}.{digits[-decimals:]}".rstrip("0").rstrip(".")
-    return f"-{text}" if units < 0 else text
+    if units < 0:
+        return "-" + _plain_units(-units, decimals)
+    digits = str(units)
+    if len(digits) <= decimals:
+        digits = digits.zfill(decimals + 1)
+    tail = digits[-decimals:].rstrip("0")
+    return f"{digits[:-decimals]}.{tail}" if tail else digits[:-decimals]

@@ -37,7 +37,8 @@ def assess(state: RiskState, equity: Decimal, hour: int, limits: Limits) -> Risk
     cumulative return = equity / base - 1, drawdown = 1 - equity / peak, both compounded over the epoch. A limit is
     breached when it is reached. A halt stays until a person resumes with a new epoch.
     """
-    state = replace(state, peak_equity=max(state.peak_equity, equity))
+    if equity > state.peak_equity:
+        state = replace(state, peak_equity=equity)
     if state.halted_at is not None:
         return state
     reason = None

@@ -6,9 +6,9 @@ say what its line says. The lines and their bytes are the same as `line_of` and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise, repeat
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from trader.core.costs import exact
 from trader.core.hours import GAP, VENUE_CLOSED, WARM_UP
 from trader.core.ledger import Ledger, fee_usdt
-from trader.core.marks import Marks, marks, scaled_prices
+from trader.core.marks import Marks, marks
 from trader.core.sizing import SizedOrder
 from trader.core.types import DAY_MS, HOUR_MS, Bools, Fill, Floats, Ints, Target, plain
 
@@ -76,7 +76,7 @@ class Track:
 
     def equity(self) -> Floats:
         """(n,) float64: equity after each hour's fill, the float nearest to the exact amount."""
-        return np.array([value for _, part in self._marks() for value in part.floats()])
+        return self._marks().floats()
 
     def final_equity(self) -> Decimal | None:
         """The exact equity after the last hour, None without hours."""
@@ -87,71 +87,74 @@ class Track:
     def lines(self) -> list[dict[str, Any]]:
         """A dictionary an hour, as `line_of` makes it."""
         rows = []
-        for i, (time, p, position, equity) in enumerate(self._texts()):
+        columns = zip(hour_texts(self.hours), self.p_up.tolist(), self._marks().texts(), strict=True)
+        positions = self._positions()
+        for i, (time, p, equity) in enumerate(columns):
             event = self.events.get(i)
             side, qty, price, fee = _trade(event)
             rows.append(
                 {
                     "close_time": time,
-                    "p_up": p,
+                    "p_up": None if p != p else p,
                     "target": TARGETS[self.target[i]],
                     "order_side": side,
                     "order_qty": qty,
                     "fill_price": price,
                     "fee": fee,
-                    "position": position,
+                    "position": positions[i],
                     "equity": equity,
                     "reason": event.reason if event else REASONS[self.reason[i]],
                 }
             )
         return rows
 
-    def texts(self) -> Iterator[str]:
+    def texts(self) -> list[str]:
         """A row of JSON Lines an hour, without the newline: the bytes of `line_text`."""
+        times, scores, equities = hour_texts(self.hours), _score_texts(self.p_up), self._marks().texts()
+        positions = self._positions()
+        codes = (self.target.astype(np.int64) * len(REASONS) + self.reason).tolist()
         # An hour without an event differs from its neighbours in time, P(up) and equity only.
-        middles = {
-            (code, reason): (
-                f', "target": "{target}", "order_side": null, "order_qty": null, "fill_price": null, "fee": "0", '
-                f'"position": "',
-                f'", "reason": "{word}"}}',
-            )
-            for code, target in enumerate(TARGETS)
-            for reason, word in enumerate(REASONS)
-        }
-        targets, reasons = self.target.tolist(), self.reason.tolist()
-        for i, (time, p, position, equity) in enumerate(self._texts()):
-            event = self.events.get(i)
-            score = "null" if p is None else repr(p)
-            if event is None:
-                middle, end = middles[targets[i], reasons[i]]
-                yield f'{{"close_time": "{time}", "p_up": {score}{middle}{position}", "equity": "{equity}{end}'
-                continue
+        rows = [
+            f'{{"close_time": "{time}", "p_up": {p}{_BEFORE[code]}{position}", "equity": "{equity}{_AFTER[code]}'
+            for time, p, code, position, equity in zip(times, scores, codes, positions, equities, strict=True)
+        ]
+        for i, event in self.events.items():
             side, qty, price, fee = ("null" if x is None else f'"{x}"' for x in _trade(event))
-            yield (
-                f'{{"close_time": "{time}", "p_up": {score}, "target": "{TARGETS[targets[i]]}", "order_side": {side}, '
-                f'"order_qty": {qty}, "fill_price": {price}, "fee": {fee}, "position": "{position}", '
-                f'"equity": "{equity}", "reason": "{event.reason}"}}'
+            rows[i] = (
+                f'{{"close_time": "{times[i]}", "p_up": {scores[i]}, "target": "{TARGETS[self.target[i]]}", '
+                f'"order_side": {side}, "order_qty": {qty}, "fill_price": {price}, "fee": {fee}, '
+                f'"position": "{positions[i]}", "equity": "{equities[i]}", "reason": "{event.reason}"}}'
             )
+        return rows
 
-    def _texts(self) -> Iterator[tuple[str, float | None, str, str]]:
-        """Per hour: its time, P(up), position and equity."""
-        times = hour_texts(self.hours)
-        scores = [None if p != p else p for p in self.p_up.tolist()]
-        i = 0
-        for stretch, part in self._marks():
-            position = plain(stretch.ledger.position)
-            for equity in part.texts():
-                yield times[i], scores[i], position, equity
-                i += 1
+    def _lengths(self) -> list[int]:
+        """Hours of each stretch."""
+        firsts = [stretch.first for stretch in self.stretches]
+        return [after - first for first, after in pairwise([*firsts, len(self)])]
 
-    def _marks(self) -> Iterator[tuple[Stretch, Marks]]:
-        if not len(self):
-            return
-        scaled = scaled_prices(self.close)
-        stops = [*(stretch.first for stretch in self.stretches[1:]), len(self)]
-        for stretch, stop in zip(self.stretches, stops, strict=True):
-            start = stretch.first
-            yield stretch, marks(stretch.ledger, self.close[start:stop], scaled and scaled.cut(start, stop))
+    def _positions(self) -> list[str]:
+        """The position after each hour, in plain notation."""
+        parts = zip(self.stretches, self._lengths(), strict=True)
+        return [text for part, n in parts for text in repeat(plain(part.ledger.position), n)]
+
+    def _marks(self) -> Marks:
+        return marks([stretch.ledger for stretch in self.stretches], self._lengths(), self.close)
+
+
+# What stands between P(up) and the position of a quiet hour, and after its equity, by target and reason.
+_BEFORE = [
+    f', "target": "{target}", "order_side": null, "order_qty": null, "fill_price": null, "fee": "0", "position": "'
+    for target in TARGETS
+    for _ in REASONS
+]
+_AFTER = [f'", "reason": "{reason}"}}' for _ in TARGETS for reason in REASONS]
+
+
+def _score_texts(p_up: Floats) -> list[str]:
+    """Each P(up) as JSON writes it; a tree repeats itself, so every number is written once."""
+    values, which = np.unique(p_up, return_inverse=True)
+    texts = ["null" if value != value else repr(value) for value in values.tolist()]
+    return [texts[i] for i in which.tolist()]
 
 
 def hour_texts(hours: Ints) -> list[str]:
