@@ -87,7 +87,7 @@ def run_command(
             began=began,
         )
     if hours_out:
-        terminal.write_lines(hours_out, iter(outcome.run.track.texts()))
+        terminal.write_lines(hours_out, iter(["\n".join(outcome.run.track.texts())]))
     _show(outcome.summary, f"{series.symbol}, {iso(first)} to {iso(last)}", note(outcome.summary), as_json)
 
 

@@ -78,7 +78,7 @@ def run() -> list[Figure]:
             for chosen, shares in ((rules, whole), (free, busy)):
                 timed, began = Timed(), time.perf_counter()
                 outcome = run_backtest(timed, series, chosen, START, STOP, source="bars")
-                terminal.write_lines(folder / "hours.jsonl", iter(outcome.run.track.texts()))
+                terminal.write_lines(folder / "hours.jsonl", iter(["\n".join(outcome.run.track.texts())]))
                 shares.append(1 - timed.seconds / (time.perf_counter() - began))
     return [
         Figure("walk-forward outside XGBoost", median(walking) * 100, "at most", 2.0, "%"),

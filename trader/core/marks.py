@@ -64,7 +64,10 @@ class Marks:
             return [plain(value) for value in self.values]
         if self.decimals == 0:
             return [str(value) for value in self.units.tolist()]
-        return [_plain_units(value, self.decimals) for value in self.units.tolist()]
+        if int(self.units.min(initial=_INTEGER_LIMIT)) < 10**self.decimals:
+            return [_plain_units(value, self.decimals) for value in self.units.tolist()]
+        point = -self.decimals
+        return [f"{d[:point]}.{d[point:]}".rstrip("0").rstrip(".") for d in map(str, self.units.tolist())]
 
 
 def marks(ledgers: Sequence[Ledger], hours: Sequence[int], close: Floats) -> Marks:
