@@ -210,11 +210,19 @@ def _filters(path: Path | None, series: Bars, start: int) -> Filters:
     return Filters.derived(float(series.close[series.row(start)]))
 
 
+def _short(value: str) -> str:
+    """A figure of trees that know the answers may have forty digits; the first three say it."""
+    number, _, unit = value.partition(" ")
+    if len(number) <= 16 or number[:1] not in "+-0123456789" or number[4:5] == "-":
+        return value
+    return f"{float(number.replace(',', '')):.3g} {unit}".strip()
+
+
 def _show(summary: dict[str, Any], title: str, note: str, as_json: bool) -> None:
     if as_json:
         terminal.emit(summary)
         return
-    seen = dict(terminal.summary_rows(summary["in_sample"]))
+    seen = {name: _short(value) for name, value in terminal.summary_rows(summary["in_sample"])}
     rows = [(name, value, seen[name]) for name, value in terminal.summary_rows(summary)]
     print(terminal.table(title, rows, ("", "out of sample", "in sample")))
     print(note)

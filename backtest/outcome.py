@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import localcontext
 from typing import Any
 
 from backtest.simulate import Run, simulate
@@ -14,6 +15,8 @@ from trader.core.hours import Rules
 from trader.core.ports import Forecaster
 from trader.core.summary import Columns, summary_of
 from trader.core.types import HOUR_MS, Bars, iso
+
+IN_SAMPLE_DIGITS = 400
 
 NOTE = (
     "Returns are compounded. In sample is {first} to {last}: each hour scored by a model that was trained on it\n"
@@ -76,7 +79,10 @@ def summary_of_run(run: Run, bars: Bars, rules: Rules, *, seconds: float) -> dic
 def _summary(bars: Bars, p_up: Matrix, rules: Rules, start: int) -> dict[str, Any]:
     """The summary of scores from hour `start` on, with the span in front and no seconds: they were not its own."""
     stop = start + len(p_up) * HOUR_MS
-    summary = summary_of_run(simulate(bars, p_up, rules, start, stop), bars, rules, seconds=0.0)
+    # Trees that know the answers compound beyond all money there is, and Decimal refuses what it cannot keep exactly.
+    with localcontext() as context:
+        context.prec = IN_SAMPLE_DIGITS
+        summary = summary_of_run(simulate(bars, p_up, rules, start, stop), bars, rules, seconds=0.0)
     del summary["seconds"]
     return {"from": iso(start), "to": iso(stop), **summary}
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from trader.core.decision import Exposure
 from trader.core.hours import GAP, VENUE_CLOSED, WARM_UP, Rules, State
+from trader.core.risk import RiskState
 from trader.core.track import FLAT, LONG, REASONS, SHORT, Codes
 from trader.core.types import HOUR_MS, Bars, Bools, Floats, Ints
 
@@ -98,7 +99,7 @@ class Sight:
         side = still.side(float(self.close[first]))
         if side is None:
             return FLAT, first
-        limit = self._next_move(side, state.risk.halted_at is not None, first)
+        limit = self._next_move(side, state.risk, first)
         look = _FIRST_LOOK
         while first < limit:
             stop = min(first + look, limit)
@@ -108,9 +109,10 @@ class Sight:
             first, look = stop, min(2 * look, _LONGEST_LOOK)
         return side, limit
 
-    def _next_move(self, side: int, halted: bool, first: int) -> int:
+    def _next_move(self, side: int, risk: RiskState, first: int) -> int:
         """The first tradable hour at or after `first` whose target is another side."""
-        if halted and side == FLAT:
+        halted = risk.halted_at is not None
+        if halted and (side == FLAT or risk.frozen):
             return self.hours
         key = -1 if halted else side
         if key not in self._moves:
@@ -137,17 +139,19 @@ class _Stillness:
     @staticmethod
     def of(state: State, rules: Rules) -> _Stillness:
         p, risk, never = rules.params, state.risk, -np.inf
-        cumulative = None if risk.halted_at is not None else p.halt_cumulative_return
-        drawdown = None if risk.halted_at is not None else p.halt_drawdown
+        live = risk.halted_at is None
         cash = float(state.ledger.cash)
+        cumulative, drawdown = p.halt_cumulative_return, p.halt_drawdown
         return _Stillness(
             cash=cash,
             position=float(state.ledger.position),
             peak=float(risk.peak_equity),
-            least=never if cumulative is None else float(risk.base_equity * (1 + cumulative)),
-            keep=never if drawdown is None else float(1 - drawdown),
+            least=float(risk.base_equity) * (1 + float(cumulative))
+            if live and cumulative is not None
+            else never,
+            keep=1 - float(drawdown) if live and drawdown is not None else never,
             min_notional=float(rules.filters.min_notional),
-            spendable=cash * float(1 - p.cash_buffer),
+            spendable=cash * (1 - float(p.cash_buffer)),
             band=float(p.rebalance_band),
         )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from backtest.quiet import Sight
+from backtest.quiet import MARGIN, Sight
 from trader.core.costs import exact, quote_at
 from trader.core.decision import shortest_all
 from trader.core.errors import ConfigError
@@ -77,7 +77,7 @@ def simulate(bars: Bars, p_up: Matrix, rules: Rules, start: int, stop: int) -> R
         if state.risk.halted_at is None:
             target[quiet] = sight.targets(side)[quiet]
         else:
-            target[quiet] = FLAT
+            target[quiet] = side if state.risk.frozen else FLAT
             reason[quiet][sight.tradable[quiet]] = REASONS.index("halted")
         state = _marked(state, sight.close[quiet])
         i = until
@@ -91,7 +91,7 @@ def _seen(sight: Sight, i: int, rules: Rules) -> Seen:
     return Seen(
         close_time=int(sight.close_time[i]),
         close=exact(float(sight.close[i])),
-        quote=None if price is None else quote_at(price, rules.params.costs, rules.filters.tick_size),
+        quote=None if price is None else quote_at(price, rules.sizing.costs, rules.filters.tick_size),
         p_up=None if p != p else p,
         no_p_up="" if p == p else WARM_UP if known else GAP,
     )
@@ -112,10 +112,13 @@ def _note(
 
 def _marked(state: State, close: Floats) -> State:
     """The state after quiet hours: only the peak can have moved, and a ledger peaks where its position does best."""
-    position = state.ledger.position
+    ledger, position = state.ledger, state.ledger.position
     if not len(close) or not position:
         return state
-    best: Decimal = state.ledger.equity(exact(float(close.max() if position > 0 else close.min())))
+    price = float(close.max() if position > 0 else close.min())
+    if float(ledger.cash) + float(position) * price < float(state.risk.peak_equity) * (1 - MARGIN):
+        return state
+    best: Decimal = ledger.equity(exact(price))
     if best <= state.risk.peak_equity:
         return state
     return replace(state, risk=replace(state.risk, peak_equity=best))

@@ -86,6 +86,31 @@ def test_a_run_shows_net_beside_gross_and_out_of_sample_beside_in_sample(ask: An
     assert got.err == ""
 
 
+def test_trees_that_know_the_answers_are_shown_in_a_few_digits(ask: Any, folder: Path) -> None:
+    """Deep trees without costs multiply the stake beyond reason in sample: counted, not a crash, and readable."""
+    trees = {"n_estimators": 150, "max_depth": 12, "learning_rate": 0.3}
+    free = {"fee_rate": 0, "half_spread_bps": 0, "slippage_bps": 0, "enter_edge": 0}
+    params = {**json.loads((folder / "P.json").read_text()), **free, "xgboost": trees}
+    write(folder, "deep.json", json.dumps(params))
+    words = (
+        "run",
+        "--bars",
+        "BTCUSDT-1h.parquet",
+        "--params",
+        "deep.json",
+        "--from",
+        "2021-01-23",
+        "--to",
+        "2021-04-01",
+    )
+    summary = json.loads(ask(*words, "--json").out)
+    assert summary["in_sample"]["net_return"] > 10
+    assert summary["in_sample"]["hit_rate"] > 0.99
+    got = ask(*words)
+    assert got.code == 0
+    assert max(map(len, got.out.splitlines()[:14])) < 110
+
+
 def test_json_and_hours_agree(ask: Any, folder: Path) -> None:
     """One line of JSON with the summary's keys; the hours file has its hours, in the order of the keys."""
     got = ask(*RUN, *SPAN, "--json", "--hours-out", "out/hours.jsonl")

@@ -76,16 +76,22 @@ def outages(seed: int) -> tuple[int, ...]:
     filters=exchanges,
     spread=st.sampled_from([0.002, 0.01, 0.05]),
     undefined=st.sampled_from([0.0, 0.02, 0.5, 1.0]),
+    freeze=st.booleans(),
 )
 @settings(max_examples=250)
 def test_the_lines_are_those_of_the_slow_twin(
-    market: tuple[int, int, float], chosen: dict[str, Any], filters: Filters, spread: float, undefined: float
+    market: tuple[int, int, float],
+    chosen: dict[str, Any],
+    filters: Filters,
+    spread: float,
+    undefined: float,
+    freeze: bool,
 ) -> None:
     """Every line, its bytes, the final state and the equities as floats: equal to one `decide_hour` an hour, over random
     prices, gaps, probabilities, thresholds, costs, accounts, filters and halts."""
     seed, decimals, price = market
     bars = bars_made(HOURS + 10, seed, missing=outages(seed), price=price, decimals=decimals)
-    rules = Rules(params_of({**DEFAULT_PARAMS, **chosen}, "a test"), filters)
+    rules = Rules(params_of({**DEFAULT_PARAMS, **chosen}, "a test"), filters, freeze_on_halt=freeze)
     start = bars.first + 3 * HOUR_MS
     stop = start + HOURS * HOUR_MS
     p_up = scores(seed, spread, undefined)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trader.core.risk import Limits, RiskState, assess
+from trader.core.risk import Limits, RiskState, assess, halted
 
 BOTH = Limits(Decimal("-0.2"), Decimal("0.1"))
 
@@ -34,6 +34,17 @@ def test_a_halt_stays_and_keeps_its_reason() -> None:
     halted = assess(RiskState.fresh(Decimal(1_000)), Decimal(700), 3, BOTH)
     later = assess(halted, Decimal(5_000), 4, BOTH)
     assert (later.halted_at, later.halt_reason, later.peak_equity) == (3, "cumulative_return", 5_000)
+
+
+def test_a_frozen_halt_keeps_what_is_held() -> None:
+    """Frozen by its limits, or later by a person; the first reason stays, and frozen stays frozen."""
+    fresh = RiskState.fresh(Decimal(1_000))
+    assert assess(fresh, Decimal(700), 3, Limits(Decimal("-0.2"), None, freeze=True)).frozen
+    sold = assess(fresh, Decimal(700), 3, BOTH)
+    assert not sold.frozen
+    frozen = halted(sold, 4, "by hand", True)
+    assert (frozen.frozen, frozen.halted_at, frozen.halt_reason) == (True, 3, "cumulative_return")
+    assert halted(frozen, 5, "again", False).frozen
 
 
 def test_without_limits_nothing_halts() -> None:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Literal
 
 from trader.core.costs import commission
@@ -63,7 +64,7 @@ class State:
         return State(Ledger(cash=allocation_usdt), RiskState.fresh(allocation_usdt))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rules:
     """Everything that decides beside state and sight: parameters and what the exchange accepts."""
 
@@ -71,13 +72,13 @@ class Rules:
     filters: Filters
     freeze_on_halt: bool = False
 
-    @property
+    @cached_property
     def sizing(self) -> SizingRules:
         """The part that sizes orders."""
         p = self.params
         return SizingRules(p.costs, self.filters, p.cash_buffer, p.rebalance_band)
 
-    @property
+    @cached_property
     def limits(self) -> Limits:
         """The part that halts."""
         return Limits(self.params.halt_cumulative_return, self.params.halt_drawdown, self.freeze_on_halt)

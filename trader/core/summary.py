@@ -179,7 +179,7 @@ def _next_off_target(
 ) -> int:
     """The first hour at or after `first` that is not surely on its target's side, or len(close)."""
     position, least = float(ledger.position), float(rules.filters.min_notional)
-    look = 64
+    look = 16
     while first < len(close):
         stop = min(first + look, len(close))
         worth = position * close[first:stop]
