@@ -44,8 +44,10 @@ class Walk:
     p_seen: Matrix
 
 
-def folds(bars: Bars, params: Params, start: int, stop: int, source: str) -> list[Fold]:
-    """The windows that serve start <= T < stop, features computed once for all of them.
+def folds(
+    bars: Bars, params: Params, start: int, stop: int, source: str, *, in_sample: bool = False
+) -> list[Fold]:
+    """The windows that serve start <= T < stop, features computed once for all of them; X_seen only if `in_sample`.
 
     Labels of a window's training rows look at most at the bar that closed `gap` before it serves. Raises DataError
     where the bars begin later than the first window's training.
@@ -64,7 +66,7 @@ def folds(bars: Bars, params: Params, start: int, stop: int, source: str) -> lis
         train = slice(row(window.train_from), row(window.train_until) + 1)
         chosen = select(X[train], y[train], window, source)
         serve = X[row(window.serve_from) : row(min(window.serve_until, stop))]
-        seen = X[row(_seen_from(window, params)) : train.stop]
+        seen = X[row(_seen_from(window, params)) : train.stop] if in_sample else X[:0]
         result.append(Fold(window, chosen.X, chosen.y, serve, seen))
     return result
 
@@ -96,7 +98,7 @@ def walk(
     `workers` changes the time and nothing else: every fit is one thread with one seed. `progress(done, of)` is
     called after each window.
     """
-    todo = folds(bars, params, start, stop, source)
+    todo = folds(bars, params, start, stop, source, in_sample=True)
     served: list[Matrix] = []
     seen_from = _seen_from(todo[0].window, params)
     hours_seen = (todo[-1].window.train_until - seen_from) // HOUR_MS + 1
@@ -121,8 +123,14 @@ def walk_forward(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Matrix:
-    """The out-of-sample half of `walk`: P(up) of every hour start <= T < stop, (n,) float32."""
-    return walk(forecaster, bars, params, start, stop, source=source, workers=workers, progress=progress).p_up
+    """The out-of-sample half of `walk`, and no more work than that: P(up) of start <= T < stop, (n,) float32."""
+    todo = folds(bars, params, start, stop, source)
+    served: list[Matrix] = []
+    for p_up, _ in _parts(forecaster, todo, params, workers):
+        served.append(p_up)
+        if progress:
+            progress(len(served), len(todo))
+    return np.concatenate(served)
 
 
 def _parts(

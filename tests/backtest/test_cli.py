@@ -108,7 +108,7 @@ def test_trees_that_know_the_answers_are_shown_in_a_few_digits(ask: Any, folder:
     assert summary["in_sample"]["hit_rate"] > 0.99
     got = ask(*words)
     assert got.code == 0
-    assert max(map(len, got.out.splitlines()[:14])) < 110
+    assert max(map(len, got.out.splitlines()[:13])) < 110
 
 
 def test_json_and_hours_agree(ask: Any, folder: Path) -> None:

@@ -149,8 +149,10 @@ def labels_between(bars: Bars, horizon: int, start: int, stop: int) -> Floats:
 
 def predict_defined(predictor: Predictor, X: Matrix) -> Matrix:
     """P(up) of every row whose features are all defined, NaN elsewhere: (n,) float32."""
-    scores = np.full(len(X), np.nan, dtype=np.float32)
     defined = ~np.isnan(X).any(axis=1)
+    if len(X) and defined.all():
+        return predictor.predict(X)
+    scores = np.full(len(X), np.nan, dtype=np.float32)
     if defined.any():
         scores[defined] = predictor.predict(X[defined])
     return scores
