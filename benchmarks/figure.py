@@ -35,6 +35,10 @@ class Figure:
 
     def row(self) -> tuple[str, str, str, str]:
         """Name, value, target, verdict, as text."""
-        value = "-" if self.value is None else f"{self.value:,.4g} {self.unit}".strip()
-        target = "" if self.target is None else f"{self.sense} {self.target:,.4g} {self.unit}".strip()
+        value = "-" if self.value is None else f"{_text(self.value)} {self.unit}".strip()
+        target = "" if self.target is None else f"{self.sense} {_text(self.target)} {self.unit}".strip()
         return self.name, value, target, self.verdict
+
+
+def _text(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 1_000 else f"{number:.4g}"
