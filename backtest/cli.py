@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,9 @@ from trader.core.errors import ConfigError
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of, parse_params
 from trader.core.types import Bars, Filters, iso, parse_hour
+
+if TYPE_CHECKING:
+    from backtest.tune import Trial  # Optuna is imported by the one command that needs it
 
 CORES = os.cpu_count() or 1
 
@@ -154,36 +158,39 @@ def tune(
 
         found = tune(task, trials=trials, seed=seed, workers=workers, batch=batch, progress=report)
     best = found.best
-    rows = [
-        {
-            "number": t.number,
-            "value": t.value,
-            "net_return": t.net_return,
-            "orders": t.orders,
-            "params": t.params.as_json(),
-        }
-        for t in found.trials
-    ]
+    rows = [_trial_row(t) for t in found.trials]
     if study:
         terminal.write_lines(study / "trials.jsonl", (json.dumps(row) for row in rows))
         terminal.write_lines(study / "P.json", iter([json.dumps(best.params.as_json(), indent=1)]))
+    seconds = round(time.perf_counter() - began, 3)
     if as_json:
-        terminal.emit(
-            {"best": rows[best.number], "trials": len(rows), "seconds": round(time.perf_counter() - began, 3)}
-        )
+        terminal.emit({"best": rows[best.number], "trials": len(rows), "seconds": seconds})
         return
     print(
-        terminal.table(
-            f"{series.symbol}, {iso(first)} to {iso(last)}, in sample: {len(rows)} trials",
-            [
-                (f"trial {t.number}", f"{t.value:.2f}", terminal.percent(t.net_return), f"{t.orders:,}")
-                for t in found.trials
-            ],
-            ("", "net Sharpe, a year", "net return, compounded", "orders"),
+        _trials_table(
+            f"{series.symbol}, {iso(first)} to {iso(last)}, in sample: {len(rows)} trials", found.trials
         )
     )
     where = f"; its parameters are in {study / 'P.json'}" if study else ""
     print(f"best: trial {best.number}, net Sharpe {best.value:.2f}{where}")
+
+
+def _trial_row(trial: Trial) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "value": trial.value,
+        "net_return": trial.net_return,
+        "orders": trial.orders,
+        "params": trial.params.as_json(),
+    }
+
+
+def _trials_table(title: str, trials: Sequence[Trial]) -> str:
+    rows = [
+        (f"trial {t.number}", f"{t.value:.2f}", terminal.percent(t.net_return), f"{t.orders:,}")
+        for t in trials
+    ]
+    return terminal.table(title, rows, ("", "net Sharpe, a year", "net return, compounded", "orders"))
 
 
 def _load(

@@ -71,7 +71,7 @@ def run() -> list[Figure]:
         free = Rules(
             params.model_copy(update={"halt_cumulative_return": None, "fee_rate": Decimal(0)}), rules.filters
         )
-        walking, whole, table, busy = [], [], [], []
+        walking, whole, table, busy = (list[float]() for _ in range(4))
         for _ in range(ROUNDS):
             timed, began = Timed(), time.perf_counter()
             p_up = walk_forward(timed, series, params, START, STOP, source="bars")
