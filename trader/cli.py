@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +21,8 @@ from trader.core.types import DAY_MS, HOUR_MS, floor_hour, iso, parse_hour
 
 if TYPE_CHECKING:
     from trader.app.tick import Bot
+    from trader.config import Settings
+    from trader.core.model import ModelCard
     from trader.core.params import Params
 
 app = typer.Typer(
@@ -138,16 +140,11 @@ def collect(
 
     settings = load_settings(symbol=symbol, bars=data)
     with terminal.progress("bars", quiet=as_json) as update:
-        clock = WallClock()
         first = parse_hour(start)
-        last = (
-            parse_hour(stop)
-            if stop
-            else floor_hour(wiring.make_exchange(settings, clock).time_ms()) + HOUR_MS
-        )
-        wanted = (last - first) // HOUR_MS
-        collector = wiring.make_collector(settings, clock, lambda done: update(done, wanted))
-        bars = collect(collector, first, last)
+        market = wiring.make_market(settings, WallClock(), update)
+        last = parse_hour(stop) if stop else floor_hour(market.time_ms()) + HOUR_MS
+        bars = collect(wiring.make_collector(settings, market), first, last)
+        market.close()
     found = gaps(bars)
     said = {
         "symbol": bars.symbol,
@@ -187,30 +184,14 @@ def retrain(
     Example: trader retrain --params P.json
     """
     from trader import wiring
-    from trader.app.retrain import next_serve_hour, serving_params
-    from trader.app.retrain import retrain as train
-    from trader.app.retrain_rules import retrain_if_due
 
     settings = load_settings(symbol=symbol, store=store, bars=data)
-    bot = wiring.make_bot(settings)
-    now_ms = bot.exchange.time_ms()
-    serving = serving_params(bot.journal)
-    if if_due:
-
-        def search(_: Bot, base: Params, hour: int) -> Params:
-            return _search(bot, base, hour, trials or settings.retune_trials, seed, workers)
-
-        card = retrain_if_due(bot, now_ms, settings.breach_rule, search if settings.retune_trials else None)
-        if card is None:
-            _answer({"retrained": False}, f"{bot.symbol}: no retrain is due", as_json)
-            return
-    else:
-        chosen = _params(params, serving)
-        hour = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, chosen.gap_hours)
-        if trials:
-            chosen = _search(bot, chosen, hour, trials, seed, workers)
-        card = train(bot.journal, bot.collector, bot.forecaster, chosen, hour, bot.version)
-    bot.collector.save()
+    with wiring.open_bot(settings) as bot:
+        card = _retrain(bot, settings, params, trials, serve_from, if_due, seed, workers)
+        bot.collector.save()
+    if card is None:
+        _answer({"retrained": False}, f"{bot.symbol}: no retrain is due", as_json)
+        return
     said = {
         "retrained": True,
         "model_id": card.model_id,
@@ -242,12 +223,12 @@ def tick(
     from trader.app.dry import dry_tick
     from trader.app.tick import tick as do_tick
 
-    bot = wiring.make_bot(load_settings(symbol=symbol, store=store, bars=data))
-    if dry:
-        seen = dry_tick(bot)
-        _answer(seen.content, seen.message, as_json)
-        return
-    ticked = do_tick(bot)
+    with wiring.open_bot(load_settings(symbol=symbol, store=store, bars=data)) as bot:
+        if dry:
+            seen = dry_tick(bot)
+            _answer(seen.content, seen.message, as_json)
+            return
+        ticked = do_tick(bot)
     said = {
         "outcome": ticked.outcome,
         "hour": iso(ticked.hour),
@@ -452,6 +433,7 @@ def demo(
     """
     from trader import demo as script
     from trader import rehearsal, wiring
+    from trader.adapters.clocks import SimClock
 
     began = time.perf_counter()
     market = markets.market_of(bars, None if bars else seed, None)
@@ -465,11 +447,14 @@ def demo(
         def search(bot: Bot, params: Params, hour: int) -> Params:
             return _search(bot, params, hour, trials, seed, CORES)
 
-        bot, chosen = script.act(settings, base, span, search, name, as_json)
-        rules = script.rules_of(bot, chosen)
-    summary, _ = rehearsal.summary_of(
-        bot, market, rules, span.traded_from, span.traded_until, time.perf_counter() - began
-    )
+        clock_at = closing(SimClock(settings.exchange_url))
+        with clock_at as clock, wiring.open_bot(settings, clock, durable=False) as bot:
+            chosen = script.act(bot, clock, base, span, search, name, as_json)
+            rules = script.rules_of(bot, chosen)
+            seconds = time.perf_counter() - began
+            summary, _ = rehearsal.summary_of(
+                bot, market, rules, span.traded_from, span.traded_until, seconds
+            )
     summary["market"] = name
     summary["true_hit_rate"] = (
         None if bars else rehearsal.true_hit_rate(seed, span.traded_from, span.traded_until)
@@ -497,6 +482,34 @@ def _params(path: Path | None, serving: Params | None) -> Params:
     if path is not None:
         return parse_params(terminal.read_text(path, "parameters"), str(path))
     return serving or params_of(DEFAULT_PARAMS, "the defaults")
+
+
+def _retrain(
+    bot: Bot,
+    settings: Settings,
+    params: Path | None,
+    trials: int,
+    serve_from: str | None,
+    if_due: bool,
+    seed: int,
+    workers: int,
+) -> ModelCard | None:
+    """Train by the calendar or a breach (`if_due`), else now; None if nothing is due."""
+    from trader.app.retrain import next_serve_hour, retrain, serving_params
+    from trader.app.retrain_rules import retrain_if_due
+
+    now_ms = bot.exchange.time_ms()
+    if if_due:
+
+        def search(_: Bot, base: Params, hour: int) -> Params:
+            return _search(bot, base, hour, trials or settings.retune_trials, seed, workers)
+
+        return retrain_if_due(bot, now_ms, settings.breach_rule, search if settings.retune_trials else None)
+    chosen = _params(params, serving_params(bot.journal))
+    hour = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, chosen.gap_hours)
+    if trials:
+        chosen = _search(bot, chosen, hour, trials, seed, workers)
+    return retrain(bot.journal, bot.collector, bot.forecaster, chosen, hour, bot.version)
 
 
 def _search(bot: Bot, base: Params, serve_from: int, trials: int, seed: int, workers: int) -> Params:

@@ -6,13 +6,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from trader import terminal, wiring
+from trader import terminal
 from trader.adapters.clocks import SimClock
 from trader.app.collect import collect
 from trader.app.replay import replay
 from trader.app.retrain_rules import Tuner
 from trader.app.tick import Bot
-from trader.config import Settings
 from trader.core.bars import gaps
 from trader.core.errors import ConfigError
 from trader.core.hours import Rules
@@ -57,27 +56,20 @@ def clean(folder: Path) -> None:
 
 
 def act(
-    settings: Settings, params: Params, span: Span, tuner: Tuner, market_name: str, quiet: bool
-) -> tuple[Bot, Params]:
-    """Collect, search, train, trade. Returns the bot, whose journal holds every hour, and the chosen parameters."""
+    bot: Bot, clock: SimClock, params: Params, span: Span, tuner: Tuner, market_name: str, quiet: bool
+) -> Params:
+    """Collect, search, train, trade. Returns the chosen parameters; the bot's journal holds every hour."""
     say = (lambda _: None) if quiet else terminal.say
-    clock = SimClock(settings.exchange_url)
-    bot = wiring.make_bot(settings, clock, rehearsal=True)
     say(f"1/4  collecting bars over HTTP ({market_name})")
-    with terminal.progress("bars", quiet) as update:
-        wanted = (span.traded_from - span.collected_from) // HOUR_MS
-        collector = wiring.make_collector(settings, clock, lambda done: update(done, wanted))
-        bars = collect(
-            collector, span.collected_from, span.traded_from - params.gap_hours * HOUR_MS + HOUR_MS
-        )
-    bot.collector = collector
+    known_until = span.traded_from - params.gap_hours * HOUR_MS
+    bars = collect(bot.collector, span.collected_from, known_until + HOUR_MS)
     say(f"     {len(bars):,} hours, {iso(bars.first)} to {iso(bars.last)}, {len(gaps(bars))} gaps")
     say("2/4  searching parameters on the most recent half year, costs included")
     chosen = tuner(bot, params, span.traded_from)
     say(f"3/4  training the champion, 4/4  trading {TRADED_DAYS} days hour by hour, every order over HTTP")
     with terminal.progress("hours", quiet) as update:
         replay(bot, clock, chosen, span.traded_from, span.traded_until, update)
-    return bot, chosen
+    return chosen
 
 
 def rules_of(bot: Bot, params: Params) -> Rules:

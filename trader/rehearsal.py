@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,13 @@ def replay_hours(
     settings: Settings, market: Bars, rules: Rules, first: int, last: int, quiet: bool
 ) -> tuple[dict[str, Any], list[str]]:
     """Replay the hours and return the summary with the lines as the hours file has them."""
-
-    clock = SimClock(settings.exchange_url)
-    bot = wiring.make_bot(settings, clock, rehearsal=True)
-    began = time.perf_counter()
-    with terminal.progress("hours", quiet=quiet) as update:
-        replay(bot, clock, rules.params, first, last, update)
-    seconds = time.perf_counter() - began
-    summary, lines = summary_of(bot, market, rules, first, last, seconds)
+    clock_at = closing(SimClock(settings.exchange_url))
+    with clock_at as clock, wiring.open_bot(settings, clock, durable=False, keep_bars=False) as bot:
+        began = time.perf_counter()
+        with terminal.progress("hours", quiet=quiet) as update:
+            replay(bot, clock, rules.params, first, last, update)
+        seconds = time.perf_counter() - began
+        summary, lines = summary_of(bot, market, rules, first, last, seconds)
     summary["ticks_per_second"] = round(len(lines) / seconds, 1)
     return summary, [line_text(line) for line in lines]
 

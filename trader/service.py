@@ -19,10 +19,10 @@ from trader.core.errors import TraderError
 def run(cron_job: Path, settings: Settings) -> None:
     """Run the schedule of a file until SIGTERM. A retrain runs in a process of its own and never delays a tick."""
     jobs = parse_cron_jobs(terminal.read_text(cron_job, "schedule").decode(), str(cron_job))
-    bot = wiring.make_bot(settings)
-    _tick(bot)
-    beside = partial(_beside, settings)
-    why = run_schedule([_scheduled(job, bot, beside) for job in jobs])
+    with wiring.open_bot(settings) as bot:
+        _tick(bot)
+        beside = partial(_beside, settings)
+        why = run_schedule([_scheduled(job, bot, beside) for job in jobs])
     if why:
         raise RuntimeError(f"a job failed:\n{why}")
     terminal.say("stopped by a signal; the running tick was let end")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from trader.adapters.binance_spot import BinanceKlines, BinanceSpot, Connection
+from trader.adapters.binance_spot import BinanceKlines, BinanceSpot, Connection, Progress
 from trader.adapters.clocks import WallClock
 from trader.adapters.files import read_bars, write_bars
 from trader.adapters.store_local import LocalStore
@@ -60,12 +60,14 @@ def make_journal(settings: Settings) -> Journal:
     return Journal(make_store(settings), settings.symbol)
 
 
-def make_collector(
-    settings: Settings, clock: Clock, progress: Callable[[int], None] | None = None, keep: bool = True
-) -> Collector:
-    """The signal's market, with the file of collected bars behind it unless told otherwise."""
-    klines = BinanceKlines(Connection(settings.market_url, timeout_s=settings.timeout_s), clock, progress)
-    return Collector(klines, settings.symbol, ParquetBars(settings.bars) if keep else None)
+def make_market(settings: Settings, clock: Clock, progress: Progress | None = None) -> BinanceKlines:
+    """The signal's market: a keyless host."""
+    return BinanceKlines(Connection(settings.market_url, timeout_s=settings.timeout_s), clock, progress)
+
+
+def make_collector(settings: Settings, market: BinanceKlines, *, keep: bool = True) -> Collector:
+    """The signal's bars, with the file of collected ones behind it unless told otherwise."""
+    return Collector(market, settings.symbol, ParquetBars(settings.bars) if keep else None)
 
 
 def make_exchange(settings: Settings, clock: Clock) -> BinanceSpot:
@@ -74,20 +76,30 @@ def make_exchange(settings: Settings, clock: Clock) -> BinanceSpot:
     return BinanceSpot(Connection(settings.exchange_url, key, secret, settings.timeout_s), clock)
 
 
-def make_bot(settings: Settings, clock: Clock | None = None, *, rehearsal: bool = False) -> Bot:
-    """A bot and everything it reaches the world through. A rehearsal (replay) keeps no bars file and does not wait
-    for the disk: its journal can be made again."""
+@contextmanager
+def open_bot(
+    settings: Settings, clock: Clock | None = None, *, durable: bool = True, keep_bars: bool = True
+) -> Iterator[Bot]:
+    """A bot and everything it reaches the world through; its connections are given back at the end.
+
+    A rehearsal need not wait for the disk (`durable`): its journal can be made again; nor keep bars in a file.
+    """
     clock = clock or WallClock()
-    return Bot(
-        name=settings.bot,
-        journal=Journal(make_store(settings, durable=not rehearsal), settings.symbol),
-        exchange=make_exchange(settings, clock),
-        collector=make_collector(settings, clock, keep=not rehearsal),
-        forecaster=XGBoostForecaster(),
-        clock=clock,
-        version=version("hourly-trader"),
-        freeze_on_halt=settings.halt_policy == "freeze",
-    )
+    exchange, market = make_exchange(settings, clock), make_market(settings, clock)
+    try:
+        yield Bot(
+            name=settings.bot,
+            journal=Journal(make_store(settings, durable=durable), settings.symbol),
+            exchange=exchange,
+            collector=make_collector(settings, market, keep=keep_bars),
+            forecaster=XGBoostForecaster(),
+            clock=clock,
+            version=version("hourly-trader"),
+            freeze_on_halt=settings.halt_policy == "freeze",
+        )
+    finally:
+        exchange.close()
+        market.close()
 
 
 @contextmanager

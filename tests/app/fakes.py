@@ -140,6 +140,11 @@ class FakeExchange:
         found = self._visible().get(client_order_id)
         return found[0] if found else None
 
+    def client_order_ids(self, symbol: str, since_ms: int) -> list[str]:
+        """Ids of orders since."""
+        self._ask()
+        return [name for name, (s, _, _) in self._visible().items() if s.transact_ms >= since_ms]
+
     def open_orders(self, symbol: str) -> list[OrderState]:
         """None: market orders end at once."""
         self._ask()

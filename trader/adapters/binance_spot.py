@@ -25,6 +25,7 @@ from trader.core.ports import Clock, OrderState, Sent, SignedOrder
 from trader.core.types import HOUR_MS, Bars, Fill, Filters, Quote, Side, floor_hour, no_bars, plain
 
 T = TypeVar("T")
+Progress = Callable[[int, int], None]  # rows so far, rows wanted
 
 DEAD = (
     "http://127.0.0.1:9/dead"  # every base address that spot does not use: a stray call fails on this machine
@@ -97,6 +98,10 @@ class _Api:
         self.offset_ms = 0
         self._blocked_until_ms = 0
 
+    def close(self) -> None:
+        """Give back the connections."""
+        self.client.session.close()
+
     def stamp(self) -> int:
         """The venue's time now, by the last measured offset, UTC ms."""
         return self.clock.now_ms() + self.offset_ms
@@ -156,11 +161,13 @@ class _Api:
 class BinanceKlines:
     """Closed bars from a keyless host. One request a page of 1,000, closed bars only."""
 
-    def __init__(
-        self, connection: Connection, clock: Clock, progress: Callable[[int], None] | None = None
-    ) -> None:
+    def __init__(self, connection: Connection, clock: Clock, progress: Progress | None = None) -> None:
         self._api = _Api(connection, clock)
         self._progress = progress
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self._api.close()
 
     def bars(self, symbol: str, start: int, stop: int) -> Bars:
         """Bars with start <= close_time < stop that are over, gaps filled flat and flagged.
@@ -180,6 +187,10 @@ class BinanceKlines:
         bars = _parse(symbol, closed, source).extended_to(min(over_until, stop - HOUR_MS))
         return bars.span(start, stop)
 
+    def time_ms(self) -> int:
+        """The host's clock, UTC ms."""
+        return self._api.measure()
+
     def first_open(self, symbol: str) -> int:
         """Open time of the symbol's first bar, UTC ms. Raises DataError if it has none."""
         rows = self._page(symbol, startTime=0, limit=1)
@@ -196,7 +207,7 @@ class BinanceKlines:
             page = self._page(symbol, startTime=begin, endTime=last_open, limit=wanted)
             rows += page
             if self._progress:
-                self._progress(len(rows))
+                self._progress(len(rows), (stop - first_open) // HOUR_MS)
             if len(page) < wanted:
                 break
             begin = int(page[-1][0]) + HOUR_MS
@@ -233,6 +244,10 @@ class BinanceSpot:
     def __init__(self, connection: Connection, clock: Clock) -> None:
         self._api = _Api(connection, clock)
         self._assets: dict[str, tuple[str, str]] = {}
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self._api.close()
 
     def time_ms(self) -> int:
         """The venue's clock, asked anew; also renews the offset that requests are signed with."""
@@ -348,6 +363,11 @@ class BinanceSpot:
         """Ids of orders with an execution at or after a time."""
         rows = self._api.read(self._api.client.get_my_trades, symbol=symbol, startTime=since_ms)
         return sorted({int(row["orderId"]) for row in rows})
+
+    def client_order_ids(self, symbol: str, since_ms: int) -> list[str]:
+        """Client ids of orders since a time, whoever sent them."""
+        rows = self._api.read(self._api.client.get_all_orders, symbol=symbol, startTime=since_ms)
+        return [str(row["clientOrderId"]) for row in rows]
 
     def _fill(self, symbol: str, row: Mapping[str, Any], side: Side, id_key: str) -> Fill:
         base, quote = self.assets(symbol)

@@ -37,6 +37,10 @@ class SimClock:
         """The exchange's time when it was last moved, UTC milliseconds."""
         return self._now_ms
 
+    def close(self) -> None:
+        """Give back the connection."""
+        self._http.close()
+
     def sleep(self, seconds: float) -> None:
         """Advance the exchange by this span."""
         self.move_to(self._now_ms + round(seconds * 1000))

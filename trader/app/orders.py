@@ -84,7 +84,7 @@ def _begin(desk: Desk, hour: int, n: int, decision: Json) -> tuple[Json, bool]:
     kind = "h" if decision["reason"] == "halt" else "d"
     name = client_order_id(desk.bot, desk.journal.store_id(), symbol, hour, kind, n)
     if not void and n == 1:
-        _refuse_another_life(desk, name)
+        refuse_another_life(desk, hour, name)
     signed = desk.exchange.sign(symbol, side, qty, name, now)
     content = {
         "void": void,
@@ -99,13 +99,27 @@ def _begin(desk: Desk, hour: int, n: int, decision: Json) -> tuple[Json, bool]:
     return attempt, ours and not void
 
 
-def _refuse_another_life(desk: Desk, name: str) -> None:
-    if desk.exchange.find(desk.journal.symbol, name) is not None:
+def refuse_another_life(desk: Desk, hour: int, name: str | None = None) -> None:
+    """Raises Halt where the venue knows an hour's order that was not sent yet, or one of this bot from another store.
+
+    An order that another process of this bot has just sent is no other life: its attempt stood before it was sent.
+    """
+    store = desk.journal.store_id()
+    name = name or client_order_id(desk.bot, store, desk.journal.symbol, hour, "d", 1)
+    if desk.exchange.find(desk.journal.symbol, name) is not None and desk.journal.attempt(hour, 1) is None:
         raise Halt(
             "foreign_order",
             f"the venue already knows order {name}, and this journal has not sent it: another life of this bot "
             f"trades here. Restore its journal, or give this bot another name",
         )
+    bot, mine = f"{desk.bot[:6]}-", f"{desk.bot[:6]}-{store}-"
+    for other in desk.exchange.client_order_ids(desk.journal.symbol, hour):
+        if other.startswith(bot) and not other.startswith(mine):
+            raise Halt(
+                "two_stores",
+                f"order {other} was sent by a bot of this name with another store: two bots trade one account. Stop "
+                f"one of them, or give it another name",
+            )
 
 
 def _signed(symbol: str, attempt: Json) -> SignedOrder:

@@ -13,7 +13,7 @@ from trader.app.collect import Collector
 from trader.app.halts import announce, with_events
 from trader.app.journal import Journal, Json
 from trader.app.objects import Totals, read_totals, write_decision, write_record
-from trader.app.orders import Desk, carry_out
+from trader.app.orders import Desk, carry_out, refuse_another_life
 from trader.app.retrain import champions, deployment, load_model
 from trader.core.costs import exact
 from trader.core.decision import shortest
@@ -24,7 +24,6 @@ from trader.core.lifecycle import is_late, serving
 from trader.core.model import ModelCard, predict_defined
 from trader.core.params import Params, params_of
 from trader.core.ports import Clock, Exchange, Forecaster, Predictor
-from trader.core.sizing import SizedOrder
 from trader.core.types import HOUR_MS, Bars, Filters, floor_hour, iso, plain
 
 DEADLINE_MS = 10 * 60_000
@@ -121,6 +120,7 @@ def _close(bot: Bot, hour: int, current: int, newest: Json | None) -> Json:
     decision = bot.journal.decision(hour)
     if decision is None:
         proposal = propose(bot, hour, current, newest)
+        _require_cover(bot, hour, proposal["order"])
         if proposal["halts"]:
             announce(bot.journal, hour, proposal["state"]["halt_reason"], freeze=bot.freeze_on_halt)
         decision = bot.journal.decide(hour, proposal)
@@ -148,9 +148,7 @@ def propose(bot: Bot, hour: int, current: int, newest: Json | None) -> Json:
     seen = Seen(hour, close, quote, p_up, no_p_up)
     decision = decide_hour(before.state, seen, rules)
 
-    # Apply: the caller does; an order that the account cannot cover stops here.
-    if decision.order is not None:
-        _require_cover(bot, decision.order)
+    # Apply: the caller does.
     return {
         **write_decision(decision, seen, before),
         "gap": not bars.has(hour),
@@ -199,12 +197,20 @@ def _bars_hash(bars: Bars, hour: int) -> str:
     return digest.hexdigest()[:16]
 
 
-def _require_cover(bot: Bot, order: SizedOrder) -> None:
-    """The bot trades its own allocation inside an account; the account only has to cover the order."""
+def _require_cover(bot: Bot, hour: int, order: Json | None) -> None:
+    """The bot trades its own allocation inside an account; the account only has to cover the order.
+
+    Another process of this bot may have traded this hour meanwhile. Its decision stands before its order leaves, so a
+    shortage counts only while the hour is still undecided after it was seen.
+    """
+    if order is None:
+        return
     base, quote = bot.exchange.assets(bot.symbol)
     free = bot.exchange.balances()
-    asset, needed = (quote, order.qty * order.expected_price) if order.side == "BUY" else (base, order.qty)
-    if free.get(asset, Decimal(0)) < needed:
+    qty, price = Decimal(order["qty"]), Decimal(order["expected_price"])
+    asset, needed = (quote, qty * price) if order["side"] == "BUY" else (base, qty)
+    if free.get(asset, Decimal(0)) < needed and bot.journal.decision(hour) is None:
+        refuse_another_life(bot.desk, hour)  # the better reason, where there is one
         raise Halt(
             "reconcile",
             f"the journal says that {plain(needed)} {asset} can be spent, the account has "

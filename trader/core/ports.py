@@ -155,5 +155,8 @@ class Exchange(Protocol):
     def orders_since(self, symbol: str, since_ms: int) -> list[int]:
         """Ids of this account's orders with an execution at or after a time."""
 
+    def client_order_ids(self, symbol: str, since_ms: int) -> list[str]:
+        """Client ids of this account's orders since a time, whoever sent them."""
+
     def assets(self, symbol: str) -> tuple[str, str]:
         """Base and quote asset of a symbol."""

@@ -1,0 +1,239 @@
+"""Processes that tick and are made to die, stop or race at a precise step.
+
+Children come from a fork server that has imported everything, so a fresh process costs milliseconds. What is
+wrapped is the outside of the product (its store and its HTTP session), never a function of it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from tests.rig import quick_params
+from trader import wiring
+from trader.adapters.clocks import SimClock
+from trader.adapters.files import read_bars
+from trader.app.journal import Journal
+from trader.app.retrain import retrain
+from trader.app.tick import Bot, tick
+from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
+from trader.core.errors import TraderError
+from trader.core.params import params_of
+from trader.core.ports import Store
+from trader.core.types import HOUR_MS, Filters
+from trader.exchange.server import EmbeddedExchange, ExchangeConfig
+
+PARAMS = params_of(quick_params(), "tests")
+
+crew = multiprocessing.get_context("forkserver")
+crew.set_forkserver_preload(["tests.crash.crew"])
+
+
+@dataclass
+class Scene:
+    """An exchange, and a folder that holds a bot which has begun at `start` and has not ticked yet."""
+
+    exchange: EmbeddedExchange
+    store: Path
+    start: int
+
+    @property
+    def url(self) -> str:
+        """The exchange's address."""
+        return self.exchange.url
+
+    def bot(self) -> AbstractContextManager[Bot]:
+        """A bot in this process, on the exchange's clock."""
+        return a_bot(self.url, self.store)
+
+    def journal(self) -> Journal:
+        """The bot's journal."""
+        return Journal(wiring.make_store(settings_for(self.url, self.store)), "BTCUSDT")
+
+    def sim(self, path: str, body: Any = None) -> Any:
+        """GET, or POST with a body, outside /api."""
+        reply = (
+            requests.get(self.url + path, timeout=10)
+            if body is None
+            else requests.post(self.url + path, json=body, timeout=10)
+        )
+        assert reply.status_code == 200, reply.text
+        return reply.json()
+
+    def executed(self) -> list[dict[str, Any]]:
+        """Every order that the exchange executed."""
+        ledger = self.sim("/sim/ledger")
+        return ledger["orders"] if isinstance(ledger, dict) else ledger
+
+    def check_books(self) -> None:
+        """Nothing executed is in no record or in two, and never more than decided was."""
+        recorded: list[int] = []
+        for record in self.journal().records():
+            decision = self.journal().decision(record["close_time"])
+            assert decision is not None
+            done = sum((Decimal(fill["qty"]) for fill in record["fills"]), Decimal(0))
+            assert done <= (Decimal(decision["order"]["qty"]) if decision["order"] else 0)
+            recorded += [fill["trade_id"] for fill in record["fills"]]
+        executed = [int(fill["tradeId"]) for order in self.executed() for fill in order["fills"]]
+        assert sorted(recorded) == sorted(executed)
+
+
+def settings_for(url: str, store: Path) -> Any:
+    """Settings of a bot at an embedded exchange."""
+    return load_settings(
+        venue="embedded",
+        venue_url=url,
+        data_url=url,
+        api_key=EMBEDDED_KEY,
+        api_secret=EMBEDDED_SECRET,
+        store=store,
+        timeout_s=0.3,
+    )
+
+
+@contextmanager
+def a_bot(url: str, store: Path) -> Iterator[Bot]:
+    """A bot whose sleeps move the exchange's clock."""
+    settings = settings_for(url, store)
+    with (
+        closing(SimClock(url)) as clock,
+        wiring.open_bot(settings, clock, durable=False, keep_bars=False) as bot,
+    ):
+        yield bot
+
+
+@contextmanager
+def exchange_at(bars_file: Path, at: int) -> Iterator[EmbeddedExchange]:
+    """An embedded exchange in this process, its clock standing at `at` (UTC ms)."""
+    bars = read_bars(bars_file, "BTCUSDT")
+    served = EmbeddedExchange(
+        ExchangeConfig(
+            bars=bars,
+            base="BTC",
+            quote="USDT",
+            filters=Filters.derived(float(bars.close[bars.row(at)])),
+            costs=PARAMS.costs,
+            at_ms=at,
+            balances={"USDT": PARAMS.allocation_usdt},
+            api_key=EMBEDDED_KEY,
+            api_secret=EMBEDDED_SECRET,
+        )
+    )
+    served.start()
+    try:
+        yield served
+    finally:
+        served.stop()
+
+
+@contextmanager
+def scene(bars_file: Path, folder: Path, start: int, begun: Path | None = None) -> Iterator[Scene]:
+    """A bot that begins at `start`, and the exchange standing at that hour. `begun` is an earlier scene's fresh store to
+    copy instead of training again."""
+    store = folder / "store"
+    with exchange_at(bars_file, start - HOUR_MS) as served:
+        if begun is None:
+            with a_bot(served.url, store) as bot:
+                retrain(bot.journal, bot.collector, bot.forecaster, PARAMS, start, "tests")
+        else:
+            shutil.copytree(begun, store)
+        made = Scene(served, store, start)
+        made.sim("/sim/clock", {"to": start})
+        yield made
+
+
+class Trap:
+    """Counts steps and pulls at the n-th, before or after it is done."""
+
+    def __init__(self, n: int, when: str, number: int) -> None:
+        self.left, self.when, self.signal = n, when, number
+
+    def around(self, step: Callable[[], Any]) -> Any:
+        """Do a step, trapped."""
+        self.left -= 1
+        if self.left == 0 and self.when == "before":
+            os.kill(os.getpid(), self.signal)
+        result = step()
+        if self.left == 0 and self.when == "after":
+            os.kill(os.getpid(), self.signal)
+        return result
+
+
+class TrappedStore:
+    """A store whose writes are steps."""
+
+    def __init__(self, inner: Store, trap: Trap) -> None:
+        self.inner, self.trap = inner, trap
+
+    def get(self, key: str) -> bytes | None:
+        """Passed on."""
+        return self.inner.get(key)
+
+    def list(self, prefix: str, after: str = "", limit: int = 1000) -> list[str]:
+        """Passed on."""
+        return self.inner.list(prefix, after, limit)
+
+    def put(self, key: str, data: bytes) -> None:
+        """A step."""
+        self.trap.around(lambda: self.inner.put(key, data))
+
+    def create(self, key: str, data: bytes) -> bool:
+        """A step."""
+        done: bool = self.trap.around(lambda: self.inner.create(key, data))
+        return done
+
+
+class TrappedHTTP(HTTPAdapter):
+    """An HTTP session whose requests are steps."""
+
+    def __init__(self, trap: Trap) -> None:
+        super().__init__()
+        self.trap = trap
+
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """A step."""
+        reply: requests.Response = self.trap.around(lambda: super(TrappedHTTP, self).send(*args, **kwargs))
+        return reply
+
+
+def trapped_tick(url: str, store: Path, kind: str, n: int, when: str, number: int) -> None:
+    """A child's work: one tick, trapped at its n-th write or request. Exits 0 if the trap was never reached."""
+    trap = Trap(n, when, number)
+    with a_bot(url, store) as bot:
+        if kind == "write":
+            bot.journal.store = TrappedStore(bot.journal.store, trap)
+        else:
+            bot.exchange._api.client.session.mount("http://", TrappedHTTP(trap))  # type: ignore[attr-defined]
+        tick(bot)
+    os._exit(0 if trap.left > 0 else 3)
+
+
+def run_trapped(made: Scene, kind: str, n: int, when: str) -> bool:
+    """Kill a ticking child at a step; False if it ended before that step, so there are no more."""
+    child = crew.Process(target=trapped_tick, args=(made.url, made.store, kind, n, when, signal.SIGKILL))
+    child.start()
+    child.join(60)
+    assert child.exitcode in (0, -signal.SIGKILL), child.exitcode
+    return child.exitcode != 0
+
+
+def racer(url: str, store: Path, rounds: int, barrier: Any) -> None:
+    """A child's work: tick every hour at the same moment as its rivals."""
+    with a_bot(url, store) as bot:
+        for _ in range(rounds):
+            barrier.wait(60)
+            with suppress(TraderError):
+                tick(bot)
+            barrier.wait(60)
+    os._exit(0)
