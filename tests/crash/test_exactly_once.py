@@ -77,12 +77,16 @@ def test_stopped_past_the_horizon(fresh: Scene) -> None:
         target=trapped_tick, args=(fresh.url, fresh.store, "write", 3, "after", signal.SIGSTOP)
     )
     child.start()
-    wait_until_stopped(child.pid or 0)
-    assert fresh.journal().attempt(fresh.start, 1) is not None
-    assert fresh.executed() == []
-    fresh.sim("/sim/clock", {"to": fresh.start + 30_000})
-    os.kill(child.pid or 0, signal.SIGCONT)
-    child.join(60)
+    try:
+        wait_until_stopped(child.pid or 0)
+        assert fresh.journal().attempt(fresh.start, 1) is not None
+        assert fresh.executed() == []
+        fresh.sim("/sim/clock", {"to": fresh.start + 30_000})
+        os.kill(child.pid or 0, signal.SIGCONT)
+        child.join(60)
+    finally:
+        child.kill()  # a stopped child would be waited for at exit
+        child.join(10)
     outcome = fresh.journal().outcome(fresh.start, 1)
     assert outcome is not None
     assert (outcome["kind"], "-1021" in outcome["said"]) == ("absent", True)

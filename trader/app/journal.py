@@ -61,6 +61,7 @@ class Journal:
     def __init__(self, store: Store, symbol: str) -> None:
         self.store = store
         self.symbol = symbol
+        self._store_id: str | None = None
         self._events: dict[str, list[Event]] = {}  # events never change: what was read once is known
 
     def read(self, key: str, schema: str) -> Json | None:
@@ -183,5 +184,9 @@ class Journal:
 
     def store_id(self) -> str:
         """Four characters that this store got at birth; they stand in every client order id."""
-        content, _ = self.create("state/store", {"id": secrets.token_hex(2)}, "store/1")
-        return str(content["id"])
+        if self._store_id is None:
+            content = self.read("state/store", "store/1")
+            if content is None:
+                content, _ = self.create("state/store", {"id": secrets.token_hex(2)}, "store/1")
+            self._store_id = str(content["id"])
+        return self._store_id
