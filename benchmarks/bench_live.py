@@ -21,6 +21,7 @@ from trader.adapters.clocks import SimClock
 from trader.app.retrain import retrain
 from trader.app.tick import tick
 from trader.core.params import DEFAULT_PARAMS, params_of
+from trader.core.sizing import floor_step
 from trader.core.types import HOUR_MS, iso, parse_hour
 
 START, HOURS = parse_hour("2022-01-01"), 1_416
@@ -90,11 +91,14 @@ def ticks(folder: Path) -> list[Figure]:
             peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
             clock.move_to(START + FRESH_TICKS * HOUR_MS)
             tick(bot)
+            accepted, ask = bot.exchange.filters("BTCUSDT"), bot.exchange.quote("BTCUSDT").ask
+            bought = floor_step(Decimal(500), ask, accepted.step_size)
+            sold = floor_step(bought * (1 - params.fee_rate), Decimal(1), accepted.step_size)
             began = time.perf_counter()
             for i in range(ROUND_TRIPS):
                 now = bot.exchange.time_ms() if i % 50 == 0 else clock.now_ms()
                 side = "BUY" if i % 2 == 0 else "SELL"
-                qty = Decimal("0.01") if side == "BUY" else Decimal("0.00999")
+                qty = bought if side == "BUY" else sold
                 sent = bot.exchange.send(bot.exchange.sign("BTCUSDT", side, qty, f"bench-{i}", now))
                 if sent.outcome != "accepted":
                     raise RuntimeError(f"an order of the benchmark was not accepted: {sent.message}")
