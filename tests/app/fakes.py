@@ -154,8 +154,3 @@ class FakeExchange:
         """Of one order."""
         self._ask()
         return next(fills for state, fills, _ in self.orders.values() if state.order_id == order_id)
-
-    def orders_since(self, symbol: str, since_ms: int) -> list[int]:
-        """Orders executed since."""
-        self._ask()
-        return [s.order_id for s, f, _ in self._visible().values() if f and s.transact_ms >= since_ms]

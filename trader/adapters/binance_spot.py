@@ -291,6 +291,7 @@ class BinanceSpot:
         """Fix an order's bytes at `now_ms` on the venue's clock."""
         if not CLIENT_ORDER_ID.fullmatch(client_order_id):
             raise ConfigError(f"client order id {client_order_id!r} must match {CLIENT_ORDER_ID.pattern}")
+        self.assets(symbol)  # asked now, so that after the sending nothing else can fail
         return SignedOrder(symbol, side, qty, client_order_id, now_ms, RECV_WINDOW_MS)
 
     def send(self, order: SignedOrder) -> Sent:
@@ -358,11 +359,6 @@ class BinanceSpot:
         """The executions of one order, oldest first."""
         rows = self._api.read(self._api.client.get_my_trades, symbol=symbol, orderId=order_id)
         return [self._fill(symbol, row, "BUY" if row["isBuyer"] else "SELL", "id") for row in rows]
-
-    def orders_since(self, symbol: str, since_ms: int) -> list[int]:
-        """Ids of orders with an execution at or after a time."""
-        rows = self._api.read(self._api.client.get_my_trades, symbol=symbol, startTime=since_ms)
-        return sorted({int(row["orderId"]) for row in rows})
 
     def client_order_ids(self, symbol: str, since_ms: int) -> list[str]:
         """Client ids of orders since a time, whoever sent them."""

@@ -152,9 +152,6 @@ class Exchange(Protocol):
     def fills(self, symbol: str, order_id: int) -> list[Fill]:
         """The executions of one order, oldest first."""
 
-    def orders_since(self, symbol: str, since_ms: int) -> list[int]:
-        """Ids of this account's orders with an execution at or after a time."""
-
     def client_order_ids(self, symbol: str, since_ms: int) -> list[str]:
         """Client ids of this account's orders since a time, whoever sent them."""
 
