@@ -69,7 +69,7 @@ def run_command(
     Example: backtest run --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2022-03-01 --hours-out hours.jsonl
     """
     from backtest.outcome import note, run_backtest
-    from backtest.simulate import require_span
+    from trader.core.windows import require_span
     from trader.forecasters.xgboost import XGBoostForecaster
 
     began = time.perf_counter()
@@ -143,8 +143,8 @@ def tune(
 
     Example: backtest tune --bars BTCUSDT-1h.parquet --from 2021-01-01 --to 2022-01-01 --trials 20 --study study
     """
-    from backtest.simulate import require_span
     from backtest.tune import Task, tune
+    from trader.core.windows import require_span
     from trader.forecasters.xgboost import XGBoostForecaster
 
     began = time.perf_counter()

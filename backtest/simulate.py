@@ -17,12 +17,11 @@ import numpy as np
 from backtest.quiet import MARGIN, Sight
 from trader.core.costs import exact, quote_at
 from trader.core.decision import shortest_all
-from trader.core.errors import ConfigError
 from trader.core.features import Matrix
 from trader.core.hours import GAP, WARM_UP, Decision, Rules, Seen, State, decide_hour, modelled_fill, settle
 from trader.core.ledger import Ledger
 from trader.core.track import FLAT, REASONS, TARGETS, Event, Stretch, Track
-from trader.core.types import Bars, Fill, Floats, iso
+from trader.core.types import Bars, Fill, Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,17 +40,6 @@ class Run:
     def equity(self) -> Floats:
         """(n,) float64, after each hour's fill, in quote."""
         return self.track.equity()
-
-
-def require_span(bars: Bars, start: int, stop: int, source: str) -> None:
-    """Raises ConfigError unless every hour start <= T < stop, and the bar that opens at the last one, is within."""
-    if stop <= start:
-        raise ConfigError(f"--to {iso(stop)} must be later than --from {iso(start)}")
-    if start < bars.first or stop > bars.last:
-        raise ConfigError(
-            f"the hours {iso(start)} to {iso(stop)} need bars that close from {iso(start)} to {iso(stop)}; {source} holds "
-            f"{iso(bars.first)} to {iso(bars.last)}. Choose hours within it, or collect more bars"
-        )
 
 
 def simulate(bars: Bars, p_up: Matrix, rules: Rules, start: int, stop: int) -> Run:

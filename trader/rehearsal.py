@@ -12,26 +12,19 @@ from trader.adapters.clocks import SimClock
 from trader.app.replay import replay
 from trader.app.tick import Bot
 from trader.config import Settings, load_settings
-from trader.core.errors import ConfigError
 from trader.core.hours import Rules, line_text
 from trader.core.labels import direction
 from trader.core.metrics import hit_rate
 from trader.core.params import Params
 from trader.core.summary import summarise
 from trader.core.types import Bars, iso
-from trader.core.windows import refit_of, require_history
+from trader.core.windows import refit_of, require_history, require_span
 from trader.markets import synthetic_market
 
 
 def require_replayable(market: Bars, first: int, last: int, params: Params, source: Path) -> None:
     """Raises ConfigError or DataError, with the numbers and the way out, unless these hours can be replayed."""
-    if last <= first:
-        raise ConfigError(f"--to {iso(last)} must be later than --from {iso(first)}")
-    if first < market.first or last > market.last:
-        raise ConfigError(
-            f"the hours {iso(first)} to {iso(last)} need bars that close from {iso(first)} to {iso(last)}; {source} "
-            f"holds {iso(market.first)} to {iso(market.last)}. Choose hours within it, or collect more bars"
-        )
+    require_span(market, first, last, str(source))
     require_history(market, refit_of(params, 0, first), params, str(source))
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from backtest.ideal import least_float32, simulate_ideal
 from backtest.quiet import targets_of
-from backtest.simulate import require_span, simulate
+from backtest.simulate import simulate
 from tests.backtest.reference import simulate_hour_by_hour
 from tests.bars_made import bars_made
 from trader.core.decision import decide, shortest
@@ -21,6 +21,7 @@ from trader.core.hours import Rules, line_text
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.track import FLAT, LONG, SHORT, TARGETS
 from trader.core.types import HOUR_MS, Bars, Filters
+from trader.core.windows import require_span
 
 HOURS = 300
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trader.core.errors import DataError
+from trader.core.errors import ConfigError, DataError
 from trader.core.params import Params
 from trader.core.types import DAY_MS, HOUR_MS, Bars, iso
 
@@ -47,6 +47,17 @@ def refits(params: Params, start: int, stop: int) -> list[Refit]:
     """The refits whose models serve the hours start <= T < stop."""
     step = params.step_days * DAY_MS
     return [refit_of(params, k, start) for k in range(-(-(stop - start) // step))]
+
+
+def require_span(bars: Bars, start: int, stop: int, source: str) -> None:
+    """Raises ConfigError unless every hour start <= T < stop, and the bar that opens at the last one, is within."""
+    if stop <= start:
+        raise ConfigError(f"--to {iso(stop)} must be later than --from {iso(start)}")
+    if start < bars.first or stop > bars.last:
+        raise ConfigError(
+            f"the hours {iso(start)} to {iso(stop)} need bars that close from {iso(start)} to {iso(stop)}; {source} holds "
+            f"{iso(bars.first)} to {iso(bars.last)}. Choose hours within it, or collect more bars"
+        )
 
 
 def require_history(bars: Bars, window: Refit, params: Params, source: str) -> None:
