@@ -42,9 +42,14 @@ format: setup ## let ruff rewrite what it can
 bench: setup ## the numbers, as ratios within one run
 	$(BIN)/python -m benchmarks
 
-lock: ## resolve requirements.lock anew (needs uv)
-	uv pip compile --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header \
-	    --annotation-style line -o requirements.lock pyproject.toml --group dev
+RESOLVE := uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+    --annotation-style line pyproject.toml
+
+lock: ## resolve the lock files anew (needs uv)
+	$(RESOLVE) --universal --all-extras --group dev -o requirements.lock
+	$(RESOLVE) --all-extras --group dev --group system -c requirements.lock -o requirements-system.lock
+	$(RESOLVE) --extra eyes -c requirements.lock -o infra/image.lock
+	$(RESOLVE) --all-extras -c requirements.lock -o infra/image-trackers.lock
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

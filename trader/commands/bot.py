@@ -1,0 +1,180 @@
+"""The verbs of production: tick, retrain, run, halt, resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trader import terminal
+from trader.commands.common import AsJson, BarsDir, ParamsFile, StoreDir, Symbol, answer, params_from
+from trader.commands.search import CORES, search_of
+from trader.config import load_settings
+from trader.core.errors import Halt
+from trader.core.types import iso, parse_hour
+
+if TYPE_CHECKING:
+    from trader.app.tick import Bot
+    from trader.config import Settings
+    from trader.core.model import ModelCard
+    from trader.core.params import Params
+
+
+def tick(
+    dry: Annotated[
+        bool, typer.Option("--dry", help="decide, ask the venue with /order/test, write under dry/ only")
+    ] = False,
+    symbol: Symbol = None,
+    store: StoreDir = None,
+    data: BarsDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close the current hour, exactly once: safe to run twice, at once, and after any crash. Exit 4 while halted.
+
+    Example: TRADER_VENUE=testnet trader tick
+    """
+    from trader import wiring
+    from trader.app.dry import dry_tick
+    from trader.app.tick import tick as do_tick
+
+    with wiring.open_bot(load_settings(symbol=symbol, store=store, bars=data)) as bot:
+        if dry:
+            seen = dry_tick(bot)
+            answer(seen.content, seen.message, as_json)
+            return
+        ticked = do_tick(bot)
+    said = {
+        "outcome": ticked.outcome,
+        "hour": iso(ticked.hour),
+        "lines": ticked.lines,
+        "halted": ticked.halted,
+    }
+    answer(said, ticked.message, as_json)
+    if ticked.halted:
+        terminal.say("trading is halted; see: trader status")
+        raise SystemExit(Halt.exit_code)
+
+
+def retrain(
+    params: ParamsFile = None,
+    trials: Annotated[
+        int, typer.Option(min=0, help="instead of --params: search, this many configurations")
+    ] = 0,
+    serve_from: Annotated[
+        str | None, typer.Option(help="the model's first hour; default: the next by the calendar")
+    ] = None,
+    if_due: Annotated[bool, typer.Option("--if-due", help="only if the calendar says so")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="of the search")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="processes of the search")] = CORES,
+    symbol: Symbol = None,
+    store: StoreDir = None,
+    data: BarsDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model on what is known, publish it and name it champion from its hour on. The first one begins the bot.
+
+    Example: trader retrain --params P.json
+    """
+    from trader import wiring
+
+    settings = load_settings(symbol=symbol, store=store, bars=data)
+    with wiring.open_bot(settings) as bot:
+        card = _retrain(bot, settings, params, trials, serve_from, if_due, seed, workers)
+        bot.collector.save()
+    if card is None:
+        answer({"retrained": False}, f"{bot.symbol}: no retrain is due", as_json)
+        return
+    said = {
+        "retrained": True,
+        "model_id": card.model_id,
+        "valid_from": iso(card.valid_from),
+        "rows": card.rows,
+    }
+    answer(
+        said,
+        f"{bot.symbol}: model {card.model_id} on {card.rows:,} hours serves from {iso(card.valid_from)}",
+        as_json,
+    )
+
+
+def run(
+    cron_job: Annotated[Path, typer.Option(help="the schedule, crontab syntax, UTC")] = Path("cron-job"),
+    symbol: Symbol = None,
+    store: StoreDir = None,
+    data: BarsDir = None,
+) -> None:
+    """Tick once now, then by the schedule until SIGTERM. Ticks run in this process, warm; the rest beside it.
+
+    Example: trader run --cron-job cron-job
+    """
+    from trader import service
+
+    service.run(cron_job, load_settings(symbol=symbol, store=store, bars=data))
+
+
+def halt(
+    reason: Annotated[str, typer.Option(help="why, for whoever reads it later")],
+    freeze: Annotated[
+        bool, typer.Option("--freeze", help="keep what is held; default: the next tick sells it")
+    ] = False,
+    symbol: Symbol = None,
+    store: StoreDir = None,
+) -> None:
+    """Stop trading until a person resumes it.
+
+    Example: trader halt --reason "exchange announced maintenance"
+    """
+    from trader import wiring
+    from trader.adapters.clocks import WallClock
+    from trader.app.halts import announce
+
+    journal = wiring.make_journal(load_settings(symbol=symbol, store=store))
+    announce(journal, WallClock().now_ms(), "person", freeze=freeze, by="person", words=reason)
+    print(f"{journal.symbol}: halted; the next tick {'keeps' if freeze else 'sells'} what is held")
+
+
+def resume(
+    reason: Annotated[str, typer.Option(help="what was found and mended")],
+    symbol: Symbol = None,
+    store: StoreDir = None,
+) -> None:
+    """Lift a halt: the next hour begins a new risk epoch at its equity.
+
+    Example: trader resume --reason "model checked, limit meant for another allocation"
+    """
+    from trader import wiring
+    from trader.adapters.clocks import WallClock
+    from trader.app.halts import resume
+
+    journal = wiring.make_journal(load_settings(symbol=symbol, store=store))
+    resume(journal, WallClock().now_ms(), reason)
+    print(f"{journal.symbol}: resumed; limits count anew from the next hour's equity")
+
+
+def _retrain(
+    bot: Bot,
+    settings: Settings,
+    params: Path | None,
+    trials: int,
+    serve_from: str | None,
+    if_due: bool,
+    seed: int,
+    workers: int,
+) -> ModelCard | None:
+    """Train by the calendar or a breach (`if_due`), else now; None if nothing is due."""
+    from trader.app.retrain import next_serve_hour, retrain, serving_params
+    from trader.app.retrain_rules import retrain_if_due
+
+    now_ms = bot.exchange.time_ms()
+    if if_due:
+
+        def search(_: Bot, base: Params, hour: int) -> Params:
+            return search_of(bot, base, hour, trials or settings.retune_trials, seed, workers)
+
+        return retrain_if_due(bot, now_ms, settings.breach_rule, search if settings.retune_trials else None)
+    chosen = params_from(params, serving_params(bot.journal))
+    hour = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, chosen.gap_hours)
+    if trials:
+        chosen = search_of(bot, chosen, hour, trials, seed, workers)
+    return retrain(bot.journal, bot.collector, bot.forecaster, chosen, hour, bot.version)

@@ -1,0 +1,79 @@
+"""The main job, offline, in one command."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trader import markets, terminal
+from trader.commands.common import AsJson, params_from
+from trader.commands.search import CORES, search_of
+from trader.core.types import iso
+
+if TYPE_CHECKING:
+    from trader.app.tick import Bot
+    from trader.core.params import Params
+
+
+def demo(
+    bars: Annotated[
+        Path | None, typer.Option(help="real bars; default: a synthetic market, said on every screen")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="where journal and bars are left to look at")] = Path(
+        "demo-run"
+    ),
+    trials: Annotated[int, typer.Option(min=1, help="configurations that the study looks at")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="of market and search")] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """The main job, offline: two years of bars collected, a study, a champion, two weeks traded through HTTP.
+
+    Example: trader demo --bars BTCUSDT-1h.parquet
+    """
+    from trader import demo as script
+    from trader import rehearsal, wiring
+    from trader.adapters.clocks import SimClock
+
+    began = time.perf_counter()
+    market = markets.market_of(bars, None if bars else seed, None)
+    name = f"synthetic market, seed {seed}" if bars is None else str(bars)
+    span, base = script.span_of(market), params_from(None, None)
+    script.clean(folder)
+    served = ["--symbol", market.symbol, *(["--bars", str(bars)] if bars else ["--synthetic", str(seed)])]
+    with wiring.embedded_exchange(served, base, span.traded_from) as venue:
+        settings = rehearsal.embedded_settings(venue, market.symbol, folder / "store", folder / "bars")
+
+        def search(bot: Bot, params: Params, hour: int) -> Params:
+            return search_of(bot, params, hour, trials, seed, CORES)
+
+        clock_at = closing(SimClock(settings.exchange_url))
+        with clock_at as clock, wiring.open_bot(settings, clock, durable=False) as bot:
+            chosen = script.act(bot, clock, base, span, search, name, as_json)
+            rules = script.rules_of(bot, chosen)
+            seconds = time.perf_counter() - began
+            summary, _ = rehearsal.summary_of(
+                bot, market, rules, span.traded_from, span.traded_until, seconds
+            )
+    summary["market"] = name
+    summary["true_hit_rate"] = (
+        None if bars else rehearsal.true_hit_rate(seed, span.traded_from, span.traded_until)
+    )
+    summary["store"] = str(settings.store)
+    (folder / "summary.json").write_text(json.dumps(summary, indent=1))
+    if as_json:
+        terminal.emit(summary)
+        return
+    title = f"{market.symbol}, {iso(span.traded_from)} to {iso(span.traded_until)} ({name})"
+    rows = terminal.summary_rows(summary)
+    if summary["true_hit_rate"] is not None:
+        rows.append(
+            ("the market's true edge: an oracle's hit rate", f"{summary['true_hit_rate'] * 100:.2f} %")
+        )
+    print(terminal.table(title, rows))
+    terminal.say(f"{summary['seconds']:.0f} s. Look at it: trader status --store {settings.store}")
+    terminal.say(f"every hour: trader journal --store {settings.store}")

@@ -1,0 +1,141 @@
+"""What the hours tell: replayed ones, the journal, the status."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trader import markets, terminal
+from trader.commands.common import AsJson, ParamsFile, StoreDir, Symbol, params_from
+from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
+from trader.core.types import iso, parse_hour
+
+if TYPE_CHECKING:
+    pass
+
+
+def replay(
+    bars: Annotated[Path, typer.Option(help="hourly bars of the market")],
+    start: Annotated[str, typer.Option("--from", help="first hour, UTC")],
+    stop: Annotated[str, typer.Option("--to", help="the hour after the last")],
+    params: ParamsFile = None,
+    symbol: Symbol = None,
+    filters: Annotated[
+        Path | None, typer.Option(help="an exchangeInfo row; default: from the price at --from")
+    ] = None,
+    hours_out: Annotated[
+        Path | None, typer.Option("--hours-out", "--out", help="write every hour here, as JSON Lines")
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option("--store", help="keep the journal here; default: a temporary folder")
+    ] = None,
+    venue_url: Annotated[
+        str | None, typer.Option(help="an embedded exchange that runs elsewhere, on loopback")
+    ] = None,
+    api_key: Annotated[str, typer.Option(help="its key")] = EMBEDDED_KEY,
+    api_secret: Annotated[str, typer.Option(help="its secret")] = EMBEDDED_SECRET,
+    as_json: AsJson = False,
+) -> None:
+    """Run the live bot over stored hours, through HTTP and the real client, on an embedded exchange of its own.
+
+    Example: trader replay --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2022-03-01 --hours-out hours.jsonl
+    """
+    from trader import rehearsal, wiring
+    from trader.core.hours import Rules
+
+    market = markets.market_of(bars, None, symbol)
+    first, last = parse_hour(start), parse_hour(stop)
+    chosen = params_from(params, None)
+    rehearsal.require_replayable(market, first, last, chosen, bars)
+    row, accepted = markets.rules_for(filters, market, first)
+    with tempfile.TemporaryDirectory(prefix="trader-replay-") as folder:
+        markets.write_info_row(Path(folder) / "filters.json", row, accepted, market.symbol)
+        served = [
+            "--bars",
+            str(bars),
+            "--symbol",
+            market.symbol,
+            "--filters",
+            str(Path(folder) / "filters.json"),
+        ]
+        elsewhere = {"url": venue_url or "", "api_key": api_key, "api_secret": api_secret}
+        with (
+            nullcontext(elsewhere) if venue_url else wiring.embedded_exchange(served, chosen, first) as venue
+        ):
+            settings = rehearsal.embedded_settings(venue, market.symbol, store or Path(folder) / "store")
+            summary, lines = rehearsal.replay_hours(
+                settings, market, Rules(chosen, accepted), first, last, as_json
+            )
+    if hours_out:
+        terminal.write_lines(hours_out, iter(lines))
+    title = f"{market.symbol}, {iso(first)} to {iso(last)}, replayed through HTTP"
+    _show_summary(summary, title, as_json)
+
+
+def journal(
+    start: Annotated[str | None, typer.Option("--from", help="first hour, UTC")] = None,
+    stop: Annotated[str | None, typer.Option("--to", help="the hour after the last")] = None,
+    symbol: Symbol = None,
+    store: StoreDir = None,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="the very lines that the backtest writes")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="for a spreadsheet")] = False,
+    parquet: Annotated[
+        Path | None, typer.Option(help="write a table here: times UTC, amounts as decimals")
+    ] = None,
+) -> None:
+    """The closed hours, oldest first.
+
+    Example: trader journal --jsonl > hours.jsonl
+    """
+    from trader import wiring
+    from trader.core.hours import LINE_KEYS, line_text
+
+    settings = load_settings(symbol=symbol, store=store)
+    since, until = parse_hour(start) if start else None, parse_hour(stop) if stop else None
+    lines = [record["line"] for record in wiring.make_journal(settings).records(since, until)]
+    if jsonl:
+        for line in lines:
+            print(line_text(line))
+        return
+    if csv or parquet:
+        from trader.adapters.tables import write_csv, write_parquet
+
+        if csv:
+            write_csv(sys.stdout, lines)
+        if parquet:
+            write_parquet(parquet, lines)
+        return
+    if not lines:
+        terminal.say(f"{settings.symbol}: no hour is closed yet in {settings.store}")
+        return
+    rows = [tuple("-" if line[key] is None else str(line[key]) for key in LINE_KEYS) for line in lines]
+    print(terminal.table("", rows, LINE_KEYS))
+
+
+def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False) -> None:
+    """What the bot did last, what it holds, which model serves and what comes next. Reads the store only.
+
+    Example: trader status
+    """
+    from trader import wiring
+    from trader.app.status import status as look
+
+    settings = load_settings(symbol=symbol, store=store)
+    report = look(wiring.make_journal(settings))
+    if as_json:
+        terminal.emit(report)
+        return
+    print(terminal.table(f"{settings.symbol} in {settings.store}", [(k, str(v)) for k, v in report.items()]))
+
+
+def _show_summary(summary: dict[str, Any], title: str, as_json: bool) -> None:
+    if as_json:
+        terminal.emit(summary)
+        return
+    print(terminal.table(title, terminal.summary_rows(summary)))
+    print(f"{summary['ticks_per_second']:.0f} hours a second, {summary['seconds']:.1f} s")

@@ -1,0 +1,133 @@
+"""The embedded exchange, and the bars that are collected from a venue."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trader import markets, terminal
+from trader.commands.common import AsJson, BarsDir, Symbol
+from trader.config import EMBEDDED_KEY, EMBEDDED_PORT, EMBEDDED_SECRET, load_settings
+from trader.core.errors import ConfigError
+from trader.core.types import DAY_MS, HOUR_MS, floor_hour, iso, parse_hour
+
+if TYPE_CHECKING:
+    pass
+
+
+def exchange(
+    at: Annotated[
+        str | None, typer.Option(help="the virtual clock's first time, UTC; default: the first bars' end")
+    ] = None,
+    bars: Annotated[Path | None, typer.Option(help="hourly bars of the market: Parquet, CSV or zip")] = None,
+    synthetic: Annotated[
+        int | None, typer.Option(help="instead of bars: the seed of a synthetic market")
+    ] = None,
+    symbol: Symbol = None,
+    filters: Annotated[
+        Path | None, typer.Option(help="an exchangeInfo row; default: from the price at --at")
+    ] = None,
+    balance: Annotated[list[str] | None, typer.Option(help="ASSET=AMOUNT, repeatable")] = None,
+    fee_rate: Annotated[str, typer.Option(help="share of the received amount")] = "0.001",
+    half_spread_bps: Annotated[str, typer.Option(help="half the spread, in 1/10,000 of the price")] = "1",
+    slippage_bps: Annotated[str, typer.Option(help="slippage of market orders, in 1/10,000")] = "1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one")] = EMBEDDED_PORT,
+    speed: Annotated[
+        str, typer.Option(help="virtual seconds a second; 0 stands still until POST /sim/clock")
+    ] = "0",
+    state: Annotated[Path | None, typer.Option(help="file that orders and balances survive in")] = None,
+    faults: Annotated[Path | None, typer.Option(help="faults to inject, a JSON list")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve the embedded exchange on loopback until SIGTERM. It speaks Binance's spot protocol and needs no account.
+
+    Example: trader exchange --bars BTCUSDT-1h.parquet --at 2022-01-01 --port 8900
+    """
+    from trader.core.costs import CostModel
+    from trader.exchange.server import EmbeddedExchange, ExchangeConfig
+
+    market = markets.market_of(bars, synthetic, symbol)
+    at_ms = parse_hour(at) if at else market.last - 30 * DAY_MS
+    if not market.first <= at_ms < market.last:
+        raise ConfigError(f"--at {iso(at_ms)} is outside the bars, {iso(market.first)} to {iso(market.last)}")
+    row, accepted = markets.rules_for(filters, market, at_ms)
+    base, quote = (row["baseAsset"], row["quoteAsset"]) if row else markets.assets_of(market.symbol)
+    served = EmbeddedExchange(
+        ExchangeConfig(
+            bars=market,
+            base=base,
+            quote=quote,
+            filters=accepted,
+            costs=CostModel(
+                markets.decimal_option("--fee-rate", fee_rate),
+                markets.decimal_option("--half-spread-bps", half_spread_bps),
+                markets.decimal_option("--slippage-bps", slippage_bps),
+            ),
+            at_ms=at_ms,
+            balances=markets.balances_option(balance or [f"{quote}=10000"]),
+            api_key=EMBEDDED_KEY,
+            api_secret=EMBEDDED_SECRET,
+            port=port,
+            speed=float(markets.decimal_option("--speed", speed)),
+            state_path=state,
+            faults=json.loads(terminal.read_text(faults, "faults")) if faults else (),
+            exchange_info_row=row,
+        )
+    )
+    served.start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: served.stop())
+    ready = {"url": served.url, "api_key": EMBEDDED_KEY, "api_secret": EMBEDDED_SECRET}
+    if as_json:
+        terminal.emit(ready)
+    else:
+        said = "synthetic market" if bars is None else str(bars)
+        print(
+            f"{market.symbol} ({said}) at {iso(at_ms)}: " + ", ".join(f"{k} {v}" for k, v in ready.items()),
+            flush=True,
+        )
+    served.serve_forever()
+
+
+def collect(
+    start: Annotated[str, typer.Option("--from", help="first hour, UTC")],
+    stop: Annotated[str | None, typer.Option("--to", help="the hour after the last; default: now")] = None,
+    symbol: Symbol = None,
+    data: BarsDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the file of collected bars to cover a span. What is there is not asked for again.
+
+    Example: trader collect --from 2021-01-01
+    """
+    from trader import wiring
+    from trader.adapters.clocks import WallClock
+    from trader.app.collect import collect
+    from trader.core.bars import explain_gap, gaps
+
+    settings = load_settings(symbol=symbol, bars=data)
+    with terminal.progress("bars", quiet=as_json) as update:
+        first = parse_hour(start)
+        market = wiring.make_market(settings, WallClock(), update)
+        last = parse_hour(stop) if stop else floor_hour(market.time_ms()) + HOUR_MS
+        bars = collect(wiring.make_collector(settings, market), first, last)
+        market.close()
+    found = gaps(bars)
+    said = {
+        "symbol": bars.symbol,
+        "bars": len(bars),
+        "first": iso(bars.first),
+        "last": iso(bars.last),
+        "gaps": [{"close_time": iso(g.close_time), "hours": g.hours, "why": explain_gap(g)} for g in found],
+        "file": str(settings.bars / f"{bars.symbol}-1h.parquet"),
+    }
+    if as_json:
+        terminal.emit(said)
+        return
+    print(f"{bars.symbol}: {len(bars):,} hours, {said['first']} to {said['last']}, in {said['file']}")
+    for gap in found:
+        print(f"  {iso(gap.close_time)}: {gap.hours} h without bars ({explain_gap(gap)})")
