@@ -46,7 +46,7 @@ def fitted() -> tuple[bytes, ModelCard, TrainingSet, Refit]:
     window = refit_of(params(), 0, START)
     rows = training_set(BARS, window, params())
     model = XGBoostForecaster().fit(rows.X, rows.y, params())
-    card = card_for(model, "xgboost", params(), window, len(rows.y), rows.data_hash, "1.2.3")
+    card = card_for(model, "xgboost", params(), window, rows, "1.2.3")
     return model, card, rows, window
 
 

@@ -147,6 +147,8 @@ def write_record(decision: Json, fills: Sequence[Fill]) -> Json:
         "fills": [write_fill(fill) for fill in fills],
         "close": decision["close"],
         "gap": decision["gap"],
+        "expected_price": None if made.order is None else plain(made.order.expected_price),
+        "features": decision["features"],
         "model_id": decision["model_id"],
         "model_late": decision["model_late"],
         "state": write_totals(Totals(after, before.hits, before.scored, before.halt_event)),

@@ -89,7 +89,7 @@ def retrain(
         )
     rows = training_set(bars, window, params)
     model = forecaster.fit(rows.X, rows.y, params)
-    card = card_for(model, forecaster.family, params, window, len(rows.y), rows.data_hash, code_version)
+    card = card_for(model, forecaster.family, params, window, rows, code_version)
     _publish(journal, card, model, breach)
     return card
 

@@ -138,7 +138,7 @@ def propose(bot: Bot, hour: int, current: int, newest: Json | None) -> Json:
     bars = bot.collector.waiting(anchor_of(hour), current, bot.clock)
     in_time = hour == current and bot.exchange.time_ms() <= hour + DEADLINE_MS
     shut = hour < current and not bars.has(hour + HOUR_MS)
-    p_up, no_p_up = _predict(bars, hour, params, predictor) if in_time or shut else (None, MISSED)
+    p_up, no_p_up, row = _predict(bars, hour, params, predictor) if in_time or shut else (None, MISSED, {})
     quote = bot.exchange.quote(bot.symbol) if in_time else None
     rules = Rules(params, bot.filters(hour), bot.freeze_on_halt)
 
@@ -155,6 +155,9 @@ def propose(bot: Bot, hour: int, current: int, newest: Json | None) -> Json:
         "model_id": card.model_id,
         "model_late": late,
         "bars_hash": _bars_hash(bars, hour),
+        "features": row,
+        "enter_edge": params.enter_edge,
+        "exit_edge": params.exit_edge,
         "deadline": hour + DEADLINE_MS,
         "filters": rules.filters.as_json(),
         "version": bot.version,
@@ -169,12 +172,20 @@ def _champion(bot: Bot, hour: int) -> tuple[ModelCard, Params, Predictor, bool]:
     return card, params, predictor, is_late(begun.start, params.step_days, champion, hour)
 
 
-def _predict(bars: Bars, hour: int, params: Params, predictor: Predictor) -> tuple[float | None, str]:
+def _predict(
+    bars: Bars, hour: int, params: Params, predictor: Predictor
+) -> tuple[float | None, str, dict[str, float | None]]:
+    """P(up), or why there is none, and the features it came from, None where undefined."""
     if not bars.has(hour):
-        return None, GAP
-    row = features(bars.until(hour), preset_named(params.features), hour, hour + HOUR_MS)
+        return None, GAP, {}
+    preset = preset_named(params.features)
+    row = features(bars.until(hour), preset, hour, hour + HOUR_MS)
     score = predict_defined(predictor, row)[0]
-    return (None, WARM_UP) if np.isnan(score) else (shortest(score), "")
+    seen = {
+        column: None if np.isnan(value) else shortest(value)
+        for column, value in zip(preset.columns, row[0], strict=True)
+    }
+    return (None, WARM_UP, seen) if np.isnan(score) else (shortest(score), "", seen)
 
 
 def _totals(newest: Json | None, params: Params, bars: Bars, hour: int) -> Totals:

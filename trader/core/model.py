@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,11 +22,15 @@ from trader.core.types import HOUR_MS, Bars, Floats, iso
 from trader.core.windows import Refit
 
 CARD_SCHEMA = "model-card/1"
+RANGE_QUANTILES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """Times are UTC milliseconds; train_until is inclusive. `rows` counts the labelled rows it was fitted on."""
+    """Times are UTC milliseconds; train_until is inclusive. `rows` counts the labelled rows it was fitted on.
+
+    `ranges` holds, by feature, the RANGE_QUANTILES of those rows: what the model knows, to compare an hour with.
+    """
 
     schema: str
     model_id: str
@@ -41,6 +46,7 @@ class ModelCard:
     rows: int
     data_hash: str
     code_version: str
+    ranges: dict[str, list[float]]
 
     def to_bytes(self) -> bytes:
         """Readable JSON with sorted keys."""
@@ -48,7 +54,7 @@ class ModelCard:
 
 
 def card_for(
-    booster: bytes, family: str, params: Params, window: Refit, rows: int, data_hash: str, code_version: str
+    booster: bytes, family: str, params: Params, window: Refit, rows: TrainingSet, code_version: str
 ) -> ModelCard:
     """The card of freshly fitted bytes. The id follows from model and serving hour, so a repeated training of one
     refit gives the same id."""
@@ -67,10 +73,17 @@ def card_for(
         valid_from=window.serve_from,
         train_from=window.train_from,
         train_until=window.train_until,
-        rows=rows,
-        data_hash=data_hash,
+        rows=len(rows.y),
+        data_hash=rows.data_hash,
         code_version=code_version,
+        ranges=ranges_of(rows.X, preset.columns),
     )
+
+
+def ranges_of(X: Matrix, columns: Sequence[str]) -> dict[str, list[float]]:
+    """The RANGE_QUANTILES of each column of X (n, k), without NaN rows, to seven digits."""
+    values = np.quantile(X.astype(np.float64), RANGE_QUANTILES, axis=0)
+    return {column: [float(f"{value:.7g}") for value in values[:, i]] for i, column in enumerate(columns)}
 
 
 def read_card(text: bytes, booster: bytes, source: str) -> ModelCard:
