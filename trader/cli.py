@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from trader import terminal
-from trader.commands import bot, demo, hours, venue
+from trader.commands import bot, demo, hours, models, venue
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,10 +31,12 @@ VERBS = (
     hours.replay,
     hours.journal,
     hours.status,
+    models.explain,
     demo.demo,
 )
 for verb in VERBS:
     app.command()(verb)
+app.add_typer(models.models, name="models")
 
 
 def main() -> None:

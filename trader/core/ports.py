@@ -22,6 +22,12 @@ class Predictor(Protocol):
     def predict(self, X: Matrix) -> Matrix:
         """P(up) of each row: X (n, k) float32 -> (n,) float32."""
 
+    def contributions(self, X: Matrix) -> Matrix:
+        """What each feature adds to the log-odds of P(up), the last column the base: X (n, k) -> (n, k + 1) float32.
+
+        TreeSHAP (Lundberg and others, 2020): a row's values add up to the log-odds of its P(up).
+        """
+
 
 class Forecaster(Protocol):
     """A family of models. Bytes in and out, so that a model can be stored, hashed and sent to another process."""

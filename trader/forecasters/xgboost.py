@@ -24,6 +24,13 @@ class XGBoostPredictor:
         scores: Matrix = self._booster.inplace_predict(X)
         return scores
 
+    def contributions(self, X: Matrix) -> Matrix:
+        """TreeSHAP values in log-odds, the base last: (n, k + 1) float32."""
+        import xgboost as xgb
+
+        shares: Matrix = self._booster.predict(xgb.DMatrix(X, nthread=1), pred_contribs=True)
+        return shares
+
 
 class XGBoostForecaster:
     """The default family. Equal rows and parameters give equal bytes, on any number of processes."""

@@ -1,0 +1,199 @@
+"""Why an hour went as it did: from its features to its fill, in words and in numbers. Reads the store only."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import count
+from math import exp
+
+import numpy as np
+
+from trader.app.journal import Journal, Json
+from trader.app.objects import read_decision, read_fill
+from trader.app.retrain import deployment, load_model
+from trader.core.costs import commission
+from trader.core.errors import ConfigError, DataError
+from trader.core.hours import average_price
+from trader.core.ledger import fee_usdt
+from trader.core.model import RANGE_QUANTILES, ModelCard
+from trader.core.params import Params, params_of
+from trader.core.ports import Forecaster
+from trader.core.types import iso, plain
+
+FAR_FUTURE = 4_102_444_800_000  # 2100-01-01
+
+
+def newest_hour(journal: Journal) -> int | None:
+    """The close time (UTC ms) of the newest closed hour, None before the first."""
+    begun = deployment(journal)
+    newest = None if begun is None else journal.newest_record(FAR_FUTURE, begun.start)
+    return None if newest is None else int(newest["close_time"])
+
+
+def explain(journal: Journal, forecaster: Forecaster, hour: int) -> Json:
+    """Everything the store knows about the decision of an hour (close time, UTC ms), as JSON.
+
+    Contributions are TreeSHAP values in log-odds: with `base` they add up to the log-odds of P(up).
+    Raises ConfigError where the hour was never decided.
+    """
+    decision = journal.decision(hour)
+    if decision is None:
+        raise ConfigError(f"{journal.symbol} {iso(hour)}: nothing was decided. Closed hours: trader journal")
+    card, model = load_model(journal, decision["model_id"])
+    params = params_of(card.params, f"models/{card.model_id}/card.json")
+    record = journal.record(hour)
+    return {
+        "hour": iso(hour),
+        "symbol": journal.symbol,
+        "closed": record is not None,
+        "bar": {"close": decision["close"], "gap": decision["gap"], "bars_hash": decision["bars_hash"]},
+        "model": _model(card, decision),
+        "features": _features(decision, card),
+        **_contributions(forecaster, card, model, decision),
+        "p_up": decision["p_up"],
+        "no_p_up": decision["no_p_up"],
+        "enter_at": round(0.5 + params.enter_edge, 6),
+        "leave_at": round(0.5 - params.exit_edge, 6),
+        "risk": _risk(decision, params),
+        "decision": _decided(decision),
+        "attempts": _attempts(journal, hour),
+        "cost": None if record is None else _cost(decision, record, params),
+        "after": None if record is None else _after(record),
+    }
+
+
+def _model(card: ModelCard, decision: Json) -> Json:
+    return {
+        "id": card.model_id,
+        "late": decision["model_late"],
+        "valid_from": iso(card.valid_from),
+        "trained_from": iso(card.train_from),
+        "trained_until": iso(card.train_until),
+        "rows": card.rows,
+        "features": card.features,
+        "version": decision["version"],
+    }
+
+
+def _features(decision: Json, card: ModelCard) -> list[Json]:
+    """Each feature beside what the model was trained on; `place` is the share of training rows below it."""
+    rows = []
+    for name in card.columns if decision["features"] else ():
+        value = decision["features"].get(name)
+        known = card.ranges.get(name, [])
+        row = {
+            "name": name,
+            "value": value,
+            "low": None,
+            "middle": None,
+            "high": None,
+            "place": None,
+            "outside": False,
+        }
+        if known and value is not None:
+            row |= {
+                "low": known[0],
+                "middle": known[RANGE_QUANTILES.index(0.5)],
+                "high": known[-1],
+                "place": round(float(np.interp(value, known, RANGE_QUANTILES)), 3),
+                "outside": not known[0] <= value <= known[-1],
+            }
+        rows.append(row)
+    return rows
+
+
+def _contributions(forecaster: Forecaster, card: ModelCard, model: bytes, decision: Json) -> Json:
+    values = [decision["features"].get(name) for name in card.columns]
+    if None in values:
+        return {"contributions": {}, "base": None}
+    predictor = forecaster.load(model, f"models/{card.model_id}/model.ubj")
+    shares = predictor.contributions(np.array([values], dtype=np.float32))[0]
+    total = 1 / (1 + exp(-float(shares.sum())))
+    if abs(total - decision["p_up"]) > 1e-4:
+        raise DataError(
+            f"{decision['model_id']} now says {total:.6f} for these features, the hour was decided by "
+            f"{decision['p_up']}: the model in the store is not the one that decided"
+        )
+    parts = {name: round(float(share), 6) for name, share in zip(card.columns, shares, strict=False)}
+    return {"contributions": parts, "base": round(float(shares[-1]), 6)}
+
+
+def _risk(decision: Json, params: Params) -> Json:
+    state, equity = decision["state"], Decimal(decision["equity_before"])
+    base, peak = Decimal(state["base_equity"]), Decimal(state["peak_equity"])
+    return {
+        "equity_before": decision["equity_before"],
+        "cumulative_return": round(float(equity / base - 1), 6),
+        "halt_cumulative_return": _number(params.halt_cumulative_return),
+        "drawdown": round(float(1 - equity / peak), 6),
+        "halt_drawdown": _number(params.halt_drawdown),
+        "halted_at": None if state["halted_at"] is None else iso(state["halted_at"]),
+        "halt_reason": state["halt_reason"],
+    }
+
+
+def _number(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _decided(decision: Json) -> Json:
+    order = decision["order"]
+    return {
+        "target": decision["target"],
+        "reason": decision["reason"],
+        "position_before": decision["state"]["position"],
+        "cash_before": decision["state"]["cash"],
+        "quote": decision["quote"],
+        "side": order and order["side"],
+        "qty": order and order["qty"],
+        "expected_price": order and order["expected_price"],
+        "deadline": iso(decision["deadline"]),
+    }
+
+
+def _attempts(journal: Journal, hour: int) -> list[Json]:
+    rows: list[Json] = []
+    for n in count(1):
+        attempt = journal.attempt(hour, n)
+        if attempt is None:
+            return rows
+        outcome = journal.outcome(hour, n)
+        rows.append(
+            {
+                "n": n,
+                "client_order_id": attempt["client_order_id"],
+                "signed_at_ms": attempt["timestamp_ms"],
+                "horizon_ms": attempt["horizon_ms"],
+                "outcome": outcome["kind"] if outcome else "unknown",
+                "said": outcome["said"] if outcome else "",
+                "fills": outcome["fills"] if outcome else [],
+            }
+        )
+    return rows
+
+
+def _cost(decision: Json, record: Json, params: Params) -> Json | None:
+    """The modelled cost of the executed quantity beside the paid one; None without a fill. `worse_bps` is positive
+    where the fill was worse than modelled, in 1/10,000 of the expected price."""
+    fills = [read_fill(row) for row in record["fills"]]
+    paid = average_price(fills)
+    order = read_decision(decision).order
+    if paid is None or order is None:
+        return None
+    qty = sum((fill.qty for fill in fills), Decimal(0))
+    fee = commission(order.side, qty, order.expected_price, params.fee_rate)
+    modelled = fee * (order.expected_price if order.side == "BUY" else 1)
+    sign = 1 if order.side == "BUY" else -1
+    return {
+        "qty": plain(qty),
+        "expected_price": plain(order.expected_price),
+        "paid_price": plain(paid),
+        "worse_bps": round(float(sign * (paid / order.expected_price - 1) * 10_000), 4),
+        "modelled_fee_usdt": plain(modelled),
+        "paid_fee_usdt": plain(sum((fee_usdt(fill) for fill in fills), Decimal(0))),
+    }
+
+
+def _after(record: Json) -> Json:
+    line = record["line"]
+    return {"position": line["position"], "equity": line["equity"]}

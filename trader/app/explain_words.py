@@ -1,0 +1,94 @@
+"""An explained hour for a person: the same facts as the JSON, in the order of cause and effect."""
+
+from __future__ import annotations
+
+from trader.app.journal import Json
+
+BAR_WIDTH = 12
+
+
+def words(told: Json) -> str:
+    """What `explain` found, as text of about a screen."""
+    lines = [f"{told['symbol']} {told['hour']}, close {told['bar']['close']}{_bar_note(told)}", ""]
+    lines += [_model(told), ""]
+    lines += _features(told)
+    lines += ["", _belief(told), _risk(told["risk"]), _decision(told["decision"])]
+    lines += [_attempt(row) for row in told["attempts"]]
+    if told["cost"]:
+        lines.append(_cost(told["cost"]))
+    if told["after"]:
+        lines.append(f"after     position {told['after']['position']}, equity {told['after']['equity']}")
+    else:
+        lines.append("after     the hour is not closed yet; the next tick closes it")
+    return "\n".join(lines)
+
+
+def _bar_note(told: Json) -> str:
+    return " (the hour's own bar is missing)" if told["bar"]["gap"] else ""
+
+
+def _model(told: Json) -> str:
+    model = told["model"]
+    late = "; its successor is late" if model["late"] else ""
+    return (
+        f"model     {model['id']}, trained on {model['rows']:,} hours "
+        f"{model['trained_from']} to {model['trained_until']}{late}"
+    )
+
+
+def _features(told: Json) -> list[str]:
+    if not told["features"]:
+        return ["features  none: " + (told["no_p_up"] or "not computed")]
+    shares = told["contributions"]
+    largest = max((abs(share) for share in shares.values()), default=0.0) or 1.0
+    head = f"{'feature':<18}{'value':>12}{'trained on':>24}{'below it':>10}   adds to log-odds"
+    lines = [head]
+    for row in told["features"]:
+        value = "-" if row["value"] is None else f"{row['value']:.6g}"
+        known = "-" if row["low"] is None else f"{row['low']:.5g} .. {row['high']:.5g}"
+        place = "-" if row["place"] is None else f"{row['place'] * 100:.0f} %"
+        share = shares.get(row["name"])
+        made = "" if share is None else f"{share:+.4f} " + _strip(share / largest)
+        mark = "  outside!" if row["outside"] else ""
+        lines.append(f"{row['name']:<18}{value:>12}{known:>24}{place:>10}   {made}{mark}".rstrip())
+    if told["base"] is not None:
+        lines.append(f"{'(base)':<64}   {told['base']:+.4f}")
+    return lines
+
+
+def _strip(share: float) -> str:
+    return ("+" if share > 0 else "-") * round(abs(share) * BAR_WIDTH)
+
+
+def _belief(told: Json) -> str:
+    if told["p_up"] is None:
+        return f"P(up)     none ({told['no_p_up']}); what is held is kept"
+    return f"P(up)     {told['p_up']}; enters at {told['enter_at']:g}, leaves at {told['leave_at']:g}"
+
+
+def _risk(risk: Json) -> str:
+    limit = risk["halt_cumulative_return"]
+    text = f"risk      equity {risk['equity_before']}, {risk['cumulative_return']:+.2%} since the epoch began"
+    text += "" if limit is None else f" (halts at {limit:+.0%})"
+    text += f", drawdown {risk['drawdown']:.2%}"
+    text += "" if risk["halt_drawdown"] is None else f" (halts at {risk['halt_drawdown']:.0%})"
+    return text + (f"; halted at {risk['halted_at']}: {risk['halt_reason']}" if risk["halted_at"] else "")
+
+
+def _decision(made: Json) -> str:
+    before = f"held {made['position_before']}, cash {made['cash_before']}"
+    if made["side"] is None:
+        return f"decision  {made['target']}, no order ({made['reason'] or 'nothing to change'}); {before}"
+    return f"decision  {made['target']}: {made['side']} {made['qty']} at about {made['expected_price']} ({made['reason']}); {before}"
+
+
+def _attempt(row: Json) -> str:
+    said = f": {row['said']}" if row["said"] else ""
+    return f"attempt {row['n']} {row['client_order_id']}: {row['outcome']}{said}, {len(row['fills'])} fills"
+
+
+def _cost(cost: Json) -> str:
+    return (
+        f"cost      paid {cost['paid_price']} for {cost['qty']} ({cost['worse_bps']:+.2f} bps against the model's "
+        f"{cost['expected_price']}), fee {cost['paid_fee_usdt']} USDT (modelled {cost['modelled_fee_usdt']})"
+    )

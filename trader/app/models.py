@@ -1,0 +1,84 @@
+"""The models of a store: which there are, what differs between two, and the way back to an earlier one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trader.app.journal import Journal, Json
+from trader.app.retrain import load_model
+from trader.core.errors import ConfigError
+from trader.core.lifecycle import Champion, serving
+from trader.core.model import ModelCard
+from trader.core.types import iso
+
+
+def listed(journal: Journal, hour: int) -> list[Json]:
+    """Every champion event in its order; `serves` marks the one that serves `hour` (UTC ms)."""
+    events = journal.events("champion")
+    found = [Champion(event.content["model_id"], int(event.content["valid_from"])) for event in events]
+    chosen = serving(found, hour)
+    rows = []
+    for event, champion in zip(events, found, strict=True):
+        card, _ = load_model(journal, champion.model_id)
+        rows.append(
+            {
+                "event": event.number,
+                "model_id": champion.model_id,
+                "valid_from": iso(champion.valid_from),
+                "why": event.content["why"],
+                "trained_until": iso(card.train_until),
+                "rows": card.rows,
+                "serves": champion is chosen,
+            }
+        )
+    return rows
+
+
+def card_of(journal: Journal, model_id: str) -> ModelCard:
+    """A model's card, by its id or the beginning of it. Raises ConfigError where that names none or several."""
+    known = {str(event.content["model_id"]) for event in journal.events("champion")}
+    named = sorted(name for name in known if name.startswith(model_id))
+    if len(named) != 1:
+        what = f"names {len(named)} models: {', '.join(named)}" if named else "names no model"
+        raise ConfigError(f"{model_id!r} {what}. See: trader models list")
+    return load_model(journal, named[0])[0]
+
+
+def differences(one: ModelCard, other: ModelCard) -> list[tuple[str, Any, Any]]:
+    """(what, value in one, value in other) where two cards differ, parameters by their own names."""
+    left, right = _flat(one), _flat(other)
+    return [
+        (key, left.get(key), right.get(key))
+        for key in sorted(left.keys() | right.keys())
+        if left.get(key) != right.get(key)
+    ]
+
+
+def _flat(card: ModelCard) -> Json:
+    params = dict(card.params)
+    trees = {f"xgboost.{key}": value for key, value in params.pop("xgboost", {}).items()}
+    times = {name: iso(getattr(card, name)) for name in ("valid_from", "train_from", "train_until")}
+    rest = {"rows": card.rows, "features": card.features, "data": card.data_hash, "code": card.code_version}
+    return {"model_id": card.model_id, **times, **rest, **params, **trees}
+
+
+def roll_back(journal: Journal, card: ModelCard, from_hour: int, reason: str) -> Json:
+    """Let an earlier model serve from an hour (UTC ms) on, as a new champion event; nothing is removed.
+
+    The next refit of the calendar or a breach replaces it in its turn. Raises ConfigError where it serves already.
+    """
+    found = [
+        Champion(event.content["model_id"], int(event.content["valid_from"]))
+        for event in journal.events("champion")
+    ]
+    chosen = serving(found, from_hour)
+    if chosen is not None and chosen.model_id == card.model_id:
+        raise ConfigError(f"{card.model_id} serves {iso(from_hour)} already")
+    content = {
+        "model_id": card.model_id,
+        "valid_from": from_hour,
+        "why": "rollback",
+        "breach": 0,
+        "words": reason,
+    }
+    return journal.append("champion", content).content

@@ -1,0 +1,178 @@
+"""`trader models` and `trader explain`: what was believed, by which model, and why an hour went as it did."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trader import terminal
+from trader.commands.common import AsJson, StoreDir, Symbol, answer
+from trader.config import load_settings
+from trader.core.errors import ConfigError
+from trader.core.types import HOUR_MS, floor_hour, iso, parse_hour
+
+if TYPE_CHECKING:
+    from trader.app.journal import Journal
+
+models = typer.Typer(no_args_is_help=True, help="The models of the store: list, card, compare, roll back.")
+
+Model = Annotated[str, typer.Argument(help="a model's id, or the beginning of it")]
+
+
+def _journal(symbol: str | None, store: Any) -> Journal:
+    from trader import wiring
+
+    return wiring.make_journal(load_settings(symbol=symbol, store=store))
+
+
+def _now_hour() -> int:
+    from trader.adapters.clocks import WallClock
+
+    return floor_hour(WallClock().now_ms())
+
+
+@models.command("list")
+def list_(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False) -> None:
+    """Every model that was named champion, oldest first, and which one serves.
+
+    Example: trader models list
+    """
+    from trader.app.explain import newest_hour
+    from trader.app.models import listed
+
+    journal = _journal(symbol, store)
+    hour = newest_hour(journal)
+    rows = listed(journal, _now_hour() if hour is None else hour + HOUR_MS)
+    if as_json:
+        terminal.emit(rows)
+        return
+    if not rows:
+        terminal.say(f"{journal.symbol}: no model yet; train one with: trader retrain")
+        return
+    head = ("model", "serves from", "why", "trained until", "rows", "")
+    table = [
+        (
+            r["model_id"],
+            r["valid_from"],
+            r["why"],
+            r["trained_until"],
+            f"{r['rows']:,}",
+            "serves" if r["serves"] else "",
+        )
+        for r in rows
+    ]
+    print(terminal.table("", table, head))
+
+
+@models.command()
+def card(model: Model, symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False) -> None:
+    """A model's card: features, parameters, what it was trained on, hashes.
+
+    Example: trader models card 20220101T00
+    """
+    from trader.app.models import card_of
+
+    found = asdict(card_of(_journal(symbol, store), model))
+    if as_json:
+        terminal.emit(found)
+        return
+    params = found.pop("params")
+    trees = params.pop("xgboost")
+    ranges = found.pop("ranges")
+    for name in ("valid_from", "train_from", "train_until"):
+        found[name] = iso(found[name])
+    found["columns"] = " ".join(found["columns"])
+    rows = [(key, str(value)) for key, value in {**found, **params}.items()]
+    rows += [(f"xgboost.{key}", str(value)) for key, value in trees.items()]
+    print(terminal.table(found["model_id"], rows))
+    known = [(name, f"{v[0]:g}", f"{v[len(v) // 2]:g}", f"{v[-1]:g}") for name, v in ranges.items()]
+    if known:
+        print()
+        print(terminal.table("", known, ("trained on", "lowest", "median", "highest")))
+
+
+@models.command()
+def compare(
+    one: Model, other: Model, symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False
+) -> None:
+    """What differs between two models.
+
+    Example: trader models compare 20220101T00 20220131T00
+    """
+    from trader.app.models import card_of, differences
+
+    journal = _journal(symbol, store)
+    found = differences(card_of(journal, one), card_of(journal, other))
+    if as_json:
+        terminal.emit([{"what": what, "one": left, "other": right} for what, left, right in found])
+        return
+    if not found:
+        print("the two are the same model")
+        return
+    print(
+        terminal.table("", [(what, str(left), str(right)) for what, left, right in found], ("", one, other))
+    )
+
+
+@models.command()
+def rollback(
+    model: Model,
+    reason: Annotated[str, typer.Option(help="why, for whoever reads it later")],
+    serve_from: Annotated[
+        str | None,
+        typer.Option("--from", help="its first hour, UTC; default: the next hour of the venue's clock"),
+    ] = None,
+    symbol: Symbol = None,
+    store: StoreDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let an earlier model serve again. Nothing is removed; the next refit replaces it in its turn.
+
+    Example: trader models rollback 20220101T00 --reason "the new one never trades"
+    """
+    from trader import wiring
+    from trader.app.models import card_of, roll_back
+
+    settings = load_settings(symbol=symbol, store=store)
+    journal = wiring.make_journal(settings)
+    found = card_of(journal, model)
+    if serve_from:
+        hour = parse_hour(serve_from)
+    else:
+        with wiring.open_bot(settings) as bot:
+            hour = floor_hour(bot.exchange.time_ms()) + HOUR_MS
+    done = roll_back(journal, found, hour, reason)
+    said = {"model_id": done["model_id"], "valid_from": iso(done["valid_from"])}
+    answer(said, f"{journal.symbol}: {said['model_id']} serves from {said['valid_from']}", as_json)
+
+
+def explain(
+    hour: Annotated[
+        str | None, typer.Argument(help="close time, UTC; default: the newest closed hour")
+    ] = None,
+    symbol: Symbol = None,
+    store: StoreDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Why an hour went as it did: features, P(up) and what made it, thresholds, risk, order, replies, cost.
+
+    Example: trader explain 2022-01-22T05
+    """
+    from trader.app.explain import explain as look
+    from trader.app.explain import newest_hour
+    from trader.app.explain_words import words
+    from trader.forecasters.xgboost import XGBoostForecaster
+
+    journal = _journal(symbol, store)
+    asked = parse_hour(hour) if hour else newest_hour(journal)
+    if asked is None:
+        raise ConfigError(
+            f"{journal.symbol}: no hour is closed yet. Begin with: trader retrain, then: trader tick"
+        )
+    found = look(journal, XGBoostForecaster(), asked)
+    if as_json:
+        terminal.emit(found)
+        return
+    print(words(found))
