@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trader.core.lifecycle import Champion, calendar_refit, due_refit, is_late, serving
+from trader.core.lifecycle import (
+    SEED_BREACH,
+    BreachRule,
+    Champion,
+    Standing,
+    breach,
+    calendar_refit,
+    chance_of_low_hit_rate,
+    due_refit,
+    is_late,
+    serving,
+)
 from trader.core.types import DAY_MS, HOUR_MS
 
 START = 1_700_000 * HOUR_MS
@@ -72,3 +87,68 @@ def test_serving_equals_its_slow_twin(valid: list[int], hour: int) -> None:
         if champion.valid_from <= hour and (kept is None or champion.valid_from >= kept.valid_from):
             kept = champion
     assert serving(champions, hour) == kept
+
+
+RULE = BreachRule(hours=24, net_return_below=-0.05, hit_rate_below=0.5, cooldown_hours=24)
+
+
+def standing(hours: int, equity: float = 100.0, hits: int = 0, scored: int = 0) -> Standing:
+    """Running totals some hours after the start."""
+    return Standing(START + hours * HOUR_MS, equity, hits, scored)
+
+
+@pytest.mark.parametrize(
+    ("now", "why"),
+    [
+        (standing(24, 94.9, 12, 24), "net return of 24 h is -0.0510, below -0.0500"),
+        (standing(24, 95.01, 12, 24), None),
+        (standing(24, 99.0, 11, 24), "hit rate of 24 h is 0.458, below 0.500"),
+        (standing(24, 80.0, 0, 0), "net return of 24 h is -0.2000, below -0.0500"),
+        (standing(24, 99.0, 0, 0), None),
+    ],
+)
+def test_a_breach_says_which_measure_fell_below_which_threshold(now: Standing, why: str | None) -> None:
+    """Above a threshold nothing happens, below it the sentence carries both numbers; no scored call is no hit rate."""
+    assert breach(RULE, now, standing(0), None) == why
+
+
+def test_a_measure_that_is_off_is_not_looked_at() -> None:
+    """None switches a measure off."""
+    off = replace(RULE, net_return_below=None, hit_rate_below=None)
+    assert breach(off, standing(24, 1.0, 0, 24), standing(0), None) is None
+
+
+def test_within_the_cooldown_nothing_is_a_breach() -> None:
+    """The hour at which the cooldown ends is the first that may breach again."""
+    bad, last = standing(48, 50.0), START + 24 * HOUR_MS
+    assert breach(RULE, standing(47, 50.0), standing(23), last) is None
+    assert breach(RULE, bad, standing(24), last) is not None
+
+
+def breaches_of_a_walk(hit_rate: float, hours: int = 60_000) -> tuple[float, float]:
+    """A model right at random under the seed's rule: share of windows below it, mean hours between two breaches."""
+    rng = np.random.default_rng(7)
+    hits = np.concatenate([[0], np.cumsum(rng.random(hours) < hit_rate)]).tolist()
+    low, at, last = 0, [], None
+    for i in range(SEED_BREACH.hours, hours + 1):
+        now, then = standing(i, hits=hits[i], scored=i), standing(i - 24, hits=hits[i - 24], scored=i - 24)
+        low += breach(SEED_BREACH, now, then, None) is not None
+        if breach(SEED_BREACH, now, then, last):
+            last = now.hour
+            at.append(i)
+    return low / (hours + 1 - 24), float(np.mean(np.diff(at)))
+
+
+@pytest.mark.parametrize(("hit_rate", "share", "every"), [(0.5, 0.85, 25), (0.57, 0.63, 29)])
+def test_the_seeds_rule_fires_nearly_always(hit_rate: float, share: float, every: int) -> None:
+    """What the comment at SEED_BREACH and the runbook say: how often it is below 60 %, and how often it breaches."""
+    walked, hours_between = breaches_of_a_walk(hit_rate)
+    exact = chance_of_low_hit_rate(hit_rate, SEED_BREACH.hours, 0.6)
+    assert round(exact, 2) == share
+    assert walked == pytest.approx(exact, abs=0.02)
+    assert round(hours_between) == every
+
+
+def test_the_chance_of_a_low_hit_rate_is_counted_by_hand() -> None:
+    """Of two fair calls: none right in a quarter, fewer than two in three quarters, never more than both."""
+    assert [chance_of_low_hit_rate(0.5, 2, below) for below in (0.5, 1.0, 1.1)] == [0.25, 0.75, 1.0]

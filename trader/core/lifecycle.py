@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,9 +76,21 @@ class Standing:
     scored: int
 
 
-# The reference retrained when fewer than 60 % of the last 24 calls were right. A coin is right 60 % of 24 times in one
-# day of six, and P(up) here is little better than a coin: the rule fires nearly always. It is kept to be compared with.
+# The reference retrained when fewer than 60 % of the last 24 calls were right. A coin is below that in 85 % of all looks
+# (chance_of_low_hit_rate), so a bot that looks every hour and cools down for a day breaches every 25 hours, and one
+# that is right in 57 % of its hours every 29 (tests/core/test_lifecycle.py walks both). It is kept to be compared with.
 SEED_BREACH = BreachRule(hours=24, net_return_below=None, hit_rate_below=0.6, cooldown_hours=24)
+
+
+def chance_of_low_hit_rate(true_hit_rate: float, hours: int, below: float) -> float:
+    """How often a model that is right with `true_hit_rate` in every hour, independently, has a hit rate under `below`
+    over `hours` calls: the binomial distribution's lower tail. All three rates are shares."""
+    miss = 1 - true_hit_rate
+    return sum(
+        math.comb(hours, hits) * true_hit_rate**hits * miss ** (hours - hits)
+        for hits in range(hours + 1)
+        if hits / hours < below
+    )
 
 
 def breach(rule: BreachRule, now: Standing, then: Standing, last_breach: int | None) -> str | None:
