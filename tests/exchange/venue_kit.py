@@ -37,13 +37,13 @@ def with_gap(bars: Bars, *close_times: int) -> Bars:
     return replace(bars, flagged=flagged)
 
 
-def flat_bars(*prices: float, wick: float = 0.0) -> Bars:
-    """Hourly bars from FIRST on, each opening at the last close; the i-th closes at prices[i]."""
+def flat_bars(*prices: float, wick: float = 0.0, first: int = FIRST) -> Bars:
+    """Hourly bars from `first` on, each opening at the last close; the i-th closes at prices[i]."""
     close = np.array(prices)
     opens = np.concatenate([close[:1], close[:-1]])
     return Bars(
         symbol=SYMBOL,
-        close_time=FIRST + HOUR_MS * np.arange(len(close), dtype=np.int64),
+        close_time=first + HOUR_MS * np.arange(len(close), dtype=np.int64),
         open=opens,
         high=np.maximum(opens, close) + wick,
         low=np.minimum(opens, close) - wick,

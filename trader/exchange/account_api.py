@@ -96,6 +96,12 @@ def commission_rates(venue: Venue, call: Call) -> dict[str, Any]:
     }
 
 
+def my_filters(venue: Venue, call: Call) -> dict[str, Any]:
+    """GET /myFilters: the symbol's filters; no limit hangs on the account or on an asset."""
+    need_symbol(venue, call.params)
+    return {"exchangeFilters": [], "symbolFilters": call.symbol_row["filters"], "assetFilters": []}
+
+
 def trade_row(venue: Venue, trade: Trade) -> dict[str, Any]:
     """A trade as /myTrades tells it."""
     return {

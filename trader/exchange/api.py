@@ -4,81 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+import uuid
 from typing import Any
 
-from trader.exchange import account_api, order_api, public_api, sim_api
+from trader.exchange import sim_api
 from trader.exchange.edits import edit_klines
 from trader.exchange.faults import Plan, plan_for
 from trader.exchange.params import Params, check_timing, signature_is_valid
-from trader.exchange.public_api import DEPTH_DEFAULT, MICROSECOND, MILLISECOND
+from trader.exchange.public_api import MICROSECOND, MILLISECOND
 from trader.exchange.replies import ApiError, Reply, dump
+from trader.exchange.routes import ROUTES, Route
 from trader.exchange.venue import Call, Venue
 from trader.exchange.wire import Request
 
-PREFIX = "/api/v3"
 KEY_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+TIME_UNITS = {unit: name for name in (MICROSECOND, MILLISECOND) for unit in (name, name.lower())}
+# What the exchange answers to; `/sim` beside it is no part of the exchange.
+SPOKEN = ("/api/", "/sapi/", "/fapi/", "/dapi/")
 # Response times that the microsecond header makes a thousand times larger.
 TIME_KEYS = frozenset(
     {"serverTime", "time", "updateTime", "transactTime", "workingTime", "closeTime", "openTime"}
 )
-Weight = int | Callable[[Params], int]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """An endpoint. `is_order` marks those that cost no weight when they succeed and count as orders."""
-
-    handler: Callable[[Venue, Call], Any]
-    weight: Weight
-    is_signed: bool = False
-    is_order: bool = False
-
-    def cost(self, params: Params) -> int:
-        """The request weight of one call."""
-        return self.weight if isinstance(self.weight, int) else self.weight(params)
-
-
-def _by_symbol(one: int, all_symbols: int) -> Weight:
-    return lambda params: one if "symbol" in params else all_symbols
-
-
-def _depth_weight(params: Params) -> int:
-    text = params.text("limit") or ""
-    limit = int(text) if text.isascii() and text.isdigit() else DEPTH_DEFAULT
-    return next((weight for most, weight in ((100, 5), (500, 25), (1000, 50)) if limit <= most), 250)
-
-
-def _test_weight(params: Params) -> int:
-    return 20 if (params.text("computeCommissionRates") or "").lower() == "true" else 1
-
-
-ROUTES: dict[tuple[str, str], Route] = {
-    ("GET", "/ping"): Route(public_api.ping, 1),
-    ("GET", "/time"): Route(public_api.server_time, 1),
-    ("GET", "/exchangeInfo"): Route(public_api.exchange_info, 20),
-    ("GET", "/klines"): Route(public_api.klines, 2),
-    ("GET", "/uiKlines"): Route(public_api.klines, 2),
-    ("GET", "/avgPrice"): Route(public_api.average_price, 2),
-    ("GET", "/depth"): Route(public_api.depth, _depth_weight),
-    ("GET", "/ticker/price"): Route(public_api.ticker_price, _by_symbol(2, 4)),
-    ("GET", "/ticker/bookTicker"): Route(public_api.book_ticker, _by_symbol(2, 4)),
-    ("GET", "/ticker/24hr"): Route(public_api.ticker_day, _by_symbol(2, 80)),
-    ("GET", "/account"): Route(account_api.account, 20, is_signed=True),
-    ("POST", "/order"): Route(order_api.new_order, 1, is_signed=True, is_order=True),
-    ("POST", "/order/test"): Route(order_api.test_order, _test_weight, is_signed=True),
-    ("GET", "/order"): Route(order_api.query_order, 4, is_signed=True),
-    ("DELETE", "/order"): Route(order_api.cancel_order, 1, is_signed=True, is_order=True),
-    ("GET", "/openOrders"): Route(order_api.open_orders, _by_symbol(6, 80), is_signed=True),
-    ("DELETE", "/openOrders"): Route(order_api.cancel_all, 1, is_signed=True, is_order=True),
-    ("GET", "/allOrders"): Route(account_api.all_orders, 20, is_signed=True),
-    ("GET", "/myTrades"): Route(
-        account_api.my_trades, lambda params: 5 if "orderId" in params else 20, is_signed=True
-    ),
-    ("GET", "/rateLimit/order"): Route(account_api.order_limits, 40, is_signed=True),
-    ("GET", "/account/commission"): Route(account_api.commission_rates, 20, is_signed=True),
-}
 
 
 class Api:
@@ -92,8 +38,11 @@ class Api:
     def answer(self, request: Request) -> Reply:
         """The reply to one request, spoilt as the active faults want it."""
         venue = self._venue
-        if not request.path.startswith("/api/"):
-            return self._outside(request)
+        if request.path.startswith("/sim/"):
+            with venue.lock:
+                return sim_api.answer(venue, request)
+        if not request.path.startswith(SPOKEN):
+            return _not_found(request)
         with venue.lock:
             arrived_ms = venue.tick()
             plan = plan_for(venue.faults, request.method, request.path, arrived_ms)
@@ -103,12 +52,6 @@ class Api:
             reply = self._committed(request, plan)
         log["status"], log["ending"] = reply.status, reply.ending
         return reply
-
-    def _outside(self, request: Request) -> Reply:
-        if not request.path.startswith("/sim/"):
-            return _not_found(request)
-        with self._venue.lock:
-            return sim_api.answer(self._venue, request)
 
     def _log(self, request: Request, plan: Plan, arrived_ms: int) -> dict[str, Any]:
         venue = self._venue
@@ -145,7 +88,9 @@ class Api:
         except ApiError as error:
             reply = error.reply()
         with venue.lock:
-            reply.headers = {**venue.limiter.weight_headers(venue.clock.now()), **reply.headers}
+            # Random on the real exchange; counted here, so that the same session gives the same bytes.
+            number = {"x-mbx-uuid": str(uuid.UUID(int=venue.request_count))}
+            reply.headers = {**number, **venue.limiter.weight_headers(venue.clock.now()), **reply.headers}
         self._wait(plan, "after")
         for fault in plan.of("after"):
             reply = edit_klines(reply, fault) if fault.action == "klines" else fault.spoil(reply)
@@ -168,13 +113,13 @@ class Api:
         for fault in plan.of("before", "limit_429", "ban_418"):
             refuse = venue.limiter.ban if fault.action == "ban_418" else venue.limiter.block
             raise refuse(real_ms, int(fault.settings["seconds"]))
-        route = ROUTES.get((request.method, request.path.removeprefix(PREFIX)))
+        route = ROUTES.get((request.method, request.path))
         params = Params(request.query, request.body)
         venue.limiter.admit(real_ms, route.cost(params) if route else 1)
-        if route is None or not request.path.startswith(PREFIX + "/"):
+        if route is None:
             raise _Unrouted(request)
-        unit = request.headers.get("x-mbx-time-unit", MILLISECOND).upper()
-        if unit not in (MICROSECOND, MILLISECOND):
+        unit = TIME_UNITS.get(request.headers.get("x-mbx-time-unit", MILLISECOND))
+        if unit is None:
             raise ApiError(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
         row, rules = venue.row_for(plan)
         call = Call(params, real_ms + int(plan.total("skew", "ms")), plan, row, rules, unit)

@@ -14,7 +14,7 @@ from trader.core.types import Filters, Side
 from trader.exchange.replies import ApiError, eight
 
 ORDER_TYPES = ("LIMIT", "LIMIT_MAKER", "MARKET")
-SELF_TRADE_MODES = ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT"]
+SELF_TRADE_MODES = ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"]
 ZERO = Decimal(0)
 
 
@@ -123,10 +123,12 @@ class Rules:
         return max(self.value("LOT_SIZE", "stepSize"), self.value("MARKET_LOT_SIZE", "stepSize"))
 
     def check(self, order: Candidate) -> None:
-        """Raise -1013 with the name of the first filter that the order breaks."""
+        """Raise -1013 (MAX_POSITION: -2010) with the name of the first filter that the order breaks."""
         for filter_type, passes in _CHECKS.items():
             if filter_type in self._by_type and not passes(self, order):
-                raise ApiError(-1013, f"Filter failure: {filter_type}")
+                # Positions are known to the engine alone, and what the engine refuses is -2010.
+                code = -2010 if filter_type == "MAX_POSITION" else -1013
+                raise ApiError(code, f"Filter failure: {filter_type}")
 
     def _price_filter(self, order: Candidate) -> bool:
         if order.is_market:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-import uuid
 from decimal import Decimal
 from typing import Any, cast
 
@@ -16,6 +16,14 @@ from trader.exchange.replies import ApiError, Reply, eight
 from trader.exchange.venue import Call, Venue
 
 CLIENT_ID = re.compile(r"[a-zA-Z0-9_-]{1,36}")
+CANCEL_RESTRICTIONS = {None: None, "ONLY_NEW": "NEW", "ONLY_PARTIALLY_FILLED": "PARTIALLY_FILLED"}
+# Orders of kinds that exchangeInfo says are not offered, each with its refusal.
+NOT_OFFERED = {
+    "icebergQty": (-2010, "Iceberg orders are not supported for this symbol."),
+    "stopPrice": (-1106, "Parameter 'stopPrice' sent when not required."),
+    "trailingDelta": (-1106, "Parameter 'trailingDelta' sent when not required."),
+    "pegPriceType": (-1211, "Pegged orders are not supported for this symbol."),
+}
 STOP_TYPES = {
     "STOP_LOSS": "Stop loss orders are not supported for this symbol.",
     "STOP_LOSS_LIMIT": "Stop loss limit orders are not supported for this symbol.",
@@ -28,7 +36,7 @@ RESPONSES = ("ACK", "RESULT", "FULL")
 
 def new_order(venue: Venue, call: Call) -> dict[str, Any] | Reply:
     """POST /order."""
-    intent = _intent(call.params)
+    intent = _intent(venue, call.params)
     _finish(venue, call)
     venue.matching.check(intent, call.rules, call.now_ms, call.plan.book)
     # What a filter refuses is not counted as an order; what the late check below refuses is.
@@ -45,7 +53,7 @@ def new_order(venue: Venue, call: Call) -> dict[str, Any] | Reply:
 def test_order(venue: Venue, call: Call) -> dict[str, Any]:
     """POST /order/test: every check of an order, and no order."""
     with_rates = call.params.flag("computeCommissionRates", False)
-    intent = _intent(call.params)
+    intent = _intent(venue, call.params)
     _finish(venue, call)
     venue.matching.check(intent, call.rules, call.now_ms, call.plan.book)
     if not with_rates:
@@ -76,13 +84,15 @@ def cancel_order(venue: Venue, call: Call) -> dict[str, Any]:
     """DELETE /order."""
     params = call.params
     need_symbol(venue, params)
-    new_id = params.text("newClientOrderId") or _random_id()
-    only = params.text("cancelRestrictions")
+    new_id = _client_id(venue, params)
+    restriction = params.text("cancelRestrictions")
+    if restriction not in CANCEL_RESTRICTIONS:
+        raise ApiError(-1145, "cancelRestrictions has to be either ONLY_NEW or ONLY_PARTIALLY_FILLED.")
     order = _named(venue, call, -2011, "Unknown order sent.")
     check_timing(params, call.now_ms)
     if not order.is_open:
         raise ApiError(-2011, "Unknown order sent.")
-    if only and order.status != only.removeprefix("ONLY_"):
+    if restriction and order.status != CANCEL_RESTRICTIONS[restriction]:
         raise ApiError(-2011, "Order was not canceled due to cancel restrictions.")
     return _cancel(venue, call, order, new_id)
 
@@ -93,7 +103,7 @@ def cancel_all(venue: Venue, call: Call) -> list[dict[str, Any]]:
     orders = venue.account.open_orders()
     if not orders:
         raise ApiError(-2011, "Unknown order sent.")
-    return [_cancel(venue, call, order, _random_id()) for order in orders]
+    return [_cancel(venue, call, order, _own_id(venue, order.order_id)) for order in orders]
 
 
 def open_orders(venue: Venue, call: Call) -> list[dict[str, Any]]:
@@ -202,7 +212,7 @@ def _finish(venue: Venue, call: Call) -> None:
         raise ApiError(-2010, "This order type is not possible in this trading phase.")
 
 
-def _intent(params: Params) -> Intent:
+def _intent(venue: Venue, params: Params) -> Intent:
     """Read an order; refuse what is missing, superfluous or malformed, in Binance's words."""
     side = _choice(params, "side", ("BUY", "SELL"), -1117, "Invalid side.")
     kind = _choice(
@@ -210,6 +220,9 @@ def _intent(params: Params) -> Intent:
     )
     if kind in STOP_TYPES:
         raise ApiError(-2010, STOP_TYPES[kind])
+    for name, (code, message) in NOT_OFFERED.items():
+        if name in params:
+            raise ApiError(code, message)
     qty, quote_qty, price = (params.decimal(name) for name in ("quantity", "quoteOrderQty", "price"))
     in_force = params.text("timeInForce")
     if in_force not in (None, "GTC", "IOC", "FOK"):
@@ -227,7 +240,7 @@ def _intent(params: Params) -> Intent:
     params.integer("strategyId")
     params.integer("strategyType")
     return Intent(
-        client_order_id=_client_id(params),
+        client_order_id=_client_id(venue, params),
         side=cast("Side", side),
         type=kind,
         time_in_force=in_force or "GTC",
@@ -278,10 +291,10 @@ def _choice(params: Params, name: str, choices: tuple[str, ...], code: int, mess
     return value
 
 
-def _client_id(params: Params) -> str:
+def _client_id(venue: Venue, params: Params) -> str:
     given = params.text("newClientOrderId")
     if given is None:
-        return _random_id()
+        return _own_id(venue)
     if not CLIENT_ID.fullmatch(given):
         raise ApiError(
             -1100,
@@ -290,5 +303,8 @@ def _client_id(params: Params) -> str:
     return given
 
 
-def _random_id() -> str:
-    return uuid.uuid4().hex[:22]
+def _own_id(venue: Venue, about: int = 0) -> str:
+    """An id for an order that came without one: unlike any other, and yet the same when the same is asked again."""
+    account = venue.account
+    text = f"{account.epoch} {account.next_order_id} {venue.request_count} {about}"
+    return hashlib.sha256(text.encode()).hexdigest()[:22]

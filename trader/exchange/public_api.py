@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from trader.exchange.venue import Call, Venue
 
 INTERVAL = "1h"
 DEPTH_DEFAULT, DEPTH_MAX = 100, 5000
+TIME_ZONE = re.compile(r"([+-]?[0-9]{1,2})(:[0-9]{2})?")
 SHOWN_LEVELS = 20
 SHOWN_QTY = Decimal(1000)
 MICROSECOND, MILLISECOND = "MICROSECOND", "MILLISECOND"
@@ -59,12 +61,19 @@ def klines(venue: Venue, call: Call) -> bytes:
         raise ApiError(-1120, "Invalid interval.")
     start, end = params.moment("startTime"), params.moment("endTime")
     limit = params.limit(KLINES_DEFAULT, KLINES_MAX)
-    # Whole-hour offsets do not move the boundaries of hourly candles.
-    params.text("timeZone")
+    _check_time_zone(params)
     if start is not None and end is not None and start > end:
         raise ApiError(-1023, "Start time is greater than end time.")
     micro = call.time_unit == MICROSECOND
     return venue.market.klines(call.now_ms, start, end, limit, micro).encode()
+
+
+def _check_time_zone(params: Params) -> None:
+    """Offsets of whole hours do not move the boundaries of hourly candles; others cannot be served."""
+    text = params.text("timeZone") or "0"
+    found = TIME_ZONE.fullmatch(text)
+    if not found or not -12 <= int(found[1]) <= 14 or found[2] not in (None, ":00"):
+        raise ApiError(-1130, "Data sent for parameter 'timeZone' is not valid.")
 
 
 def average_price(venue: Venue, call: Call) -> dict[str, Any]:
@@ -143,6 +152,18 @@ def ticker_day(venue: Venue, call: Call) -> Any:
     return _one_or_list(venue, call.params, row)
 
 
+def execution_rules(venue: Venue, call: Call) -> dict[str, Any]:
+    """GET /executionRules: none is set, so a price is never out of range."""
+    _named_symbols(venue, call.params)
+    return {"symbolRules": []}
+
+
+def reference_price(venue: Venue, call: Call) -> dict[str, Any]:
+    """GET /referencePrice: there has never been one, so filters go by the last price."""
+    need_symbol(venue, call.params)
+    raise ApiError(-2043, "This symbol doesn't have a reference price.")
+
+
 def need_symbol(venue: Venue, params: Params) -> None:
     """Refuse a request that names no symbol, or one that is not traded here."""
     if params.needed("symbol") != venue.symbol:
@@ -157,7 +178,7 @@ def _named_symbols(venue: Venue, params: Params) -> bool:
     if many is not None:
         try:
             names = json.loads(many)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ApiError(-1100, "Illegal characters found in parameter 'symbols'.") from None
     if not isinstance(names, list) or any(name != venue.symbol for name in names):
         raise ApiError(-1121, "Invalid symbol.")

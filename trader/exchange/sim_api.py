@@ -35,7 +35,7 @@ def _refusal(message: str, status: int) -> Reply:
 def _body(request: Request) -> Any:
     try:
         return json.loads(request.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ConfigError("the body must be JSON") from None
 
 

@@ -115,7 +115,7 @@ class Venue:
                 )
         if not isinstance(row.get("filters"), list):
             raise ConfigError("the exchangeInfo row has no list of filters")
-        return {"status": "TRADING", **row}
+        return {**symbol_row(self.symbol, config.base, config.quote, config.filters), **row}
 
     def row_for(self, plan: Plan) -> tuple[dict[str, Any], Rules]:
         """The symbol's row and rules as a request's faults make them look."""

@@ -120,6 +120,9 @@ def _parse_head(head: bytes) -> tuple[str, bytes, dict[str, str]]:
         if not colon:
             raise BadRequestError(400)
         headers[name.strip().lower().decode("latin-1")] = value.strip().decode("latin-1")
+    if parts[2] == b"HTTP/1.0":
+        # Before 1.1 a connection ended with its answer unless both sides said otherwise.
+        headers.setdefault("connection", "close")
     return parts[0].decode("latin-1"), parts[1], headers
 
 
