@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from trader.app.retrain import retrain, serving_params
+from trader.app.retrain import deployment, retrain
 from trader.app.retrain_rules import Tuner, retrain_if_due
 from trader.app.tick import Bot, tick
 from trader.core.errors import Retry
@@ -40,10 +40,11 @@ def replay(
     """Trade the hours start <= T < stop (UTC ms) at a venue whose clock stands at or before `start` - gap.
 
     Retrains on the calendar, `gap` hours before a model serves. While the venue is shut nothing can be done; the
-    tick after it closes those hours. With a breach rule, bad recent hours are answered as in production. Killed and called again, it goes on after the last closed hour.
+    tick after it closes those hours. With a breach rule, bad recent hours are answered as in production; without one
+    the hours are the backtest's. Killed and called again, it goes on after the last closed hour.
     """
     clock.move_to(start - params.gap_hours * HOUR_MS)
-    if serving_params(bot.journal) is None:
+    if deployment(bot.journal) is None:
         retrain(bot.journal, bot.collector, bot.forecaster, params, start, bot.version)
     for hour in range(start, stop, HOUR_MS):
         clock.move_to(hour)

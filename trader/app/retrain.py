@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from trader.app.collect import Collector
 from trader.app.journal import Journal
@@ -22,6 +23,21 @@ class Deployment:
 
     symbol: str
     start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a model is trained; its words stand in the champion event and on the model's card. `breach` is the number of
+    the breach event that the training answers, 0 for none."""
+
+    why: Literal["first", "calendar", "breach", "asked"]
+    words: str
+    breach: int = 0
+
+
+FIRST = Cause("first", "the first training begins the bot")
+CALENDAR = Cause("calendar", "the calendar's refit")
+ASKED = Cause("asked", "asked for by a person")
 
 
 def deployment(journal: Journal) -> Deployment | None:
@@ -70,13 +86,12 @@ def retrain(
     params: Params,
     serve_from: int,
     code_version: str,
-    breach: int = 0,
+    cause: Cause = ASKED,
 ) -> ModelCard:
     """Fit for the hours from `serve_from` (UTC ms) on, by what was known `gap_hours` before it, and publish.
 
-    The rows follow from `serve_from` alone, not from when this runs. The first training begins the deployment.
-    `breach` is the number of the breach event that this answers, 0 for none.
-    Raises DataError where the history is too short.
+    The rows follow from `serve_from` alone, not from when this runs. The first training begins the deployment, whatever
+    its cause. Raises DataError where the history is too short.
     """
     window = refit_of(params, 0, serve_from)
     known_at = serve_from - params.gap_hours * HOUR_MS
@@ -89,22 +104,23 @@ def retrain(
         )
     rows = training_set(bars, window, params)
     model = forecaster.fit(rows.X, rows.y, params)
-    card = card_for(model, forecaster.family, params, window, rows, code_version)
-    _publish(journal, card, model, breach)
+    cause = cause if deployment(journal) else FIRST
+    card = card_for(model, forecaster.family, params, window, rows, code_version, cause.words)
+    _publish(journal, card, model, cause)
     return card
 
 
-def _publish(journal: Journal, card: ModelCard, model: bytes, breach: int) -> None:
+def _publish(journal: Journal, card: ModelCard, model: bytes, cause: Cause) -> None:
+    """Model, card, champion, deployment: killed between any two, the next training goes on where nothing is missing."""
     folder = f"models/{card.model_id}"
     journal.store.create(f"{folder}/model.ubj", model)
     journal.store.create(f"{folder}/card.json", card.to_bytes())
+    newest = champions(journal)
+    if cause.breach or not newest or newest[-1] != Champion(card.model_id, card.valid_from):
+        reason = {"why": cause.why, "breach": cause.breach, "words": cause.words}
+        journal.append("champion", {"model_id": card.model_id, "valid_from": card.valid_from, **reason})
     if deployment(journal) is None:
         journal.append("deployment", {"symbol": journal.symbol, "start": card.valid_from})
-    newest = champions(journal)
-    if breach or not newest or newest[-1] != Champion(card.model_id, card.valid_from):
-        why = "breach" if breach else "calendar"
-        content = {"model_id": card.model_id, "valid_from": card.valid_from, "why": why, "breach": breach}
-        journal.append("champion", content)
 
 
 def due(journal: Journal, params: Params, now_ms: int) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from trader.app.journal import Event, Json
 from trader.app.objects import standing_of
-from trader.app.retrain import deployment, due, next_serve_hour, retrain, serving_params
+from trader.app.retrain import CALENDAR, Cause, deployment, due, next_serve_hour, retrain, serving_params
 from trader.app.tick import Bot
 from trader.core.lifecycle import BreachRule, breach
 from trader.core.model import ModelCard
@@ -30,7 +30,7 @@ def retrain_if_due(
         return None
     serve_from = due(bot.journal, params, now_ms)
     if serve_from is not None:
-        return retrain(bot.journal, bot.collector, bot.forecaster, params, serve_from, bot.version)
+        return _train(bot, params, serve_from, CALENDAR)
     if rule is None:
         return None
     open_breach = unanswered(bot) or notice(bot, rule, floor_hour(now_ms))
@@ -38,9 +38,12 @@ def retrain_if_due(
         return None
     serve_from = next_serve_hour(now_ms, params.gap_hours)
     chosen = tuner(bot, params, serve_from) if tuner else params
-    return retrain(
-        bot.journal, bot.collector, bot.forecaster, chosen, serve_from, bot.version, breach=open_breach.number
-    )
+    words = f"breach {open_breach.number}: {open_breach.content['why']}"
+    return _train(bot, chosen, serve_from, Cause("breach", words, open_breach.number))
+
+
+def _train(bot: Bot, params: Params, serve_from: int, cause: Cause) -> ModelCard:
+    return retrain(bot.journal, bot.collector, bot.forecaster, params, serve_from, bot.version, cause)
 
 
 def unanswered(bot: Bot) -> Event | None:

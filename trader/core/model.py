@@ -30,6 +30,7 @@ class ModelCard:
     """Times are UTC milliseconds; train_until is inclusive. `rows` counts the labelled rows it was fitted on.
 
     `ranges` holds, by feature, the RANGE_QUANTILES of those rows: what the model knows, to compare an hour with.
+    `reason` says why it was trained: the first, by the calendar, on which breach, or because a person asked.
     """
 
     schema: str
@@ -47,6 +48,7 @@ class ModelCard:
     data_hash: str
     code_version: str
     ranges: dict[str, list[float]]
+    reason: str = ""
 
     def to_bytes(self) -> bytes:
         """Readable JSON with sorted keys."""
@@ -54,7 +56,13 @@ class ModelCard:
 
 
 def card_for(
-    booster: bytes, family: str, params: Params, window: Refit, rows: TrainingSet, code_version: str
+    booster: bytes,
+    family: str,
+    params: Params,
+    window: Refit,
+    rows: TrainingSet,
+    code_version: str,
+    reason: str = "",
 ) -> ModelCard:
     """The card of freshly fitted bytes. The id follows from model and serving hour, so a repeated training of one
     refit gives the same id."""
@@ -77,6 +85,7 @@ def card_for(
         data_hash=rows.data_hash,
         code_version=code_version,
         ranges=ranges_of(rows.X, preset.columns),
+        reason=reason,
     )
 
 
