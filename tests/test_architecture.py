@@ -40,7 +40,7 @@ ARROWS = {
     "backtest": {"trader.core", "trader.forecasters"},
 }
 
-HEAVY = ("xgboost", "optuna", "pyarrow", "binance", "rich", "talib", "pandas")
+HEAVY = ("xgboost", "optuna", "pyarrow", "binance", "rich", "talib", "pandas", "boto3", "botocore")
 
 
 def imports_of(module: str) -> set[str]:

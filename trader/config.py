@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -29,6 +30,33 @@ EMBEDDED_PORT = 8900
 # The embedded exchange's keys open nothing but a simulation on this machine's loopback.
 EMBEDDED_KEY, EMBEDDED_SECRET = "embedded-key", "embedded-secret"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+S3_ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*)")
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _store_address(address: str) -> str:
+    """A folder as it was given, or `s3://bucket/prefix` without a trailing slash. Raises ValueError."""
+    if address.lower().startswith("s3:"):
+        if not S3_ADDRESS.fullmatch(address.rstrip("/")):
+            raise ValueError(
+                f"{address!r} is no bucket's address; write s3://bucket or s3://bucket/prefix, the prefix of letters, "
+                f"digits and . _ = -"
+            )
+        return address.rstrip("/")
+    return address
+
+
+def _endpoint(url: str) -> str:
+    """An S3 server's address. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError(
+            f"{url!r} must be http(s)://host[:port], without a path: the bucket is named by store"
+        )
+    return url.rstrip("/")
 
 
 class Settings(BaseSettings):
@@ -47,7 +75,15 @@ class Settings(BaseSettings):
     api_secret: SecretStr = Field(SecretStr(""), description="the venue's API secret")
     symbol: str = Field("BTCUSDT", pattern=r"^[A-Z0-9]{2,20}$", description="what is traded")
     bot: str = Field("hourly", pattern=r"^[A-Za-z0-9]{1,6}$", description="this bot's name in order ids")
-    store: Path = Field(Path("state"), description="folder of journal, models and events")
+    store: Annotated[str, BeforeValidator(_text), AfterValidator(_store_address)] = Field(
+        "state", description="journal, models and events: a folder, or s3://bucket/prefix"
+    )
+    s3_region: str | None = Field(
+        None, pattern=r"^[a-z0-9-]{1,40}$", description="the bucket's region; default: AWS's own settings"
+    )
+    s3_endpoint_url: Annotated[str, AfterValidator(_endpoint)] | None = Field(
+        None, description="an S3 server other than AWS"
+    )
     bars: Path = Field(Path("data"), description="folder of collected bars")
     halt_policy: Literal["flatten", "freeze"] = Field(
         "flatten", description="what a breached loss limit does"
@@ -101,6 +137,12 @@ class Settings(BaseSettings):
         if self.data_url:
             return self.data_url.rstrip("/")
         return self.exchange_url if self.venue == "embedded" else PUBLIC_DATA_HOST
+
+    @property
+    def bucket(self) -> tuple[str, str] | None:
+        """Bucket and prefix of a store in S3, None where the store is a folder."""
+        found = S3_ADDRESS.fullmatch(self.store)
+        return (found[1], found[2].strip("/")) if found else None
 
     @property
     def breach_rule(self) -> BreachRule:

@@ -46,7 +46,7 @@ def _tick(bot: Bot) -> None:
 
 def _beside(settings: Settings, job: Job) -> None:
     command = [sys.executable, "-m", "trader.cli", *job.arguments]
-    options = ["--symbol", settings.symbol, "--store", str(settings.store), "--data", str(settings.bars)]
+    options = ["--symbol", settings.symbol, "--store", settings.store, "--data", str(settings.bars)]
     done = subprocess.run([*command, *options], check=False)  # noqa: S603 - this very program
     if done.returncode:
         terminal.say(f"trader {' '.join(job.arguments)} ended with {done.returncode}")

@@ -51,8 +51,19 @@ class ParquetBars:
 
 
 def make_store(settings: Settings, durable: bool = True) -> Store:
-    """The store that the settings name."""
-    return LocalStore(settings.store, durable=durable)
+    """The store that the settings name. S3 flushes always: `durable` is about folders."""
+    if settings.bucket is None:
+        return LocalStore(Path(settings.store), durable=durable)
+    from trader.adapters.store_s3 import S3Store
+
+    bucket, prefix = settings.bucket
+    return S3Store(
+        bucket,
+        prefix,
+        region=settings.s3_region,
+        endpoint_url=settings.s3_endpoint_url,
+        timeout_s=settings.timeout_s,
+    )
 
 
 def make_journal(settings: Settings) -> Journal:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import secrets
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from trader.adapters.keys import SEGMENT, require_key, require_page
 from trader.core.errors import ConfigError, Retry, TraderError
 
-_SEGMENT = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*")
 _TEMPORARY = ".tmp"  # no segment begins with a dot, so no key can lie in it
 _STALE_S = 86_400.0
 # A person must act on these. Everything else (disk full, I/O, too many open files) may pass, and every call here is
@@ -93,11 +92,8 @@ class LocalStore:
     def list(self, prefix: str, after: str = "", limit: int = 1000) -> list[str]:
         """Keys that begin with `prefix` and sort after `after`, sorted, at most `limit`. Opens only the folders that
         can hold them."""
-        if limit < 1:
-            raise ConfigError(f"a listing of at most {limit} keys makes no sense; ask for 1 or more")
+        require_page(prefix, limit)
         folder = prefix.rpartition("/")[0]
-        if folder:
-            self._path(folder)
         try:
             return [*islice(self._walk(f"{folder}/" if folder else "", prefix, after), limit)]
         except OSError as error:
@@ -110,7 +106,7 @@ class LocalStore:
                 keys = [
                     f"{base}{entry.name}/" if entry.is_dir() else f"{base}{entry.name}"
                     for entry in entries
-                    if _SEGMENT.fullmatch(entry.name)
+                    if SEGMENT.fullmatch(entry.name)
                 ]
         except FileNotFoundError:
             return
@@ -128,11 +124,7 @@ class LocalStore:
                 yield from self._walk(key, prefix, after)
 
     def _path(self, key: str) -> Path:
-        if not all(_SEGMENT.fullmatch(segment) for segment in key.split("/")):
-            raise ConfigError(
-                f"{key!r} is no key of the store; a key is made of letters, digits and . _ = - in parts joined by /, and no "
-                "part begins with a dot"
-            )
+        require_key(key)
         return self.root / key
 
     @contextlib.contextmanager

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 AsJson = Annotated[bool, typer.Option("--json", help="one line of JSON instead of words")]
 ParamsFile = Annotated[Path | None, typer.Option("--params", help="P.json of the strategy")]
-StoreDir = Annotated[Path | None, typer.Option("--store", help="folder of journal, models and events")]
+StoreDir = Annotated[
+    str | None, typer.Option("--store", help="journal, models, events: a folder or s3://bucket/prefix")
+]
 BarsDir = Annotated[Path | None, typer.Option("--data", help="folder of collected bars")]
 Symbol = Annotated[str | None, typer.Option(help="what is traded")]
 

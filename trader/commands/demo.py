@@ -31,7 +31,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="of market and search")] = 7,
     as_json: AsJson = False,
 ) -> None:
-    """The main job, offline: two years of bars collected, a study, a champion, two weeks traded through HTTP.
+    """The main job, offline: two years of bars, a study, a champion, two weeks traded through HTTP, one retrain.
 
     Example: trader demo --bars BTCUSDT-1h.parquet
     """
@@ -54,7 +54,7 @@ def demo(
         clock_at = closing(SimClock(settings.exchange_url))
         with clock_at as clock, wiring.open_bot(settings, clock, durable=False) as bot:
             chosen = script.act(bot, clock, base, span, search, name, as_json)
-            rules = script.rules_of(bot, chosen)
+            rules, breaches = script.rules_of(bot, chosen), script.breaches(bot)
             seconds = time.perf_counter() - began
             summary, _ = rehearsal.summary_of(
                 bot, market, rules, span.traded_from, span.traded_until, seconds
@@ -63,13 +63,15 @@ def demo(
     summary["true_hit_rate"] = (
         None if bars else rehearsal.true_hit_rate(seed, span.traded_from, span.traded_until)
     )
-    summary["store"] = str(settings.store)
+    summary["breaches"] = breaches
+    summary["store"] = settings.store
     (folder / "summary.json").write_text(json.dumps(summary, indent=1))
     if as_json:
         terminal.emit(summary)
         return
     title = f"{market.symbol}, {iso(span.traded_from)} to {iso(span.traded_until)} ({name})"
     rows = terminal.summary_rows(summary)
+    rows += [("retrained on a breach", event["at"]) for event in breaches]
     if summary["true_hit_rate"] is not None:
         rows.append(
             ("the market's true edge: an oracle's hit rate", f"{summary['true_hit_rate'] * 100:.2f} %")

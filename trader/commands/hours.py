@@ -32,7 +32,7 @@ def replay(
         Path | None, typer.Option("--hours-out", "--out", help="write every hour here, as JSON Lines")
     ] = None,
     store: Annotated[
-        Path | None, typer.Option("--store", help="keep the journal here; default: a temporary folder")
+        str | None, typer.Option("--store", help="keep the journal here; default: a temporary folder")
     ] = None,
     venue_url: Annotated[
         str | None, typer.Option(help="an embedded exchange that runs elsewhere, on loopback")
