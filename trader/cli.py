@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from trader import terminal
-from trader.commands import bot, demo, hours, models, venue
+from trader.commands import bot, demo, doctor, hours, models, venue
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,6 +32,7 @@ VERBS = (
     hours.journal,
     hours.status,
     models.explain,
+    doctor.doctor,
     demo.demo,
 )
 for verb in VERBS:

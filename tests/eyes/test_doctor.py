@@ -1,0 +1,154 @@
+"""The doctor finds what is wrong, says what to do, and goes on when one check cannot be made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.rig import Venue, quick_params, venue
+from tests.rig_bars import made_bars
+from trader.app.doctor import disk_check, schedule_check, store_check
+from trader.core.types import HOUR_MS, parse_hour
+
+START = parse_hour("2021-03-05")
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
+    """A bot that has closed one hour at an embedded exchange."""
+    folder = tmp_path_factory.mktemp("doctor")
+    bars = made_bars(folder, "2020-12-01", "2021-03-20")
+    (folder / "P.json").write_text(json.dumps(quick_params()))
+    (folder / "cron-job").write_text("0,1,3,10 * * * *  trader tick\n")
+    with venue(folder, bars, START - HOUR_MS) as running:
+        running.trader("retrain", "--params", "P.json")
+        running.move_to(START)
+        running.trader("tick")
+        yield running
+
+
+def look(at: Venue, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Exit code and findings by check."""
+    done = at.trader("doctor", "--json", *options, check=False)
+    return done.returncode, {finding["check"]: finding for finding in json.loads(done.stdout)}
+
+
+def test_a_healthy_bot_passes_all_but_the_clock(begun: Venue) -> None:
+    """The embedded exchange stands in 2021, so this machine's clock is years off, and only that is said."""
+    code, found = look(begun)
+    wrong = {name: finding for name, finding in found.items() if finding["verdict"] == "fail"}
+    assert set(wrong) == {"clock"}, wrong
+    assert code == 2
+    assert set(found) == {
+        "clock",
+        "filters",
+        "bars",
+        "store",
+        "disk",
+        "model",
+        "hours",
+        "halt",
+        "account",
+        "rights",
+        "schedule",
+    }
+
+
+def test_a_halt_and_a_missing_schedule_are_found(begun: Venue, tmp_path: Path) -> None:
+    """Each with the command that ends it; every other check is still made."""
+    store = tmp_path / "store"
+    shutil.copytree(begun.folder / "state", store)
+    begun.trader("halt", "--reason", "maintenance", "--store", str(store))
+    _, found = look(begun, "--store", str(store), "--cron-job", "nowhere")
+    assert found["halt"]["verdict"] == "fail"
+    assert "maintenance" in found["halt"]["said"]
+    assert "trader resume" in found["halt"]["todo"]
+    assert found["schedule"]["verdict"] == "fail"
+    assert "nowhere" in found["schedule"]["said"]
+    assert found["store"]["verdict"] == "pass"
+
+
+def test_a_bot_that_has_not_begun_is_told_how(begun: Venue, tmp_path: Path) -> None:
+    """A newcomer's first look."""
+    _, found = look(begun, "--store", str(tmp_path / "new"))
+    assert "trader retrain" in found["model"]["todo"]
+
+
+def test_an_unreachable_venue_fails_its_checks_and_no_other(begun: Venue) -> None:
+    """No traceback; store, disk and schedule are still looked at."""
+    from tests.rig import command
+
+    done = command(
+        "trader", "doctor", "--json", cwd=begun.folder, check=False,
+        TRADER_VENUE_URL="http://127.0.0.1:9", TRADER_TIMEOUT_S="1",
+    )  # fmt: skip
+    found = {finding["check"]: finding["verdict"] for finding in json.loads(done.stdout)}
+    assert done.returncode == 2
+    assert {found[name] for name in ("clock", "filters", "bars", "account", "rights")} == {"fail"}
+    assert {found[name] for name in ("store", "disk", "schedule")} == {"pass"}
+    assert "Traceback" not in done.stderr
+
+
+def test_an_account_that_does_not_cover_the_bot_fails(tmp_path: Path) -> None:
+    """Before an order would halt on it."""
+    bars = made_bars(tmp_path, "2020-12-01", "2021-03-20")
+    (tmp_path / "P.json").write_text(json.dumps(quick_params()))
+    with venue(tmp_path, bars, START - HOUR_MS, "--balance", "USDT=9000") as poor:
+        poor.trader("retrain", "--params", "P.json")
+        _, found = look(poor)
+    assert found["account"]["verdict"] == "fail"
+    assert "9000" in found["account"]["said"]
+
+
+class Forgetful:
+    """A store that overwrites what exists, as some S3 servers do with If-None-Match."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def get(self, key: str) -> bytes | None:
+        """What is there."""
+        return self.objects.get(key)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Says yes to everybody."""
+        self.objects[key] = data
+        return True
+
+    put = create
+
+    def list(self, prefix: str, after: str = "", limit: int = 1000) -> list[str]:
+        """Not asked."""
+        raise AssertionError
+
+
+def test_a_store_that_overwrites_is_found_out() -> None:
+    """Two ticks could both trade there."""
+    finding = store_check(Forgetful())
+    assert finding.verdict == "fail"
+    assert "If-None-Match" in finding.todo
+
+
+@pytest.mark.parametrize(("free", "verdict"), [(10**12, "pass"), (10**8, "warn"), (10**6, "fail")])
+def test_disk(free: int, verdict: str) -> None:
+    """A full disk stops the bot before it trades; one that fills is worth a word."""
+    assert disk_check(free, "/somewhere").verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("ticks", "verdict"),
+    [
+        (["0,1,3,10 * * * *"], "pass"),
+        (["0 * * * *"], "warn"),
+        (["0 0 * * *"], "fail"),
+        (["0 9-17 * * *"], "fail"),
+    ],
+)
+def test_schedule(ticks: list[str], verdict: str) -> None:
+    """Every hour needs a tick, and a second one to mend the first."""
+    assert schedule_check(1, ticks, "cron-job").verdict == verdict

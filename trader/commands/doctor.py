@@ -1,0 +1,87 @@
+"""`trader doctor`: every thing a bot needs, looked at once, with what to do about what is wrong."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trader import terminal
+from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol
+from trader.config import Settings, load_settings
+from trader.core.errors import ConfigError
+from trader.core.types import floor_hour
+
+if TYPE_CHECKING:
+    from trader.app.doctor import Check, Finding
+
+MARKS = {"pass": "ok  ", "warn": "warn", "fail": "FAIL"}
+
+
+def doctor(
+    cron_job: Annotated[Path, typer.Option(help="the schedule, crontab syntax, UTC")] = Path("cron-job"),
+    symbol: Symbol = None,
+    store: StoreDir = None,
+    data: BarsDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check keys and their rights, clock, filters, bars, store, model, disk and schedule. Trades nothing.
+
+    Exit 0 if nothing failed, else 2. Example: TRADER_VENUE=testnet trader doctor
+    """
+    from trader import wiring
+    from trader.app.doctor import examine, failing
+
+    settings = load_settings(symbol=symbol, store=store, bars=data)
+    findings: list[Finding] = []
+    with wiring.open_bot(settings) as bot:
+        from trader.app import doctor as checks
+
+        def hour() -> int:
+            return floor_hour(bot.exchange.time_ms())
+
+        asked: dict[str, Check] = {
+            "clock": lambda: checks.clock_check(bot.exchange, bot.clock),
+            "filters": lambda: checks.filters_check(bot.exchange, bot.symbol),
+            "bars": lambda: checks.data_check(bot),
+            "store": lambda: checks.store_check(bot.journal.store),
+            "disk": lambda: _disk(settings),
+            "model": lambda: checks.model_check(bot.journal, hour()),
+            "hours": lambda: checks.hours_check(bot.journal, hour()),
+            "halt": lambda: checks.halt_check(bot.journal),
+            "account": lambda: checks.account_check(bot),
+            "rights": lambda: checks.rights_check(bot.exchange, bot.symbol),
+            "schedule": lambda: _schedule(cron_job),
+        }
+        for finding in examine(asked):
+            findings.append(finding)
+            if not as_json:
+                print(f"{MARKS[finding.verdict]}  {finding.check:<9} {finding.said}")
+                if finding.todo:
+                    print(f"                → {finding.todo}")
+    if as_json:
+        terminal.emit([asdict(finding) for finding in findings])
+    if failing(findings):
+        raise SystemExit(ConfigError.exit_code)
+
+
+def _disk(settings: Settings) -> Finding:
+    from trader.app.doctor import Finding, disk_check
+
+    if settings.bucket is not None:
+        return Finding("disk", "pass", f"the store is {settings.store}")
+    there = Path(settings.store).absolute()
+    while not there.exists():
+        there = there.parent
+    return disk_check(shutil.disk_usage(there).free, str(there))
+
+
+def _schedule(cron_job: Path) -> Finding:
+    from trader.app.doctor import schedule_check
+    from trader.app.run import parse_cron_jobs
+
+    jobs = parse_cron_jobs(terminal.read_text(cron_job, "schedule").decode(), str(cron_job))
+    return schedule_check(len(jobs), [job.when for job in jobs if job.is_tick], str(cron_job))
