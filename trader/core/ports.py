@@ -124,6 +124,16 @@ class Sent:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class OwnTrade:
+    """An execution of this account, by whichever order of its. qty in base, quote_qty in quote."""
+
+    client_order_id: str
+    side: Side
+    qty: Decimal
+    quote_qty: Decimal
+
+
 class Exchange(Protocol):
     """A venue that keeps an account and executes market orders. Every method raises Retry where the venue did not
     answer usefully, and ConfigError or Halt where it answered that a person must act; `send` returns instead."""
@@ -160,6 +170,9 @@ class Exchange(Protocol):
 
     def client_order_ids(self, symbol: str, since_ms: int) -> list[str]:
         """Client ids of this account's orders since a time, whoever sent them."""
+
+    def trades(self, symbol: str, since_ms: int) -> list[OwnTrade]:
+        """This account's executions since a time, whoever ordered them."""
 
     def assets(self, symbol: str) -> tuple[str, str]:
         """Base and quote asset of a symbol."""
