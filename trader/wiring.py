@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from trader.adapters.binance_spot import BinanceKlines, BinanceSpot, Connection, Progress
+from trader.adapters.binance_connection import Connection, Quota
+from trader.adapters.binance_klines import BinanceKlines, Progress
+from trader.adapters.binance_spot import BinanceSpot
 from trader.adapters.clocks import WallClock
 from trader.adapters.files import read_bars, write_bars
 from trader.adapters.store_local import LocalStore
@@ -71,9 +73,12 @@ def make_journal(settings: Settings) -> Journal:
     return Journal(make_store(settings), settings.symbol)
 
 
-def make_market(settings: Settings, clock: Clock, progress: Progress | None = None) -> BinanceKlines:
+def make_market(
+    settings: Settings, clock: Clock, progress: Progress | None = None, quota: Quota | None = None
+) -> BinanceKlines:
     """The signal's market: a keyless host."""
-    return BinanceKlines(Connection(settings.market_url, timeout_s=settings.timeout_s), clock, progress)
+    connection = Connection(settings.market_url, timeout_s=settings.timeout_s)
+    return BinanceKlines(connection, clock, progress, quota)
 
 
 def make_collector(settings: Settings, market: BinanceKlines, *, keep: bool = True) -> Collector:
@@ -81,10 +86,10 @@ def make_collector(settings: Settings, market: BinanceKlines, *, keep: bool = Tr
     return Collector(market, settings.symbol, ParquetBars(settings.bars) if keep else None)
 
 
-def make_exchange(settings: Settings, clock: Clock) -> BinanceSpot:
+def make_exchange(settings: Settings, clock: Clock, quota: Quota | None = None) -> BinanceSpot:
     """The account at the venue."""
     key, secret = settings.keys
-    return BinanceSpot(Connection(settings.exchange_url, key, secret, settings.timeout_s), clock)
+    return BinanceSpot(Connection(settings.exchange_url, key, secret, settings.timeout_s), clock, quota)
 
 
 @contextmanager
@@ -96,7 +101,11 @@ def open_bot(
     A rehearsal need not wait for the disk (`durable`): its journal can be made again; nor keep bars in a file.
     """
     clock = clock or WallClock()
-    exchange, market = make_exchange(settings, clock), make_market(settings, clock)
+    quota = Quota()  # a ban by a host meets whoever asks it
+    exchange = make_exchange(settings, clock, quota)
+    market = make_market(
+        settings, clock, quota=quota if settings.market_url == settings.exchange_url else None
+    )
     try:
         yield Bot(
             name=settings.bot,

@@ -31,9 +31,14 @@ class DataError(ConfigError):
 
 
 class Retry(TraderError):
-    """A foreign system did not answer usefully; trying again later is right and safe."""
+    """A foreign system did not answer usefully; trying again later is right and safe. `until_ms` (UTC ms) is the time
+    before which it forbade to try, None where it did not say."""
 
     exit_code = 3
+
+    def __init__(self, message: str, until_ms: int | None = None) -> None:
+        super().__init__(message)
+        self.until_ms = until_ms
 
 
 class Parked(Retry):

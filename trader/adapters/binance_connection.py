@@ -1,0 +1,350 @@
+"""One connection to a Binance host through the unmodified python-binance client: its signatures, its clock, its limits.
+
+Foreign exceptions stop here. A request ends with its reply, with `Refused` (the venue answered something else) or with
+`NoAnswer`; reads turn the two into the errors of this project, orders into an outcome. Neither leaves the adapters,
+and no message holds a key, a secret or a signature.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import requests
+from binance.client import Client
+from binance.exceptions import BinanceAPIException, BinanceRequestException
+from urllib3.exceptions import HTTPError, NewConnectionError
+
+from trader.adapters.http_deadline import DeadlineAdapter
+from trader.core.errors import ConfigError, Retry
+from trader.core.ports import Clock, SignedOrder
+from trader.core.types import iso
+
+T = TypeVar("T")
+
+# Every base address that spot does not use: a stray call fails on this machine.
+DEAD = "http://127.0.0.1:9/dead"
+DEAD_SOCKET = "ws://127.0.0.1:9/dead"
+RECV_WINDOW_MS = 5_000
+CONNECT_S = 3.05
+
+UNKNOWN_CODES = frozenset({-1000, -1001, -1006, -1007})
+KEY_CODES = frozenset({-1002, -1022, -2008, -2014, -2015})
+LIMIT_CODES = frozenset({-1003, -1015})
+BUSY = -1008
+NOT_THERE = -2013
+OUT_OF_WINDOW = -1021
+NOT_SENT_STATUS = frozenset({403, 418, 429, 451})  # the edge answered, the order never came to the engine
+
+# What a read may try again at once, and how often: connections that broke, servers that were busy.
+READ_TRIES = 3
+READ_PAUSE_S = 0.5
+# A wait that the venue asks for is waited out if it is this short; else the caller comes again.
+SHORT_WAIT_S = 10.0
+LONGEST_BAN_S = 3 * 86_400.0
+# The wait after these answers where they do not say how long. A firewall's 403 ends after minutes.
+DEFAULT_WAIT_S = {403: 120.0, 418: 120.0, 429: 60.0}
+# Weight of a minute that pages of history leave to everybody else behind the same address.
+WEIGHT_LIMIT_1M = 6_000
+PAUSE_AT_WEIGHT = WEIGHT_LIMIT_1M * 8 // 10
+# A round trip this short tells the venue's clock well enough; else the best of a few samples does.
+GOOD_ROUND_TRIP_MS = 300
+CLOCK_SAMPLES = 3
+
+# What the client, requests, urllib3, http.client and json are known to raise for what a server sends.
+FOREIGN = (
+    requests.exceptions.RequestException,
+    BinanceAPIException,
+    BinanceRequestException,
+    HTTPError,
+    OSError,
+    ValueError,  # an unknown charset, an integer of 5,000 digits
+    AttributeError,  # an error whose body is JSON but no object
+    TypeError,
+    LookupError,
+    RecursionError,  # brackets nested ten thousand deep
+)
+# Raised before anything is sent, for an address or a header that cannot be.
+NEVER_SENT = (
+    requests.exceptions.ConnectTimeout,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidHeader,
+)
+# A reply that lacks what it must hold, or holds it in another shape.
+UNREADABLE = (KeyError, IndexError, TypeError, ValueError, ArithmeticError, AttributeError)
+
+
+class SigningClient(Client):  # type: ignore[misc]  # the client ships no types
+    """python-binance with a fixed notion of time: it signs with the timestamp it is given and no other.
+
+    The client overwrites `timestamp` and `recvWindow` when it signs, so a process that was stopped between storing
+    and sending an order would send a fresh, acceptable one. `_generate_signature` is the last step before the
+    bytes are fixed; restoring the values there keeps the stored order the sent one.
+    """
+
+    API_URL = API_TESTNET_URL = API_DEMO_URL = DEAD
+    MARGIN_API_URL = WEBSITE_URL = PAPI_URL = OPTIONS_URL = OPTIONS_TESTNET_URL = DEAD
+    FUTURES_URL = FUTURES_TESTNET_URL = FUTURES_DEMO_URL = FUTURES_DATA_URL = FUTURES_DATA_TESTNET_URL = DEAD
+    FUTURES_COIN_URL = FUTURES_COIN_TESTNET_URL = FUTURES_COIN_DEMO_URL = DEAD
+    FUTURES_COIN_DATA_URL = FUTURES_COIN_DATA_TESTNET_URL = DEAD
+    WS_API_URL = WS_API_TESTNET_URL = WS_API_DEMO_URL = DEAD_SOCKET
+    WS_FUTURES_URL = WS_FUTURES_TESTNET_URL = WS_FUTURES_DEMO_URL = DEAD_SOCKET
+
+    stamp: Callable[[], int]
+    pinned: SignedOrder | None = None
+
+    def _generate_signature(self, data: dict[str, Any], uri_encode: bool = True) -> str:
+        pinned = self.pinned
+        data["timestamp"] = self.stamp() if pinned is None else pinned.timestamp_ms
+        data["recvWindow"] = RECV_WINDOW_MS if pinned is None else pinned.recv_window_ms
+        signature: str = super()._generate_signature(data, uri_encode)
+        return signature
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where a venue lives and how long to wait for a whole answer. Keys may be empty for public market data."""
+
+    url: str
+    api_key: str = field(default="", repr=False)
+    api_secret: str = field(default="", repr=False)
+    timeout_s: float = 15.0
+
+
+class Quota:
+    """What a host allows this machine: how much weight the minute has seen, and until when it forbade everything.
+
+    Share one between the connections to one host: a ban meets them all.
+    """
+
+    def __init__(self) -> None:
+        self.blocked_until_ms = 0
+        self.used_weight = 0
+
+    def note(self, headers: Any) -> None:
+        """Remember the weight that an answer tells."""
+        text = str(headers.get("X-MBX-USED-WEIGHT-1M", ""))
+        self.used_weight = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
+
+
+class Refused(Exception):
+    """The venue answered with an error. `code` is 0 where the answer has none."""
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(f"{status}, code {code}: {message}")
+        self.status = status
+        self.code = code
+
+    @property
+    def is_limit(self) -> bool:
+        """True where the venue wants to hear nothing more for a while."""
+        by_firewall = self.status == 403 and not self.code
+        return self.status in (418, 429) or self.code in LIMIT_CODES or by_firewall
+
+    @property
+    def is_final(self) -> bool:
+        """True where the venue refuses such a request for good, and the key is not the reason."""
+        passing = UNKNOWN_CODES | LIMIT_CODES | KEY_CODES | {BUSY, OUT_OF_WINDOW}
+        return 400 <= self.status < 500 and self.code < 0 and self.code not in passing
+
+
+class NoAnswer(Exception):
+    """There is no reply that could be used. `sent` is False where the request certainly never left."""
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class Api:
+    """One client, its clock offset, and the rules for asking. For one thread at a time."""
+
+    def __init__(self, connection: Connection, clock: Clock, quota: Quota | None = None) -> None:
+        for name, value in (("key", connection.api_key), ("secret", connection.api_secret)):
+            if not re.fullmatch(r"[!-~]*", value):
+                raise ConfigError(f"the API {name} holds characters that no key has; copy it again")
+        # At its DEBUG level urllib3 logs addresses, and a signed read has its signature there.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
+        wait = (min(CONNECT_S, connection.timeout_s), connection.timeout_s)
+        self.client = SigningClient(
+            connection.api_key or None,
+            connection.api_secret or None,
+            requests_params={"timeout": wait, "allow_redirects": False},
+            ping=False,
+        )
+        self.client.API_URL = connection.url.rstrip("/") + "/api"
+        self.client.stamp = self.stamp
+        session = self.client.session
+        session.trust_env = False  # neither proxies nor passwords from the environment
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, DeadlineAdapter(connection.timeout_s))
+        self.url = connection.url
+        self.clock = clock
+        self.quota = quota or Quota()
+        self.offset_ms = 0
+        self._secrets = [text for text in (connection.api_key, connection.api_secret) if text]
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self.client.session.close()
+
+    def stamp(self) -> int:
+        """The venue's time now, by the last measured offset, UTC ms."""
+        return self.clock.now_ms() + self.offset_ms
+
+    def measure(self) -> int:
+        """Ask the venue's time and remember the offset from the midpoint of the round trip; UTC ms on its clock.
+
+        A slow round trip is measured again, and the fastest of a few samples counts: its midpoint errs by at most
+        half of it.
+        """
+        fastest = None
+        for _ in range(CLOCK_SAMPLES):
+            before = self.clock.now_ms()
+            server = self.read(self.client.get_server_time, lambda reply: whole(reply["serverTime"]))
+            after = self.clock.now_ms()
+            if fastest is None or after - before < fastest:
+                fastest, self.offset_ms = after - before, server - (before + after) // 2
+            if fastest <= GOOD_ROUND_TRIP_MS:
+                break
+        return server
+
+    def blocked_s(self) -> float:
+        """Seconds during which the venue forbade every request."""
+        return max(0.0, (self.quota.blocked_until_ms - self.clock.now_ms()) / 1000)
+
+    def require_leave(self) -> None:
+        """Wait out a short ban. Raises Retry, which says until when, for a longer one."""
+        wait_s = self.blocked_s()
+        if wait_s > SHORT_WAIT_S:
+            until_ms = self.quota.blocked_until_ms
+            raise Retry(f"{self.url} forbids every request until {iso(until_ms)}", until_ms)
+        if wait_s > 0:
+            self.clock.sleep(wait_s)
+
+    def ease(self) -> None:
+        """Wait for the next minute if this one has seen most of the weight it may: for what can wait."""
+        if self.quota.used_weight >= PAUSE_AT_WEIGHT:
+            self.clock.sleep(60.0 - self.stamp() % 60_000 / 1000)
+            self.quota.used_weight = 0
+
+    def call(self, method: Callable[..., Any], **params: Any) -> Any:
+        """One request, sent once. Raises Refused or NoAnswer."""
+        client = self.client
+        client.response = None
+        try:
+            reply = method(**params)
+        except FOREIGN as error:
+            problem = self._translated(error, client.response)
+        else:
+            self.quota.note(client.response.headers)
+            return reply
+        # Raised here, outside of the handler: what the client raised holds the request with its key.
+        raise problem
+
+    def _translated(self, error: Exception, response: requests.Response | None) -> Refused | NoAnswer:
+        if response is None:
+            return NoAnswer(type(error).__name__, sent=not _never_sent(error))
+        self.quota.note(response.headers)
+        if 200 <= response.status_code < 300:
+            return NoAnswer(f"{type(error).__name__} on a reply of {len(response.content)} bytes", sent=True)
+        code, message = getattr(error, "code", 0), getattr(error, "message", "")
+        known = code if type(code) is int else 0
+        refused = Refused(
+            response.status_code, known, self._masked(str(message)) or "an answer that is no object"
+        )
+        if refused.is_limit:
+            self._block(refused, response.headers.get("Retry-After", ""))
+        return refused
+
+    def _masked(self, text: str) -> str:
+        """A stranger's words on one short line, without anything that they might have repeated of ours."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        text = re.sub(r"(?i)\b[0-9a-f]{64}\b", "***", text)
+        text = re.sub(r"[^ -~]+", " ", text)
+        return " ".join(text.split())[:200]
+
+    def _block(self, refused: Refused, retry_after: str) -> None:
+        """Remember until when nothing may be sent: by Retry-After, else by the words, else by custom."""
+        now_ms = self.clock.now_ms()
+        until = re.search(r"until (\d{13})\b", str(refused))
+        seconds = DEFAULT_WAIT_S.get(refused.status, 60.0)
+        if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", retry_after):
+            seconds = float(retry_after)
+        elif until:
+            seconds = max(seconds, (int(until[1]) - self.stamp()) / 1000)
+        until_ms = now_ms + round(min(seconds, LONGEST_BAN_S) * 1000)
+        self.quota.blocked_until_ms = max(self.quota.blocked_until_ms, until_ms)
+
+    def read(
+        self,
+        method: Callable[..., Any],
+        parse: Callable[[Any], T],
+        meaning: Callable[[Refused], T | None] = lambda refused: None,
+        **params: Any,
+    ) -> T:
+        """A request that changes nothing: tried again a few times where that is safe and useful, its reply parsed.
+
+        `meaning` gives the answer that a refusal is ("Order does not exist."), None where it is none. Raises
+        ConfigError where a person must act, Retry for everything else.
+        """
+        problem = ""
+        for attempt in range(READ_TRIES):
+            if attempt:
+                self.clock.sleep(READ_PAUSE_S)
+            self.require_leave()
+            try:
+                return parse(self.call(method, **params))
+            except Refused as refused:
+                answer = refused
+            except NoAnswer as nothing:
+                problem = f"{self.url} did not answer usefully: {nothing}"
+                continue
+            except UNREADABLE as error:
+                problem = f"{self.url} answered something that cannot be read: {self._masked(repr(error))}"
+                continue
+            if (meant := meaning(answer)) is not None:
+                return meant
+            problem = f"{self.url} answered {answer}"
+            if way_out := _way_out(answer):
+                raise ConfigError(f"{problem}. {way_out}")
+            if answer.code == OUT_OF_WINDOW and not attempt:
+                self.measure()
+        raise Retry(problem, self.quota.blocked_until_ms if self.blocked_s() else None)
+
+
+def _way_out(answer: Refused) -> str:
+    """What a person can do about a refusal; "" where trying again later is right."""
+    if answer.code in KEY_CODES or (answer.status == 401 and not answer.code):
+        return "Check TRADER_API_KEY and TRADER_API_SECRET: they must belong to this venue and may trade"
+    if answer.status == 451:
+        return "Run the bot from a region that Binance serves"
+    if answer.status == 404 and not answer.code:
+        return "Check the address: no exchange answers there"
+    return "The venue refuses such a request for good: check symbol and account" if answer.is_final else ""
+
+
+def whole(value: Any) -> int:
+    """A JSON number without a fraction. Raises TypeError."""
+    if type(value) is not int:
+        raise TypeError(f"{value!r:.40} is not a whole number")
+    return value
+
+
+def listed(value: Any) -> list[Any]:
+    """A JSON array. Raises TypeError."""
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r:.40} is not a list")
+    return value
+
+
+def _never_sent(error: Exception) -> bool:
+    """True where no connection was made, so that nothing can have been executed."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(error, NEVER_SENT) or isinstance(reason, NewConnectionError)
