@@ -16,7 +16,7 @@ from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
 from trader.core.types import iso, parse_hour
 
 if TYPE_CHECKING:
-    pass
+    from trader.app.journal import Journal
 
 
 def replay(
@@ -88,49 +88,65 @@ def journal(
         Path | None, typer.Option(help="write a table here: times UTC, amounts as decimals")
     ] = None,
 ) -> None:
-    """The closed hours, oldest first.
+    """What happened, oldest first: each closed hour, and between them models, breaches and halts.
 
-    Example: trader journal --jsonl > hours.jsonl
+    Example: trader journal --from 2022-01-01T00:00 --to 2022-01-02
     """
     from trader import wiring
-    from trader.core.hours import LINE_KEYS, line_text
+    from trader.core.hours import line_text
 
     settings = load_settings(symbol=symbol, store=store)
     since, until = parse_hour(start) if start else None, parse_hour(stop) if stop else None
-    lines = [record["line"] for record in wiring.make_journal(settings).records(since, until)]
+    kept = wiring.make_journal(settings)
+    if not (jsonl or csv or parquet):
+        _print_story(kept, since, until, settings.store)
+        return
+    lines = [record["line"] for record in kept.records(since, until)]
     if jsonl:
         for line in lines:
             print(line_text(line))
         return
-    if csv or parquet:
-        from trader.adapters.tables import write_csv, write_parquet
+    from trader.adapters.tables import write_csv, write_parquet
 
-        if csv:
-            write_csv(sys.stdout, lines)
-        if parquet:
-            write_parquet(parquet, lines)
-        return
-    if not lines:
-        terminal.say(f"{settings.symbol}: no hour is closed yet in {settings.store}")
-        return
-    rows = [tuple("-" if line[key] is None else str(line[key]) for key in LINE_KEYS) for line in lines]
-    print(terminal.table("", rows, LINE_KEYS))
+    if csv:
+        write_csv(sys.stdout, lines)
+    if parquet:
+        write_parquet(parquet, lines)
+
+
+def _print_story(journal: Journal, since: int | None, until: int | None, store: str) -> None:
+    from trader.app.story import HOUR_HEAD, hour_row, tell
+
+    told = list(tell(journal, since, until))
+    rows = [hour_row(part.record) for part in told if part.record]
+    if not rows:
+        terminal.say(f"{journal.symbol}: no hour is closed in {store} within this span")
+    head, *hours = terminal.table("", rows, HOUR_HEAD).splitlines()
+    if rows:
+        print(head)
+    lines = iter(hours)
+    for part in told:
+        print(next(lines) if part.record else f"{iso(part.at)[:16]}Z  {part.kind}: {part.words}")
 
 
 def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False) -> None:
-    """What the bot did last, what it holds, which model serves and what comes next. Reads the store only.
+    """How the bot stands, why, what it holds, which model serves and what comes next. Reads the store only.
 
     Example: trader status
     """
     from trader import wiring
+    from trader.adapters.clocks import WallClock
     from trader.app.status import status as look
+    from trader.commands.status_words import screen
 
     settings = load_settings(symbol=symbol, store=store)
-    report = look(wiring.make_journal(settings))
+    # An embedded exchange has a clock of its own, so this machine's says nothing about how late its bot is.
+    now_ms = None if settings.venue == "embedded" else WallClock().now_ms()
+    report = look(wiring.make_journal(settings), settings.breach_rule, now_ms)
     if as_json:
-        terminal.emit(report)
+        terminal.emit({"symbol": settings.symbol, "store": settings.store, **report})
         return
-    print(terminal.table(f"{settings.symbol} in {settings.store}", [(k, str(v)) for k, v in report.items()]))
+    print(screen(f"{settings.symbol} in {settings.store}", report))
 
 
 def _show_summary(summary: dict[str, Any], title: str, as_json: bool) -> None:

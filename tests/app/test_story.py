@@ -1,0 +1,188 @@
+"""The journal told to a person, and the one screen that says how the bot stands."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.app.fakes import MemoryStore
+from tests.rig import quick_params
+from trader.app.halts import announce, resume
+from trader.app.journal import Journal
+from trader.app.objects import Totals, write_totals
+from trader.app.status import status
+from trader.app.story import hour_row, tell
+from trader.commands.status_words import screen
+from trader.core.hours import State
+from trader.core.ledger import Ledger
+from trader.core.lifecycle import BreachRule
+from trader.core.model import TrainingSet, card_for
+from trader.core.params import params_of
+from trader.core.risk import RiskState
+from trader.core.types import HOUR_MS, iso, parse_hour
+from trader.core.windows import refit_of
+from trader.forecasters.xgboost import XGBoostForecaster
+
+START = parse_hour("2022-01-01")
+RULE = BreachRule(hours=4, net_return_below=-0.05, hit_rate_below=0.5, cooldown_hours=24)
+HOURS = 6
+
+
+def published(journal: Journal) -> str:
+    """A small model in the store, by its id."""
+    params = params_of(quick_params(), "tests")
+    rng = np.random.default_rng(0)
+    rows = TrainingSet(rng.random((60, 9), dtype=np.float32), rng.integers(0, 2, 60).astype(np.float64))
+    model = XGBoostForecaster().fit(rows.X, rows.y, params)
+    card = card_for(model, "xgboost", params, refit_of(params, 0, START), rows, "tests")
+    journal.store.create(f"models/{card.model_id}/model.ubj", model)
+    journal.store.create(f"models/{card.model_id}/card.json", card.to_bytes())
+    return card.model_id
+
+
+@pytest.fixture
+def journal() -> Journal:
+    """Six closed hours from START, an equity that falls by 100 an hour, one call in three right."""
+    made = Journal(MemoryStore(), "BTCUSDT")
+    first = {"model_id": published(made), "valid_from": START, "why": "first", "breach": 0, "words": "begins"}
+    made.append("champion", first)
+    made.append("deployment", {"symbol": "BTCUSDT", "start": START})
+    for i in range(HOURS):
+        made.close_hour(START + i * HOUR_MS, record(i))
+    return made
+
+
+def record(i: int) -> dict[str, Any]:
+    """The record of hour i."""
+    equity = Decimal(10_000 - 100 * i)
+    totals = Totals(State(Ledger(equity), RiskState.fresh(Decimal(10_000))), hits=i // 3, scored=i)
+    line = {
+        "close_time": iso(START + i * HOUR_MS),
+        "p_up": 0.5312,
+        "target": "flat",
+        "order_side": "SELL" if i == 2 else None,
+        "order_qty": "0.2" if i == 2 else None,
+        "fill_price": "49990" if i == 2 else None,
+        "fee": "9.998" if i == 2 else "0",
+        "position": "0",
+        "equity": str(equity),
+        "reason": "leave" if i == 2 else "hold",
+    }
+    close_time = START + i * HOUR_MS
+    return {
+        "close_time": close_time,
+        "close": "50000",
+        "line": line,
+        "model_id": "m1",
+        "state": write_totals(totals),
+    }
+
+
+def test_events_stand_between_the_hours_they_explain(journal: Journal) -> None:
+    """A model before its first hour, a breach after the hour that made it, its answer and a halt before the hours they
+    change, each in words."""
+    two, three, four = (START + i * HOUR_MS for i in (2, 3, 4))
+    journal.append("breach", {"at": two, "why": "hit rate of 2 h is 0.000, below 0.500"})
+    champion = {
+        "model_id": "m2",
+        "valid_from": three,
+        "why": "breach",
+        "breach": 1,
+        "words": "breach 1: hit rate",
+    }
+    journal.append("champion", champion)
+    announce(journal, three + 90_000, "person", freeze=False, by="person", words="maintenance")
+    resume(journal, four, "over")
+    told = [(part.kind, iso(part.at)[11:16]) for part in tell(journal)]
+    assert told == [
+        ("champion", "00:00"),
+        ("hour", "00:00"),
+        ("hour", "01:00"),
+        ("hour", "02:00"),
+        ("breach", "02:00"),
+        ("champion", "03:00"),
+        ("hour", "03:00"),
+        ("halt", "03:01"),
+        ("resume", "04:00"),
+        ("hour", "04:00"),
+        ("hour", "05:00"),
+    ]
+    words = {part.kind: part.words for part in tell(journal, two, four + 1)}
+    assert words["champion"] == "model m2 serves: breach 1: hit rate"
+    assert words["halt"] == "person, by person: maintenance; what is held is sold"
+    assert words["resume"] == "by person: over; a new risk epoch begins"
+
+
+def test_a_span_holds_its_hours_and_events_only(journal: Journal) -> None:
+    """--from is the first hour, --to the hour after the last."""
+    told = list(tell(journal, START + HOUR_MS, START + 3 * HOUR_MS))
+    assert [part.at for part in told] == [START + HOUR_MS, START + 2 * HOUR_MS]
+
+
+def test_an_hour_is_told_in_a_row(journal: Journal) -> None:
+    """Model, P(up), target, reason, order, fill, fee, equity."""
+    assert hour_row(record(2)) == (
+        *("2022-01-01T02:00Z", "m1", "0.5312", "flat", "leave", "SELL 0.2", "49990", "10.00", "9,800.00"),
+    )
+
+
+def test_status_says_how_the_bot_stands(journal: Journal) -> None:
+    """Returns, the rule's window, the serving model's age and what comes next, by hand: 9,500 of 10,000."""
+    report = status(journal, RULE, START + 5 * HOUR_MS + 600_000)
+    assert (report["state"], report["behind_hours"]) == ("trading", 0)
+    assert report["results"]["net_return"] == pytest.approx(-0.05)
+    assert report["window"]["net_return"] == pytest.approx(9_500 / 9_900 - 1)
+    assert report["window"]["hit_rate"] == 0.25
+    assert (report["champion"]["words"], report["champion"]["age_hours"]) == ("begins", 6)
+    assert report["next"] == {
+        "do": "trader tick",
+        "hour": "2022-01-01T06:00:00Z",
+        "refit": "2022-01-31T00:00:00Z",
+        "refit_is_trained_from": "2022-01-30T23:00:00Z",
+        "breach_from": "2022-01-01T05:00:00Z",
+        "last_breach": None,
+    }
+    shown = screen("BTCUSDT", report)
+    assert "2022-01-01T05:00:00Z: P(up) 0.5312, flat, no order (hold)" in shown
+    assert "equity 9,500.00 USDT" in shown
+    assert "20.0 % right of 5" in shown
+
+
+def test_status_of_a_halted_bot_says_why_and_how_to_resume(journal: Journal) -> None:
+    """A halt counts from its event on, before any tick has seen it; a resume ends it."""
+    announce(journal, START + 5 * HOUR_MS, "drawdown", freeze=True, words="12 % below the peak")
+    report = status(journal, RULE)
+    assert report["state"] == "halted"
+    assert "drawdown at 2022-01-01T05:00:00Z, by bot: 12 % below the peak" in report["why"]
+    assert "trader resume --reason" in screen("BTCUSDT", report)
+    resume(journal, START + 6 * HOUR_MS, "looked at")
+    assert status(journal, RULE)["state"] == "trading"
+
+
+def test_status_of_a_bot_that_nobody_ticks_asks_for_the_schedule(journal: Journal) -> None:
+    """Hours that are over and not closed are counted by the clock it is given."""
+    report = status(journal, RULE, START + 9 * HOUR_MS)
+    assert report["behind_hours"] == 4
+    assert "4 hours are not closed: is the schedule running?" in report["why"]
+
+
+def test_status_names_the_end_of_a_cooldown_and_an_hour_in_doubt(journal: Journal) -> None:
+    """After a breach the rule looks again when its cooldown is over; a decision without a record is an open hour."""
+    journal.append("breach", {"at": START + 4 * HOUR_MS, "why": "hit rate"})
+    journal.decide(START + HOURS * HOUR_MS, {"order": {"side": "BUY", "qty": "0.1"}})
+    report = status(journal, RULE)
+    assert report["next"]["breach_from"] == "2022-01-02T04:00:00Z"
+    assert report["open"] == {"hour": "2022-01-01T06:00:00Z", "order": {"side": "BUY", "qty": "0.1"}}
+    assert "an order may be in doubt" in report["why"]
+    assert "last one 2022-01-01T04:00:00Z: hit rate" in screen("BTCUSDT", report)
+
+
+def test_status_before_the_first_hour_says_what_to_do() -> None:
+    """An empty store: train. A model and no hour yet: tick."""
+    empty = Journal(MemoryStore(), "BTCUSDT")
+    assert "trader retrain" in screen("BTCUSDT", status(empty, RULE))
+    empty.append("deployment", {"symbol": "BTCUSDT", "start": START})
+    assert "the first hour is 2022-01-01T00:00:00Z" in screen("BTCUSDT", status(empty, RULE))

@@ -1,0 +1,106 @@
+"""The report of `trader status` as one screen for a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trader.terminal import percent
+
+LABEL_WIDTH = 12
+
+
+def screen(title: str, report: dict[str, Any]) -> str:
+    """Label and text, a line each."""
+    lines = [(title, ""), ("state", f"{report['state']}: {report['why']}"), *_halted(report.get("halt"))]
+    if "line" in report:
+        lines += [
+            ("last hour", _hour(report["hour"], report["line"])),
+            ("position", _holding(report["holding"])),
+            *_results(report["results"]),
+            ("model", _champion(report["champion"])),
+            *_next(report["next"], report["window"]),
+        ]
+    else:
+        lines.append(("next", report["next"]["do"]))
+    rows = [f"{label:<{LABEL_WIDTH}}  {text}".rstrip() for label, text in lines[1:]]
+    return "\n".join([title, "-" * len(title), *rows])
+
+
+def _halted(halt: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if not halt:
+        return []
+    held = "kept" if halt["freeze"] else "sold by the next tick"
+    way = f'docs/runbook.md says what {halt["reason"]} means; when its cause is gone: trader resume --reason "..."'
+    return [("halt", f"what is held is {held}; {way}")]
+
+
+def _hour(hour: str, line: dict[str, Any]) -> str:
+    p_up = "no P(up)" if line["p_up"] is None else f"P(up) {line['p_up']:.4f}"
+    if line["order_side"] is None:
+        return f"{hour}: {p_up}, {line['target']}, no order ({line['reason']})"
+    filled = (
+        "not filled"
+        if line["fill_price"] is None
+        else f"filled at {line['fill_price']}, fee {line['fee']} USDT"
+    )
+    return f"{hour}: {p_up}, {line['target']}, {line['order_side']} {line['order_qty']} ({line['reason']}) {filled}"
+
+
+def _holding(held: dict[str, Any]) -> str:
+    worth, cash, equity = (_usdt(held[key]) for key in ("worth_usdt", "cash_usdt", "equity_usdt"))
+    return f"{held['position']}, worth {worth} at {held['close']}, and {cash} in cash: equity {equity}"
+
+
+def _results(results: dict[str, Any]) -> list[tuple[str, str]]:
+    hit = "none scored yet" if results["hit_rate"] is None else f"{results['hit_rate'] * 100:.1f} % right"
+    net, epoch = percent(results["net_return"]), percent(results["epoch_return"])
+    fall = f"{results['drawdown'] * 100:.2f} % below its peak"
+    return [
+        ("results", f"net {net} since the first hour, compounded; this risk epoch {epoch}, {fall}"),
+        (
+            "",
+            f"{results['orders']:,} orders, fees {_usdt(results['fees_usdt'])}; calls: {hit} of {results['scored']:,}",
+        ),
+    ]
+
+
+def _champion(champion: dict[str, Any] | None) -> str:
+    if champion is None:
+        return "none serves the next hour: trader retrain"
+    late = "; the calendar's newer one is late" if champion["late"] else ""
+    why = champion["words"] or champion["why"]
+    return (
+        f"{champion['model_id']}, serves since {champion['valid_from']} "
+        f"({champion['age_hours'] / 24:.1f} d): {why}{late}"
+    )
+
+
+def _next(coming: dict[str, Any], window: dict[str, Any] | None) -> list[tuple[str, str]]:
+    rows = [("next tick", f"{coming['hour']}: {coming['do']}")]
+    if coming["refit"]:
+        rows.append(
+            (
+                "next refit",
+                f"serves from {coming['refit']}, trained from {coming['refit_is_trained_from']} on",
+            )
+        )
+    rows.append(("breach", f"{_window(window)}; looked at from {coming['breach_from']} on"))
+    last = coming["last_breach"]
+    return [*rows, ("", f"last one {last['at']}: {last['why']}")] if last else rows
+
+
+def _window(window: dict[str, Any] | None) -> str:
+    if window is None:
+        return "too few hours for the rule's window"
+    said = [f"last {window['hours']} h net {percent(window['net_return'])}"]
+    if window["net_return_below"] is not None:
+        said[-1] += f" (below {percent(window['net_return_below'])} retrains)"
+    if window["hit_rate"] is not None:
+        said.append(f"{window['hit_rate'] * 100:.1f} % right")
+        if window["hit_rate_below"] is not None:
+            said[-1] += f" (below {window['hit_rate_below'] * 100:.0f} % retrains)"
+    return ", ".join(said)
+
+
+def _usdt(amount: str) -> str:
+    return f"{float(amount):,.2f} USDT"
