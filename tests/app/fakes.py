@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal
 
 from trader.core.errors import Retry
-from trader.core.ports import OrderState, Sent, SignedOrder
+from trader.core.ports import OrderState, OwnTrade, Sent, SignedOrder
 from trader.core.types import Fill, Filters, Quote, Side
 
 
@@ -55,13 +55,17 @@ class FakeExchange:
     """An account that fills every market order at one price, and whose replies can be lost.
 
     `next_send` is what happens to the next order: filled, partial, expired, lost_after (executed, reply lost),
-    lost_before (never executed, reply lost), late (executed 7 s later), refused.
+    lost_before (never executed, reply lost), late (executed 7 s later), refused. `blind` queries find no order.
     """
 
     clock: FakeClock
     price: Decimal = Decimal(50_000)
     next_send: str = "filled"
     reads_fail: bool = False
+    blind: bool = False
+    free: dict[str, Decimal] = field(
+        default_factory=lambda: {"BTC": Decimal(100), "USDT": Decimal(1_000_000)}
+    )
     sent: list[SignedOrder] = field(default_factory=list)
     orders: dict[str, tuple[OrderState, list[Fill], int]] = field(default_factory=dict)
 
@@ -83,8 +87,9 @@ class FakeExchange:
         return Quote(self.price, self.price)
 
     def balances(self) -> Mapping[str, Decimal]:
-        """Plenty."""
-        return {"BTC": Decimal(100), "USDT": Decimal(1_000_000)}
+        """What is free."""
+        self._ask()
+        return dict(self.free)
 
     def assets(self, symbol: str) -> tuple[str, str]:
         """BTC and USDT."""
@@ -121,6 +126,9 @@ class FakeExchange:
         paid_in: Literal["base", "quote"] = "base" if order.side == "BUY" else "quote"
         fee = (qty if order.side == "BUY" else qty * self.price) * Decimal("0.001")
         number = len(self.orders) + 1
+        sign = 1 if order.side == "BUY" else -1
+        self.free["BTC"] += sign * qty - (fee if paid_in == "base" else 0)
+        self.free["USDT"] -= sign * qty * self.price + (fee if paid_in == "quote" else 0)
         fills = [Fill(order.side, self.price, qty, fee, paid_in, number)] if qty else []
         status = "FILLED" if share == 1 else "EXPIRED"
         now = self.clock.now_ms()
@@ -132,6 +140,8 @@ class FakeExchange:
         return ""
 
     def _visible(self) -> dict[str, tuple[OrderState, list[Fill], int]]:
+        if self.blind:
+            return {}
         return {k: v for k, v in self.orders.items() if v[2] <= self.clock.now_ms()}
 
     def find(self, symbol: str, client_order_id: str) -> OrderState | None:
@@ -144,6 +154,16 @@ class FakeExchange:
         """Ids of orders since."""
         self._ask()
         return [name for name, (s, _, _) in self._visible().items() if s.transact_ms >= since_ms]
+
+    def trades(self, symbol: str, since_ms: int) -> list[OwnTrade]:
+        """Executions since."""
+        self._ask()
+        return [
+            OwnTrade(name, fill.side, fill.qty, fill.qty * fill.price)
+            for name, (state, fills, _) in self._visible().items()
+            for fill in fills
+            if state.transact_ms >= since_ms
+        ]
 
     def open_orders(self, symbol: str) -> list[OrderState]:
         """None: market orders end at once."""

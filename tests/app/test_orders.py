@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from tests.app.fakes import FakeClock, FakeExchange, MemoryStore
+from trader.app.absence import shows_effect
+from trader.app.halts import announce, resume
 from trader.app.journal import Journal
 from trader.app.orders import Desk, carry_out, client_order_id
 from trader.core.errors import Halt, Parked
-from trader.core.types import HOUR_MS, Fill, parse_hour
+from trader.core.ports import OwnTrade
+from trader.core.types import HOUR_MS, Fill, Side, parse_hour
 
 HOUR = parse_hour("2022-01-01T10:00")
 
@@ -25,7 +28,8 @@ def desk() -> Desk:
 
 def decided(desk: Desk, qty: str = "0.1") -> dict[str, Any]:
     """A stored decision to buy."""
-    content = {"order": {"side": "BUY", "qty": qty}, "reason": "enter", "deadline": HOUR + HOUR_MS // 6}
+    order = {"side": "BUY", "qty": qty, "expected_price": "50000"}
+    content = {"order": order, "reason": "enter", "deadline": HOUR + HOUR_MS // 6}
     return desk.journal.decide(HOUR, content)
 
 
@@ -92,6 +96,8 @@ def test_another_writer_looks_and_never_sends(desk: Desk) -> None:
         "void": False,
         "side": "BUY",
         "qty": "0.1",
+        "expected_price": "50000",
+        "balances": {"base": "100", "quote": "1000000"},
         "client_order_id": name,
         "timestamp_ms": HOUR + 500,
         "recv_window_ms": 5_000,
@@ -130,6 +136,81 @@ def test_a_venue_that_cannot_be_asked_parks_the_hour(desk: Desk) -> None:
     fake.reads_fail = False
     assert bought(carry_out(desk, HOUR, decision)) == Decimal("0.1")
     assert len(fake.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("base", "quote"),
+    [("0.3", "0"), ("-1", "0"), ("0", "-5000"), ("0", "250"), ("0.1", "5000"), ("-1", "-5000")],
+)
+def test_a_movement_of_one_leg_is_somebody_elses(desk: Desk, base: str, quote: str) -> None:
+    """A deposit, a withdrawal, or both while an order is unknown: no order moves the account so, and the hour trades."""
+    fake, decision = venue(desk), decided(desk)
+    fake.next_send = "lost_before"
+    original = fake.send
+
+    def send_while_money_moves(order: Any) -> Any:
+        reply = original(order)
+        if len(fake.sent) == 1:
+            fake.free["BTC"] += Decimal(base)
+            fake.free["USDT"] += Decimal(quote)
+        return reply
+
+    fake.send = send_while_money_moves  # type: ignore[method-assign]  # money moves at this moment
+    assert bought(carry_out(desk, HOUR, decision)) == Decimal("0.1")
+    assert len(fake.sent) == 2
+
+
+def test_balances_that_show_the_order_forbid_a_second_attempt(desk: Desk) -> None:
+    """Executed, and the venue's lists are blind to it: parked, no second order; it is booked once it is listed."""
+    fake, decision = venue(desk), decided(desk)
+    fake.next_send, fake.blind = "lost_after", True
+    for _ in range(2):
+        with pytest.raises(Parked, match=r"balances moved as order .* would have moved them"):
+            carry_out(desk, HOUR, decision)
+    fake.blind = False
+    assert bought(carry_out(desk, HOUR, decision)) == Decimal("0.1")
+    assert len(fake.sent) == 1
+
+
+def test_balances_alone_ask_a_person_past_the_deadline(desk: Desk) -> None:
+    """Still listed nowhere when no second attempt may follow: halted, not parked for ever; a resume closes it."""
+    fake, decision = venue(desk), decided(desk)
+    fake.next_send, fake.blind = "lost_after", True
+    with pytest.raises(Parked):
+        carry_out(desk, HOUR, decision)
+    desk.clock.sleep(11 * 60)
+    for _ in range(2):
+        with pytest.raises(Halt, match="trader resume closes it as never executed") as caught:
+            carry_out(desk, HOUR, decision)
+        announce(desk.journal, desk.clock.now_ms(), "reconcile", freeze=True, words=str(caught.value))
+    resume(desk.journal, desk.clock.now_ms(), "looked: it is not on the venue's page")
+    assert carry_out(desk, HOUR, decision) == []
+    assert [desk.journal.outcome(HOUR, n)["kind"] for n in (1, 2)] == ["absent", "void"]  # type: ignore[index]
+    assert len(fake.sent) == 1
+
+
+@pytest.mark.parametrize("side", ["BUY", "SELL"])
+@pytest.mark.parametrize("share", ["0.01", "0.4", "1"])
+def test_the_effect_of_an_order_is_seen_in_both_legs(side: str, share: str) -> None:
+    """Any part of an order from a hundredth on shows, whoever else trades beside it; listed trades explain theirs."""
+    sign = 1 if side == "BUY" else -1
+    qty, price = Decimal("0.2") * Decimal(share), Decimal(50_000)
+    attempt = {
+        "side": side,
+        "qty": "0.2",
+        "expected_price": "50000",
+        "balances": {"base": "3", "quote": "70000"},
+    }
+    after = {"base": str(3 + sign * qty), "quote": str(70_000 - sign * qty * price)}
+    assert shows_effect(attempt, after, [])
+    mine: Side = "BUY" if side == "BUY" else "SELL"
+    assert not shows_effect(attempt, after, [OwnTrade("web_1", mine, qty, qty * price)])
+    other: Side = "SELL" if side == "BUY" else "BUY"
+    beside = {
+        "base": str(Decimal(after["base"]) - sign),
+        "quote": str(Decimal(after["quote"]) + sign * price),
+    }
+    assert shows_effect(attempt, beside, [OwnTrade("web_2", other, Decimal(1), price)])
 
 
 def test_an_order_of_another_life_halts(desk: Desk) -> None:

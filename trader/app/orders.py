@@ -3,8 +3,8 @@
 1. Before attempt n is created its bytes are fixed: id, timestamp and window. It is created if absent.
 2. Its creator alone sends it, once. Everybody else, and the creator after a doubt, looks.
 3. An attempt stays unknown until the order is found in a final state, or until it is absent: the exchange's clock is
-   past the attempt's horizon by SETTLE_MS, then two looks LOOK_APART_S apart find nothing, and open orders, own
-   trades and balances agree. If a look fails, the hour is parked and nothing else is sent.
+   past the attempt's horizon by SETTLE_MS, then two looks find nothing, and open orders, own trades and balances
+   agree (`absence.py`). If a look fails, the hour is parked and nothing else is sent.
 4. Only an absent attempt may be followed by another, and only before the decision's deadline.
 
 Every function is safe to repeat from any number of processes.
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from trader.app.absence import free_of, require_absent
 from trader.app.journal import Journal, Json
 from trader.app.objects import read_fill, write_fill
 from trader.core.errors import Halt, Parked, Retry
@@ -23,7 +24,6 @@ from trader.core.ports import Clock, Exchange, OrderState, SignedOrder
 from trader.core.types import Fill, Side, iso, plain
 
 SETTLE_MS = 10_000
-LOOK_APART_S = 2.0
 LOOK_EVERY_S = 1.0
 PATIENCE_S = 60.0
 MAX_ATTEMPTS = 9
@@ -68,10 +68,10 @@ def _work(desk: Desk, hour: int, n: int, decision: Json) -> Json:
     if attempt is None:
         attempt, ours = _begin(desk, hour, n, decision)
         if ours:
-            return _send(desk, hour, n, attempt)
+            return _send(desk, hour, n, attempt, decision["deadline"])
     if attempt["void"]:
         return desk.journal.close_attempt(hour, n, _content(VOID, [], "not sent before the deadline"))
-    return _look(desk, hour, n, attempt)
+    return _look(desk, hour, n, attempt, decision["deadline"])
 
 
 def _begin(desk: Desk, hour: int, n: int, decision: Json) -> tuple[Json, bool]:
@@ -90,6 +90,8 @@ def _begin(desk: Desk, hour: int, n: int, decision: Json) -> tuple[Json, bool]:
         "void": void,
         "side": side,
         "qty": plain(qty),
+        "expected_price": order["expected_price"],
+        "balances": None if void else free_of(desk.exchange, symbol),
         "client_order_id": signed.client_order_id,
         "timestamp_ms": signed.timestamp_ms,
         "recv_window_ms": signed.recv_window_ms,
@@ -133,7 +135,7 @@ def _signed(symbol: str, attempt: Json) -> SignedOrder:
     )
 
 
-def _send(desk: Desk, hour: int, n: int, attempt: Json) -> Json:
+def _send(desk: Desk, hour: int, n: int, attempt: Json, deadline: int) -> Json:
     sent = desk.exchange.send(_signed(desk.journal.symbol, attempt))
     if sent.outcome == "refused":
         # The venue said no, or never heard: these bytes were not executed and will not be sent again. A timestamp
@@ -142,11 +144,12 @@ def _send(desk: Desk, hour: int, n: int, attempt: Json) -> Json:
         return desk.journal.close_attempt(hour, n, _content(kind, [], sent.message))
     if sent.outcome == "accepted" and sent.state is not None and sent.state.final:
         return desk.journal.close_attempt(hour, n, _executed(sent.state, sent.fills or []))
-    return _look(desk, hour, n, attempt)
+    return _look(desk, hour, n, attempt, deadline)
 
 
-def _look(desk: Desk, hour: int, n: int, attempt: Json) -> Json:
-    """Ask until the attempt is found in a final state or proved absent. Raises Parked if neither comes in time."""
+def _look(desk: Desk, hour: int, n: int, attempt: Json, deadline: int) -> Json:
+    """Ask until the attempt is found in a final state or proved absent. Raises Parked if neither comes in time, Halt if
+    balances alone speak against absence past the deadline."""
     symbol, name = desk.journal.symbol, attempt["client_order_id"]
     waited = 0.0
     try:
@@ -157,7 +160,7 @@ def _look(desk: Desk, hour: int, n: int, attempt: Json) -> Json:
                 if sum((fill.qty for fill in fills), Decimal(0)) == state.executed_qty:
                     return desk.journal.close_attempt(hour, n, _executed(state, fills))
             if state is None and desk.exchange.time_ms() > attempt["horizon_ms"] + SETTLE_MS:
-                _prove_absent(desk, attempt)
+                require_absent(desk.journal, desk.exchange, desk.clock, attempt, deadline)
                 return desk.journal.close_attempt(hour, n, _content(ABSENT, [], "never reached the venue"))
             desk.clock.sleep(LOOK_EVERY_S)
             waited += LOOK_EVERY_S
@@ -166,19 +169,6 @@ def _look(desk: Desk, hour: int, n: int, attempt: Json) -> Json:
     except Retry as error:
         raise Parked(f"order {name} is unknown and the venue cannot be asked: {error}") from None
     raise Parked(f"order {name} is still unknown after {waited:.0f} s of looking; looking again next time")
-
-
-def _prove_absent(desk: Desk, attempt: Json) -> None:
-    """The second look and what must agree with it. Raises Parked where anything disagrees."""
-    symbol, name = desk.journal.symbol, attempt["client_order_id"]
-    desk.clock.sleep(LOOK_APART_S)
-    if desk.exchange.find(symbol, name) is not None:
-        raise Parked(f"order {name} has just appeared; looking again next time")
-    if any(order.client_order_id == name for order in desk.exchange.open_orders(symbol)):
-        raise Parked(f"order {name} is open although a query does not find it")
-    # The account may trade beside this bot: only an order of this very id speaks against its absence.
-    if name in desk.exchange.client_order_ids(symbol, attempt["timestamp_ms"]):
-        raise Parked(f"order {name} is listed although a query does not find it")
 
 
 def _executed(state: OrderState, fills: Sequence[Fill]) -> Json:
