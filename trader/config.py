@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -25,6 +26,8 @@ HOSTS: dict[str, str] = {
     "demo": "https://demo-api.binance.com",
     "live": "https://api.binance.com",
 }
+# The testnet's book is wild; a demo account quotes the live market's prices with little behind them.
+PRICE_BANDS = {"testnet": Decimal("0.2"), "demo": Decimal("0.02"), "live": Decimal("0.01")}
 PUBLIC_DATA_HOST = "https://data-api.binance.vision"
 EMBEDDED_PORT = 8900
 # The embedded exchange's keys open nothing but a simulation on this machine's loopback.
@@ -88,6 +91,9 @@ class Settings(BaseSettings):
     halt_policy: Literal["flatten", "freeze"] = Field(
         "flatten", description="what a breached loss limit does"
     )
+    price_band: Decimal | None = Field(
+        None, gt=0, le=1, description="most that venue's mid and newest close may differ; default by venue"
+    )
     breach_preset: Literal["", "seed"] = Field(
         "", description="seed: fewer than 60 % of the last 24 calls right"
     )
@@ -143,6 +149,12 @@ class Settings(BaseSettings):
         """Bucket and prefix of a store in S3, None where the store is a folder."""
         found = S3_ADDRESS.fullmatch(self.store)
         return (found[1], found[2].strip("/")) if found else None
+
+    @property
+    def band(self) -> Decimal | None:
+        """Beyond which gap of signal and venue nothing is sent, a share; None for the embedded exchange, whose bars are
+        its own market."""
+        return self.price_band or PRICE_BANDS.get(self.venue)
 
     @property
     def breach_rule(self) -> BreachRule:

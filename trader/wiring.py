@@ -116,6 +116,7 @@ def open_bot(
             clock=clock,
             version=version("hourly-trader"),
             freeze_on_halt=settings.halt_policy == "freeze",
+            price_band=settings.band,
         )
     finally:
         exchange.close()

@@ -19,11 +19,12 @@ from trader.core.costs import exact
 from trader.core.decision import shortest
 from trader.core.errors import ConfigError, Halt
 from trader.core.features import anchor_of, features, preset_named
-from trader.core.hours import GAP, MISSED, WARM_UP, Rules, Seen, State, decide_hour
+from trader.core.hours import GAP, MISSED, PRICE_BAND, WARM_UP, Rules, Seen, State, decide_hour
 from trader.core.lifecycle import is_late, serving
 from trader.core.model import ModelCard, predict_defined
 from trader.core.params import Params, params_of
 from trader.core.ports import Clock, Exchange, Forecaster, Predictor
+from trader.core.sanity import out_of_band
 from trader.core.types import HOUR_MS, Bars, Filters, floor_hour, iso, plain
 
 DEADLINE_MS = 10 * 60_000
@@ -41,6 +42,7 @@ class Bot:
     clock: Clock
     version: str
     freeze_on_halt: bool = False
+    price_band: Decimal | None = None  # a share; None is off
     _models: dict[str, tuple[ModelCard, Params, Predictor]] = field(default_factory=dict)
     _filters: tuple[int, Filters] | None = None
 
@@ -145,7 +147,8 @@ def propose(bot: Bot, hour: int, current: int, newest: Json | None) -> Json:
     # Decide: all of it is core.
     close = exact(float(bars.close[bars.row(hour)]))
     before = with_events(bot.journal, _totals(newest, params, bars, hour), hour, close)
-    seen = Seen(hour, close, quote, p_up, no_p_up)
+    refused = PRICE_BAND if out_of_band(close, quote, bot.price_band) else ""
+    seen = Seen(hour, close, quote, p_up, no_p_up, refused)
     decision = decide_hour(before.state, seen, rules)
 
     # Apply: the caller does.

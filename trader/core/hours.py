@@ -36,12 +36,15 @@ LINE_KEYS = (
 
 # Reasons of an hour without a chance to trade.
 GAP, VENUE_CLOSED, MISSED, NO_MODEL, WARM_UP = "gap", "venue_closed", "missed", "no_model", "warm_up"
+# The venue's price is not the signal's: whatever is decided, nothing is sent.
+PRICE_BAND = "price_band"
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What is known at an hour. `close` marks the equity: close[T], or the last one before a gap. `quote` is None while
     the venue is shut. `p_up` is None without a prediction, and then `no_p_up` says why (gap, no_model, warm_up, missed).
+    `refused` says why nothing may be sent although the venue quotes, "" if it may.
     """
 
     close_time: int
@@ -49,6 +52,7 @@ class Seen:
     quote: Quote | None
     p_up: float | None
     no_p_up: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,8 @@ def decide_hour(state: State, seen: Seen, rules: Rules) -> Decision:
     held = ledger.held(seen.close, filters)
     target = _target(seen, held, risk, rules.params)
     order, reason = _order(seen, held, target, ledger, risk, rules)
-    if risk.halted_at is not None and seen.quote is not None and seen.no_p_up != GAP:
+    free = seen.quote is not None and seen.no_p_up != GAP and not seen.refused
+    if risk.halted_at is not None and free:
         reason = "halt" if order or risk.halted_at == seen.close_time else "halted"
     return Decision(seen.close_time, seen.p_up, target, order, reason, risk, equity)
 
@@ -128,6 +133,8 @@ def _order(
 ) -> tuple[SizedOrder | None, str]:
     if seen.quote is None:
         return None, seen.no_p_up if seen.no_p_up == MISSED else VENUE_CLOSED
+    if seen.refused:
+        return None, seen.refused
     if seen.no_p_up == GAP or (seen.p_up is None and target == held):
         return None, seen.no_p_up
     if risk.frozen:
