@@ -14,6 +14,12 @@ from trader.core.types import Bars
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Credentials of test servers on loopback: no test may find those of the machine it runs on.
+os.environ.update(
+    AWS_ACCESS_KEY_ID="test-key", AWS_SECRET_ACCESS_KEY="test-secret", AWS_EC2_METADATA_DISABLED="true"
+)
+os.environ.pop("AWS_PROFILE", None)
+
 # Shared runners pause for seconds; a deadline per example would measure them and not the code.
 settings.register_profile("here", deadline=None, derandomize=True)
 settings.load_profile("here")

@@ -22,8 +22,7 @@ PAGE = 1000  # the most keys that S3 lists at once
 MAX_KEY_BYTES = 1024
 TRIES = 4
 FIRST_PAUSE_S = 0.2
-PRECONDITION_FAILED = 412
-NOT_NOW = (409, 429, 503)  # refused without being done: conflict with another writer, too fast, busy
+NOT_NOW = (408, 409, 412, 429)  # too slow, a conflict, already there, too fast: looking again tells
 
 # What a person must mend, by the code that S3 gives it. Everything else may pass.
 FOR_A_PERSON = {
@@ -166,34 +165,28 @@ class S3Store:
     def _require_passing(self, verb: str, where: str, error: Exception) -> None:
         """Returns for trouble that may pass; raises ConfigError for what a person must mend, and a bug as it is."""
         from botocore import exceptions as known
+        from botocore.parsers import ResponseParserError
 
-        name = f"store: s3://{self.bucket}/{where}: {verb}"
-        if isinstance(error, known.ClientError):
-            answer: Any = error.response
-            code, status = answer["Error"].get("Code", ""), answer["ResponseMetadata"]["HTTPStatusCode"]
-            if code in FOR_A_PERSON:
-                raise ConfigError(
-                    f"{name}: {FOR_A_PERSON[code]}{_region_of(answer)} ({status} {code})"
-                ) from None
-            if (
-                status < 500
-                and status not in (408, PRECONDITION_FAILED, *NOT_NOW)
-                and code != "RequestTimeout"
-            ):
-                said = answer["Error"].get("Message", "")
-                raise ConfigError(f"{name}: the server refuses it: {status} {code} {said}".rstrip()) from None
-        elif isinstance(error, known.NoCredentialsError | known.PartialCredentialsError):
-            raise ConfigError(
-                f"{name}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the host a role"
-            ) from None
-        elif isinstance(
-            error, known.HTTPClientError | known.CredentialRetrievalError | known.IncompleteReadError
-        ):
+        passing = (
+            known.HTTPClientError,
+            known.ConnectionError,
+            known.IncompleteReadError,
+            ResponseParserError,
+            known.CredentialRetrievalError,
+        )
+        if isinstance(error, passing):
             return
+        if isinstance(error, known.ClientError):
+            why = _refused(error.response)
+            if why is None:
+                return
+        elif isinstance(error, known.NoCredentialsError | known.PartialCredentialsError):
+            why = "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the host a role"
         elif isinstance(error, known.BotoCoreError):
-            raise ConfigError(f"{name}: {error}") from None
+            why = str(error)
         else:
             raise error
+        raise ConfigError(f"store: s3://{self.bucket}/{where}: {verb}: {why}") from None
 
     def _given_up(self, verb: str, where: str, trouble: Exception | None) -> Retry:
         return Retry(
@@ -234,7 +227,14 @@ def _follow_no_redirect(context: dict[str, Any], **_: Any) -> None:
     context.setdefault("s3_redirect", {})["redirected"] = True
 
 
-def _region_of(answer: dict[str, Any]) -> str:
-    headers = answer["ResponseMetadata"].get("HTTPHeaders", {})
-    region = headers.get("x-amz-bucket-region") or answer["Error"].get("Region", "")
-    return f": set TRADER_S3_REGION={region}" if region else ""
+def _refused(answer: Any) -> str | None:
+    """What a person must mend after this error answer; None where waiting may help."""
+    code, status = answer["Error"].get("Code", ""), answer["ResponseMetadata"]["HTTPStatusCode"]
+    if code in FOR_A_PERSON:
+        headers = answer["ResponseMetadata"].get("HTTPHeaders", {})
+        region = headers.get("x-amz-bucket-region") or answer["Error"].get("Region")
+        hint = f": set TRADER_S3_REGION={region}" if region else ""
+        return f"{FOR_A_PERSON[code]}{hint} ({status} {code})"
+    if status >= 500 or status in NOT_NOW or code == "RequestTimeout":
+        return None
+    return f"the server refuses it: {status} {code} {answer['Error'].get('Message', '')}".rstrip()

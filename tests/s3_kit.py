@@ -1,0 +1,99 @@
+"""A real S3 server for tests: moto's, as a child process, on loopback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from trader.adapters.store_s3 import S3Store
+
+# moto prints nothing useful; the port is chosen by the system and written to a file.
+SERVE = """
+import sys
+from pathlib import Path
+from werkzeug.serving import make_server
+from moto.server import DomainDispatcherApplication, create_backend_app
+server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True)
+place = Path(sys.argv[1])
+place.with_suffix(".new").write_text(str(server.server_port))
+place.with_suffix(".new").rename(place)
+server.serve_forever()
+"""
+
+
+@dataclass
+class Bucketry:
+    """An S3 server and how one signs in there."""
+
+    url: str
+    key: str = "test-key"
+    secret: str = "test-secret"
+    numbers: Iterator[int] = field(default_factory=count)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What boto3 reads."""
+        return {"AWS_ACCESS_KEY_ID": self.key, "AWS_SECRET_ACCESS_KEY": self.secret}
+
+    def client(self) -> Any:
+        """A plain client."""
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id=self.key,
+            aws_secret_access_key=self.secret,
+            config=Config(s3={"addressing_style": "path"}),
+        )
+
+    def bucket(self) -> str:
+        """A new bucket's name."""
+        name = f"bucket-{os.getpid()}-{next(self.numbers)}"
+        self.client().create_bucket(Bucket=name)
+        return name
+
+    def store(self, bucket: str, prefix: str = "", url: str = "", timeout_s: float = 5.0) -> S3Store:
+        """A store in a bucket, at the server itself or through a proxy; it hardly waits between tries."""
+        return S3Store(
+            bucket,
+            prefix,
+            region="us-east-1",
+            endpoint_url=url or self.url,
+            timeout_s=timeout_s,
+            _sleep=lambda _: time.sleep(0.001),
+        )
+
+
+@contextmanager
+def moto(folder: Path) -> Iterator[Bucketry]:
+    """moto's server in a process of its own."""
+    place = folder / "moto-port"
+    child = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", SERVE, str(place)],
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not place.exists():
+            assert child.poll() is None, "moto ended"
+            assert time.monotonic() < deadline, "moto did not start"
+            time.sleep(0.02)
+        url = f"http://127.0.0.1:{place.read_text()}"
+        urllib.request.urlopen(url + "/moto-api/", timeout=30).close()
+        yield Bucketry(url)
+    finally:
+        child.kill()
+        child.wait(30)
