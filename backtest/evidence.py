@@ -1,0 +1,175 @@
+"""What a result is worth: rivals, costs, seeds, everything that was tried, and a verdict in one sentence.
+
+Every figure is out of sample. "Do not trade" is an answer, and the usual one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from backtest.evidence_ledger import Count
+from backtest.overfitting import Overfitting
+from backtest.rivals import Lottery, Standing, break_even_bps, cost_stress, lottery, rivals
+from backtest.significance import Moments, deflated_sharpe, probabilistic_sharpe
+from backtest.simulate import Run, simulate
+from backtest.walkforward import walk_forward
+from trader.core.features import Matrix
+from trader.core.hours import Rules
+from trader.core.metrics import hourly_returns
+from trader.core.ports import Forecaster
+from trader.core.types import Bars
+
+SEEDS = 10
+ENOUGH = 0.95  # of DSR, and of random entries beaten
+TOO_FITTED = 0.5  # of PBO
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """The same parameters under other random seeds of XGBoost: net returns, compounded, in the order of the seeds."""
+
+    net_returns: Sequence[float]
+
+    @property
+    def median(self) -> float:
+        """Of the net returns."""
+        return float(np.median(self.net_returns))
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that the verdict rests on. psr, dsr: probabilities. Sharpe ratios in standings are annualised.
+
+    `trials` is what the ledger counts on this span, `effective` how many independent ones they amount to; None
+    without their returns. `pbo` is None without at least two complete trials.
+    """
+
+    strategy: Standing
+    rivals: list[Standing]
+    stress: list[Standing]
+    lottery: Lottery | None
+    break_even_bps: float | None
+    seeds: Seeds
+    psr: float
+    dsr: float
+    dsr_effective: float | None
+    trials: Count
+    effective: float | None
+    pbo: float | None
+    objections: list[str]
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        if not self.objections:
+            return (
+                f"Trade it small and watch it: DSR {self.dsr:.3f} after {self.trials.configurations} configurations, "
+                f"a gain at twice the costs, under most seeds, and above {self._beaten():.0%} of random entries."
+            )
+        return f"Do not trade: {'; '.join(self.objections)}."
+
+    def _beaten(self) -> float:
+        return self.lottery.share_below if self.lottery else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, the verdict first."""
+        return {"verdict": self.verdict, **asdict(self)}
+
+
+def assess(
+    forecaster: Forecaster,
+    bars: Bars,
+    p_up: Matrix,
+    rules: Rules,
+    start: int,
+    stop: int,
+    *,
+    trials: Count,
+    effective: float | None = None,
+    fitted: Overfitting | None = None,
+    source: str,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Evidence:
+    """The evidence about p_up (n,) traded over start <= T < stop. Refits ten times, for the seeds.
+
+    trials: what was tried on this span before, from the ledger; this configuration counts at least one.
+    """
+    run = simulate(bars, p_up, rules, start, stop)
+    allocation = float(rules.params.allocation_usdt)
+    returns = hourly_returns(run.equity, allocation)
+    moments = Moments.of(returns)
+    strategy = Standing.of("strategy", run.equity, allocation, run.state.ledger.orders)
+    deviation = trials.sharpe_deviation
+    partial = {
+        "strategy": strategy,
+        "rivals": rivals(bars, run.track.target, rules, start, stop),
+        "stress": cost_stress(bars, p_up, rules, start, stop),
+        "lottery": lottery(bars, run.track.target, rules.params, start, stop),
+        "break_even_bps": break_even_bps(bars, p_up, rules.params, start, stop),
+        "seeds": _seeds(forecaster, bars, rules, start, stop, source, workers, progress),
+        "psr": probabilistic_sharpe(moments),
+        "dsr": deflated_sharpe(moments, max(trials.configurations, 1), deviation),
+        "dsr_effective": None if effective is None else deflated_sharpe(moments, effective, deviation),
+        "trials": trials,
+        "effective": effective,
+        "pbo": None if fitted is None else fitted.pbo,
+    }
+    return Evidence(**partial, objections=_objections(partial, run))  # type: ignore[arg-type]
+
+
+def _seeds(
+    forecaster: Forecaster,
+    bars: Bars,
+    rules: Rules,
+    start: int,
+    stop: int,
+    source: str,
+    workers: int,
+    progress: Progress | None,
+) -> Seeds:
+    found = []
+    for seed in range(SEEDS):
+        params = rules.params.model_copy(update={"seed": seed})
+        p_up = walk_forward(forecaster, bars, params, start, stop, source=source, workers=workers)
+        run = simulate(bars, p_up, Rules(params, rules.filters, rules.freeze_on_halt), start, stop)
+        found.append(float(run.equity[-1]) / float(params.allocation_usdt) - 1)
+        if progress:
+            progress(seed + 1, SEEDS)
+    return Seeds(found)
+
+
+def _objections(seen: dict[str, Any], run: Run) -> list[str]:
+    """Every reason not to trade, the plainest first."""
+    strategy: Standing = seen["strategy"]
+    hold = next(rival for rival in seen["rivals"] if rival.name == "buy and hold")
+    double = next(case for case in seen["stress"] if case.name == "costs x 2")
+    reasons = []
+    if not strategy.orders:
+        return ["it never trades"]
+    if run.state.risk.halted_at is not None:
+        reasons.append(f"it halts ({run.state.risk.halt_reason})")
+    if strategy.net_return <= 0:
+        reasons.append(f"it loses {-strategy.net_return:.1%} after costs")
+    elif strategy.sharpe <= hold.sharpe:
+        reasons.append(
+            f"its Sharpe ratio {strategy.sharpe:.2f} is not above buy and hold's {hold.sharpe:.2f}"
+        )
+    if strategy.net_return > 0 >= double.net_return:
+        reasons.append(f"at twice the costs it returns {double.net_return:+.1%}")
+    if strategy.net_return > 0 >= seen["seeds"].median:
+        reasons.append(f"under ten seeds its median return is {seen['seeds'].median:+.1%}")
+    if seen["dsr"] < ENOUGH:
+        tried = max(seen["trials"].configurations, 1)
+        reasons.append(f"DSR is {seen['dsr']:.3f}, below {ENOUGH}, after {tried} configurations tried")
+    if seen["pbo"] is not None and seen["pbo"] >= TOO_FITTED:
+        reasons.append(f"the chance that the search overfitted is {seen['pbo']:.0%}")
+    if seen["lottery"] is not None and seen["lottery"].share_below < ENOUGH:
+        reasons.append(f"{1 - seen['lottery'].share_below:.0%} of random entries at its turnover did as well")
+    return reasons
