@@ -15,9 +15,18 @@ from typing import Any, TypeVar
 
 import requests
 from binance.client import Client
-from binance.exceptions import BinanceAPIException, BinanceRequestException
-from urllib3.exceptions import HTTPError, NewConnectionError
 
+from trader.adapters.binance_errors import (
+    DEFAULT_WAIT_S,
+    FOREIGN,
+    LONGEST_BAN_S,
+    OUT_OF_WINDOW,
+    NoAnswer,
+    Refused,
+    never_sent,
+    way_out,
+)
+from trader.adapters.binance_replies import UNREADABLE, whole
 from trader.adapters.http_deadline import DeadlineAdapter
 from trader.core.errors import ConfigError, Retry
 from trader.core.ports import Clock, SignedOrder
@@ -31,52 +40,17 @@ DEAD_SOCKET = "ws://127.0.0.1:9/dead"
 RECV_WINDOW_MS = 5_000
 CONNECT_S = 3.05
 
-UNKNOWN_CODES = frozenset({-1000, -1001, -1006, -1007})
-KEY_CODES = frozenset({-1002, -1022, -2008, -2014, -2015})
-LIMIT_CODES = frozenset({-1003, -1015})
-BUSY = -1008
-NOT_THERE = -2013
-OUT_OF_WINDOW = -1021
-NOT_SENT_STATUS = frozenset({403, 418, 429, 451})  # the edge answered, the order never came to the engine
-
 # What a read may try again at once, and how often: connections that broke, servers that were busy.
 READ_TRIES = 3
 READ_PAUSE_S = 0.5
 # A wait that the venue asks for is waited out if it is this short; else the caller comes again.
 SHORT_WAIT_S = 10.0
-LONGEST_BAN_S = 3 * 86_400.0
-# The wait after these answers where they do not say how long. A firewall's 403 ends after minutes.
-DEFAULT_WAIT_S = {403: 120.0, 418: 120.0, 429: 60.0}
 # Weight of a minute that pages of history leave to everybody else behind the same address.
 WEIGHT_LIMIT_1M = 6_000
 PAUSE_AT_WEIGHT = WEIGHT_LIMIT_1M * 8 // 10
 # A round trip this short tells the venue's clock well enough; else the best of a few samples does.
 GOOD_ROUND_TRIP_MS = 300
 CLOCK_SAMPLES = 3
-
-# What the client, requests, urllib3, http.client and json are known to raise for what a server sends.
-FOREIGN = (
-    requests.exceptions.RequestException,
-    BinanceAPIException,
-    BinanceRequestException,
-    HTTPError,
-    OSError,
-    ValueError,  # an unknown charset, an integer of 5,000 digits
-    AttributeError,  # an error whose body is JSON but no object
-    TypeError,
-    LookupError,
-    RecursionError,  # brackets nested ten thousand deep
-)
-# Raised before anything is sent, for an address or a header that cannot be.
-NEVER_SENT = (
-    requests.exceptions.ConnectTimeout,
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.MissingSchema,
-    requests.exceptions.InvalidHeader,
-)
-# A reply that lacks what it must hold, or holds it in another shape.
-UNREADABLE = (KeyError, IndexError, TypeError, ValueError, ArithmeticError, AttributeError)
 
 
 class SigningClient(Client):  # type: ignore[misc]  # the client ships no types
@@ -130,35 +104,6 @@ class Quota:
         """Remember the weight that an answer tells."""
         text = str(headers.get("X-MBX-USED-WEIGHT-1M", ""))
         self.used_weight = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
-
-
-class Refused(Exception):
-    """The venue answered with an error. `code` is 0 where the answer has none."""
-
-    def __init__(self, status: int, code: int, message: str) -> None:
-        super().__init__(f"{status}, code {code}: {message}")
-        self.status = status
-        self.code = code
-
-    @property
-    def is_limit(self) -> bool:
-        """True where the venue wants to hear nothing more for a while."""
-        by_firewall = self.status == 403 and not self.code
-        return self.status in (418, 429) or self.code in LIMIT_CODES or by_firewall
-
-    @property
-    def is_final(self) -> bool:
-        """True where the venue refuses such a request for good, and the key is not the reason."""
-        passing = UNKNOWN_CODES | LIMIT_CODES | KEY_CODES | {BUSY, OUT_OF_WINDOW}
-        return 400 <= self.status < 500 and self.code < 0 and self.code not in passing
-
-
-class NoAnswer(Exception):
-    """There is no reply that could be used. `sent` is False where the request certainly never left."""
-
-    def __init__(self, message: str, *, sent: bool) -> None:
-        super().__init__(message)
-        self.sent = sent
 
 
 class Api:
@@ -249,7 +194,7 @@ class Api:
 
     def _translated(self, error: Exception, response: requests.Response | None) -> Refused | NoAnswer:
         if response is None:
-            return NoAnswer(type(error).__name__, sent=not _never_sent(error))
+            return NoAnswer(type(error).__name__, sent=not never_sent(error))
         self.quota.note(response.headers)
         if 200 <= response.status_code < 300:
             return NoAnswer(f"{type(error).__name__} on a reply of {len(response.content)} bytes", sent=True)
@@ -312,39 +257,8 @@ class Api:
             if (meant := meaning(answer)) is not None:
                 return meant
             problem = f"{self.url} answered {answer}"
-            if way_out := _way_out(answer):
-                raise ConfigError(f"{problem}. {way_out}")
+            if mend := way_out(answer):
+                raise ConfigError(f"{problem}. {mend}")
             if answer.code == OUT_OF_WINDOW and not attempt:
                 self.measure()
         raise Retry(problem, self.quota.blocked_until_ms if self.blocked_s() else None)
-
-
-def _way_out(answer: Refused) -> str:
-    """What a person can do about a refusal; "" where trying again later is right."""
-    if answer.code in KEY_CODES or (answer.status == 401 and not answer.code):
-        return "Check TRADER_API_KEY and TRADER_API_SECRET: they must belong to this venue and may trade"
-    if answer.status == 451:
-        return "Run the bot from a region that Binance serves"
-    if answer.status == 404 and not answer.code:
-        return "Check the address: no exchange answers there"
-    return "The venue refuses such a request for good: check symbol and account" if answer.is_final else ""
-
-
-def whole(value: Any) -> int:
-    """A JSON number without a fraction. Raises TypeError."""
-    if type(value) is not int:
-        raise TypeError(f"{value!r:.40} is not a whole number")
-    return value
-
-
-def listed(value: Any) -> list[Any]:
-    """A JSON array. Raises TypeError."""
-    if not isinstance(value, list):
-        raise TypeError(f"{value!r:.40} is not a list")
-    return value
-
-
-def _never_sent(error: Exception) -> bool:
-    """True where no connection was made, so that nothing can have been executed."""
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    return isinstance(error, NEVER_SENT) or isinstance(reason, NewConnectionError)

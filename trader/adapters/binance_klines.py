@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from trader.adapters.binance_connection import Api, Connection, Quota, listed
+from trader.adapters.binance_connection import Api, Connection, Quota
+from trader.adapters.binance_replies import listed
 from trader.core.bars import bars_from_columns
 from trader.core.errors import DataError
 from trader.core.ports import Clock

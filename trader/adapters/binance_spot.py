@@ -11,33 +11,19 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Literal, TypeVar
 
-from trader.adapters.binance_connection import (
-    BUSY,
-    NOT_SENT_STATUS,
-    NOT_THERE,
-    RECV_WINDOW_MS,
-    UNKNOWN_CODES,
-    UNREADABLE,
-    Api,
-    Connection,
-    NoAnswer,
-    Quota,
-    Refused,
-    listed,
-    whole,
-)
+from trader.adapters.binance_connection import RECV_WINDOW_MS, Api, Connection, Quota
+from trader.adapters.binance_errors import NOT_THERE, NoAnswer, Refused, fate
+from trader.adapters.binance_replies import UNREADABLE, Json, amount, listed, order_state, states, text, whole
 from trader.adapters.exchange_info import filters_of
 from trader.core.errors import ConfigError, Halt, Retry, TraderError
 from trader.core.ports import Clock, OrderState, OwnTrade, Sent, SignedOrder
 from trader.core.types import Fill, Filters, Quote, Side, plain
 
 CLIENT_ORDER_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
-AMOUNT = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 LIST_PAGE = 1_000
 MOST_PAGES = 20
 
 T = TypeVar("T")
-Json = Mapping[str, Any]
 
 
 class BinanceSpot:
@@ -84,7 +70,7 @@ class BinanceSpot:
         """Best bid and ask. Raises Retry while a side is empty."""
 
         def parse(ticker: Json) -> Quote:
-            quote = Quote(_amount(ticker["bidPrice"]), _amount(ticker["askPrice"]))
+            quote = Quote(amount(ticker["bidPrice"]), amount(ticker["askPrice"]))
             if not 0 < quote.bid <= quote.ask:
                 raise Retry(f"{symbol}: one side of the book is empty, or bid {quote.bid} > ask {quote.ask}")
             return quote
@@ -95,10 +81,10 @@ class BinanceSpot:
         """Free amounts by asset. Raises Halt where the account may not trade."""
 
         def parse(account: Json) -> dict[str, Decimal]:
-            free = {str(row["asset"]): _amount(row["free"]) for row in account["balances"]}
+            free = {str(row["asset"]): amount(row["free"]) for row in account["balances"]}
             if account["canTrade"] is not True:
                 raise Halt("permission", f"the account at {self._api.url} may not trade (canTrade is false)")
-            return {asset: amount for asset, amount in free.items() if amount}
+            return {asset: held for asset, held in free.items() if held}
 
         return self._api.read(self._client.get_account, parse, omitZeroBalances="true")
 
@@ -127,7 +113,7 @@ class BinanceSpot:
         except NoAnswer as nothing:
             return Sent("unknown" if nothing.sent else "refused", message=str(nothing))
         except Refused as refused:
-            return Sent(_fate(refused), message=str(refused))
+            return Sent(fate(refused), message=str(refused))
         finally:
             self._client.pinned = None
         return self._accepted(order, reply)
@@ -137,7 +123,7 @@ class BinanceSpot:
         try:
             if reply["symbol"] != order.symbol or reply["side"] != order.side:
                 raise ValueError("the reply is about another order")
-            state = _state(reply, order.client_order_id)
+            state = order_state(reply, order.client_order_id)
             fills = [self._fill(order.symbol, row, order.side, "tradeId") for row in listed(reply["fills"])]
             filled = sum((fill.qty for fill in fills), Decimal(0))
             if not filled == state.executed_qty <= order.qty:
@@ -161,7 +147,7 @@ class BinanceSpot:
         """The newest order with this id, None where the venue says -2013."""
         found = self._api.read(
             self._client.get_order,
-            lambda reply: [_state(reply, client_order_id)],
+            lambda reply: [order_state(reply, client_order_id)],
             lambda refused: [] if refused.code == NOT_THERE else None,
             symbol=symbol,
             origClientOrderId=client_order_id,
@@ -170,7 +156,7 @@ class BinanceSpot:
 
     def open_orders(self, symbol: str) -> list[OrderState]:
         """Orders that can still be filled."""
-        return self._api.read(self._client.get_open_orders, _states, symbol=symbol)
+        return self._api.read(self._client.get_open_orders, states, symbol=symbol)
 
     def fills(self, symbol: str, order_id: int) -> list[Fill]:
         """The executions of one order, oldest first."""
@@ -193,7 +179,7 @@ class BinanceSpot:
         def parse(row: Json) -> tuple[int, bool, Decimal, Decimal]:
             if type(row["isBuyer"]) is not bool:
                 raise TypeError("a trade without a side")
-            return whole(row["orderId"]), row["isBuyer"], _amount(row["qty"]), _amount(row["quoteQty"])
+            return whole(row["orderId"]), row["isBuyer"], amount(row["qty"]), amount(row["quoteQty"])
 
         def after(row: Json) -> Json:
             return {"symbol": symbol, "fromId": row["id"] + 1}
@@ -204,7 +190,7 @@ class BinanceSpot:
         for order_id in {row[0] for row in rows} - set(names):  # of orders that were resting before
             names[order_id] = self._api.read(
                 self._client.get_order,
-                lambda reply: _text(reply["clientOrderId"]),
+                lambda reply: text(reply["clientOrderId"]),
                 symbol=symbol,
                 orderId=order_id,
             )
@@ -218,7 +204,7 @@ class BinanceSpot:
             return {"symbol": symbol, "orderId": row["orderId"] + 1}
 
         def parse(row: Json) -> tuple[int, str]:
-            return whole(row["orderId"]), _text(row["clientOrderId"])
+            return whole(row["orderId"]), text(row["clientOrderId"])
 
         first = {"symbol": symbol, "startTime": since_ms}
         return self._all(self._client.get_all_orders, parse, first, after)
@@ -247,53 +233,11 @@ class BinanceSpot:
 
     def _fill(self, symbol: str, row: Json, side: Side, id_key: str) -> Fill:
         base, quote = self.assets(symbol)
-        asset, amount = row["commissionAsset"], _amount(row["commission"])
-        if asset not in (base, quote) and amount != 0:
+        asset, commission = row["commissionAsset"], amount(row["commission"])
+        if asset not in (base, quote) and commission != 0:
             raise ConfigError(
                 f"{self._api.url} takes commission in {asset}, which cannot be booked in {base} or {quote}: switch off "
                 f"paying fees in {asset} for this account"
             )
         paid_in: Literal["base", "quote"] = "base" if asset == base else "quote"
-        return Fill(side, _amount(row["price"]), _amount(row["qty"]), amount, paid_in, whole(row[id_key]))
-
-
-def _states(rows: Any) -> list[OrderState]:
-    return [_state(row, row["clientOrderId"]) for row in listed(rows)]
-
-
-def _state(reply: Json, client_order_id: str) -> OrderState:
-    if reply["side"] not in ("BUY", "SELL") or reply["clientOrderId"] != client_order_id:
-        raise ValueError(f"not order {client_order_id}")
-    return OrderState(
-        client_order_id=_text(reply["clientOrderId"]),
-        order_id=whole(reply["orderId"]),
-        status=_text(reply["status"]),
-        side="BUY" if reply["side"] == "BUY" else "SELL",
-        executed_qty=_amount(reply["executedQty"]),
-        quote_qty=_amount(reply["cummulativeQuoteQty"]),
-        transact_ms=whole(reply["transactTime"] if "transactTime" in reply else reply["time"]),
-    )
-
-
-def _amount(value: Any) -> Decimal:
-    """Money and quantities come as decimals in text, never as floats. Raises TypeError, ValueError."""
-    if not AMOUNT.fullmatch(_text(value)):
-        raise ValueError(f"{value!r:.40} is not an amount")
-    return Decimal(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r:.40} is not a text")
-    return value
-
-
-def _fate(refused: Refused) -> Literal["refused", "unknown"]:
-    """An error answer to an order: where code and HTTP status disagree the code is believed; in doubt, unknown."""
-    if refused.code in UNKNOWN_CODES or "Duplicate order sent" in str(refused):
-        return "unknown"
-    if refused.code == BUSY or refused.status in NOT_SENT_STATUS:
-        return "refused"
-    if refused.status == 408 or refused.status >= 500:
-        return "unknown"
-    return "refused" if refused.code < 0 else "unknown"
+        return Fill(side, amount(row["price"]), amount(row["qty"]), commission, paid_in, whole(row[id_key]))

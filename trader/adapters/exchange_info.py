@@ -34,19 +34,27 @@ def read_filters(path: Path) -> Filters:
 
 def filters_of(row: Mapping[str, Any], source: str) -> Filters:
     """Filters from an exchangeInfo row. Raises ConfigError that names a missing filter."""
-    by_type = {item.get("filterType"): item for item in row.get("filters", [])}
     try:
+        by_type = {item.get("filterType"): item for item in row["filters"]}
         lot, market = by_type["LOT_SIZE"], by_type.get("MARKET_LOT_SIZE", {})
         notional = by_type.get("NOTIONAL") or by_type["MIN_NOTIONAL"]
-        limits = [Decimal(lot["maxQty"]), Decimal(market.get("maxQty", "0"))]
+        limits = [_figure(lot["maxQty"]), _figure(market.get("maxQty", "0"))]
         return Filters(
-            tick_size=Decimal(by_type["PRICE_FILTER"]["tickSize"]),
-            step_size=Decimal(lot["stepSize"]),
-            min_notional=Decimal(notional["minNotional"]),
-            min_qty=max(Decimal(lot["minQty"]), Decimal(market.get("minQty", "0"))),
+            tick_size=_figure(by_type["PRICE_FILTER"]["tickSize"]),
+            step_size=_figure(lot["stepSize"]),
+            min_notional=_figure(notional["minNotional"]),
+            min_qty=max(_figure(lot["minQty"]), _figure(market.get("minQty", "0"))),
             max_qty=min((limit for limit in limits if limit > 0), default=None),
         )
-    except (KeyError, ArithmeticError, TypeError) as error:
+    except (KeyError, ArithmeticError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(
             f"{source}: {row.get('symbol')} lacks a filter that sizing needs ({error})"
         ) from None
+
+
+def _figure(value: Any) -> Decimal:
+    """A limit; a file may have it as a number. Raises ArithmeticError, TypeError or ValueError."""
+    figure = Decimal(str(value)) if isinstance(value, int) else Decimal(value)
+    if not figure.is_finite() or figure < 0:
+        raise ValueError(f"{value} is no limit")
+    return figure
