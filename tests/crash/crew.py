@@ -6,6 +6,7 @@ wrapped is the outside of the product (its store and its HTTP session), never a 
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -20,7 +21,7 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
-from tests.rig import quick_params
+from tests.rig import command, quick_params
 from trader import wiring
 from trader.adapters.clocks import SimClock
 from trader.adapters.files import read_bars
@@ -31,7 +32,7 @@ from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
 from trader.core.errors import TraderError
 from trader.core.params import params_of
 from trader.core.ports import Store
-from trader.core.types import HOUR_MS, Filters
+from trader.core.types import HOUR_MS, Filters, parse_time
 from trader.exchange.server import EmbeddedExchange, ExchangeConfig
 
 PARAMS = params_of(quick_params(), "tests")
@@ -88,6 +89,28 @@ class Scene:
         executed = [int(fill["tradeId"]) for order in self.executed() for fill in order["fills"]]
         assert sorted(recorded) == sorted(executed)
 
+    def check_balances(self) -> None:
+        """The account holds what the newest record says, to the last unit: the bot traded its allocation alone."""
+        held = {asset: Decimal(row["free"]) for asset, row in self.sim("/sim/balances").items()}
+        state = list(self.journal().records())[-1]["state"]
+        assert held.get("BTC", Decimal(0)) == Decimal(state["position"])
+        assert held["USDT"] == Decimal(state["cash"])
+
+    def finish(self) -> None:
+        """What the next tick of the schedule does, until the hour is closed; then the books agree with one order."""
+        with self.bot() as bot:
+            for _ in range(5):
+                try:
+                    tick(bot)
+                    break
+                except TraderError:
+                    bot.clock.sleep(60)
+            assert bot.journal.record(self.start) is not None
+            assert tick(bot).outcome == "done"
+        self.check_books()
+        self.check_balances()
+        assert len(self.executed()) == 1
+
 
 def settings_for(url: str, store: Path) -> Any:
     """Settings of a bot at an embedded exchange."""
@@ -135,6 +158,28 @@ def exchange_at(bars_file: Path, at: int) -> Iterator[EmbeddedExchange]:
         yield served
     finally:
         served.stop()
+
+
+def first_order(folder: Path, bars: Path) -> int:
+    """The first hour of a backtest that sends an order, UTC ms."""
+    (folder / "P.json").write_text(json.dumps(quick_params()))
+    span = ("--bars", str(bars), "--from", "2021-03-05", "--to", "2021-03-07", "--params", "P.json")
+    command("backtest", "run", *span, "--hours-out", "hours.jsonl", cwd=folder)
+    lines = [json.loads(line) for line in (folder / "hours.jsonl").read_text().splitlines()]
+    return next(parse_time(line["close_time"]) for line in lines if line["order_side"])
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A store of a bot that has begun at an hour with an order, to be copied."""
+
+    bars: Path
+    store: Path
+    hour: int
+
+    def again(self, folder: Path) -> AbstractContextManager[Scene]:
+        """That bot at an exchange of its own."""
+        return scene(self.bars, folder, self.hour, self.store)
 
 
 @contextmanager
