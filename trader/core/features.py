@@ -13,10 +13,10 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import talib
 
 from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS, Bars, Floats
@@ -41,16 +41,23 @@ class Preset:
         return hashlib.sha256(repr((self.columns, ANCHOR_BARS, source)).encode()).hexdigest()[:16]
 
 
+def _talib() -> Any:
+    """TA-Lib, imported when a row is computed: it brings pandas, and a tick that is done needs neither."""
+    import talib
+
+    return talib
+
+
 def _average(bars: Bars, n: int) -> Floats:
-    return talib.SMA(bars.close, timeperiod=n) / bars.close  # type: ignore[no-any-return]
+    return _talib().SMA(bars.close, timeperiod=n) / bars.close  # type: ignore[no-any-return]
 
 
 def _rsi(bars: Bars, n: int) -> Floats:
-    return talib.RSI(bars.close, timeperiod=n)  # type: ignore[no-any-return]
+    return _talib().RSI(bars.close, timeperiod=n)  # type: ignore[no-any-return]
 
 
 def _mfi(bars: Bars, n: int) -> Floats:
-    return talib.MFI(bars.high, bars.low, bars.close, bars.volume, timeperiod=n)  # type: ignore[no-any-return]
+    return _talib().MFI(bars.high, bars.low, bars.close, bars.volume, timeperiod=n)  # type: ignore[no-any-return]
 
 
 def _seed(bars: Bars) -> Floats:
