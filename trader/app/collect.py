@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Protocol
 
 from trader.core.errors import DataError
@@ -30,8 +31,12 @@ class Collector:
     def __init__(self, market: MarketData, symbol: str, file: BarFile | None = None) -> None:
         self._market = market
         self._file = file
-        self._bars = file.load(symbol) if file else no_bars(symbol)
         self.symbol = symbol
+
+    @cached_property
+    def _bars(self) -> Bars:
+        """What is known. The file is read when a bar is wanted first: a tick that is done wants none."""
+        return self._file.load(self.symbol) if self._file else no_bars(self.symbol)
 
     @property
     def known(self) -> Bars:

@@ -64,7 +64,7 @@ def retrain(
     serve_from: Annotated[
         str | None, typer.Option(help="the model's first hour; default: the next by the calendar")
     ] = None,
-    if_due: Annotated[bool, typer.Option("--if-due", help="only if the calendar says so")] = False,
+    if_due: Annotated[bool, typer.Option("--if-due", help="only by the calendar or after a breach")] = False,
     seed: Annotated[int, typer.Option(min=0, help="of the search")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="processes of the search")] = CORES,
     symbol: Symbol = None,
@@ -81,7 +81,8 @@ def retrain(
     settings = load_settings(symbol=symbol, store=store, bars=data)
     with wiring.open_bot(settings) as bot:
         card = _retrain(bot, settings, params, trials, serve_from, if_due, seed, workers)
-        bot.collector.save()
+        if card is not None:
+            bot.collector.save()
     if card is None:
         answer({"retrained": False}, f"{bot.symbol}: no retrain is due", as_json)
         return
@@ -164,13 +165,16 @@ def _retrain(
 ) -> ModelCard | None:
     """Train by the calendar or a breach (`if_due`), else now; None if nothing is due."""
     from trader.app.retrain import next_serve_hour, retrain, serving_params
-    from trader.app.retrain_rules import retrain_if_due
+    from trader.app.retrain_rules import retrain_if_due, unanswered
 
     now_ms = bot.exchange.time_ms()
     if if_due:
 
         def search(_: Bot, base: Params, hour: int) -> Params:
-            return search_of(bot, base, hour, trials or settings.retune_trials, seed, workers)
+            # Another seed for each breach: a repeated search looks at other configurations, and at the serving ones.
+            event = unanswered(bot)
+            wanted, draw = trials or settings.retune_trials, seed + (event.number if event else 0)
+            return search_of(bot, base, hour, wanted, draw, workers, warm=(base,))
 
         return retrain_if_due(bot, now_ms, settings.breach_rule, search if settings.retune_trials else None)
     chosen = params_from(params, serving_params(bot.journal))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trader import terminal
@@ -15,8 +16,17 @@ if TYPE_CHECKING:
 CORES = os.cpu_count() or 1
 
 
-def search_of(bot: Bot, base: Params, serve_from: int, trials: int, seed: int, workers: int) -> Params:
-    """The best parameters of a study over the hours that a model serving from `serve_from` may know."""
+def search_of(
+    bot: Bot,
+    base: Params,
+    serve_from: int,
+    trials: int,
+    seed: int,
+    workers: int,
+    warm: Sequence[Params] = (),
+) -> Params:
+    """The best parameters of a study over the hours that a model serving from `serve_from` may know. `warm` are looked at
+    first, so the search's answer is in sample never worse than they are."""
     from backtest.tune import LONGEST_LOOK_BACK_DAYS, STUDY_DAYS, Task, tune
     from trader.core.features import anchor_of
 
