@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.crew import Begun, Scene, a_bot, crew, racer, run_trapped, trapped_tick
+from tests.crash.crew import Begun, Scene, a_bot, crew, racer, run_trapped, trapped
 from trader.app.tick import tick
 from trader.core.errors import Halt
 from trader.core.types import HOUR_MS
@@ -37,7 +37,7 @@ def test_killed_at_every_step(kind: str, when: str, tmp_path: Path, begun: Begun
 def test_stopped_past_the_horizon(fresh: Scene) -> None:
     """SIGSTOP after the attempt was stored, SIGCONT past its horizon: the stale bytes are refused (-1021), then one order."""
     child = crew.Process(
-        target=trapped_tick, args=(fresh.url, fresh.store, "write", 3, "after", signal.SIGSTOP)
+        target=trapped, args=(fresh.url, fresh.store, "tick", "write", 2, "after", signal.SIGSTOP)
     )
     child.start()
     try:

@@ -42,9 +42,7 @@ def newest_event(journal: Journal) -> Event | None:
 def with_events(journal: Journal, before: Totals, hour: int, close: Decimal) -> Totals:
     """The totals an hour begins with, after every halt and resume that they do not hold yet."""
     risk, number = before.state.risk, before.halt_event
-    for event in journal.events("halt"):
-        if event.number <= before.halt_event:
-            continue
+    for event in journal.new_events("halt", before.halt_event):
         number = event.number
         if event.content["kind"] == "resume":
             risk = RiskState.fresh(before.state.ledger.equity(close))

@@ -7,7 +7,8 @@
     state/<name>/<number>                                numbered events: deployment, champion, halt
     models/<id>/{model.ubj,card.json}
 
-Nothing here is ever overwritten. Who loses a race reads the winner's object and works with that one.
+Nothing here is ever overwritten. Who loses a race reads the winner's object and works with that one. An event carries
+those before it, so that a fresh process reads one object and not a history; in a bucket every object is a request.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from trader.core.errors import DataError, Retry
+from trader.core.errors import ConfigError, DataError, Retry
 from trader.core.ports import Store
 from trader.core.types import HOUR_MS
 
@@ -27,6 +29,8 @@ Json = dict[str, Any]
 
 DECISION, ATTEMPT, OUTCOME, RECORD = "decision/1", "attempt/1", "outcome/1", "record/1"
 EVENT_RACES = 20
+PAGE = 1000
+PROBE = "probe/create-if-absent"
 
 
 def encode(value: Json) -> bytes:
@@ -47,6 +51,19 @@ def hour_of_key(key: str) -> int:
     return round(moment.timestamp() * 1000)
 
 
+def require_create_if_absent(store: Store) -> None:
+    """Raises ConfigError unless the store leaves an object alone that is there: a server that ignores the condition
+    of a creating PUT would let every writer believe that it was first. Leaves one small object, the same each time."""
+    for _ in range(2):
+        mine = encode({"schema": "probe/1", "token": secrets.token_hex(8)})
+        created = store.create(PROBE, mine)
+    if created:
+        raise ConfigError(
+            "the store overwrites what was to be created only if absent, so two processes could trade one hour twice. "
+            "Use a folder, Amazon S3, or a server that honours If-None-Match: *"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """A numbered event of `state/<name>/`."""
@@ -63,6 +80,8 @@ class Journal:
         self.symbol = symbol
         self._store_id: str | None = None
         self._events: dict[str, list[Event]] = {}  # events never change: what was read once is known
+        self._glance: dict[str, int] = {}  # numbers of the newest events, where one look is to be enough
+        self._newest: tuple[int, Json] | None = None  # the newest record that this process has seen
 
     def read(self, key: str, schema: str) -> Json | None:
         """The object at `key`, None if absent. Raises DataError if it is not of this schema."""
@@ -96,7 +115,11 @@ class Journal:
 
     def decide(self, hour: int, content: Json) -> Json:
         """Create the hour's decision, or read the one that was there first."""
-        return self.create(f"{hour_folder(self.symbol, hour)}/decision", content, DECISION)[0]
+        return self.decide_first(hour, content)[0]
+
+    def decide_first(self, hour: int, content: Json) -> tuple[Json, bool]:
+        """As `decide`: (the decision that is there, whether it is ours and therefore has no attempt yet)."""
+        return self.create(f"{hour_folder(self.symbol, hour)}/decision", content, DECISION)
 
     def attempt(self, hour: int, n: int) -> Json | None:
         """Attempt n of an hour, None before there is one."""
@@ -116,11 +139,20 @@ class Journal:
 
     def record(self, hour: int) -> Json | None:
         """The record of an hour, None while it is not closed."""
-        return self.read(f"{hour_folder(self.symbol, hour)}/record", RECORD)
+        if self._newest is not None and self._newest[0] == hour:
+            return self._newest[1]
+        return self._seen(hour, self.read(f"{hour_folder(self.symbol, hour)}/record", RECORD))
+
+    def _seen(self, hour: int, record: Json | None) -> Json | None:
+        if record is not None and (self._newest is None or hour > self._newest[0]):
+            self._newest = hour, record
+        return record
 
     def close_hour(self, hour: int, content: Json) -> Json:
         """Create the hour's record, or read the one that was there first; two writers write the same."""
-        return self.create(f"{hour_folder(self.symbol, hour)}/record", content, RECORD)[0]
+        record = self.create(f"{hour_folder(self.symbol, hour)}/record", content, RECORD)[0]
+        self._seen(hour, record)
+        return record
 
     def newest_record(self, until: int, since: int) -> Json | None:
         """The newest record with since <= close_time <= until, None without one.
@@ -156,37 +188,87 @@ class Journal:
                 yield record
 
     def _keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        while page := self.store.list(prefix, after=after, limit=1000):
+        while True:
+            page = self.store.list(prefix, after=after, limit=PAGE)
             yield from page
+            if len(page) < PAGE:
+                return
             after = page[-1]
 
+    @contextmanager
+    def glance(self, *names: str) -> Iterator[None]:
+        """Within it one listing is enough for the events of these names: what others append meanwhile is seen after it."""
+        newest = dict.fromkeys(names, 0)
+        for key in self._keys("state/"):
+            name, _, number = key.removeprefix("state/").partition("/")
+            if name in newest and number.isdigit():
+                newest[name] = max(newest[name], int(number))
+        self._glance = newest
+        try:
+            yield
+        finally:
+            self._glance = {}
+
     def events(self, name: str) -> list[Event]:
-        """All events of a name, oldest first. Only those that this journal has not seen yet are read."""
+        """All events of a name, oldest first. Nothing is read twice."""
+        if newest := self._glance[name] if name in self._glance else self._number(name):
+            self._learn(name, newest)
+        return list(self._events.get(name, []))
+
+    def new_events(self, name: str, after: int) -> list[Event]:
+        """The events above `after`, which is known to exist, asked by their very numbers: cheaper than a listing."""
+        number = max(after, len(self._events.get(name, [])))
+        while self.read(f"state/{name}/{number + 1:06d}", f"{name}/1") is not None:
+            number += 1
+        if number > after:
+            self._learn(name, number)
+        return self._events.get(name, [])[after:]
+
+    def _number(self, name: str) -> int:
+        """The number of the newest event, 0 before the first."""
+        known = self._events.get(name, [])
+        listed = [*self._keys(f"state/{name}/", f"state/{name}/{len(known):06d}")]
+        return int(listed[-1].rsplit("/", 1)[1]) if listed else len(known)
+
+    def _learn(self, name: str, newest: int) -> None:
+        """Read the newest event and, where it does not carry them, those before it."""
         known = self._events.setdefault(name, [])
-        after = f"state/{name}/{known[-1].number:06d}" if known else ""
-        for key in self._keys(f"state/{name}/", after):
+        contents: list[Json] = []
+        for number in range(newest, len(known), -1):
+            key = f"state/{name}/{number:06d}"
             content = self.read(key, f"{name}/1")
-            if content is not None:
-                known.append(Event(int(key.rsplit("/", 1)[1]), content))
-        return list(known)
+            if content is None:
+                raise DataError(f"{key} is missing although a later event is there; restore it from a copy")
+            earlier = content.pop("earlier", None)
+            contents.insert(0, content)
+            if earlier is not None and len(earlier) == number - 1:
+                contents[:0] = earlier[len(known) :]
+                break
+        known += [Event(number, content) for number, content in enumerate(contents, len(known) + 1)]
 
     def append(self, name: str, content: Json) -> Event:
         """Create the next numbered event. Safe against other writers; not a repeat of an equal one."""
         for _ in range(EVENT_RACES):
-            newest = self.events(name)
-            number = newest[-1].number + 1 if newest else 1
-            written, mine = self.create(f"state/{name}/{number:06d}", content, f"{name}/1")
+            if newest := self._number(name):
+                self._learn(name, newest)
+            known = self._events.setdefault(name, [])
+            told = {**content, "earlier": [event.content for event in known]}
+            written, mine = self.create(f"state/{name}/{newest + 1:06d}", told, f"{name}/1")
             if mine:
-                return Event(number, written)
+                del written["earlier"]
+                known.append(Event(newest + 1, written))
+                return known[-1]
         raise Retry(
             f"state/{name}: {EVENT_RACES} other writers were faster; something writes events in a loop"
         )
 
     def store_id(self) -> str:
-        """Four characters that this store got at birth; they stand in every client order id."""
+        """Four characters that this store got at birth; they stand in every client order id. At birth the store proves
+        that it creates if absent; one that does not is refused with ConfigError."""
         if self._store_id is None:
             content = self.read("state/store", "store/1")
             if content is None:
+                require_create_if_absent(self.store)
                 content, _ = self.create("state/store", {"id": secrets.token_hex(2)}, "store/1")
             self._store_id = str(content["id"])
         return self._store_id

@@ -47,24 +47,28 @@ def client_order_id(bot: str, store: str, symbol: str, hour: int, kind: str, n: 
     return f"{bot[:6]}-{store}-{symbol[:12]}-{stamp}-{kind}{n}"
 
 
-def carry_out(desk: Desk, hour: int, decision: Json) -> list[Fill]:
+def carry_out(desk: Desk, hour: int, decision: Json, *, untried: bool = False) -> list[Fill]:
     """Bring a decision's order to its end and return what was executed, whoever sent it.
 
+    `untried`: this process has just made the decision, so that looking for an earlier attempt can wait for the
+    creation of its own, which finds out.
     Raises Parked while an attempt is unknown, Halt where another life of this bot is found.
     """
     fills: list[Fill] = []
     if decision["order"] is None:
         return fills
     for n in range(1, MAX_ATTEMPTS + 1):
-        outcome = desk.journal.outcome(hour, n) or _work(desk, hour, n, decision)
+        first = untried and n == 1
+        outcome = None if first else desk.journal.outcome(hour, n)
+        outcome = outcome or _work(desk, hour, n, decision, first)
         fills += [read_fill(row) for row in outcome["fills"]]
         if outcome["kind"] != ABSENT:
             break
     return fills
 
 
-def _work(desk: Desk, hour: int, n: int, decision: Json) -> Json:
-    attempt = desk.journal.attempt(hour, n)
+def _work(desk: Desk, hour: int, n: int, decision: Json, untried: bool) -> Json:
+    attempt = None if untried else desk.journal.attempt(hour, n)
     if attempt is None:
         attempt, ours = _begin(desk, hour, n, decision)
         if ours:

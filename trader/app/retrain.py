@@ -112,6 +112,7 @@ def retrain(
 
 def _publish(journal: Journal, card: ModelCard, model: bytes, cause: Cause) -> None:
     """Model, card, champion, deployment: killed between any two, the next training goes on where nothing is missing."""
+    journal.store_id()  # a store is born, and proves itself, before anything is built on it
     folder = f"models/{card.model_id}"
     journal.store.create(f"{folder}/model.ubj", model)
     journal.store.create(f"{folder}/card.json", card.to_bytes())

@@ -90,6 +90,11 @@ def tick(bot: Bot, before: int | None = None) -> Ticked:
     traded late. `before` (UTC ms) leaves the hours from it on alone. Raises Retry (nothing lost, try again), Parked
     (an order is unknown), Halt (written to the store before it is raised), ConfigError.
     """
+    with bot.journal.glance("deployment", "champion"):
+        return _tick(bot, before)
+
+
+def _tick(bot: Bot, before: int | None) -> Ticked:
     now = bot.exchange.time_ms()
     hour = floor_hour(now) if before is None else min(floor_hour(now), before - HOUR_MS)
     begun = deployment(bot.journal)
@@ -119,14 +124,15 @@ def tick(bot: Bot, before: int | None = None) -> Ticked:
 
 def _close(bot: Bot, hour: int, current: int, newest: Json | None) -> Json:
     """Decide the hour if nobody has, carry the decision out, close the hour. Each step is created if absent."""
+    ours = False
     decision = bot.journal.decision(hour)
     if decision is None:
         proposal = propose(bot, hour, current, newest)
         _require_cover(bot, hour, proposal["order"])
         if proposal["halts"]:
             announce(bot.journal, hour, proposal["state"]["halt_reason"], freeze=bot.freeze_on_halt)
-        decision = bot.journal.decide(hour, proposal)
-    fills = carry_out(bot.desk, hour, decision)
+        decision, ours = bot.journal.decide_first(hour, proposal)
+    fills = carry_out(bot.desk, hour, decision, untried=ours)
     return bot.journal.close_hour(hour, write_record(decision, fills))
 
 
