@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from backtest import report_cli
 from trader import terminal
 from trader.core.errors import ConfigError
 from trader.core.hours import Rules
@@ -48,6 +49,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="one line of JSON instead o
 @app.callback()
 def _root() -> None:
     """Research on hourly bars."""
+
+
+app.command()(report_cli.report)
+app.command()(report_cli.compare)
 
 
 @app.command("run")

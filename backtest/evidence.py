@@ -69,7 +69,7 @@ class Evidence:
         """One sentence."""
         if not self.objections:
             return (
-                f"Trade it small and watch it: DSR {self.dsr:.3f} after {self.trials.configurations} configurations, "
+                f"Trade it small and watch it: DSR {self.dsr:.3f}, configurations tried: {self.trials.configurations}, "
                 f"a gain at twice the costs, under most seeds, and above {self._beaten():.0%} of random entries."
             )
         return f"Do not trade: {'; '.join(self.objections)}."
@@ -79,7 +79,7 @@ class Evidence:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, the verdict first."""
-        return {"verdict": self.verdict, **asdict(self)}
+        return {"verdict": self.verdict, **asdict(self), "seeds_median": self.seeds.median}
 
 
 def assess(
@@ -167,7 +167,7 @@ def _objections(seen: dict[str, Any], run: Run) -> list[str]:
         reasons.append(f"under ten seeds its median return is {seen['seeds'].median:+.1%}")
     if seen["dsr"] < ENOUGH:
         tried = max(seen["trials"].configurations, 1)
-        reasons.append(f"DSR is {seen['dsr']:.3f}, below {ENOUGH}, after {tried} configurations tried")
+        reasons.append(f"DSR is {seen['dsr']:.3f}, below {ENOUGH}; configurations tried: {tried}")
     if seen["pbo"] is not None and seen["pbo"] >= TOO_FITTED:
         reasons.append(f"the chance that the search overfitted is {seen['pbo']:.0%}")
     if seen["lottery"] is not None and seen["lottery"].share_below < ENOUGH:

@@ -25,6 +25,8 @@ ROOTS = {
     "trader.rehearsal",
     "trader.demo",
     "backtest.cli",
+    "backtest.inputs",
+    "backtest.report_cli",
 }
 
 # Room -> what it may import of this project, besides itself.

@@ -88,7 +88,7 @@ def test_an_edge_that_is_there_passes() -> None:
     """Steps that repeat themselves by 0.4, at a fee of a basis point."""
     found = told(0.4, NOTHING_TRIED)
     assert found.objections == []
-    assert found.verdict.startswith("Trade it small and watch it: DSR 1.000 after 1 configurations")
+    assert found.verdict.startswith("Trade it small and watch it: DSR 1.000, configurations tried: 1")
 
 
 def test_no_edge_is_not_traded_and_the_reasons_are_figures() -> None:

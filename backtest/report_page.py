@@ -1,0 +1,42 @@
+"""A report as one HTML file: everything within, no script, no network, made for paper as well."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+from backtest.report_charts import CHARTS, STUDY_CHARTS
+from trader.core.errors import ConfigError
+
+Json = dict[str, Any]
+
+
+def page_of(report: Json) -> str:
+    """The page. Raises ConfigError without the `eyes` extra."""
+    try:
+        import jinja2
+        import matplotlib  # noqa: F401 - found missing before any work
+    except ImportError as error:
+        raise ConfigError(f"a report needs {error.name}; install hourly-trader[eyes]") from None
+    charts = {name: draw(report) for name, draw in CHARTS.items()}
+    if report["study"]:
+        charts |= {name: draw(report) for name, draw in STUDY_CHARTS.items()}
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"percent": percent, "number": number}
+    template = environment.from_string(resources.files("backtest").joinpath("report.html").read_text())
+    return template.render(
+        r=report, e=report["evidence"], charts=charts, settings=json.dumps(report["settings"], indent=1)
+    )
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """A share as a signed percentage."""
+    return "–" if share is None else f"{share * 100:+.{digits}f} %"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with separators, a dash for none."""
+    return "–" if value is None else f"{value:,.{digits}f}"

@@ -1,0 +1,157 @@
+"""The report: one file that needs nothing else, its figures those of the run, its looks counted."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backtest.importance import importance
+from backtest.report_charts import STUDY_CHARTS
+from backtest.report_page import page_of
+from tests.rig import command, quick_params
+from tests.rig_bars import made_bars
+
+SPAN = ("--from", "2021-03-05", "--to", "2021-04-20")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of six weeks, and the run that it is about."""
+    there = tmp_path_factory.mktemp("report")
+    bars = made_bars(there, "2020-12-01", "2021-05-01")
+    (there / "P.json").write_text(json.dumps(quick_params(step_days=10)))
+    given = ("--bars", str(bars), *SPAN, "--params", "P.json")
+    command("backtest", "report", *given, "--out", "one.html", cwd=there)
+    command("backtest", "run", *given, "--hours-out", "hours.jsonl", cwd=there)
+    return there
+
+
+@pytest.fixture(scope="module")
+def told(folder: Path) -> dict[str, Any]:
+    """Its figures."""
+    found: dict[str, Any] = json.loads((folder / "one.json").read_text())
+    return found
+
+
+class Links(HTMLParser):
+    """Every tag, and every address that a page would ask for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.asked: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep what loads something."""
+        self.tags.append(tag)
+        wanted = ("src", "href", "xlink:href", "data", "action")
+        self.asked += [
+            value for name, value in attrs if name in wanted and value and not value.startswith("#")
+        ]
+
+
+def test_the_page_needs_nothing_but_itself(folder: Path) -> None:
+    """No script, no style sheet, no picture, no font from elsewhere."""
+    links = Links()
+    text = (folder / "one.html").read_text()
+    links.feed(text)
+    assert [address for address in links.asked if not address.startswith("data:")] == []
+    assert not {"script", "link", "img", "iframe"} & set(links.tags)
+    assert links.tags.count("svg") == 5
+    assert not re.search(r"url\(\s*['\"]?https?:", text)
+
+
+def test_the_figures_are_those_of_the_run(folder: Path, told: dict[str, Any]) -> None:
+    """Days, months and windows each compound to the net return that the hours give."""
+    lines = [json.loads(line) for line in (folder / "hours.jsonl").read_text().splitlines()]
+    grown = float(lines[-1]["equity"]) / 10_000
+    assert told["summary"]["net_return"] == pytest.approx(grown - 1, abs=1e-9)
+    assert told["curve"]["equity"][-1] == pytest.approx(grown * 10_000, abs=0.006)
+    for part in ("months", "windows"):
+        product = 1.0
+        for row in told[part]:
+            product *= 1 + row["net_return"]
+        assert product == pytest.approx(grown, abs=1e-4), part
+    assert sum(row["hours"] for row in told["windows"]) == len(lines)
+    assert sum(row["orders"] for row in told["windows"]) == told["summary"]["orders"]
+    assert max(told["curve"]["drawdown"]) == pytest.approx(told["summary"]["max_drawdown"], abs=1e-5)
+    scores = told["p_up"]
+    sides = scores["at_or_above_enter"] + scores["between"] + scores["at_or_below_leave"] + scores["unknown"]
+    assert sides == len(lines)
+    assert sum(scores["counts"]) == len(lines) - scores["unknown"]
+
+
+def test_every_figure_of_the_verdict_is_on_the_page(folder: Path, told: dict[str, Any]) -> None:
+    """A reader sees the sentence and what it rests on."""
+    text = (folder / "one.html").read_text()
+    evidence = told["evidence"]
+    assert f"{evidence['dsr']:.3f}" in text
+    assert told["settings"]["data_hash"] in text
+    assert told["settings"]["config_hash"] in text
+    assert len(evidence["seeds"]["net_returns"]) == 10
+
+
+def test_each_look_is_counted_and_a_configuration_once(folder: Path, told: dict[str, Any]) -> None:
+    """Looking again at the same hours is an earlier look for the next; another configuration deflates."""
+    bars = str(folder / "BTCUSDT-1h.parquet")
+    (folder / "Q.json").write_text(json.dumps(quick_params(step_days=10, seed=3)))
+    counts = []
+    for params in ("P.json", "Q.json"):
+        given = ("--bars", bars, *SPAN, "--params", params, "--out", "again.html", "--json")
+        again = json.loads(command("backtest", "report", *given, cwd=folder).stdout)
+        counts.append(again["evidence"]["trials"])
+    assert told["evidence"]["trials"]["configurations"] == 1
+    assert [count["configurations"] for count in counts] == [1, 2]
+    assert [count["looks"] for count in counts] == [1, 2]
+    done = command("backtest", "compare", "one.json", "again.json", cwd=folder).stdout
+    assert re.search(r"^seed +7 +3$", done, re.MULTILINE)
+    assert "Do not trade" in done
+
+
+def test_planted_markup_stays_text(told: dict[str, Any]) -> None:
+    """A symbol, a file name, a verdict: none of them is code."""
+    planted = {**told, "symbol": "<script>alert(1)</script>"}
+    planted["settings"] = {**told["settings"], "bars": "<img src=x onerror=alert(1)>"}
+    text = page_of(planted)
+    assert "<script" not in text
+    assert "<img" not in text
+
+
+def test_a_search_is_drawn_with_pruned_trials_and_without_any() -> None:
+    """History, importance, parallel coordinates and slices, for many trials, for one, and for none complete."""
+    rows = [
+        {"number": i, "value": None if i % 5 == 4 else -((i % 7) ** 2) / 10, "params": {"depth": i % 7, "rate": 0.1 + i / 100}}
+        for i in range(30)
+    ]  # fmt: skip
+    for trials in (rows, rows[:1], rows[4:5]):
+        study = {"objective": "net_sharpe", "trials": trials, "importance": importance(trials)}
+        drawn = {name: draw({"study": study}) for name, draw in STUDY_CHARTS.items()}
+        assert drawn["history"].startswith("<svg")
+        assert bool(drawn["parallel"]) is (len(trials) > 1)
+
+
+def test_importance_finds_what_matters() -> None:
+    """A parabola in one parameter, a little slope in another, nothing in a third; too few trials say nothing."""
+    rows = [
+        {"value": -((i % 10) - 3) ** 2 + 0.01 * (i % 7), "params": {"much": i % 10, "little": i % 7, "none": i % 3, "one": 1}}
+        for i in range(210)
+    ]  # fmt: skip
+    found = importance(rows)
+    assert found["much"] > 0.8
+    assert sum(found.values()) == pytest.approx(1, abs=1e-3)
+    assert "one" not in found
+    assert importance(rows[:5]) == {}
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": "other"}'])
+def test_what_is_no_report_is_not_compared(folder: Path, text: str) -> None:
+    """With the way out."""
+    (folder / "bad.json").write_text(text)
+    done = command("backtest", "compare", "one.json", "bad.json", cwd=folder, check=False)
+    assert done.returncode == 2
+    assert "backtest report" in done.stderr
