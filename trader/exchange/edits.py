@@ -11,12 +11,13 @@ from trader.exchange.replies import Reply, dump
 
 Rows = list[list[Any]]
 PRICES = slice(1, 5)
+FIELDS = 12
 
 
 def edit_klines(reply: Reply, fault: Fault) -> Reply:
     """Spoil a page of candles; other replies and empty pages are left alone."""
-    rows = json.loads(reply.body) if reply.status == 200 else None
-    if isinstance(rows, list) and rows and fault.settings["edit"] in EDITS:
+    rows = json.loads(reply.body) if reply.status == 200 and reply.body.startswith(b"[[") else None
+    if rows and len(rows[0]) == FIELDS:
         reply.body = dump(EDITS[fault.settings["edit"]](rows))
         reply.note = fault.name
     return reply

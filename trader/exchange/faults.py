@@ -9,9 +9,10 @@ lies in [`from`, `until`). `phase` "before" happens before anything is committed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from trader.core.errors import ConfigError
@@ -48,7 +49,23 @@ ACTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "deposit": ({"asset": None, "amount": None}, BEFORE),
 }
 KLINE_EDITS = ("extreme", "late", "gap", "unsorted", "nan", "short", "stale", "spike")
-NUMBERS = ("seconds", "ms", "wall_s", "bytes", "bytes_per_s", "fills")
+STATUSES = ("TRADING", "END_OF_DAY", "HALT", "BREAK", "CANCEL_ONLY")
+YEAR_S = 365 * 86_400
+# Within these bounds a fault means something; beyond them the exchange itself would break.
+BOUNDS = {
+    "seconds": (0, YEAR_S),
+    "ms": (-1000 * YEAR_S, 1000 * YEAR_S),
+    "wall_s": (0, YEAR_S),
+    "bytes": (0, 10**9),
+    "bytes_per_s": (0.001, 10**9),
+    "fills": (1, 1_000),
+}
+AMOUNTS = {
+    "share": (re.compile(r"0|1|[01]?\.[0-9]{1,8}"), "from 0 to 1"),
+    "base": (re.compile(r"[0-9]{1,9}(\.[0-9]{1,8})?"), "of zero or more"),
+    "amount": (re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,8})?"), "of up to 12 and 8 digits"),
+}
+PLAIN = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 
 
 @dataclass(slots=True)
@@ -164,40 +181,61 @@ def _parse(index: int, raw: Any) -> Fault:
         phase=phase,
         action=action,
         settings=_settings(
-            f"{where} ({action})", {name: raw.get(name, value) for name, value in defaults.items()}
+            f"{where} ({action})",
+            action,
+            {name: raw.get(name, value) for name, value in defaults.items()},
         ),
     )
 
 
-def _settings(where: str, settings: dict[str, Any]) -> dict[str, Any]:
-    for name in NUMBERS:
-        value = settings.get(name, 0)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ConfigError(f"{where}: {name} must be a number, not {value!r}")
-    for name in ("share", "base", "amount"):
-        try:
-            settings.update({name: str(settings[name])} if name in settings else {})
-            Decimal(settings.get(name) or "0")
-        except InvalidOperation:
-            raise ConfigError(f"{where}: {name} must be a decimal, not {settings[name]!r}") from None
-    if settings.get("fills", 1) < 1 or settings.get("bytes_per_s", 1) <= 0 or settings.get("seconds", 0) < 0:
-        raise ConfigError(f"{where}: fills and bytes_per_s must be positive, seconds not negative")
-    if settings.get("edit", "gap") not in KLINE_EDITS:
-        raise ConfigError(f"{where}: edit must be one of {', '.join(KLINE_EDITS)}")
-    for name in ("headers", "set"):
-        if not isinstance(settings.get(name, {}), Mapping):
-            raise ConfigError(f"{where}: {name} must be an object")
-    for filter_type, change in settings.get("set", {}).items():
-        if not isinstance(change, Mapping) or not all(map(_is_figure, change.values())):
-            raise ConfigError(f"{where}: {filter_type} must be an object of numbers, in text or not")
+def _settings(where: str, action: str, settings: dict[str, Any]) -> dict[str, Any]:
+    for name, value in settings.items():
+        if name in BOUNDS:
+            least, most = BOUNDS[name]
+            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+                raise ConfigError(
+                    f"{where}: {name} must be a number from {least:g} to {most:g}, not {value!r}"
+                )
+        elif name in AMOUNTS:
+            settings[name] = str(value)
+            pattern, expected = AMOUNTS[name]
+            if value != "" and not pattern.fullmatch(settings[name]):
+                raise ConfigError(f"{where}: {name} must be a decimal {expected}, not {value!r}")
+        else:
+            expected, is_good = CHECKS.get(f"{action} {name}") or CHECKS[name]
+            if not is_good(value):
+                raise ConfigError(f"{where}: {name} must be {expected}, not {value!r}")
     return settings
 
 
-def _is_figure(value: Any) -> bool:
-    try:
-        return isinstance(value, bool) or Decimal(str(value)).is_finite()
-    except InvalidOperation:
-        return False
+def _is_header(pair: tuple[Any, Any]) -> bool:
+    return all(isinstance(text, str) and text.isascii() and text.isprintable() for text in pair)
+
+
+def _is_change(change: Any) -> bool:
+    return isinstance(change, Mapping) and all(
+        isinstance(figure, bool) or PLAIN.fullmatch(str(figure)) for figure in change.values()
+    )
+
+
+CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "status status": (f"one of {', '.join(STATUSES)}", lambda value: value in STATUSES),
+    "reply status": (
+        "a number from 100 to 599",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599,
+    ),
+    "body": ("anything", lambda value: True),
+    "headers": (
+        "an object of printable texts",
+        lambda value: isinstance(value, Mapping) and all(map(_is_header, value.items())),
+    ),
+    "edit": (f"one of {', '.join(KLINE_EDITS)}", lambda value: value in KLINE_EDITS),
+    "set": (
+        "an object of filters, each an object of numbers in plain notation",
+        lambda value: isinstance(value, Mapping) and all(map(_is_change, value.values())),
+    ),
+    "asset": ("the name of an asset", lambda value: isinstance(value, str) and value.isalnum()),
+}
 
 
 def _range(where: str, nth: Any) -> tuple[int, int | None]:

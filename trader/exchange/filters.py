@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from trader.core.types import Filters, Side
@@ -16,6 +16,8 @@ from trader.exchange.replies import ApiError, eight
 ORDER_TYPES = ("LIMIT", "LIMIT_MAKER", "MARKET")
 SELF_TRADE_MODES = ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"]
 ZERO = Decimal(0)
+# A parameter has up to 20 digits before and after its point; a remainder has to count them all.
+EXACT = Context(prec=60)
 
 
 def symbol_row(symbol: str, base: str, quote: str, filters: Filters) -> dict[str, Any]:
@@ -147,7 +149,7 @@ class Rules:
         least, most, step = (self.value(filter_type, name) for name in names)
         if (least and value < least) or (most and value > most):
             return False
-        return not step or value % step == 0
+        return not step or EXACT.remainder(value, step) == 0
 
     # Binance judges a MARKET order's notional by the average price of the last five minutes. An hourly bar has no
     # such average, so the price the order would fill at stands in for it.

@@ -117,4 +117,6 @@ class EmbeddedExchange:
         if request is None:
             return False
         reply: Reply = self._api.answer(request)
+        if request.method == "HEAD":
+            reply.body = b""
         return connection.send(reply, request.keeps_alive)

@@ -15,6 +15,9 @@ from trader.exchange.scenarios import SCENARIOS
 from trader.exchange.venue import Venue
 from trader.exchange.wire import Request
 
+# The end of what ISO text can say.
+LAST_MS = 253_402_300_800_000
+
 
 def answer(venue: Venue, request: Request) -> Reply:
     """Answer one request of the control channel. Whoever calls holds the venue's lock."""
@@ -50,6 +53,8 @@ def _set_clock(venue: Venue, request: Request) -> dict[str, Any]:
     if isinstance(to, bool) or not isinstance(to, int | str):
         raise ConfigError('the body must be {"to": T}, T in UTC milliseconds or ISO text')
     to_ms = parse_time(to) if isinstance(to, str) else to
+    if not 0 <= to_ms < LAST_MS:
+        raise ConfigError(f"{to!r} is no time between 1970 and 9999 in UTC milliseconds")
     if not venue.move_clock(to_ms):
         raise ConfigError(
             f"the clock says {iso(venue.clock.now())} and never goes back, not to {iso(to_ms)} either"
@@ -108,7 +113,7 @@ def _set_faults(venue: Venue, request: Request) -> list[dict[str, Any]]:
     """Replace the active faults by a list, or by a named scenario: {"scenario": "timeout_after_commit"}."""
     wanted = _body(request)
     if isinstance(wanted, dict):
-        name = wanted.get("scenario")
+        name = str(wanted.get("scenario"))
         if name not in SCENARIOS:
             raise ConfigError(f"there is no scenario {name!r}; there are {', '.join(SCENARIOS)}")
         wanted = SCENARIOS[name]
