@@ -149,9 +149,15 @@ class Api:
         half of it.
         """
         fastest = None
+        before = 0
+
+        def ask() -> Any:
+            nonlocal before
+            before = self.clock.now_ms()  # of the try that is answered
+            return self.client.get_server_time()
+
         for _ in range(CLOCK_SAMPLES):
-            before = self.clock.now_ms()
-            server = self.read(self.client.get_server_time, lambda reply: whole(reply["serverTime"]))
+            server = self.read(ask, lambda reply: whole(reply["serverTime"]))
             after = self.clock.now_ms()
             if fastest is None or after - before < fastest:
                 fastest, self.offset_ms = after - before, server - (before + after) // 2
@@ -163,12 +169,13 @@ class Api:
         """Seconds during which the venue forbade every request."""
         return max(0.0, (self.quota.blocked_until_ms - self.clock.now_ms()) / 1000)
 
-    def require_leave(self) -> None:
-        """Wait out a short ban. Raises Retry, which says until when, for a longer one."""
+    def require_leave(self, why: str = "") -> None:
+        """Wait out a short ban. Raises Retry, which says until when (and `why`), for a longer one."""
         wait_s = self.blocked_s()
         if wait_s > SHORT_WAIT_S:
             until_ms = self.quota.blocked_until_ms
-            raise Retry(f"{self.url} forbids every request until {iso(until_ms)}", until_ms)
+            said = f"{self.url} forbids every request until {iso(until_ms)}"
+            raise Retry(f"{said}: {why}" if why else said, until_ms)
         if wait_s > 0:
             self.clock.sleep(wait_s)
 
@@ -243,7 +250,7 @@ class Api:
         for attempt in range(READ_TRIES):
             if attempt:
                 self.clock.sleep(READ_PAUSE_S)
-            self.require_leave()
+            self.require_leave(problem)
             try:
                 return parse(self.call(method, **params))
             except Refused as refused:

@@ -53,8 +53,8 @@ def filters_of(row: Mapping[str, Any], source: str) -> Filters:
 
 
 def _figure(value: Any) -> Decimal:
-    """A limit; a file may have it as a number. Raises ArithmeticError, TypeError or ValueError."""
-    figure = Decimal(str(value)) if isinstance(value, int) else Decimal(value)
+    """A limit, finite and not negative. Raises ArithmeticError, TypeError or ValueError."""
+    figure = Decimal(value)
     if not figure.is_finite() or figure < 0:
         raise ValueError(f"{value} is no limit")
     return figure
