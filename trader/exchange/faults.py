@@ -61,7 +61,7 @@ BOUNDS = {
     "fills": (1, 1_000),
 }
 AMOUNTS = {
-    "share": (re.compile(r"0|1|[01]?\.[0-9]{1,8}"), "from 0 to 1"),
+    "share": (re.compile(r"0|1|0?\.[0-9]{1,8}|1\.0{1,8}"), "from 0 to 1"),
     "base": (re.compile(r"[0-9]{1,9}(\.[0-9]{1,8})?"), "of zero or more"),
     "amount": (re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,8})?"), "of up to 12 and 8 digits"),
 }
