@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from trader import terminal
-from trader.commands import bot, demo, doctor, hours, models, venue
+from trader.commands import bot, demo, doctor, hours, models, store, venue
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +38,7 @@ VERBS = (
 for verb in VERBS:
     app.command()(verb)
 app.add_typer(models.models, name="models")
+app.add_typer(store.app, name="store")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 
@@ -41,8 +42,13 @@ def newest_event(journal: Journal) -> Event | None:
 
 def with_events(journal: Journal, before: Totals, hour: int, close: Decimal) -> Totals:
     """The totals an hour begins with, after every halt and resume that they do not hold yet."""
+    return taken_in(before, journal.new_events("halt", before.halt_event), hour, close)
+
+
+def taken_in(before: Totals, events: Iterable[Event], hour: int, close: Decimal) -> Totals:
+    """The totals after these halts and resumes, which they do not hold yet."""
     risk, number = before.state.risk, before.halt_event
-    for event in journal.new_events("halt", before.halt_event):
+    for event in events:
         number = event.number
         if event.content["kind"] == "resume":
             risk = RiskState.fresh(before.state.ledger.equity(close))

@@ -86,7 +86,7 @@ class Journal:
     def read(self, key: str, schema: str) -> Json | None:
         """The object at `key`, None if absent. Raises DataError if it is not of this schema."""
         data = self.store.get(key)
-        return None if data is None else self._decode(key, data, schema)
+        return None if data is None else self.decode(key, data, schema)
 
     def create(self, key: str, content: Json, schema: str) -> tuple[Json, bool]:
         """Create the object if absent: (what is there now, whether this call's own content is it)."""
@@ -98,7 +98,8 @@ class Journal:
             raise Retry(f"{key} was said to exist and cannot be read yet")
         return there, False
 
-    def _decode(self, key: str, data: bytes, schema: str) -> Json:
+    def decode(self, key: str, data: bytes, schema: str) -> Json:
+        """The object whose bytes these are. Raises DataError if it is not of this schema."""
         try:
             value = json.loads(data)
         except ValueError:

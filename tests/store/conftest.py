@@ -1,0 +1,44 @@
+"""A bot that has traded two days, and S3 servers to keep it in."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash.crew import exchange_at, settings_for
+from tests.rig_bars import made_bars
+from tests.s3_kit import Bucketry, moto
+from tests.store.life import START, live
+from trader.core.types import HOUR_MS
+
+
+@pytest.fixture(scope="session")
+def gappy_bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made bars with outages."""
+    return made_bars(tmp_path_factory.mktemp("bars"), "2020-12-01", "2021-03-20")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucketry]:
+    """moto's server."""
+    with moto(tmp_path_factory.mktemp("moto")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def traded(gappy_bars: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of a bot that has traded two days with orders, an outage, a halt, a resume and a second model."""
+    store = tmp_path_factory.mktemp("traded") / "store"
+    with exchange_at(gappy_bars, START - HOUR_MS) as served:
+        live(settings_for(served.url, store), served.url)
+    return store
+
+
+@pytest.fixture
+def life(traded: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be damaged."""
+    shutil.copytree(traded, tmp_path / "life")
+    return tmp_path / "life"

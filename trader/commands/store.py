@@ -1,0 +1,86 @@
+"""Care for the store: copying one into another, reading all of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from trader import terminal
+from trader.commands.common import AsJson, StoreDir, Symbol
+from trader.config import load_settings
+from trader.core.errors import DataError
+
+app = typer.Typer(no_args_is_help=True, help="Care for the store: copy it, check it.")
+SHOWN = 20
+
+
+@app.command()
+def sync(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="a folder or s3://bucket/prefix")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="a folder or s3://bucket/prefix")],
+    as_json: AsJson = False,
+) -> None:
+    """Copy what TO has not, either way, never overwriting what decides. Safe to interrupt: it goes on.
+
+    Exit 2 and the keys' names where TO holds something else. Example: trader store sync state s3://my-bucket/bot
+    """
+    from trader import wiring
+    from trader.app.store_care import sync as copy
+
+    with terminal.progress("objects", quiet=as_json) as update:
+        done = copy(
+            wiring.make_store(load_settings(store=source)),
+            wiring.make_store(load_settings(store=target)),
+            update,
+        )
+    said = {"copied": done.copied, "equal": done.equal, "renewed": done.renewed, "refused": done.refused}
+    if as_json:
+        terminal.emit(said)
+    else:
+        print(
+            f"{source} -> {target}: {done.copied:,} copied, {done.equal:,} there already, {done.renewed:,} pages renewed"
+        )
+    if done.refused:
+        raise DataError(
+            f"{len(done.refused):,} objects are others in {target}, and no event was copied: "
+            f"{_some(done.refused)}. Two lives of a bot are never mixed: choose an empty folder or prefix"
+        )
+
+
+@app.command()
+def verify(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False) -> None:
+    """Read everything and say what does not hold together. Proves on the real store that it creates if absent.
+
+    Exit 2 with every problem and its place. Example: trader store verify --store s3://my-bucket/bot
+    """
+    from trader import wiring
+    from trader.app.store_check import check
+
+    settings = load_settings(symbol=symbol, store=store)
+    with terminal.progress("objects", quiet=as_json) as update:
+        found = check(wiring.make_journal(settings), update)
+    said = {
+        "objects": found.objects,
+        "hours": found.hours,
+        "models": found.models,
+        "open_hour": found.open_hour,
+        "problems": found.problems,
+    }
+    if as_json:
+        terminal.emit(said)
+    else:
+        for problem in found.problems:
+            print(problem)
+        opened = f"; {found.open_hour} is open, the next tick closes it" if found.open_hour else ""
+        print(
+            f"{settings.symbol} in {settings.store}: {found.hours:,} hours, {found.objects:,} objects, "
+            f"{found.models:,} models, {len(found.problems):,} problems{opened}"
+        )
+    if found.problems:
+        raise DataError(f"{settings.store} does not hold together; restore what is named above from a copy")
+
+
+def _some(keys: list[str]) -> str:
+    more = f" and {len(keys) - SHOWN:,} more" if len(keys) > SHOWN else ""
+    return ", ".join(keys[:SHOWN]) + more
