@@ -21,7 +21,8 @@ from benchmarks.scene import bars_file
 from tests.rig import quick_params
 from trader import rehearsal, wiring
 from trader.adapters.clocks import SimClock
-from trader.app.journal import encode, hour_folder
+from trader.adapters.store_local import LocalStore
+from trader.app.journal import Journal, encode, hour_folder
 from trader.app.retrain import retrain
 from trader.app.tick import Bot, tick
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
@@ -257,9 +258,9 @@ def age(store: Path, begun: int) -> float:
             (folder / name).write_bytes(encode(content))
     deployed = store / "state" / "deployment" / "000001"
     deployed.write_bytes(encode({**json.loads(deployed.read_bytes()), "start": since}))
-    newest = store / "state" / "champion" / "000001"
-    champion = json.loads(newest.read_bytes())
-    months = [*range(since, begun, DEFAULTS.step_days * DAY_MS), begun]
-    for number, hour in enumerate(months, start=1):
-        newest.with_name(f"{number:06d}").write_bytes(encode({**champion, "valid_from": hour}))
+    champion = Journal(LocalStore(store), "BTCUSDT").events("champion")[0].content
+    (store / "state" / "champion" / "000001").unlink()
+    aged = Journal(LocalStore(store, durable=False), "BTCUSDT")
+    for month in [*range(since, begun, DEFAULTS.step_days * DAY_MS), begun]:
+        aged.append("champion", {**champion, "valid_from": month})
     return time.perf_counter() - clock

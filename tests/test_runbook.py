@@ -1,0 +1,139 @@
+"""Nothing the bot can say is missing from the runbook."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from trader import terminal
+from trader.app import orders
+from trader.app.retrain import Cause
+from trader.config import Settings, load_settings
+from trader.core import errors, hours
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
+TREES = [ast.parse(file.read_text()) for file in sorted((ROOT / "trader").rglob("*.py"))]
+
+
+def section(title: str) -> set[str]:
+    """The names in the first cells of the tables under a heading."""
+    text = RUNBOOK.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("|") and "---" not in line]
+    return {
+        name
+        for cell in cells[1:]
+        for name in re.findall(r"`([^`]+)`|(?<!\S)(\d+)(?!\S)", cell)
+        for name in name
+        if name
+    }
+
+
+def calls(name: str) -> Iterator[ast.Call]:
+    """Every call of a function or class of this name."""
+    for tree in TREES:
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Call)
+                and getattr(node.func, "id", getattr(node.func, "attr", "")) == name
+            ):
+                yield node
+
+
+def argument(call: ast.Call, position: int) -> set[str]:
+    """A text that stands in a call at a position, none where it is computed."""
+    found = call.args[position] if len(call.args) > position else None
+    return {found.value} if isinstance(found, ast.Constant) and isinstance(found.value, str) else set()
+
+
+def assigned(file: str, name: str) -> set[str]:
+    """Texts that a file gives to a variable."""
+    tree = ast.parse((ROOT / file).read_text())
+    return {
+        node.value.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    }
+
+
+def halt_reasons() -> set[str]:
+    """Doubts that raise Halt, commands and limits that announce one."""
+    raised = [argument(call, 0) for call in calls("Halt")]
+    announced = [argument(call, 2) for call in calls("announce")]
+    return set().union(*raised, *announced, assigned("trader/core/risk.py", "reason"))
+
+
+def hour_reasons() -> set[str]:
+    """What a line of the journal can say."""
+    sized = [argument(call, 0) for call in calls("NoOrder")]
+    words = {hours.GAP, hours.VENUE_CLOSED, hours.MISSED, hours.NO_MODEL, hours.WARM_UP, hours.PRICE_BAND}
+    tree = (
+        ast.parse((ROOT / "trader/core/hours.py").read_text()),
+        ast.parse((ROOT / "trader/core/sizing.py").read_text()),
+    )
+    chosen = {"enter", "leave", "complete", "halt", "halted"}
+    constants = {node.value for part in tree for node in ast.walk(part) if isinstance(node, ast.Constant)}
+    assert chosen <= constants, "a reason was renamed; name it here anew"
+    return set().union(*sized, words, chosen)
+
+
+def test_every_exit_code_stands_in_the_runbook() -> None:
+    """Those of the errors, of a bug, of an interruption, and success; and no other."""
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "exit_code")]
+    codes = {0, terminal.EXIT_INTERRUPTED, *(kind.exit_code for kind in kinds)}
+    assert section("Exit codes") == {str(code) for code in codes}
+
+
+def test_every_reason_of_a_halt_stands_in_the_runbook() -> None:
+    """Read from the code: whoever adds a halt says here what a person does."""
+    found = halt_reasons()
+    assert {"cumulative_return", "drawdown", "person", "foreign_order", "permission"} <= found
+    assert section("Reasons of a halt") == found
+
+
+def test_every_reason_of_an_hour_stands_in_the_runbook() -> None:
+    """Orders, refusals and hours without a chance."""
+    assert section("Reasons of an hour") == hour_reasons()
+
+
+def test_every_outcome_of_an_order_stands_in_the_runbook() -> None:
+    """Also those that need nobody."""
+    kinds = {orders.FILLED, orders.PARTIAL, orders.EXPIRED, orders.REFUSED, orders.ABSENT, orders.VOID}
+    assert section("What became of an order") == kinds
+
+
+def test_every_event_stands_in_the_runbook() -> None:
+    """The names that the journal is given, and why a model was trained."""
+    names = set().union(*(argument(call, 0) for call in calls("append") if len(call.args) == 2))
+    why = set(get_args(get_type_hints(Cause)["why"]))
+    assert section("Events") == names | why | {"resume", "rollback"}
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """Settings without a file and without an environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("TRADER_")]:
+        monkeypatch.delenv(name)
+    return load_settings()
+
+
+def test_every_setting_stands_in_the_runbook_with_its_default(plain: Settings) -> None:
+    """By name; where the default is a number or a word the row says it."""
+    assert section("Settings") >= set(Settings.model_fields)
+    rows = [line for line in RUNBOOK.split("\n## Settings\n")[1].splitlines() if line.startswith("| `")]
+    for name in Settings.model_fields:
+        row = next(line for line in rows if f"`{name}`" in line.split("|")[1])
+        default: Any = getattr(plain, name)
+        if isinstance(default, str | int | float) and default != "":
+            said = row.split("|")[2].strip().strip("`")
+            assert said == (default if isinstance(default, str) else f"{default:g}")
