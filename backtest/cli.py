@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from backtest import report_cli
+from backtest import report_cli, tune_cli
 from trader import terminal
 from trader.core.errors import ConfigError
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of, parse_params
 from trader.core.types import Bars, Filters, iso, parse_hour
-
-if TYPE_CHECKING:
-    from backtest.tune import Trial  # Optuna is imported by the one command that needs it
 
 CORES = os.cpu_count() or 1
 
@@ -53,6 +48,7 @@ def _root() -> None:
 
 app.command()(report_cli.report)
 app.command()(report_cli.compare)
+app.command()(tune_cli.tune)
 
 
 @app.command("run")
@@ -125,77 +121,6 @@ def reproduce_seed_command(
         terminal.emit(report)
     else:
         print(_study_table(report))
-
-
-@app.command()
-def tune(
-    bars: BarsFile,
-    start: From,
-    stop: To,
-    trials: Annotated[int, typer.Option(min=1, help="configurations to look at")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="of the search")] = 0,
-    batch: Annotated[
-        int, typer.Option(min=1, help="trials asked for together; part of what a seed means")
-    ] = 4,
-    workers: Workers = CORES,
-    params: ParamsFile = None,
-    symbol: Symbol = None,
-    filters: FiltersFile = None,
-    study: Annotated[Path | None, typer.Option(help="folder for P.json and the trials")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Search the reference's space for the best net Sharpe ratio. In-sample: report on later hours with `run`.
-
-    Example: backtest tune --bars BTCUSDT-1h.parquet --from 2021-01-01 --to 2022-01-01 --trials 20 --study study
-    """
-    from backtest.tune import Task, tune
-    from trader.core.windows import require_span
-    from trader.forecasters.xgboost import XGBoostForecaster
-
-    began = time.perf_counter()
-    series, base, first, last = _load(bars, symbol, params, start, stop)
-    require_span(series, first, last, str(bars))
-    task = Task(XGBoostForecaster(), series, base, _filters(filters, series, first), first, last, str(bars))
-    with terminal.progress("trials", quiet=as_json) as update:
-
-        def report(done: int, of: int, best: float) -> None:
-            update(done, of, f"best net Sharpe {best:.2f}")
-
-        found = tune(task, trials=trials, seed=seed, workers=workers, batch=batch, progress=report)
-    best = found.best
-    rows = [_trial_row(t) for t in found.trials]
-    if study:
-        terminal.write_lines(study / "trials.jsonl", (json.dumps(row) for row in rows))
-        terminal.write_lines(study / "P.json", iter([json.dumps(best.params.as_json(), indent=1)]))
-    seconds = round(time.perf_counter() - began, 3)
-    if as_json:
-        terminal.emit({"best": rows[best.number], "trials": len(rows), "seconds": seconds})
-        return
-    print(
-        _trials_table(
-            f"{series.symbol}, {iso(first)} to {iso(last)}, in sample: {len(rows)} trials", found.trials
-        )
-    )
-    where = f"; its parameters are in {study / 'P.json'}" if study else ""
-    print(f"best: trial {best.number}, net Sharpe {best.value:.2f}{where}")
-
-
-def _trial_row(trial: Trial) -> dict[str, Any]:
-    return {
-        "number": trial.number,
-        "value": trial.value,
-        "net_return": trial.net_return,
-        "orders": trial.orders,
-        "params": trial.params.as_json(),
-    }
-
-
-def _trials_table(title: str, trials: Sequence[Trial]) -> str:
-    rows = [
-        (f"trial {t.number}", f"{t.value:.2f}", terminal.percent(t.net_return), f"{t.orders:,}")
-        for t in trials
-    ]
-    return terminal.table(title, rows, ("", "net Sharpe, a year", "net return, compounded", "orders"))
 
 
 def _load(

@@ -88,6 +88,25 @@ def account(told: Signals, fee_rate: float, cash_buffer: float, allocation: floa
     return Ideal(equity, orders)
 
 
+def halted(ideal: Ideal, told: Signals, params: Params) -> Floats:
+    """The equity, (n,), of an account that sells in the hour in which it reaches a limit, and stays flat."""
+    start, equity = float(params.allocation_usdt), ideal.equity
+    low = np.zeros(len(equity), np.bool_)
+    if params.halt_cumulative_return is not None:
+        low |= equity <= start * (1 + float(params.halt_cumulative_return))
+    if params.halt_drawdown is not None:
+        peaks = np.maximum(np.maximum.accumulate(equity), start)
+        low |= equity <= peaks * (1 - float(params.halt_drawdown))
+    if not low.any():
+        return equity
+    at = int(low.argmax())
+    long = np.searchsorted(ideal.orders, at, side="right") % 2 == 1
+    kept = told.sell[at] * (1 - float(params.fee_rate)) / told.close[at] if long else 1.0
+    result = equity.copy()
+    result[at:] = equity[at] * kept
+    return result
+
+
 def _turns(told: Signals) -> Ints:
     """The hours that trade: of each run of equal signals the first, beginning with a buy."""
     said = np.flatnonzero(told.enter | told.leave)

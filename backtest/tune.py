@@ -1,61 +1,90 @@
-"""A study: Optuna over the reference's space, every trial a whole walk-forward with costs.
+"""A study: Optuna's TPE asks, walk-forwards with costs answer.
 
-Trials are asked for in batches and told in order, so the same seed and batch size give the same study whatever the
-number of workers. No trade has Sharpe 0 and may win.
+Trials are asked for in batches and told in the order of their numbers, and a trial is pruned against completed trials
+of earlier batches only. So the same seed and batch size give the same study, whatever the number of workers, and a
+study that was killed goes on as if it had not been: what is on disk is told again, what is not is evaluated.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 
-from backtest.simulate import Run, simulate
-from backtest.walkforward import walk_forward
-from trader.core.errors import ConfigError
-from trader.core.features import Matrix
-from trader.core.hours import Rules
+from backtest.evidence_ledger import Kind, data_hash
+from backtest.objectives import Objective
+from backtest.pool import workers_of
+from backtest.rounds import Batch, Ended, rungs_of
+from backtest.space import LONGEST_LOOK_BACK_DAYS, Plan, Space, nearest, plan_of, suggest
+from backtest.study_folder import StudyFolder
+from backtest.sweep import Looked
+from backtest.work import Task, Workshop
+from trader.core.errors import ConfigError, DataError
+from trader.core.features import anchor_of, preset_named
 from trader.core.params import Params, params_of
-from trader.core.ports import Forecaster
-from trader.core.summary import net_sharpe
-from trader.core.types import Bars, Filters
+from trader.core.types import HOUR_MS, iso
 
-STARTUP_TRIALS = 8
-LONGEST_LOOK_BACK_DAYS = 180
+__all__ = ["LONGEST_LOOK_BACK_DAYS", "STUDY_DAYS", "Study", "Task", "Trial", "tune"]
+
+# Part of what a seed means: a change of how trials are judged gives another study.
+ENGINE = 1
+STARTUP_TRIALS = 10
 # What a bot's own search trades over: the most recent half year.
 STUDY_DAYS = 180
 
 Progress = Callable[[int, int, float], None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Task:
-    """What every trial is evaluated on. Hours start <= T < stop, UTC ms."""
-
-    forecaster: Forecaster
-    bars: Bars
-    base: Params
-    filters: Filters
-    start: int
-    stop: int
-    source: str
-
-
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One configuration that was looked at, in-sample: value is the annualised net Sharpe ratio."""
+    """One fit of every window and all that was looked at on it, in-sample.
+
+    state: complete, pruned or failed. value: of the objective; of a pruned trial over the windows it ran, None of a
+    failed one. traded_value: of the best configuration that trades; value is 0.0 where that is a loss and standing
+    aside is not. rungs: the values after each rung's windows. net_return is compounded.
+    """
 
     number: int
-    value: float
+    state: str
+    value: float | None
+    traded_value: float | None
     params: Params
-    net_return: float
+    windows_run: int
+    rungs: tuple[float, ...]
+    looked: tuple[Looked, ...]
+    net_return: float | None
     orders: int
+    reason: str
+
+    def row(self) -> dict[str, Any]:
+        """The line of trials.jsonl."""
+        return {
+            "number": self.number,
+            "state": self.state,
+            "value": self.value,
+            "params": self.params.as_json(),
+            "windows_run": self.windows_run,
+        }
+
+    def configurations(self) -> Iterator[tuple[Kind, Params, float | None]]:
+        """Everything that this trial looked at: how it was met, what it is, and its annualised net Sharpe ratio over
+        the whole span, None where it did not run to its end."""
+        if self.state == "failed" or not self.looked:
+            yield "failed", self.params, None
+            return
+        trees = self.params
+        for it in self.looked:
+            params = it.of(trees)
+            if self.state == "pruned":
+                yield "pruned", params, None
+            else:
+                yield ("complete" if params == self.params else "swept"), params, it.sharpe
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,99 +95,237 @@ class Study:
 
     @property
     def best(self) -> Trial:
-        """The trial of the highest value; the earlier one of equals."""
-        return max(self.trials, key=lambda trial: (trial.value, -trial.number))
+        """The complete trial of the highest value; among equals that of the highest traded value, then the earlier one.
+        Raises DataError, with the first reason, where no trial is complete."""
+        complete = [trial for trial in self.trials if trial.state == "complete"]
+        if not complete:
+            reasons = [trial.reason for trial in self.trials if trial.reason]
+            raise DataError(
+                f"none of {len(self.trials)} trials could be completed: {reasons[0] if reasons else 'all were pruned'}"
+            )
+        return max(complete, key=lambda t: (_number(t.value), _number(t.traded_value), -t.number))
+
+    @property
+    def looked(self) -> int:
+        """Configurations looked at, swept and pruned ones among them."""
+        return sum(max(1, len(trial.looked)) for trial in self.trials)
 
 
-def suggest(trial: optuna.Trial) -> dict[str, Any]:
-    """The reference's space, and where in the distribution of the out-of-fold P(up) to enter and to leave."""
-    return {
-        "n_estimators": trial.suggest_int("n_estimators", 350, 1000),
-        "max_depth": trial.suggest_int("max_depth", 3, 10),
-        "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.10),
-        "subsample": trial.suggest_float("subsample", 0.5, 0.9),
-        "colsample_bytree": trial.suggest_float("colsample_bytree", 0.5, 0.9),
-        "gamma": trial.suggest_int("gamma", 0, 20),
-        "look_back_days": trial.suggest_int("look_back_days", 30, LONGEST_LOOK_BACK_DAYS),
-        "enter_quantile": trial.suggest_float("enter_quantile", 0.5, 0.99),
-        "exit_quantile": trial.suggest_float("exit_quantile", 0.01, 0.5),
-    }
+def _number(value: float | None) -> float:
+    return -math.inf if value is None else value
 
 
-def with_thresholds(params: Params, p_up: Matrix, enter_quantile: float, exit_quantile: float) -> Params:
-    """Params whose edges lie at quantiles of the out-of-fold P(up), the entry never below a half."""
-    known = p_up[~np.isnan(p_up)].astype(np.float64)
-    if not len(known):
-        return params
-    enter = min(max(float(np.quantile(known, enter_quantile)) - 0.5, 0.0), 0.49)
-    leave = min(max(0.5 - float(np.quantile(known, exit_quantile)), -enter), 0.49)
-    return params_of(
-        {**params.as_json(), "enter_edge": round(enter, 6), "exit_edge": round(leave, 6)}, "a trial"
-    )
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a study is, beside its task: all of it decides what is found."""
 
+    seed: int
+    batch: int = 4
+    objective: Objective = "net_sharpe"
+    space: Space = field(default_factory=Space)
+    prune: bool = True
+    warm: tuple[Params, ...] = ()
 
-def evaluate(task: Task, chosen: dict[str, Any]) -> tuple[Params, Run]:
-    """Walk forward with a suggestion's trees, then trade at its thresholds."""
-    trees = {key: chosen[key] for key in ("n_estimators", "max_depth", "learning_rate", "subsample", "gamma")}
-    trees["colsample_bytree"] = chosen["colsample_bytree"]
-    values = {**task.base.as_json(), "xgboost": trees, "look_back_days": chosen["look_back_days"]}
-    params = params_of(values, "a trial")
-    p_up = walk_forward(task.forecaster, task.bars, params, task.start, task.stop, source=task.source)
-    params = with_thresholds(params, p_up, chosen["enter_quantile"], chosen["exit_quantile"])
-    return params, simulate(task.bars, p_up, Rules(params, task.filters), task.start, task.stop)
+    def identity(self, task: Task, shop: Workshop) -> dict[str, Any]:
+        """What must be equal for a study to go on."""
+        used = task.bars.span(anchor_of(shop.begin), task.stop + HOUR_MS)
+        return {
+            "data": data_hash(used),
+            "symbol": task.bars.symbol,
+            "from": iso(task.start),
+            "to": iso(task.stop),
+            "seed": self.seed,
+            "batch": self.batch,
+            "objective": self.objective,
+            "space": self.space.as_json(),
+            "prune": self.prune,
+            "warm": [params.as_json() for params in self.warm],
+            "params": task.base.as_json(),
+            "filters": task.filters.as_json(),
+            "features": preset_named(task.base.features).code_hash,
+            "code": shop.code,
+            "engine": ENGINE,
+            "optuna": optuna.__version__,
+        }
 
 
 def tune(
-    task: Task, *, trials: int, seed: int, workers: int = 1, batch: int = 4, progress: Progress | None = None
+    task: Task,
+    *,
+    trials: int,
+    seed: int,
+    workers: int = 1,
+    batch: int = 4,
+    progress: Progress | None = None,
+    warm: Sequence[Params] = (),
+    objective: Objective = "net_sharpe",
+    space: Space | None = None,
+    prune: bool = True,
+    folder: Path | None = None,
+    cache: Path | None = None,
+    on_trial: Callable[[Trial], None] | None = None,
 ) -> Study:
-    """Run a study. `progress(done, of, best value)` is called after each trial, in the order of their numbers."""
+    """Run a study, or go on with the one in `folder`.
+
+    `warm` configurations are looked at first, as they are. `progress(done, of, best value)` and `on_trial` are called
+    whenever a trial has ended, `on_trial` with those of this call only. Folds are kept in `cache`, or in the folder.
+    Raises ConfigError, DataError, or Retry while another process runs the same study.
+    """
     if trials < 1 or batch < 1:
         raise ConfigError(
             f"a study needs at least one trial and a batch of at least one, not {trials} and {batch}"
         )
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    done: list[Trial] = []
-    with _mapper(task, workers) as run_all:
-        while len(done) < trials:
-            asked = [study.ask() for _ in range(min(batch, trials - len(done)))]
-            for trial, result in zip(asked, run_all([suggest(trial) for trial in asked]), strict=True):
-                value, params, net_return, orders = result
-                study.tell(trial, value)
-                done.append(Trial(trial.number, value, params, net_return, orders))
-                if progress:
-                    progress(len(done), trials, max(t.value for t in done))
-    return Study(done)
+    settings = Settings(seed, batch, objective, space or Space(), prune, _on_base(warm, task.base))
+    kept = StudyFolder(folder) if folder else None
+    folds = cache or (folder / "folds" if folder else None)
+    shop = Workshop.of(task, settings.space, objective, folds, settings.warm)
+    with ExitStack() as stack:
+        if kept:
+            stack.enter_context(kept.held())
+            kept.begin(settings.identity(task, shop))
+        run = _Run(shop, settings, kept, trials, progress, on_trial)
+        try:
+            missing = any(number not in run.done for number in range(trials))
+            submit = stack.enter_context(workers_of(shop, workers if missing else 1))
+            run.to_the_end(submit)
+        finally:
+            run.publish()
+    return run.study()
 
 
-Result = tuple[float, Params, float, int]
-_task: Task | None = None  # a worker's own copy, set once when it starts
+def _on_base(warm: Sequence[Params], base: Params) -> tuple[Params, ...]:
+    """What a study searches, taken from each; everything else is the base's."""
+    searched = ("xgboost", "look_back_days", "enter_edge", "exit_edge")
+    return tuple(base.model_copy(update={name: getattr(it, name) for name in searched}) for it in warm)
 
 
-@contextmanager
-def _mapper(task: Task, workers: int) -> Iterator[Callable[[list[dict[str, Any]]], Iterator[Result]]]:
-    if workers <= 1:
-        yield lambda suggestions: (_result(task, chosen) for chosen in suggestions)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(task,)) as pool:
-        yield lambda suggestions: pool.map(_work, suggestions)
+class _Run:
+    """One call of `tune`: what has ended, on disk or now, by number."""
+
+    def __init__(
+        self,
+        shop: Workshop,
+        settings: Settings,
+        kept: StudyFolder | None,
+        trials: int,
+        progress: Progress | None,
+        on_trial: Callable[[Trial], None] | None,
+    ) -> None:
+        self._shop, self._settings, self._kept, self._trials = shop, settings, kept, trials
+        self._progress, self._on_trial = progress, on_trial
+        rows = kept.rows() if kept else {}
+        self.done = {number: trial_of(row) for number, row in rows.items() if number < trials}
+        self._asked = {number: row["asked"] for number, row in rows.items()}
+
+    def study(self) -> Study:
+        """What has ended, in the order of the numbers."""
+        return Study([self.done[number] for number in sorted(self.done)])
+
+    def to_the_end(self, submit: Callable[..., Any]) -> None:
+        """Batch by batch: ask, evaluate what has not ended yet, tell in order."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        sampler = optuna.samplers.TPESampler(seed=self._settings.seed, n_startup_trials=STARTUP_TRIALS)
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        for params in self._settings.warm:
+            study.enqueue_trial(nearest(params))
+        rungs = rungs_of(self._shop.windows) if self._settings.prune else ()
+        for first in range(0, self._trials, self._settings.batch):
+            asked = [study.ask() for _ in range(min(self._settings.batch, self._trials - first))]
+            plans = [self._plan(trial) for trial in asked]
+            earlier = [t.rungs for t in self.done.values() if t.state == "complete" and t.number < first]
+            todo = [plan for plan in plans if plan.number not in self.done]
+            for ended in Batch(submit, self._shop.windows, rungs, earlier).run(todo):
+                self._keep(ended)
+            for trial in asked:
+                _tell(study, trial, self.done[trial.number])
+
+    def _plan(self, trial: optuna.Trial) -> Plan:
+        number, suggestion, warm = trial.number, suggest(trial), self._settings.warm
+        if self._asked.setdefault(number, suggestion) != suggestion:
+            raise ConfigError(
+                f"trial {number} of this study was asked as {self._asked[number]}, now as {suggestion}: its journal was "
+                f"edited. Choose another --study folder"
+            )
+        exactly = warm[number] if number < len(warm) else None
+        return plan_of(number, suggestion, self._shop.task.base, self._settings.space, exactly)
+
+    def _keep(self, ended: Ended) -> None:
+        row = _row_of(ended, self._asked[ended.plan.number])
+        if self._kept:
+            self._kept.append(row, ended.result.returns if ended.result else None)
+        trial = trial_of(row)
+        self.done[trial.number] = trial
+        if self._on_trial:
+            self._on_trial(trial)
+        if self._progress:
+            values = [t.value for t in self.done.values() if t.state == "complete" and t.value is not None]
+            self._progress(len(self.done), self._trials, max(values, default=math.nan))
+
+    def publish(self) -> None:
+        """The views of what has ended so far."""
+        if self._kept and self.done:
+            found = self.study()
+            complete = any(trial.state == "complete" for trial in found.trials)
+            best = found.best.params.as_json() if complete else None
+            self._kept.publish([trial.row() for trial in found.trials], best)
 
 
-def _begin(task: Task) -> None:
-    global _task  # the one way to hand a worker its data once instead of with every trial
-    _task = task
+def _tell(study: optuna.Study, asked: optuna.Trial, trial: Trial) -> None:
+    if trial.state == "complete":
+        study.tell(asked, trial.traded_value)
+    elif trial.state == "pruned":
+        asked.report(_number(trial.value), trial.windows_run)
+        study.tell(asked, state=optuna.trial.TrialState.PRUNED)
+    else:
+        study.tell(asked, state=optuna.trial.TrialState.FAIL)
 
 
-def _work(chosen: dict[str, Any]) -> Result:
-    if _task is None:
-        raise RuntimeError("a worker was asked for a trial before it was given its task")
-    return _result(_task, chosen)
+def _row_of(ended: Ended, asked: dict[str, Any]) -> dict[str, Any]:
+    """A line of the journal: whatever a trial is made of, in plain values."""
+    result, verdict = ended.result, ended.verdict
+    value = result.value if result else verdict.value if verdict and ended.state == "pruned" else None
+    params = result.params if result else verdict.best.of(ended.plan.params) if verdict else ended.plan.params
+    return {
+        "number": ended.plan.number,
+        "state": ended.state,
+        "value": value,
+        "traded_value": result.traded_value if result else value,
+        "params": params.as_json(),
+        "windows_run": ended.windows_run,
+        "rungs": list(ended.rungs),
+        "looked": [
+            [it.n_estimators, it.enter_edge, it.exit_edge, _finite(it.value), it.sharpe]
+            for it in (verdict.looked if verdict else [])
+        ],
+        "net_return": result.net_return if result else None,
+        "orders": result.orders if result else 0,
+        "reason": ended.reason,
+        "asked": asked,
+    }
 
 
-def _result(task: Task, chosen: dict[str, Any]) -> Result:
-    params, run = evaluate(task, chosen)
-    allocation = float(params.allocation_usdt)
-    net_return = float(run.equity[-1]) / allocation - 1
-    return net_sharpe(run.equity, params.allocation_usdt), params, net_return, run.state.ledger.orders
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def trial_of(row: dict[str, Any]) -> Trial:
+    """A line of the journal as a trial. Raises DataError where it is none."""
+    try:
+        return Trial(
+            number=row["number"],
+            state=row["state"],
+            value=row["value"],
+            traded_value=row["traded_value"],
+            params=params_of(row["params"], f"trial {row['number']}"),
+            windows_run=row["windows_run"],
+            rungs=tuple(row["rungs"]),
+            looked=tuple(
+                Looked(trees, enter, leave, math.nan if value is None else value, sharpe)
+                for trees, enter, leave, value, sharpe in row["looked"]
+            ),
+            net_return=row["net_return"],
+            orders=row["orders"],
+            reason=row["reason"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"the study's journal holds a line that is no trial ({error!r})") from None

@@ -27,6 +27,7 @@ ROOTS = {
     "backtest.cli",
     "backtest.inputs",
     "backtest.report_cli",
+    "backtest.tune_cli",
 }
 
 # Room -> what it may import of this project, besides itself.

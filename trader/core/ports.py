@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,14 @@ class Predictor(Protocol):
 
         TreeSHAP (Lundberg and others, 2020): a row's values add up to the log-odds of its P(up).
         """
+
+
+@runtime_checkable
+class StagedPredictor(Protocol):
+    """A model that grew in stages, and can be asked for an earlier one."""
+
+    def predict_with(self, X: Matrix, n_estimators: int) -> Matrix:
+        """P(up) by the first `n_estimators` stages: what a fit of only so many predicts, to the bit. (n,) float32."""
 
 
 class Forecaster(Protocol):

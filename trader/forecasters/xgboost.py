@@ -24,6 +24,11 @@ class XGBoostPredictor:
         scores: Matrix = self._booster.inplace_predict(X)
         return scores
 
+    def predict_with(self, X: Matrix, n_estimators: int) -> Matrix:
+        """P(up) by the first `n_estimators` trees: what a fit of only so many predicts, to the bit. (n,) float32."""
+        scores: Matrix = self._booster.inplace_predict(X, iteration_range=(0, n_estimators))
+        return scores
+
     def contributions(self, X: Matrix) -> Matrix:
         """TreeSHAP values in log-odds, the base last: (n, k + 1) float32."""
         import xgboost as xgb

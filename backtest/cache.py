@@ -1,0 +1,86 @@
+"""Folds by their content: what one fit predicts is kept under the hash of everything that it follows from.
+
+So a fold is never stale, whatever changes around it: other bars, features, parameters, windows or code have another
+name. A file that was cut short or damaged is one that is not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import inspect
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trader.core.errors import ConfigError
+from trader.core.features import Matrix
+from trader.core.params import Params
+from trader.core.ports import Forecaster
+from trader.core.types import Floats
+
+_DIGEST = 32
+_LIBRARIES = ("xgboost", "xgboost-cpu")
+
+
+def code_hash(forecaster: Forecaster) -> str:
+    """Of the source that fits and predicts, and of the version of the library below it."""
+    source = inspect.getsource(sys.modules[type(forecaster).__module__])
+    versions = [f"{name} {_version(name)}" for name in _LIBRARIES]
+    return hashlib.sha256("\n".join((source, *versions)).encode()).hexdigest()[:16]
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+def fold_key(X: Matrix, y: Floats, served: Matrix, params: Params, trees: Sequence[int], code: str) -> str:
+    """The name of what a fit on X (n, k), y (n,) predicts for `served` (m, k) with each number of trees."""
+    fitted = {**params.xgboost.model_dump(), "seed": params.seed, "trees": list(trees), "code": code}
+    digest = hashlib.sha256(json.dumps(fitted, sort_keys=True).encode())
+    for part in (X, y, served):
+        digest.update(repr((part.shape, part.dtype.str)).encode())
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class FoldCache:
+    """Predictions, (a, m) float32 each, in files of a folder. Any number of processes may share it."""
+
+    folder: Path
+
+    def get(self, key: str, rows: int) -> Matrix | None:
+        """What is kept under a name as (rows, m), or None."""
+        try:
+            data = self._path(key).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(f"cache {self.folder} cannot be read: {error.strerror}") from None
+        kept, body = data[:_DIGEST], data[_DIGEST:]
+        if hashlib.sha256(body).digest() != kept:
+            return None
+        return np.frombuffer(body, np.float32).reshape(rows, -1)
+
+    def put(self, key: str, p_up: Matrix) -> None:
+        """Keep (a, m) float32: written beside its place and moved there whole. Raises ConfigError."""
+        path, body = self._path(key), np.ascontiguousarray(p_up, np.float32).tobytes()
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_bytes(hashlib.sha256(body).digest() + body)
+            unfinished.replace(path)
+        except OSError as error:
+            raise ConfigError(f"cache {self.folder} cannot be written: {error.strerror}") from None
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / key

@@ -1,0 +1,135 @@
+"""The trials of one batch, side by side: windows are fitted by whoever is free, rungs are judged as they fill.
+
+A rung is a number of early windows after which a trial must be as good as half of the completed trials of earlier
+batches were there. Nothing depends on who finishes first.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from typing import Any
+
+from backtest.space import Plan
+from backtest.sweep import Result, Verdict
+from backtest.work import Workshop
+from trader.core.errors import DataError, Retry
+from trader.core.features import Matrix
+
+SHARES = (1 / 8, 1 / 4, 1 / 2)
+# Fewer months than these say more about the market than about a trial.
+FEWEST_WINDOWS = 4
+# A bar needs company: one completed trial says nothing about the next.
+FEWEST_COMPLETE = 2
+
+
+def rungs_of(windows: int) -> tuple[int, ...]:
+    """Numbers of early windows at which a trial of so many is judged, ascending; none for a short one."""
+    found = {max(FEWEST_WINDOWS, round(windows * share)) for share in SHARES}
+    return tuple(sorted(rung for rung in found if rung < windows))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ended:
+    """What became of a trial: complete with a result, pruned with a verdict, or failed with a reason."""
+
+    plan: Plan
+    state: str
+    windows_run: int
+    rungs: tuple[float, ...]
+    verdict: Verdict | None
+    result: Result | None
+    reason: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class _Going:
+    """A trial under way: what its windows gave, by their number, and its values at the rungs so far."""
+
+    plan: Plan
+    parts: dict[int, Matrix | DataError] = field(default_factory=dict)
+    values: list[float] = field(default_factory=list)
+
+
+class Batch:
+    """Evaluates plans. `earlier` are the rung values of completed trials of earlier batches."""
+
+    def __init__(
+        self,
+        submit: Callable[..., Future[Any]],
+        windows: int,
+        rungs: Sequence[int],
+        earlier: Sequence[tuple[float, ...]],
+    ) -> None:
+        self._submit, self._stages = submit, (*rungs, windows)
+        known = len(earlier) >= FEWEST_COMPLETE
+        self._bars = [statistics.median(at) for at in zip(*earlier, strict=True)] if known else []
+        self._waiting: dict[Future[Any], tuple[_Going, int | None]] = {}
+
+    def run(self, plans: Sequence[Plan]) -> Iterator[Ended]:
+        """Each as soon as it has ended. Raises Retry if a worker was ended from outside."""
+        for plan in plans:
+            self._next_stage(_Going(plan))
+        while self._waiting:
+            done, _ = wait(self._waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                trial, window = self._waiting.pop(future)
+                try:
+                    ended = (
+                        self._fitted(trial, window, future)
+                        if window is not None
+                        else self._judged(trial, future)
+                    )
+                except BrokenProcessPool:
+                    raise Retry(
+                        "a worker of the study was ended from outside, perhaps for want of memory. What has ended is "
+                        "kept; the same command goes on, with fewer --workers if need be"
+                    ) from None
+                if ended:
+                    yield ended
+
+    def _next_stage(self, trial: _Going) -> None:
+        first, after = len(trial.parts), self._stages[len(trial.values)]
+        for k in range(first, after):
+            self._waiting[self._submit(Workshop.predict, trial.plan, k)] = (trial, k)
+
+    def _fitted(self, trial: _Going, window: int, future: Future[Any]) -> Ended | None:
+        try:
+            trial.parts[window] = future.result()
+        except DataError as error:
+            trial.parts[window] = error
+        stage = self._stages[len(trial.values)]
+        if len(trial.parts) < stage:
+            return None
+        parts = []
+        for k in range(stage):
+            part = trial.parts[k]
+            if isinstance(part, DataError):
+                return Ended(trial.plan, "failed", k, tuple(trial.values), None, None, str(part))
+            parts.append(part)
+        last = stage == self._stages[-1]
+        self._waiting[self._submit(Workshop.end if last else Workshop.look, trial.plan, parts)] = (
+            trial,
+            None,
+        )
+        return None
+
+    def _judged(self, trial: _Going, future: Future[Any]) -> Ended | None:
+        found, at = future.result(), len(trial.values)
+        stage, last = self._stages[at], at == len(self._stages) - 1
+        verdict: Verdict = found[0] if last else found
+        rungs = tuple(trial.values)
+        if math.isnan(verdict.value) or (last and not math.isfinite(found[1].value)):
+            reason = f"its objective is not a number after {stage} windows"
+            return Ended(trial.plan, "failed", stage, rungs, None, None, reason)
+        if last:
+            return Ended(trial.plan, "complete", stage, rungs, verdict, found[1])
+        trial.values.append(verdict.value)
+        if self._bars and verdict.value < self._bars[at]:
+            return Ended(trial.plan, "pruned", stage, (*rungs, verdict.value), verdict, None)
+        self._next_stage(trial)
+        return None
