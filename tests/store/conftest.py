@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.crew import exchange_at, settings_for
 from tests.rig_bars import made_bars
 from tests.s3_kit import Bucketry, moto
-from tests.store.life import START, live
+from tests.store.life import START, begin, exchange, live, settings_of
 from trader.core.types import HOUR_MS
 
 
@@ -32,9 +31,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucketry]:
 def traded(gappy_bars: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store of a bot that has traded two days with orders, an outage, a halt, a resume and a second model."""
     store = tmp_path_factory.mktemp("traded") / "store"
-    with exchange_at(gappy_bars, START - HOUR_MS) as served:
-        live(settings_for(served.url, store), served.url)
+    with exchange(gappy_bars, START - HOUR_MS) as served:
+        live(settings_of(served.url, store=store))
     return store
+
+
+@pytest.fixture(scope="session")
+def begun(gappy_bars: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """The store of a bot that has begun and not traded its first hour, which buys; and that hour."""
+    folder = tmp_path_factory.mktemp("begun")
+    hour = begin(gappy_bars, folder)
+    return folder / f"{hour}", hour
 
 
 @pytest.fixture

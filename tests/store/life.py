@@ -1,35 +1,100 @@
-"""Two days of a bot's life, made the same way in any store."""
+"""Two days of a bot's life, made the same way in any store; and one hour with an order, before it is traded."""
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.rig import quick_params
 from trader import wiring
 from trader.adapters.clocks import SimClock
+from trader.adapters.files import read_bars
 from trader.app.halts import announce, resume
 from trader.app.replay import replay
 from trader.app.retrain import retrain
+from trader.app.tick import Bot, tick
+from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, Settings, load_settings
 from trader.core.params import params_of
-from trader.core.types import HOUR_MS, parse_hour
+from trader.core.types import HOUR_MS, Filters, parse_hour
+from trader.exchange.server import EmbeddedExchange, ExchangeConfig
 
 PARAMS = params_of(quick_params(), "tests")
 START = parse_hour("2021-03-06")
 HOURS = 48
 
 
-def live(settings: Any, url: str, hours: int = HOURS) -> None:
-    """Trade from START on, with a halt, a resume and a second model in between."""
+@contextmanager
+def exchange(bars_file: Path, at: int, state: Path | None = None) -> Iterator[EmbeddedExchange]:
+    """An embedded exchange in this process, its clock standing at `at` (UTC ms)."""
+    bars = read_bars(bars_file, "BTCUSDT")
+    served = EmbeddedExchange(
+        ExchangeConfig(
+            bars=bars,
+            base="BTC",
+            quote="USDT",
+            filters=Filters.derived(float(bars.close[bars.row(START)])),
+            costs=PARAMS.costs,
+            at_ms=at,
+            balances={"USDT": PARAMS.allocation_usdt},
+            api_key=EMBEDDED_KEY,
+            api_secret=EMBEDDED_SECRET,
+            state_path=state,
+        )
+    )
+    served.start()
+    try:
+        yield served
+    finally:
+        served.stop()
+
+
+def settings_of(url: str, **store: Any) -> Settings:
+    """Settings of a bot at an embedded exchange: `store` and, for a bucket, where its server is."""
+    return load_settings(
+        venue="embedded",
+        venue_url=url,
+        data_url=url,
+        api_key=EMBEDDED_KEY,
+        api_secret=EMBEDDED_SECRET,
+        timeout_s=2,
+        **store,
+    )
+
+
+@contextmanager
+def a_bot(settings: Settings) -> Iterator[tuple[Bot, SimClock]]:
+    """A bot in this process, and the exchange's clock."""
     with (
-        closing(SimClock(url)) as clock,
+        closing(SimClock(settings.exchange_url)) as clock,
         wiring.open_bot(settings, clock, durable=False, keep_bars=False) as bot,
     ):
-        cut = START + min(hours, 20) * HOUR_MS
+        yield bot, clock
+
+
+def live(settings: Settings) -> None:
+    """Trade HOURS hours from START on, with a halt, a resume and a second model in between."""
+    cut = START + 20 * HOUR_MS
+    with a_bot(settings) as (bot, clock):
         replay(bot, clock, PARAMS, START, cut)
-        if hours > 30:
-            announce(bot.journal, cut, "person", freeze=False, by="person", words="a look")
-            replay(bot, clock, PARAMS, cut, cut + 2 * HOUR_MS)
-            resume(bot.journal, cut + 2 * HOUR_MS, "seen")
-            retrain(bot.journal, bot.collector, bot.forecaster, PARAMS, cut + 2 * HOUR_MS, "tests")
-            replay(bot, clock, PARAMS, cut + 2 * HOUR_MS, START + hours * HOUR_MS)
+        announce(bot.journal, cut, "person", freeze=False, by="person", words="a look")
+        replay(bot, clock, PARAMS, cut, cut + 2 * HOUR_MS)
+        resume(bot.journal, cut + 2 * HOUR_MS, "seen")
+        retrain(bot.journal, bot.collector, bot.forecaster, PARAMS, cut + 2 * HOUR_MS, "tests")
+        replay(bot, clock, PARAMS, cut + 2 * HOUR_MS, START + HOURS * HOUR_MS)
+
+
+def begin(bars_file: Path, store: Path) -> int:
+    """A bot that has begun, in a folder, and has not traded its first hour, which buys. Returns that hour."""
+    for hour in range(START, START + 100 * HOUR_MS, HOUR_MS):
+        folder = store / f"{hour}"
+        with exchange(bars_file, hour - HOUR_MS) as served:
+            for place in (folder, folder.with_suffix(".tried")):
+                with a_bot(settings_of(served.url, store=place)) as (bot, clock):
+                    retrain(bot.journal, bot.collector, bot.forecaster, PARAMS, hour, "tests")
+            with a_bot(settings_of(served.url, store=folder.with_suffix(".tried"))) as (bot, clock):
+                clock.move_to(hour)
+                if tick(bot).lines[0]["order_side"]:
+                    return hour
+    raise AssertionError("no hour of these bars begins with an order")
