@@ -42,6 +42,7 @@ def search_of(
             trials=trials,
             seed=seed,
             workers=workers,
+            warm=warm,
             progress=lambda done, of, best: update(done, of, f"best net Sharpe {best:.2f}"),
         )
     return found.best.params
