@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.crew import Begun, Scene, first_order, scene
+from tests.crash.crew import VALUES, Begun, Scene, first_hour, scene
 from tests.rig_bars import made_bars
+from trader.core.types import iso
 
 
 @pytest.fixture(scope="session")
@@ -18,16 +19,13 @@ def gappy_bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def order_hour(gappy_bars: Path, tmp_path_factory: pytest.TempPathFactory) -> int:
-    """The first hour of a backtest that sends an order, UTC ms."""
-    return first_order(tmp_path_factory.mktemp("backtest"), gappy_bars)
-
-
-@pytest.fixture(scope="session")
-def begun(gappy_bars: Path, order_hour: int, tmp_path_factory: pytest.TempPathFactory) -> Begun:
-    """A bot that has begun at an hour with an order and has not ticked."""
-    with scene(gappy_bars, tmp_path_factory.mktemp("begun"), order_hour) as made:
-        return Begun(gappy_bars, made.store, order_hour)
+def begun(gappy_bars: Path, tmp_path_factory: pytest.TempPathFactory) -> Begun:
+    """A bot that has begun at an hour in which it buys, and has not ticked."""
+    looked, folder = tmp_path_factory.mktemp("looked"), tmp_path_factory.mktemp("begun")
+    hour = first_hour(looked, gappy_bars, "2021-03-05", VALUES, "BUY", "enter")
+    halt_hour = first_hour(looked, gappy_bars, iso(hour), VALUES, "SELL", "halt")
+    with scene(gappy_bars, folder, hour):
+        return Begun(gappy_bars, folder, hour, halt_hour)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,23 @@ from trader.adapters.clocks import SimClock
 from trader.adapters.files import read_bars
 from trader.app.journal import Journal
 from trader.app.retrain import retrain
+from trader.app.retrain_rules import retrain_if_due
 from trader.app.tick import Bot, tick
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
-from trader.core.errors import TraderError
+from trader.core.errors import Halt, TraderError
+from trader.core.lifecycle import BreachRule
 from trader.core.params import params_of
 from trader.core.ports import Store
-from trader.core.types import HOUR_MS, Filters, parse_time
+from trader.core.types import DAY_MS, HOUR_MS, Bars, Filters, iso, parse_time
 from trader.exchange.server import EmbeddedExchange, ExchangeConfig
 
-PARAMS = params_of(quick_params(), "tests")
+# A loss of half a percent halts, so that a test need not wait for a real one.
+VALUES = quick_params(halt_cumulative_return=-0.005, step_days=5)
+PARAMS = params_of(VALUES, "tests")
 
 crew = multiprocessing.get_context("forkserver")
-crew.set_forkserver_preload(["tests.crash.crew"])
+crew.set_forkserver_preload(["tests.crash.crew", "talib", "xgboost", "_strptime"])
+STORE, STATE = "store", "exchange"
 
 
 @dataclass
@@ -136,10 +142,16 @@ def a_bot(url: str, store: Path) -> Iterator[Bot]:
         yield bot
 
 
+@cache
+def bars_of(file: Path) -> Bars:
+    """A file's bars, read once."""
+    return read_bars(file, "BTCUSDT")
+
+
 @contextmanager
-def exchange_at(bars_file: Path, at: int) -> Iterator[EmbeddedExchange]:
-    """An embedded exchange in this process, its clock standing at `at` (UTC ms)."""
-    bars = read_bars(bars_file, "BTCUSDT")
+def exchange_at(bars_file: Path, at: int, state: Path) -> Iterator[EmbeddedExchange]:
+    """An embedded exchange in this process, its clock standing at `at` (UTC ms), or where its state file left it."""
+    bars = bars_of(bars_file)
     served = EmbeddedExchange(
         ExchangeConfig(
             bars=bars,
@@ -151,6 +163,7 @@ def exchange_at(bars_file: Path, at: int) -> Iterator[EmbeddedExchange]:
             balances={"USDT": PARAMS.allocation_usdt},
             api_key=EMBEDDED_KEY,
             api_secret=EMBEDDED_SECRET,
+            state_path=state,
         )
     )
     served.start()
@@ -160,40 +173,47 @@ def exchange_at(bars_file: Path, at: int) -> Iterator[EmbeddedExchange]:
         served.stop()
 
 
-def first_order(folder: Path, bars: Path) -> int:
-    """The first hour of a backtest that sends an order, UTC ms."""
-    (folder / "P.json").write_text(json.dumps(quick_params()))
-    span = ("--bars", str(bars), "--from", "2021-03-05", "--to", "2021-03-07", "--params", "P.json")
+def first_hour(folder: Path, bars: Path, start: str, params: dict[str, Any], side: str, reason: str) -> int:
+    """The first hour of a backtest from `start` on that sends such an order, UTC ms."""
+    (folder / "P.json").write_text(json.dumps(params))
+    stop = iso(parse_time(start) + 10 * DAY_MS)
+    span = ("--bars", str(bars), "--from", start, "--to", stop, "--params", "P.json")
     command("backtest", "run", *span, "--hours-out", "hours.jsonl", cwd=folder)
     lines = [json.loads(line) for line in (folder / "hours.jsonl").read_text().splitlines()]
-    return next(parse_time(line["close_time"]) for line in lines if line["order_side"])
+    found = [line["close_time"] for line in lines if (line["order_side"], line["reason"]) == (side, reason)]
+    return parse_time(found[0])
 
 
 @dataclass(frozen=True)
 class Begun:
-    """A store of a bot that has begun at an hour with an order, to be copied."""
+    """A folder with a bot's store and its exchange's state, to be copied. `hour` is the bot's first, in which it buys;
+    `halt_hour` the one in which a loss halts it."""
 
     bars: Path
-    store: Path
+    folder: Path
     hour: int
+    halt_hour: int
 
-    def again(self, folder: Path) -> AbstractContextManager[Scene]:
-        """That bot at an exchange of its own."""
-        return scene(self.bars, folder, self.hour, self.store)
+    @property
+    def store(self) -> Path:
+        """The bot's store."""
+        return self.folder / STORE
+
+    @contextmanager
+    def again(self, folder: Path) -> Iterator[Scene]:
+        """That bot at an exchange of its own, where both were left."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        with exchange_at(self.bars, self.hour, folder / STATE) as served:
+            yield Scene(served, folder / STORE, self.hour)
 
 
 @contextmanager
-def scene(bars_file: Path, folder: Path, start: int, begun: Path | None = None) -> Iterator[Scene]:
-    """A bot that begins at `start`, and the exchange standing at that hour. `begun` is an earlier scene's fresh store to
-    copy instead of training again."""
-    store = folder / "store"
-    with exchange_at(bars_file, start - HOUR_MS) as served:
-        if begun is None:
-            with a_bot(served.url, store) as bot:
-                retrain(bot.journal, bot.collector, bot.forecaster, PARAMS, start, "tests")
-        else:
-            shutil.copytree(begun, store)
-        made = Scene(served, store, start)
+def scene(bars_file: Path, folder: Path, start: int) -> Iterator[Scene]:
+    """A bot that begins at `start`, and the exchange standing at that hour."""
+    with exchange_at(bars_file, start - HOUR_MS, folder / STATE) as served:
+        with a_bot(served.url, folder / STORE) as bot:
+            retrain(bot.journal, bot.collector, bot.forecaster, PARAMS, start, "tests")
+        made = Scene(served, folder / STORE, start)
         made.sim("/sim/clock", {"to": start})
         yield made
 
@@ -240,33 +260,50 @@ class TrappedStore:
 
 
 class TrappedHTTP(HTTPAdapter):
-    """An HTTP session whose requests are steps."""
+    """An HTTP session's transport whose requests are steps."""
 
-    def __init__(self, trap: Trap) -> None:
+    def __init__(self, inner: Any, trap: Trap) -> None:
         super().__init__()
-        self.trap = trap
+        self.inner, self.trap = inner, trap
 
     def send(self, *args: Any, **kwargs: Any) -> requests.Response:
         """A step."""
-        reply: requests.Response = self.trap.around(lambda: super(TrappedHTTP, self).send(*args, **kwargs))
+        reply: requests.Response = self.trap.around(lambda: self.inner.send(*args, **kwargs))
         return reply
 
 
-def trapped_tick(url: str, store: Path, kind: str, n: int, when: str, number: int) -> None:
-    """A child's work: one tick, trapped at its n-th write or request. Exits 0 if the trap was never reached."""
+def begin(bot: Bot) -> None:
+    """The first training."""
+    retrain(bot.journal, bot.collector, bot.forecaster, PARAMS, bot.clock.now_ms() + HOUR_MS, "tests")
+
+
+def refit(bot: Bot) -> None:
+    """What `trader retrain --if-due` does, with a rule that three hours of any trading breach."""
+    rule = BreachRule(hours=3, net_return_below=0.5, hit_rate_below=None, cooldown_hours=48)
+    retrain_if_due(bot, bot.clock.now_ms(), rule)
+
+
+WORK: dict[str, Callable[[Bot], object]] = {"tick": tick, "begin": begin, "refit": refit}
+
+
+def trapped(url: str, store: Path, work: str, kind: str, n: int, when: str, number: int) -> None:
+    """A child's work, trapped at its n-th write or request. Exits 0 if the trap was never reached."""
     trap = Trap(n, when, number)
     with a_bot(url, store) as bot:
         if kind == "write":
             bot.journal.store = TrappedStore(bot.journal.store, trap)
         else:
-            bot.exchange._api.client.session.mount("http://", TrappedHTTP(trap))  # type: ignore[attr-defined]
-        tick(bot)
+            for host in (bot.exchange, bot.collector._market):
+                session = host._api.client.session  # type: ignore[attr-defined]
+                session.mount("http://", TrappedHTTP(session.get_adapter("http://"), trap))
+        with suppress(Halt):
+            WORK[work](bot)
     os._exit(0 if trap.left > 0 else 3)
 
 
-def run_trapped(made: Scene, kind: str, n: int, when: str) -> bool:
-    """Kill a ticking child at a step; False if it ended before that step, so there are no more."""
-    child = crew.Process(target=trapped_tick, args=(made.url, made.store, kind, n, when, signal.SIGKILL))
+def run_trapped(made: Scene, kind: str, n: int, when: str, work: str = "tick") -> bool:
+    """Kill a working child at a step; False if it ended before that step, so there are no more."""
+    child = crew.Process(target=trapped, args=(made.url, made.store, work, kind, n, when, signal.SIGKILL))
     child.start()
     child.join(60)
     assert child.exitcode in (0, -signal.SIGKILL), child.exitcode

@@ -7,7 +7,8 @@ import signal
 import time
 from pathlib import Path
 
-from tests.rig import Venue, quick_params, venue
+from tests.crash.crew import VALUES, Begun
+from tests.rig import Venue, venue
 from trader.core.types import HOUR_MS
 
 # An answer that never comes: the order is executed and its sender keeps waiting.
@@ -25,13 +26,13 @@ def wait_for_an_order(exchange: Venue) -> None:
 
 
 def test_a_tick_killed_after_its_order_was_accepted_is_finished_by_the_next(
-    tmp_path: Path, gappy_bars: Path, order_hour: int
+    tmp_path: Path, begun: Begun
 ) -> None:
     """SIGKILL between the exchange's acceptance and the reply: the next tick finds the order; one order, one record."""
-    (tmp_path / "P.json").write_text(json.dumps(quick_params()))
-    with venue(tmp_path, gappy_bars, order_hour - HOUR_MS) as exchange:
+    (tmp_path / "P.json").write_text(json.dumps(VALUES))
+    with venue(tmp_path, begun.bars, begun.hour - HOUR_MS) as exchange:
         exchange.trader("retrain", "--params", "P.json")
-        exchange.move_to(order_hour)
+        exchange.move_to(begun.hour)
         exchange.sim("/sim/faults", SILENT_AFTER_COMMIT)
         child = exchange.start("tick")
         try:
