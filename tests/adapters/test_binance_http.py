@@ -26,6 +26,7 @@ from tests.adapters.raw_server import (
     error,
     http,
     klines,
+    raw,
     reset,
     serving,
     silence,
@@ -208,6 +209,7 @@ LEAKS: dict[str, Answer] = {
     "a broken connection": reset,
     "silence": silence,
     "a list": http(500, []),
+    "a header that is none": raw(b"HTTP/1.1 500 X\r\nno colon\r\nContent-Length: 0\r\n\r\n"),
 }
 
 

@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
 
 import requests
@@ -26,7 +27,7 @@ from trader.adapters.binance_errors import (
     never_sent,
     way_out,
 )
-from trader.adapters.binance_replies import UNREADABLE, whole
+from trader.adapters.binance_replies import UNREADABLE, moment
 from trader.adapters.http_deadline import DeadlineAdapter
 from trader.core.errors import ConfigError, Retry
 from trader.core.ports import Clock, SignedOrder
@@ -113,8 +114,9 @@ class Api:
         for name, value in (("key", connection.api_key), ("secret", connection.api_secret)):
             if not re.fullmatch(r"[!-~]*", value):
                 raise ConfigError(f"the API {name} holds characters that no key has; copy it again")
-        # At its DEBUG level urllib3 logs addresses, and a signed read has its signature there.
-        logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
+        # Below ERROR urllib3 logs addresses, and a signed read has its signature there.
+        for name in ("urllib3.connectionpool", "urllib3.connection"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         wait = (min(CONNECT_S, connection.timeout_s), connection.timeout_s)
         self.client = SigningClient(
             connection.api_key or None,
@@ -126,6 +128,7 @@ class Api:
         self.client.stamp = self.stamp
         session = self.client.session
         session.trust_env = False  # neither proxies nor passwords from the environment
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # one answer cannot spoil the next request
         for scheme in ("http://", "https://"):
             session.mount(scheme, DeadlineAdapter(connection.timeout_s))
         self.url = connection.url
@@ -157,7 +160,7 @@ class Api:
             return self.client.get_server_time()
 
         for _ in range(CLOCK_SAMPLES):
-            server = self.read(ask, lambda reply: whole(reply["serverTime"]))
+            server = self.read(ask, lambda reply: moment(reply["serverTime"]))
             after = self.clock.now_ms()
             if fastest is None or after - before < fastest:
                 fastest, self.offset_ms = after - before, server - (before + after) // 2

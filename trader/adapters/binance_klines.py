@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trader.adapters.binance_connection import Api, Connection, Quota
-from trader.adapters.binance_replies import listed
+from trader.adapters.binance_replies import is_moment, listed
 from trader.core.bars import bars_from_columns
 from trader.core.errors import DataError
 from trader.core.ports import Clock
@@ -77,6 +77,8 @@ class BinanceKlines:
         while begin <= last_open:
             # One bar beyond the wanted ones shows whether the last wanted one is over.
             wanted = min(KLINES_PAGE, (last_open - begin) // HOUR_MS + 1)
+            if rows:
+                self._api.ease()
             page = self._page(symbol, startTime=begin, endTime=last_open, limit=wanted)
             rows += page
             if self._progress:
@@ -84,7 +86,6 @@ class BinanceKlines:
             if len(page) < wanted:
                 break
             begin = page[-1][0] + HOUR_MS
-            self._api.ease()
         return rows, rows[-1][0] if rows else first_open
 
     def _page(self, symbol: str, limit: int, endTime: int, startTime: int = 0) -> list[Row]:
@@ -112,7 +113,7 @@ def _problem(row: Any, before: int, until: int) -> str:
     opened, closed = row[0], row[6]
     if type(opened) is not int or type(closed) is not int or type(row[TRADES]) is not int:
         return f"has a time or a count that is no whole number: {row!r:.100}"
-    if opened % HOUR_MS or closed != opened + HOUR_MS - 1:
+    if opened % HOUR_MS or not is_moment(opened) or closed != opened + HOUR_MS - 1:
         return f"is not an hour in milliseconds: {opened} to {closed}"
     if opened <= before:
         return f"({iso(opened)}) comes twice or out of order"

@@ -23,6 +23,18 @@ def whole(value: Any) -> int:
     return value
 
 
+def is_moment(value: int) -> bool:
+    """True for UTC milliseconds between the years 2000 and 2100; other units lie outside."""
+    return 946_684_800_000 <= value < 4_102_444_800_000
+
+
+def moment(value: Any) -> int:
+    """A time in UTC milliseconds. Raises TypeError, ValueError."""
+    if not is_moment(whole(value)):
+        raise ValueError(f"{value} is no time in milliseconds")
+    return whole(value)
+
+
 def listed(value: Any) -> list[Any]:
     """A JSON array. Raises TypeError."""
     if not isinstance(value, list):
@@ -46,7 +58,7 @@ def order_state(reply: Json, client_order_id: str) -> OrderState:
         side="BUY" if reply["side"] == "BUY" else "SELL",
         executed_qty=amount(reply["executedQty"]),
         quote_qty=amount(reply["cummulativeQuoteQty"]),
-        transact_ms=whole(reply["transactTime"] if "transactTime" in reply else reply["time"]),
+        transact_ms=moment(reply["transactTime"] if "transactTime" in reply else reply["time"]),
     )
 
 
