@@ -81,13 +81,16 @@ def act(
     def retune(bot: Bot, serving: Params, hour: int) -> Params:
         event = unanswered(bot)
         if event is not None:
-            say(f"     {iso(event.content['at'])}  breach: {event.content['why']}; searching again, warm")
-        return tuner(bot, serving, hour)
+            say(f"     {iso(event.content['at'])}  breach: {event.content['why']}")
+        say("     searching again, the serving parameters first")
+        found = tuner(bot, serving, hour)
+        say(f"     {'the serving ones are still the best' if found == serving else 'others are better'} in sample")
+        return found
 
     with terminal.progress("hours", quiet) as update:
         replay(bot, clock, chosen, span.traded_from, span.traded_until, update, BREACH, retune)
     for event in breaches(bot):
-        say(f"     {event['serves_from']}  model {event['model_id']} serves in its place")
+        say(f"     {event['serves_from']}  model {event['model_id']} serves, freshly fitted")
     return chosen
 
 

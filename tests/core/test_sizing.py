@@ -13,7 +13,7 @@ from tests.core import strategies as our
 from trader.core.costs import CostModel, quote_at
 from trader.core.ledger import Ledger
 from trader.core.sizing import NoOrder, SizedOrder, SizingRules, floor_step, size
-from trader.core.types import Filters, Target
+from trader.core.types import Fill, Filters, Target
 
 FILTERS = Filters(Decimal("0.01"), Decimal("0.00001"), Decimal(5), Decimal("0.00001"))
 RULES = SizingRules(
@@ -142,3 +142,131 @@ def test_a_floored_quantity_is_the_largest_that_fits(
     qty = floor_step(amount, price, filters.step_size)
     assert 0 <= qty * price <= max(amount, Decimal(0))
     assert (qty + filters.step_size) * price > amount
+
+
+# Selling what is not held: research only, until there is a venue for it. Worth 50,000 a piece at 0.01 a tick, a market
+# order sells at 49,990.00 and buys at 50,010.01, as in the examples above.
+SOLD, BOUGHT = Decimal("49990.00"), Decimal("50010.01")
+SHORT = Ledger(Decimal(20_000), Decimal("-0.2"))
+
+
+def filled(order: SizedOrder, rules: SizingRules) -> Fill:
+    """The order executed whole at its expected price, the commission rounded up at eight decimals by hand."""
+    received = order.qty if order.side == "BUY" else order.qty * order.expected_price
+    fee = (received * rules.costs.fee_rate).quantize(Decimal("1e-8"), "ROUND_UP")
+    return Fill(order.side, order.expected_price, order.qty, fee, "base" if order.side == "BUY" else "quote")
+
+
+def test_a_short_sells_what_the_equity_allows() -> None:
+    """10,000 flat, less 0.1 %, is 9,990; at 49,990.00 that is 0.19983 by the step: not more is owed than is owned."""
+    order = size("short", "flat", FLAT, PRICE, QUOTE, RULES)
+    assert order == SizedOrder("SELL", Decimal("0.19983"), SOLD, "enter")
+    assert Decimal("0.19983") * SOLD <= 9_990 < Decimal("0.19984") * SOLD
+
+
+def test_a_short_is_bought_back_to_the_step() -> None:
+    """0.2 owed is bought back whole; of 0.200005 owed the last 0.000005 lies below the step and stays."""
+    assert size("flat", "short", SHORT, PRICE, QUOTE, RULES) == SizedOrder(
+        "BUY", Decimal("0.2"), BOUGHT, "leave"
+    )
+    odd = replace(SHORT, position=Decimal("-0.200005"))
+    assert size("flat", "short", odd, PRICE, QUOTE, RULES) == SizedOrder(
+        "BUY", Decimal("0.20000"), BOUGHT, "leave"
+    )
+
+
+def test_what_the_commission_leaves_of_a_short_is_dust() -> None:
+    """The 0.1 % of a buy is taken in base, so 0.0002 stays owed, worth 10: above the least order, it would be a short
+    again, and the next hour buys it back; then 0.0000002 is left, which is none."""
+    first = size("flat", "short", SHORT, PRICE, QUOTE, RULES)
+    assert isinstance(first, SizedOrder)
+    left = SHORT.after(filled(first, RULES))
+    assert (left.position, left.held(PRICE, FILTERS)) == (Decimal("-0.0002"), "short")
+    again = size("flat", "short", left, PRICE, QUOTE, RULES)
+    assert isinstance(again, SizedOrder)
+    rest = left.after(filled(again, RULES))
+    assert (rest.position, rest.held(PRICE, FILTERS)) == (Decimal("-0.0000002"), "flat")
+
+
+def test_turning_a_short_round_buys_it_back_and_what_the_equity_allows() -> None:
+    """20,000 cash and 0.2 owed are 9,997.998 at 50,010.01: less 0.1 %, 0.19972 is opened on top of the 0.2."""
+    order = size("long", "short", SHORT, PRICE, QUOTE, RULES)
+    assert order == SizedOrder("BUY", Decimal("0.39972"), BOUGHT, "enter")
+    worth = (20_000 - Decimal("0.2") * BOUGHT) * Decimal("0.999")
+    assert Decimal("0.19972") * BOUGHT <= worth < Decimal("0.19973") * BOUGHT
+
+
+def test_a_short_gains_what_the_price_falls_less_its_costs() -> None:
+    """Sold 0.19983 at 49,990, bought back at 45,009.01 (45,000 with spread and slippage): the difference, less 0.1 % of
+    either side, is in cash and dust."""
+    order = size("short", "flat", FLAT, PRICE, QUOTE, RULES)
+    assert isinstance(order, SizedOrder)
+    held = FLAT.after(filled(order, RULES))
+    close = Decimal(45_000)
+    back = size("flat", "short", held, close, quote_at(close, RULES.costs, FILTERS.tick_size), RULES)
+    assert isinstance(back, SizedOrder)
+    assert (back.qty, back.expected_price) == (order.qty, Decimal("45009.01"))
+    after = held.after(filled(back, RULES))
+    gained = order.qty * (SOLD - back.expected_price)
+    fees = order.qty * SOLD * Decimal("0.001") + order.qty * close * Decimal("0.001")
+    assert abs(after.equity(close) - 10_000 - gained + fees) < Decimal("0.001")
+
+
+def test_the_drift_of_a_price_never_trades_a_short() -> None:
+    """Held and wanted short, whatever the price does: nothing is added, nothing is taken off."""
+    for close in (Decimal(20_000), PRICE, Decimal(90_000)):
+        quote = quote_at(close, RULES.costs, FILTERS.tick_size)
+        assert size("short", "short", SHORT, close, quote, RULES) == NoOrder("hold")
+
+
+def test_a_short_under_water_is_bought_back_and_nothing_is_opened() -> None:
+    """At 110,000 the 0.2 owed cost more than the 20,000 there is: turning round closes it and opens no long."""
+    close = Decimal(110_000)
+    order = size("long", "short", SHORT, close, quote_at(close, RULES.costs, FILTERS.tick_size), RULES)
+    assert isinstance(order, SizedOrder)
+    assert (order.side, order.qty) == ("BUY", Decimal("0.2"))
+
+
+@given(
+    price=our.prices,
+    costs=our.costs,
+    filters=our.filters,
+    buffer=our.shares,
+    band=our.shares,
+    cash=our.decimals("0", "100000", 8),
+    position=our.decimals("-10", "10", 8),
+    target=st.sampled_from(["flat", "long", "short"]),
+)
+def test_either_side_passes_the_filters_and_is_never_levered(
+    price: Decimal,
+    costs: CostModel,
+    filters: Filters,
+    buffer: Decimal,
+    band: Decimal,
+    cash: Decimal,
+    position: Decimal,
+    target: Target,
+) -> None:
+    """Long, flat and short: on the step and within the bounds; a fill never makes a short larger than the equity less
+    its buffer, never spends cash that is not there, and never overshoots flat."""
+    ledger, rules = Ledger(cash, position), SizingRules(costs, filters, buffer, band)
+    held = ledger.held(price, filters)
+    order = size(target, held, ledger, price, quote_at(price, costs, filters.tick_size), rules)
+    if isinstance(order, NoOrder):
+        assert order.reason in ("hold", "dust")
+        return
+    assert order.qty > 0
+    assert order.qty % filters.step_size == 0
+    assert order.qty >= filters.min_qty
+    assert filters.max_qty is None or order.qty <= filters.max_qty
+    assert order.qty * order.expected_price >= filters.min_notional
+    equity = ledger.equity(order.expected_price)
+    after = ledger.after(filled(order, rules))
+    if order.side == "SELL" and after.position < 0:
+        owed = -after.position - max(Decimal(0), -ledger.position if held != "short" else Decimal(0))
+        assert owed * order.expected_price <= max(equity, Decimal(0)) * (1 - buffer)
+    if order.side == "BUY" and equity >= 0:
+        assert after.cash >= 0
+    if target == "flat":
+        assert abs(after.position) <= abs(position)
+        assert order.qty <= abs(position)

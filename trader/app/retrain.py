@@ -91,8 +91,9 @@ def retrain(
     """Fit for the hours from `serve_from` (UTC ms) on, by what was known `gap_hours` before it, and publish.
 
     The rows follow from `serve_from` alone, not from when this runs. The first training begins the deployment, whatever
-    its cause. Raises DataError where the history is too short.
+    its cause. Raises ConfigError for parameters that no venue here can trade, DataError where the history is too short.
     """
+    _require_tradable(params)
     window = refit_of(params, 0, serve_from)
     known_at = serve_from - params.gap_hours * HOUR_MS
     bars = collector.between(anchor_of(window.train_from), known_at + HOUR_MS)
@@ -108,6 +109,13 @@ def retrain(
     card = card_for(model, forecaster.family, params, window, rows, code_version, cause.words)
     _publish(journal, card, model, cause)
     return card
+
+
+def _require_tradable(params: Params) -> None:
+    if params.exposure == "long_short":
+        raise ConfigError(
+            "exposure long_short is for backtest run: a spot account cannot sell what it does not hold. Use long_flat"
+        )
 
 
 def _publish(journal: Journal, card: ModelCard, model: bytes, cause: Cause) -> None:

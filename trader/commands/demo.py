@@ -38,6 +38,7 @@ def demo(
     from trader import demo as script
     from trader import rehearsal, wiring
     from trader.adapters.clocks import SimClock
+    from trader.app.retrain_rules import unanswered
 
     began = time.perf_counter()
     market = markets.market_of(bars, None if bars else seed, None)
@@ -49,7 +50,9 @@ def demo(
         settings = rehearsal.embedded_settings(venue, market.symbol, folder / "store", folder / "bars")
 
         def search(bot: Bot, params: Params, hour: int) -> Params:
-            return search_of(bot, params, hour, trials, seed, CORES)
+            event = unanswered(bot)  # None while there is no champion to begin from
+            draw = seed + (event.number if event else 0)
+            return search_of(bot, params, hour, trials, draw, CORES, warm=(params,) if event else ())
 
         clock_at = closing(SimClock(settings.exchange_url))
         with clock_at as clock, wiring.open_bot(settings, clock, durable=False) as bot:

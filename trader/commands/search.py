@@ -26,13 +26,14 @@ def search_of(
     warm: Sequence[Params] = (),
 ) -> Params:
     """The best parameters of a study over the hours that a model serving from `serve_from` may know. `warm` are looked at
-    first, so the search's answer is in sample never worse than they are."""
+    first, as they are."""
     from backtest.tune import LONGEST_LOOK_BACK_DAYS, STUDY_DAYS, Task, tune
     from trader.core.features import anchor_of
 
     known_at = floor_hour(serve_from - base.gap_hours * HOUR_MS)
     start = known_at - STUDY_DAYS * DAY_MS
-    reach = anchor_of(start - LONGEST_LOOK_BACK_DAYS * DAY_MS - base.gap_hours * HOUR_MS)
+    longest = max([LONGEST_LOOK_BACK_DAYS, *(params.look_back_days for params in warm)])
+    reach = anchor_of(start - longest * DAY_MS - base.gap_hours * HOUR_MS)
     bars = bot.collector.between(reach, known_at + HOUR_MS).until(known_at)
     filters = bot.exchange.filters(bot.symbol)
     task = Task(bot.forecaster, bars, base, filters, start, known_at, f"the history of {bot.symbol}")
