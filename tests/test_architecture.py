@@ -22,6 +22,7 @@ ROOTS = {
     "trader.wiring",
     "trader.service",
     "trader.markets",
+    "trader.pages",
     "trader.rehearsal",
     "trader.demo",
     "backtest.cli",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from trader import terminal
-from trader.commands import bot, demo, doctor, hours, models, store, venue
+from trader.commands import bot, dashboard, demo, doctor, hours, models, store, venue
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +31,7 @@ VERBS = (
     hours.replay,
     hours.journal,
     hours.status,
+    dashboard.dashboard,
     models.explain,
     doctor.doctor,
     demo.demo,

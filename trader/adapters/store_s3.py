@@ -131,6 +131,12 @@ class S3Store:
                 return found[:limit]
             last = keys[-1]
 
+    def link(self, key: str, seconds: int, content_type: str) -> str:
+        """An address under which anybody can read the object for a while; signed here, nothing is asked."""
+        wanted = {"Bucket": self.bucket, "Key": self._key(key), "ResponseContentType": content_type}
+        address: str = self.client.generate_presigned_url("get_object", Params=wanted, ExpiresIn=seconds)
+        return address
+
     def _read(self, where: str) -> bytes | None:
         try:
             body: bytes = self.client.get_object(Bucket=self.bucket, Key=where)["Body"].read()
@@ -190,8 +196,8 @@ class S3Store:
 
     def _given_up(self, verb: str, where: str, trouble: Exception | None) -> Retry:
         return Retry(
-            f"store: s3://{self.bucket}/{where}: {verb}: no useful answer in {TRIES} tries ({trouble}); nothing was "
-            f"lost, try again later"
+            f"store: s3://{self.bucket}/{where}: {verb}: no useful answer in {TRIES} tries ({_words(trouble)}); "
+            f"nothing was lost, try again later"
         )
 
     def _make(self) -> Any:
@@ -225,6 +231,14 @@ class S3Store:
 def _follow_no_redirect(context: dict[str, Any], **_: Any) -> None:
     """The SDK would look for the bucket's region and send again, with every process anew: a person shall name it."""
     context.setdefault("s3_redirect", {})["redirected"] = True
+
+
+def _words(trouble: Exception | None) -> str:
+    """The code that the server gave, else what the SDK says."""
+    answer = getattr(trouble, "response", None)
+    if not isinstance(answer, dict):
+        return str(trouble)
+    return f"{answer['ResponseMetadata']['HTTPStatusCode']} {answer['Error'].get('Code', '')}".rstrip()
 
 
 def _refused(answer: Any) -> str | None:

@@ -1,0 +1,66 @@
+"""`trader dashboard`: the page that tells in ten seconds whether the bot is well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trader import terminal
+from trader.commands.common import AsJson, StoreDir, Symbol, answer
+from trader.config import load_settings
+
+
+def dashboard(
+    out: Annotated[Path, typer.Option("--out", help="folder of the page and its figure library")] = Path(
+        "dashboard"
+    ),
+    public: Annotated[
+        bool, typer.Option("--public", help="leave out amounts, quantities and the account")
+    ] = False,
+    link: Annotated[
+        str | None,
+        typer.Option(
+            help="instead of a folder: put the page into the bucket, readable by a link this long, 12h"
+        ),
+    ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="serve the folder on loopback until interrupted")
+    ] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="of --serve; 0 picks a free one")] = 8910,
+    symbol: Symbol = None,
+    store: StoreDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the dashboard from the store: a page that needs no server and no network.
+
+    Example: trader dashboard --store s3://my-bucket/bot --link 12h
+    """
+    from trader import pages, wiring
+
+    settings = load_settings(symbol=symbol, store=store)
+    journal = wiring.make_journal(settings)
+    if link is not None:
+        address = pages.share(journal, settings, link, public=public)
+        answer({"link": address}, address, as_json)
+        return
+    page = pages.write_page(journal, settings, out, public=public)
+    if not serve:
+        answer({"page": str(page)}, f"the page: {page.resolve().as_uri()}", as_json)
+        return
+    _serve(out, port, as_json)
+
+
+def _serve(folder: Path, port: int, as_json: bool) -> None:
+    from functools import partial
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        url = f"http://127.0.0.1:{server.server_port}/"
+        if as_json:
+            terminal.emit({"url": url})
+        else:
+            print(f"the page: {url} (Ctrl-C ends it)", flush=True)
+        server.serve_forever()

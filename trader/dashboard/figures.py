@@ -1,0 +1,226 @@
+"""The page's pictures as Plotly figures in plain JSON. Colours are names of roles; the page puts in those of its theme."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trader.core.drift import MUCH, SOME, population_stability
+from trader.core.types import HOUR_MS, iso
+from trader.dashboard.series import DRIFT_HOURS, rolling
+
+Json = dict[str, Any]
+LONGEST_ROLL = 30 * 24
+
+
+def figures(series: Json, view: Json, public: bool) -> list[Json]:
+    """Every picture in the order of the page: id, title, what it says in words, traces, layout. Needs one hour."""
+    made = [
+        equity(series, public),
+        drawdown(series, view),
+        exposure(series),
+        *rolls(series, view),
+        belief(series, view),
+        calibration(series),
+        drift(series, view),
+    ]
+    return [*made, costs(series)] if series["fills"] else made
+
+
+def _line(times: list[int], values: list[Any], name: str, role: str, **more: Any) -> Json:
+    line = {"color": f"role:{role}", "width": more.pop("width", 1.6), **more.pop("line", {})}
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": _x(times),
+        "y": values,
+        "line": line,
+        **more,
+    }
+
+
+def _x(times: list[int]) -> list[str]:
+    return [iso(time)[:16] for time in times]
+
+
+def _figure(id_: str, title: str, words: str, traces: list[Json], **layout: Any) -> Json:
+    return {"id": id_, "title": title, "words": words, "data": traces, "layout": layout}
+
+
+def _limit(value: float | None, name: str, role: str = "bad") -> tuple[list[Json], list[Json]]:
+    """A horizontal line with its name, as a layout's shapes and annotations; nothing for no limit."""
+    if value is None:
+        return [], []
+    line = {"color": f"role:{role}", "width": 1.2, "dash": "dot"}
+    shape = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "line": line}
+    note = {
+        "xref": "paper", "x": 0, "y": value, "text": name, "showarrow": False, "xanchor": "left", "yanchor": "bottom",
+        "font": {"size": 11, "color": f"role:{role}"},
+    }  # fmt: skip
+    return [shape], [note]
+
+
+def _all(series: Json, day: int, hour: int) -> tuple[list[int], list[Any]]:
+    """A column over the whole life: by its place in a daily row, then in an hourly one."""
+    rows = [(row[0], row[day]) for row in series["days"]] + [(row[0], row[hour]) for row in series["hours"]]
+    return [time for time, _ in rows], [value for _, value in rows]
+
+
+def equity(series: Json, public: bool) -> Json:
+    """Equity, what it would be before fees, and buy and hold; an index of 100 on a public page."""
+    first = series["first"]
+    times, values = _all(series, 2, 2)
+    _, closes = _all(series, 1, 1)
+    _, fees = _all(series, 6, 7)
+    scale = 100 / first["equity"] if public else 1.0
+    unit = "index, 100 at the start" if public else "USDT"
+    hold = [round(first["equity"] * close / first["close"] * scale, 2) for close in closes]
+    before = [round((value + fee) * scale, 2) for value, fee in zip(values, fees, strict=True)]
+    now = [round(value * scale, 2) for value in values]
+    words = f"Equity is {now[-1]:,.2f} ({unit}); buy and hold would be {hold[-1]:,.2f}; before fees {before[-1]:,.2f}."
+    traces = [
+        _line(times, hold, "buy and hold", "other", line={"dash": "dash"}, width=1.2),
+        _line(times, before, "before fees", "muted", width=1),
+        _line(times, now, "equity, net", "main", width=2),
+    ]
+    return _figure("equity", f"Equity, {unit}", words, traces, tall=True)
+
+
+def drawdown(series: Json, view: Json) -> Json:
+    """Drawdown from the running epoch's peak and return since it began, and the lines at which they halt."""
+    times, values = _all(series, 7, 8)
+    rows = series["hours"]
+    since = [row[9] for row in rows]
+    limit, least = view["halt_drawdown"], view["halt_cumulative_return"]
+    shapes, notes = _limit(None if limit is None else -limit, "halts on drawdown")
+    more, also = _limit(least, "halts on the epoch's return")
+    words = f"The drawdown is {values[-1]:.2%}" + ("" if limit is None else f", it halts at {limit:.0%}")
+    words += f"; the epoch's return is {since[-1]:+.2%}" + (
+        "." if least is None else f", it halts at {least:+.0%}."
+    )
+    traces = [
+        _line(times, [-value for value in values], "drawdown", "bad", fill="tozeroy", width=1),
+        _line([row[0] for row in rows], since, "return of the epoch", "main", width=1.2),
+    ]
+    return _figure(
+        "drawdown",
+        "Losses against the halt lines",
+        words,
+        traces,
+        shapes=shapes + more,
+        annotations=notes + also,
+        percent=True,
+    )
+
+
+def exposure(series: Json) -> Json:
+    """Share of the time in which the bot held."""
+    times, values = _all(series, 3, 3)
+    share = sum(values) / len(values)
+    words = f"It held {share:.0%} of the time shown."
+    trace = _line(times, values, "held", "main", fill="tozeroy", width=0.5, line={"shape": "hv"})
+    return _figure("exposure", "Exposure", words, [trace], percent=True, range=[0, 1])
+
+
+def rolls(series: Json, view: Json) -> list[Json]:
+    """Return and hit rate over the retrain rule's window, beside its thresholds."""
+    hours = min(view["rule"]["hours"], LONGEST_ROLL)
+    times, returns, hits = rolling(series, hours)
+    made = []
+    named = (("return", returns, view["rule"]["net_return"]), ("hit rate", hits, view["rule"]["hit_rate"]))
+    for name, values, limit in named:
+        shapes, notes = _limit(limit, "searches anew below", "warn")
+        last = next((value for value in reversed(values) if value is not None), None)
+        words = f"The {name} of the last {hours} hours is " + (
+            "not known yet." if last is None else f"{last:.2%}."
+        )
+        trace = _line(times, values, name, "main")
+        id_ = "roll-" + name.replace(" ", "-")
+        made.append(
+            _figure(
+                id_,
+                f"Rolling {name}, {hours} h",
+                words,
+                [trace],
+                shapes=shapes,
+                annotations=notes,
+                percent=True,
+            )
+        )
+    return made
+
+
+def belief(series: Json, view: Json) -> Json:
+    """P(up) of each kept hour, and the thresholds."""
+    rows = series["hours"]
+    times, values = [row[0] for row in rows], [row[4] for row in rows]
+    shapes, notes = _limit(view["enter_at"], "enters", "good")
+    more, also = _limit(view["leave_at"], "leaves", "warn")
+    last = values[-1]
+    words = (
+        "There was no prediction for the last hour."
+        if last is None
+        else f"P(up) of the last hour was {last:.4f}."
+    )
+    trace = {
+        "type": "scatter", "mode": "markers", "name": "P(up)", "x": _x(times), "y": values,
+        "marker": {"color": "role:main", "size": 3, "opacity": 0.6},
+    }  # fmt: skip
+    return _figure("belief", "P(up) by hour", words, [trace], shapes=shapes + more, annotations=notes + also)
+
+
+def calibration(series: Json) -> Json:
+    """What was said against what came, for every scored call, in bins of one hundredth."""
+    rows = sorted((total / n, ups / n, n) for n, ups, total in series["bins"].values() if n)
+    said, rose, counts = ([row[i] for row in rows] for i in range(3))
+    scored = sum(counts)
+    words = f"{scored:,} calls are scored." if scored else "No call is scored yet."
+    size = [6 + 18 * (count / max(counts)) ** 0.5 for count in counts] if counts else []
+    points = {
+        "type": "scatter", "mode": "markers", "name": "hours", "x": said, "y": rose, "text": [f"{n:,} hours" for n in counts],
+        "marker": {"color": "role:main", "size": size, "opacity": 0.7},
+    }  # fmt: skip
+    ends = [min(said), max(said)] if said else []
+    perfect = {
+        "type": "scatter", "mode": "lines", "name": "perfect", "x": ends, "y": ends,
+        "line": {"color": "role:other", "dash": "dash", "width": 1.2},
+    }  # fmt: skip
+    titles = {"xaxis": {"title": {"text": "P(up) said"}}, "yaxis": {"title": {"text": "share that rose"}}}
+    return _figure("calibration", "Calibration", words, [perfect, points], **titles, plain_x=True)
+
+
+def drift(series: Json, view: Json) -> Json:
+    """Population stability index of each feature over the last two weeks against the champion's training rows."""
+    seen: dict[str, float] = {}
+    for name, edges in view["ranges"].items():
+        values = [row[name] for row in series["features"] if row.get(name) is not None]
+        if values:
+            seen[name] = round(population_stability(values, edges, view["quantiles"]), 4)
+    moved = [name for name, value in seen.items() if value > MUCH]
+    hours = min(len(series["features"]), DRIFT_HOURS)
+    words = f"Over the last {hours} hours " + (
+        f"much has moved: {', '.join(moved)}." if moved else "no feature has moved much."
+    )
+    bars = {
+        "type": "bar", "orientation": "h", "name": "PSI", "x": list(seen.values()), "y": list(seen),
+        "marker": {"color": [f"role:{'bad' if v > MUCH else 'warn' if v > SOME else 'main'}" for v in seen.values()]},
+    }  # fmt: skip
+    return _figure("drift", "Drift of features (PSI; above 0.25 is much)", words, [bars], plain_x=True)
+
+
+def costs(series: Json) -> Json:
+    """How much worse each fill was than the cost model's price."""
+    times, worse = [fill[0] for fill in series["fills"]], [fill[1] for fill in series["fills"]]
+    mean = sum(worse) / len(worse)
+    words = f"The last {len(worse)} fills were {mean:+.2f} basis points worse than modelled on average."
+    trace = {
+        "type": "scatter", "mode": "markers", "name": "paid over modelled", "x": _x(times), "y": worse,
+        "marker": {"color": "role:main", "size": 6},
+    }  # fmt: skip
+    return _figure("costs", "Paid against modelled price, bps", words, [trace])
+
+
+def span_of(series: Json) -> str:
+    """What the page covers, in words."""
+    first = series["first"]["time"]
+    return f"{iso(first)[:16]} to {iso(series['until'])[:16]} UTC, {(series['until'] - first) // HOUR_MS + 1:,} hours"

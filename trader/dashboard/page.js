@@ -1,0 +1,26 @@
+(() => {
+  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const role = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+  const painted = (value) => {
+    if (typeof value === "string") return value.startsWith("role:") ? role(value.slice(5)) : value;
+    if (Array.isArray(value)) return value.map(painted);
+    if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, painted(v)]));
+    return value;
+  };
+  const layout = (told) => {
+    const axis = { gridcolor: role("line"), zerolinecolor: role("line"), linecolor: role("line"), automargin: true };
+    const y = { ...axis, ...(told.yaxis || {}), ...(told.percent ? { tickformat: ".1%" } : {}), ...(told.range ? { range: told.range } : {}) };
+    return painted({
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: role("ink"), size: 12, family: "system-ui, sans-serif" },
+      margin: { l: 50, r: 10, t: 8, b: 30 }, showlegend: Boolean(told.tall), legend: { orientation: "h", y: 1.08 },
+      xaxis: { ...axis, ...(told.plain_x ? {} : { type: "date" }), ...(told.xaxis || {}) }, yaxis: y,
+      shapes: told.shapes || [], annotations: told.annotations || [], hovermode: "closest",
+    });
+  };
+  const draw = () => figures.forEach((f) => {
+    Plotly.react(f.id, painted(f.data), layout(f.layout), { displayModeBar: false, responsive: true, scrollZoom: false });
+  });
+  if (window.Plotly) { draw(); dark.addEventListener("change", draw); document.body.dataset.drawn = "yes"; }
+  else document.getElementById("no-figures").hidden = false;
+})();

@@ -1,0 +1,147 @@
+"""What the page remembers of the hours: folded from records one by one, so that an hour costs an hour, not a year.
+
+The last KEPT_HOURS stand hourly, everything older by day. Amounts are floats here: they are drawn, never traded on.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from trader.core.types import DAY_MS, HOUR_MS
+
+Json = dict[str, Any]
+
+SCHEMA = "series/1"
+KEPT_HOURS = 90 * 24
+AUDITED_HOURS = 48
+DRIFT_HOURS = 14 * 24
+BIN_WIDTH = 0.01
+
+# The columns of an hourly row, in order.
+COLUMNS = (
+    "time", "close", "equity", "held", "p_up", "hits", "scored", "fees", "drawdown", "since_base", "orders", "halted",
+)  # fmt: skip
+# The columns of a daily row: marked at the day's last hour; exposure is the day's share held, drawdown its worst.
+DAY_COLUMNS = ("time", "close", "equity", "exposure", "hits", "scored", "fees", "drawdown", "orders")
+
+
+def fresh() -> Json:
+    """Before the first hour."""
+    return {
+        "schema": SCHEMA,
+        "until": 0,
+        "first": None,
+        "hours": [],
+        "days": [],
+        "audit": [],
+        "features": [],
+        "bins": {},
+        "fills": [],
+    }
+
+
+def fold(series: Json, record: Json) -> None:
+    """Take one closed hour in. Records come in the order of their hours; one that was taken in already is passed over."""
+    time = int(record["close_time"])
+    if time <= series["until"]:
+        return
+    row = _row(record)
+    before = series["hours"][-1] if series["hours"] else None
+    if series["first"] is None:
+        series["first"] = {"time": time, "close": row[1], "equity": float(record["state"]["base_equity"])}
+    _calibrate(series["bins"], before, row)
+    series["hours"].append(row)
+    series["audit"] = [*series["audit"], _audit(record)][-AUDITED_HOURS:]
+    if record["features"]:
+        series["features"] = [*series["features"], record["features"]][-DRIFT_HOURS:]
+    if record["fills"] and record["expected_price"]:
+        series["fills"] = [*series["fills"], [time, _worse_bps(record)]][-500:]
+    series["until"] = time
+    if len(series["hours"]) > KEPT_HOURS + 24:
+        _retire(series)
+
+
+def _row(record: Json) -> list[Any]:
+    state, close = record["state"], float(record["close"])
+    position = float(state["position"])
+    equity = float(Decimal(state["cash"]) + Decimal(state["position"]) * Decimal(record["close"]))
+    peak, base = float(state["peak_equity"]), float(state["base_equity"])
+    return [
+        int(record["close_time"]),
+        close,
+        round(equity, 2),
+        int(abs(position) * close > 1),
+        record["line"]["p_up"],
+        state["hits"],
+        state["scored"],
+        round(float(state["fees_usdt"]), 4),
+        round(max(0.0, 1 - equity / max(peak, equity)), 6),
+        round(equity / base - 1, 6),
+        state["orders"],
+        int(state["halted_at"] is not None),
+    ]
+
+
+def _audit(record: Json) -> Json:
+    keys = (
+        "close_time",
+        "line",
+        "fills",
+        "close",
+        "gap",
+        "expected_price",
+        "features",
+        "model_id",
+        "model_late",
+    )
+    return {key: record[key] for key in keys}
+
+
+def _worse_bps(record: Json) -> float:
+    """How much worse the fill was than the model's price, in 1/10,000; negative where it was better."""
+    paid, expected = float(record["line"]["fill_price"]), float(record["expected_price"])
+    sign = 1 if record["line"]["order_side"] == "BUY" else -1
+    return round(sign * (paid / expected - 1) * 10_000, 4)
+
+
+def _calibrate(bins: Json, before: list[Any] | None, row: list[Any]) -> None:
+    """Score the call of the hour before by what this hour's totals say of it."""
+    if before is None or before[4] is None or row[6] == before[6]:
+        return
+    p_up, right = before[4], row[5] > before[5]
+    rose = right == (p_up >= 0.5)
+    key = f"{int(p_up / BIN_WIDTH) * BIN_WIDTH:.2f}"
+    n, ups, total = bins.get(key, (0, 0, 0.0))
+    bins[key] = [n + 1, ups + int(rose), round(total + p_up, 6)]
+
+
+def _retire(series: Json) -> None:
+    """Let the oldest whole day go from the hours into the days."""
+    rows = series["hours"]
+    day = rows[0][0] // DAY_MS
+    cut = next(i for i, row in enumerate(rows) if row[0] // DAY_MS != day)
+    series["days"].append(by_day(rows[:cut]))
+    series["hours"] = rows[cut:]
+
+
+def by_day(rows: list[list[Any]]) -> list[Any]:
+    """A daily row of a day's hourly ones."""
+    last = rows[-1]
+    exposure = sum(row[3] for row in rows) / len(rows)
+    worst = max(row[8] for row in rows)
+    return [last[0], last[1], last[2], round(exposure, 4), last[5], last[6], last[7], worst, last[10]]
+
+
+def rolling(series: Json, hours: int) -> tuple[list[int], list[float | None], list[float | None]]:
+    """(times, net return, hit rate) over the `hours` before each kept hour; None where they are not all kept or where
+    nothing was scored."""
+    rows = series["hours"]
+    times, returns, hits = [], [], []
+    for i, row in enumerate(rows):
+        times.append(row[0])
+        then = rows[i - hours] if i >= hours and row[0] - rows[i - hours][0] == hours * HOUR_MS else None
+        scored = row[6] - then[6] if then else 0
+        returns.append(round(row[2] / then[2] - 1, 6) if then else None)
+        hits.append(round((row[5] - then[5]) / scored, 4) if then and scored else None)
+    return times, returns, hits

@@ -1,0 +1,215 @@
+"""The dashboard's composition: what the store tells, folded and rendered into one page beside its figure library."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trader import terminal
+from trader.app.journal import Journal
+from trader.app.retrain import champions, deployment, load_model
+from trader.app.status import status
+from trader.core.errors import ConfigError, DataError
+from trader.core.lifecycle import serving
+from trader.core.model import RANGE_QUANTILES, ModelCard
+from trader.core.types import HOUR_MS, iso
+from trader.dashboard.page import LIBRARY, library_bytes, percent, render
+from trader.dashboard.series import SCHEMA, fold, fresh
+
+if TYPE_CHECKING:
+    from trader.config import Settings
+
+Json = dict[str, Any]
+PAGE = "index.html"
+LINK_UNITS = {"m": 60, "h": 3_600, "d": 86_400}
+LONGEST_LINK_S = 7 * 86_400
+
+
+def series_key(symbol: str) -> str:
+    """Where the folded hours are cached in the store; it can be made anew from the journal at any time."""
+    return f"pages/{symbol}/series.json"
+
+
+def series_of(journal: Journal) -> Json:
+    """The folded hours, completed by the records since, and cached again."""
+    cached = journal.store.get(series_key(journal.symbol))
+    series = _read(cached)
+    since = series["until"] + HOUR_MS if series["until"] else None
+    before = series["until"]
+    for record in journal.records(since):
+        fold(series, record)
+    if series["until"] != before:
+        journal.store.put(series_key(journal.symbol), json.dumps(series, separators=(",", ":")).encode())
+    return series
+
+
+def _read(cached: bytes | None) -> Json:
+    if cached is None:
+        return fresh()
+    try:
+        series = json.loads(cached)
+    except ValueError:
+        return fresh()
+    return series if isinstance(series, dict) and series.get("schema") == SCHEMA else fresh()
+
+
+def page_of(journal: Journal, settings: Settings, *, public: bool = False, library: str = LIBRARY) -> str:
+    """The page as text."""
+    series = series_of(journal)
+    return render(view_of(journal, settings, series), series, public=public, library=library)
+
+
+def write_page(journal: Journal, settings: Settings, folder: Path, *, public: bool = False) -> Path:
+    """Write the page and, once, its figure library into a folder. Raises ConfigError where that cannot be written."""
+    page = folder / PAGE
+    terminal.write_lines(page, iter([page_of(journal, settings, public=public)]))
+    library = folder / LIBRARY
+    data = library_bytes()
+    try:
+        if not library.exists() or library.stat().st_size != len(data):
+            library.write_bytes(data)
+    except OSError as error:
+        raise ConfigError(f"{library} cannot be written: {error.strerror}") from None
+    return page
+
+
+def share(journal: Journal, settings: Settings, span: str, *, public: bool = False) -> str:
+    """Put the page into the bucket and return a link that reads it for `span`, such as 12h. Raises ConfigError."""
+    from trader.adapters.store_s3 import S3Store
+
+    store = journal.store
+    if not isinstance(store, S3Store):
+        raise ConfigError(
+            "--link is for a store in a bucket; this one is a folder: leave it out, or --store s3://..."
+        )
+    seconds = _seconds(span)
+    library, page = f"pages/{LIBRARY}", f"pages/{journal.symbol}/{PAGE}"
+    if store.get(library) is None:
+        store.put(library, library_bytes())
+    address = store.link(library, seconds, "text/javascript")
+    store.put(page, page_of(journal, settings, public=public, library=address).encode())
+    return store.link(page, seconds, "text/html; charset=utf-8")
+
+
+def _seconds(span: str) -> int:
+    number, unit = span[:-1], span[-1:]
+    if (
+        unit not in LINK_UNITS
+        or not number.isdigit()
+        or not 60 <= int(number) * LINK_UNITS[unit] <= LONGEST_LINK_S
+    ):
+        raise ConfigError(f"--link {span!r}: give a span such as 30m, 12h or 7d; a week is the longest")
+    return int(number) * LINK_UNITS[unit]
+
+
+def view_of(journal: Journal, settings: Settings, series: Json) -> Json:
+    """What the page says beside its figures, from the status report, the champion's card and the settings."""
+    rule = settings.breach_rule
+    report = status(journal, rule)
+    card = _champion_card(journal, series["until"] + HOUR_MS)
+    params = card.params if card else {}
+    halted = report["state"] == "halted"
+    return {
+        "symbol": journal.symbol,
+        "venue": settings.venue,
+        "state": report["state"],
+        "colour": "bad" if halted else "good" if report["state"] == "trading" else "warn",
+        "why": report["why"],
+        "do": "trader resume --reason '...' after the runbook's page on it" if halted else "",
+        "hour": report.get("hour"),
+        "tiles": _tiles(report, series),
+        "next": _next(report),
+        "rule": {"hours": rule.hours, "net_return": rule.net_return_below, "hit_rate": rule.hit_rate_below},
+        "halt_drawdown": params.get("halt_drawdown"),
+        "halt_cumulative_return": params.get("halt_cumulative_return"),
+        "enter_at": 0.5 + params["enter_edge"] if params else None,
+        "leave_at": 0.5 - params["exit_edge"] if params else None,
+        "ranges": card.ranges if card else {},
+        "quantiles": list(RANGE_QUANTILES),
+        "all_ranges": _ranges(journal, {record["model_id"] for record in series["audit"]}),
+        "card": _card_rows(card, report) if card else [],
+    }
+
+
+def _champion_card(journal: Journal, hour: int) -> ModelCard | None:
+    if deployment(journal) is None:
+        return None
+    champion = serving(champions(journal), hour) or next(iter(champions(journal)), None)
+    return None if champion is None else load_model(journal, champion.model_id)[0]
+
+
+def _ranges(journal: Journal, model_ids: set[str]) -> Json:
+    found = {}
+    for model_id in sorted(model_ids):
+        try:
+            found[model_id] = load_model(journal, model_id)[0].ranges
+        except DataError:
+            continue  # a model of older code still has its hours; only its ranges are not drawn
+    return found
+
+
+def _tiles(report: Json, series: Json) -> list[Json]:
+    """Name and value; `amount` marks what a public page leaves out."""
+    if "results" not in report:
+        return []
+    results, holding, line, first = report["results"], report["holding"], report["line"], series["first"]
+    hold = float(holding["close"]) / first["close"] - 1 if first else None
+    hits = results["hit_rate"]
+    return [
+        {"name": "net return", "value": percent(results["net_return"]), "amount": False},
+        {"name": "buy and hold", "value": percent(hold), "amount": False},
+        {"name": "drawdown", "value": percent(-results["drawdown"]), "amount": False},
+        {"name": "equity, USDT", "value": f"{float(holding['equity_usdt']):,.2f}", "amount": True},
+        {"name": "position", "value": holding["position"], "amount": True},
+        {"name": "holds", "value": line["target"], "amount": False},
+        {
+            "name": "P(up), last hour",
+            "value": "–" if line["p_up"] is None else f"{line['p_up']:.4f}",
+            "amount": False,
+        },
+        {
+            "name": "hit rate",
+            "value": "–" if hits is None else f"{hits:.2%} of {results['scored']:,}",
+            "amount": False,
+        },
+        {"name": "orders", "value": f"{results['orders']:,}", "amount": False},
+        {"name": "fees, USDT", "value": f"{float(results['fees_usdt']):,.2f}", "amount": True},
+    ]
+
+
+def _next(report: Json) -> list[str]:
+    told = report["next"]
+    if "hour" not in told:
+        return [told["do"]]
+    lines = [f"the hour {_short(told['hour'])} UTC: {told['do']}"]
+    if told["refit"]:
+        lines.append(
+            f"refit by the calendar serves from {_short(told['refit'])}, trained from {_short(told['refit_is_trained_from'])}"
+        )
+    lines.append(f"the retrain rule can be breached from {_short(told['breach_from'])}")
+    if told["last_breach"]:
+        lines.append(f"last breach at {_short(told['last_breach']['at'])}: {told['last_breach']['why']}")
+    return lines
+
+
+def _short(text: str) -> str:
+    return f"{text[:10]} {text[11:16]}"
+
+
+def _card_rows(card: ModelCard, report: Json) -> list[tuple[str, str]]:
+    trees = ", ".join(f"{key} {value:g}" for key, value in card.params["xgboost"].items())
+    why = (report.get("champion") or {}).get("why", "")
+    return [
+        ("model", card.model_id),
+        ("serves from", iso(card.valid_from)),
+        ("why", why),
+        ("trained on", f"{card.rows:,} hours, {iso(card.train_from)} to {iso(card.train_until)}"),
+        ("features", f"{card.features}: {', '.join(card.columns)}"),
+        ("trees", trees),
+        (
+            "enters, leaves",
+            f"P(up) at {0.5 + card.params['enter_edge']:g}, {0.5 - card.params['exit_edge']:g}",
+        ),
+        ("data, code", f"{card.data_hash}, {card.code_version}"),
+    ]
