@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,31 +46,6 @@ class TestContract(StoreContract):
     @pytest.fixture
     def store(self, server: Bucketry) -> Store:
         return server.store(server.bucket(), "some/prefix")
-
-
-WRITERS = 8
-
-
-def test_eight_writers_have_one_winner_each_time(server: Bucketry) -> None:
-    """Eight writers, each with a client of its own, create the same ten keys at once: one wins each, whole."""
-    bucket = server.bucket()
-    stores = [server.store(bucket) for _ in range(WRITERS)]
-    barrier = threading.Barrier(WRITERS)
-    answers: list[list[bool]] = [[] for _ in range(WRITERS)]
-
-    def write(writer: int) -> None:
-        for hour in range(10):
-            barrier.wait(30)
-            answers[writer].append(stores[writer].create(f"hour/{hour}", b"writer %d" % writer * 100))
-
-    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(WRITERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for hour in range(10):
-        [winner] = [writer for writer in range(WRITERS) if answers[writer][hour]]
-        assert stores[0].get(f"hour/{hour}") == b"writer %d" % winner * 100
 
 
 # What may happen to a creating PUT that the server carries out, or that it never hears of.

@@ -1,0 +1,122 @@
+"""What a fresh process reads of a long history: in a bucket every object is a request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from trader.adapters.store_local import LocalStore
+from trader.app.journal import Journal, encode
+from trader.core.errors import ConfigError, DataError
+
+
+class CountingStore(LocalStore):
+    """A folder that counts what is asked of it."""
+
+    asked = 0
+
+    def get(self, key: str) -> bytes | None:
+        """Counted."""
+        self.asked += 1
+        return super().get(key)
+
+    def list(self, prefix: str, after: str = "", limit: int = 1000) -> list[str]:
+        """Counted."""
+        self.asked += 1
+        return super().list(prefix, after, limit)
+
+
+class Overwriting(LocalStore):
+    """A store that ignores "if absent", as some S3 servers do."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Overwrites."""
+        self.put(key, data)
+        return True
+
+
+def fresh(folder: Path) -> tuple[CountingStore, Journal]:
+    """A journal that has seen nothing yet."""
+    store = CountingStore(folder, durable=False)
+    return store, Journal(store, "BTCUSDT")
+
+
+def test_a_history_of_events_costs_two_requests(tmp_path: Path) -> None:
+    """The newest event carries those before it: fifty are known after one listing and one read."""
+    _, writer = fresh(tmp_path)
+    written = [writer.append("champion", {"model_id": str(n), "valid_from": n}) for n in range(50)]
+    store, reader = fresh(tmp_path)
+    assert reader.events("champion") == written
+    assert store.asked == 2
+    store.asked = 0
+    assert reader.new_events("champion", 50) == []
+    assert store.asked == 1
+
+
+def test_events_that_carry_nothing_are_read_one_by_one(tmp_path: Path) -> None:
+    """A journal of an earlier version, and one that goes on after it: the same events."""
+    store, _ = fresh(tmp_path)
+    for n in (1, 2, 3):
+        content = {"schema": "halt/1", "token": str(n), "kind": "halt", "reason": f"{n}"}
+        store.create(f"state/halt/{n:06d}", encode(content))
+    _, journal = fresh(tmp_path)
+    journal.append("halt", {"kind": "resume", "reason": "4"})
+    _, reader = fresh(tmp_path)
+    assert [event.content["reason"] for event in reader.events("halt")] == ["1", "2", "3", "4"]
+    assert [event.number for event in reader.events("halt")] == [1, 2, 3, 4]
+    assert all("earlier" not in event.content for event in reader.events("halt"))
+
+
+def test_two_writers_of_events_see_each_other(tmp_path: Path) -> None:
+    """Each appends after the other's newest, whatever it knew; the numbers have no hole and the histories agree."""
+    _, one = fresh(tmp_path)
+    _, two = fresh(tmp_path)
+    for n in range(6):
+        (one if n % 2 else two).append("breach", {"at": n, "why": ""})
+    for journal in (one, two, fresh(tmp_path)[1]):
+        assert [event.content["at"] for event in journal.events("breach")] == list(range(6))
+
+
+def test_within_a_glance_one_listing_is_enough(tmp_path: Path) -> None:
+    """Named events are listed once together; what is not named is listed anew."""
+    _, writer = fresh(tmp_path)
+    writer.append("deployment", {"symbol": "BTCUSDT", "start": 0})
+    writer.append("champion", {"model_id": "a", "valid_from": 0})
+    store, reader = fresh(tmp_path)
+    with reader.glance("deployment", "champion"):
+        for _ in range(3):
+            assert len(reader.events("deployment")) == len(reader.events("champion")) == 1
+        assert store.asked == 3
+        writer.append("champion", {"model_id": "b", "valid_from": 0})
+        writer.append("halt", {"kind": "halt", "reason": "person"})
+        assert len(reader.events("champion")) == 1
+        assert len(reader.events("halt")) == 1
+    assert len(reader.events("champion")) == 2
+
+
+def test_a_lost_event_is_said(tmp_path: Path) -> None:
+    """An event that was deleted below one that carries no history is an error, not a shorter history."""
+    store, _ = fresh(tmp_path)
+    for n in (1, 3):
+        store.create(f"state/halt/{n:06d}", encode({"schema": "halt/1", "kind": "halt"}))
+    with pytest.raises(DataError, match="state/halt/000002 is missing although a later event is there"):
+        fresh(tmp_path)[1].events("halt")
+
+
+def test_no_store_is_born_where_creating_overwrites(tmp_path: Path) -> None:
+    """The birth of a store proves that creating does not overwrite; such a store gets no id and no event."""
+    store = Overwriting(tmp_path)
+    with pytest.raises(ConfigError, match="two processes could trade one hour twice"):
+        Journal(store, "BTCUSDT").store_id()
+    assert store.list("state/") == []
+
+
+def test_the_newest_record_is_read_once(tmp_path: Path) -> None:
+    """A long-lived process does not read again what it has just written."""
+    store, journal = fresh(tmp_path)
+    hour = 3_600_000 * 400_000
+    journal.close_hour(hour, {"close_time": hour})
+    store.asked = 0
+    assert (journal.record(hour) or {})["close_time"] == hour
+    assert store.asked == 0
