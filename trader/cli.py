@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from trader import terminal
-from trader.commands import bot, dashboard, demo, doctor, hours, models, store, venue
+from trader.commands import bars, bot, dashboard, demo, doctor, hours, models, store, venue
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,7 +22,7 @@ def _root() -> None:
 
 VERBS = (
     venue.exchange,
-    venue.collect,
+    bars.collect,
     bot.retrain,
     bot.tick,
     bot.run,

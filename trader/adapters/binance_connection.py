@@ -128,7 +128,8 @@ class Api:
         self.client.stamp = self.stamp
         session = self.client.session
         session.trust_env = False  # neither proxies nor passwords from the environment
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # one answer cannot spoil the next request
+        # No cookie is kept: one answer cannot spoil the requests after it.
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("http://", "https://"):
             session.mount(scheme, DeadlineAdapter(connection.timeout_s))
         self.url = connection.url

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import Protocol
 
+from trader.core.bars import explain_gap, gaps, merge
 from trader.core.errors import DataError
 from trader.core.ports import Clock, MarketData
 from trader.core.types import HOUR_MS, Bars, iso, no_bars
@@ -45,8 +45,9 @@ class Collector:
 
     def between(self, start: int, stop: int) -> Bars:
         """Bars with start <= close_time < stop that are over: fewer at the beginning if the symbol is younger, fewer at
-        the end if the source does not show them yet. Only what is missing is asked for."""
-        if not len(self._bars) or start > self._bars.last + HOUR_MS:
+        the end if the source does not show them yet. Only what is missing is asked for, a hole before `start`
+        included: the file has none."""
+        if not len(self._bars):
             self._bars = self._market.bars(self.symbol, start, stop)
             return self._bars
         if start < self._bars.first:
@@ -58,6 +59,17 @@ class Collector:
             newer = self._market.bars(self.symbol, self._bars.last + HOUR_MS, stop)
             self._bars = self._bars.then(newer)
         return self._bars.span(start, stop)
+
+    def add(self, bars: Bars) -> None:
+        """Take in bars from elsewhere, and ask the source for the holes that no known outage explains.
+
+        Where both have a row they must agree. Raises DataError if they do not.
+        """
+        self._bars = merge(self._bars, bars)
+        for gap in gaps(self._bars):
+            if explain_gap(gap) == "unlisted":
+                stop = gap.close_time + gap.hours * HOUR_MS
+                self._bars = merge(self._bars, self._market.bars(self.symbol, gap.close_time, stop))
 
     def waiting(self, start: int, hour: int, clock: Clock) -> Bars:
         """As `between`, up to and with the bar of `hour`, waiting a little for it.
@@ -83,15 +95,13 @@ class Collector:
             self._file.save(self._bars)
 
 
-def collect(
-    collector: Collector, start: int, stop: int, report: Callable[[Bars], None] | None = None
-) -> Bars:
+def collect(collector: Collector, start: int, stop: int, stock: Bars | None = None) -> Bars:
     """Bring the file to cover start <= close_time < stop, as far as the source goes; returns that span.
 
-    Safe to run twice: what is there is not asked for again.
+    `stock` are bars that are at hand; they are used first. Safe to run twice: what is there is not asked for again.
     """
+    if stock is not None:
+        collector.add(stock.span(start, stop))
     bars = collector.between(start, stop)
     collector.save()
-    if report:
-        report(bars)
     return bars

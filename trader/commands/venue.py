@@ -1,22 +1,19 @@
-"""The embedded exchange, and the bars that are collected from a venue."""
+"""The embedded exchange."""
 
 from __future__ import annotations
 
 import json
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from trader import markets, terminal
-from trader.commands.common import AsJson, BarsDir, Symbol
-from trader.config import EMBEDDED_KEY, EMBEDDED_PORT, EMBEDDED_SECRET, load_settings
+from trader.commands.common import AsJson, Symbol
+from trader.config import EMBEDDED_KEY, EMBEDDED_PORT, EMBEDDED_SECRET
 from trader.core.errors import ConfigError
-from trader.core.types import DAY_MS, HOUR_MS, floor_hour, iso, parse_hour
-
-if TYPE_CHECKING:
-    pass
+from trader.core.types import DAY_MS, iso, parse_hour
 
 
 def exchange(
@@ -91,43 +88,3 @@ def exchange(
             flush=True,
         )
     served.serve_forever()
-
-
-def collect(
-    start: Annotated[str, typer.Option("--from", help="first hour, UTC")],
-    stop: Annotated[str | None, typer.Option("--to", help="the hour after the last; default: now")] = None,
-    symbol: Symbol = None,
-    data: BarsDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Bring the file of collected bars to cover a span. What is there is not asked for again.
-
-    Example: trader collect --from 2021-01-01
-    """
-    from trader import wiring
-    from trader.adapters.clocks import WallClock
-    from trader.app.collect import collect
-    from trader.core.bars import explain_gap, gaps
-
-    settings = load_settings(symbol=symbol, bars=data)
-    with terminal.progress("bars", quiet=as_json) as update:
-        first = parse_hour(start)
-        market = wiring.make_market(settings, WallClock(), update)
-        last = parse_hour(stop) if stop else floor_hour(market.time_ms()) + HOUR_MS
-        bars = collect(wiring.make_collector(settings, market), first, last)
-        market.close()
-    found = gaps(bars)
-    said = {
-        "symbol": bars.symbol,
-        "bars": len(bars),
-        "first": iso(bars.first),
-        "last": iso(bars.last),
-        "gaps": [{"close_time": iso(g.close_time), "hours": g.hours, "why": explain_gap(g)} for g in found],
-        "file": str(settings.bars / f"{bars.symbol}-1h.parquet"),
-    }
-    if as_json:
-        terminal.emit(said)
-        return
-    print(f"{bars.symbol}: {len(bars):,} hours, {said['first']} to {said['last']}, in {said['file']}")
-    for gap in found:
-        print(f"  {iso(gap.close_time)}: {gap.hours} h without bars ({explain_gap(gap)})")
