@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.rig import command
 from trader.adapters.archive import Archive
 from trader.adapters.files import read_bars
 from trader.core.errors import ConfigError, DataError, Retry
@@ -348,3 +350,29 @@ def test_a_cache_that_cannot_be_used(server: Server, clock: StillClock, tmp_path
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigError, match="cannot be read: Not a directory; choose another cache folder"):
         Archive(server.url, tmp_path / "file", read_bars, clock).bars("BTCUSDT", JAN, FEB)
+
+
+def test_the_command_fills_the_file_from_the_archives_address(server: Server, tmp_path: Path) -> None:
+    """`trader collect --archive URL` downloads the months of the span, and needs no venue for what they cover."""
+    done = command(
+        *(
+            "trader",
+            "collect",
+            "--archive",
+            server.url,
+            "--from",
+            "2024-12-10",
+            "--to",
+            "2025-01-20",
+            "--json",
+        ),
+        cwd=tmp_path,
+        TRADER_VENUE_URL="http://127.0.0.1:9",
+    )
+    said = json.loads(done.stdout)
+    assert (said["bars"], said["from_archive"]) == (24 * 41, 24 * 41)
+    assert {name.rpartition("/")[2] for name in server.asked if name.endswith(".zip")} >= {
+        "BTCUSDT-1h-2024-12.zip",
+        "BTCUSDT-1h-2025-01.zip",
+    }
+    assert (tmp_path / "data" / "archive" / "BTCUSDT" / "BTCUSDT-1h-2025-01.zip").exists()

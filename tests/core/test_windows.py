@@ -85,6 +85,10 @@ def test_an_empty_series_is_refused() -> None:
 
 
 def test_the_first_bar_may_be_the_first_row_of_training() -> None:
-    """History that begins exactly where training does is enough."""
+    """History that begins exactly where training does is enough; an hour less is not."""
     window = refit_of(params(look_back_days=5), 0, START)
-    require_history(bars_made(24 * 20, start="2021-12-26T22:00"), window, params(), "made")
+    enough = bars_made(24 * 20, start="2021-12-26T22:00")
+    assert enough.first == window.train_from
+    require_history(enough, window, params(), "made")
+    with pytest.raises(DataError, match="shorten look_back_days"):
+        require_history(bars_made(24 * 20, start="2021-12-26T23:00"), window, params(), "made")
