@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from venue_kit import command
 
 from trader.exchange.routes import ROUTES
 from trader.exchange.sim_api import SIM_ROUTES
@@ -86,32 +84,9 @@ class Child:
 @pytest.fixture
 def child(tmp_path: Path) -> Iterator[Child]:
     """The command itself, as another bot's author would start it."""
-    words = [
-        "exchange",
-        "--synthetic",
-        "7",
-        "--at",
-        "2022-01-01",
-        "--balance",
-        "USDT=100000",
-        "--balance",
-        "BTC=5",
-    ]
-    stderr = tmp_path / "stderr"
-    with (
-        stderr.open("w") as said,
-        subprocess.Popen(
-            [sys.executable, "-m", "trader.cli", *words, "--port", "0", "--json"],
-            stdout=subprocess.PIPE,
-            stderr=said,
-            text=True,
-        ) as process,
-    ):
-        try:
-            ready = json.loads(process.stdout.readline() if process.stdout else "")
-            yield Child(ready["url"], ready["api_key"], ready["api_secret"], stderr)
-        finally:
-            process.terminate()
+    words = ["--synthetic", "7", "--at", "2022-01-01", "--balance", "USDT=100000", "--balance", "BTC=5"]
+    with command(tmp_path / "stderr", *words) as ready:
+        yield Child(ready["url"], ready["api_key"], ready["api_secret"], tmp_path / "stderr")
 
 
 class Signer(requests.auth.AuthBase):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -87,6 +88,59 @@ def test_order_scenarios(sim: Sim, hasty: Any, scenario: str, error: str, code: 
     assert outcome(hasty) == (error, code)
     assert len(sim.sim("ledger?all=true")) == orders
     assert scenario == "ok_baseline" or sim.sim("requests")[-1]["faults"] == scenario
+
+
+# The first fifteen of the catalogue: does the reply come, and is the order there at once, later, or never.
+FIFTEEN = {
+    "ok_baseline": "at once",
+    "ping_fail_at_start": "at once",
+    "timeout_after_commit": "at once",
+    "timeout_before_commit": "never",
+    "rst_after_commit": "at once",
+    "rst_before_commit": "never",
+    "late_commit": "later",
+    "1007_after_commit": "at once",
+    "1007_not_committed": "never",
+    "1006_commit": "at once",
+    "502_html_commit": "at once",
+    "504_empty_commit": "at once",
+    "truncated_json_after_commit": "at once",
+    "200_empty_body_after_commit": "at once",
+    "json_list_error": "at once",
+    "null_error": "at once",
+}
+
+
+@pytest.mark.parametrize("scenario", FIFTEEN)
+def test_the_first_fifteen_end_with_one_order(sim: Sim, hasty: Any, scenario: str) -> None:
+    """A client that asks before it repeats, and repeats only past the horizon, ends with one order, whatever the
+    reply was; the account is what the ledger says to the last unit."""
+    sim.sim("faults", {"scenario": scenario})
+    query = {"symbol": SYMBOL, "origClientOrderId": ORDER["newClientOrderId"]}
+    outcome(hasty)
+    found = sim.signed("GET", "order", **query)
+    assert found.status == (200 if FIFTEEN[scenario] == "at once" else 400)
+    assert found.status == 200 or found.json["code"] == -2013
+    sim.to(AT + 5_000 + 10_000)
+    found = sim.signed("GET", "order", **query)
+    assert found.status == (400 if FIFTEEN[scenario] == "never" else 200)
+    if found.status == 400:
+        sim.sync(hasty)
+        assert outcome(hasty) == ("", 0)
+    (entry,) = sim.sim("ledger?all=true")
+    assert (entry["status"], entry["executedQty"]) == ("FILLED", "0.01000000")
+    (fill,) = entry["fills"]
+    account = {row["asset"]: Decimal(row["free"]) for row in sim.signed("GET", "account").json["balances"]}
+    assert account["USDT"] == Decimal(10_000) - Decimal(fill["price"]) * Decimal(fill["qty"])
+    assert account["BTC"] == Decimal(fill["qty"]) - Decimal(fill["commission"])
+
+
+def test_three_pings_fail_at_the_start(sim: Sim) -> None:
+    """The fourth is answered."""
+    sim.sim("faults", {"scenario": "ping_fail_at_start"})
+    answers = [sim.raw("GET", "/api/v3/ping") for _ in range(4)]
+    assert [answer.status for answer in answers] == [502, 502, 502, 200]
+    assert answers[0].headers["content-type"] == "text/html"
 
 
 def test_every_scenario_is_well_formed() -> None:

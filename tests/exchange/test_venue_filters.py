@@ -37,6 +37,10 @@ LIMIT_BUY = {"side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "
         ({**MARKET_BUY, "price": "30000"}, -1106, "'price' sent when not required"),
         ({**MARKET_BUY, "newClientOrderId": "a" * 37}, -1100, "newClientOrderId"),
         ({**MARKET_BUY, "newOrderRespType": "LONG"}, -1130, "newOrderRespType"),
+        ({**LIMIT_BUY, "icebergQty": "0.005"}, -2010, "Iceberg orders are not supported"),
+        ({**LIMIT_BUY, "stopPrice": "29000"}, -1106, "'stopPrice' sent when not required"),
+        ({**LIMIT_BUY, "trailingDelta": "100"}, -1106, "'trailingDelta' sent when not required"),
+        ({**LIMIT_BUY, "pegPriceType": "PRIMARY_PEG"}, -1211, "Pegged orders"),
         ({**MARKET_BUY, "colour": "red"}, -1104, "read '6' parameter(s) but was sent '7'"),
         ({**LIMIT_BUY, "timeInForce": None}, -1102, "'timeInForce'"),
         ({**LIMIT_BUY, "timeInForce": "DAY"}, -1115, "Invalid timeInForce."),
@@ -103,9 +107,27 @@ def test_filters_of_other_symbols(name: str) -> None:
     rules.check(replace(CANDIDATE, is_market=not is_market, side="SELL" if name == "MAX_POSITION" else "BUY"))
 
 
-def test_unknown_filters_are_let_through() -> None:
-    """A filter type from the future does not stop anything."""
-    Rules({"filters": [{"filterType": "POSITION_RISK_CONTROL", "x": 1}]}).check(CANDIDATE)
+def test_unknown_filters_are_served_and_let_through() -> None:
+    """A filter type from the future stands in exchangeInfo, and an order passes it; the known ones still refuse."""
+    future = {"filterType": "POSITION_RISK_CONTROL", "x": 1}
+    row = symbol_row(SYMBOL, "BTC", "USDT", Filters.derived(30_000.0))
+    row["filters"].append(future)
+    with running(exchange_info_row=row) as sim:
+        assert future in sim.client.get_symbol_info(SYMBOL)["filters"]
+        assert sim.buy("0.01").json["status"] == "FILLED"
+        assert sim.buy("0.000015").json["msg"] == "Filter failure: LOT_SIZE"
+
+
+def test_a_poor_row_is_completed() -> None:
+    """A row that says little more than its filters is served with every field that a client may look for."""
+    poor = {
+        "symbol": SYMBOL,
+        "filters": symbol_row(SYMBOL, "BTC", "USDT", Filters.derived(30_000.0))["filters"],
+    }
+    with running(exchange_info_row=poor) as sim:
+        served = sim.client.get_symbol_info(SYMBOL)
+    assert set(served) == set(symbol_row(SYMBOL, "BTC", "USDT", Filters.derived(30_000.0)))
+    assert served["status"] == "TRADING"
 
 
 def test_a_given_row_rules() -> None:
@@ -132,6 +154,10 @@ def test_a_row_of_another_symbol_is_refused() -> None:
     [
         ("klines?symbol=BTCUSDT", -1102),
         ("klines?symbol=BTCUSDT&interval=1H", -1120),
+        ("klines?symbol=BTCUSDT&interval=1h&timeZone=15", -1130),
+        ("klines?symbol=BTCUSDT&interval=1h&timeZone=-12:30", -1130),
+        ("klines?symbol=BTCUSDT&interval=1h&timeZone=noon", -1130),
+        (f"ticker/price?symbols={'[' * 5000}", -1100),
         ("klines?symbol=NOPE&interval=1h", -1121),
         ("klines?symbol=BTCUSDT&interval=1h&limit=0", -1130),
         ("klines?symbol=BTCUSDT&interval=1h&limit=ten", -1100),

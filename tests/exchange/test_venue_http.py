@@ -37,6 +37,15 @@ def test_a_connection_serves_many_requests(sim: Sim) -> None:
     assert talk(sim, closing * 2).count(b"200 OK") == 1
 
 
+def test_an_old_client_gets_its_answer_and_the_end(sim: Sim) -> None:
+    """HTTP/1.0 closes unless told otherwise; HEAD gets a head alone, so what follows it is not misread."""
+    old = PING.replace(b"HTTP/1.1", b"HTTP/1.0")
+    assert talk(sim, old * 2).count(b"200 OK") == 1
+    answers = talk(sim, PING.replace(b"GET", b"HEAD").replace(b"/api/v3/ping", b"/sim/nothing") + PING)
+    assert [line[9:12] for line in answers.split(b"\r\n") if line.startswith(b"HTTP/1.1")] == [b"404", b"200"]
+    assert b"is not one of" not in answers
+
+
 def test_headers_of_every_answer(sim: Sim) -> None:
     """Answers say what they are and what they cost, in JSON with its charset."""
     headers = sim.raw("GET", "/api/v3/ping").headers

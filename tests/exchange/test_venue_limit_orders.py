@@ -151,3 +151,15 @@ def test_missing_hours_fill_nothing() -> None:
         limit(sim, "SELL", "30400")
         sim.to(AT + 4 * HOUR_MS)
         assert sim.sim("ledger") == []
+
+
+def test_what_a_cancel_may_say(sim: Sim) -> None:
+    """cancelRestrictions and the cancel's own id are checked like those of an order."""
+    sim.order(side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.01", price="20000")
+    cancel = {"symbol": SYMBOL, "orderId": 1}
+    assert sim.signed("DELETE", "order", **cancel, cancelRestrictions="ONLY_ME").json["code"] == -1145
+    assert sim.signed("DELETE", "order", **cancel, newClientOrderId="not good").json["code"] == -1100
+    half = sim.signed("DELETE", "order", **cancel, cancelRestrictions="ONLY_PARTIALLY_FILLED")
+    assert half.json["msg"] == "Order was not canceled due to cancel restrictions."
+    done = sim.signed("DELETE", "order", **cancel, cancelRestrictions="ONLY_NEW", newClientOrderId="mine")
+    assert (done.json["status"], done.json["clientOrderId"]) == ("CANCELED", "mine")

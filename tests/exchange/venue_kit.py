@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -190,3 +193,23 @@ def running(**changes: Any) -> Iterator[Sim]:
         yield sim
     finally:
         sim.close()
+
+
+@contextmanager
+def command(stderr: Path, *words: str) -> Iterator[dict[str, str]]:
+    """`trader exchange` as a process of its own: its ready line. What it says to stderr is in the file."""
+    with (
+        stderr.open("w") as said,
+        subprocess.Popen(
+            [sys.executable, "-m", "trader.cli", "exchange", *words, "--port", "0", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+        ) as process,
+    ):
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            assert line, stderr.read_text()
+            yield json.loads(line)
+        finally:
+            process.terminate()
