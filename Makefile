@@ -42,14 +42,19 @@ format: setup ## let ruff rewrite what it can
 bench: setup ## the numbers, as ratios within one run
 	$(BIN)/python -m benchmarks
 
+# Figures of `backtest report`, 95 MB: a report is written at a desk, and by the image that has the trackers.
+REPORT_ONLY := contourpy cycler fonttools kiwisolver matplotlib pillow pyparsing
+
 RESOLVE := uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
     --annotation-style line pyproject.toml
 
 lock: ## resolve the lock files anew (needs uv)
 	$(RESOLVE) --universal --all-extras --group dev -o requirements.lock
 	$(RESOLVE) --all-extras --group dev --group system -c requirements.lock -o requirements-system.lock
-	$(RESOLVE) --extra eyes -c requirements.lock -o infra/image.lock
+	$(RESOLVE) --extra eyes $(addprefix --no-emit-package ,$(REPORT_ONLY)) -c requirements.lock -o infra/image.lock
 	$(RESOLVE) --all-extras -c requirements.lock -o infra/image-trackers.lock
+	echo hatchling | uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    --annotation-style line -c requirements.lock -o infra/image/build.lock -
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -5,7 +5,8 @@ from __future__ import annotations
 import typer
 
 from trader import terminal
-from trader.commands import bars, bot, dashboard, demo, doctor, hours, models, store, venue
+from trader.commands import bars, bot, dashboard, demo, doctor, health, hours, models, store, venue
+from trader.commands.common import own_features
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,8 +17,9 @@ app = typer.Typer(
 
 
 @app.callback()
-def _root() -> None:
+def _root(context: typer.Context) -> None:
     """An hourly trading bot."""
+    own_features(context.invoked_subcommand)
 
 
 VERBS = (
@@ -31,6 +33,7 @@ VERBS = (
     hours.replay,
     hours.journal,
     hours.status,
+    health.health,
     dashboard.dashboard,
     models.explain,
     doctor.doctor,
