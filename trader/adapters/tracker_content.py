@@ -1,0 +1,242 @@
+"""What trackers are told, the same for each of them: figures of an hour, files of an order, a study.
+
+A tracker itself is a `Notebook`: runs with settings, series and files. Every step may be repeated.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Protocol
+
+from trader.adapters.tables import write_csv
+from trader.core.news import Json, News, Occurrence
+from trader.core.study import best_trial, flat, searched, study_key, study_stamp
+from trader.core.types import HOUR_MS, iso
+
+# What a chart and a table after an order reach back.
+TABLE_HOURS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of a series. step: hours since the deployment's first hour, or a trial's number."""
+
+    name: str
+    value: float
+    step: int
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """Which run. key tells it from every other one; runs of one group stand together. One that is `finished` gets no
+    further hours; began: UTC ms."""
+
+    group: str
+    key: str
+    name: str
+    began: int
+    finished: bool = False
+
+
+class Notes(Protocol):
+    """An open run."""
+
+    def settings(self, values: Mapping[str, str]) -> None:
+        """Facts that do not change."""
+
+    def series(self, points: Sequence[Point]) -> None:
+        """Values by step; one that is there already stays one."""
+
+    def file(self, path: str, data: bytes) -> None:
+        """A file; one of the same path is replaced."""
+
+
+class Notebook(Protocol):
+    """A tracker: something that keeps runs."""
+
+    name: str
+
+    def run(self, title: Title) -> AbstractContextManager[Notes]:
+        """The run of this title, made if there is none. What was noted is kept when the context ends."""
+
+
+class TrackerObserver:
+    """Tells a notebook about hours, orders, events and studies."""
+
+    def __init__(self, notebook: Notebook) -> None:
+        self.name = notebook.name
+        self._notebook = notebook
+
+    def observe(self, news: News) -> None:
+        """One run for the deployment, one for each study. Safe to repeat."""
+        group = f"{news.symbol} {news.edition}" if news.edition > 1 else news.symbol
+        with self._notebook.run(deployment_title(news, group)) as notes:
+            notes.settings({"symbol": news.symbol, "first_hour": iso(news.began), "store": news.store_id})
+            notes.series([*points(news)])
+            for path, data in files(news):
+                notes.file(path, data)
+        for event in news.events:
+            if event.name == "study":
+                self._study(news, group, event.content["id"])
+            elif event.name == "champion":
+                self._best_model(news, group, event.content["model_id"])
+
+    def _study(self, news: News, group: str, study_id: str) -> None:
+        report = _json(news, study_key(study_id))
+        if report is None:
+            return
+        chosen = best_trial(report)
+        with self._notebook.run(study_title(news, group, report)) as notes:
+            notes.settings({key: str(value) for key, value in flat(chosen["params"]).items()})
+            notes.settings({"objective": report["objective"], "trials": str(len(report["trials"]))})
+            notes.series([*trial_points(report)])
+            for path, data in study_files(report):
+                notes.file(path, data)
+
+    def _best_model(self, news: News, group: str, model_id: str) -> None:
+        """A champion belongs to the study that serves from the same hour with the same parameters."""
+        card = _json(news, f"models/{model_id}/card.json")
+        prefix = f"studies/{study_stamp(card['valid_from'])}-" if card else ""
+        for key in news.store.list(prefix) if card else []:
+            report = _json(news, key)
+            if card and report and best_trial(report)["params"] == card["params"]:
+                with self._notebook.run(study_title(news, group, report)) as notes:
+                    for path, data in model_files(news, model_id, "best_model"):
+                        notes.file(path, data)
+
+
+def deployment_title(news: News, group: str) -> Title:
+    """The run of everything that this deployment traded."""
+    key = f"{news.store_id}-{iso(news.began)[:13]}-{news.edition}"
+    return Title(group, key, f"{news.symbol} since {iso(news.began)[:13]}", news.began)
+
+
+def study_title(news: News, group: str, report: Mapping[str, Any]) -> Title:
+    """The run of a study."""
+    key = f"{news.store_id}-{report['id']}-{news.edition}"
+    return Title(group, key, f"study {report['id']}", report["serve_from"], finished=True)
+
+
+def measures(record: Json, before: Json | None) -> dict[str, float]:
+    """Figures of a closed hour: hourly_return is simple, against the hour before (the allocation for the first);
+    exposure is the position's worth over equity; hit_rate is that of all calls scored so far; p_up is missing where
+    nothing was predicted."""
+    line, state = record["line"], record["state"]
+    equity, close = Decimal(line["equity"]), Decimal(record["close"])
+    earlier = Decimal(before["line"]["equity"] if before else state["base_equity"])
+    figures = {
+        "equity_usdt": float(equity),
+        "hourly_return": float(equity / earlier - 1) if earlier else 0.0,
+        "exposure": float(Decimal(state["position"]) * close / equity) if equity else 0.0,
+        "close": float(close),
+        "fees_usdt": float(state["fees_usdt"]),
+    }
+    if line["p_up"] is not None:
+        figures["p_up"] = float(line["p_up"])
+    if state["scored"]:
+        figures["hit_rate"] = state["hits"] / state["scored"]
+    return figures
+
+
+def points(news: News) -> Iterator[Point]:
+    """The figures of all told hours, step = hours since the deployment's first."""
+    before = next(iter(news.past(1)), None) if news.records else None
+    for record in news.records:
+        hour = record["close_time"]
+        for name, value in measures(record, before).items():
+            yield Point(name, value, (hour - news.began) // HOUR_MS, hour)
+        before = record
+
+
+def files(news: News) -> Iterator[tuple[str, bytes]]:
+    """After each order a chart as image and as page, and the last hours as a table; models and events as they are."""
+    orders = [i for i, record in enumerate(news.records) if record["line"]["order_side"]]
+    if orders:
+        known = [*news.past(TABLE_HOURS - 1), *news.records]
+        offset = len(known) - len(news.records)
+        for i in orders:
+            seen = known[: offset + i + 1][-TABLE_HOURS:]
+            yield from order_files(news.symbol, seen)
+    for event in news.events:
+        yield f"events/{event.name}-{event.number:06d}.json", _text(_shown(event))
+        if event.name == "champion":
+            yield from model_files(news, event.content["model_id"], f"models/{event.content['model_id']}")
+
+
+def order_files(symbol: str, records: Sequence[Json]) -> Iterator[tuple[str, bytes]]:
+    """Chart and table of consecutive hours, the last of which gave an order."""
+    from trader.adapters.charts import equity_and_price
+
+    line = records[-1]["line"]
+    folder = f"orders/{line['close_time'][:13]}-{line['order_side']}"
+    image, page = equity_and_price(symbol, records)
+    yield f"{folder}/equity-and-price.png", image
+    yield f"{folder}/equity-and-price.html", page
+    table = io.StringIO()
+    write_csv(table, [record["line"] for record in records])
+    yield f"{folder}/last-{TABLE_HOURS}-hours.csv", table.getvalue().encode()
+
+
+def model_files(news: News, model_id: str, folder: str) -> Iterator[tuple[str, bytes]]:
+    """A published model and its card."""
+    for name in ("model.ubj", "card.json"):
+        data = news.store.get(f"models/{model_id}/{name}")
+        if data is not None:
+            yield f"{folder}/{name}", data
+
+
+def trial_points(report: Mapping[str, Any]) -> Iterator[Point]:
+    """The value of each trial that has one, and the best so far."""
+    best = None
+    for trial in report["trials"]:
+        if trial["value"] is None:
+            continue
+        best = trial["value"] if best is None else max(best, trial["value"])
+        yield Point("value", trial["value"], trial["number"], report["serve_from"])
+        yield Point("best_value", best, trial["number"], report["serve_from"])
+
+
+def study_files(report: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """The trials as a table and as they are; history, importance and parallel coordinates as images and as pages."""
+    from trader.adapters.charts import study_charts
+
+    yield "trials.csv", trials_csv(report)
+    yield "study.json", _text(dict(report))
+    for name, (image, page) in study_charts(report).items():
+        yield f"{name}.png", image
+        yield f"{name}.html", page
+
+
+def trials_csv(report: Mapping[str, Any]) -> bytes:
+    """A row for each trial: number, state, value and what was searched."""
+    import csv
+
+    names = searched(report)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["number", "state", "value", *names])
+    for trial in report["trials"]:
+        values = flat(trial["params"])
+        writer.writerow(
+            [trial["number"], trial["state"], trial["value"], *(values.get(name, "") for name in names)]
+        )
+    return text.getvalue().encode()
+
+
+def _shown(event: Occurrence) -> Json:
+    return {key: value for key, value in event.content.items() if key != "token"}
+
+
+def _json(news: News, key: str) -> Json | None:
+    data = news.store.get(key)
+    return None if data is None else json.loads(data)
+
+
+def _text(value: Json) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True).encode()

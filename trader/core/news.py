@@ -1,0 +1,56 @@
+"""What an observer is told, and what an observer is. Everything in it was written to the store before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+
+class Reader(Protocol):
+    """The reading half of a store."""
+
+    def get(self, key: str) -> bytes | None:
+        """The object, or None."""
+
+    def list(self, prefix: str, after: str = "", limit: int = 1000) -> list[str]:
+        """Keys that begin with `prefix` and sort after `after`, at most `limit`, sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """A numbered event of the store: a deployment, champion, halt, breach or study."""
+
+    name: str
+    number: int
+    content: Json
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Closed hours and events that an observer has not heard of yet.
+
+    began: the deployment's first hour, UTC ms. records: consecutive closed hours, oldest first, perhaps none.
+    past(n): up to n records right before the first of `records`. edition: 1, and one more for each rebuilding from the
+    beginning; a new edition goes to a fresh place.
+    """
+
+    symbol: str
+    store_id: str
+    began: int
+    records: Sequence[Json]
+    past: Callable[[int], Sequence[Json]]
+    events: Sequence[Occurrence]
+    store: Reader
+    edition: int = 1
+
+
+class Observer(Protocol):
+    """Somebody who is told what the journal says, in order, at least once: each step must be safe to repeat."""
+
+    name: str
+
+    def observe(self, news: News) -> None:
+        """Take the news in. Whatever is raised means "not heard": the same news come again with the next tick."""
