@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from backtest import report_cli, tune_cli
+from backtest import lookahead_cli, report_cli, tune_cli
 from trader import terminal
+from trader.commands.common import own_features
 from trader.core.errors import ConfigError
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of, parse_params
@@ -42,12 +43,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="one line of JSON instead o
 
 
 @app.callback()
-def _root() -> None:
+def _root(context: typer.Context) -> None:
     """Research on hourly bars."""
+    own_features(context.invoked_subcommand)
 
 
 app.command()(report_cli.report)
 app.command()(report_cli.compare)
+app.command()(lookahead_cli.lookahead)
 app.command()(tune_cli.tune)
 
 

@@ -23,10 +23,12 @@ ROOTS = {
     "trader.service",
     "trader.markets",
     "trader.pages",
+    "trader.user_features",
     "trader.rehearsal",
     "trader.demo",
     "backtest.cli",
     "backtest.inputs",
+    "backtest.lookahead_cli",
     "backtest.report_cli",
     "backtest.tune_cli",
 }

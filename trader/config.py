@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     retune_trials: int = Field(
         20, ge=0, le=1000, description="configurations looked at after a breach; 0 refits"
     )
+    features_module: Path | None = Field(
+        None, description="a Python file with feature presets of your own; see docs/features.md"
+    )
     timeout_s: float = Field(15.0, gt=0, le=120, description="patience with one HTTP answer")
 
     @classmethod

@@ -30,6 +30,17 @@ def params_from(path: Path | None, serving: Params | None) -> Params:
     return serving or params_of(DEFAULT_PARAMS, "the defaults")
 
 
+def own_features(verb: str | None) -> None:
+    """Make the presets of the file that the settings name known, where they name one."""
+    from trader.config import load_settings
+
+    path = load_settings().features_module
+    if path is not None:
+        from trader.user_features import TRAINS, load
+
+        load(path, check=verb in TRAINS)
+
+
 def answer(value: dict[str, Any], words: str, as_json: bool) -> None:
     """One line of JSON for a machine, else words for a person."""
     if as_json:

@@ -1,0 +1,97 @@
+"""Planted leaks are caught and named; clean features are not flagged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from trader.core.errors import ConfigError
+from trader.core.lookahead import leaks, made_bars, poisoned, require_no_lookahead
+from trader.core.presets import PRESETS, Preset, computed, register
+from trader.core.types import HOUR_MS, Bars, Floats
+
+
+def clean(bars: Bars) -> Floats:
+    """The hour's own step."""
+    return bars.close / bars.open - 1
+
+
+def tomorrow(bars: Bars) -> Floats:
+    """A shift the wrong way: the next hour's close."""
+    return np.append(bars.close[1:], np.nan) / bars.close
+
+
+def standard_score(bars: Bars) -> Floats:
+    """A normalisation over the whole series."""
+    return (bars.close - bars.close.mean()) / bars.close.std()
+
+
+def day_by_its_open(bars: Bars) -> Floats:
+    """A resample to days that are stamped by their open: each hour knows the close of its day."""
+    day = bars.close_time // (24 * HOUR_MS)
+    last = np.append(np.flatnonzero(np.diff(day)), len(day) - 1)
+    return bars.close[last[np.searchsorted(day[last], day)]] / bars.close
+
+
+@pytest.mark.parametrize("leak", [tomorrow, standard_score, day_by_its_open])
+def test_a_planted_leak_is_named_and_its_neighbours_are_not(leak: object) -> None:
+    """Between two clean columns."""
+    preset = Preset(
+        "planted", ("one", "guilty", "other"), lambda b: np.column_stack([clean(b), leak(b), clean(b)])
+    )  # type: ignore[operator]
+    found = leaks(lambda block: computed(preset, block), preset.columns, made_bars())
+    assert [it.column for it in found] == ["guilty"]
+    assert found[0].close_time <= found[0].cut
+    with pytest.raises(ConfigError, match="look ahead: guilty of an hour"):
+        require_no_lookahead(preset)
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_the_presets_are_clean(name: str) -> None:
+    """Of the whole of what is shipped."""
+    require_no_lookahead(PRESETS[name])
+
+
+def test_poison_changes_the_future_only_and_leaves_bars_valid() -> None:
+    """Or the comparison would mean nothing."""
+    bars = made_bars(200)
+    changed = poisoned(bars, 120)
+    for name in ("open", "high", "low", "close", "volume", "taker_buy_base"):
+        assert np.array_equal(getattr(bars, name)[:120], getattr(changed, name)[:120])
+        assert (getattr(bars, name)[120:] != getattr(changed, name)[120:]).all()
+    assert (changed.low <= np.minimum(changed.open, changed.close)).all()
+    assert (changed.high >= np.maximum(changed.open, changed.close)).all()
+
+
+def test_a_function_that_fails_or_forgets_rows_is_said() -> None:
+    """With the preset's name and what is wrong."""
+    with pytest.raises(ConfigError, match=r"'raises' failed on 50 bars: ZeroDivisionError"):
+        computed(Preset("raises", ("a",), lambda bars: np.full((len(bars), 1), 1 / 0)), made_bars(50))
+    with pytest.raises(ConfigError, match=r"'short' gave the shape \(49, 1\) for 50 bars and 1 columns"):
+        computed(Preset("short", ("a",), lambda bars: np.zeros((len(bars) - 1, 1))), made_bars(50))
+
+
+def test_a_taken_name_is_refused() -> None:
+    """A user's preset may not pose as a shipped one."""
+    with pytest.raises(ConfigError, match="'seed' exists already"):
+        register(Preset("seed", ("a",), lambda bars: np.zeros((len(bars), 1))))
+
+
+def test_the_wide_preset_has_what_it_says(btc: Bars) -> None:
+    """A row an hour, the seed's nine to the bit, buyers' share within 0 and 1, weekday a Monday's 0."""
+    bars = made_bars()
+    values = computed(PRESETS["wide"], bars)
+    columns = PRESETS["wide"].columns
+    assert np.array_equal(values[:, :9], computed(PRESETS["seed"], bars), equal_nan=True)
+    share = values[:, columns.index("buyers_share")]
+    assert ((share >= 0.3) & (share <= 0.7)).all()
+    assert values[0, columns.index("weekday")] == 0.0  # 2024-01-01 was a Monday
+    known = ~np.isnan(values).any(axis=1)
+    assert known[30:].all()
+    step = np.log(bars.close[1:] / bars.close[:-1])
+    at = columns.index("volatility_24")
+    assert values[100, at] == pytest.approx(step[76:100].std(), rel=1e-6)
+    bare = bars.rows(0, 100)
+    object.__setattr__(bare, "taker_buy_base", None)
+    with pytest.raises(ConfigError, match="taker_buy_base"):
+        computed(PRESETS["wide"], bare)
