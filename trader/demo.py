@@ -84,7 +84,9 @@ def act(
             say(f"     {iso(event.content['at'])}  breach: {event.content['why']}")
         say("     searching again, the serving parameters first")
         found = tuner(bot, serving, hour)
-        say(f"     {'the serving ones are still the best' if found == serving else 'others are better'} in sample")
+        say(
+            f"     {'the serving ones are still the best' if found == serving else 'others are better'} in sample"
+        )
         return found
 
     with terminal.progress("hours", quiet) as update:

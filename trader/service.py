@@ -9,20 +9,23 @@ from functools import partial
 from pathlib import Path
 
 from trader import terminal, wiring
-from trader.adapters.scheduler import Scheduled, run_schedule
+from trader.adapters.scheduler import NOW, Scheduled, run_schedule
 from trader.app.run import Job, parse_cron_jobs
 from trader.app.tick import Bot, tick
 from trader.config import Settings
 from trader.core.errors import TraderError
 
+TICKS, BESIDE = "ticks", "beside"
+
 
 def run(cron_job: Path, settings: Settings) -> None:
-    """Run the schedule of a file until SIGTERM. A retrain runs in a process of its own and never delays a tick."""
+    """Tick now, then run the schedule of a file until SIGTERM, which lets a tick end, the first one too. A retrain runs in
+    a process of its own and never delays a tick."""
     jobs = parse_cron_jobs(terminal.read_text(cron_job, "schedule").decode(), str(cron_job))
     with wiring.open_bot(settings) as bot:
-        _tick(bot)
+        first: Scheduled = NOW, TICKS, partial(_tick, bot)
         beside = partial(_beside, settings)
-        why = run_schedule([_scheduled(job, bot, beside) for job in jobs])
+        why = run_schedule([first, *(_scheduled(job, bot, beside) for job in jobs)])
     if why:
         raise RuntimeError(f"a job failed:\n{why}")
     terminal.say("stopped by a signal; the running tick was let end")
@@ -30,8 +33,8 @@ def run(cron_job: Path, settings: Settings) -> None:
 
 def _scheduled(job: Job, bot: Bot, beside: Callable[[Job], None]) -> Scheduled:
     if job.is_tick:
-        return job.when, "ticks", partial(_tick, bot)
-    return job.when, "beside", partial(beside, job)
+        return job.when, TICKS, partial(_tick, bot)
+    return job.when, BESIDE, partial(beside, job)
 
 
 def _tick(bot: Bot) -> None:

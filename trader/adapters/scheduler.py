@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC
-from types import FrameType
+from queue import SimpleQueue
 
-from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_SCHEDULER_STARTED, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.date import DateTrigger
 
 from trader.core.errors import ConfigError
 
 # A tick that comes this late is still worth running: it closes the hour as missed, or mends it.
 LATE_S = 300
+NOW = "now"  # once, when the schedule starts
 
 Lane = str
 Scheduled = tuple[str, Lane, Callable[[], None]]
 
 
-def run_schedule(jobs: Sequence[Scheduled]) -> str:
-    """Run (crontab, lane, action) until SIGTERM or SIGINT; actions of one lane never overlap.
+def crontab(when: str) -> BaseTrigger:
+    """Five crontab fields, UTC, or NOW. Raises ConfigError for a text that is neither."""
+    if when == NOW:
+        return DateTrigger(timezone=UTC)
+    try:
+        return CronTrigger.from_crontab(when, timezone=UTC)
+    except ValueError as error:
+        raise ConfigError(f"{when!r} is not a crontab expression: {error}") from None
+
+
+def run_schedule(jobs: Sequence[Scheduled], trigger_of: Callable[[str], BaseTrigger] = crontab) -> str:
+    """Run (crontab, lane, action) until SIGTERM or SIGINT; actions of one lane never overlap, lanes do not wait for
+    each other.
 
     Returns why it ended: "" after a signal, else the traceback of an action that failed, which ends the process so
     that whoever supervises it starts it anew. Raises ConfigError for a crontab that is none.
@@ -35,22 +50,26 @@ def run_schedule(jobs: Sequence[Scheduled]) -> str:
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": LATE_S},
     )
     for when, lane, action in jobs:
-        try:
-            trigger = CronTrigger.from_crontab(when, timezone=UTC)
-        except ValueError as error:
-            raise ConfigError(f"{when!r} is not a crontab expression: {error}") from None
-        scheduler.add_job(action, trigger, executor=lane)
+        scheduler.add_job(action, trigger_of(when), executor=lane)
     failures: list[str] = []
+    # A handler interrupts the main thread wherever it is, with the scheduler's locks in its hands; so it only leaves a
+    # word (put may be called from a handler), and another thread ends the schedule. True: let running actions end.
+    words: SimpleQueue[bool] = SimpleQueue()
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        scheduler.shutdown(wait=True)
+    def end_when_told() -> None:
+        let_end = words.get()
+        scheduler.pause()
+        scheduler.shutdown(wait=let_end)
 
     def failed(event: JobExecutionEvent) -> None:
         failures.append("".join(traceback.format_exception(event.exception)))
-        scheduler.shutdown(wait=False)
+        words.put(False)
 
+    ending = threading.Thread(target=end_when_told, name="ending", daemon=True)
     scheduler.add_listener(failed, EVENT_JOB_ERROR)
+    scheduler.add_listener(lambda _: ending.start(), EVENT_SCHEDULER_STARTED)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+        signal.signal(number, lambda *_: words.put(True))
     scheduler.start()
+    ending.join()
     return failures[0] if failures else ""
