@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from trader.core.errors import Retry
+from trader.core.errors import ConfigError, Retry
 from trader.core.ports import OrderState, OwnTrade, Sent, SignedOrder
-from trader.core.types import Fill, Filters, Quote, Side
+from trader.core.types import Bars, Fill, Filters, Quote, Side
 
 
 class MemoryStore:
@@ -79,7 +79,9 @@ class FakeExchange:
         return self.clock.now_ms()
 
     def filters(self, symbol: str) -> Filters:
-        """Those of BTCUSDT."""
+        """Those of BTCUSDT, the only one it lists."""
+        if symbol != "BTCUSDT":
+            raise ConfigError(f"the fake venue does not list {symbol}")
         return Filters(Decimal("0.01"), Decimal("0.00001"), Decimal(5), Decimal("0.00001"))
 
     def quote(self, symbol: str) -> Quote:
@@ -107,7 +109,7 @@ class FakeExchange:
             return Sent(
                 "refused", message="400, code -1021: Timestamp for this request is outside of the recvWindow."
             )
-        if how == "refused":
+        if how == "refused" or self.check(order.symbol, order.side, order.qty):
             return Sent(
                 "refused", message="400, code -2010: Account has insufficient balance for requested action."
             )
@@ -136,8 +138,10 @@ class FakeExchange:
         return state, fills
 
     def check(self, symbol: str, side: Side, qty: Decimal) -> str:
-        """Would accept anything."""
-        return ""
+        """Would accept what the account can pay."""
+        asset, needed = ("USDT", qty * self.price) if side == "BUY" else ("BTC", qty)
+        short = "400, code -2010: Account has insufficient balance for requested action."
+        return short if needed > self.free[asset] else ""
 
     def _visible(self) -> dict[str, tuple[OrderState, list[Fill], int]]:
         if self.blind:
@@ -173,4 +177,16 @@ class FakeExchange:
     def fills(self, symbol: str, order_id: int) -> list[Fill]:
         """Of one order."""
         self._ask()
-        return next(fills for state, fills, _ in self.orders.values() if state.order_id == order_id)
+        return next((fills for state, fills, _ in self.orders.values() if state.order_id == order_id), [])
+
+
+@dataclass
+class MemoryMarket:
+    """Bars in memory, of which those are known that have closed by its clock."""
+
+    known: Bars
+    clock: FakeClock
+
+    def bars(self, symbol: str, start: int, stop: int) -> Bars:
+        """Those of the span."""
+        return self.known.until(self.clock.now_ms()).span(start, stop)
