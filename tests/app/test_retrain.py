@@ -1,0 +1,134 @@
+"""Training: what it leaves behind when it is killed, and why it says it was done."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.app.fakes import MemoryStore
+from tests.bars_made import bars_made
+from tests.rig import quick_params
+from trader.app.collect import Collector
+from trader.app.journal import Journal
+from trader.app.retrain import (
+    ASKED,
+    CALENDAR,
+    Cause,
+    champions,
+    deployment,
+    load_model,
+    retrain,
+    serving_params,
+)
+from trader.core.errors import ConfigError
+from trader.core.params import Params, params_of
+from trader.core.types import HOUR_MS, Bars
+from trader.forecasters.xgboost import XGBoostForecaster
+
+BARS = bars_made(2_400, 5)
+PARAMS = params_of(quick_params(), "tests")
+START = BARS.first + 2_000 * HOUR_MS
+WRITES = 4  # model, card, champion, deployment
+
+
+class BarsAtHand:
+    """A market that is a series."""
+
+    def bars(self, symbol: str, start: int, stop: int) -> Bars:
+        """The rows within."""
+        return BARS.span(start, stop)
+
+
+class DyingStore(MemoryStore):
+    """A store whose process ends at its n-th creation, before or after it took place."""
+
+    def __init__(self, n: int, after: bool) -> None:
+        super().__init__()
+        self.left, self.after = n, after
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Counts."""
+        self.left -= 1
+        if self.left == 0 and not self.after:
+            raise KeyboardInterrupt
+        done = super().create(key, data)
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return done
+
+
+def train(store: MemoryStore, hour: int = START, params: Params = PARAMS, cause: Cause = ASKED) -> str:
+    """One training in a process of its own; the new model's id."""
+    collector = Collector(BarsAtHand(), "BTCUSDT")
+    return retrain(
+        Journal(store, "BTCUSDT"), collector, XGBoostForecaster(), params, hour, "tests", cause
+    ).model_id
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("n", range(1, WRITES + 1))
+def test_a_first_training_that_dies_is_made_good_by_the_next(n: int, after: bool) -> None:
+    """Killed just before or just after any of its writes and called again: one deployment, one champion, its model whole."""
+    store = DyingStore(n, after)
+    with pytest.raises(KeyboardInterrupt):
+        train(store)
+    model_id = train(store)
+    journal = Journal(store, "BTCUSDT")
+    assert [champion.model_id for champion in champions(journal)] == [model_id]
+    assert [event.content["start"] for event in journal.events("deployment")] == [START]
+    assert load_model(journal, model_id)[0].rows > 0
+
+
+def test_a_bot_that_was_killed_before_it_began_has_not_begun() -> None:
+    """A champion without a deployment is no bot that a tick could find without a model for its first hours."""
+    store = DyingStore(WRITES, after=False)
+    with pytest.raises(KeyboardInterrupt):
+        train(store)
+    assert deployment(Journal(store, "BTCUSDT")) is None
+    train(store, START + 5 * HOUR_MS)  # hours later
+    journal = Journal(store, "BTCUSDT")
+    begun = deployment(journal)
+    assert begun is not None
+    assert begun.start == START + 5 * HOUR_MS
+    assert champions(journal)[-1].valid_from <= begun.start
+
+
+@pytest.mark.parametrize(
+    ("cause", "why", "words"),
+    [
+        (CALENDAR, "calendar", "the calendar's refit"),
+        (
+            Cause("breach", "breach 3: hit rate of 24 h is 0.458, below 0.500", 3),
+            "breach",
+            "breach 3: hit rate of 24 h",
+        ),
+    ],
+)
+def test_why_a_model_was_trained_stands_in_its_event_and_on_its_card(
+    cause: Cause, why: str, words: str
+) -> None:
+    """The first begins the bot, whatever was meant; later ones carry their cause."""
+    store = MemoryStore()
+    first, second = train(store, cause=cause), train(store, START + HOUR_MS, cause=cause)
+    journal = Journal(store, "BTCUSDT")
+    events = [event.content for event in journal.events("champion")]
+    assert [(event["model_id"], event["why"]) for event in events] == [(first, "first"), (second, why)]
+    assert events[1]["breach"] == cause.breach
+    assert events[1]["words"].startswith(words)
+    assert load_model(journal, second)[0].reason == events[1]["words"]
+    assert load_model(journal, first)[0].reason == "the first training begins the bot"
+
+
+def test_a_repeated_training_of_one_refit_publishes_once() -> None:
+    """Equal rows, equal bytes, equal id: no second event."""
+    store = MemoryStore()
+    assert train(store) == train(store)
+    assert len(champions(Journal(store, "BTCUSDT"))) == 1
+
+
+def test_what_spot_cannot_trade_is_refused_before_anything_is_written() -> None:
+    """long_short is for the backtest; the message says what to use."""
+    store = MemoryStore()
+    with pytest.raises(ConfigError, match="Use long_flat"):
+        train(store, params=params_of(quick_params(exposure="long_short"), "tests"))
+    assert store.objects == {}
+    assert serving_params(Journal(store, "BTCUSDT")) is None
