@@ -8,6 +8,7 @@ import pytest
 
 from tests.app.fakes import FakeClock, FakeExchange, MemoryMarket
 from tests.contracts.clock_contract import ClockContract
+from tests.contracts.conftest import venue_is_given
 from tests.contracts.exchange_contract import Desk, ExchangeContract
 from tests.contracts.market_contract import MarketDataContract, MarketScene
 from tests.exchange.venue_kit import AT, KEY, MARKET, SECRET, SYMBOL, running, with_gap
@@ -19,6 +20,28 @@ from trader.app.collect import Collector
 from trader.core.types import HOUR_MS, Bars
 
 GAPPY = with_gap(MARKET.bars, AT - 7 * HOUR_MS, AT - 20 * HOUR_MS, AT - 21 * HOUR_MS)
+
+
+@pytest.mark.parametrize(
+    ("given", "runs"),
+    [
+        ({}, False),
+        ({"TRADER_CONTRACT_VENUE": "testnet"}, False),
+        ({"TRADER_CONTRACT_VENUE": "testnet", "TRADER_API_KEY": "k"}, False),
+        ({"TRADER_API_KEY": "k", "TRADER_API_SECRET": "s"}, False),
+        ({"TRADER_CONTRACT_VENUE": "demo", "TRADER_API_KEY": "k", "TRADER_API_SECRET": "s"}, True),
+        ({"TRADER_CONTRACT_VENUE": "embedded"}, True),
+    ],
+)
+def test_a_real_venue_is_asked_only_where_it_is_named(
+    given: dict[str, str], runs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys in the environment alone start no order, nor does a venue without keys."""
+    for name in ("TRADER_CONTRACT_VENUE", "TRADER_API_KEY", "TRADER_API_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert venue_is_given() is runs
 
 
 class TestFakeExchange(ExchangeContract):
