@@ -28,7 +28,7 @@ demo: setup ## the main job, offline: two years collected, a study, two weeks tr
 	$(BIN)/trader demo $(if $(BARS),--bars $(BARS))
 
 test: setup ## every test that needs Python only
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --ignore=tests/system
 
 check: setup ## ruff, ruff format, mypy strict
 	$(BIN)/ruff check .

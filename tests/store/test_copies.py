@@ -1,0 +1,90 @@
+"""The copies for people: the journal's lines and the market's candles, renewed after each hour."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.app.fakes import MemoryStore
+from tests.store.life import HOURS, START
+from trader.adapters.copies import Copies, candles_key, merged, results_key
+from trader.adapters.files import read_bars
+from trader.adapters.store_local import LocalStore
+from trader.adapters.tables import write_csv
+from trader.app.journal import Journal
+from trader.core.news import News
+from trader.core.types import HOUR_MS, Bars, no_bars
+
+
+@pytest.fixture
+def market(gappy_bars: Path) -> Bars:
+    """The bars that the bot traded on, up to its last hour."""
+    return read_bars(gappy_bars, "BTCUSDT").until(START + (HOURS - 1) * HOUR_MS)
+
+
+def news_of(traded: Path, first: int, last: int) -> News:
+    """The hours `first` to `last` (counted from the beginning) as an observer hears them."""
+    journal = Journal(LocalStore(traded), "BTCUSDT")
+    records = list(journal.records(START + first * HOUR_MS, START + last * HOUR_MS))
+    return News("BTCUSDT", "abcd", START, records, lambda _: [], [], journal.store)
+
+
+def told(store: MemoryStore, traded: Path, market: Bars, *parts: tuple[int, int]) -> None:
+    """An observer hears of these hours, each part in a process of its own."""
+    for first, last in parts:
+        Copies(store, lambda: market).observe(news_of(traded, first, last))
+
+
+def test_results_are_the_journal_as_csv(traded: Path, market: Bars, tmp_path: Path) -> None:
+    """Hour by hour, or all at once, or twice: the file is what `trader journal --csv` prints."""
+    lines = [record["line"] for record in Journal(LocalStore(traded), "BTCUSDT").records()]
+    with (tmp_path / "wanted.csv").open("w") as file:
+        write_csv(file, lines)
+    wanted = (tmp_path / "wanted.csv").read_bytes()
+    for parts in ([(0, HOURS)], [(i, i + 1) for i in range(HOURS)], [(0, 30), (20, 40), (39, HOURS)]):
+        store = MemoryStore()
+        told(store, traded, market, *parts)
+        assert store.get(results_key("BTCUSDT")) == wanted
+
+
+def test_candles_are_read_back_as_the_bars_they_were(traded: Path, market: Bars, tmp_path: Path) -> None:
+    """From the first hour on every known month is there; joined and read by `--bars`, the bars are equal, gaps and all."""
+    store = MemoryStore()
+    told(store, traded, market, (0, HOURS))
+    keys = store.list("candles/BTCUSDT/")
+    assert keys == [candles_key("BTCUSDT", month) for month in ("2020-12", "2021-01", "2021-02", "2021-03")]
+    parts = [store.objects[key].decode().splitlines() for key in keys]
+    joined = [parts[0][0], *(row for part in parts for row in part[1:])]
+    (tmp_path / "BTCUSDT-copy.csv").write_text("\n".join(joined) + "\n")
+    again = read_bars(tmp_path / "BTCUSDT-copy.csv")
+    for column in ("close_time", "open", "high", "low", "close", "volume", "flagged"):
+        assert np.array_equal(getattr(again, column), getattr(market, column)), column
+
+
+def test_later_hours_renew_their_month_only(traded: Path, market: Bars) -> None:
+    """An hour costs one candle file, and a month that is known from its middle on keeps the rows it had."""
+    store = MemoryStore()
+    told(store, traded, market, (0, 10))
+    whole = dict(store.objects)
+    store.put(candles_key("BTCUSDT", "2021-01"), b"another")
+    late = market.rows(len(market) - 30, len(market))
+    told(store, traded, late, (10, 11))
+    assert store.get(candles_key("BTCUSDT", "2021-01")) == b"another"
+    assert store.get(candles_key("BTCUSDT", "2021-03")) == whole[candles_key("BTCUSDT", "2021-03")]
+
+
+def test_no_bars_at_hand_and_nothing_new(traded: Path) -> None:
+    """Results alone where no bars are known; nothing at all without a closed hour."""
+    store = MemoryStore()
+    told(store, traded, no_bars("BTCUSDT"), (3, 3))
+    assert store.objects == {}
+    told(store, traded, no_bars("BTCUSDT"), (3, 4))
+    assert store.list("") == [results_key("BTCUSDT")]
+
+
+@pytest.mark.parametrize("there", [None, b"", b"\xff\xfe", b"other,columns\n1,2\n", b"a,b\n1\n", b'a,b\n"1'])
+def test_a_damaged_copy_is_begun_anew(there: bytes | None) -> None:
+    """A copy decides nothing: what cannot be read is replaced."""
+    assert merged(there, ("a", "b"), [("2", "x")]) == b"a,b\n2,x\n"
