@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,12 +14,18 @@ from trader import markets, terminal
 from trader.commands.common import AsJson, Symbol
 from trader.config import EMBEDDED_KEY, EMBEDDED_PORT, EMBEDDED_SECRET
 from trader.core.errors import ConfigError
-from trader.core.types import DAY_MS, iso, parse_hour
+from trader.core.types import DAY_MS, HOUR_MS, Bars, floor_hour, iso, parse_hour
+
+# `--at now`: a year to look back on, a month to trade in.
+YEAR_HOURS, MONTH_HOURS = 365 * 24, 30 * 24
 
 
 def exchange(
     at: Annotated[
-        str | None, typer.Option(help="the virtual clock's first time, UTC; default: the first bars' end")
+        str | None,
+        typer.Option(
+            help="the virtual clock's first hour, UTC, or `now` (synthetic only); default: 30 days before the end"
+        ),
     ] = None,
     bars: Annotated[Path | None, typer.Option(help="hourly bars of the market: Parquet, CSV or zip")] = None,
     synthetic: Annotated[
@@ -42,16 +49,18 @@ def exchange(
 ) -> None:
     """Serve the embedded exchange on loopback until SIGTERM. It speaks Binance's spot protocol and needs no account.
 
+    One line says when it is ready. POST /sim/clock moves its time, POST /sim/faults makes it fail, GET /sim/ledger tells
+    what was executed. With `--at now --speed 1` its time is the wall's, as clients expect. More in docs/exchange.md.
+
     Example: trader exchange --bars BTCUSDT-1h.parquet --at 2022-01-01 --port 8900
     """
     from trader.core.costs import CostModel
     from trader.exchange.server import EmbeddedExchange, ExchangeConfig
 
-    market = markets.market_of(bars, synthetic, symbol)
-    at_ms = parse_hour(at) if at else market.last - 30 * DAY_MS
+    market, at_ms = _market_at(at, bars, synthetic, symbol)
     if not market.first <= at_ms < market.last:
         raise ConfigError(f"--at {iso(at_ms)} is outside the bars, {iso(market.first)} to {iso(market.last)}")
-    row, accepted = markets.rules_for(filters, market, at_ms)
+    row, accepted = markets.rules_for(filters, market, floor_hour(at_ms))
     base, quote = (row["baseAsset"], row["quoteAsset"]) if row else markets.assets_of(market.symbol)
     served = EmbeddedExchange(
         ExchangeConfig(
@@ -71,7 +80,7 @@ def exchange(
             port=port,
             speed=float(markets.decimal_option("--speed", speed)),
             state_path=state,
-            faults=json.loads(terminal.read_text(faults, "faults")) if faults else (),
+            faults=_read_faults(faults) if faults else (),
             exchange_info_row=row,
         )
     )
@@ -88,3 +97,29 @@ def exchange(
             flush=True,
         )
     served.serve_forever()
+
+
+def _market_at(at: str | None, bars: Path | None, seed: int | None, symbol: str | None) -> tuple[Bars, int]:
+    """The bars that are served, and the first moment of the clock in UTC milliseconds."""
+    if at != "now":
+        market = markets.market_of(bars, seed, symbol)
+        return market, parse_hour(at) if at else market.last - 30 * DAY_MS
+    if bars is not None:
+        raise ConfigError(
+            "--at now needs hours that are still to come: give --synthetic SEED instead of --bars"
+        )
+    from trader.exchange.market import synthetic
+
+    now_ms = time.time_ns() // 1_000_000
+    first, hours = floor_hour(now_ms) - YEAR_HOURS * HOUR_MS, YEAR_HOURS + MONTH_HOURS
+    return synthetic(symbol or markets.SYNTHETIC_SYMBOL, seed or 0, first, hours).bars, now_ms
+
+
+def _read_faults(path: Path) -> Any:
+    """The faults of a file. Raises ConfigError where it holds no JSON."""
+    try:
+        return json.loads(terminal.read_text(path, "faults"))
+    except ValueError as error:
+        raise ConfigError(
+            f"{path}: not JSON ({error}); faults are a list, as docs/exchange.md tells"
+        ) from None
