@@ -9,7 +9,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,18 @@ class Venue:
 
     url: str
     folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
         """What a command needs to find it."""
-        return {"TRADER_VENUE": "embedded", "TRADER_VENUE_URL": self.url, "TRADER_TIMEOUT_S": "2"}
+        return {
+            "TRADER_VENUE": "embedded",
+            "TRADER_VENUE_URL": self.url,
+            "TRADER_TIMEOUT_S": "2",
+            "TRADER_TRACKERS": "none",
+            **self.settings,
+        }
 
     def trader(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `trader` in the bot's folder against this exchange."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from trader import terminal
-from trader.commands import bars, bot, dashboard, demo, doctor, health, hours, models, store, venue
+from trader.commands import bars, bot, dashboard, demo, doctor, health, hours, models, store, tracker, venue
 from trader.commands.common import own_features
 
 app = typer.Typer(
@@ -38,11 +38,13 @@ VERBS = (
     models.explain,
     doctor.doctor,
     demo.demo,
+    tracker.observe,
 )
 for verb in VERBS:
     app.command()(verb)
 app.add_typer(models.models, name="models")
 app.add_typer(store.app, name="store")
+app.add_typer(tracker.app, name="tracker")
 
 
 def main() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -62,6 +64,16 @@ def _endpoint(url: str) -> str:
     return url.rstrip("/")
 
 
+def _server(url: str) -> str:
+    """A tracking server's address. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+        raise ValueError(
+            "write http(s)://host[:port] without a user: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD name one"
+        )
+    return url.rstrip("/")
+
+
 class Settings(BaseSettings):
     """Frozen settings of one process. Every field can stand in trader.toml or as TRADER_<NAME> in the environment."""
 
@@ -106,6 +118,20 @@ class Settings(BaseSettings):
     )
     features_module: Path | None = Field(
         None, description="a Python file with feature presets of your own; see docs/features.md"
+    )
+    trackers: str | None = Field(
+        None,
+        pattern=r"^(none|(mlflow|neptune)(,(mlflow|neptune))*)$",
+        description="mlflow, neptune, mlflow,neptune or none; default: mlflow where it is installed",
+    )
+    tracker_dir: Path = Field(Path("tracking"), description="folder of what trackers write here")
+    mlflow_uri: Annotated[str, AfterValidator(_server)] | None = Field(
+        None, description="an MLflow server; default: an SQLite file in tracker_dir"
+    )
+    neptune_project: str | None = Field(None, description="workspace/project at a Neptune server of your own")
+    neptune_token: SecretStr = Field(SecretStr(""), description="its API token, which names the server")
+    observer_patience_s: float = Field(
+        60.0, gt=0, le=600, description="how long a tick waits for its observers, after the record"
     )
     timeout_s: float = Field(15.0, gt=0, le=120, description="patience with one HTTP answer")
 
@@ -193,3 +219,9 @@ def load_settings(**options: Any) -> Settings:
         raise ConfigError(f"settings: {'; '.join(problems)}. See: trader --help") from None
     except ValueError as error:  # a trader.toml that is not TOML
         raise ConfigError(f"trader.toml: {error}") from None
+
+
+def export(values: Mapping[str, str]) -> None:
+    """Give a library its own environment variables before it is imported; what a person set already stays."""
+    for name, value in values.items():
+        os.environ.setdefault(name, value)

@@ -12,8 +12,9 @@ from trader import terminal, wiring
 from trader.adapters.scheduler import NOW, Scheduled, run_schedule
 from trader.app.run import Job, parse_cron_jobs
 from trader.app.tick import Bot, tick
+from trader.commands import observing
 from trader.config import Settings
-from trader.core.errors import TraderError
+from trader.core.errors import Halt, TraderError
 
 TICKS, BESIDE = "ticks", "beside"
 
@@ -22,29 +23,38 @@ def run(cron_job: Path, settings: Settings) -> None:
     """Tick now, then run the schedule of a file until SIGTERM, which lets a tick end, the first one too. A retrain runs in
     a process of its own and never delays a tick."""
     jobs = parse_cron_jobs(terminal.read_text(cron_job, "schedule").decode(), str(cron_job))
-    with wiring.open_bot(settings) as bot:
-        first: Scheduled = NOW, TICKS, partial(_tick, bot)
+    observing.require_installed(settings)
+    if note := observing.note_of(settings):
+        terminal.say(note)
+    with wiring.open_bot(settings) as bot, observing.Beside(settings) as observers:
+        ticking = partial(_tick, bot, observers)
+        first: Scheduled = NOW, TICKS, ticking
         beside = partial(_beside, settings)
-        why = run_schedule([first, *(_scheduled(job, bot, beside) for job in jobs)])
+        why = run_schedule([first, *(_scheduled(job, ticking, beside) for job in jobs)])
     if why:
         raise RuntimeError(f"a job failed:\n{why}")
     terminal.say("stopped by a signal; the running tick was let end")
 
 
-def _scheduled(job: Job, bot: Bot, beside: Callable[[Job], None]) -> Scheduled:
+def _scheduled(job: Job, ticking: Callable[[], None], beside: Callable[[Job], None]) -> Scheduled:
     if job.is_tick:
-        return job.when, TICKS, partial(_tick, bot)
+        return job.when, TICKS, ticking
     return job.when, BESIDE, partial(beside, job)
 
 
-def _tick(bot: Bot) -> None:
-    """One tick; what a later tick can mend, or only a person can, is said and the schedule goes on."""
+def _tick(bot: Bot, observers: observing.Beside) -> None:
+    """One tick; what a later tick can mend, or only a person can, is said and the schedule goes on. Observers are told
+    beside it."""
     try:
         ticked = tick(bot)
     except TraderError as error:
         terminal.say(f"{type(error).__name__}: {error}")
+        if isinstance(error, Halt):
+            observers.tell(bot.journal, 0, closed=True)
         return
     terminal.say(ticked.message + ("; halted, see: trader status" if ticked.halted else ""))
+    if ticked.outcome != "not_begun":
+        observers.tell(bot.journal, ticked.hour, closed=bool(ticked.lines))
 
 
 def _beside(settings: Settings, job: Job) -> None:

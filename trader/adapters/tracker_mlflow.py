@@ -23,6 +23,8 @@ ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+# MLflow's own server starts job workers unless told otherwise: ten processes instead of two.
+SERVER_ENVIRONMENT = {**ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 # What one request may carry, by MLflow's own limits.
 BATCH_METRICS, BATCH_SETTINGS = 1000, 100
 KEY_TAG = "hourly_trader.key"

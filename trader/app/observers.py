@@ -102,9 +102,14 @@ def _count(journal: Journal, name: str, trouble: str, say: Say) -> None:
         say(f"observer {name}: its failure could not be counted ({error})")
 
 
-def tell(journal: Journal, observer: Observer, cursor: Cursor | None = None) -> Iterator[Heard]:
+def tell(
+    journal: Journal,
+    observer: Observer,
+    cursor: Cursor | None = None,
+    chunk_hours: int | None = CHUNK_HOURS,
+) -> Iterator[Heard]:
     """Tell one observer everything after its cursor (or after `cursor`), oldest first; yields after each part that was
-    taken in and noted. Raises whatever the observer raises."""
+    taken in and noted: `chunk_hours` at a time, None for all at once. Raises whatever the observer raises."""
     cursor = cursor or read_cursor(journal, observer.name)
     deployments = journal.new_events("deployment", 0)
     if not deployments:
@@ -114,7 +119,7 @@ def tell(journal: Journal, observer: Observer, cursor: Cursor | None = None) -> 
     past = _Past(journal, began)
     while True:
         first = began if cursor.hour is None else cursor.hour + HOUR_MS
-        records = _records_from(journal, first)
+        records = _records_from(journal, first, chunk_hours)
         if not records and not events:
             return
         observer.observe(
@@ -148,10 +153,10 @@ def _events_after(journal: Journal, cursor: Cursor) -> list[Occurrence]:
     ]
 
 
-def _records_from(journal: Journal, first: int) -> list[Json]:
+def _records_from(journal: Journal, first: int, most: int | None) -> list[Json]:
     """Hours are closed in order, so the records are one run without holes: read until there is none."""
     records: list[Json] = []
-    while len(records) < CHUNK_HOURS:
+    while most is None or len(records) < most:
         record = journal.record(first + len(records) * HOUR_MS)
         if record is None:
             break

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trader import terminal
+from trader.commands import observing
 from trader.commands.common import AsJson, BarsDir, ParamsFile, StoreDir, Symbol, answer, params_from
 from trader.commands.search import CORES, search_of
 from trader.config import load_settings
@@ -38,12 +39,17 @@ def tick(
     from trader.app.dry import dry_tick
     from trader.app.tick import tick as do_tick
 
-    with wiring.open_bot(load_settings(symbol=symbol, store=store, bars=data)) as bot:
+    settings = load_settings(symbol=symbol, store=store, bars=data)
+    with wiring.open_bot(settings) as bot:
         if dry:
             seen = dry_tick(bot)
             answer(seen.content, seen.message, as_json)
             return
-        ticked = do_tick(bot)
+        try:
+            ticked = do_tick(bot)
+        except Halt:
+            observing.tell_beside(settings)  # the halt is in the store, and news
+            raise
     said = {
         "outcome": ticked.outcome,
         "hour": iso(ticked.hour),
@@ -51,6 +57,8 @@ def tick(
         "halted": ticked.halted,
     }
     answer(said, ticked.message, as_json)
+    if ticked.outcome != "not_begun":
+        observing.tell_after_tick(settings, bot.journal, ticked.hour, closed=bool(ticked.lines))
     if ticked.halted:
         terminal.say("trading is halted; see: trader status")
         raise SystemExit(Halt.exit_code)
@@ -97,6 +105,7 @@ def retrain(
         f"{bot.symbol}: model {card.model_id} on {card.rows:,} hours serves from {iso(card.valid_from)}",
         as_json,
     )
+    observing.tell_beside(settings)
 
 
 def run(

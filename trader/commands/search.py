@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trader import terminal
 from trader.core.types import DAY_MS, HOUR_MS, floor_hour
 
 if TYPE_CHECKING:
+    from backtest.tune import Study
     from trader.app.tick import Bot
     from trader.core.params import Params
 
@@ -46,4 +47,42 @@ def search_of(
             warm=warm,
             progress=lambda done, of, best: update(done, of, f"best net Sharpe {best:.2f}"),
         )
+    _keep(bot, found, serve_from, seed)
     return found.best.params
+
+
+def _keep(bot: Bot, study: Study, serve_from: int, seed: int) -> None:
+    """Write the study and its event to the store: every trial that was looked at. Safe to repeat."""
+    import json
+
+    from backtest.importance import importance
+    from trader.core.study import flat, study_key, study_report
+
+    trials: list[dict[str, Any]] = [
+        {
+            "number": trial.number,
+            "state": getattr(trial, "state", "complete"),
+            "value": trial.value,
+            "params": trial.params.as_json(),
+        }
+        for trial in study.trials
+    ]
+    rows = [{"value": trial["value"], "params": _numbers(flat(trial["params"]))} for trial in trials]
+    shares = importance(rows)
+    report = study_report(
+        bot.symbol, serve_from, "net Sharpe, annualised", seed, trials, study.best.number, shares
+    )
+    bot.journal.store.create(study_key(report["id"]), json.dumps(report, sort_keys=True).encode())
+    if report["id"] not in [event.content["id"] for event in bot.journal.events("study")]:
+        bot.journal.append("study", {"id": report["id"], "serve_from": serve_from})
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, float]:
+    """What can be compared: numbers, and texts that are numbers."""
+    result = {}
+    for key, value in values.items():
+        try:
+            result[key] = float(value)
+        except (TypeError, ValueError):
+            continue
+    return result

@@ -1,0 +1,138 @@
+"""Observers by hand: tell them now, fill a tracker anew, open MLflow's own pages."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from trader import terminal
+from trader.commands import observing
+from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol, answer
+from trader.config import Settings, load_settings
+from trader.core.errors import ConfigError, Retry
+
+app = typer.Typer(no_args_is_help=True, help="Experiment trackers: fill one anew, open MLflow's pages.")
+WAYS = "TRADER_TRACKERS=mlflow, neptune or mlflow,neptune"
+
+
+def observe(
+    symbol: Symbol = None, store: StoreDir = None, data: BarsDir = None, as_json: AsJson = False
+) -> None:
+    """Tell observers (trackers) what the journal has and they have not heard. Every tick starts it by itself.
+
+    Exit 3 if one of them failed: it hears the same next time. Example: trader observe
+    """
+    from trader import wiring
+    from trader.app.observers import read_cursor, tell_all
+
+    settings = load_settings(symbol=symbol, store=store, bars=data)
+    names = observing.names_of(settings)
+    with observing.alone(settings) as alone:
+        if not alone:
+            answer({"observers": []}, "another process tells the observers at this moment", as_json)
+            return
+        journal = wiring.make_journal(settings)
+        if "neptune" in names and read_cursor(journal, "neptune").hour is None:
+            terminal.say(observing.note_of(settings))
+        heard = tell_all(journal, [observing.make_observer(settings, name) for name in names], terminal.say)
+    said = [{"name": h.name, "hours": h.hours, "events": h.events, "trouble": h.trouble} for h in heard]
+    words = (
+        "\n".join(f"{h.name}: {h.hours} hours and {h.events} events told" for h in heard) or "no observers"
+    )
+    answer({"observers": said}, words, as_json)
+    if any(h.trouble for h in heard):
+        raise SystemExit(Retry.exit_code)
+
+
+@app.command()
+def rebuild(
+    only: Annotated[str | None, typer.Option(help="mlflow or neptune; default: all that are set")] = None,
+    symbol: Symbol = None,
+    store: StoreDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell a tracker everything anew from the journal, into a fresh experiment. The old one stays as it is.
+
+    Example: trader tracker rebuild --only mlflow
+    """
+    from trader import wiring
+    from trader.app.observers import Cursor, read_cursor, tell
+
+    settings = load_settings(symbol=symbol, store=store, trackers=only)
+    names = [name for name in observing.names_of(settings) if name in observing.NEEDS]
+    if not names:
+        raise ConfigError(f"no tracker is set; use {WAYS}")
+    observing.require_installed(settings)
+    journal = wiring.make_journal(settings)
+    told = []
+    with observing.alone(settings) as alone:
+        if not alone:
+            raise Retry("another process tells the observers at this moment; try again when it is done")
+        for name in names:
+            cursor = Cursor(edition=read_cursor(journal, name).edition + 1)
+            observer = observing.make_observer(settings, name)
+            hours = sum(heard.hours for heard in tell(journal, observer, cursor, chunk_hours=None))
+            told.append({"name": name, "edition": cursor.edition, "hours": hours})
+    words = "\n".join(
+        f"{row['name']}: {row['hours']} hours told anew, as edition {row['edition']}" for row in told
+    )
+    answer({"rebuilt": told}, words, as_json)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="on loopback")] = 5000,
+) -> None:
+    """Serve MLflow's own pages over the local SQLite file, on loopback, until interrupted. Needs the full mlflow.
+
+    Example: trader tracker ui
+    """
+    from trader.config import export
+
+    settings = load_settings()
+    command, environment = ui_command(settings, port)
+    export(environment)
+    terminal.say(f"http://127.0.0.1:{port} (Ctrl-C ends it)")
+    try:
+        done = subprocess.run(command, check=False)  # noqa: S603 - MLflow's own command line
+    except KeyboardInterrupt:
+        return
+    if done.returncode > 0:
+        raise Retry(f"MLflow's server ended with {done.returncode}; its message is above")
+
+
+def ui_command(settings: Settings, port: int) -> tuple[list[str], dict[str, str]]:
+    """MLflow's server as a command line and what its environment needs. Raises ConfigError."""
+    from trader.adapters.tracker_mlflow import SERVER_ENVIRONMENT, MlflowNotebook
+
+    try:
+        version("mlflow")
+    except PackageNotFoundError:
+        skinny = "" if observing.missing("mlflow") else f"=={version('mlflow-skinny')}"
+        raise ConfigError(
+            f"MLflow's pages need the full package: python -m pip install 'mlflow{skinny}'. "
+            f"Or point TRADER_MLFLOW_URI at a server that runs elsewhere and open that"
+        ) from None
+    if settings.mlflow_uri:
+        raise ConfigError(f"TRADER_MLFLOW_URI is set: the pages are at {settings.mlflow_uri}")
+    if not (settings.tracker_dir / "mlflow.db").exists():
+        raise ConfigError(
+            f"{settings.tracker_dir / 'mlflow.db'} is not there yet; fill it with: trader tracker rebuild --only mlflow"
+        )
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
+    return [*command, "--backend-store-uri", MlflowNotebook(settings.tracker_dir).uri], SERVER_ENVIRONMENT
