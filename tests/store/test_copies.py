@@ -9,13 +9,16 @@ import pytest
 
 from tests.app.fakes import MemoryStore
 from tests.store.life import HOURS, START
-from trader.adapters.copies import Copies, candles_key, merged, results_key
+from trader.adapters.copies import Copies, by_month, candles_key, merged, results_key
 from trader.adapters.files import read_bars
 from trader.adapters.store_local import LocalStore
 from trader.adapters.tables import write_csv
 from trader.app.journal import Journal
 from trader.core.news import News
-from trader.core.types import HOUR_MS, Bars, no_bars
+from trader.core.types import HOUR_MS, Bars, no_bars, parse_hour
+
+# The first bar that opens in March closes here.
+MARCH = parse_hour("2021-03-01T01:00")
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def news_of(traded: Path, first: int, last: int) -> News:
 def told(store: MemoryStore, traded: Path, market: Bars, *parts: tuple[int, int]) -> None:
     """An observer hears of these hours, each part in a process of its own."""
     for first, last in parts:
-        Copies(store, lambda: market).observe(news_of(traded, first, last))
+        Copies(store, market.span).observe(news_of(traded, first, last))
 
 
 def test_results_are_the_journal_as_csv(traded: Path, market: Bars, tmp_path: Path) -> None:
@@ -50,35 +53,31 @@ def test_results_are_the_journal_as_csv(traded: Path, market: Bars, tmp_path: Pa
 
 
 def test_candles_are_read_back_as_the_bars_they_were(traded: Path, market: Bars, tmp_path: Path) -> None:
-    """From the first hour on every known month is there; joined and read by `--bars`, the bars are equal, gaps and all."""
+    """The month is there from its first hour on; read by `--bars`, the bars are equal, gaps and all."""
     store = MemoryStore()
-    told(store, traded, market, (0, HOURS))
-    keys = store.list("candles/BTCUSDT/")
-    assert keys == [candles_key("BTCUSDT", month) for month in ("2020-12", "2021-01", "2021-02", "2021-03")]
-    parts = [store.objects[key].decode().splitlines() for key in keys]
-    joined = [parts[0][0], *(row for part in parts for row in part[1:])]
-    (tmp_path / "BTCUSDT-copy.csv").write_text("\n".join(joined) + "\n")
-    again = read_bars(tmp_path / "BTCUSDT-copy.csv")
+    told(store, traded, market, (0, 5), (5, HOURS))
+    key = candles_key("BTCUSDT", "2021-03")
+    assert store.list("candles/") == [key]
+    (tmp_path / "BTCUSDT-copy.csv").write_bytes(store.objects[key])
+    again, wanted = read_bars(tmp_path / "BTCUSDT-copy.csv"), market.rows(market.row(MARCH), len(market))
     for column in ("close_time", "open", "high", "low", "close", "volume", "flagged"):
-        assert np.array_equal(getattr(again, column), getattr(market, column)), column
+        assert np.array_equal(getattr(again, column), getattr(wanted, column)), column
 
 
-def test_later_hours_renew_their_month_only(traded: Path, market: Bars) -> None:
-    """An hour costs one candle file, and a month that is known from its middle on keeps the rows it had."""
+def test_news_over_two_months_renew_both(gappy_bars: Path) -> None:
+    """A backlog that begins in February and ends in March writes both months; an hour belongs to the month of its open."""
+    bars = read_bars(gappy_bars, "BTCUSDT")
+    hours = by_month(bars.span(MARCH - 2 * HOUR_MS, MARCH + HOUR_MS))
+    assert {month: len(text.splitlines()) - 1 for month, text in hours.items()} == {
+        "2021-02": 2,
+        "2021-03": 1,
+    }
+
+
+def test_nothing_new_writes_nothing(traded: Path, market: Bars) -> None:
+    """Events without a closed hour leave the copies alone; without bars only the results are written."""
     store = MemoryStore()
-    told(store, traded, market, (0, 10))
-    whole = dict(store.objects)
-    store.put(candles_key("BTCUSDT", "2021-01"), b"another")
-    late = market.rows(len(market) - 30, len(market))
-    told(store, traded, late, (10, 11))
-    assert store.get(candles_key("BTCUSDT", "2021-01")) == b"another"
-    assert store.get(candles_key("BTCUSDT", "2021-03")) == whole[candles_key("BTCUSDT", "2021-03")]
-
-
-def test_no_bars_at_hand_and_nothing_new(traded: Path) -> None:
-    """Results alone where no bars are known; nothing at all without a closed hour."""
-    store = MemoryStore()
-    told(store, traded, no_bars("BTCUSDT"), (3, 3))
+    told(store, traded, market, (3, 3))
     assert store.objects == {}
     told(store, traded, no_bars("BTCUSDT"), (3, 4))
     assert store.list("") == [results_key("BTCUSDT")]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from trader.core.features import month_start
 from trader.core.hours import LINE_KEYS
 from trader.core.news import News
 from trader.core.ports import Store
@@ -23,46 +24,40 @@ CANDLE_KEYS = ("open_time", "open", "high", "low", "close", "volume")
 
 
 class Copies:
-    """An observer that keeps both copies in a store. Safe to repeat: rows are renewed by their time."""
+    """An observer that keeps both copies in a store. Safe to repeat: rows are renewed by their time.
+
+    bars(start, stop) gives the signal's bars with start <= close_time < stop, UTC ms.
+    """
 
     name = "copies"
 
-    def __init__(self, store: Store, bars: Callable[[], Bars]) -> None:
+    def __init__(self, store: Store, bars: Callable[[int, int], Bars]) -> None:
         self._store = store
         self._bars = bars
 
     def observe(self, news: News) -> None:
-        """Renew the results, then the months of the news; with a bot's first hour, every month that is known."""
+        """Renew the results, and the candles of the months in which the news' hours opened."""
         if not news.records:
             return
         lines = [record["line"] for record in news.records]
         rows = [["" if line[key] is None else str(line[key]) for key in LINE_KEYS] for line in lines]
-        self._renew(results_key(news.symbol), LINE_KEYS, rows)
-        bars = self._bars()
+        key = results_key(news.symbol)
+        self._store.put(key, merged(self._store.get(key), LINE_KEYS, rows))
         hours = [record["close_time"] for record in news.records]
-        if len(bars):
-            self._renew_candles(bars, hours, everything=hours[0] == news.began)
+        bars = self._bars(month_start(hours[0] - HOUR_MS) + HOUR_MS, hours[-1] + HOUR_MS)
+        for month, candles in by_month(bars).items():
+            self._store.put(candles_key(news.symbol, month), candles)
 
-    def _renew_candles(self, bars: Bars, hours: Sequence[int], *, everything: bool) -> None:
-        columns = (*CANDLE_KEYS, *(name for name in OPTIONAL_COLUMNS if getattr(bars, name) is not None))
-        wanted = {iso(hour - HOUR_MS)[:7] for hour in hours}
-        months: dict[str, list[list[str]]] = {}
-        for row in np.flatnonzero(~bars.flagged):
-            opened = iso(int(bars.close_time[row]) - HOUR_MS)
-            if everything or opened[:7] in wanted:
-                values = (_text(getattr(bars, name)[row]) for name in columns[1:])
-                months.setdefault(opened[:7], []).append([opened, *values])
-        begins = iso(bars.first - HOUR_MS)
-        for month, rows in months.items():
-            # A month that is known from its beginning need not be read first.
-            whole = begins < month
-            self._renew(candles_key(bars.symbol, month), columns, rows, whole=whole)
 
-    def _renew(
-        self, key: str, columns: Sequence[str], rows: Sequence[Sequence[str]], whole: bool = False
-    ) -> None:
-        there = None if whole else self._store.get(key)
-        self._store.put(key, merged(there, columns, rows))
+def by_month(bars: Bars) -> dict[str, bytes]:
+    """A CSV for each month (yyyy-mm, of the open); rows that only fill a gap are left out."""
+    columns = (*CANDLE_KEYS, *(name for name in OPTIONAL_COLUMNS if getattr(bars, name) is not None))
+    months: dict[str, list[list[str]]] = {}
+    for row in np.flatnonzero(~bars.flagged):
+        opened = iso(int(bars.close_time[row]) - HOUR_MS)
+        values = (_text(getattr(bars, name)[row]) for name in columns[1:])
+        months.setdefault(opened[:7], []).append([opened, *values])
+    return {month: merged(None, columns, rows) for month, rows in months.items()}
 
 
 def results_key(symbol: str) -> str:
