@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -158,7 +159,9 @@ def _read(file: Any) -> Heard | None:
 
 
 @contextmanager
-def serving(*answers: Answer, path: str = "*", **scripts: list[Answer]) -> Iterator[RawServer]:
+def serving(
+    *answers: Answer, path: str = "*", tls: ssl.SSLContext | None = None, **scripts: list[Answer]
+) -> Iterator[RawServer]:
     """A running server that answers `path` so; further paths as `klines=[...]`, below /api/v3."""
     listening = socket.create_server(("127.0.0.1", 0))
     told = {path: list(answers)} if answers else {}
@@ -168,6 +171,7 @@ def serving(*answers: Answer, path: str = "*", **scripts: list[Answer]) -> Itera
 
     def serve(sock: socket.socket) -> None:
         try:
+            sock = tls.wrap_socket(sock, server_side=True) if tls else sock
             with sock, sock.makefile("rb") as file:
                 while (heard := _read(file)) and server.answer(sock, heard):
                     pass
