@@ -1,17 +1,73 @@
-"""The README's result is the program's."""
+"""The README's result is the program's, and what it says of the demo's store is true."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.rig import command
+from trader.core.types import HOUR_MS, iso, parse_hour
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
 
-def test_the_readme_shows_what_the_demo_prints(tmp_path: Path) -> None:
+class Demo:
+    """One run of the demo: what it printed and where its folder lies."""
+
+    def __init__(self, folder: Path) -> None:
+        done = command("trader", "demo", cwd=folder)
+        self.folder, self.table, self.said = folder, done.stdout.strip(), done.stderr
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The summary that it leaves."""
+        found: dict[str, Any] = json.loads((self.folder / "demo-run" / "summary.json").read_text())
+        return found
+
+    def trader(self, *words: str) -> str:
+        """A command on the demo's store."""
+        return command("trader", *words, "--store", "demo-run/store", cwd=self.folder).stdout
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """`trader demo` in an empty folder."""
+    return Demo(tmp_path_factory.mktemp("demo"))
+
+
+def test_the_readme_shows_what_the_demo_prints(demo: Demo) -> None:
     """The table within the README's first forty lines is the demo's own, digit for digit; it says that it is synthetic."""
-    printed = command("trader", "demo", cwd=tmp_path).stdout.strip()
     top = "\n".join(README.read_text().splitlines()[:40])
-    assert printed in top
-    assert "synthetic market" in printed
+    assert demo.table in top
+    assert "synthetic market" in demo.table
+
+
+def test_the_demo_answers_one_breach(demo: Demo) -> None:
+    """Within the two weeks one breach is written, searched for, answered by a model that serves the next hours; the demo
+    says that its rule is strict on purpose."""
+    (event,) = demo.summary["breaches"]
+    assert event["at"] < event["serves_from"]
+    assert "hit rate of 24 h" in event["why"]
+    assert event["why"] in demo.said
+    assert "strict on purpose" in demo.said
+    status = json.loads(demo.trader("status", "--json"))
+    assert status["model_id"] == event["model_id"]
+    assert status["champion"]["words"] == f"breach 1: {event['why']}"
+
+
+def test_the_journal_tells_the_story_of_the_breach(demo: Demo) -> None:
+    """The hour before, the breach, the new model, the hour after: in this order, each hour with the model it had."""
+    (event,) = demo.summary["breaches"]
+    until = iso(parse_hour(event["serves_from"]) + 2 * HOUR_MS)
+    told = demo.trader("journal", "--from", event["at"], "--to", until).splitlines()
+    assert told[0].split() == ["hour", "model", "P(up)", "target", "reason", "order", "fill", "fee", "equity"]
+    assert event["model_id"] not in told[1]
+    assert told[2] == f"{event['at'][:16]}Z  breach: {event['why']}"
+    assert (
+        told[3]
+        == f"{event['serves_from'][:16]}Z  champion: model {event['model_id']} serves: breach 1: {event['why']}"
+    )
+    assert told[4].split()[:2] == [event["serves_from"][:16] + "Z", event["model_id"]]
