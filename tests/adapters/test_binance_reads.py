@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,9 +27,11 @@ from tests.adapters.raw_server import (
 from tests.adapters.test_binance_orders import HTML, ORDER, WHOLE
 from tests.app.fakes import FakeClock
 from tests.exchange.venue_kit import AT, KEY, SECRET, SYMBOL, running
+from trader import wiring
 from trader.adapters.binance_connection import DEAD, Connection, Quota
 from trader.adapters.binance_klines import BinanceKlines
 from trader.adapters.binance_spot import BinanceSpot
+from trader.config import load_settings
 from trader.core.errors import ConfigError, Halt, Retry
 from trader.core.ports import OwnTrade
 from trader.core.types import HOUR_MS, iso
@@ -359,6 +362,27 @@ def test_the_exchange_sees_no_request_during_its_ban(scenario: str) -> None:
         assert account.balances()["USDT"] == 10_000
         account.close()
         market.close()
+
+
+def test_a_bot_keeps_a_ban_on_both_sides(tmp_path: Path) -> None:
+    """As it is wired, the bot's market and its account are one visitor to one host: one request meets the ban, no other
+    follows."""
+    with running() as sim:
+        settings = load_settings(
+            venue="embedded",
+            venue_url=sim.exchange.url,
+            api_key=KEY,
+            api_secret=SECRET,
+            store=tmp_path / "state",
+            bars=tmp_path / "data",
+        )
+        with wiring.open_bot(settings) as bot:
+            sim.sim("faults", {"scenario": "ban_418"})
+            with pytest.raises(Retry):
+                bot.exchange.time_ms()
+            with pytest.raises(Retry, match="forbids every request until"):
+                bot.collector.between(AT - 9 * HOUR_MS, AT)
+        assert [row["status"] for row in sim.sim("requests")] == [418]
 
 
 def test_keys_are_needed_and_looked_at_before_anything_is_sent() -> None:

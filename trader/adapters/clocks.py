@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
@@ -56,8 +57,13 @@ class SimClock:
             reply = self._http.getresponse()
             text = reply.read()
         except (OSError, HTTPException) as error:
-            self._http.close()
+            self.close()
             raise Retry(f"the embedded exchange's clock does not answer: {error}") from None
-        if reply.status != 200:
-            raise Retry(f"the embedded exchange refused to move its clock: {text[:200]!r}")
-        return int(json.loads(text)["now"])
+        try:
+            if reply.status == HTTPStatus.OK:
+                return int(json.loads(text)["now"])
+        except (ValueError, TypeError, KeyError):
+            self.close()
+            raise Retry(f"what answers there is no embedded exchange: {text[:200]!r}") from None
+        self.close()
+        raise Retry(f"the embedded exchange refused to move its clock: {text[:200]!r}")

@@ -1,0 +1,64 @@
+"""Filters from an exchangeInfo row: what sizing needs, or a refusal that names file and filter."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.adapters.raw_server import INFO_ROW
+from tests.adapters.test_binance_reads import put
+from trader.adapters.exchange_info import filters_of, read_filters
+from trader.core.errors import ConfigError
+from trader.core.types import Filters
+
+
+def test_the_filters_that_sizing_needs() -> None:
+    """Types that nobody knows are passed over; the market's own limits tighten the others'; zero switches one off."""
+    market = {"filterType": "MARKET_LOT_SIZE", "minQty": "0.01000000", "maxQty": "128.5", "stepSize": "0.0"}
+    strange = {"filterType": "POSITION_RISK_CONTROL", "positionControlSide": "NONE"}
+    row = put(INFO_ROW, ("filters",), [strange, *INFO_ROW["filters"], market])  # type: ignore[misc]
+    found = filters_of(row, "a test")
+    assert found == Filters(
+        tick_size=Decimal("0.01"),
+        step_size=Decimal("0.00001"),
+        min_notional=Decimal(5),
+        min_qty=Decimal("0.01"),
+        max_qty=Decimal("128.5"),
+    )
+    off = put(row, ("filters", 4), {**market, "maxQty": "0.0", "minQty": "0.0"})
+    assert filters_of(off, "a test").max_qty == 9_000
+
+
+@pytest.mark.parametrize(
+    "place", [(), (0,), (1, "stepSize"), (1, "maxQty"), (2, "minNotional"), (0, "tickSize")]
+)
+@pytest.mark.parametrize("value", [None, [], {}, "NaN", "-1", "Infinity", "x", [7]])
+def test_a_missing_or_broken_filter_is_named(place: tuple[Any, ...], value: Any) -> None:
+    """No quantity is computed from limits that are not there or are no numbers."""
+    row = put(INFO_ROW, ("filters", *place), value)
+    with pytest.raises(ConfigError, match="a test: BTCUSDT lacks a filter that sizing needs"):
+        filters_of(row, "a test")
+
+
+def test_a_file_may_hold_the_row_or_a_reply(tmp_path: Path) -> None:
+    """Both give the same filters; anything else is refused by name."""
+    path = tmp_path / "row.json"
+    path.write_text(json.dumps(INFO_ROW))
+    alone = read_filters(path)
+    path.write_text(json.dumps({"timezone": "UTC", "symbols": [INFO_ROW]}))
+    assert read_filters(path) == alone == filters_of(INFO_ROW, "a test")
+    for text, says in (
+        ("[]", "must hold one exchangeInfo row"),
+        ('{"filters": 1}', "must hold one exchangeInfo row"),
+        ('{"filters": [1]}', "lacks a filter"),
+        ("{", "is not JSON"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=says):
+            read_filters(path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_filters(tmp_path / "none.json")
