@@ -88,9 +88,13 @@ def tune(
                 cache=cache,
             )
     except KeyboardInterrupt:
-        kept = f"are kept in {study}" if study else "are lost, for there was no --study folder"
-        terminal.say(f"{ended} trials have ended and {kept}")
-        raise
+        kept = (
+            f"are kept in {study}, and so is every window already fitted; the same command goes on from there"
+            if study
+            else "are lost, for there was no --study folder to keep them in"
+        )
+        terminal.say(f"interrupted: {ended} trials have ended and {kept}")
+        raise SystemExit(terminal.EXIT_INTERRUPTED) from None
     best = found.best
     if trials_out:
         terminal.write_lines(trials_out, (json.dumps(trial.row()) for trial in found.trials))

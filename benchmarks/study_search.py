@@ -1,0 +1,105 @@
+"""How soon a study is as good as the plain loop's twenty trials."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Final
+
+from backtest.space import Space
+from backtest.tune import Trial, tune
+from backtest.work import Task
+from benchmarks.plain_search import Found, Score, score, search, sign_rule_params, walk
+from benchmarks.scene import START, STOP
+from trader.core.errors import TraderError
+from trader.core.params import Params
+from trader.core.types import Bars, Filters, parse_hour
+from trader.forecasters.xgboost import XGBoostForecaster
+
+WORKERS: Final = 2
+BATCH: Final = 2
+MOST_TRIALS: Final = 80
+LATER: Final = parse_hour("2022-06-01")
+# Thresholds stay where the sign rule has them; smaller numbers of trees are looked at every fifty.
+SPACE: Final = Space(trees_step=50, enter_quantiles=(), exit_quantiles=())
+
+
+class _ReachedError(TraderError):
+    """The study need not go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Both searches of one seed. `ours` is None where the study never got there; later: 2022-01 to 2022-05."""
+
+    seed: int
+    plain: Found
+    ours: Found | None
+    trials: int
+    plain_later: Score
+    ours_later: Score | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Of the walls."""
+        return self.ours.wall_s / self.plain.wall_s if self.ours else None
+
+    def line(self) -> str:
+        """For a person."""
+        plain = f"plain {self.plain.gross:.2f} in {self.plain.wall_s:.0f} s, later {_told(self.plain_later)}"
+        if self.ours is None or self.ours_later is None:
+            return f"seed {self.seed}: {plain}; the study had not reached it after {self.trials} trials"
+        return (
+            f"seed {self.seed}: {plain}; study {self.ours.gross:.2f} in {self.ours.wall_s:.0f} s, {self.trials} trials, "
+            f"later {_told(self.ours_later)}"
+        )
+
+
+def _told(it: Score) -> str:
+    return f"{it.gross:+.2f} gross, {it.net:+.2f} after 0.1 % a side"
+
+
+def pair(bars: Bars, seed: int) -> Pair:
+    """The plain loop to its end, then a study until it is as good; and both winners out of sample."""
+    plain = search(bars, START, STOP, seed)
+    ours, trials = study(bars, seed, plain.gross)
+    return Pair(
+        seed, plain, ours, trials, later(bars, plain.params), later(bars, ours.params) if ours else None
+    )
+
+
+def study(bars: Bars, seed: int, wanted: float) -> tuple[Found | None, int]:
+    """A study until its best gross score is `wanted`, and how many trials had ended by then."""
+    filters = Filters.derived(float(bars.close[bars.row(START)]))
+    task = Task(XGBoostForecaster(), bars, sign_rule_params(), filters, START, STOP, "bars")
+    began, ended, found = time.perf_counter(), 0, None
+
+    def watch(trial: Trial) -> None:
+        nonlocal ended, found
+        ended += 1
+        if trial.state == "complete" and trial.value is not None and trial.value >= wanted:
+            found = Found(trial.value, trial.params, time.perf_counter() - began)
+            raise _ReachedError
+
+    try:
+        tune(
+            task,
+            trials=MOST_TRIALS,
+            seed=seed,
+            workers=WORKERS,
+            batch=BATCH,
+            objective="gross_return",
+            space=SPACE,
+            on_trial=watch,
+        )
+    except _ReachedError:
+        assert found is not None
+        checked = score(bars, walk(bars, found.params, START, STOP), START).gross
+        assert abs(checked - found.gross) < 0.05, f"the study says {found.gross}, the plain loop {checked}"
+        found = replace(found, gross=checked)
+    return found, ended
+
+
+def later(bars: Bars, params: Params) -> Score:
+    """Out of sample, by the same loop."""
+    return score(bars, walk(bars, params, STOP, LATER), STOP)

@@ -1,0 +1,96 @@
+"""What a study maximises, each beside its slow twin."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backtest.ideal import halted, signals, simulate_ideal
+from backtest.objectives import annualised, gross_value, net_value, next_moves, sides_of
+from backtest.simulate import simulate
+from tests.bars_made import bars_made
+from trader.core.decision import decide, shortest
+from trader.core.hours import Rules
+from trader.core.params import DEFAULT_PARAMS, Params, params_of
+from trader.core.types import HOUR_MS, Filters, Target
+
+HELD: dict[str, float] = {"flat": 0.0, "long": 1.0, "short": -1.0}
+
+
+def params(**changes: Any) -> Params:
+    """The documented defaults, changed."""
+    return params_of({**DEFAULT_PARAMS, **changes}, "a test")
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    enter=st.sampled_from([0.0, 0.01, 0.02]),
+    leave=st.sampled_from([-0.01, 0.0, 0.02]),
+    exposure=st.sampled_from(["long_flat", "long_short"]),
+)
+def test_sides_are_what_decide_says_hour_by_hour(
+    seed: int, enter: float, leave: float, exposure: str
+) -> None:
+    """Also on the thresholds themselves, without a prediction, and while nothing can be traded."""
+    chosen = params(enter_edge=enter, exit_edge=max(leave, -enter), exposure=exposure)
+    random = np.random.default_rng(seed)
+    p_up = random.choice([0.47, 0.48, 0.49, 0.5, 0.51, 0.52, 0.53, np.nan], 60).astype(np.float32)
+    tradable = random.random(60) > 0.2
+    held: Target = "flat"
+    wanted = []
+    for p, may in zip(p_up, tradable, strict=True):
+        if may and not np.isnan(p):
+            held = decide(shortest(p), held, chosen.enter_edge, chosen.exit_edge, chosen.exposure)
+        wanted.append(HELD[held])
+    assert sides_of(p_up, chosen, tradable).tolist() == wanted
+
+
+def test_gross_return_adds_up_the_moves_that_follow() -> None:
+    """A long hour gains the next close over this one, a short hour loses it, a hole is worth nothing."""
+    bars = bars_made(400, 1, missing=(150,))
+    start, hours = bars.first + 100 * HOUR_MS, 200
+    sides = np.random.default_rng(1).choice([-1.0, 0.0, 1.0], hours)
+    wanted = 0.0
+    for i, side in enumerate(sides):
+        here, after = 100 + i, 101 + i
+        if not bars.flagged[here] and not bars.flagged[after]:
+            wanted += side * (bars.close[after] - bars.close[here]) / bars.close[here]
+    assert gross_value(sides, next_moves(bars, start, hours)) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_net_return_and_calmar_by_hand() -> None:
+    """A gain of 5 % over a year with a fall from 110 to 88 on the way: 0.05, and 0.05 over 0.2."""
+    equity = np.full(8_760, 110.0)
+    equity[4_000:5_000], equity[5_000:] = 88.0, 105.0
+    assert net_value("net_return", equity, Decimal(100)) == pytest.approx(0.05)
+    assert net_value("calmar", equity, Decimal(100)) == pytest.approx(0.05 / 0.2)
+    assert annualised(0.21, 2 * 8_760) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("objective", ["net_sharpe", "net_return", "calmar"])
+def test_no_trade_is_worth_zero(objective: Any) -> None:
+    """In each net objective."""
+    assert net_value(objective, np.full(500, 10_000.0), Decimal(10_000)) == 0.0
+
+
+@pytest.mark.parametrize("limits", [{"halt_cumulative_return": -0.1}, {"halt_drawdown": 0.08}])
+def test_a_halted_ideal_account_ends_where_the_exact_one_does(limits: dict[str, float]) -> None:
+    """Within half a percent, after dear trading has reached the limit."""
+    bars = bars_made(1_500, 3)
+    start, hours = bars.first + 200 * HOUR_MS, 1_000
+    stop = start + hours * HOUR_MS
+    chosen = params(**{"enter_edge": 0.0, **limits})
+    p_up = np.random.default_rng(2).uniform(0.4, 0.6, hours).astype(np.float32)
+    rules = Rules(chosen, Filters.derived(float(bars.close[200])))
+    exact = simulate(bars, p_up, rules, start, stop)
+    ideal = simulate_ideal(bars, p_up, chosen, start, stop)
+    told = signals(bars, p_up, chosen, start, stop)
+    assert exact.state.risk.halted_at is not None
+    assert halted(ideal, told, chosen)[-1] == pytest.approx(exact.equity[-1], rel=5e-3)
+    never = params(halt_cumulative_return=None)
+    assert halted(ideal, told, never) is ideal.equity

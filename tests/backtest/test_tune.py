@@ -1,0 +1,312 @@
+"""A study: the same whoever works on it and however often it is killed; every look counted; bad input a sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backtest.rounds import Batch, rungs_of
+from backtest.simulate import simulate
+from backtest.space import Plan, Space
+from backtest.study_folder import StudyFolder
+from backtest.sweep import Looked, Result, Verdict
+from backtest.tune import Study, Task, Trial, tune
+from backtest.walkforward import walk_forward
+from backtest.work import Workshop
+from tests.backtest.quick_forecaster import QuickForecaster
+from tests.bars_made import bars_made
+from trader.core.errors import ConfigError, DataError, Retry
+from trader.core.features import features, preset_named
+from trader.core.hours import Rules
+from trader.core.model import labels_between
+from trader.core.params import DEFAULT_PARAMS, Params, params_of
+from trader.core.summary import net_sharpe
+from trader.core.types import HOUR_MS, Bars, Filters, parse_hour
+from trader.forecasters.xgboost import XGBoostForecaster
+
+START, STOP = parse_hour("2021-07-12"), parse_hour("2021-08-01")
+WINDOWS = 10
+
+
+def base(**changes: Any) -> Params:
+    """The documented defaults with two days to a window."""
+    return params_of({**DEFAULT_PARAMS, "step_days": 2, **changes}, "a test")
+
+
+@pytest.fixture(scope="module")
+def bars() -> Bars:
+    """Seven months with a gap."""
+    return bars_made(5_200, 4, missing=(4_700, 4_701))
+
+
+@pytest.fixture
+def task(bars: Bars) -> Task:
+    """Twenty days of ten windows, by the quick forecaster."""
+    filters = Filters.derived(float(bars.close[bars.row(START)]))
+    return Task(QuickForecaster(), bars, base(), filters, START, STOP, "made bars")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """What a person reads of a study, and the returns it keeps."""
+    names = ["trials.jsonl", "P.json", *(f"returns/{f.name}" for f in sorted((folder / "returns").iterdir()))]
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+def run(task: Task, folder: Path, trials: int = 9, **how: Any) -> Study:
+    """Nine trials, three at a time."""
+    return tune(task, **{"trials": trials, "seed": 5, "batch": 3, "folder": folder, **how})
+
+
+def test_the_same_study_by_one_two_and_four_workers(task: Task, tmp_path: Path) -> None:
+    """Every file of it is equal, byte for byte, and something in it was pruned."""
+    for workers in (1, 2, 4):
+        found = run(task, tmp_path / str(workers), workers=workers)
+    assert {"complete", "pruned"} <= {trial.state for trial in found.trials}
+    assert files(tmp_path / "1") == files(tmp_path / "2") == files(tmp_path / "4")
+
+
+def test_a_study_goes_on_where_it_was_cut(task: Task, tmp_path: Path) -> None:
+    """After any trial and with a torn last line; also one that is asked for more trials than at first."""
+    whole = run(task, tmp_path / "whole")
+    journal = (tmp_path / "whole" / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    for kept in (1, 4, 8):
+        cut = tmp_path / f"cut{kept}"
+        shutil.copytree(tmp_path / "whole", cut)
+        shutil.rmtree(cut / "folds")
+        (cut / "journal.jsonl").write_bytes(b"".join(journal[:kept]) + journal[kept][:40])
+        assert run(task, cut).trials == whole.trials
+        assert files(cut) == files(tmp_path / "whole")
+    run(task, tmp_path / "longer", trials=4)
+    assert run(task, tmp_path / "longer").trials == whole.trials
+    fits = QuickForecaster.fits
+    assert run(task, tmp_path / "whole").trials == whole.trials
+    assert QuickForecaster.fits == fits
+
+
+def test_folds_come_from_the_cache_and_are_the_same(task: Task, tmp_path: Path) -> None:
+    """A second study on one cache fits nothing and is equal; a damaged fold is fitted again."""
+    first = run(task, tmp_path / "a", cache=tmp_path / "folds")
+    fits = QuickForecaster.fits
+    assert run(task, tmp_path / "b", cache=tmp_path / "folds") == first
+    assert QuickForecaster.fits == fits
+    damaged = sorted((tmp_path / "folds").rglob("*/*"))[:3]
+    damaged[0].write_bytes(b"")
+    damaged[1].write_bytes(damaged[1].read_bytes()[:-5])
+    damaged[2].write_bytes(damaged[2].read_bytes()[:-1] + b"\x01")
+    assert run(task, tmp_path / "c", cache=tmp_path / "folds") == first
+    assert QuickForecaster.fits == fits + 3
+
+
+def test_other_content_has_another_name(task: Task, tmp_path: Path) -> None:
+    """Another seed of the trees, another column, another hour: each is fitted."""
+    cache = tmp_path / "folds"
+    run(task, tmp_path / "0", cache=cache, trials=1)
+    closes = task.bars.close.copy()
+    closes[task.bars.row(STOP) - 30] *= 1.001
+    others = (
+        replace(task, base=base(seed=8)),
+        replace(task, base=base(features="seed_code")),
+        replace(task, bars=replace(task.bars, close=closes)),
+    )
+    for number, other in enumerate(others, start=1):
+        fits = QuickForecaster.fits
+        run(other, tmp_path / str(number), cache=cache, trials=1)
+        assert QuickForecaster.fits > fits
+
+
+def test_fewer_trees_of_a_fit_are_a_fit_of_fewer_trees(bars: Bars) -> None:
+    """To the bit, so a swept configuration is the one that would be deployed."""
+    params = base(xgboost={**DEFAULT_PARAMS["xgboost"], "n_estimators": 60, "gamma": 0.5})
+    begin, end = START - 60 * 24 * HOUR_MS, START
+    X = features(bars, preset_named("seed"), begin, end)
+    y = labels_between(bars, 1, begin, end)
+    large = XGBoostForecaster().fitted(X, y, params)
+    for trees in (1, 25, 59, 60):
+        few = params.xgboost.model_copy(update={"n_estimators": trees})
+        small = XGBoostForecaster().fitted(X, y, params.model_copy(update={"xgboost": few}))
+        assert large.predict_with(X, trees).tobytes() == small.predict(X).tobytes()
+
+
+def test_the_best_is_worth_what_a_run_of_it_is_worth(task: Task, tmp_path: Path) -> None:
+    """P.json, walked forward and simulated by the code of `backtest run`, gives the value and the kept returns."""
+    xgb = replace(task, forecaster=XGBoostForecaster(), stop=parse_hour("2021-07-16"))
+    found = tune(xgb, trials=2, seed=1, batch=2, folder=tmp_path, objective="net_sharpe")
+    for trial in found.trials:
+        p_up = walk_forward(xgb.forecaster, xgb.bars, trial.params, xgb.start, xgb.stop, source="bars")
+        done = simulate(xgb.bars, p_up, Rules(trial.params, xgb.filters), xgb.start, xgb.stop)
+        assert net_sharpe(done.equity, trial.params.allocation_usdt) == trial.value
+        kept = StudyFolder(tmp_path).returns(trial.number)
+        assert np.allclose(np.cumprod(1 + kept) * 10_000, done.equity, rtol=1e-12)
+    assert json.loads((tmp_path / "P.json").read_text()) == found.best.params.as_json()
+
+
+def test_pruning_looks_at_completed_trials_of_earlier_batches_only(task: Task, tmp_path: Path) -> None:
+    """A trial ends early exactly where its value is below the median that those had at the rung."""
+    found = run(task, tmp_path, trials=15)
+    rungs = rungs_of(WINDOWS)
+    for trial in found.trials:
+        first = trial.number - trial.number % 3
+        bars = [t.rungs for t in found.trials if t.number < first and t.state == "complete"]
+        low = [
+            at
+            for at, value in enumerate(trial.rungs)
+            if len(bars) >= 2 and value < statistics.median(b[at] for b in bars)
+        ]
+        if trial.state == "pruned":
+            assert low == [len(trial.rungs) - 1]
+            assert trial.windows_run == rungs[low[0]]
+        else:
+            assert (low, trial.windows_run) == ([], WINDOWS)
+    assert all(t.state == "complete" for t in run(task, tmp_path / "exact", prune=False).trials)
+
+
+def test_every_configuration_is_counted(task: Task, tmp_path: Path) -> None:
+    """Swept, pruned and complete ones alike, each as parameters; exactly one of a trial that trades is its winner."""
+    told: list[Trial] = []
+    found = run(task, tmp_path, on_trial=told.append)
+    assert sorted(told, key=lambda t: t.number) == found.trials
+    kinds: list[str] = []
+    for trial in found.trials:
+        met = list(trial.configurations())
+        assert len({p.model_dump_json() for _, p, _ in met}) == len(met) == len(trial.looked)
+        kinds += [kind for kind, _, _ in met]
+        if trial.state == "complete":
+            assert sum(kind == "complete" for kind, _, _ in met) == (trial.orders > 0)
+            assert all(sharpe is not None for _, _, sharpe in met)
+    assert len(kinds) == found.looked
+    assert {"swept", "pruned"} <= set(kinds)
+
+
+def test_standing_aside_may_win(task: Task, tmp_path: Path) -> None:
+    """Where every trade loses, the best one trades nothing and is worth 0; the search is still told who loses least."""
+    dear = replace(task, base=base(fee_rate=0.05))
+    best = run(dear, tmp_path, trials=3).best
+    assert (best.value, best.orders) == (0.0, 0)
+    assert best.traded_value is not None
+    assert best.traded_value < 0
+
+
+def test_a_warm_configuration_is_looked_at_first_and_as_it_is(task: Task, tmp_path: Path) -> None:
+    """Also one outside the space; its trial is among what can win."""
+    trees = {**DEFAULT_PARAMS["xgboost"], "n_estimators": 40, "max_depth": 12}
+    warm = base(xgboost=trees, look_back_days=20, enter_edge=0.003, exit_edge=0.001)
+    first = run(task, tmp_path, trials=3, warm=(warm,)).trials[0]
+    looked = [params for _, params, _ in first.configurations()]
+    assert warm in looked
+    assert all(params.look_back_days == 20 and params.xgboost.max_depth == 12 for params in looked)
+
+
+def test_other_bars_are_refused_with_both_hashes(task: Task, tmp_path: Path) -> None:
+    """And so are other settings, each named; more trials or workers are not."""
+    run(task, tmp_path, trials=1)
+    begun = json.loads((tmp_path / "study.json").read_text())["data"]
+    closes = task.bars.close.copy()
+    closes[-40] *= 1.01
+    other = replace(task, bars=replace(task.bars, close=closes), stop=task.stop)
+    changed = replace(task, bars=replace(task.bars, close=np.round(task.bars.close * 1.01, 2)))
+    with pytest.raises(ConfigError, match=f"hash is {begun}; these have (?!{begun})[0-9a-f]{{16}}"):
+        run(changed, tmp_path)
+    assert run(other, tmp_path, trials=1).trials, "a bar later than the study is no part of it"
+    with pytest.raises(ConfigError, match="begun with seed 5, now 6"):
+        run(task, tmp_path, seed=6)
+    with pytest.raises(ConfigError, match="begun with objective"):
+        run(task, tmp_path, objective="calmar")
+
+
+def test_two_processes_on_one_study(task: Task, tmp_path: Path) -> None:
+    """The second is told who holds it, and nothing is written."""
+    folder = StudyFolder(tmp_path / "study")
+    with folder.held(), pytest.raises(Retry, match=r"is being run by process \d+. Wait"):
+        run(task, tmp_path / "study")
+    assert not (tmp_path / "study" / "study.json").exists()
+    assert run(task, tmp_path / "study", trials=1).trials
+
+
+def test_a_damaged_line_is_named(task: Task, tmp_path: Path) -> None:
+    """Within the journal; the torn last one is only a trial that has not ended."""
+    run(task, tmp_path, trials=3)
+    journal = tmp_path / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(lines[0] + b"{not a trial}\n" + lines[2])
+    with pytest.raises(DataError, match="line 2 is damaged"):
+        run(task, tmp_path)
+
+
+def test_constant_prices_fail_every_trial_and_leave_the_study(task: Task, tmp_path: Path) -> None:
+    """The reason is said once; the failed trials stay on record."""
+    flat = np.full(len(task.bars), 30_000.0)
+    still = replace(task.bars, open=flat, high=flat, low=flat, close=flat)
+    with pytest.raises(
+        DataError, match=r"none of 2 trials could be completed: .*a model needs both outcomes"
+    ):
+        _ = run(replace(task, bars=still), tmp_path, trials=2).best
+    rows = [json.loads(line) for line in (tmp_path / "trials.jsonl").read_text().splitlines()]
+    assert [(row["state"], row["value"]) for row in rows] == [("failed", None)] * 2
+    assert not (tmp_path / "P.json").exists()
+
+
+def test_too_few_bars_are_said_with_the_numbers(task: Task) -> None:
+    """Before anything is fitted."""
+    with pytest.raises(DataError, match=r"look_back 180 d .* needs 4,321 bars"):
+        tune(replace(task, start=parse_hour("2021-06-01")), trials=1, seed=1)
+
+
+class Answers:
+    """A submit whose looks have these values, rung by rung, and whose ends are worth the last."""
+
+    def __init__(self, values: Sequence[float]) -> None:
+        self._values = iter(values)
+
+    def __call__(self, method: Any, plan: Plan, *given: Any) -> Future[Any]:
+        """As a pool answers, at once."""
+        future: Future[Any] = Future()
+        if method is Workshop.predict:
+            future.set_result(np.zeros((1, 24), np.float32))
+            return future
+        value = next(self._values)
+        looked = Looked(350, 0.0, 0.0, value, value)
+        verdict = Verdict([looked], looked)
+        result = Result(value, value, plan.params, 0.0, 1, np.zeros(24))
+        future.set_result(verdict if method is Workshop.look else (verdict, result))
+        return future
+
+
+@pytest.mark.parametrize(
+    ("values", "state", "windows"),
+    [
+        ((1.0, 1.0, 1.0), "complete", 16),
+        ((1.0, 0.4, 1.0), "pruned", 8),
+        ((float("nan"),), "failed", 4),
+        ((1.0, 1.0, float("nan")), "failed", 16),
+        ((1.0, 1.0, float("inf")), "failed", 16),
+    ],
+)
+def test_an_objective_that_is_no_number_fails_its_trial(
+    values: tuple[float, ...], state: str, windows: int
+) -> None:
+    """And only that one: the study goes on."""
+    plan = Plan(0, base(), (350,))
+    (ended,) = Batch(Answers(values), 16, (4, 8), [(0.5, 0.5), (0.5, 0.6)]).run([plan])
+    assert (ended.state, ended.windows_run) == (state, windows)
+
+
+def test_rungs_are_early_windows() -> None:
+    """An eighth, a quarter, a half; never fewer than four windows, none for a study of four."""
+    assert rungs_of(48) == (6, 12, 24)
+    assert rungs_of(10) == (4, 5)
+    assert rungs_of(4) == ()
+
+
+def test_the_space_sweeps_smaller_numbers_of_trees() -> None:
+    """Every 150 from 350, and the trial's own."""
+    assert Space().trees(900) == (350, 500, 650, 800, 900)
+    assert Space().trees(350) == (350,)
