@@ -79,6 +79,22 @@ def test_the_exchange_that_drips_is_given_up_too() -> None:
         adapter.close()
 
 
+def test_a_flood_is_given_up_before_it_fills_the_memory() -> None:
+    """An answer that does not end is cut off at its 33rd MiB, however fast it comes."""
+    sent = 0
+
+    def flood(sock: Any, heard: Any) -> bool:
+        nonlocal sent
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            sock.sendall(bytes(1 << 20))
+            sent += 1
+
+    with serving(order=[flood]) as server, spot(server.url, 60) as adapter:
+        assert adapter.send(ORDER).outcome == "unknown"
+    assert sent < 64
+
+
 def test_a_slow_but_timely_answer_is_taken() -> None:
     """Patience is for the whole answer, so one that drips and ends in time counts."""
     body = b'{"serverTime": 1700000000001}'

@@ -1,4 +1,4 @@
-"""HTTP with one patience for a whole answer: a server that drips a byte a second is given up in time.
+"""HTTP with one patience for a whole answer: a server that drips a byte a second is given up in time, one that floods too.
 
 The timeout of requests is counted anew at every byte that arrives. Here every wait of a request, from its first byte
 sent to the last one received, comes out of one budget. Nothing is ever sent twice.
@@ -18,16 +18,27 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError
 
+# A page of 1,000 klines has 200 kB, and nothing that is asked for here has more.
+MOST_BYTES = 32 << 20
+
 
 class Deadline:
-    """The instant, on the monotonic clock, at which the answer that is awaited must be whole."""
+    """The instant, on the monotonic clock, at which the answer that is awaited must be whole, and its size's bound."""
 
     def __init__(self) -> None:
         self._at = math.inf
+        self._bytes_left = MOST_BYTES
 
     def set(self, timeout_s: float) -> None:
         """Start the patience with a new answer."""
         self._at = time.monotonic() + timeout_s
+        self._bytes_left = MOST_BYTES
+
+    def count(self, size: int) -> None:
+        """Note bytes that have come. Raises OSError for an answer without measure."""
+        self._bytes_left -= size
+        if self._bytes_left < 0:
+            raise OSError(f"the answer has over {MOST_BYTES >> 20} MiB")
 
     def left_s(self) -> float:
         """Seconds that are left. Raises TimeoutError when there are none."""
@@ -112,7 +123,9 @@ class _TimedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         self._sock.settimeout(self._deadline.left_s())
-        return self._raw.readinto(buffer)
+        size = self._raw.readinto(buffer)
+        self._deadline.count(size or 0)
+        return size
 
     def close(self) -> None:
         if not self.closed:
