@@ -11,7 +11,7 @@ import numpy as np
 from trader.app.journal import Journal, Json
 from trader.app.objects import read_decision, read_fill
 from trader.app.retrain import deployment, load_model
-from trader.core.costs import commission
+from trader.core.costs import commission, worse_bps
 from trader.core.errors import ConfigError, DataError
 from trader.core.hours import average_price
 from trader.core.ledger import fee_usdt
@@ -183,12 +183,11 @@ def _cost(decision: Json, record: Json, params: Params) -> Json | None:
     qty = sum((fill.qty for fill in fills), Decimal(0))
     fee = commission(order.side, qty, order.expected_price, params.fee_rate)
     modelled = fee * (order.expected_price if order.side == "BUY" else 1)
-    sign = 1 if order.side == "BUY" else -1
     return {
         "qty": plain(qty),
         "expected_price": plain(order.expected_price),
         "paid_price": plain(paid),
-        "worse_bps": round(float(sign * (paid / order.expected_price - 1) * 10_000), 4),
+        "worse_bps": worse_bps(order.side, paid, order.expected_price),
         "modelled_fee_usdt": plain(modelled),
         "paid_fee_usdt": plain(sum((fee_usdt(fill) for fill in fills), Decimal(0))),
     }

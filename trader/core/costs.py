@@ -61,3 +61,9 @@ def commission(side: Side, qty: Decimal, price: Decimal, fee_rate: Decimal) -> D
     """Taken from what is received, rounded up at eight decimals: base after a BUY, quote after a SELL."""
     received = qty if side == "BUY" else qty * price
     return (received * fee_rate).quantize(COMMISSION_QUANTUM, ROUND_UP)
+
+
+def worse_bps(side: Side, paid: Decimal, expected: Decimal) -> float:
+    """How much worse a fill was than the model's price, in 1/10,000 of it; negative where it was better."""
+    gap = paid - expected if side == "BUY" else expected - paid
+    return round(float(gap / expected * 10_000), 4) + 0.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from trader.core.costs import worse_bps
 from trader.core.types import DAY_MS, HOUR_MS
 
 Json = dict[str, Any]
@@ -56,7 +57,7 @@ def fold(series: Json, record: Json) -> None:
     if record["features"]:
         series["features"] = [*series["features"], record["features"]][-DRIFT_HOURS:]
     if record["fills"] and record["expected_price"]:
-        series["fills"] = [*series["fills"], [time, _worse_bps(record)]][-500:]
+        series["fills"] = [*series["fills"], [time, _worse(record)]][-500:]
     series["until"] = time
     if len(series["hours"]) > KEPT_HOURS + 24:
         _retire(series)
@@ -98,11 +99,9 @@ def _audit(record: Json) -> Json:
     return {key: record[key] for key in keys}
 
 
-def _worse_bps(record: Json) -> float:
-    """How much worse the fill was than the model's price, in 1/10,000; negative where it was better."""
-    paid, expected = float(record["line"]["fill_price"]), float(record["expected_price"])
-    sign = 1 if record["line"]["order_side"] == "BUY" else -1
-    return round(sign * (paid / expected - 1) * 10_000, 4)
+def _worse(record: Json) -> float:
+    line = record["line"]
+    return worse_bps(line["order_side"], Decimal(line["fill_price"]), Decimal(record["expected_price"]))
 
 
 def _calibrate(bins: Json, before: list[Any] | None, row: list[Any]) -> None:

@@ -1,0 +1,138 @@
+"""Prometheus metrics and the two questions of a supervisor, on loopback unless told: /metrics, /livez, /readyz."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from trader.core.costs import worse_bps
+from trader.core.errors import ConfigError
+from trader.core.messages import fresh_enough
+from trader.core.types import HOUR_MS
+
+Json = dict[str, Any]
+# An hour may be closed this long after it ended before the bot counts as not ready.
+LATE_MS = HOUR_MS + 15 * 60_000
+
+
+class Metrics:
+    """What the newest record says, as metrics; served by a thread of its own."""
+
+    def __init__(self, symbol: str, now_ms: Callable[[], int]) -> None:
+        """Raises ConfigError without the `eyes` extra."""
+        try:
+            from prometheus_client import CollectorRegistry, Counter, Gauge
+        except ImportError:
+            raise ConfigError("metrics need prometheus-client; install hourly-trader[eyes]") from None
+        self._now_ms = now_ms
+        self._record: Json | None = None
+        self.registry = CollectorRegistry()
+
+        def gauge(name: str, words: str) -> Any:
+            return Gauge(f"trader_{name}", words, ("symbol",), registry=self.registry).labels(symbol)
+
+        self._gauges = {
+            "hour": gauge("last_hour_timestamp_seconds", "close time of the newest closed hour"),
+            "equity": gauge("equity_usdt", "cash and position, marked at the close"),
+            "position": gauge("position_base", "what is held, in base"),
+            "held": gauge("held", "1 while something is held"),
+            "p_up": gauge("p_up", "the newest probability of a rise; NaN without one"),
+            "halted": gauge("halted", "1 while trading is halted"),
+            "drawdown": gauge("drawdown_ratio", "share lost from the epoch's peak"),
+            "fees": gauge("fees_usdt", "all fees so far"),
+            "orders": gauge("orders", "all orders so far"),
+            "hits": gauge("calls_right", "calls that came true"),
+            "scored": gauge("calls_scored", "calls that are scored"),
+            "worse": gauge(
+                "paid_over_modelled_bps", "how much worse the newest fill was than modelled; NaN before one"
+            ),
+            "late": gauge("model_late", "1 while the serving model's successor is late"),
+        }
+        self._gauges["worse"].set(float("nan"))
+        outcomes = Counter(
+            "trader_ticks", "ticks by their outcome", ("symbol", "outcome"), registry=self.registry
+        )
+        self._outcomes = outcomes
+        self._symbol = symbol
+
+    def ticked(self, outcome: str) -> None:
+        """Count a tick: traded, done, not_begun, or the name of its error."""
+        self._outcomes.labels(self._symbol, outcome).inc()
+
+    def tell(self, record: Json | None) -> None:
+        """Show a closed hour's record; nothing before the first."""
+        if record is None:
+            return
+        self._record = record
+        state, line = record["state"], record["line"]
+        equity = Decimal(state["cash"]) + Decimal(state["position"]) * Decimal(record["close"])
+        values = {
+            "hour": record["close_time"] / 1000,
+            "equity": equity,
+            "position": state["position"],
+            "held": line["target"] != "flat",
+            "p_up": float("nan") if line["p_up"] is None else line["p_up"],
+            "halted": state["halted_at"] is not None,
+            "drawdown": max(Decimal(0), 1 - equity / Decimal(state["peak_equity"])),
+            "fees": state["fees_usdt"],
+            "orders": state["orders"],
+            "hits": state["hits"],
+            "scored": state["scored"],
+            "late": record["model_late"],
+        }
+        for name, value in values.items():
+            self._gauges[name].set(float(value))
+        if line["fill_price"] is not None and record["expected_price"] is not None:
+            paid, expected = Decimal(line["fill_price"]), Decimal(record["expected_price"])
+            self._gauges["worse"].set(worse_bps(line["order_side"], paid, expected))
+
+    @property
+    def ready(self) -> tuple[bool, str]:
+        """Whether the newest hour is closed and trading is not halted, and why not."""
+        if self._record is None:
+            return False, "no hour is closed yet"
+        if self._record["state"]["halted_at"] is not None:
+            return False, f"halted: {self._record['state']['halt_reason']}"
+        if not fresh_enough(self._record, self._now_ms(), LATE_MS):
+            return False, f"the newest closed hour is {self._record['line']['close_time']}"
+        return True, f"closed {self._record['line']['close_time']}"
+
+    def answer(self, environ: Json, start: Callable[..., Any]) -> Iterable[bytes]:
+        """The WSGI application."""
+        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+        path, kind, status = environ["PATH_INFO"], "text/plain; charset=utf-8", "200 OK"
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            status, body = "405 Method Not Allowed", b"GET only\n"
+        elif path == "/metrics":
+            kind, body = CONTENT_TYPE_LATEST, generate_latest(self.registry)
+        elif path == "/livez":
+            body = b"alive\n"
+        elif path == "/readyz":
+            ready, why = self.ready
+            status, body = "200 OK" if ready else "503 Service Unavailable", f"{why}\n".encode()
+        else:
+            status, body = "404 Not Found", b"/metrics, /livez, /readyz\n"
+        start(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """A scrape is no event."""
+
+
+def serve(metrics: Metrics, host: str, port: int) -> WSGIServer:
+    """Serve from a thread that ends with the process; `server.shutdown()` ends it sooner. Raises ConfigError where the
+    address is taken."""
+    try:
+        server = make_server(host, port, metrics.answer, handler_class=_Quiet)
+    except OSError as error:
+        raise ConfigError(
+            f"metrics cannot listen on {host}:{port} ({error.strerror}); set TRADER_METRICS_PORT"
+        ) from None
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    return server
