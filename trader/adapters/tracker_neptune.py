@@ -54,15 +54,17 @@ class NeptuneNotebook:
 
     @contextmanager
     def run(self, title: Title) -> Iterator[NeptuneNotes]:
-        """A run that is written out when the context ends. A server that does not answer leaves offline files, which
+        """A run that is written when the context ends. A server that does not answer leaves offline files, which
         `neptune sync` can send later."""
+        notes = NeptuneNotes()
+        yield notes
         self._folder.mkdir(parents=True, exist_ok=True)
         with contextlib.chdir(self._folder):  # the client writes below the current folder and nowhere else
             run = self._open(title)
             try:
                 run["deployment"] = title.group
                 run["sys/tags"].add([title.group, title.key])
-                yield NeptuneNotes(run)
+                notes.write(run)
                 run.wait()
             finally:
                 run.stop()
@@ -84,35 +86,44 @@ class NeptuneNotebook:
 
 
 class NeptuneNotes:
-    """One run."""
+    """What a run is to hold: `settings` as fields under `parameters`, `series` under `metrics`, files by their path."""
 
-    def __init__(self, run: Any) -> None:
-        self._run = run
+    def __init__(self) -> None:
+        self._settings: dict[str, str] = {}
+        self._series: dict[str, list[Point]] = defaultdict(list)
+        self._files: dict[str, bytes] = {}
 
     def settings(self, values: Mapping[str, str]) -> None:
-        """As fields under `parameters`."""
-        for key, value in values.items():
-            self._run[f"parameters/{key}"] = value
+        """Facts that do not change."""
+        self._settings.update(values)
 
     def series(self, points: Sequence[Point]) -> None:
-        """As float series under `metrics`. A server takes a step once: later values of it are left out."""
-        by_name: dict[str, list[Point]] = defaultdict(list)
+        """Values by step. A server takes a step once: later values of it are left out."""
         for point in points:
-            by_name[point.name].append(point)
-        for name, values in by_name.items():
-            self._run[f"metrics/{name}"].extend(
-                [point.value for point in values],
-                steps=[point.step for point in values],
-                timestamps=[point.time_ms / 1000 for point in values],
-            )
+            self._series[point.name].append(point)
 
     def file(self, path: str, data: bytes) -> None:
-        """As a file; its bytes are copied into the run's own folder at once."""
+        """A file; one of the same path is replaced."""
+        self._files[path] = data
+
+    def write(self, run: Any) -> None:
+        """Everything into an open run. Bytes of files are copied into the run's own folder at once."""
         from neptune.types import File
 
-        extension = PurePosixPath(path).suffix.lstrip(".")
-        field = path.removesuffix(f".{extension}") + f"_{extension}"  # a chart's image and page are two fields
-        self._run[field].upload(File.from_content(data, extension=extension))
+        for key, value in self._settings.items():
+            run[f"parameters/{key}"] = value
+        for name, points in self._series.items():
+            run[f"metrics/{name}"].extend(
+                [point.value for point in points],
+                steps=[point.step for point in points],
+                timestamps=[point.time_ms / 1000 for point in points],
+            )
+        for path, data in self._files.items():
+            extension = PurePosixPath(path).suffix.lstrip(".")
+            field = (
+                path.removesuffix(f".{extension}") + f"_{extension}"
+            )  # a chart's image and page are two fields
+            run[field].upload(File.from_content(data, extension=extension))
 
 
 def run_id(key: str) -> str:

@@ -60,7 +60,7 @@ def _mlflow(settings: Settings) -> Observer:
     from trader.adapters.tracker_mlflow import ENVIRONMENT, MlflowNotebook
     from trader.config import export
 
-    export(ENVIRONMENT)
+    export({**ENVIRONMENT, **_chart_cache(settings)})
     return TrackerObserver(MlflowNotebook(settings.tracker_dir, settings.mlflow_uri))
 
 
@@ -69,9 +69,14 @@ def _neptune(settings: Settings) -> Observer:
     from trader.adapters.tracker_neptune import ENVIRONMENT, NeptuneNotebook
     from trader.config import export
 
-    export(ENVIRONMENT)
+    export({**ENVIRONMENT, **_chart_cache(settings)})
     token = settings.neptune_token.get_secret_value().strip()
     return TrackerObserver(NeptuneNotebook(settings.tracker_dir / "neptune", settings.neptune_project, token))
+
+
+def _chart_cache(settings: Settings) -> dict[str, str]:
+    """Where matplotlib remembers the fonts it found: a user without a home would look for them with every order."""
+    return {"MPLCONFIGDIR": str(settings.tracker_dir.absolute() / "matplotlib")}
 
 
 BUILDERS: dict[str, Callable[[Settings], Observer]] = {"mlflow": _mlflow, "neptune": _neptune}
