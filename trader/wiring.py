@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from trader.adapters.binance_connection import Connection, Quota
+from trader.adapters.binance_client import Connection
+from trader.adapters.binance_connection import Quota
 from trader.adapters.binance_klines import BinanceKlines, Progress
 from trader.adapters.binance_spot import BinanceSpot
 from trader.adapters.clocks import WallClock

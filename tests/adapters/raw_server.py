@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from tests.app.fakes import FakeClock
-from trader.adapters.binance_connection import Connection
+from trader.adapters.binance_client import Connection
 from trader.adapters.binance_klines import BinanceKlines
 from trader.adapters.binance_spot import BinanceSpot
 

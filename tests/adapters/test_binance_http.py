@@ -36,7 +36,8 @@ from tests.adapters.test_binance_orders import HTML, ORDER, REPLY
 from tests.app.fakes import FakeClock
 from tests.exchange import venue_kit
 from tests.exchange.venue_kit import running
-from trader.adapters.binance_connection import DEAD, DEAD_SOCKET, Api, Connection, NoAnswer
+from trader.adapters.binance_client import DEAD, DEAD_SOCKET, Connection
+from trader.adapters.binance_connection import Api, NoAnswer
 from trader.adapters.binance_spot import BinanceSpot
 from trader.core.errors import Retry, TraderError
 

@@ -14,7 +14,8 @@ from tests.adapters.test_binance_reads import RUBBISH, put, spoiled
 from tests.app.fakes import FakeClock
 from tests.bars_made import bars_made
 from tests.exchange.venue_kit import AT, FIRST, MARKET, SYMBOL, Sim, running, with_gap
-from trader.adapters.binance_connection import PAUSE_AT_WEIGHT, Connection
+from trader.adapters.binance_client import Connection
+from trader.adapters.binance_connection import PAUSE_AT_WEIGHT
 from trader.adapters.binance_klines import KLINES_PAGE, BinanceKlines
 from trader.core.bars import gaps
 from trader.core.errors import DataError, Retry, TraderError

@@ -27,7 +27,7 @@ from tests.adapters.raw_server import (
 )
 from tests.app.fakes import FakeClock
 from tests.exchange.venue_kit import KEY, SECRET, SYMBOL, running
-from trader.adapters.binance_connection import Connection
+from trader.adapters.binance_client import Connection
 from trader.adapters.binance_errors import never_sent
 from trader.adapters.binance_spot import BinanceSpot
 from trader.core.ports import Sent, SignedOrder

@@ -28,7 +28,8 @@ from tests.adapters.test_binance_orders import HTML, ORDER, WHOLE
 from tests.app.fakes import FakeClock
 from tests.exchange.venue_kit import AT, KEY, SECRET, SYMBOL, running
 from trader import wiring
-from trader.adapters.binance_connection import DEAD, Connection, Quota
+from trader.adapters.binance_client import DEAD, Connection
+from trader.adapters.binance_connection import Quota
 from trader.adapters.binance_klines import BinanceKlines
 from trader.adapters.binance_spot import BinanceSpot
 from trader.config import load_settings

@@ -17,7 +17,8 @@ from tests.adapters.test_binance_orders import ORDER, REPLY
 from tests.app.fakes import FakeClock
 from tests.exchange import venue_kit
 from tests.exchange.venue_kit import AT, SYMBOL, running
-from trader.adapters.binance_connection import GOOD_ROUND_TRIP_MS, Api, Connection, SigningClient
+from trader.adapters.binance_client import Connection, SigningClient
+from trader.adapters.binance_connection import GOOD_ROUND_TRIP_MS, Api
 from trader.adapters.binance_spot import BinanceSpot
 from trader.core.errors import ConfigError
 from trader.core.ports import SignedOrder

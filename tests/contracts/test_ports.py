@@ -12,7 +12,7 @@ from tests.contracts.conftest import venue_is_given
 from tests.contracts.exchange_contract import Desk, ExchangeContract
 from tests.contracts.market_contract import MarketDataContract, MarketScene
 from tests.exchange.venue_kit import AT, KEY, MARKET, SECRET, SYMBOL, running, with_gap
-from trader.adapters.binance_connection import Connection
+from trader.adapters.binance_client import Connection
 from trader.adapters.binance_klines import BinanceKlines
 from trader.adapters.binance_spot import BinanceSpot
 from trader.adapters.clocks import SimClock, WallClock

@@ -1,4 +1,4 @@
-"""One connection to a Binance host through the unmodified python-binance client: its signatures, its clock, its limits.
+"""Asking a Binance host: its clock, its limits, and what a failed request means.
 
 Foreign exceptions stop here. A request ends with its reply, with `Refused` (the venue answered something else) or with
 `NoAnswer`; reads turn the two into the errors of this project, orders into an outcome. Neither leaves the adapters,
@@ -7,16 +7,13 @@ and no message holds a key, a secret or a signature.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
 
 import requests
-from binance.client import Client
 
+from trader.adapters.binance_client import Connection, signing_client
 from trader.adapters.binance_errors import (
     DEFAULT_WAIT_S,
     FOREIGN,
@@ -28,18 +25,11 @@ from trader.adapters.binance_errors import (
     way_out,
 )
 from trader.adapters.binance_replies import UNREADABLE, moment
-from trader.adapters.http_deadline import DeadlineAdapter
 from trader.core.errors import ConfigError, Retry
-from trader.core.ports import Clock, SignedOrder
+from trader.core.ports import Clock
 from trader.core.types import iso
 
 T = TypeVar("T")
-
-# Every base address that spot does not use: a stray call fails on this machine.
-DEAD = "http://127.0.0.1:9/dead"
-DEAD_SOCKET = "ws://127.0.0.1:9/dead"
-RECV_WINDOW_MS = 5_000
-CONNECT_S = 3.05
 
 # What a read may try again at once, and how often: connections that broke, servers that were busy.
 READ_TRIES = 3
@@ -52,43 +42,6 @@ PAUSE_AT_WEIGHT = WEIGHT_LIMIT_1M * 8 // 10
 # A round trip this short tells the venue's clock well enough; else the best of a few samples does.
 GOOD_ROUND_TRIP_MS = 300
 CLOCK_SAMPLES = 3
-
-
-class SigningClient(Client):  # type: ignore[misc]  # the client ships no types
-    """python-binance with a fixed notion of time: it signs with the timestamp it is given and no other.
-
-    The client overwrites `timestamp` and `recvWindow` when it signs, so a process that was stopped between storing
-    and sending an order would send a fresh, acceptable one. `_generate_signature` is the last step before the
-    bytes are fixed; restoring the values there keeps the stored order the sent one.
-    """
-
-    API_URL = API_TESTNET_URL = API_DEMO_URL = DEAD
-    MARGIN_API_URL = WEBSITE_URL = PAPI_URL = OPTIONS_URL = OPTIONS_TESTNET_URL = DEAD
-    FUTURES_URL = FUTURES_TESTNET_URL = FUTURES_DEMO_URL = FUTURES_DATA_URL = FUTURES_DATA_TESTNET_URL = DEAD
-    FUTURES_COIN_URL = FUTURES_COIN_TESTNET_URL = FUTURES_COIN_DEMO_URL = DEAD
-    FUTURES_COIN_DATA_URL = FUTURES_COIN_DATA_TESTNET_URL = DEAD
-    WS_API_URL = WS_API_TESTNET_URL = WS_API_DEMO_URL = DEAD_SOCKET
-    WS_FUTURES_URL = WS_FUTURES_TESTNET_URL = WS_FUTURES_DEMO_URL = DEAD_SOCKET
-
-    stamp: Callable[[], int]
-    pinned: SignedOrder | None = None
-
-    def _generate_signature(self, data: dict[str, Any], uri_encode: bool = True) -> str:
-        pinned = self.pinned
-        data["timestamp"] = self.stamp() if pinned is None else pinned.timestamp_ms
-        data["recvWindow"] = RECV_WINDOW_MS if pinned is None else pinned.recv_window_ms
-        signature: str = super()._generate_signature(data, uri_encode)
-        return signature
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """Where a venue lives and how long to wait for a whole answer. Keys may be empty for public market data."""
-
-    url: str
-    api_key: str = field(default="", repr=False)
-    api_secret: str = field(default="", repr=False)
-    timeout_s: float = 15.0
 
 
 class Quota:
@@ -111,27 +64,7 @@ class Api:
     """One client, its clock offset, and the rules for asking. For one thread at a time."""
 
     def __init__(self, connection: Connection, clock: Clock, quota: Quota | None = None) -> None:
-        for name, value in (("key", connection.api_key), ("secret", connection.api_secret)):
-            if not re.fullmatch(r"[!-~]*", value):
-                raise ConfigError(f"the API {name} holds characters that no key has; copy it again")
-        # Below ERROR urllib3 logs addresses, and a signed read has its signature there.
-        for name in ("urllib3.connectionpool", "urllib3.connection"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        wait = (min(CONNECT_S, connection.timeout_s), connection.timeout_s)
-        self.client = SigningClient(
-            connection.api_key or None,
-            connection.api_secret or None,
-            requests_params={"timeout": wait, "allow_redirects": False},
-            ping=False,
-        )
-        self.client.API_URL = connection.url.rstrip("/") + "/api"
-        self.client.stamp = self.stamp
-        session = self.client.session
-        session.trust_env = False  # neither proxies nor passwords from the environment
-        # No cookie is kept: one answer cannot spoil the requests after it.
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, DeadlineAdapter(connection.timeout_s))
+        self.client = signing_client(connection, self.stamp)
         self.url = connection.url
         self.clock = clock
         self.quota = quota or Quota()

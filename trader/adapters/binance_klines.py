@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from trader.adapters.binance_connection import Api, Connection, Quota
+from trader.adapters.binance_client import Connection
+from trader.adapters.binance_connection import Api, Quota
 from trader.adapters.binance_replies import is_moment, listed
 from trader.core.bars import bars_from_columns
 from trader.core.errors import DataError

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Literal, TypeVar
 
-from trader.adapters.binance_connection import RECV_WINDOW_MS, Api, Connection, Quota
+from trader.adapters.binance_client import RECV_WINDOW_MS, Connection
+from trader.adapters.binance_connection import Api, Quota
 from trader.adapters.binance_errors import NOT_THERE, NoAnswer, Refused, fate
 from trader.adapters.binance_replies import UNREADABLE, Json, amount, listed, order_state, states, text, whole
 from trader.adapters.exchange_info import filters_of
