@@ -79,6 +79,7 @@ class Stage:
             "TRADER_VENUE_URL": self.url,
             "TRADER_STORE": str(self.store),
             "TRADER_BARS": str(folder / "bars"),
+            "TRADER_TRACKERS": "none",
         }
 
 
