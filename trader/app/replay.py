@@ -43,9 +43,8 @@ def replay(
     tick after it closes those hours. With a breach rule, bad recent hours are answered as in production; without one
     the hours are the backtest's. Killed and called again, it goes on after the last closed hour.
     """
-    clock.move_to(start - params.gap_hours * HOUR_MS)
     if deployment(bot.journal) is None:
-        retrain(bot.journal, bot.collector, bot.forecaster, params, start, bot.version)
+        _begin(bot, clock, params, start)
     for hour in range(start, stop, HOUR_MS):
         clock.move_to(hour)
         with suppress(Retry):
@@ -54,6 +53,16 @@ def replay(
         if progress:
             progress((hour - start) // HOUR_MS + 1, (stop - start) // HOUR_MS)
     _close_last_hours(bot, clock, start, stop)
+
+
+def _begin(bot: Bot, clock: MovableClock, params: Params, start: int) -> None:
+    """The first training, `gap` hours before it serves, or as soon as the venue answers."""
+    for hour in range(start - params.gap_hours * HOUR_MS, start + LONGEST_OUTAGE_MS, HOUR_MS):
+        clock.move_to(hour)
+        with suppress(Retry):
+            retrain(bot.journal, bot.collector, bot.forecaster, params, start, bot.version)
+            return
+    raise Retry("the venue stayed shut at the first hour; start later")
 
 
 def _close_last_hours(bot: Bot, clock: MovableClock, start: int, stop: int) -> None:
