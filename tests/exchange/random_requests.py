@@ -89,6 +89,7 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"action": "truncate", "nth": [11, 13]},
     {"action": "reset", "phase": "after", "nth": [14, 16]},
     {"action": "close", "nth": [17, 19]},
+    {"action": "hang_up", "nth": [2, 20]},
     *({"action": "klines", "edit": edit} for edit in ("nan", "late", "gap", "short")),
 )
 BAD_CONTROLS = (

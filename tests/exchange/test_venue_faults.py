@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -52,6 +53,7 @@ def outcome(client: Any) -> tuple[str, int]:
         ("rst_before_commit", "ConnectionError", 0, 0),
         ("close_after_commit", "ConnectionError", 0, 1),
         ("keepalive_close_race", "ConnectionError", 0, 0),
+        ("idle_close", "", 0, 1),
         ("late_commit", "ReadTimeout", 0, 0),
         ("1007_after_commit", "BinanceAPIException", -1007, 1),
         ("1007_not_committed", "BinanceAPIException", -1007, 0),
@@ -141,6 +143,26 @@ def test_three_pings_fail_at_the_start(sim: Sim) -> None:
     answers = [sim.raw("GET", "/api/v3/ping") for _ in range(4)]
     assert [answer.status for answer in answers] == [502, 502, 502, 200]
     assert answers[0].headers["content-type"] == "text/html"
+
+
+def test_a_connection_may_end_after_its_answer(sim: Sim) -> None:
+    """The answer is whole and promises to keep the connection, which then ends all the same."""
+    sim.sim("faults", {"scenario": "idle_close"})
+    with socket.create_connection(("127.0.0.1", sim.port), timeout=10) as sock:
+        sock.sendall(b"GET /api/v3/time HTTP/1.1\r\nHost: x\r\n\r\n")
+        told = b""
+        while piece := sock.recv(65_536):
+            told += piece
+    assert b"connection: keep-alive" in told
+    assert told.endswith(b'{"serverTime":%d}' % AT)
+
+
+def test_answers_in_the_exchanges_place_carry_the_weight_too(sim: Sim) -> None:
+    """A reply that a fault gives before the exchange has looked still says what was used."""
+    sim.sim("faults", [{"action": "reply", "status": 503, "nth": 2}])
+    sim.raw("GET", "/api/v3/ping")
+    answer = sim.raw("GET", "/api/v3/ping")
+    assert (answer.status, answer.headers["x-mbx-used-weight-1m"]) == (503, "1")
 
 
 def test_every_scenario_is_well_formed() -> None:

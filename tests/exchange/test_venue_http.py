@@ -46,6 +46,12 @@ def test_an_old_client_gets_its_answer_and_the_end(sim: Sim) -> None:
     assert b"is not one of" not in answers
 
 
+def test_a_get_is_read_from_its_query_alone(sim: Sim) -> None:
+    """Parameters in the body of a GET are not parameters."""
+    answer = sim.raw("GET", "/api/v3/klines?symbol=BTCUSDT", b"interval=1h")
+    assert (answer.status, answer.json["code"]) == (400, -1102)
+
+
 def test_headers_of_every_answer(sim: Sim) -> None:
     """Answers say what they are and what they cost, in JSON with its charset."""
     headers = sim.raw("GET", "/api/v3/ping").headers

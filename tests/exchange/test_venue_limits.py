@@ -79,6 +79,20 @@ def test_too_many_unfilled_orders() -> None:
         assert sim.order(**fields).status == 200
 
 
+def test_only_the_first_fill_gives_the_count_back(sim: Sim) -> None:
+    """Half taken at once and the rest filled later: one order, one credit."""
+    sim.sim("faults", [{"action": "book", "share": "0.5", "nth": 1}])
+    price = str(sim.exchange.venue.market.quote(AT).ask)
+    half = sim.order(side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.02", price=price)
+    assert half.headers["x-mbx-order-count-1d"] == "0"
+    for _ in range(3):
+        sim.order(side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.01", price="20000")
+    before = sim.exchange.venue.limiter.order_counts(AT)[1]
+    sim.to(AT + HOUR_MS)
+    assert sim.sim("ledger")[0]["status"] == "FILLED"
+    assert (before, sim.exchange.venue.limiter.order_counts(AT + HOUR_MS)[1]) == (3, 3)
+
+
 def test_raw_requests_are_limited_too() -> None:
     """The number of requests has its own window of five minutes."""
     with running(limits=Limits(raw_requests_per_5m=2)) as sim:

@@ -72,8 +72,17 @@ class Api:
         spoilers = plan.of("before", "drop", "close", "reset", "reply")
         if spoilers:
             self._wait(plan, "before")
-            return spoilers[0].spoil(Reply())
+            return self._with_headers(spoilers[0].spoil(Reply()))
         return None
+
+    def _with_headers(self, reply: Reply) -> Reply:
+        """The reply with what every answer carries: a number of its own, and the weight used."""
+        venue = self._venue
+        # Random on the real exchange; counted here, so that the same session gives the same bytes.
+        number = {"x-mbx-uuid": str(uuid.UUID(int=venue.request_count))}
+        with venue.lock:
+            reply.headers = {**number, **venue.limiter.weight_headers(venue.clock.now()), **reply.headers}
+        return reply
 
     def _committed(self, request: Request, plan: Plan) -> Reply:
         """Check on arrival, be held up if a fault says so, then check the time once more and commit."""
@@ -87,10 +96,7 @@ class Api:
                 reply = self._run(route, call)
         except ApiError as error:
             reply = error.reply()
-        with venue.lock:
-            # Random on the real exchange; counted here, so that the same session gives the same bytes.
-            number = {"x-mbx-uuid": str(uuid.UUID(int=venue.request_count))}
-            reply.headers = {**number, **venue.limiter.weight_headers(venue.clock.now()), **reply.headers}
+        reply = self._with_headers(reply)
         self._wait(plan, "after")
         for fault in plan.of("after"):
             reply = edit_klines(reply, fault) if fault.action == "klines" else fault.spoil(reply)
@@ -114,7 +120,8 @@ class Api:
             refuse = venue.limiter.ban if fault.action == "ban_418" else venue.limiter.block
             raise refuse(real_ms, int(fault.settings["seconds"]))
         route = ROUTES.get((request.method, request.path))
-        params = Params(request.query, request.body)
+        # Binance reads the body of every method but GET.
+        params = Params(request.query, b"" if request.method == "GET" else request.body)
         venue.limiter.admit(real_ms, route.cost(params) if route else 1)
         if route is None:
             raise _Unrouted(request)

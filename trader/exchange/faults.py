@@ -26,6 +26,7 @@ BOTH, BEFORE, AFTER = ("before", "after"), ("before",), ("after",)
 ACTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "drop": ({}, BOTH),
     "close": ({}, BOTH),
+    "hang_up": ({}, AFTER),
     "reset": ({}, BOTH),
     "delay": ({"seconds": None}, BOTH),
     "advance": ({"ms": None}, BOTH),
@@ -96,7 +97,7 @@ class Fault:
     def spoil(self, reply: Reply) -> Reply:
         """The reply as this fault lets it out; faults that are no matter of the reply leave it alone."""
         reply.note = self.name
-        if self.action in ("drop", "close", "reset"):
+        if self.action in ("drop", "close", "reset", "hang_up"):
             reply.ending = "silence" if self.action == "drop" else self.action
         elif self.action == "truncate":
             reply.ending, reply.sent_bytes = "truncate", int(self.settings["bytes"])

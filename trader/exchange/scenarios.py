@@ -147,5 +147,6 @@ SCENARIOS: dict[str, list[dict[str, Any]]] = _named(
         ),
         "keepalive_close_race": _first_order("before", "close"),
         "close_after_commit": _first_order("after", "close"),
+        "idle_close": [{"path": "/api/*", "action": "hang_up"}],
     }
 )

@@ -147,7 +147,9 @@ class Venue:
     def _advance(self, now_ms: int) -> None:
         changed = self.matching.advance(now_ms)
         for order in changed:
-            self.limiter.credit_fill(order.update_time, is_maker=True)
+            # Only an order's first fill gives count back; the first one of a taker was at its placing.
+            if len(order.trades) == 1:
+                self.limiter.credit_fill(order.update_time, is_maker=True)
         if changed:
             self.save("fill", now_ms, changed)
 

@@ -94,7 +94,7 @@ class Connection:
             self.sock.sendall(head)
             return self._drip(reply) and keep_alive
         self.sock.sendall(head + reply.body)
-        return keep_alive
+        return keep_alive and reply.ending != "hang_up"
 
     def _drip(self, reply: Reply) -> bool:
         for position in range(len(reply.body)):
