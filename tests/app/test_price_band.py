@@ -6,9 +6,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-import requests
 
-from tests.crash.crew import PARAMS, exchange_at
+from tests.rig import quick_params, venue
 from tests.rig_bars import made_bars
 from trader import wiring
 from trader.adapters.clocks import SimClock
@@ -16,8 +15,10 @@ from trader.app.retrain import retrain
 from trader.app.tick import tick
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
 from trader.core.errors import ConfigError
+from trader.core.params import params_of
 from trader.core.types import HOUR_MS, parse_hour
 
+PARAMS = params_of(quick_params(), "tests")
 START, HOURS = parse_hour("2021-01-10"), 24
 
 
@@ -27,9 +28,9 @@ def reasons(folder: Path, band: str) -> tuple[set[str], int]:
     signal = made_bars(folder / "signal", "2020-11-01", "2021-01-20")
     venue_bars = made_bars(folder, "2020-11-01", "2021-01-20", price=48_000 * 1.05)
     before = START - HOUR_MS
-    with exchange_at(venue_bars, before) as venue, exchange_at(signal, before) as market:
+    with venue(folder, venue_bars, before) as traded, venue(folder, signal, before) as market:
         settings = load_settings(
-            venue_url=venue.url,
+            venue_url=traded.url,
             data_url=market.url,
             api_key=EMBEDDED_KEY,
             api_secret=EMBEDDED_SECRET,
@@ -37,7 +38,7 @@ def reasons(folder: Path, band: str) -> tuple[set[str], int]:
             price_band=band,
         )
         with (
-            closing(SimClock(venue.url)) as clock,
+            closing(SimClock(traded.url)) as clock,
             closing(SimClock(market.url)) as market_clock,
             wiring.open_bot(settings, clock, durable=False, keep_bars=False) as bot,
         ):
@@ -49,8 +50,7 @@ def reasons(folder: Path, band: str) -> tuple[set[str], int]:
                 assert tick(bot).outcome == "done"
             lines = [record["line"] for record in bot.journal.records()]
         assert len(lines) == HOURS
-        orders = requests.get(venue.url + "/sim/ledger", timeout=10).json()
-        return {line["reason"] for line in lines}, len(orders)
+        return {line["reason"] for line in lines}, len(traded.ledger())
 
 
 def test_beyond_the_band_every_hour_is_recorded_and_none_is_traded(tmp_path: Path) -> None:
