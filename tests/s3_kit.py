@@ -38,6 +38,7 @@ class Bucketry:
     key: str = "test-key"
     secret: str = "test-secret"
     numbers: Iterator[int] = field(default_factory=count)
+    _clients: dict[str, Any] = field(default_factory=dict)  # making one costs more than a hundred requests
 
     @property
     def environment(self) -> dict[str, str]:
@@ -45,11 +46,14 @@ class Bucketry:
         return {"AWS_ACCESS_KEY_ID": self.key, "AWS_SECRET_ACCESS_KEY": self.secret}
 
     def client(self) -> Any:
-        """A plain client."""
+        """A plain client, made once."""
         import boto3
+
+        if "plain" in self._clients:
+            return self._clients["plain"]
         from botocore.config import Config
 
-        return boto3.client(
+        made = self._clients["plain"] = boto3.client(
             "s3",
             endpoint_url=self.url,
             region_name="us-east-1",
@@ -57,6 +61,7 @@ class Bucketry:
             aws_secret_access_key=self.secret,
             config=Config(s3={"addressing_style": "path"}),
         )
+        return made
 
     def bucket(self) -> str:
         """A new bucket's name."""
@@ -65,8 +70,9 @@ class Bucketry:
         return name
 
     def store(self, bucket: str, prefix: str = "", url: str = "", timeout_s: float = 5.0) -> S3Store:
-        """A store in a bucket, at the server itself or through a proxy; it hardly waits between tries."""
-        return S3Store(
+        """A store in a bucket, at the server itself or through a proxy; it hardly waits between tries. Stores at the same
+        place share a client, as threads may."""
+        made = S3Store(
             bucket,
             prefix,
             region="us-east-1",
@@ -74,6 +80,10 @@ class Bucketry:
             timeout_s=timeout_s,
             _sleep=lambda _: time.sleep(0.001),
         )
+        place = f"{url} {timeout_s}"
+        made._made = self._clients.get(place)
+        self._clients[place] = made.client
+        return made
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from tests.proxy import Fault, proxy_to
 from tests.rig import command, quick_params
 from tests.s3_kit import Bucketry
 from tests.store.doom import crew, killed, racer
-from tests.store.life import HOURS, START, a_bot, exchange, live, settings_of
+from tests.store.life import HOURS, START, a_bot, address, exchange, settings_of
 from trader.adapters.store_local import LocalStore
 from trader.app.halts import announce, resume
 from trader.app.journal import Journal
@@ -33,11 +33,6 @@ MOST_REQUESTS = 40
 PERIOD = 3
 # The promises of docs/s3.md.
 COLD_WITH_ORDER, WARM_WITHOUT = 14, 8
-
-
-def address(server: Bucketry, bucket: str, url: str = "") -> dict[str, Any]:
-    """A bot's store in a bucket, as settings."""
-    return {"store": f"s3://{bucket}/bot", "s3_endpoint_url": url or server.url, "s3_region": "us-east-1"}
 
 
 def journal_in(server: Bucketry, bucket: str) -> Journal:
@@ -127,20 +122,18 @@ class RaceContract:
 class BotContract:
     """Parity and exactly once, in a bucket."""
 
-    RACED_HOURS = 4
+    RACED_HOURS = 3
 
     def test_a_bucket_holds_the_same_life_as_a_folder(
-        self, server: Bucketry, gappy_bars: Path, traded: Path
+        self, server: Bucketry, lived: tuple[str, Path], traded: Path
     ) -> None:
         """Two days with an outage, a halt, a resume and a second model: the lines are the folder's, to the byte."""
-        bucket = server.bucket()
-        with exchange(gappy_bars, START - HOUR_MS) as served:
-            live(settings_of(served.url, **address(server, bucket)))
-        lines = [record["line"] for record in journal_in(server, bucket).records()]
+        journal = journal_in(server, lived[0])
+        lines = [record["line"] for record in journal.records()]
         assert lines == [record["line"] for record in Journal(LocalStore(traded), "BTCUSDT").records()]
         assert len(lines) == HOURS
         assert {line["order_side"] for line in lines} == {None, "BUY", "SELL"}
-        assert check(journal_in(server, bucket)).problems == []
+        assert check(journal).problems == []
 
     def test_replay_on_a_bucket_writes_the_lines_of_the_backtest(
         self, server: Bucketry, gappy_bars: Path, tmp_path: Path
@@ -234,35 +227,33 @@ class BotContract:
         assert check(journal).problems == []
 
     def test_a_lost_host_is_restored_from_the_bucket_alone(
-        self, server: Bucketry, gappy_bars: Path, tmp_path: Path
+        self, server: Bucketry, gappy_bars: Path, tmp_path: Path, lived: tuple[str, Path], traded: Path
     ) -> None:
         """Every file of the host is gone, the bot holds a position and is halted: position, equity, halt and champion
-        are what they were, and it goes on as its twin does, who lost nothing."""
-        bucket, twin = server.bucket(), server.bucket()
-        host, venue = tmp_path / "host", tmp_path / "venue.json"
+        are those of a bot that lost nothing, and it goes on as that one does."""
+        bucket, venue = lived
+        untouched = LocalStore(tmp_path / "untouched", durable=False)
         end = START + HOURS * HOUR_MS
-        with exchange(gappy_bars, START - HOUR_MS, venue) as served:
-            live(settings_of(served.url, **address(server, bucket), bars=host / "data"))
         announce(journal_in(server, bucket), end, "person", freeze=True, by="person", words="looking")
-        before = standing(journal_in(server, bucket))
-        sync(server.store(bucket, "bot"), server.store(twin, "bot"))
-        shutil.copy(venue, tmp_path / "twin.json")
-        shutil.rmtree(host, ignore_errors=True)
+        sync(server.store(bucket, "bot"), untouched)
+        before = standing(Journal(untouched, "BTCUSDT"))
         assert standing(journal_in(server, bucket)) == before
+        assert before[0] == standing(Journal(LocalStore(traded), "BTCUSDT"))[0]
         assert Decimal(before[0]["position"]) > 0
         lines = []
-        for place, state in ((bucket, venue), (twin, tmp_path / "twin.json")):
+        for n, store in enumerate((address(server, bucket), {"store": untouched.root})):
+            state = Path(shutil.copy(venue, tmp_path / f"venue-{n}.json"))
             with exchange(gappy_bars, end, state) as served:
-                settings = settings_of(served.url, **address(server, place), bars=tmp_path / "new-host")
+                settings = settings_of(served.url, **store, bars=tmp_path / f"new-host-{n}")
                 with a_bot(settings) as (bot, clock):
                     assert tick(bot).halted
                     resume(bot.journal, end + HOUR_MS, "seen")
-                    for i in range(1, 12):
+                    for i in range(1, 8):
                         clock.move_to(end + i * HOUR_MS)
                         assert not tick(bot).halted
-            lines.append([record["line"] for record in journal_in(server, place).records(end)])
+                    lines.append([record["line"] for record in bot.journal.records(end)])
         assert lines[0] == lines[1]
-        assert len(lines[0]) == 12
+        assert len(lines[0]) == 8
         assert {line["order_side"] for line in lines[0]} - {None}
         assert check(journal_in(server, bucket)).problems == []
 

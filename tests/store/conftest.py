@@ -10,7 +10,7 @@ import pytest
 
 from tests.rig_bars import made_bars
 from tests.s3_kit import Bucketry, moto
-from tests.store.life import START, begin, exchange, live, settings_of
+from tests.store.life import START, address, begin, exchange, live, settings_of
 from trader.core.types import HOUR_MS
 
 
@@ -49,3 +49,13 @@ def life(traded: Path, tmp_path: Path) -> Path:
     """A copy of it, to be damaged."""
     shutil.copytree(traded, tmp_path / "life")
     return tmp_path / "life"
+
+
+@pytest.fixture(scope="module")
+def lived(server: Bucketry, gappy_bars: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A bucket in which a bot has lived the same two days, its host's files gone; and what the exchange remembers."""
+    bucket, folder = server.bucket(), tmp_path_factory.mktemp("lived")
+    with exchange(gappy_bars, START - HOUR_MS, folder / "venue.json") as served:
+        live(settings_of(served.url, **address(server, bucket), bars=folder / "host"))
+    shutil.rmtree(folder / "host", ignore_errors=True)
+    return bucket, folder / "venue.json"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tests.rig import quick_params
+from tests.s3_kit import Bucketry
 from trader import wiring
 from trader.adapters.clocks import SimClock
 from trader.adapters.files import read_bars
@@ -17,7 +19,7 @@ from trader.app.retrain import retrain
 from trader.app.tick import Bot, tick
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, Settings, load_settings
 from trader.core.params import params_of
-from trader.core.types import HOUR_MS, Filters, parse_hour
+from trader.core.types import HOUR_MS, Bars, Filters, parse_hour
 from trader.exchange.server import EmbeddedExchange, ExchangeConfig
 
 PARAMS = params_of(quick_params(), "tests")
@@ -25,10 +27,16 @@ START = parse_hour("2021-03-06")
 HOURS = 48
 
 
+@cache
+def bars_of(file: Path) -> Bars:
+    """A file's bars, read once."""
+    return read_bars(file, "BTCUSDT")
+
+
 @contextmanager
 def exchange(bars_file: Path, at: int, state: Path | None = None) -> Iterator[EmbeddedExchange]:
     """An embedded exchange in this process, its clock standing at `at` (UTC ms)."""
-    bars = read_bars(bars_file, "BTCUSDT")
+    bars = bars_of(bars_file)
     served = EmbeddedExchange(
         ExchangeConfig(
             bars=bars,
@@ -61,6 +69,11 @@ def settings_of(url: str, **store: Any) -> Settings:
         timeout_s=2,
         **store,
     )
+
+
+def address(server: Bucketry, bucket: str, url: str = "") -> dict[str, Any]:
+    """A bot's store in a bucket, as settings."""
+    return {"store": f"s3://{bucket}/bot", "s3_endpoint_url": url or server.url, "s3_region": "us-east-1"}
 
 
 @contextmanager

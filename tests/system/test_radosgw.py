@@ -9,14 +9,14 @@ import pytest
 from tests.contracts.bucket_contract import BotContract, RaceContract
 from tests.contracts.store_contract import StoreContract
 from tests.s3_kit import Bucketry
-from tests.store.conftest import begun, gappy_bars, traded
+from tests.store.conftest import begun, gappy_bars, lived, traded
 from tests.system.radosgw import radosgw
 from trader.adapters.store_s3 import S3Store
 from trader.app.store_care import prove
 from trader.core.errors import ConfigError
 from trader.core.ports import Store
 
-__all__ = ["begun", "gappy_bars", "traded"]  # fixtures
+__all__ = ["begun", "gappy_bars", "lived", "traded"]  # fixtures
 
 
 @pytest.fixture(scope="module")
