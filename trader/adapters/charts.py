@@ -31,6 +31,7 @@ def equity_and_price(symbol: str, records: Sequence[Json]) -> Chart:
 
     def draw(figure: Any) -> None:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 3))
+        figure.subplots_adjust(left=0.1, right=0.98, top=0.93, bottom=0.12, hspace=0.08)
         above.plot(hours, [float(record["line"]["equity"]) for record in records], color=BLUE)
         above.set_ylabel("equity, USDT")
         below.plot(hours, [float(record["close"]) for record in records], color=GREY, linewidth=1)
@@ -50,7 +51,9 @@ def equity_and_price(symbol: str, records: Sequence[Json]) -> Chart:
     title = (
         f"{symbol}, {len(records)} hours until {last['close_time']}: {last['order_side']} {last['order_qty']}"
     )
-    return _chart(title, draw, (9.0, 5.5))
+    return _chart(
+        title, draw, (9.0, 5.5), layout="none"
+    )  # there are many of them, and measuring texts is slow
 
 
 def study_charts(report: Mapping[str, Any]) -> dict[str, Chart]:
@@ -125,13 +128,15 @@ def _height(value: float, span: tuple[float, float]) -> float:
     return (value - low) / (high - low) if high > low else 0.5
 
 
-def _chart(title: str, draw: Callable[[Any], None], inches: tuple[float, float]) -> Chart:
+def _chart(
+    title: str, draw: Callable[[Any], None], inches: tuple[float, float], layout: str = "constrained"
+) -> Chart:
     from matplotlib import rc_context
     from matplotlib.figure import Figure  # without pyplot: no screen, no figure left behind
 
     image, drawing = io.BytesIO(), io.StringIO()
     with rc_context(STYLE):
-        figure = Figure(figsize=inches, layout="constrained")
+        figure = Figure(figsize=inches, layout=layout)
         figure.suptitle(title, fontsize=10)
         draw(figure)
         figure.savefig(image, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
