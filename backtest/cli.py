@@ -11,7 +11,7 @@ import typer
 
 from backtest import lookahead_cli, report_cli, tune_cli
 from trader import terminal
-from trader.commands.common import own_features
+from trader.commands.common import begin
 from trader.core.errors import ConfigError
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of, parse_params
@@ -45,7 +45,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="one line of JSON instead o
 @app.callback()
 def _root(context: typer.Context) -> None:
     """Research on hourly bars."""
-    own_features(context.invoked_subcommand)
+    begin(context.invoked_subcommand)
 
 
 app.command()(report_cli.report)

@@ -6,7 +6,7 @@ import typer
 
 from trader import terminal
 from trader.commands import bars, bot, dashboard, demo, doctor, health, hours, models, store, tracker, venue
-from trader.commands.common import own_features
+from trader.commands.common import begin
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,7 +19,7 @@ app = typer.Typer(
 @app.callback()
 def _root(context: typer.Context) -> None:
     """An hourly trading bot."""
-    own_features(context.invoked_subcommand)
+    begin(context.invoked_subcommand)
 
 
 VERBS = (

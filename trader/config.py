@@ -130,6 +130,16 @@ class Settings(BaseSettings):
     )
     neptune_project: str | None = Field(None, description="workspace/project at a Neptune server of your own")
     neptune_token: SecretStr = Field(SecretStr(""), description="its API token, which names the server")
+    notify: SecretStr = Field(
+        SecretStr(""), description="addresses of notices, apprise's notation, separated by spaces"
+    )
+    notify_level: Literal["info", "warning", "critical"] = Field("info", description="the least that is sent")
+    heartbeat_url: SecretStr = Field(SecretStr(""), description="called after each good hour")
+    page_dir: Path | None = Field(None, description="folder in which the dashboard is kept up to date")
+    copies: bool = Field(False, description="keep results.csv and candles beside the journal, for people")
+    metrics_port: int | None = Field(None, ge=0, le=65535, description="of trader run; without it no metrics")
+    metrics_host: str = Field("127.0.0.1", description="where metrics listen; loopback unless told otherwise")
+    log_format: Literal["human", "json"] = Field("human", description="lines on standard error")
     observer_patience_s: float = Field(
         60.0, gt=0, le=600, description="how long a tick waits for its observers, after the record"
     )

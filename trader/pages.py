@@ -19,6 +19,7 @@ from trader.dashboard.series import SCHEMA, fold, fresh
 
 if TYPE_CHECKING:
     from trader.config import Settings
+    from trader.core.news import News
 
 Json = dict[str, Any]
 PAGE = "index.html"
@@ -72,6 +73,22 @@ def write_page(journal: Journal, settings: Settings, folder: Path, *, public: bo
     except OSError as error:
         raise ConfigError(f"{library} cannot be written: {error.strerror}") from None
     return page
+
+
+class PageObserver:
+    """An observer that writes the page anew after each hour, into the folder that the settings name."""
+
+    name = "page"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def observe(self, news: News) -> None:
+        """Write the page; what the news say is in the store already."""
+        from trader import wiring
+
+        if self._settings.page_dir is not None:
+            write_page(wiring.make_journal(self._settings), self._settings, self._settings.page_dir)
 
 
 def share(journal: Journal, settings: Settings, span: str, *, public: bool = False) -> str:

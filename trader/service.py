@@ -7,14 +7,19 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trader import terminal, wiring
 from trader.adapters.scheduler import NOW, Scheduled, run_schedule
 from trader.app.run import Job, parse_cron_jobs
 from trader.app.tick import Bot, tick
 from trader.commands import observing
+from trader.commands.common import say_ticked
 from trader.config import Settings
 from trader.core.errors import Halt, TraderError
+
+if TYPE_CHECKING:
+    from trader.adapters.metrics import Metrics
 
 TICKS, BESIDE = "ticks", "beside"
 
@@ -27,7 +32,7 @@ def run(cron_job: Path, settings: Settings) -> None:
     if note := observing.note_of(settings):
         terminal.say(note)
     with wiring.open_bot(settings) as bot, observing.Beside(settings) as observers:
-        ticking = partial(_tick, bot, observers)
+        ticking = partial(_tick, bot, observers, _metrics(settings, bot))
         first: Scheduled = NOW, TICKS, ticking
         beside = partial(_beside, settings)
         why = run_schedule([first, *(_scheduled(job, ticking, beside) for job in jobs)])
@@ -42,19 +47,37 @@ def _scheduled(job: Job, ticking: Callable[[], None], beside: Callable[[Job], No
     return job.when, BESIDE, partial(beside, job)
 
 
-def _tick(bot: Bot, observers: observing.Beside) -> None:
+def _metrics(settings: Settings, bot: Bot) -> Metrics | None:
+    """Metrics on their port, if the settings name one. What they tell is the store's, so they begin with its newest."""
+    if settings.metrics_port is None:
+        return None
+    from trader.adapters.metrics import Metrics, serve
+
+    metrics = Metrics(settings.symbol, bot.clock.now_ms)
+    server = serve(metrics, settings.metrics_host, settings.metrics_port)
+    terminal.say(f"metrics on http://{settings.metrics_host}:{server.server_port}/metrics")
+    return metrics
+
+
+def _tick(bot: Bot, observers: observing.Beside, metrics: Metrics | None = None) -> None:
     """One tick; what a later tick can mend, or only a person can, is said and the schedule goes on. Observers are told
     beside it."""
-    try:
-        ticked = tick(bot)
-    except TraderError as error:
-        terminal.say(f"{type(error).__name__}: {error}")
-        if isinstance(error, Halt):
-            observers.tell(bot.journal, 0, closed=True)
-        return
-    terminal.say(ticked.message + ("; halted, see: trader status" if ticked.halted else ""))
-    if ticked.outcome != "not_begun":
-        observers.tell(bot.journal, ticked.hour, closed=bool(ticked.lines))
+    with terminal.about(symbol=bot.symbol):
+        try:
+            ticked = tick(bot)
+        except TraderError as error:
+            terminal.say(f"{type(error).__name__}: {error}", "error", error=type(error).__name__)
+            if metrics:
+                metrics.ticked(type(error).__name__)
+            if isinstance(error, Halt):
+                observers.tell(bot.journal, 0, closed=True)
+            return
+        say_ticked(bot.journal, ticked)
+        if metrics:
+            metrics.ticked(ticked.outcome)
+            metrics.tell(bot.journal.record(ticked.hour))
+        if ticked.outcome != "not_begun":
+            observers.tell(bot.journal, ticked.hour, closed=bool(ticked.lines))
 
 
 def _beside(settings: Settings, job: Job) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 from trader.core.errors import ConfigError, TraderError
 
 EXIT_INTERRUPTED = 130
+LOG_LEVELS = {"info": 20, "warning": 30, "error": 40}
+_log: Any = None
 
 
 def run(app: Callable[[], object]) -> None:
@@ -22,7 +24,9 @@ def run(app: Callable[[], object]) -> None:
     try:
         app()
     except TraderError as error:
-        say(f"{type(error).__name__}: {error}")
+        say(
+            f"{type(error).__name__}: {error}", "error", error=type(error).__name__, exit_code=error.exit_code
+        )
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         say("interrupted; nothing that was written is lost, the same command goes on from there")
@@ -32,9 +36,47 @@ def run(app: Callable[[], object]) -> None:
         raise SystemExit(0) from None
 
 
-def say(text: str) -> None:
-    """A line for a person, on standard error: standard output belongs to results."""
-    print(text, file=sys.stderr, flush=True)
+def say(text: str, level: str = "info", **facts: Any) -> None:
+    """A line on standard error (standard output belongs to results): `text` for a person, and where logs are JSON the
+    facts beside it, with those that `about` bound."""
+    if _log is None:
+        print(text, file=sys.stderr, flush=True)
+    else:
+        _log.log(LOG_LEVELS[level], text, **facts)
+
+
+def log_as_json() -> None:
+    """From now on every line of `say` is one JSON object: event, level, timestamp (UTC), and its facts."""
+    global _log  # one process, one standard error
+    import structlog
+
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    _log = structlog.get_logger()
+
+
+def logs_json() -> bool:
+    """True where lines are JSON, so that a fact is worth finding out."""
+    return _log is not None
+
+
+@contextmanager
+def about(**facts: Any) -> Iterator[None]:
+    """Facts, such as the hour, that stand in every JSON line said within."""
+    if _log is None:
+        yield
+        return
+    from structlog.contextvars import bound_contextvars
+
+    with bound_contextvars(**facts):
+        yield
 
 
 def emit(value: Any) -> None:

@@ -9,7 +9,16 @@ import typer
 
 from trader import terminal
 from trader.commands import observing
-from trader.commands.common import AsJson, BarsDir, ParamsFile, StoreDir, Symbol, answer, params_from
+from trader.commands.common import (
+    AsJson,
+    BarsDir,
+    ParamsFile,
+    StoreDir,
+    Symbol,
+    answer,
+    params_from,
+    say_ticked,
+)
 from trader.commands.search import CORES, search_of
 from trader.config import load_settings
 from trader.core.errors import Halt
@@ -57,6 +66,8 @@ def tick(
         "halted": ticked.halted,
     }
     answer(said, ticked.message, as_json)
+    if terminal.logs_json():
+        say_ticked(bot.journal, ticked)
     if ticked.outcome != "not_begun":
         observing.tell_after_tick(settings, bot.journal, ticked.hour, closed=bool(ticked.lines))
     if ticked.halted:

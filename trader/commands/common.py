@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trader import terminal
+from trader.core.types import iso
 
 if TYPE_CHECKING:
+    from trader.app.journal import Journal
+    from trader.app.tick import Ticked
     from trader.core.params import Params
 
 AsJson = Annotated[bool, typer.Option("--json", help="one line of JSON instead of words")]
@@ -30,15 +33,41 @@ def params_from(path: Path | None, serving: Params | None) -> Params:
     return serving or params_of(DEFAULT_PARAMS, "the defaults")
 
 
-def own_features(verb: str | None) -> None:
-    """Make the presets of the file that the settings name known, where they name one."""
+def begin(verb: str | None) -> None:
+    """What settings change for every verb: how lines are logged, and which feature presets are known."""
     from trader.config import load_settings
 
-    path = load_settings().features_module
-    if path is not None:
+    settings = load_settings()
+    if settings.log_format == "json":
+        terminal.log_as_json()
+    if settings.features_module is not None:
         from trader.user_features import TRAINS, load
 
-        load(path, check=verb in TRAINS)
+        load(settings.features_module, check=verb in TRAINS)
+
+
+def say_ticked(journal: Journal, ticked: Ticked) -> None:
+    """A tick's message; as JSON with its hour, its order's last attempt and outcome."""
+    terminal.say(
+        ticked.message + ("; halted, see: trader status" if ticked.halted else ""),
+        "warning" if ticked.halted else "info",
+        hour=iso(ticked.hour),
+        attempt=_last_attempt(journal, ticked) if terminal.logs_json() else None,
+        outcome=ticked.outcome,
+        hours_closed=len(ticked.lines),
+        halted=ticked.halted,
+    )
+
+
+def _last_attempt(journal: Journal, ticked: Ticked) -> int | None:
+    """The number of the hour's last attempt; None without an order."""
+    from trader.app.orders import MAX_ATTEMPTS
+
+    if not ticked.lines or ticked.lines[-1]["order_side"] is None:
+        return None
+    return next(
+        (n - 1 for n in range(2, MAX_ATTEMPTS + 1) if not journal.attempt(ticked.hour, n)), MAX_ATTEMPTS
+    )
 
 
 def answer(value: dict[str, Any], words: str, as_json: bool) -> None:

@@ -22,13 +22,31 @@ if TYPE_CHECKING:
     from trader.core.news import Observer
 
 # What a tracker imports; an installation without it has no such tracker.
-NEEDS = {"mlflow": ("mlflow", "sqlalchemy", "alembic", "matplotlib"), "neptune": ("neptune", "matplotlib")}
+NEEDS = {
+    "notices": ("apprise",),
+    "heartbeat": (),
+    "page": ("jinja2", "plotly"),
+    "copies": (),
+    "mlflow": ("mlflow", "sqlalchemy", "alembic", "matplotlib"),
+    "neptune": ("neptune", "matplotlib"),
+}
 # How long a service that is stopped lets its observers finish.
 LAST_WORDS_S = 5.0
 
 
 def names_of(settings: Settings) -> tuple[str, ...]:
-    """The observers of these settings: trackers that were asked for, else MLflow where it is installed."""
+    """The observers of these settings, the quick ones first: a slow tracker must not keep a notice waiting."""
+    wanted = {
+        "notices": settings.notify.get_secret_value().strip(),
+        "heartbeat": settings.heartbeat_url.get_secret_value().strip(),
+        "page": settings.page_dir,
+        "copies": settings.copies,
+    }
+    return (*(name for name, setting in wanted.items() if setting), *trackers_of(settings))
+
+
+def trackers_of(settings: Settings) -> tuple[str, ...]:
+    """The trackers that were asked for, else MLflow where it is installed."""
     if settings.trackers is None:
         return () if missing("mlflow") else ("mlflow",)
     return () if settings.trackers == "none" else tuple(dict.fromkeys(settings.trackers.split(",")))
@@ -79,7 +97,41 @@ def _chart_cache(settings: Settings) -> dict[str, str]:
     return {"MPLCONFIGDIR": str(settings.tracker_dir.absolute() / "matplotlib")}
 
 
-BUILDERS: dict[str, Callable[[Settings], Observer]] = {"mlflow": _mlflow, "neptune": _neptune}
+def _notices(settings: Settings) -> Observer:
+    from trader.adapters.notify import Notifier
+
+    return Notifier(settings.notify.get_secret_value().split(), settings.notify_level)
+
+
+def _heartbeat(settings: Settings) -> Observer:
+    from trader.adapters.heartbeat import Heartbeat
+
+    return Heartbeat(settings.heartbeat_url.get_secret_value().strip())
+
+
+def _page(settings: Settings) -> Observer:
+    from trader.pages import PageObserver
+
+    return PageObserver(settings)
+
+
+def _copies(settings: Settings) -> Observer:
+    from trader import wiring
+    from trader.adapters.clocks import WallClock
+    from trader.adapters.copies import Copies
+
+    collector = wiring.make_collector(settings, wiring.make_market(settings, WallClock()))
+    return Copies(wiring.make_store(settings), collector.between)
+
+
+BUILDERS: dict[str, Callable[[Settings], Observer]] = {
+    "notices": _notices,
+    "heartbeat": _heartbeat,
+    "page": _page,
+    "copies": _copies,
+    "mlflow": _mlflow,
+    "neptune": _neptune,
+}
 
 
 def note_of(settings: Settings) -> str:
