@@ -9,7 +9,7 @@ PYTEST_WORKERS ?= 2
 # The scripts of this project must find compiled bytecode, whatever the shell says about writing it.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test check format bench lock clean
+.PHONY: help setup demo test check system packages image format bench lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -29,6 +29,32 @@ demo: setup ## the main job, offline: two years collected, a study, two weeks tr
 
 test: setup ## every test that needs Python only
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --ignore=tests/system
+
+# Debian packages that the system tests start; each suite lists its own.
+PACKAGES = $(shell sed 's/\#.*//' tests/system/packages*.txt)
+AS_ROOT  = $(if $(filter 0,$(shell id -u)),,sudo )
+SYSTEM   := .venv-system
+
+system: packages $(SYSTEM)/.installed ## every test against real servers, containers and browsers (Debian, root or sudo)
+	$(SYSTEM)/bin/python -m pytest tests/system -n 0 --durations=15
+
+packages:
+	@dpkg-query -W $(PACKAGES) >/dev/null 2>&1 || { $(AS_ROOT)apt-get update -qq && \
+	    $(AS_ROOT)env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES); }
+
+$(SYSTEM)/.installed: requirements-system.lock pyproject.toml
+	$(PYTHON) -m venv $(SYSTEM)
+	$(SYSTEM)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-system.lock
+	$(SYSTEM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# BASE: another image with Python 3.11. TRACKERS=yes: with MLflow and neptune. ENGINE: docker, else buildah.
+IMAGE    ?= hourly-trader
+TRACKERS ?= no
+ENGINE   ?= $(if $(shell command -v docker),docker build,buildah bud --layers --format docker)
+
+image: ## the container image (IMAGE=name, TRACKERS=yes, BASE=image with Python 3.11)
+	$(ENGINE) $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg TRACKERS=$(TRACKERS) -t $(IMAGE) .
 
 check: setup ## ruff, ruff format, mypy strict
 	$(BIN)/ruff check .
@@ -57,4 +83,4 @@ lock: ## resolve the lock files anew (needs uv)
 	    --annotation-style line -c requirements.lock -o infra/image/build.lock -
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SYSTEM) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,24 @@ def eth() -> Bars:
 def two_symbols(btc: Bars, eth: Bars) -> tuple[Bars, Bars]:
     """Both."""
     return btc, eth
+
+
+SKIPPED = "a skipped test proves nothing: make it run here, move it to tests/system, or delete it"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that skips itself fails, and so does the run."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"{SKIPPED} ({report.longrepr})"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A file that skips itself fails, and so does the run."""
+    report = yield
+    if report.skipped:
+        report.outcome, report.longrepr = "failed", f"{SKIPPED} ({report.longrepr})"
+    return report
