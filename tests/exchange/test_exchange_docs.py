@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from trader.exchange.faults import ACTIONS, KLINE_EDITS
+from trader.exchange.fault_settings import ACTIONS, KLINE_EDITS
 from trader.exchange.routes import ROUTES
 from trader.exchange.scenarios import SCENARIOS
 from trader.exchange.sim_api import SIM_ROUTES

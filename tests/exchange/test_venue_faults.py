@@ -15,7 +15,8 @@ from venue_kit import AT, KEY, SECRET, SYMBOL, Sim, running
 
 from trader.core.errors import ConfigError
 from trader.exchange.edits import EDITS
-from trader.exchange.faults import ACTIONS, KLINE_EDITS, parse_faults
+from trader.exchange.fault_settings import ACTIONS, KLINE_EDITS
+from trader.exchange.faults import parse_faults
 from trader.exchange.scenarios import SCENARIOS
 
 ORDER = {"symbol": SYMBOL, "side": "BUY", "type": "MARKET", "quantity": "0.01", "newClientOrderId": "bot-1"}
