@@ -218,11 +218,11 @@ class Journal:
 
     def new_events(self, name: str, after: int) -> list[Event]:
         """The events above `after`, which is known to exist, asked by their very numbers: cheaper than a listing."""
-        number = max(after, len(self._events.get(name, [])))
-        while self.read(f"state/{name}/{number + 1:06d}", f"{name}/1") is not None:
-            number += 1
+        number, newest = max(after, len(self._events.get(name, []))), None
+        while (content := self.read(f"state/{name}/{number + 1:06d}", f"{name}/1")) is not None:
+            number, newest = number + 1, content
         if number > after:
-            self._learn(name, number)
+            self._learn(name, number, newest)
         return self._events.get(name, [])[after:]
 
     def _number(self, name: str) -> int:
@@ -231,17 +231,18 @@ class Journal:
         listed = [*self._keys(f"state/{name}/", f"state/{name}/{len(known):06d}")]
         return int(listed[-1].rsplit("/", 1)[1]) if listed else len(known)
 
-    def _learn(self, name: str, newest: int) -> None:
-        """Read the newest event and, where it does not carry them, those before it."""
+    def _learn(self, name: str, newest: int, content: Json | None = None) -> None:
+        """Read the newest event (or take its content) and, where it does not carry them, those before it."""
         known = self._events.setdefault(name, [])
         contents: list[Json] = []
         for number in range(newest, len(known), -1):
             key = f"state/{name}/{number:06d}"
-            content = self.read(key, f"{name}/1")
+            content = content or self.read(key, f"{name}/1")
             if content is None:
                 raise DataError(f"{key} is missing although a later event is there; restore it from a copy")
             earlier = content.pop("earlier", None)
             contents.insert(0, content)
+            content = None
             if earlier is not None and len(earlier) == number - 1:
                 contents[:0] = earlier[len(known) :]
                 break
