@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 from trader.core.news import Json
 from trader.core.study import flat, searched
@@ -51,9 +51,7 @@ def equity_and_price(symbol: str, records: Sequence[Json]) -> Chart:
     title = (
         f"{symbol}, {len(records)} hours until {last['close_time']}: {last['order_side']} {last['order_qty']}"
     )
-    return _chart(
-        title, draw, (9.0, 5.5), layout="none"
-    )  # there are many of them, and measuring texts is slow
+    return _chart(title, draw, (9.0, 5.5), layout=None)  # there are many of them, and measuring texts is slow
 
 
 def study_charts(report: Mapping[str, Any]) -> dict[str, Chart]:
@@ -129,7 +127,10 @@ def _height(value: float, span: tuple[float, float]) -> float:
 
 
 def _chart(
-    title: str, draw: Callable[[Any], None], inches: tuple[float, float], layout: str = "constrained"
+    title: str,
+    draw: Callable[[Any], None],
+    inches: tuple[float, float],
+    layout: Literal["constrained"] | None = "constrained",
 ) -> Chart:
     from matplotlib import rc_context
     from matplotlib.figure import Figure  # without pyplot: no screen, no figure left behind
