@@ -17,7 +17,7 @@ from trader.core.types import Bars, Filters, parse_hour
 from trader.forecasters.xgboost import XGBoostForecaster
 
 WORKERS: Final = 2
-BATCH: Final = 2
+BATCH: Final = 1
 MOST_TRIALS: Final = 80
 LATER: Final = parse_hour("2022-06-01")
 # Thresholds stay where the sign rule has them; smaller numbers of trees are looked at every fifty.

@@ -234,11 +234,18 @@ def test_a_study_is_the_same_on_any_number_of_workers(ask: Any, folder: Path) ->
     )
     found = []
     for workers in ("1", "2"):
-        got = ask(*words, "--workers", workers, "--study", f"study{workers}")
+        out = ("--study", f"study{workers}", "--trials-out", f"out{workers}/trials.jsonl")
+        got = ask(*words, "--workers", workers, *out)
         assert got.code == 0, got.err
+        assert (folder / f"out{workers}" / "trials.jsonl").read_bytes() == (
+            folder / f"study{workers}" / "trials.jsonl"
+        ).read_bytes()
         found.append((folder / f"study{workers}" / "trials.jsonl").read_text())
     assert found[0] == found[1]
+    for line in found[0].splitlines():
+        assert tuple(json.loads(line)) == ("number", "state", "value", "params", "windows_run")
     best = json.loads((folder / "study1" / "P.json").read_text())
+    assert json.loads(got.out)["best"]["params"] == best
     values = [json.loads(line)["value"] for line in found[0].splitlines()]
     assert json.loads(found[0].splitlines()[int(np.argmax(values))])["params"] == best
     assert ask("run", "--bars", "LONG-1h.parquet", "--params", "study1/P.json", *span, "--json").code == 0

@@ -300,10 +300,10 @@ def test_an_objective_that_is_no_number_fails_its_trial(
 
 
 def test_rungs_are_early_windows() -> None:
-    """An eighth, a quarter, a half; never fewer than four windows, none for a study of four."""
-    assert rungs_of(48) == (6, 12, 24)
-    assert rungs_of(10) == (4, 5)
-    assert rungs_of(4) == ()
+    """A sixteenth, an eighth, a quarter, a half; never fewer than three windows, none for a study of three."""
+    assert rungs_of(48) == (3, 6, 12, 24)
+    assert rungs_of(10) == (3, 5)
+    assert rungs_of(3) == ()
 
 
 def test_the_space_sweeps_smaller_numbers_of_trees() -> None:
