@@ -112,7 +112,7 @@ class EvidenceLedger:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What was tried on a span: distinct configurations, all evaluations, earlier looks, and how the trials' Sharpe
+    """What was tried on a piece of history: distinct configurations, all evaluations, earlier looks, and how the trials' Sharpe
     ratios (per hour) scatter."""
 
     configurations: int
@@ -122,15 +122,16 @@ class Count:
 
 
 def count(entries: Sequence[Entry], start: int, stop: int) -> Count:
-    """Over the entries that share an hour with start <= T < stop. The scatter is over distinct configurations, the
-    newest evaluation of each; 0.0 for fewer than two."""
-    near = [entry for entry in entries if entry.start < stop and entry.stop > start]
-    tried = [entry for entry in near if entry.kind != "look"]
+    """Everything tried on these bars, whichever of their hours it was tried on: what was learnt there chose what is
+    looked at here. Looks count where they share an hour with start <= T < stop. The scatter is over distinct
+    configurations, the newest evaluation of each; 0.0 for fewer than two."""
+    looks = [entry for entry in entries if entry.kind == "look" and entry.start < stop and entry.stop > start]
+    tried = [entry for entry in entries if entry.kind != "look"]
     newest = {entry.config: entry.sharpe for entry in tried if entry.sharpe is not None}
     sharpes = list(newest.values())
     return Count(
         configurations=len({entry.config for entry in tried}),
         evaluations=len(tried),
-        looks=len(near) - len(tried),
+        looks=len(looks),
         sharpe_deviation=float(np.std(sharpes, ddof=1)) if len(sharpes) > 1 else 0.0,
     )

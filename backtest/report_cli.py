@@ -47,6 +47,9 @@ def report(
     out: Annotated[Path, typer.Option("--out", help="the page; its figures lie beside it as .json")] = Path(
         "report.html"
     ),
+    study: Annotated[
+        Path | None, typer.Option("--study", help="folder of the study that chose the parameters")
+    ] = None,
     evidence: EvidenceDir = Path("evidence"),
     workers: Workers = CORES,
     as_json: AsJson = False,
@@ -54,13 +57,14 @@ def report(
     """Say what a strategy is worth on hours that did not choose it: rivals, costs, ten seeds, everything tried, a verdict.
 
     Looking is counted: each report on the same hours is one more look at them.
-    Example: backtest report --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2023-01-01 --params study/P.json
+    Example: backtest report --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2023-01-01 --params study/P.json --study study
     """
     from backtest.evidence import assess
     from backtest.evidence_ledger import EvidenceLedger, count, data_hash
     from backtest.outcome import run_backtest
     from backtest.report_data import report_of
     from backtest.report_page import page_of
+    from backtest.study_report import study_evidence
     from trader.core.hours import Rules
     from trader.core.windows import require_span
     from trader.forecasters.xgboost import XGBoostForecaster
@@ -69,6 +73,7 @@ def report(
     series, chosen, first, last = load(bars, symbol, params, start, stop)
     require_span(series, first, last, str(bars))
     rules = Rules(chosen, filters_of(filters, series, first))
+    chosen_by = study_evidence(study) if study else None
     terminal.write_lines(out, iter(()))  # a folder that cannot be written is found before the work
     forecaster = XGBoostForecaster()
     with terminal.progress("windows", quiet=as_json) as update:
@@ -92,6 +97,7 @@ def report(
         told = assess(
             forecaster, series, outcome.run.track.p_up.astype("float32"), rules, first, last,
             trials=tried,
+            effective=chosen_by.effective if chosen_by else None, fitted=chosen_by.fitted if chosen_by else None,
             source=str(bars), workers=workers, progress=update,
         )  # fmt: skip
     versions = {"hourly-trader": version("hourly-trader"), "python": sys.version.split()[0]} | {
@@ -99,7 +105,7 @@ def report(
     }
     made = report_of(
         series, rules, outcome.run, outcome.summary, told, first, last,
-        source=bars.name, versions=versions,
+        source=bars.name, versions=versions, study=chosen_by.part if chosen_by else None,
     )  # fmt: skip
     terminal.write_lines(out, iter([page_of(made)]))
     terminal.write_lines(out.with_suffix(".json"), iter([json.dumps(made)]))
@@ -143,6 +149,10 @@ def _show(symbol: str, told: Evidence, summary: dict[str, Any], first: str, last
         ("ten seeds, median net return", terminal.percent(told.seeds.median)),
         ("probabilistic Sharpe ratio", f"{told.psr:.3f}"),
         (f"deflated; configurations tried: {told.trials.configurations}", f"{told.dsr:.3f}"),
+        (
+            "deflated" if told.effective is None else f"deflated; independent trials: {told.effective:.1f}",
+            "-" if told.dsr_effective is None else f"{told.dsr_effective:.3f}",
+        ),
         ("probability of overfitting", "-" if told.pbo is None else f"{told.pbo:.1%}"),
         ("hit rate", "-" if summary["hit_rate"] is None else f"{summary['hit_rate']:.2%}"),
     ]

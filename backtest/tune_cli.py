@@ -13,9 +13,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backtest.inputs import AsJson, BarsFile, FiltersFile, From, ParamsFile, Symbol, To, filters_of, load
+from backtest.evidence_ledger import Entry, EvidenceLedger, config_hash, data_hash
+from backtest.inputs import (
+    AsJson,
+    BarsFile,
+    EvidenceDir,
+    FiltersFile,
+    From,
+    ParamsFile,
+    Symbol,
+    To,
+    filters_of,
+    load,
+)
 from backtest.objectives import MEANING, Objective
 from trader import terminal
+from trader.core.metrics import HOURS_PER_YEAR
 from trader.core.types import iso
 
 if TYPE_CHECKING:
@@ -47,6 +60,7 @@ def tune(
     trials_out: Annotated[
         Path | None, typer.Option("--trials-out", help="write a line a trial here, as JSON Lines")
     ] = None,
+    evidence: EvidenceDir = Path("evidence"),
     params: ParamsFile = None,
     symbol: Symbol = None,
     filters: FiltersFile = None,
@@ -66,6 +80,7 @@ def tune(
     if trials_out:
         terminal.write_lines(trials_out, iter(()))  # a folder that cannot be written is found before the work
     task = Task(XGBoostForecaster(), series, base, filters_of(filters, series, first), first, last, str(bars))
+    ledger = EvidenceLedger(evidence, data_hash(series))
     ended = 0
     try:
         with terminal.progress("trials", quiet=as_json) as update:
@@ -86,6 +101,9 @@ def tune(
                 prune=not exact,
                 folder=study,
                 cache=cache,
+                on_trial=lambda trial: ledger.append(
+                    _entries(trial, first, last, f"backtest tune, seed {seed}")
+                ),
             )
     except KeyboardInterrupt:
         kept = (
@@ -115,6 +133,23 @@ def tune(
     title = f"{series.symbol}, {iso(first)} to {iso(last)}, in sample: {found.looked:,} configurations"
     print(_table(title, found.trials, objective))
     print(_conclusion(found, objective, study))
+
+
+def _entries(trial: Trial, start: int, stop: int, by: str) -> list[Entry]:
+    """Everything that a trial looked at, for the ledger; Sharpe ratios per hour."""
+    now = round(time.time() * 1000)
+    return [
+        Entry(
+            kind,
+            config_hash(params),
+            start,
+            stop,
+            None if sharpe is None else sharpe / HOURS_PER_YEAR**0.5,
+            by,
+            now,
+        )
+        for kind, params, sharpe in trial.configurations()
+    ]
 
 
 def _table(title: str, trials: Sequence[Trial], objective: Objective) -> str:

@@ -74,8 +74,8 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         ledger(tmp_path).append([entry()])
 
 
-def test_counting_takes_what_shares_an_hour() -> None:
-    """A configuration counts once, however often it was evaluated; looks are apart; touching spans share nothing."""
+def test_counting_takes_every_configuration_and_the_looks_that_share_an_hour() -> None:
+    """A configuration counts once, however often and wherever it was evaluated; touching spans share no look."""
     entries = [
         entry(config="a", sharpe=0.01),
         entry(config="a", sharpe=0.03),
@@ -83,10 +83,11 @@ def test_counting_takes_what_shares_an_hour() -> None:
         entry("swept", "c", sharpe=0.01),
         entry("run", "far", start=10, stop=20),
         entry("look", "a", sharpe=None),
+        entry("look", "a", sharpe=None, start=10, stop=20),
     ]
     found = count(entries, 0, 10 * HOUR_MS)
-    assert (found.configurations, found.evaluations, found.looks) == (3, 4, 1)
-    assert found.sharpe_deviation == pytest.approx(np.std([0.03, 0.01], ddof=1))
+    assert (found.configurations, found.evaluations, found.looks) == (4, 5, 1)
+    assert found.sharpe_deviation == pytest.approx(np.std([0.03, 0.01, 0.01], ddof=1))
 
 
 def test_hashes_follow_content(btc: Bars) -> None:

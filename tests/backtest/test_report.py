@@ -155,3 +155,27 @@ def test_what_is_no_report_is_not_compared(folder: Path, text: str) -> None:
     done = command("backtest", "compare", "one.json", "bad.json", cwd=folder, check=False)
     assert done.returncode == 2
     assert "backtest report" in done.stderr
+
+
+def test_a_studys_trials_count_and_are_drawn(folder: Path, tmp_path: Path) -> None:
+    """Every configuration of the study deflates; its returns give the effective number and the chance of overfitting."""
+    bars = str(made_bars(tmp_path, "2020-07-01", "2021-05-01"))
+    searched = ("--bars", bars, "--from", "2021-01-20", "--to", "2021-03-01", "--trials", "4", "--exact")
+    (tmp_path / "base.json").write_text(json.dumps(quick_params(step_days=10)))
+    done = command(
+        "backtest", "tune", *searched, "--params", "base.json", "--study", "study", "--json", cwd=tmp_path
+    )
+    configurations = json.loads(done.stdout)["configurations"]
+    given = ("--bars", bars, *SPAN, "--params", "study/P.json", "--study", "study", "--json")
+    told = json.loads(command("backtest", "report", *given, cwd=tmp_path).stdout)
+    evidence = told["evidence"]
+    assert evidence["trials"]["evaluations"] == configurations + 1
+    assert 1 <= evidence["effective"] <= 4
+    assert 0 <= evidence["pbo"] <= 1
+    assert [trial["number"] for trial in told["study"]["trials"]] == [0, 1, 2, 3]
+    links = Links()
+    links.feed((tmp_path / "report.html").read_text())
+    assert links.tags.count("svg") == 8
+    refused = command("backtest", "report", *given[:-3], "--study", "nowhere", cwd=tmp_path, check=False)
+    assert refused.returncode == 2
+    assert "backtest tune --study nowhere" in refused.stderr
