@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -251,3 +253,36 @@ def test_a_server_that_ignores_the_condition_is_found_out(server: Bucketry, trad
             ):
                 call()
         assert store.list("state/") == store.list("journal/") == []
+
+
+def test_a_local_store_pays_nothing_for_buckets(traded: Path) -> None:
+    """Reading a folder imports neither boto3 nor botocore; naming a bucket does not until it is asked something."""
+    code = (
+        "import sys; from trader import wiring; from trader.config import load_settings\n"
+        f"assert list(wiring.make_journal(load_settings(store={str(traded)!r})).records())\n"
+        "wiring.make_journal(load_settings(store='s3://bucket/bot'))\n"
+        "print([name for name in ('boto3', 'botocore') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_commands_on_a_bucket(traded: Path, tmp_path: Path, server: Bucketry) -> None:
+    """`trader store sync` and `verify` by their command lines, a bucket's address as it is written."""
+    found = {"TRADER_S3_ENDPOINT_URL": server.url, "TRADER_S3_REGION": "us-east-1", **server.environment}
+    bucket = f"s3://{server.bucket()}/a/bot"
+    told = command("trader", "store", "sync", str(traded), bucket, "--json", cwd=tmp_path, **found)
+    assert json.loads(told.stdout)["refused"] == []
+    told = command("trader", "store", "verify", "--store", bucket, "--json", cwd=tmp_path, **found)
+    assert json.loads(told.stdout) == {
+        "objects": json.loads(told.stdout)["objects"],
+        "hours": HOURS,
+        "models": 2,
+        "open_hour": None,
+        "problems": [],
+    }
+    wrong = command("trader", "status", "--store", "s3://not-there", cwd=tmp_path, check=False, **found)
+    assert wrong.returncode == 2
+    assert "create it, or correct the store's address" in wrong.stderr

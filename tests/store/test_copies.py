@@ -49,7 +49,7 @@ def test_results_are_the_journal_as_csv(traded: Path, market: Bars, tmp_path: Pa
     for parts in ([(0, HOURS)], [(i, i + 1) for i in range(HOURS)], [(0, 30), (20, 40), (39, HOURS)]):
         store = MemoryStore()
         told(store, traded, market, *parts)
-        assert store.get(results_key("BTCUSDT")) == wanted
+        assert store.get(results_key("BTCUSDT", "2021")) == wanted
 
 
 def test_candles_are_read_back_as_the_bars_they_were(traded: Path, market: Bars, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_nothing_new_writes_nothing(traded: Path, market: Bars) -> None:
     told(store, traded, market, (3, 3))
     assert store.objects == {}
     told(store, traded, no_bars("BTCUSDT"), (3, 4))
-    assert store.list("") == [results_key("BTCUSDT")]
+    assert store.list("") == [results_key("BTCUSDT", "2021")]
 
 
 @pytest.mark.parametrize("there", [None, b"", b"\xff\xfe", b"other,columns\n1,2\n", b"a,b\n1\n", b'a,b\n"1'])

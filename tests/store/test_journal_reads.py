@@ -68,6 +68,15 @@ def test_events_that_carry_nothing_are_read_one_by_one(tmp_path: Path) -> None:
     assert all("earlier" not in event.content for event in reader.events("halt"))
 
 
+def test_events_that_tell_long_stories_carry_none(tmp_path: Path) -> None:
+    """Histories do not grow beyond bounds: long events are read one by one, and are as complete."""
+    _, writer = fresh(tmp_path)
+    for n in range(5):
+        writer.append("study", {"at": n, "trials": "x" * 30_000})
+    assert max(file.stat().st_size for file in (tmp_path / "state/study").iterdir()) < 100_000
+    assert [event.content["at"] for event in fresh(tmp_path)[1].events("study")] == list(range(5))
+
+
 def test_two_writers_of_events_see_each_other(tmp_path: Path) -> None:
     """Each appends after the other's newest, whatever it knew; the numbers have no hole and the histories agree."""
     _, one = fresh(tmp_path)

@@ -1,7 +1,7 @@
 """Copies for people, beside the journal: every closed hour as a row of a CSV, and the candles of each month.
 
-    results/<symbol>/results.csv              the journal's lines, for a spreadsheet
-    candles/<symbol>/<yyyy>/<mm>.csv          the signal's bars by the month of their open; `--bars` reads them
+    results/<symbol>/<yyyy>/results.csv    the journal's lines of a year, for a spreadsheet
+    candles/<symbol>/<yyyy>/<mm>.csv       the signal's bars by the month of their open; `--bars` reads them
 
 An observer writes them after the record. They decide nothing and can be made again from the journal and the market.
 """
@@ -39,10 +39,13 @@ class Copies:
         """Renew the results, and the candles of the months in which the news' hours opened."""
         if not news.records:
             return
-        lines = [record["line"] for record in news.records]
-        rows = [["" if line[key] is None else str(line[key]) for key in LINE_KEYS] for line in lines]
-        key = results_key(news.symbol)
-        self._store.put(key, merged(self._store.get(key), LINE_KEYS, rows))
+        years: dict[str, list[list[str]]] = {}
+        for line in (record["line"] for record in news.records):
+            row = ["" if line[key] is None else str(line[key]) for key in LINE_KEYS]
+            years.setdefault(line["close_time"][:4], []).append(row)
+        for year, rows in years.items():
+            key = results_key(news.symbol, year)
+            self._store.put(key, merged(self._store.get(key), LINE_KEYS, rows))
         hours = [record["close_time"] for record in news.records]
         bars = self._bars(month_start(hours[0] - HOUR_MS) + HOUR_MS, hours[-1] + HOUR_MS)
         for month, candles in by_month(bars).items():
@@ -60,9 +63,9 @@ def by_month(bars: Bars) -> dict[str, bytes]:
     return {month: merged(None, columns, rows) for month, rows in months.items()}
 
 
-def results_key(symbol: str) -> str:
-    """Where the results of a symbol lie."""
-    return f"results/{symbol}/results.csv"
+def results_key(symbol: str, year: str) -> str:
+    """Where the results of a year lie."""
+    return f"results/{symbol}/{year}/results.csv"
 
 
 def candles_key(symbol: str, month: str) -> str:

@@ -7,8 +7,8 @@
     state/<name>/<number>                                numbered events: deployment, champion, halt
     models/<id>/{model.ubj,card.json}
 
-Nothing here is ever overwritten. Who loses a race reads the winner's object and works with that one. An event carries
-those before it, so that a fresh process reads one object and not a history; in a bucket every object is a request.
+Nothing here is ever overwritten. Who loses a race reads the winner's object and works with that one. A short event
+carries those before it, so that a fresh process reads one object and not a history; in a bucket every object is a request.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ Json = dict[str, Any]
 
 DECISION, ATTEMPT, OUTCOME, RECORD = "decision/1", "attempt/1", "outcome/1", "record/1"
 EVENT_RACES = 20
+MOST_EARLIER = 65_536  # bytes: events that tell long stories are read one by one
 PAGE = 1000
 PROBE = "probe/create-if-absent"
 
@@ -254,10 +255,11 @@ class Journal:
             if newest := self._number(name):
                 self._learn(name, newest)
             known = self._events.setdefault(name, [])
-            told = {**content, "earlier": [event.content for event in known]}
+            earlier = [event.content for event in known]
+            told = {**content, "earlier": earlier} if len(encode({"": earlier})) <= MOST_EARLIER else content
             written, mine = self.create(f"state/{name}/{newest + 1:06d}", told, f"{name}/1")
             if mine:
-                del written["earlier"]
+                written.pop("earlier", None)
                 known.append(Event(newest + 1, written))
                 return known[-1]
         raise Retry(

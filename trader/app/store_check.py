@@ -28,7 +28,7 @@ from trader.core.risk import Limits, assess
 from trader.core.types import HOUR_MS, iso
 
 SCHEMAS = {"decision": DECISION, "attempt": ATTEMPT, "outcome": OUTCOME, "record": RECORD}
-EVENTS = ("deployment", "champion", "halt", "breach")
+EVENTS = ("deployment", "champion", "halt", "breach", "study")
 
 
 @dataclass(slots=True)
