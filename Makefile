@@ -9,10 +9,10 @@ PYTEST_WORKERS ?= 2
 # The scripts of this project must find compiled bytecode, whatever the shell says about writing it.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test check system packages image format bench lock clean
+.PHONY: help setup demo test check system packages image format bench bench-full lock clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## .venv with the locked dependencies, bytecode compiled, and the package itself
 
@@ -67,6 +67,9 @@ format: setup ## let ruff rewrite what it can
 
 bench: setup ## the numbers, as ratios within one run
 	$(BIN)/python -m benchmarks
+
+bench-full: setup ## the same, long: ten seeds, medians of five pairs (FREQAI_PYTHON, FREQAI_RUNNER)
+	$(BIN)/python -m benchmarks --full
 
 # Figures of `backtest report`, 95 MB: a report is written at a desk, and by the image that has the trackers.
 REPORT_ONLY := contourpy cycler fonttools kiwisolver matplotlib pillow pyparsing
