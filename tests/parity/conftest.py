@@ -16,11 +16,9 @@ def gappy_bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_or_made_bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real BTCUSDT where it is at hand, else made bars over the same span."""
+def btc_over_years(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real BTCUSDT where it is at hand, else made bars over the same years."""
     real = REAL / "BTCUSDT-1h.parquet"
-    return (
-        real
-        if real.exists()
-        else made_bars(tmp_path_factory.mktemp("long"), "2020-12-01", "2022-03-05", seed=2)
-    )
+    if real.exists():
+        return real
+    return made_bars(tmp_path_factory.mktemp("long"), "2019-10-01", "2022-03-05", seed=2)

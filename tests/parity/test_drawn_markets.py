@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.bars_made import START, bars_made
@@ -98,7 +98,8 @@ def test_replay_is_the_backtest_on_drawn_markets() -> None:
     """Every line is equal, and what was drawn holds what the promise is about: orders, halts, outages, dust."""
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
+    # Not shrunk: an example is a whole replay, and one that fails is small enough to be read as it is.
+    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
     @given(drawn())
     def compare(example: Drawn) -> None:
         twins = example.twins()

@@ -3,50 +3,113 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.bars_made import bars_made
+from tests.parity.twins import Twins, told
 from tests.rig import command, quick_params, venue
-from trader.core.types import HOUR_MS, parse_hour
+from trader.adapters.files import read_bars
+from trader.core.hours import Rules
+from trader.core.params import DEFAULT_PARAMS, params_of
+from trader.core.types import HOUR_MS, Bars, Filters, parse_hour, plain
+
+# Processes of their own that need not import everything anew: 72 fresh interpreters are in benchmarks/parity.py.
+forks = multiprocessing.get_context("forkserver")
+forks.set_forkserver_preload(
+    ["trader.cli", "trader.wiring", "trader.app.dry", "talib", "xgboost", "_strptime"]
+)
+
+BTC_SPANS = [("2022-01-01", "2022-03-01"), ("2021-04-15", "2021-05-01"), ("2020-02-01", "2020-03-10")]
+# Symbol, price, digits after the point, and the step of quantity that follows. Real ones are in benchmarks/parity.py.
+SYMBOLS = [
+    ("ETHUSDT", 1_500.0, 2, "0.0001"),
+    ("SOLUSDT", 14.0, 4, "0.01"),
+    ("XRPUSDT", 0.5, 5, "1"),
+    ("SHIBUSDT", 2e-5, 9, "10000"),
+]
 
 
-def both(folder: Path, bars: Path, start: str, stop: str, params: dict[str, object]) -> tuple[str, str]:
-    """The hours files of `backtest run` and of `trader replay`."""
-    (folder / "P.json").write_text(json.dumps(params))
-    span = ("--bars", str(bars), "--from", start, "--to", stop, "--params", "P.json")
-    command("backtest", "run", *span, "--hours-out", "backtest.jsonl", "--json", cwd=folder)
-    command("trader", "replay", *span, "--hours-out", "replay.jsonl", "--json", cwd=folder)
-    return (folder / "backtest.jsonl").read_text(), (folder / "replay.jsonl").read_text()
+def twins_of(bars: Bars, start: str, hours: int, params: dict[str, Any]) -> Twins:
+    """Twins with the filters that suit the price at the start."""
+    first = parse_hour(start)
+    rules = Rules(params_of(params, "tests"), Filters.derived(float(bars.close[bars.row(first)])))
+    return Twins(bars, rules, first, first + hours * HOUR_MS)
 
 
 def test_replay_writes_the_lines_of_the_backtest(tmp_path: Path, gappy_bars: Path) -> None:
-    """Ten days with two outages, a retrain inside, orders and halts: the two files are equal to the byte."""
-    backtest, replayed = both(tmp_path, gappy_bars, "2021-03-05", "2021-03-15", quick_params(step_days=4))
-    assert backtest == replayed
+    """Ten days with outages and retrains: the files that the two commands write are equal to the byte."""
+    (tmp_path / "P.json").write_text(json.dumps(quick_params(step_days=4)))
+    span = ("--bars", str(gappy_bars), "--from", "2021-03-05", "--to", "2021-03-15", "--params", "P.json")
+    command("backtest", "run", *span, "--hours-out", "backtest.jsonl", "--json", cwd=tmp_path)
+    command("trader", "replay", *span, "--hours-out", "replay.jsonl", "--json", cwd=tmp_path)
+    backtest = (tmp_path / "backtest.jsonl").read_text()
+    assert backtest == (tmp_path / "replay.jsonl").read_text()
     reasons = {json.loads(line)["reason"] for line in backtest.splitlines()}
     assert {"gap", "venue_closed", "enter", "leave"} <= reasons
 
 
-def test_a_shell_loop_of_ticks_writes_the_same_lines(tmp_path: Path, gappy_bars: Path) -> None:
-    """Hour by hour, a fresh process each: moving the clock and `trader tick` give the backtest's lines."""
-    start, hours = parse_hour("2021-03-05"), 12
+def one_tick(folder: str, environment: dict[str, str]) -> None:
+    """A child's work: `trader tick` in a folder."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["trader", "tick"]
+    sys.stdout = sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the process
+    from trader.cli import main
+
+    main()
+
+
+def test_a_loop_of_ticks_writes_the_same_lines(tmp_path: Path, gappy_bars: Path) -> None:
+    """Three days, two outages among them, a process of its own each hour: moving the clock and `trader tick` give the
+    backtest's lines."""
+    start, hours = parse_hour("2021-03-05"), 72
     (tmp_path / "P.json").write_text(json.dumps(quick_params()))
-    span = ("--bars", str(gappy_bars), "--from", "2021-03-05", "--to", "2021-03-05T12:00")
+    span = ("--bars", str(gappy_bars), "--from", "2021-03-05", "--to", "2021-03-08")
     command("backtest", "run", *span, "--params", "P.json", "--hours-out", "backtest.jsonl", cwd=tmp_path)
+    answers = set()
     with venue(tmp_path, gappy_bars, start - HOUR_MS) as exchange:
         exchange.trader("retrain", "--params", "P.json")
-        for hour in range(start, start + hours * HOUR_MS, HOUR_MS):
-            exchange.move_to(hour)
-            exchange.trader("tick")
+        for i in range(hours):
+            exchange.move_to(start + i * HOUR_MS)
+            if i % 24 == 0:
+                answers.add(exchange.trader("tick").returncode)
+                continue
+            child = forks.Process(
+                target=one_tick, args=(str(tmp_path), {**exchange.environment, "TZ": "UTC"})
+            )
+            child.start()
+            try:
+                child.join(60)
+            finally:
+                child.kill()
+            answers.add(child.exitcode)
         lines = exchange.journal()
     assert lines == (tmp_path / "backtest.jsonl").read_text().splitlines()
+    assert answers == {0, 3}  # 3 while the venue was shut
+    assert told(lines)["orders"] >= 10
 
 
-@pytest.mark.parametrize(("start", "stop"), [("2022-01-01", "2022-03-01"), ("2021-04-15", "2021-05-01")])
-def test_parity_on_real_bars(tmp_path: Path, real_or_made_bars: Path, start: str, stop: str) -> None:
-    """The documented parameters over months of BTCUSDT, outages included, where real bars are at hand."""
-    from trader.core.params import DEFAULT_PARAMS
+@pytest.mark.parametrize(("start", "stop"), BTC_SPANS)
+def test_parity_over_weeks(tmp_path: Path, btc_over_years: Path, start: str, stop: str) -> None:
+    """The documented parameters over weeks of BTCUSDT, outages included."""
+    hours = (parse_hour(stop) - parse_hour(start)) // HOUR_MS
+    twins = twins_of(read_bars(btc_over_years, "BTCUSDT"), start, hours, DEFAULT_PARAMS)
+    assert twins.replay(tmp_path / "store") == twins.backtest()
 
-    backtest, replayed = both(tmp_path, real_or_made_bars, start, stop, DEFAULT_PARAMS)
-    assert backtest == replayed
+
+@pytest.mark.parametrize(("symbol", "price", "decimals", "step"), SYMBOLS, ids=[row[0] for row in SYMBOLS])
+def test_parity_on_other_symbols(tmp_path: Path, symbol: str, price: float, decimals: int, step: str) -> None:
+    """Other prices, other steps of quantity, whole coins and ten thousands of them: and orders in each."""
+    bars = bars_made(1_000, 3, missing=(850, 851), symbol=symbol, price=price, decimals=decimals)
+    twins = twins_of(bars, "2021-02-03", 96, quick_params())
+    assert plain(twins.rules.filters.step_size) == step
+    backtest = twins.backtest()
+    assert twins.replay(tmp_path / "store") == backtest
+    assert told(backtest)["orders"] >= 10
