@@ -191,20 +191,21 @@ def test_no_credentials(server: Bucketry, monkeypatch: pytest.MonkeyPatch, tmp_p
         S3Store("bucket", endpoint_url=server.url, region="us-east-1").get("a")
 
 
-def test_long_listings_are_joined_from_pages(server: Bucketry) -> None:
-    """More keys than S3 lists at once, a limit in the middle, and a console's folder mark that is no key."""
+def test_long_listings_are_joined_from_pages(server: Bucketry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More keys than are listed at once, a limit in the middle, and a console's folder mark that is no key."""
+    monkeypatch.setattr("trader.adapters.store_s3.PAGE", 10)
     bucket = server.bucket()
     client = server.client()
-    for n in range(1100):
+    for n in range(110):
         client.put_object(Bucket=bucket, Key=f"p/k/{n:04d}", Body=b"")
     client.put_object(Bucket=bucket, Key="p/k/", Body=b"")
     client.put_object(Bucket=bucket, Key="other/k/0000", Body=b"")
     store = server.store(bucket, "p")
-    names = [f"k/{n:04d}" for n in range(1100)]
+    names = [f"k/{n:04d}" for n in range(110)]
     assert store.list("", limit=5000) == names
-    assert store.list("k/", limit=1050) == names[:1050]
-    assert store.list("k/", after="k/1097") == names[1098:]
-    assert store.list("k/1", after="k/1050", limit=2) == names[1051:1053]
+    assert store.list("k/", limit=105) == names[:105]
+    assert store.list("k/", after="k/0107") == names[108:]
+    assert store.list("k/01", after="k/0104", limit=2) == names[105:107]
 
 
 def test_two_prefixes_share_a_bucket(server: Bucketry) -> None:
