@@ -64,7 +64,9 @@ def rendered() -> Rendered:
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucketry]:
     """moto's server, which knows more of AWS than its S3."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # ten seconds of machine images that nobody asks for
+        patch.setenv(
+            "MOTO_EC2_LOAD_DEFAULT_AMIS", "false"
+        )  # ten seconds of machine images that nobody asks for
         with moto(tmp_path_factory.mktemp("moto")) as server:
             yield server
 
@@ -129,9 +131,9 @@ def recorded(aws: Bucketry, stack: dict[str, str], tmp_path_factory: pytest.Temp
         run("done", "tick")
         run("retrain if due", "retrain", "--if-due")
         run("status", "status")
-        run("health", "health", "--within-minutes", "999999999")
+        run("health", "health")
         run("halt", "halt", "--reason", "a test")
-        exchange.move_to(int(exchange.sim("/sim/clock")["time"]) + HOUR_MS)
+        exchange.move_to(int(exchange.sim("/sim/clock")["now"]) + HOUR_MS)
         run("halted", "tick")
     return seen
 

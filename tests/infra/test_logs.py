@@ -6,8 +6,12 @@ import re
 
 import pytest
 
+from tests.app.fakes import MemoryStore
 from tests.infra.conftest import Recorded
 from tests.infra.stack_kit import Rendered
+from trader.app.journal import Journal
+from trader.app.tick import Ticked
+from trader.commands.common import say_ticked
 from trader.core import errors
 
 
@@ -37,7 +41,7 @@ def counted(rendered: Rendered, said: str) -> set[str]:
         ("dry", 0, set()),
         ("retrain", 0, set()),
         ("retrain if due", 0, set()),
-        ("health", 0, set()),
+        ("health", 3, set()),  # it was an hour of 2021
     ],
 )
 def test_real_lines_raise_their_metrics(
@@ -73,16 +77,11 @@ def test_every_error_raises_its_metric(
     assert counted(rendered, capsys.readouterr().err) == metrics
 
 
-def test_the_service_says_the_same(rendered: Rendered) -> None:
-    """`trader run` prints a tick's own sentence, and marks a halt with words that the filter knows."""
-    import inspect
-
-    from trader import service
-
-    assert "; halted, see: trader status" in inspect.getsource(service)
-    assert counted(
-        rendered, "BTCUSDT: no order (halted), position 0, equity 1 USDT; halted, see: trader status"
-    ) == {
-        "HoursSeen",
-        "Halts",
-    }
+@pytest.mark.parametrize(("halted", "metrics"), [(False, {"HoursSeen"}), (True, {"HoursSeen", "Halts"})])
+def test_the_service_says_the_same(
+    rendered: Rendered, capsys: pytest.CaptureFixture[str], halted: bool, metrics: set[str]
+) -> None:
+    """A warm `trader run` prints a tick's own sentence, and marks a halt with words that the filter knows."""
+    sentence = "BTCUSDT 2022-01-01T00:00:00Z: no order (hold), position 0, equity 1 USDT"
+    say_ticked(Journal(MemoryStore(), "BTCUSDT"), Ticked("traded", 0, [], sentence, halted))
+    assert counted(rendered, capsys.readouterr().err) == metrics

@@ -49,13 +49,13 @@ def test_it_is_valid_to_the_api_and_to_cloudformation(task: dict[str, Any]) -> N
 
 
 def test_it_registers_and_rolls_back(aws: Bucketry, task: dict[str, Any]) -> None:
-    """moto's ECS takes it; without its newest revision, the family's newest is the one before."""
+    """moto's ECS takes it; without its newest revision, the one before is the newest that is active."""
     ecs = client(aws, "ecs")
     first, second = (ecs.register_task_definition(**task)["taskDefinition"] for _ in range(2))
     assert second["revision"] == first["revision"] + 1
     ecs.deregister_task_definition(taskDefinition=f"{STACK}:{second['revision']}")
-    newest = ecs.describe_task_definition(taskDefinition=STACK)["taskDefinition"]
-    assert newest["taskDefinitionArn"] == first["taskDefinitionArn"]
+    active = ecs.list_task_definitions(familyPrefix=STACK, status="ACTIVE")["taskDefinitionArns"]
+    assert active[-1] == first["taskDefinitionArn"]
 
 
 def test_the_container_is_sealed(task: dict[str, Any]) -> None:

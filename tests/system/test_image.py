@@ -16,6 +16,8 @@ from infra.image.smoke import BEGIN, Machine, smoke, stamp
 from tests.system import containers
 from tests.system.containers import BASE, CANARY, RUN, STRAY, Engine, clean_context, run
 
+pytestmark = pytest.mark.timeout(1200)  # a first build downloads a Debian base and two sets of wheels
+
 MB = 1_000_000
 HOURS = 8
 # Both are children of one Python in the container: what the largest of them held, what it took.

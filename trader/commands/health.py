@@ -14,7 +14,7 @@ from trader.core.errors import Retry
 
 def health(
     within_minutes: Annotated[
-        int, typer.Option(min=1, help="the newest closed hour may be this old")
+        int, typer.Option(min=1, max=1440, help="the newest closed hour may be this old")
     ] = WITHIN_MINUTES,
     symbol: Symbol = None,
     store: StoreDir = None,
