@@ -93,6 +93,11 @@ class FakeExchange:
         self._ask()
         return dict(self.free)
 
+    def commission_rate(self, symbol: str) -> Decimal:
+        """A tenth of a percent."""
+        self._ask()
+        return Decimal("0.001")
+
     def assets(self, symbol: str) -> tuple[str, str]:
         """BTC and USDT."""
         return "BTC", "USDT"

@@ -54,6 +54,7 @@ def test_a_healthy_bot_passes_all_but_the_clock(begun: Venue) -> None:
         "hours",
         "halt",
         "account",
+        "costs",
         "rights",
         "schedule",
     }
@@ -89,7 +90,7 @@ def test_an_unreachable_venue_fails_its_checks_and_no_other(begun: Venue) -> Non
     )  # fmt: skip
     found = {finding["check"]: finding["verdict"] for finding in json.loads(done.stdout)}
     assert done.returncode == 2
-    assert {found[name] for name in ("clock", "filters", "bars", "account", "rights")} == {"fail"}
+    assert {found[name] for name in ("clock", "filters", "bars", "account", "costs", "rights")} == {"fail"}
     assert {found[name] for name in ("store", "disk", "schedule")} == {"pass"}
     assert "Traceback" not in done.stderr
 
@@ -103,6 +104,18 @@ def test_an_account_that_does_not_cover_the_bot_fails(tmp_path: Path) -> None:
         _, found = look(poor)
     assert found["account"]["verdict"] == "fail"
     assert "9000" in found["account"]["said"]
+
+
+def test_another_commission_than_the_parameters_count_on_is_said(tmp_path: Path) -> None:
+    """The backtest would promise what the venue does not keep."""
+    bars = made_bars(tmp_path, "2020-12-01", "2021-03-20")
+    (tmp_path / "P.json").write_text(json.dumps(quick_params(fee_rate=0.0005)))
+    with venue(tmp_path, bars, START - HOUR_MS) as dear:
+        dear.trader("retrain", "--params", "P.json")
+        _, found = look(dear)
+    assert found["costs"]["verdict"] == "warn"
+    assert "0.1" in found["costs"]["said"]
+    assert "0.05" in found["costs"]["said"]
 
 
 class Forgetful:

@@ -89,6 +89,19 @@ class BinanceSpot:
 
         return self._api.read(self._client.get_account, parse, omitZeroBalances="true")
 
+    def commission_rate(self, symbol: str) -> Decimal:
+        """The taker's standard, special and tax commission, without a discount paid in another asset."""
+
+        def parse(rates: Json) -> Decimal:
+            parts = (rates["standardCommission"], rates["specialCommission"], rates["taxCommission"])
+            return sum((amount(part["taker"]) for part in parts), Decimal(0))
+
+        def ask(**given: Any) -> Json:
+            answer: Json = self._client._get("account/commission", True, "v3", data=given)
+            return answer
+
+        return self._api.read(ask, parse, symbol=symbol)
+
     def sign(self, symbol: str, side: Side, qty: Decimal, client_order_id: str, now_ms: int) -> SignedOrder:
         """Fix an order's bytes at `now_ms` on the venue's clock."""
         if not CLIENT_ORDER_ID.fullmatch(client_order_id):

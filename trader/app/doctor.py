@@ -122,6 +122,24 @@ def _serving_params(journal: Journal) -> Params | None:
     return params_of(card.params, f"models/{card.model_id}/card.json")
 
 
+def costs_check(bot: Bot) -> Finding:
+    """The account is charged what the serving model's parameters count on."""
+    params = _serving_params(bot.journal)
+    rate = bot.exchange.commission_rate(bot.symbol)
+    if params is None:
+        return Finding("costs", "pass", f"the account pays {rate:%} a side")
+    said = f"the account pays {rate:%} a side, the parameters count on {params.fee_rate:%}"
+    if rate > params.fee_rate:
+        return Finding(
+            "costs", "warn", said, "results will be worse than the backtest: raise fee_rate and search anew"
+        )
+    if rate < params.fee_rate:
+        return Finding(
+            "costs", "warn", said, "the backtest is stricter than the venue; lower fee_rate to match it"
+        )
+    return Finding("costs", "pass", said)
+
+
 def rights_check(exchange: Exchange, symbol: str) -> Finding:
     """The keys may trade: the venue's own test of an order, without an order."""
     quote, filters = exchange.quote(symbol), exchange.filters(symbol)

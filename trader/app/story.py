@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from heapq import merge
 
 from trader.app.journal import Event, Journal, Json
+from trader.core.costs import worse_bps
 from trader.core.types import iso
 
 # Within one time: a model that begins to serve and a halt stand before the hour that they change, a breach after the
@@ -72,9 +74,18 @@ def hour_row(record: Json) -> tuple[str, ...]:
         line["reason"],
         order,
         line["fill_price"] or "-",
+        _worse(record),
         f"{float(line['fee']):.2f}",
         f"{float(line['equity']):,.2f}",
     )
 
 
-HOUR_HEAD = ("hour", "model", "P(up)", "target", "reason", "order", "fill", "fee", "equity")
+HOUR_HEAD = ("hour", "model", "P(up)", "target", "reason", "order", "fill", "bps worse", "fee", "equity")
+
+
+def _worse(record: Json) -> str:
+    """How much worse the fill was than the cost model's price; nothing without one."""
+    line, expected = record["line"], record["expected_price"]
+    if line["fill_price"] is None or expected is None:
+        return "-"
+    return f"{worse_bps(line['order_side'], Decimal(line['fill_price']), Decimal(expected)):+.2f}"

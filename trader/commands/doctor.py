@@ -53,6 +53,7 @@ def doctor(
             "hours": lambda: checks.hours_check(bot.journal, hour()),
             "halt": lambda: checks.halt_check(bot.journal),
             "account": lambda: checks.account_check(bot),
+            "costs": lambda: checks.costs_check(bot),
             "rights": lambda: checks.rights_check(bot.exchange, bot.symbol),
             "schedule": lambda: _schedule(cron_job),
         }

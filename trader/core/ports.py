@@ -158,6 +158,9 @@ class Exchange(Protocol):
     def balances(self) -> Mapping[str, Decimal]:
         """Free amounts by asset; an asset that is not held is missing."""
 
+    def commission_rate(self, symbol: str) -> Decimal:
+        """What a market order pays of what it receives, as a share: every part that the account is charged."""
+
     def sign(self, symbol: str, side: Side, qty: Decimal, client_order_id: str, now_ms: int) -> SignedOrder:
         """Fix a market order's bytes, timestamp and window; nothing is sent."""
 
