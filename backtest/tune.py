@@ -168,7 +168,7 @@ def tune(
     """Run a study, or go on with the one in `folder`.
 
     `warm` configurations are looked at first, as they are. `progress(done, of, best value)` and `on_trial` are called
-    whenever a trial has ended, `on_trial` with those of this call only. Folds are kept in `cache`, or in the folder.
+    whenever a trial has ended, `on_trial` with those of this call only and before they are kept. Folds are kept in `cache`, or in the folder.
     Raises ConfigError, DataError, or Retry while another process runs the same study.
     """
     if trials < 1 or batch < 1:
@@ -251,12 +251,13 @@ class _Run:
 
     def _keep(self, ended: Ended) -> None:
         row = _row_of(ended, self._asked[ended.plan.number])
+        trial = trial_of(row)
+        if self._on_trial:
+            # First: who counts trials may hear of one twice after a kill, and must not miss one.
+            self._on_trial(trial)
         if self._kept:
             self._kept.append(row, ended.result.returns if ended.result else None)
-        trial = trial_of(row)
         self.done[trial.number] = trial
-        if self._on_trial:
-            self._on_trial(trial)
         if self._progress:
             values = [t.value for t in self.done.values() if t.state == "complete" and t.value is not None]
             self._progress(len(self.done), self._trials, max(values, default=math.nan))
