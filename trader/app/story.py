@@ -29,18 +29,23 @@ class Told:
 
 def tell(journal: Journal, since: int | None = None, until: int | None = None) -> Iterator[Told]:
     """Hours and events with since <= time < until, oldest first."""
+    within = [
+        event
+        for event in happened(journal)
+        if (since is None or event.at >= since) and (until is None or event.at < until)
+    ]
+    hours = (Told(record["close_time"], HOUR, "hour", "", record) for record in journal.records(since, until))
+    return merge(within, hours, key=_order)
+
+
+def happened(journal: Journal) -> list[Told]:
+    """The events alone, oldest first."""
     events = [
         *(_champion(event) for event in journal.events("champion")),
         *(Told(int(e.content["at"]), AFTER, "breach", e.content["why"]) for e in journal.events("breach")),
         *(_halt(event) for event in journal.events("halt")),
     ]
-    within = [
-        event
-        for event in events
-        if (since is None or event.at >= since) and (until is None or event.at < until)
-    ]
-    hours = (Told(record["close_time"], HOUR, "hour", "", record) for record in journal.records(since, until))
-    return merge(sorted(within, key=_order), hours, key=_order)
+    return sorted(events, key=_order)
 
 
 def _order(told: Told) -> tuple[int, int]:
