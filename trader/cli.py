@@ -12,13 +12,13 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="An hourly trading bot. Exit codes: 0 done, 1 bug, 2 mend a setting or file, 3 try again later, 4 halted.",
+    help="An hourly trading bot. Exit codes: 0 done, 1 bug, 2 mend a setting or file, 3 try again later, 4 halted, "
+    "130 interrupted.",
 )
 
 
 @app.callback()
 def _root(context: typer.Context) -> None:
-    """An hourly trading bot."""
     begin(context.invoked_subcommand)
 
 

@@ -124,6 +124,9 @@ def run(
     symbol: Symbol = None,
     store: StoreDir = None,
     data: BarsDir = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="log lines as JSON, as TRADER_LOG_FORMAT=json does")
+    ] = False,
 ) -> None:
     """Tick once now, then by the schedule until SIGTERM. Ticks run in this process, warm; the rest beside it.
 
@@ -131,6 +134,8 @@ def run(
     """
     from trader import service
 
+    if as_json:
+        terminal.log_as_json()
     service.run(cron_job, load_settings(symbol=symbol, store=store, bars=data))
 
 
@@ -141,6 +146,7 @@ def halt(
     ] = False,
     symbol: Symbol = None,
     store: StoreDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Stop trading until a person resumes it.
 
@@ -150,15 +156,19 @@ def halt(
     from trader.adapters.clocks import WallClock
     from trader.app.halts import announce
 
-    journal = wiring.make_journal(load_settings(symbol=symbol, store=store))
-    announce(journal, WallClock().now_ms(), "person", freeze=freeze, by="person", words=reason)
-    print(f"{journal.symbol}: halted; the next tick {'keeps' if freeze else 'sells'} what is held")
+    settings = load_settings(symbol=symbol, store=store)
+    journal = wiring.make_journal(settings)
+    event = announce(journal, WallClock().now_ms(), "person", freeze=freeze, by="person", words=reason)
+    words = f"{journal.symbol}: halted; the next tick {'keeps' if freeze else 'sells'} what is held"
+    answer({"halted": True, "event": event.number, "freeze": freeze}, words, as_json)
+    observing.tell_beside(settings)
 
 
 def resume(
     reason: Annotated[str, typer.Option(help="what was found and mended")],
     symbol: Symbol = None,
     store: StoreDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Lift a halt: the next hour begins a new risk epoch at its equity.
 
@@ -168,9 +178,12 @@ def resume(
     from trader.adapters.clocks import WallClock
     from trader.app.halts import resume
 
-    journal = wiring.make_journal(load_settings(symbol=symbol, store=store))
-    resume(journal, WallClock().now_ms(), reason)
-    print(f"{journal.symbol}: resumed; limits count anew from the next hour's equity")
+    settings = load_settings(symbol=symbol, store=store)
+    journal = wiring.make_journal(settings)
+    event = resume(journal, WallClock().now_ms(), reason)
+    words = f"{journal.symbol}: resumed; limits count anew from the next hour's equity"
+    answer({"halted": False, "event": event.number}, words, as_json)
+    observing.tell_beside(settings)
 
 
 def _retrain(

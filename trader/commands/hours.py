@@ -82,7 +82,9 @@ def journal(
     stop: Annotated[str | None, typer.Option("--to", help="the hour after the last")] = None,
     symbol: Symbol = None,
     store: StoreDir = None,
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="the very lines that the backtest writes")] = False,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", "--json", help="the very lines that the backtest writes")
+    ] = False,
     csv: Annotated[bool, typer.Option("--csv", help="for a spreadsheet")] = False,
     parquet: Annotated[
         Path | None, typer.Option(help="write a table here: times UTC, amounts as decimals")

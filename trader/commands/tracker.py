@@ -86,6 +86,7 @@ def rebuild(
 @app.command()
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="on loopback")] = 5000,
+    as_json: AsJson = False,
 ) -> None:
     """Serve MLflow's own pages over the local SQLite file, on loopback, until interrupted. Needs the full mlflow.
 
@@ -96,7 +97,8 @@ def ui(
     settings = load_settings()
     command, environment = ui_command(settings, port)
     export(environment)
-    terminal.say(f"http://127.0.0.1:{port} (Ctrl-C ends it)")
+    url = f"http://127.0.0.1:{port}"
+    answer({"url": url}, f"{url} (Ctrl-C ends it)", as_json)
     try:
         done = subprocess.run(command, check=False)  # noqa: S603 - MLflow's own command line
     except KeyboardInterrupt:

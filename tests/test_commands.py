@@ -1,0 +1,82 @@
+"""Every command of both programs: help, an example that the program takes, an answer for machines, exit codes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+import backtest.cli
+import trader.cli
+from trader.core import errors
+from trader.terminal import EXIT_INTERRUPTED
+
+PROGRAMS = {"trader": trader.cli.app, "backtest": backtest.cli.app}
+
+
+def leaves(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command that does something, by the words that call it."""
+    inside = getattr(command, "commands", None)
+    if inside is None:
+        yield words, command
+        return
+    for name, one in inside.items():
+        yield from leaves((*words, name), one)
+
+
+COMMANDS = dict(
+    leaf for name, app in PROGRAMS.items() for leaf in leaves((name,), typer.main.get_command(app))
+)
+
+
+def options(command: Any) -> set[str]:
+    """The spelling of every option."""
+    return {spelling for param in command.params for spelling in param.opts if spelling.startswith("-")}
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_its_help_has_an_example_that_the_program_would_take(words: tuple[str, ...]) -> None:
+    """The example calls this command, with options that it has, and values for them."""
+    command = COMMANDS[words]
+    text = " ".join(str(command.help).split())
+    found = re.search(r"Example: (.*)$", text)
+    assert found, f"{' '.join(words)} --help shows no example"
+    line = found[1].split(" > ")[0]
+    given = [word for word in shlex.split(line) if not re.fullmatch(r"[A-Z_]+=.*", word)]
+    assert tuple(given[: len(words)]) == words
+    command.make_context(" ".join(words), given[len(words) :], resilient_parsing=False)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_it_answers_machines(words: tuple[str, ...]) -> None:
+    """`--json` everywhere."""
+    assert "--json" in options(COMMANDS[words])
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_option_says_what_it_is(words: tuple[str, ...]) -> None:
+    """An option without a word is a riddle."""
+    silent = [
+        param.name
+        for param in COMMANDS[words].params
+        if not getattr(param, "help", None) and param.name != "help"
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_programs_help_names_every_exit_code(program: str) -> None:
+    """Those of the errors, of an interruption, and of a bug."""
+    text = str(typer.main.get_command(PROGRAMS[program]).help)
+    codes = {0, 1, EXIT_INTERRUPTED} | {
+        kind.exit_code
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.TraderError)
+    }
+    if program == "backtest":
+        codes.discard(errors.Halt.exit_code)  # nothing is traded there
+    assert [code for code in sorted(codes) if not re.search(rf"\b{code}\b", text)] == []
