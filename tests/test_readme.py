@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.rig import command
+from trader.app.story import HOUR_HEAD
 from trader.core.types import HOUR_MS, iso, parse_hour
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -63,7 +64,7 @@ def test_the_journal_tells_the_story_of_the_breach(demo: Demo) -> None:
     (event,) = demo.summary["breaches"]
     until = iso(parse_hour(event["serves_from"]) + 2 * HOUR_MS)
     told = demo.trader("journal", "--from", event["at"], "--to", until).splitlines()
-    assert told[0].split() == ["hour", "model", "P(up)", "target", "reason", "order", "fill", "fee", "equity"]
+    assert told[0].split() == " ".join(HOUR_HEAD).split()
     assert event["model_id"] not in told[1]
     assert told[2] == f"{event['at'][:16]}Z  breach: {event['why']}"
     assert (
