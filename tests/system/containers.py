@@ -55,7 +55,8 @@ class Engine:
     @property
     def podman(self) -> list[str]:
         """The engine and its global options."""
-        return ["podman", *self.storage, "--cgroup-manager", "cgroupfs", "--runtime", "runc"]
+        here = ["--tmpdir", str(self.folder / "tmp"), *self.storage]
+        return ["podman", *here, "--cgroup-manager", "cgroupfs", "--runtime", "runc"]
 
     def has(self, image: str) -> bool:
         """Whether an image is there."""

@@ -127,10 +127,11 @@ def test_a_tick_is_measured(traded: tuple[Machine, dict[str, Any]], engine: Engi
 
 def test_the_image_is_sealed(engine: Engine, image: str) -> None:
     """An unprivileged user, two writable places, a health check, the schedule as its command, bytecode for every module."""
-    config = engine.inspect(image)["Config"]
+    said = engine.inspect(image)
+    config = said["Config"]
     assert config["User"] == "10001:10001"
     assert set(config["Volumes"]) == {"/state", "/tmp"}  # noqa: S108 - the container's own
-    assert config["Healthcheck"]["Test"] == ["CMD", "trader", "health"]
+    assert said["Healthcheck"]["Test"] == ["CMD", "trader", "health"]
     assert config["Cmd"] == ["run", "--cron-job", "/app/cron-job"]
     look = "import compileall, pathlib, sys; print([str(p) for p in pathlib.Path('/opt').rglob('*.py') if 'site-packages' in str(p) and not list((p.parent / '__pycache__').glob(p.stem + '.*.pyc'))][:5])"
     sealed = [*engine.podman, "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "all", *RUN]
