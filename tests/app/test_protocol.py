@@ -147,10 +147,10 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(
         reply=st.sampled_from(REPLIES),
-        n=st.integers(0, 30),
+        n=st.integers(0, 14),
         after=st.booleans(),
         what=st.sampled_from(["die", "rival", "sleep"]),
-        amount=st.integers(0, 20),
+        amount=st.integers(0, 14),
     )
     def tick(self, reply: str, n: int, after: bool, what: str, amount: int) -> None:
         """A writer ticks; its next order meets `reply`, and at its n-th step something happens (0: nothing)."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.crash.crew import Begun, Scene, a_bot, crew, racer, run_trapped, trapped
+from trader.app.halts import announce, resume
 from trader.app.tick import tick
 from trader.core.errors import Halt
 from trader.core.types import HOUR_MS
@@ -86,6 +89,49 @@ def test_eight_processes_on_one_hour(fresh: Scene) -> None:
     orders = fresh.executed()
     assert len({order["clientOrderId"] for order in orders}) == len(orders) >= 2
     fresh.check_books()
+
+
+def eight_ticks(made: Scene, hour: int, folder: Path) -> set[int]:
+    """Exit codes of `trader tick`, eight fresh processes at the same moment of `hour`."""
+    made.sim("/sim/clock", {"to": hour})
+    rivals = [
+        subprocess.Popen(
+            [sys.executable, "-m", "trader.cli", "tick"],
+            cwd=folder,
+            env={"PATH": os.defpath, "TRADER_VENUE_URL": made.url, "TRADER_STORE": str(made.store)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(8)
+    ]
+    try:
+        said = {rival.communicate(timeout=120)[1] for rival in rivals}
+    finally:
+        for rival in rivals:
+            rival.kill()
+            rival.communicate()
+    print(*said)
+    return {rival.returncode for rival in rivals}
+
+
+def test_eight_fresh_processes_on_one_hour(fresh: Scene, tmp_path: Path) -> None:
+    """Five rounds: a buy, a halt's sale after hours that nobody was there for, a halted hour, the first after a resume,
+    the next. Every hour has one record, every order was sent once, and every process gives the same answer."""
+    hours = [fresh.start + i * HOUR_MS for i in (0, 3, 4, 5, 6)]
+    assert eight_ticks(fresh, hours[0], tmp_path) == {0}
+    announce(fresh.journal(), hours[0], "person", freeze=False, by="person")
+    assert eight_ticks(fresh, hours[1], tmp_path) == {Halt.exit_code}
+    assert eight_ticks(fresh, hours[2], tmp_path) == {Halt.exit_code}
+    resume(fresh.journal(), hours[2], "over")
+    assert eight_ticks(fresh, hours[3], tmp_path) == {0}
+    assert eight_ticks(fresh, hours[4], tmp_path) == {0}
+    records = list(fresh.journal().records())
+    assert [row["close_time"] for row in records] == list(range(hours[0], hours[-1] + HOUR_MS, HOUR_MS))
+    assert [row["line"]["reason"] for row in records][:5] == ["enter", "missed", "missed", "halt", "halted"]
+    assert [order["side"] for order in fresh.executed()][:2] == ["BUY", "SELL"]
+    fresh.check_books()
+    fresh.check_balances()
 
 
 def test_two_stores_on_one_account_halt_the_second(fresh: Scene, tmp_path: Path, begun: Begun) -> None:
