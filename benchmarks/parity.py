@@ -1,4 +1,4 @@
-"""`python -m benchmarks.parity`: the two commands on real months of seven symbols, and 72 hours by fresh processes.
+"""`python -m benchmarks.parity`: the two commands on real weeks of five symbols, and 72 hours by fresh processes.
 
 Each row runs `backtest run` and `trader replay` as a user does and compares the bytes of their hours files. Needs the data
 folder (HOURLY_TRADER_DATA, or `shared/data` beside the repository); the suite proves the same on made bars. The exit
