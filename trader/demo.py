@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from trader import terminal
+from trader import pages, terminal
 from trader.adapters.clocks import SimClock
 from trader.app.collect import collect
 from trader.app.journal import Json
 from trader.app.replay import replay
 from trader.app.retrain_rules import Tuner, unanswered
 from trader.app.tick import Bot
+from trader.config import Settings
 from trader.core.bars import gaps
 from trader.core.errors import ConfigError
 from trader.core.hours import Rules
@@ -119,6 +120,22 @@ def breaches(bot: Bot) -> list[Json]:
         for event in bot.journal.events("breach")
         if event.number in answers
     ]
+
+
+def show(bot: Bot, settings: Settings, folder: Path) -> str | None:
+    """Write the page of the run into a folder: its address, None where the page's libraries are not installed."""
+    rule = {
+        "breach_hours": BREACH.hours,
+        "breach_net_return": BREACH.net_return_below,
+        "breach_hit_rate": BREACH.hit_rate_below,
+        "breach_cooldown_hours": BREACH.cooldown_hours,
+    }
+    try:
+        page = pages.write_page(bot.journal, settings.model_copy(update=rule), folder)
+    except ConfigError as error:
+        terminal.say(f"no page: {error}")
+        return None
+    return page.resolve().as_uri()
 
 
 def rules_of(bot: Bot, params: Params) -> Rules:

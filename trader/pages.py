@@ -10,6 +10,7 @@ from trader import terminal
 from trader.app.journal import Journal
 from trader.app.retrain import champions, deployment, load_model
 from trader.app.status import status
+from trader.app.story import happened
 from trader.core.errors import ConfigError, DataError
 from trader.core.lifecycle import serving
 from trader.core.model import RANGE_QUANTILES, ModelCard
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 PAGE = "index.html"
+LISTED = 20  # events, and as many orders
 LINK_UNITS = {"m": 60, "h": 3_600, "d": 86_400}
 LONGEST_LINK_S = 7 * 86_400
 
@@ -137,6 +139,7 @@ def view_of(journal: Journal, settings: Settings, series: Json) -> Json:
         "hour": report.get("hour"),
         "tiles": _tiles(report, series),
         "next": _next(report),
+        **_happened(journal, series),
         "rule": {"hours": rule.hours, "net_return": rule.net_return_below, "hit_rate": rule.hit_rate_below},
         "halt_drawdown": params.get("halt_drawdown"),
         "halt_cumulative_return": params.get("halt_cumulative_return"),
@@ -147,6 +150,19 @@ def view_of(journal: Journal, settings: Settings, series: Json) -> Json:
         "all_ranges": _ranges(journal, {record["model_id"] for record in series["audit"]}),
         "card": _card_rows(card, report) if card else [],
     }
+
+
+def _happened(journal: Journal, series: Json) -> Json:
+    """Newest first: every event for the figure, the last of them and the last orders for the page."""
+    events = [
+        {"at": told.at, "when": iso(told.at), "kind": told.kind, "words": told.words}
+        for told in reversed(happened(journal))
+    ]
+    orders = [
+        {"at": at, "when": iso(at), "kind": "bought" if side == "BUY" else "sold", "words": f"at {price}"}
+        for at, side, price in reversed(series["traded"][-LISTED:])
+    ]
+    return {"happened": events, "story": events[:LISTED], "orders": orders}
 
 
 def _champion_card(journal: Journal, hour: int) -> ModelCard | None:
@@ -186,8 +202,8 @@ def _tiles(report: Json, series: Json) -> list[Json]:
             "amount": False,
         },
         {
-            "name": "hit rate",
-            "value": "–" if hits is None else f"{hits:.2%} of {results['scored']:,}",
+            "name": f"hit rate, {results['scored']:,} calls",
+            "value": "–" if hits is None else f"{hits * 100:.2f} %",
             "amount": False,
         },
         {"name": "orders", "value": f"{results['orders']:,}", "amount": False},

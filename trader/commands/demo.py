@@ -62,12 +62,13 @@ def demo(
             summary, _ = rehearsal.summary_of(
                 bot, market, rules, span.traded_from, span.traded_until, seconds
             )
+            page = script.show(bot, settings, folder / "page")
     summary["market"] = name
     summary["true_hit_rate"] = (
         None if bars else rehearsal.true_hit_rate(seed, span.traded_from, span.traded_until)
     )
     summary["breaches"] = breaches
-    summary["store"] = settings.store
+    summary["store"], summary["page"] = settings.store, page
     (folder / "summary.json").write_text(json.dumps(summary, indent=1))
     if as_json:
         terminal.emit(summary)
@@ -82,3 +83,5 @@ def demo(
     print(terminal.table(title, rows))
     terminal.say(f"{summary['seconds']:.0f} s. Look at it: trader status --store {settings.store}")
     terminal.say(f"every hour: trader journal --store {settings.store}")
+    if page is not None:
+        terminal.say(f"the page: {page}")

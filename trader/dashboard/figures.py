@@ -10,12 +10,15 @@ from trader.dashboard.series import DRIFT_HOURS, rolling
 
 Json = dict[str, Any]
 LONGEST_ROLL = 30 * 24
+# What happened to the bot: the role of its mark. Of many, the newest are marked.
+MARKS = {"breach": "warn", "champion": "other", "halt": "bad", "resume": "good"}
+MOST_MARKS = 60
 
 
 def figures(series: Json, view: Json, public: bool) -> list[Json]:
     """Every picture in the order of the page: id, title, what it says in words, traces, layout. Needs one hour."""
     made = [
-        equity(series, public),
+        equity(series, view, public),
         drawdown(series, view),
         exposure(series),
         *rolls(series, view),
@@ -66,8 +69,9 @@ def _all(series: Json, day: int, hour: int) -> tuple[list[int], list[Any]]:
     return [time for time, _ in rows], [value for _, value in rows]
 
 
-def equity(series: Json, public: bool) -> Json:
-    """Equity, what it would be before fees, and buy and hold; an index of 100 on a public page."""
+def equity(series: Json, view: Json, public: bool) -> Json:
+    """Equity, what it would be before fees, and buy and hold; an index of 100 on a public page. Orders are marked on
+    it, and what happened to the bot as vertical lines."""
     first = series["first"]
     times, values = _all(series, 2, 2)
     _, closes = _all(series, 1, 1)
@@ -82,8 +86,43 @@ def equity(series: Json, public: bool) -> Json:
         _line(times, hold, "buy and hold", "other", line={"dash": "dash"}, width=1.2),
         _line(times, before, "before fees", "muted", width=1),
         _line(times, now, "equity, net", "main", width=2),
+        *_orders(series, dict(zip(times, now, strict=True))),
     ]
-    return _figure("equity", f"Equity, {unit}", words, traces, tall=True)
+    shapes, notes = _marks(view["happened"], times)
+    title = f"Equity, {unit}"
+    return _figure("equity", title, words, traces, shapes=shapes, annotations=notes, tall=True)
+
+
+def _orders(series: Json, equity: dict[int, float]) -> list[Json]:
+    """Hours that bought and hours that sold, on the equity line; those that stand by the day are left out."""
+    made = []
+    for side, symbol, role in (("BUY", "triangle-up", "good"), ("SELL", "triangle-down", "bad")):
+        rows = [(time, price) for time, was, price in series["traded"] if was == side and time in equity]
+        if rows:
+            made.append({
+                "type": "scatter", "mode": "markers", "name": "bought" if side == "BUY" else "sold",
+                "x": _x([time for time, _ in rows]), "y": [equity[time] for time, _ in rows],
+                "text": [f"at {price}" for _, price in rows],
+                "marker": {"color": f"role:{role}", "symbol": symbol, "size": 8},
+            })  # fmt: skip
+    return made
+
+
+def _marks(happened: list[Json], times: list[int]) -> tuple[list[Json], list[Json]]:
+    """A vertical line for each event within the figure, with its kind at its head: shapes and annotations. Models that
+    came by the calendar have a line only."""
+    within = [event for event in happened if times[0] <= event["at"] <= times[-1]][:MOST_MARKS]
+    shapes, notes = [], []
+    for event in within:
+        role, x = MARKS[event["kind"]], iso(event["at"])[:16]
+        line = {"color": f"role:{role}", "width": 1, "dash": "dot"}
+        shapes.append({"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": x, "x1": x, "line": line})
+        if event["kind"] != "champion":
+            notes.append({
+                "x": x, "yref": "paper", "y": 1, "text": event["kind"], "showarrow": False,
+                "xanchor": "left", "yanchor": "top", "font": {"size": 11, "color": f"role:{role}"},
+            })  # fmt: skip
+    return shapes, notes
 
 
 def drawdown(series: Json, view: Json) -> Json:

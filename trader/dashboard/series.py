@@ -13,11 +13,12 @@ from trader.core.types import DAY_MS, HOUR_MS
 
 Json = dict[str, Any]
 
-SCHEMA = "series/1"
+SCHEMA = "series/2"
 KEPT_HOURS = 90 * 24
 AUDITED_HOURS = 48
 DRIFT_HOURS = 14 * 24
 BIN_WIDTH = 0.01
+KEPT_FILLS = 500
 
 # The columns of an hourly row, in order.
 COLUMNS = (
@@ -39,6 +40,7 @@ def fresh() -> Json:
         "features": [],
         "bins": {},
         "fills": [],
+        "traded": [],
     }
 
 
@@ -56,8 +58,11 @@ def fold(series: Json, record: Json) -> None:
     series["audit"] = [*series["audit"], _audit(record)][-AUDITED_HOURS:]
     if record["features"]:
         series["features"] = [*series["features"], record["features"]][-DRIFT_HOURS:]
+    if record["fills"]:
+        done = [time, record["line"]["order_side"], record["line"]["fill_price"]]
+        series["traded"] = [*series["traded"], done][-KEPT_FILLS:]
     if record["fills"] and record["expected_price"]:
-        series["fills"] = [*series["fills"], [time, _worse(record)]][-500:]
+        series["fills"] = [*series["fills"], [time, _worse(record)]][-KEPT_FILLS:]
     series["until"] = time
     if len(series["hours"]) > KEPT_HOURS + 24:
         _retire(series)
