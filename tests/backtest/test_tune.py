@@ -300,8 +300,8 @@ def test_an_objective_that_is_no_number_fails_its_trial(
 
 
 def test_rungs_are_early_windows() -> None:
-    """A sixteenth, an eighth, a quarter, a half; never fewer than three windows, none for a study of three."""
-    assert rungs_of(48) == (3, 6, 12, 24)
+    """An eighth, a quarter, a half; never fewer than three windows, none for a study of three."""
+    assert rungs_of(48) == (6, 12, 24)
     assert rungs_of(10) == (3, 5)
     assert rungs_of(3) == ()
 
