@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,14 +9,25 @@ from typing import Annotated, Any
 import typer
 
 from backtest import lookahead_cli, report_cli, tune_cli
+from backtest.inputs import (
+    CORES,
+    AsJson,
+    BarsFile,
+    EvidenceDir,
+    FiltersFile,
+    From,
+    ParamsFile,
+    Symbol,
+    To,
+    Workers,
+    filters_of,
+    load,
+    looked_at,
+)
 from trader import terminal
 from trader.commands.common import begin
-from trader.core.errors import ConfigError
 from trader.core.hours import Rules
-from trader.core.params import DEFAULT_PARAMS, Params, params_of, parse_params
-from trader.core.types import Bars, Filters, iso, parse_hour
-
-CORES = os.cpu_count() or 1
+from trader.core.types import iso
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,21 +36,6 @@ app = typer.Typer(
     help="Research on hourly bars: walk forward, trade with costs, tune. The bot runs this very code, one hour on. "
     "Exit codes: 0 done, 1 bug, 2 mend an option or file, or a look-ahead was found, 3 try again later, 130 interrupted.",
 )
-
-BarsFile = Annotated[
-    Path, typer.Option("--bars", help="hourly bars: Parquet, CSV or a zip of the public archive")
-]
-From = Annotated[str, typer.Option("--from", help="first hour, UTC: 2022-01-01 or 2022-01-01T09:00Z")]
-To = Annotated[str, typer.Option("--to", help="the hour after the last")]
-ParamsFile = Annotated[
-    Path | None, typer.Option("--params", help="P.json; without it the documented defaults")
-]
-Symbol = Annotated[str | None, typer.Option(help="default: the file's name up to the first '-'")]
-FiltersFile = Annotated[
-    Path | None, typer.Option("--filters", help="an exchangeInfo row; default: from the price")
-]
-Workers = Annotated[int, typer.Option(min=1, help="processes; changes the time and nothing else")]
-AsJson = Annotated[bool, typer.Option("--json", help="one line of JSON instead of a table")]
 
 
 @app.callback()
@@ -65,21 +60,25 @@ def run_command(
     hours_out: Annotated[
         Path | None, typer.Option("--hours-out", "--out", help="write every hour here, as JSON Lines")
     ] = None,
+    evidence: EvidenceDir = Path("evidence"),
     workers: Workers = CORES,
     as_json: AsJson = False,
 ) -> None:
-    """Walk forward over stored bars and trade every hour, with costs.
+    """Walk forward over stored bars and trade every hour, with costs. A run is one look at its hours, and counted.
 
     Example: backtest run --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2022-03-01 --hours-out hours.jsonl
     """
+    from backtest.evidence_ledger import EvidenceLedger, data_hash
     from backtest.outcome import note, run_backtest
     from trader.core.windows import require_span
     from trader.forecasters.xgboost import XGBoostForecaster
 
     began = time.perf_counter()
-    series, chosen, first, last = _load(bars, symbol, params, start, stop)
+    series, chosen, first, last = load(bars, symbol, params, start, stop)
     require_span(series, first, last, str(bars))
-    rules = Rules(chosen, _filters(filters, series, first))
+    rules = Rules(chosen, filters_of(filters, series, first))
+    ledger = EvidenceLedger(evidence, data_hash(series))
+    ledger.append([])  # a folder that cannot be written is found before the work
     if hours_out:
         terminal.write_lines(hours_out, iter(()))  # a folder that cannot be written is found before the work
     with terminal.progress("windows", quiet=as_json) as update:
@@ -94,6 +93,7 @@ def run_command(
             progress=update,
             began=began,
         )
+    ledger.append(looked_at(chosen, first, last, outcome.run.equity, "backtest run"))
     if hours_out:
         terminal.write_lines(hours_out, iter(["\n".join(outcome.run.track.texts())]))
     _show(outcome.summary, f"{series.symbol}, {iso(first)} to {iso(last)}", note(outcome.summary), as_json)
@@ -124,30 +124,6 @@ def reproduce_seed_command(
         terminal.emit(report)
     else:
         print(_study_table(report))
-
-
-def _load(
-    bars: Path, symbol: str | None, params: Path | None, start: str, stop: str
-) -> tuple[Bars, Params, int, int]:
-    from trader.adapters.files import read_bars
-
-    chosen = (
-        params_of(DEFAULT_PARAMS, "the defaults")
-        if params is None
-        else parse_params(terminal.read_text(params, "parameters"), str(params))
-    )
-    first, last = parse_hour(start), parse_hour(stop)
-    if last <= first:
-        raise ConfigError(f"--to {stop} must be later than --from {start}")
-    return read_bars(bars, symbol), chosen, first, last
-
-
-def _filters(path: Path | None, series: Bars, start: int) -> Filters:
-    if path is not None:
-        from trader.adapters.exchange_info import read_filters
-
-        return read_filters(path)
-    return Filters.derived(float(series.close[series.row(start)]))
 
 
 def _short(value: str) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trader import terminal
 from trader.core.errors import ConfigError
 from trader.core.params import DEFAULT_PARAMS, Params, params_of, parse_params
-from trader.core.types import Bars, Filters, parse_hour
+from trader.core.types import Bars, Filters, Floats, parse_hour
+
+if TYPE_CHECKING:
+    from backtest.evidence_ledger import Entry
 
 CORES = os.cpu_count() or 1
 
@@ -58,3 +62,18 @@ def filters_of(path: Path | None, series: Bars, start: int) -> Filters:
 
         return read_filters(path)
     return Filters.derived(float(series.close[series.row(start)]))
+
+
+def looked_at(params: Params, start: int, stop: int, equity: Floats, by: str) -> list[Entry]:
+    """A configuration that a person ran, and the look at its hours, for the ledger. equity: (n,) after each hour."""
+    from backtest.evidence_ledger import Entry, config_hash
+    from backtest.significance import Moments
+    from trader.core.metrics import hourly_returns
+
+    now = round(time.time() * 1000)
+    sharpe = Moments.of(hourly_returns(equity, float(params.allocation_usdt))).sharpe
+    config = config_hash(params)
+    return [
+        Entry("run", config, start, stop, sharpe, by, now),
+        Entry("look", config, start, stop, None, by, now),
+    ]

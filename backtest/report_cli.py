@@ -24,6 +24,7 @@ from backtest.inputs import (
     Workers,
     filters_of,
     load,
+    looked_at,
 )
 from trader import terminal
 from trader.core.errors import ConfigError, DataError
@@ -31,8 +32,6 @@ from trader.core.types import iso
 
 if TYPE_CHECKING:
     from backtest.evidence import Evidence
-    from backtest.evidence_ledger import Entry
-    from trader.core.params import Params
 
 REPORT_KEYS = ("schema", "summary", "evidence", "settings")
 
@@ -74,7 +73,9 @@ def report(
     require_span(series, first, last, str(bars))
     rules = Rules(chosen, filters_of(filters, series, first))
     chosen_by = study_evidence(study) if study else None
-    terminal.write_lines(out, iter(()))  # a folder that cannot be written is found before the work
+    ledger = EvidenceLedger(evidence, data_hash(series))
+    ledger.append([])  # a folder that cannot be written is found before the work
+    terminal.write_lines(out, iter(()))
     forecaster = XGBoostForecaster()
     with terminal.progress("windows", quiet=as_json) as update:
         outcome = run_backtest(
@@ -88,9 +89,8 @@ def report(
             progress=update,
             began=began,
         )
-    ledger = EvidenceLedger(evidence, data_hash(series))
     before = ledger.entries()
-    looked = _look(chosen, first, last, outcome.run.equity)
+    looked = looked_at(chosen, first, last, outcome.run.equity, "backtest report")
     ledger.append(looked)
     tried = count([*before, looked[0]], first, last)
     with terminal.progress("seeds", quiet=as_json) as update:
@@ -114,21 +114,6 @@ def report(
         return
     _show(series.symbol, told, outcome.summary, iso(first), iso(last))
     print(f"the page: {out}; its figures: {out.with_suffix('.json')}; {time.perf_counter() - began:.0f} s")
-
-
-def _look(params: Params, start: int, stop: int, equity: Any) -> list[Entry]:
-    """This configuration and this look at its hours, for the ledger."""
-    from backtest.evidence_ledger import Entry, config_hash
-    from backtest.significance import Moments
-    from trader.core.metrics import hourly_returns
-
-    now = round(time.time() * 1000)
-    sharpe = Moments.of(hourly_returns(equity, float(params.allocation_usdt))).sharpe
-    config = config_hash(params)
-    return [
-        Entry("run", config, start, stop, sharpe, "backtest report", now),
-        Entry("look", config, start, stop, None, "backtest report", now),
-    ]
 
 
 def _show(symbol: str, told: Evidence, summary: dict[str, Any], first: str, last: str) -> None:

@@ -81,6 +81,7 @@ def tune(
         terminal.write_lines(trials_out, iter(()))  # a folder that cannot be written is found before the work
     task = Task(XGBoostForecaster(), series, base, filters_of(filters, series, first), first, last, str(bars))
     ledger = EvidenceLedger(evidence, data_hash(series))
+    ledger.append([])
     ended = 0
     try:
         with terminal.progress("trials", quiet=as_json) as update:

@@ -15,6 +15,8 @@ import pytest
 
 from backtest.cli import main
 from tests.bars_made import bars_made
+from tests.rig import command, quick_params
+from tests.rig_bars import made_bars
 from trader.adapters.files import write_bars
 from trader.core.hours import LINE_KEYS
 from trader.core.params import DEFAULT_PARAMS
@@ -249,3 +251,22 @@ def test_a_study_is_the_same_on_any_number_of_workers(ask: Any, folder: Path) ->
     values = [json.loads(line)["value"] for line in found[0].splitlines()]
     assert json.loads(found[0].splitlines()[int(np.argmax(values))])["params"] == best
     assert ask("run", "--bars", "LONG-1h.parquet", "--params", "study1/P.json", *span, "--json").code == 0
+
+
+def test_a_run_is_counted_in_the_evidence(tmp_path: Path) -> None:
+    """Once as a configuration, once as a look; a folder that cannot be written is said before the work."""
+    from backtest.evidence_ledger import EvidenceLedger
+
+    bars = made_bars(tmp_path, "2020-12-01", "2021-04-01")
+    (tmp_path / "P.json").write_text(json.dumps(quick_params()))
+    given = ("--bars", str(bars), "--from", "2021-03-05", "--to", "2021-03-08", "--params", "P.json")
+    for _ in range(2):
+        command("backtest", "run", *given, "--evidence", "kept", cwd=tmp_path)
+    (file,) = (tmp_path / "kept").iterdir()
+    entries = EvidenceLedger(tmp_path / "kept", file.stem).entries()
+    assert [entry.kind for entry in entries] == ["run", "look"] * 2
+    assert len({entry.config for entry in entries}) == 1
+    (tmp_path / "file").write_text("")
+    done = command("backtest", "run", *given, "--evidence", "file", cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "--evidence" in done.stderr
