@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (there / "P.json").write_text(json.dumps(quick_params(step_days=10)))
     given = ("--bars", str(bars), *SPAN, "--params", "P.json")
     command("backtest", "report", *given, "--out", "one.html", cwd=there)
-    command("backtest", "run", *given, "--hours-out", "hours.jsonl", cwd=there)
+    command("backtest", "run", *given, "--hours-out", "hours.jsonl", "--evidence", "other", cwd=there)
     return there
 
 
