@@ -50,7 +50,7 @@ def seconds(series: Bars, trials: int, windows: int, look_back_days: int = 30) -
 
 def growth(series: Bars, rounds: int) -> dict[str, float]:
     """Cost of sixteen times the work, of sixteen times the cost: 1 is linear, below 1 something is shared."""
-    small = {"trials": (4, 8, 30), "windows": (4, 8, 30), "bars trained on": (4, 8, 11)}
+    small = {"trials": (4, 24, 30), "windows": (4, 8, 30), "bars trained on": (4, 8, 11)}
     found = {}
     for name, least in small.items():
         most = list(least)
