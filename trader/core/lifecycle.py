@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
+from trader.core.drift import CALIBRATION_LIMIT, DRIFT_HOURS
 from trader.core.types import DAY_MS, HOUR_MS
 
 
@@ -57,13 +59,15 @@ class BreachRule:
     """When recent hours are bad enough to search parameters anew.
 
     hours: length of the window. net_return_below: compounded return over it, such as -0.05; hit_rate_below: share of
-    right calls over it; None switches a measure off. cooldown_hours: least span between two breaches.
+    right calls over it; None switches a measure off. cooldown_hours: least span between two breaches. budget: most
+    breaches in any BUDGET_DAYS, None for no limit.
     """
 
     hours: int
     net_return_below: float | None
     hit_rate_below: float | None
     cooldown_hours: int
+    budget: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,4 +111,54 @@ def breach(rule: BreachRule, now: Standing, then: Standing, last_breach: int | N
     scored = now.scored - then.scored
     if rule.hit_rate_below is not None and scored and (now.hits - then.hits) / scored < rule.hit_rate_below:
         return f"hit rate of {rule.hours} h is {(now.hits - then.hits) / scored:.3f}, below {rule.hit_rate_below:.3f}"
+    return None
+
+
+BUDGET_DAYS = 30
+
+
+def within_budget(budget: int | None, hour: int, breaches: Sequence[int]) -> bool:
+    """True where one more breach at `hour` leaves no more than `budget` in the BUDGET_DAYS up to it. All UTC ms."""
+    return budget is None or sum(hour - at < BUDGET_DAYS * DAY_MS for at in breaches) < budget
+
+
+Measure = Literal["psi", "ks", "calibration"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+
+
+@dataclass(frozen=True, slots=True)
+class DriftRule:
+    """Which drift of the last DRIFT_HOURS is answered like a breach; cooldown and budget as in BreachRule, and shared
+    with it."""
+
+    measures: tuple[Measure, ...]
+    cooldown_hours: int
+    budget: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What the last DRIFT_HOURS show, None where unknown: PSI and KS, the largest over all features, and the decay of
+    the calibration (`trader.core.drift`). psi_limit, ks_limit: what chance alone explains, by the serving model's card."""
+
+    psi: float | None
+    ks: float | None
+    calibration: float | None
+    psi_limit: float | None
+    ks_limit: float | None
+
+
+def drifted(rule: DriftRule, hour: int, seen: Drift, last_breach: int | None) -> str | None:
+    """Why the hours up to `hour` (UTC ms) have drifted, None if they have not or the cooldown of `last_breach` lasts."""
+    if last_breach is not None and hour - last_breach < rule.cooldown_hours * HOUR_MS:
+        return None
+    looked: dict[Measure, tuple[str, float | None, float | None]] = {
+        "psi": ("PSI", seen.psi, seen.psi_limit),
+        "ks": ("KS", seen.ks, seen.ks_limit),
+        "calibration": ("calibration decay", seen.calibration, CALIBRATION_LIMIT),
+    }
+    for measure in rule.measures:
+        name, value, limit = looked[measure]
+        if value is not None and limit is not None and value > limit:
+            return f"drift: {name} of {DRIFT_HOURS} h is {value:.3f}, above {limit:.3f}"
     return None

@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from trader.core.drift import drift_limits
 from trader.core.errors import DataError
 from trader.core.features import Matrix, features, preset_named
 from trader.core.labels import direction
@@ -31,6 +32,7 @@ class ModelCard:
 
     `ranges` holds, by feature, the RANGE_QUANTILES of those rows: what the model knows, to compare an hour with.
     `reason` says why it was trained: the first, by the calendar, on which breach, or because a person asked.
+    `drift_limits` holds what PSI and KS of a window stay below by chance (`trader.core.drift`); empty for few rows.
     """
 
     schema: str
@@ -49,6 +51,7 @@ class ModelCard:
     code_version: str
     ranges: dict[str, list[float]]
     reason: str = ""
+    drift_limits: dict[str, float] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """Readable JSON with sorted keys."""
@@ -69,6 +72,7 @@ def card_for(
     preset = preset_named(params.features)
     digest = hashlib.sha256(booster).hexdigest()
     stamp = iso(window.serve_from)[:13].replace("-", "")
+    ranges = ranges_of(rows.X, preset.columns)
     return ModelCard(
         schema=CARD_SCHEMA,
         model_id=f"{stamp}-{digest[:12]}",
@@ -84,8 +88,9 @@ def card_for(
         rows=len(rows.y),
         data_hash=rows.data_hash,
         code_version=code_version,
-        ranges=ranges_of(rows.X, preset.columns),
+        ranges=ranges,
         reason=reason,
+        drift_limits=drift_limits_of(rows.X, ranges),
     )
 
 
@@ -93,6 +98,12 @@ def ranges_of(X: Matrix, columns: Sequence[str]) -> dict[str, list[float]]:
     """The RANGE_QUANTILES of each column of X (n, k), without NaN rows, to seven digits."""
     values = np.quantile(X.astype(np.float64), RANGE_QUANTILES, axis=0)
     return {column: [float(f"{value:.7g}") for value in values[:, i]] for i, column in enumerate(columns)}
+
+
+def drift_limits_of(X: Matrix, ranges: dict[str, list[float]]) -> dict[str, float]:
+    """The card's `drift_limits` of its training rows X (n, k), to seven digits."""
+    limits = drift_limits(X, list(ranges.values()), RANGE_QUANTILES)
+    return {} if limits is None else {"psi": float(f"{limits[0]:.7g}"), "ks": float(f"{limits[1]:.7g}")}
 
 
 def read_card(text: bytes, booster: bytes, source: str) -> ModelCard:
