@@ -70,7 +70,7 @@ def equity(report: Json) -> str:
         top.plot(days, curve["buy_and_hold"], color=OTHER, lw=1.1, ls="--", label="buy and hold")
         top.plot(days, curve["equity"], color=MAIN, lw=1.6, label="strategy, net")
         top.set_title("Equity after costs, USDT")
-        top.legend(loc="upper left")
+        top.legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
         middle.plot(days, -np.array(curve["buy_and_hold_drawdown"]), color=OTHER, lw=0.9, ls="--")
         middle.fill_between(days, -np.array(curve["drawdown"]), 0, color=LOSS, alpha=0.45, lw=0)
         middle.set_title("Drawdown")
@@ -208,6 +208,10 @@ def history(report: Json) -> str:
         right.barh([name for name, _ in importance], [share for _, share in importance], color=MAIN)
         right.set_title("Importance of the parameters")
         _percent(right.xaxis)
+        if not importance:
+            right.set_axis_off()
+            said = "not known: too few trials were complete"
+            right.text(0, 0.9, said, color=INK, va="top").set_in_layout(False)
         return _svg(figure, "optimisation history and parameter importance")
 
 
