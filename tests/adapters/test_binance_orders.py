@@ -222,14 +222,14 @@ def test_a_connection_that_was_never_made_is_a_refusal() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     with spot(f"http://127.0.0.1:{port}") as adapter:
-        assert adapter.send(ORDER) == Sent("refused", message="ConnectionError")
+        assert adapter.send(ORDER) == Sent("refused", message="ConnectionError", again="later")
     with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
         waiting = [socket.socket() for _ in range(3)]
         for sock in waiting:
             sock.setblocking(False)
             sock.connect_ex(deaf.getsockname())
         with spot(f"http://127.0.0.1:{deaf.getsockname()[1]}", timeout_s=0.2) as adapter:
-            assert adapter.send(ORDER) == Sent("refused", message="ConnectTimeout")
+            assert adapter.send(ORDER) == Sent("refused", message="ConnectTimeout", again="later")
         for sock in waiting:
             sock.close()
     unknown_name = NameResolutionError("nowhere", HTTPConnection("nowhere"), socket.gaierror())

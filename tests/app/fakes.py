@@ -112,12 +112,16 @@ class FakeExchange:
         how, self.next_send = self.next_send, "filled"
         if self.clock.now_ms() > order.horizon_ms:
             return Sent(
-                "refused", message="400, code -1021: Timestamp for this request is outside of the recvWindow."
+                "refused",
+                message="400, code -1021: Timestamp for this request is outside of the recvWindow.",
+                again="now",
             )
         if how == "refused" or self.check(order.symbol, order.side, order.qty):
             return Sent(
                 "refused", message="400, code -2010: Account has insufficient balance for requested action."
             )
+        if how == "busy":
+            return Sent("refused", message="429, code -1015: Too many new orders.", again="later")
         if how == "lost_before":
             return Sent("unknown", message="ReadTimeout")
         share = {"partial": Decimal("0.5"), "expired": Decimal(0)}.get(how, Decimal(1))

@@ -12,7 +12,7 @@ from trader.app.absence import shows_effect
 from trader.app.halts import announce, resume
 from trader.app.journal import Journal
 from trader.app.orders import Desk, carry_out, client_order_id
-from trader.core.errors import Halt, Parked
+from trader.core.errors import Halt, Parked, Retry
 from trader.core.ports import OwnTrade
 from trader.core.types import HOUR_MS, Fill, Side, parse_hour
 
@@ -58,6 +58,29 @@ def test_a_lost_reply_is_looked_up(desk: Desk, how: str) -> None:
     """The order was executed and its reply lost, or it appears seconds later: it is found, and never sent again."""
     venue(desk).next_send = how
     assert bought(carry_out(desk, HOUR, decided(desk))) == Decimal("0.1")
+    assert len(venue(desk).sent) == 1
+
+
+def test_an_order_that_was_not_taken_waits_for_the_next_tick(desk: Desk) -> None:
+    """Too many orders, a ban, a closed port: one try a tick, and the hour is traded when one goes through."""
+    decision = decided(desk)
+    for tries in (1, 2):
+        venue(desk).next_send = "busy"
+        with pytest.raises(Retry, match="the next tick tries again"):
+            carry_out(desk, HOUR, decision)
+        assert len(venue(desk).sent) == tries
+    assert bought(carry_out(desk, HOUR, decision)) == Decimal("0.1")
+    assert [desk.journal.outcome(HOUR, n)["kind"] for n in (1, 2, 3)] == ["absent", "absent", "filled"]  # type: ignore[index]
+
+
+def test_an_order_that_was_not_taken_is_let_go_after_the_deadline(desk: Desk) -> None:
+    """A venue that comes back too late trades nothing: the hour is closed without a fill."""
+    decision = decided(desk)
+    venue(desk).next_send = "busy"
+    with pytest.raises(Retry):
+        carry_out(desk, HOUR, decision)
+    venue(desk).clock.sleep(11 * 60)
+    assert carry_out(desk, HOUR, decision) == []
     assert len(venue(desk).sent) == 1
 
 

@@ -12,6 +12,8 @@ import requests
 from binance.exceptions import BinanceAPIException, BinanceRequestException
 from urllib3.exceptions import HTTPError, NewConnectionError
 
+from trader.core.ports import Again
+
 UNKNOWN_CODES = frozenset({-1000, -1001, -1006, -1007})
 KEY_CODES = frozenset({-1002, -1022, -2008, -2014, -2015})
 LIMIT_CODES = frozenset({-1003, -1015})
@@ -97,6 +99,13 @@ def fate(refused: Refused) -> Literal["refused", "unknown"]:
     if refused.status == 408 or refused.status >= 500:
         return "unknown"
     return "refused" if refused.code < 0 else "unknown"
+
+
+def again(refused: Refused) -> Again:
+    """Whether another attempt at a refused order may go through."""
+    if refused.code == OUT_OF_WINDOW:
+        return "now"
+    return "later" if refused.is_limit or refused.code == BUSY else ""
 
 
 def never_sent(error: Exception) -> bool:

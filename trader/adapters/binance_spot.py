@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from trader.adapters.binance_client import RECV_WINDOW_MS, Connection
 from trader.adapters.binance_connection import Api, Quota
-from trader.adapters.binance_errors import NOT_THERE, NoAnswer, Refused, fate
+from trader.adapters.binance_errors import NOT_THERE, NoAnswer, Refused, again, fate
 from trader.adapters.binance_replies import UNREADABLE, Json, amount, listed, order_state, states, text, whole
 from trader.adapters.exchange_info import filters_of
 from trader.core.errors import ConfigError, Halt, Retry, TraderError
@@ -112,7 +112,9 @@ class BinanceSpot:
     def send(self, order: SignedOrder) -> Sent:
         """POST these very bytes, once. No retry, no redirect, no new signature."""
         if (wait_s := self._api.blocked_s()) > 0:
-            return Sent("refused", message=f"not sent: requests are forbidden for {wait_s:.0f} s more")
+            return Sent(
+                "refused", message=f"not sent: requests are forbidden for {wait_s:.0f} s more", again="later"
+            )
         self._client.pinned = order
         try:
             reply = self._api.call(
@@ -125,9 +127,11 @@ class BinanceSpot:
                 newOrderRespType="FULL",
             )
         except NoAnswer as nothing:
-            return Sent("unknown" if nothing.sent else "refused", message=str(nothing))
+            if nothing.sent:
+                return Sent("unknown", message=str(nothing))
+            return Sent("refused", message=str(nothing), again="later")
         except Refused as refused:
-            return Sent(fate(refused), message=str(refused))
+            return Sent(fate(refused), message=str(refused), again=again(refused))
         finally:
             self._client.pinned = None
         return self._accepted(order, reply)

@@ -142,10 +142,15 @@ def _signed(symbol: str, attempt: Json) -> SignedOrder:
 def _send(desk: Desk, hour: int, n: int, attempt: Json, deadline: int) -> Json:
     sent = desk.exchange.send(_signed(desk.journal.symbol, attempt))
     if sent.outcome == "refused":
-        # The venue said no, or never heard: these bytes were not executed and will not be sent again. A timestamp
-        # out of its window is the one refusal that a new attempt can mend.
-        kind = ABSENT if "code -1021" in sent.message else REFUSED
-        return desk.journal.close_attempt(hour, n, _content(kind, [], sent.message))
+        # The venue said no, or never heard: these bytes were not executed and will not be sent again. What a new attempt
+        # may mend is absent, so that one may follow before the hour's deadline: at once, or with the next tick.
+        kind = ABSENT if sent.again else REFUSED
+        closed = desk.journal.close_attempt(hour, n, _content(kind, [], sent.message))
+        if sent.again == "later":
+            raise Retry(
+                f"order {attempt['client_order_id']} was not taken ({sent.message}); the next tick tries again"
+            )
+        return closed
     if sent.outcome == "accepted" and sent.state is not None and sent.state.final:
         return desk.journal.close_attempt(hour, n, _executed(sent.state, sent.fills or []))
     return _look(desk, hour, n, attempt, deadline)

@@ -122,14 +122,22 @@ class OrderState:
         return self.status in ("FILLED", "CANCELED", "EXPIRED", "REJECTED", "EXPIRED_IN_MATCH")
 
 
+Again = Literal["", "now", "later"]
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The answer to an order: accepted with a state, refused with the exchange's reason, or unknown."""
+    """The answer to an order: accepted with a state, refused with the exchange's reason, or unknown.
+
+    `again` says of a refusal that another attempt may go through: now (a timestamp out of its window), or later
+    (nothing left, or the venue wants to hear nothing for a while). "" where the refusal is for good.
+    """
 
     outcome: Literal["accepted", "refused", "unknown"]
     state: OrderState | None = None
     fills: Sequence[Fill] | None = None
     message: str = ""
+    again: Again = ""
 
 
 @dataclass(frozen=True, slots=True)
