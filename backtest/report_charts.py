@@ -24,6 +24,7 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": GRID,
     "grid.linewidth": 0.6,
     "xtick.color": MUTED,
@@ -194,14 +195,9 @@ def history(report: Json) -> str:
             left.step(
                 numbers, np.maximum.accumulate(values), where="post", color=OTHER, lw=1.3, label="best so far"
             )
-            left.plot(
-                [t["number"] for t in other],
-                [min(values)] * len(other),
-                "x",
-                ms=4,
-                color=MUTED,
-                label="pruned",
-            )
+        if done and other:
+            numbers, lowest = [trial["number"] for trial in other], [min(values)] * len(other)
+            left.plot(numbers, lowest, "x", ms=4, color=MUTED, label="pruned")
         left.set_title(f"Trials by {study['objective']}")
         left.set_xlabel("trial")
         left.legend(fontsize=7.5)
