@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backtest import lookahead_cli, report_cli, tune_cli
+from backtest import lifecycle_cli, lookahead_cli, report_cli, tune_cli
 from backtest.inputs import (
     CORES,
     AsJson,
@@ -45,6 +45,7 @@ def _root(context: typer.Context) -> None:
 
 app.command()(report_cli.report)
 app.command()(report_cli.compare)
+app.command()(lifecycle_cli.lifecycle)
 app.command()(lookahead_cli.lookahead)
 app.command()(tune_cli.tune)
 

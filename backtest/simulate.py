@@ -7,6 +7,7 @@ is decided exactly too. The slow twin, one `decide_hour` an hour, stands in the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
@@ -42,14 +43,40 @@ class Run:
         return self.track.equity()
 
 
-def simulate(bars: Bars, p_up: Matrix, rules: Rules, start: int, stop: int) -> Run:
-    """Trade the hours start <= T < stop (UTC ms), flat at first with the whole allocation.
+def joined(runs: Sequence[Run]) -> Run:
+    """Runs that follow one another, each begun with the state of the one before, as one. Raises ValueError for none."""
+    if not runs:
+        raise ValueError("there is nothing to join")
+    events: dict[int, Event] = {}
+    stretches: list[Stretch] = []
+    first = 0
+    for run in runs:
+        events.update({first + i: event for i, event in run.track.events.items()})
+        stretches += [Stretch(first + part.first, part.ledger) for part in run.track.stretches]
+        first += len(run.track)
+    tracks = [run.track for run in runs]
+    track = Track(
+        np.concatenate([it.hours for it in tracks]),
+        np.concatenate([it.close for it in tracks]),
+        np.concatenate([it.p_up for it in tracks]),
+        np.concatenate([it.target for it in tracks]),
+        np.concatenate([it.reason for it in tracks]),
+        events,
+        stretches,
+    )
+    return Run(track, runs[-1].state)
+
+
+def simulate(
+    bars: Bars, p_up: Matrix, rules: Rules, start: int, stop: int, begun: State | None = None
+) -> Run:
+    """Trade the hours start <= T < stop (UTC ms), from the state `begun`, else flat with the whole allocation.
 
     p_up: ((stop - start) / 1 h,) float32, NaN without a prediction. Every order fills whole, at the price that the
     cost model predicts from the open of the bar that opens at T.
     """
     sight = Sight.of(bars, shortest_all(p_up), rules, start, stop)
-    state = State.fresh(rules.params.allocation_usdt)
+    state = begun or State.fresh(rules.params.allocation_usdt)
     target, reason = np.zeros(sight.hours, np.int8), sight.reason.copy()
     events: dict[int, Event] = {}
     stretches: list[Stretch] = []

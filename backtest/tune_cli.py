@@ -103,7 +103,7 @@ def tune(
                 folder=study,
                 cache=cache,
                 on_trial=lambda trial: ledger.append(
-                    _entries(trial, first, last, f"backtest tune, seed {seed}")
+                    entries_of(trial, first, last, f"backtest tune, seed {seed}")
                 ),
             )
     except KeyboardInterrupt:
@@ -136,7 +136,7 @@ def tune(
     print(_conclusion(found, objective, study))
 
 
-def _entries(trial: Trial, start: int, stop: int, by: str) -> list[Entry]:
+def entries_of(trial: Trial, start: int, stop: int, by: str) -> list[Entry]:
     """Everything that a trial looked at, for the ledger; Sharpe ratios per hour."""
     now = round(time.time() * 1000)
     return [

@@ -28,6 +28,7 @@ ROOTS = {
     "trader.demo",
     "backtest.cli",
     "backtest.inputs",
+    "backtest.lifecycle_cli",
     "backtest.lookahead_cli",
     "backtest.report_cli",
     "backtest.tune_cli",

@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from trader.core.errors import ConfigError
-from trader.core.lifecycle import SEED_BREACH, BreachRule
+from trader.core.lifecycle import MEASURES, SEED_BREACH, BreachRule, DriftRule
 
 Venue = Literal["embedded", "testnet", "demo", "live"]
 
@@ -113,6 +113,14 @@ class Settings(BaseSettings):
     breach_net_return: float | None = Field(-0.05, lt=1, gt=-1, description="search anew below this return")
     breach_hit_rate: float | None = Field(None, gt=0, lt=1, description="search anew below this hit rate")
     breach_cooldown_hours: int = Field(168, ge=1, description="least span between two breaches; hours")
+    breach_budget: int | None = Field(
+        None, ge=1, description="most breaches answered in 30 days; default: no limit"
+    )
+    drift: str = Field(
+        "none",
+        pattern=r"^(none|(psi|ks|calibration)(,(psi|ks|calibration))*)$",
+        description="drift that is answered like a breach: psi, ks, calibration, separated by commas, or none",
+    )
     retune_trials: int = Field(
         20, ge=0, le=1000, description="configurations looked at after a breach; 0 refits"
     )
@@ -201,8 +209,18 @@ class Settings(BaseSettings):
         if self.breach_preset == "seed":
             return SEED_BREACH
         return BreachRule(
-            self.breach_hours, self.breach_net_return, self.breach_hit_rate, self.breach_cooldown_hours
+            self.breach_hours,
+            self.breach_net_return,
+            self.breach_hit_rate,
+            self.breach_cooldown_hours,
+            self.breach_budget,
         )
+
+    @property
+    def drift_rule(self) -> DriftRule | None:
+        """Which drift is answered like a breach, within the breaches' cooldown and budget; None for none."""
+        measures = tuple(measure for measure in MEASURES if measure in self.drift.split(","))
+        return DriftRule(measures, self.breach_cooldown_hours, self.breach_budget) if measures else None
 
     @property
     def keys(self) -> tuple[str, str]:

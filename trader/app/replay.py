@@ -10,7 +10,7 @@ from trader.app.retrain import deployment, retrain
 from trader.app.retrain_rules import Tuner, retrain_if_due
 from trader.app.tick import Bot, tick
 from trader.core.errors import Retry
-from trader.core.lifecycle import BreachRule
+from trader.core.lifecycle import BreachRule, DriftRule
 from trader.core.params import Params
 from trader.core.ports import Clock
 from trader.core.types import HOUR_MS
@@ -36,11 +36,12 @@ def replay(
     progress: Progress | None = None,
     rule: BreachRule | None = None,
     tuner: Tuner | None = None,
+    drift: DriftRule | None = None,
 ) -> None:
     """Trade the hours start <= T < stop (UTC ms) at a venue whose clock stands at or before `start` - gap.
 
     Retrains on the calendar, `gap` hours before a model serves. While the venue is shut nothing can be done; the
-    tick after it closes those hours. With a breach rule, bad recent hours are answered as in production; without one
+    tick after it closes those hours. With a rule for breaches or drift they are answered as in production; without one
     the hours are the backtest's. Killed and called again, it goes on after the last closed hour.
     """
     if deployment(bot.journal) is None:
@@ -49,7 +50,7 @@ def replay(
         clock.move_to(hour)
         with suppress(Retry):
             tick(bot)
-            retrain_if_due(bot, hour, rule, tuner)
+            retrain_if_due(bot, hour, rule, tuner, drift)
         if progress:
             progress((hour - start) // HOUR_MS + 1, (stop - start) // HOUR_MS)
     _close_last_hours(bot, clock, start, stop)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from trader.app.drift import drift_of
 from trader.app.journal import Event, Json
 from trader.app.objects import standing_of
 from trader.app.retrain import CALENDAR, Cause, deployment, due, next_serve_hour, retrain, serving_params
 from trader.app.tick import Bot
-from trader.core.lifecycle import BreachRule, breach
+from trader.core.drift import DRIFT_HOURS
+from trader.core.lifecycle import BreachRule, DriftRule, breach, drifted, within_budget
 from trader.core.model import ModelCard
 from trader.core.params import Params
 from trader.core.types import HOUR_MS, floor_hour
@@ -18,12 +20,16 @@ Tuner = Callable[[Bot, Params, int], Params]
 
 
 def retrain_if_due(
-    bot: Bot, now_ms: int, rule: BreachRule | None = None, tuner: Tuner | None = None
+    bot: Bot,
+    now_ms: int,
+    rule: BreachRule | None = None,
+    tuner: Tuner | None = None,
+    drift: DriftRule | None = None,
 ) -> ModelCard | None:
     """Train for the calendar's next refit, or answer a breach with a search and a refit; None if nothing is due.
 
-    A breach is an event in the store before anything is searched, so a search that is killed is begun again by the
-    next call. Without a tuner a breach refits the serving parameters.
+    A breach, of recent results or by drift, is an event in the store before anything is searched, so a search that is
+    killed is begun again by the next call. Without a tuner a breach refits the serving parameters.
     """
     params = serving_params(bot.journal)
     if params is None:
@@ -31,9 +37,9 @@ def retrain_if_due(
     serve_from = due(bot.journal, params, now_ms)
     if serve_from is not None:
         return _train(bot, params, serve_from, CALENDAR)
-    if rule is None:
+    if rule is None and drift is None:
         return None
-    open_breach = unanswered(bot) or notice(bot, rule, floor_hour(now_ms))
+    open_breach = unanswered(bot) or notice(bot, rule, floor_hour(now_ms), drift)
     if open_breach is None:
         return None
     serve_from = next_serve_hour(now_ms, params.gap_hours)
@@ -55,20 +61,32 @@ def unanswered(bot: Bot) -> Event | None:
     return None if breaches[-1].number in answered else breaches[-1]
 
 
-def notice(bot: Bot, rule: BreachRule, hour: int) -> Event | None:
-    """Write a breach event if the newest record's window breaches the rule; None if it does not."""
+def notice(bot: Bot, rule: BreachRule | None, hour: int, drift: DriftRule | None = None) -> Event | None:
+    """Write a breach event if the hours up to the newest record breach a rule; None if they do not."""
     begun = deployment(bot.journal)
     newest = bot.journal.newest_record(hour, begun.start) if begun else None
-    then = None if newest is None else bot.journal.record(newest["close_time"] - rule.hours * HOUR_MS)
-    if newest is None or then is None:
-        return None
-    why = _breached(bot, rule, newest, then)
+    if newest is None or newest["state"]["halted_at"] is not None:
+        return None  # a halted bot needs a person, not another model
+    earlier = [int(event.content["at"]) for event in bot.journal.events("breach")]
+    why = _bad(bot, rule, newest, earlier) if rule else None
+    if why is None and drift is not None:
+        why = _drifted(bot, drift, newest, earlier)
     return bot.journal.append("breach", {"at": newest["close_time"], "why": why}) if why else None
 
 
-def _breached(bot: Bot, rule: BreachRule, newest: Json, then: Json) -> str | None:
-    if newest["state"]["halted_at"] is not None:
-        return None  # a halted bot needs a person, not another model
-    earlier = bot.journal.events("breach")
-    last = int(earlier[-1].content["at"]) if earlier else None
-    return breach(rule, standing_of(newest), standing_of(then), last)
+def _bad(bot: Bot, rule: BreachRule, newest: Json, earlier: list[int]) -> str | None:
+    hour = newest["close_time"]
+    then = bot.journal.record(hour - rule.hours * HOUR_MS)
+    if then is None or not within_budget(rule.budget, hour, earlier):
+        return None
+    return breach(rule, standing_of(newest), standing_of(then), earlier[-1] if earlier else None)
+
+
+def _drifted(bot: Bot, rule: DriftRule, newest: Json, earlier: list[int]) -> str | None:
+    """Looked at in the records of DRIFT_HOURS and one, so that the oldest call of the window has been scored."""
+    hour, since = newest["close_time"], newest["close_time"] - DRIFT_HOURS * HOUR_MS
+    if bot.journal.record(since) is None or not within_budget(rule.budget, hour, earlier):
+        return None
+    card, _, _ = bot.model(newest["model_id"])
+    seen = drift_of(list(bot.journal.records(since, hour + HOUR_MS)), card)
+    return drifted(rule, hour, seen, earlier[-1] if earlier else None)

@@ -209,7 +209,8 @@ def _retrain(
             wanted, draw = trials or settings.retune_trials, seed + (event.number if event else 0)
             return search_of(bot, base, hour, wanted, draw, workers, warm=(base,))
 
-        return retrain_if_due(bot, now_ms, settings.breach_rule, search if settings.retune_trials else None)
+        tuner = search if settings.retune_trials else None
+        return retrain_if_due(bot, now_ms, settings.breach_rule, tuner, settings.drift_rule)
     chosen = params_from(params, serving_params(bot.journal))
     hour = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, chosen.gap_hours)
     if trials:

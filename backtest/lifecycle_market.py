@@ -1,0 +1,143 @@
+"""What a walk under a lifecycle rule is shown: features, labels and outcomes, fitted models, drift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from trader.core.drift import DRIFT_HOURS, calibration_decay, feature_drift
+from trader.core.features import Matrix, features, preset_named
+from trader.core.hours import Rules
+from trader.core.lifecycle import Champion, Drift, Standing
+from trader.core.model import (
+    RANGE_QUANTILES,
+    drift_limits_of,
+    labels_between,
+    predict_defined,
+    ranges_of,
+    select,
+)
+from trader.core.params import Params
+from trader.core.ports import Forecaster, Predictor
+from trader.core.types import HOUR_MS, Bars, Floats, Ints
+from trader.core.windows import refit_of, require_history
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedModel:
+    """A champion, its parameters, and what its card holds to see drift against; without drift `ranges` is empty."""
+
+    champion: Champion
+    params: Params
+    predictor: Predictor
+    ranges: dict[str, list[float]]
+    limits: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Market:
+    """What is traded: hours start <= T < stop, UTC ms. longest_look_back_days: of any model that may be fitted."""
+
+    forecaster: Forecaster
+    bars: Bars
+    rules: Rules
+    start: int
+    stop: int
+    source: str
+    longest_look_back_days: int
+
+    @cached_property
+    def _begin(self) -> int:
+        widest = self.rules.params.model_copy(update={"look_back_days": self.longest_look_back_days})
+        first = refit_of(widest, 0, self.start)
+        require_history(self.bars, first, widest, self.source)
+        return first.train_from
+
+    @cached_property
+    def _rows(self) -> Matrix:
+        return features(self.bars, preset_named(self.rules.params.features), self._begin, self.stop)
+
+    @cached_property
+    def _y(self) -> Floats:
+        return labels_between(self.bars, self.rules.params.horizon_hours, self._begin, self.stop)
+
+    @cached_property
+    def _rose(self) -> Floats:
+        return labels_between(self.bars, 1, self.start, self.stop)
+
+    @cached_property
+    def _shown(self) -> Matrix:
+        """The features that an hour's record holds: none where the hour has no bar of its own."""
+        first = self.bars.row(self._begin)
+        shown = self._rows.copy()
+        shown[self.bars.flagged[first : first + len(shown)]] = np.nan
+        return shown
+
+    def shut(self, hour: int) -> bool:
+        """True where the venue has no bar that opens at an hour."""
+        return not self.bars.has(hour + HOUR_MS)
+
+    def fitted(self, champion: Champion, params: Params, *, with_drift: bool) -> FittedModel:
+        """Fit for the hours from champion.valid_from on, by what was known `gap` before. Raises DataError."""
+        window = refit_of(params, 0, champion.valid_from)
+        rows = slice(self._row(window.train_from), self._row(window.train_until) + 1)
+        chosen = select(self._rows[rows], self._y[rows], window, self.source)
+        predictor = self.forecaster.fitted(chosen.X, chosen.y, params)
+        ranges = ranges_of(chosen.X, preset_named(params.features).columns) if with_drift else {}
+        limits = drift_limits_of(chosen.X, ranges) if with_drift else {}
+        return FittedModel(champion, params, predictor, ranges, limits)
+
+    def predicted(self, model: FittedModel, start: int, stop: int) -> Matrix:
+        """P(up) of start <= T < stop, (n,) float32, NaN where a feature is undefined."""
+        return predict_defined(model.predictor, self._rows[self._row(start) : self._row(stop)])
+
+    def scored(self, p_up: Floats) -> tuple[Ints, Ints]:
+        """How many calls before each hour turned out right, and how many were scored: p_up (n,) from `start` on, NaN
+        where there is none yet -> (n + 1,) each."""
+        known = ~(np.isnan(p_up) | np.isnan(self._rose))
+        right = known & ((p_up >= 0.5) == (self._rose == 1.0))
+        none = np.zeros(1, np.int64)
+        return np.concatenate([none, np.cumsum(right)]), np.concatenate([none, np.cumsum(known)])
+
+    def drift(self, model: FittedModel, p_up: Floats, start: int, stop: int) -> list[Drift]:
+        """What the DRIFT_HOURS up to each hour start <= T < stop show; `p_up` (n,) from the market's start on."""
+        before = max(self.start, start - (DRIFT_HOURS - 1) * HOUR_MS)
+        rows = self._shown[self._row(before) : self._row(stop)]
+        psi, ks = feature_drift(rows, list(model.ranges.values()), RANGE_QUANTILES, DRIFT_HOURS)
+        begun, ended = (start - self.start) // HOUR_MS, (stop - self.start) // HOUR_MS
+        # A call is scored by the next close: at an hour the newest one that is known is the hour's before.
+        first = max(0, begun - DRIFT_HOURS)
+        decay = calibration_decay(p_up[first : ended - 1], self._rose[first : ended - 1], DRIFT_HOURS)
+        n = (stop - start) // HOUR_MS
+        limits = model.limits.get("psi"), model.limits.get("ks")
+        shown = zip(_last(psi, n), _last(ks, n), _last(decay, n), strict=True)
+        return [Drift(*values, *limits) for values in shown]
+
+    def _row(self, hour: int) -> int:
+        return (hour - self._begin) // HOUR_MS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What is known after each hour from `start` (UTC ms) on: equity (n,), and counts of right and scored calls (n + 1,)."""
+
+    start: int
+    equity: Floats
+    right: Ints
+    scored: Ints
+
+    def standing(self, i: int) -> Standing:
+        """Of hour i."""
+        return Standing(
+            self.start + i * HOUR_MS, float(self.equity[i]), int(self.right[i]), int(self.scored[i])
+        )
+
+
+def _last(values: Floats, n: int) -> list[float | None]:
+    """The last n, None where there are none or they are NaN."""
+    kept: list[float | None] = [
+        None if value != value else value for value in values[max(0, len(values) - n) :].tolist()
+    ]
+    return [None] * (n - len(kept)) + kept
