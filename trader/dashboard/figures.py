@@ -11,7 +11,7 @@ from trader.dashboard.series import DRIFT_HOURS, rolling
 Json = dict[str, Any]
 LONGEST_ROLL = 30 * 24
 # What happened to the bot: the role of its mark. Of many, the newest are marked.
-MARKS = {"breach": "warn", "champion": "other", "halt": "bad", "resume": "good"}
+MARKS = {"breach": "warn", "champion": "main", "halt": "bad", "resume": "good"}
 MOST_MARKS = 60
 
 
