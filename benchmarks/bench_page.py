@@ -1,0 +1,209 @@
+"""The page: written with a year behind it, drawn with five; and a bot's hours with observers set beside those without."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bench_tick import BUSY, Stage, Watch, stage, trader
+from benchmarks.figure import Figure
+from benchmarks.scene import ROOT, bars_file, median
+from tests.rig import quick_params
+from trader import pages, wiring
+from trader.adapters.store_local import LocalStore
+from trader.app.journal import Journal, encode, hour_folder
+from trader.commands.observing import tell_beside
+from trader.config import Settings, load_settings
+from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour
+from trader.dashboard.page import library_bytes, render
+from trader.dashboard.series import fold, fresh
+
+START, REPLAYED = parse_hour("2022-01-01"), 60 * 24
+YEAR = 365 * 24
+WRITES, DRAWS, HOURS = 10, 10, 40
+SYMBOL, STEP_DAYS = "BTCUSDT", 30
+DEAD = "http://127.0.0.1:9/"  # nobody listens on the discard port
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+def run() -> list[Figure]:
+    """Two real months, told over and over, stand for the years."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store = a_year(folder)
+        return [written(folder, store), *drawn(folder, store), *observed(folder)]
+
+
+def a_year(folder: Path) -> Path:
+    """A store with a year of hours that ends where two replayed months do, and a model every thirty days."""
+    (folder / "P.json").write_text(json.dumps(quick_params(step_days=STEP_DAYS)))
+    span = ("--from", iso(START), "--to", iso(START + REPLAYED * HOUR_MS))
+    words = ("--bars", str(bars_file(folder)), *span, "--params", "P.json", "--store", "store")
+    trader("replay", *words, cwd=folder, TRADER_TRACKERS="none")
+    store = folder / "store"
+    journal = Journal(LocalStore(store), SYMBOL)
+    shapes = list(journal.records())
+    for i in range(YEAR - REPLAYED):
+        close(store, moved(shapes[-1 - i % REPLAYED], START - (i + 1) * HOUR_MS))
+    champions = [event.content for event in journal.events("champion")]
+    begun = store / "state" / "deployment" / "000001"
+    since = START - (YEAR - REPLAYED) * HOUR_MS
+    begun.write_bytes(encode({**json.loads(begun.read_bytes()), "start": since}))
+    for event in (store / "state" / "champion").iterdir():
+        event.unlink()
+    journal = Journal(LocalStore(store, durable=False), SYMBOL)
+    for valid_from in range(since, START, STEP_DAYS * DAY_MS):
+        journal.append("champion", {**champions[0], "valid_from": valid_from})
+    for content in champions:
+        journal.append("champion", content)
+    return store
+
+
+def moved(record: dict[str, Any], hour: int) -> dict[str, Any]:
+    """The record as if it were of another hour (close time, UTC ms)."""
+    line = {**record["line"], "close_time": iso(hour)}
+    return {**record, "close_time": hour, "line": line}
+
+
+def close(store: Path, record: dict[str, Any]) -> None:
+    """Put a closed hour into a store."""
+    folder = store / hour_folder(SYMBOL, record["close_time"])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "record").write_bytes(encode(record))
+
+
+def settings_of(store: Path) -> Settings:
+    """Settings that find the store."""
+    return load_settings(store=str(store), symbol=SYMBOL)
+
+
+def written(folder: Path, store: Path) -> Figure:
+    """After each of ten further hours, as the observer writes it: a journal of its own, a warm process."""
+    settings = settings_of(store)
+    pages.write_page(wiring.make_journal(settings), settings, folder / "page")
+    shapes = list(wiring.make_journal(settings).records(START))
+    walls = []
+    for i in range(WRITES):
+        close(store, moved(shapes[i], shapes[-1]["close_time"] + (i + 1) * HOUR_MS))
+        began = time.perf_counter()
+        pages.write_page(wiring.make_journal(settings), settings, folder / "page")
+        walls.append(time.perf_counter() - began)
+    note = f"median of {WRITES} hours, the slowest {max(walls) * 1000:.0f} ms; {YEAR:,} hours behind them"
+    name = "the page after an hour, a year behind it"
+    return Figure(name, statistics.median(walls) * 1000, "at most", 400, "ms", note)
+
+
+def drawn(folder: Path, store: Path) -> list[Figure]:
+    """Five years folded, rendered, and opened in Chromium from a file."""
+    settings, series = settings_of(store), fresh()
+    journal = wiring.make_journal(settings)
+    shapes = list(journal.records())
+    for year in range(4, -1, -1):
+        for record in shapes:
+            fold(series, moved(record, record["close_time"] - year * YEAR * HOUR_MS))
+    place = folder / "five"
+    place.mkdir()
+    page = place / pages.PAGE
+    page.write_text(render(pages.view_of(journal, settings, series), series))
+    (place / pages.LIBRARY).write_bytes(library_bytes())
+    name = "five years drawn in Chromium, from navigation to a frame"
+    size = page.stat().st_size / 1e6
+    python = with_playwright()
+    if python is None:
+        shown = Figure(name, None, "at most", 1.5, "s", "it needs Chromium and .venv-system: make system")
+    else:
+        words = [python, "-m", "benchmarks.page_drawn", str(page), str(DRAWS)]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
+        walls = json.loads(done.stdout)
+        note = f"median of {DRAWS}, each in a browser context of its own; the slowest {max(walls):.2f} s"
+        shown = Figure(name, median(walls), "at most", 1.5, "s", note)
+    return [shown, Figure("its bytes, the figure library beside it", size, "at most", 2, "MB")]
+
+
+def with_playwright() -> str | None:
+    """A Python that can drive the browser: this one, or that of `make system`. None without one."""
+    if not CHROMIUM.exists():
+        return None
+    if find_spec("playwright"):
+        return sys.executable
+    other = ROOT / ".venv-system"
+    there = other.joinpath("bin", "python").exists() and any(other.glob("lib/*/site-packages/playwright"))
+    return str(other / "bin" / "python") if there else None
+
+
+def observed(folder: Path) -> list[Figure]:
+    """Two bots, the same hours in turn; one tells a page, a dead heartbeat and a dead notifier after each hour."""
+    shares: dict[str, list[float]] = {"none": [], "told": []}
+    with ExitStack() as stack:
+        bots: dict[str, tuple[Stage, Watch]] = {}
+        for name in shares:
+            place = folder / name
+            place.mkdir()
+            made, watch = stack.enter_context(stage(place, BUSY, START, durable=True)), Watch()
+            watch.over(made.bot.exchange._api)  # type: ignore[attr-defined]
+            watch.over(made.bot.collector._market._api)  # type: ignore[attr-defined]
+            bots[name] = made, watch
+        for i in range(HOURS):
+            for name in sorted(bots, reverse=i % 2 == 1):
+                made, watch = bots[name]
+                watch.requests.clear()
+                made.tick_at(START + i * HOUR_MS)
+                shares[name].append(watch.own_seconds(time.perf_counter())[0] * 1000)
+                if name == "told":
+                    tell(made, folder)
+    alone, beside = median(shares["none"]), median(shares["told"])
+    note = f"own share of {HOURS} hours each, medians {alone:.2f} and {beside:.2f} ms"
+    page = folder / "observed" / pages.PAGE
+    if not page.exists():
+        raise RuntimeError("the observers of the benchmark wrote no page")
+    return [
+        Figure("bar to order with observers set, against without", beside / alone, "at most", 1.1, note=note)
+    ]
+
+
+def tell(made: Stage, folder: Path) -> None:
+    """What a tick does after its hour: a process of its own that tells the observers."""
+    told = {
+        **made.environment,
+        "TRADER_PAGE_DIR": str(folder / "observed"),
+        "TRADER_HEARTBEAT_URL": DEAD,
+        "TRADER_NOTIFY": DEAD.replace("http", "json"),
+        "TRADER_TRACKER_DIR": str(folder / "tracking"),
+    }
+    with environment(told), quiet():
+        tell_beside(load_settings(store=str(made.store), symbol=SYMBOL))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what children say: here, forty times, that nobody listens."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+@contextmanager
+def environment(changes: dict[str, str]) -> Iterator[None]:
+    """The process's environment with some values changed."""
+    before = dict(os.environ)
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

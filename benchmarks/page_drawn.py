@@ -1,0 +1,37 @@
+"""`python -m benchmarks.page_drawn PAGE TIMES`: seconds from navigation to the frame after all figures are drawn, as JSON.
+
+Runs where Playwright and Debian's Chromium are (`make system`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from tests.system.browser import DESK, chromium
+
+# performance.now() counts from the start of the navigation.
+FRAME_MS = """() => new Promise(tell => {
+  const look = () => document.body && document.body.dataset.drawn === "yes"
+    ? requestAnimationFrame(() => setTimeout(() => tell(performance.now()), 0))
+    : requestAnimationFrame(look);
+  look();
+})"""
+
+
+def main() -> None:
+    """The first opening warms the browser and is not told."""
+    url, times = Path(sys.argv[1]).resolve().as_uri(), int(sys.argv[2])
+    walls = []
+    with chromium() as browser:
+        for _ in range(times + 1):
+            with browser.new_context(viewport=DESK) as context:  # type: ignore[arg-type]
+                page = context.new_page()
+                page.goto(url, wait_until="commit")
+                walls.append(page.evaluate(FRAME_MS) / 1000)
+    print(json.dumps(walls[1:]))
+
+
+if __name__ == "__main__":
+    main()
