@@ -21,6 +21,9 @@
   const draw = () => figures.forEach((f) => {
     Plotly.react(f.id, painted(f.data), layout(f.layout), { displayModeBar: false, responsive: true, scrollZoom: false });
   });
-  if (window.Plotly) { draw(); dark.addEventListener("change", draw); document.body.dataset.drawn = "yes"; }
-  else document.getElementById("no-figures").hidden = false;
+  // The library is deferred, so that the words are there before it is: it has run, or failed to load, by this event.
+  document.addEventListener("DOMContentLoaded", () => {
+    if (window.Plotly) { draw(); dark.addEventListener("change", draw); document.body.dataset.drawn = "yes"; }
+    else document.getElementById("no-figures").hidden = false;
+  });
 })();
