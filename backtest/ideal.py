@@ -6,6 +6,7 @@ product, and the exact account must stay near: how near is a property test. Retu
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,13 +31,15 @@ class Ideal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Signals:
-    """Per hour (n,): may a flat account buy, may a long one sell, and the prices that either would get."""
+    """Per hour (n,): may a flat account buy, may a long one sell, and the prices that either would get. What was bought
+    is kept for `hold` hours at least."""
 
     enter: Bools
     leave: Bools
     buy: Floats
     sell: Floats
     close: Floats
+    hold: int = 1
 
 
 def signals(bars: Bars, p_up: Matrix, params: Params, start: int, stop: int) -> Signals:
@@ -52,7 +55,7 @@ def signals(bars: Bars, p_up: Matrix, params: Params, start: int, stop: int) -> 
     worse = (1 + float(params.half_spread_bps) * _BPS) * (1 + float(params.slippage_bps) * _BPS)
     better = (1 - float(params.half_spread_bps) * _BPS) * (1 - float(params.slippage_bps) * _BPS)
     opens = bars.open[following]
-    return Signals(up & tradable, down & tradable, opens * worse, opens * better, bars.close[here])
+    return Signals(up & tradable, down & tradable, opens * worse, opens * better, bars.close[here], params.horizon_hours)
 
 
 def least_float32(limit: float) -> np.float32:
@@ -109,12 +112,28 @@ def halted(ideal: Ideal, told: Signals, params: Params) -> Floats:
 
 def _turns(told: Signals) -> Ints:
     """The hours that trade: of each run of equal signals the first, beginning with a buy."""
+    if told.hold > 1:
+        return _held_turns(told)
     said = np.flatnonzero(told.enter | told.leave)
     buys = told.enter[said]
     turns = np.empty(len(said), np.bool_)
     turns[:1] = buys[:1]
     np.not_equal(buys[1:], buys[:-1], out=turns[1:])
     return said[turns]
+
+
+def _held_turns(told: Signals) -> Ints:
+    """The same where a purchase binds the hours after it: from one order to the next."""
+    buys, sells = np.flatnonzero(told.enter).tolist(), np.flatnonzero(told.leave).tolist()
+    turns: list[int] = []
+    hour = 0
+    while True:
+        said, first = (sells, hour + told.hold) if len(turns) % 2 else (buys, hour)
+        at = bisect_left(said, first)
+        if at == len(said):
+            return np.array(turns, dtype=np.int64)
+        hour = said[at]
+        turns.append(hour)
 
 
 def simulate_ideal(bars: Bars, p_up: Matrix, params: Params, start: int, stop: int) -> Ideal:

@@ -113,6 +113,7 @@ class _Life:
 
     def __init__(self, market: Market, rule: LifecycleRule, search: Search | None) -> None:
         self._market, self._rule, self._search = market, rule, search
+        self._horizon = market.rules.params.horizon_hours
         self.parts: list[Run] = []
         self.answers: list[Answer] = []
         self.searches = self.configurations = 0
@@ -183,7 +184,7 @@ class _Life:
             why = breach(bad, seen.standing(i), seen.standing(i - bad.hours), last)
         if why or moved is None or drift is None or not within_budget(moved.budget, hour, earlier):
             return why
-        return drifted(moved, hour, drift, last) if i >= DRIFT_HOURS else None
+        return drifted(moved, hour, drift, last) if i >= DRIFT_HOURS - 1 + self._horizon else None
 
     def _answered(self, hour: int, why: str, params: Params) -> FittedModel:
         serves_from = hour + params.gap_hours * HOUR_MS

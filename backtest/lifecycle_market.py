@@ -61,11 +61,11 @@ class Market:
 
     @cached_property
     def _y(self) -> Floats:
-        return labels_between(self.bars, self.rules.params.horizon_hours, self._begin, self.stop)
+        return labels_between(self.bars, self.rules.params, self._begin, self.stop)
 
     @cached_property
     def _rose(self) -> Floats:
-        return labels_between(self.bars, 1, self.start, self.stop)
+        return labels_between(self.bars, self.rules.params, self.start, self.stop)
 
     @cached_property
     def _shown(self) -> Matrix:
@@ -94,12 +94,14 @@ class Market:
         return predict_defined(model.predictor, self._rows[self._row(start) : self._row(stop)])
 
     def scored(self, p_up: Floats) -> tuple[Ints, Ints]:
-        """How many calls before each hour turned out right, and how many were scored: p_up (n,) from `start` on, NaN
-        where there is none yet -> (n + 1,) each."""
+        """How many calls turned out right, and how many were scored, as is known at each hour: p_up (n,) from `start` on,
+        NaN where there is none yet -> (n,) each. A call is scored `horizon_hours` later."""
         known = ~(np.isnan(p_up) | np.isnan(self._rose))
         right = known & ((p_up >= 0.5) == (self._rose == 1.0))
-        none = np.zeros(1, np.int64)
-        return np.concatenate([none, np.cumsum(right)]), np.concatenate([none, np.cumsum(known)])
+        open_calls = np.zeros(min(self.rules.params.horizon_hours, len(p_up)), np.int64)
+        closed = len(p_up) - len(open_calls)
+        right, known = np.cumsum(right[:closed]), np.cumsum(known[:closed])
+        return np.concatenate([open_calls, right]), np.concatenate([open_calls, known])
 
     def drift(self, model: FittedModel, p_up: Floats, start: int, stop: int) -> list[Drift]:
         """What the DRIFT_HOURS up to each hour start <= T < stop show; `p_up` (n,) from the market's start on."""
@@ -107,9 +109,10 @@ class Market:
         rows = self._shown[self._row(before) : self._row(stop)]
         psi, ks = feature_drift(rows, list(model.ranges.values()), RANGE_QUANTILES, DRIFT_HOURS)
         begun, ended = (start - self.start) // HOUR_MS, (stop - self.start) // HOUR_MS
-        # A call is scored by the next close: at an hour the newest one that is known is the hour's before.
-        first = max(0, begun - DRIFT_HOURS)
-        decay = calibration_decay(p_up[first : ended - 1], self._rose[first : ended - 1], DRIFT_HOURS)
+        # At an hour the newest call with an outcome is that of `horizon` hours before.
+        horizon = self.rules.params.horizon_hours
+        known = slice(max(0, begun - horizon - DRIFT_HOURS + 1), max(0, ended - horizon))
+        decay = calibration_decay(p_up[known], self._rose[known], DRIFT_HOURS)
         n = (stop - start) // HOUR_MS
         limits = model.limits.get("psi"), model.limits.get("ks")
         shown = zip(_last(psi, n), _last(ks, n), _last(decay, n), strict=True)
@@ -121,7 +124,7 @@ class Market:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What is known after each hour from `start` (UTC ms) on: equity (n,), and counts of right and scored calls (n + 1,)."""
+    """What is known after each hour from `start` (UTC ms) on: equity, and counts of right and scored calls, (n,)."""
 
     start: int
     equity: Floats

@@ -70,6 +70,8 @@ def sides_of(p_up: Matrix, params: Params, tradable: Bools) -> Floats:
         code = code + (p_up < least_float32(float(np.nextafter(0.5 - params.enter_edge, 1.0)))) * 4
         code = code + (p_up >= least_float32(0.5 + params.exit_edge)) * 8
     code = np.where(tradable & ~np.isnan(p_up), code, 0)
+    if params.horizon_hours > 1:
+        return _bound_sides(code.tolist(), params.horizon_hours)
     changes = np.flatnonzero(np.diff(code, prepend=-1))
     held, sides = 0, []
     for what in code[changes].tolist():
@@ -77,6 +79,18 @@ def sides_of(p_up: Matrix, params: Params, tradable: Bools) -> Floats:
         sides.append(held)
     lengths = np.diff(np.append(changes, len(code)))
     return np.repeat(np.array(sides, dtype=np.float64), lengths)
+
+
+def _bound_sides(codes: list[int], horizon_hours: int) -> Floats:
+    """The same where what was entered is held for `horizon_hours`, hour by hour."""
+    held, free, sides = 0, 0, []
+    for i, what in enumerate(codes):
+        turned = _turned(held, what) if i >= free or not held else held
+        if turned != held and turned:
+            free = i + horizon_hours
+        held = turned
+        sides.append(held)
+    return np.array(sides, dtype=np.float64)
 
 
 def _turned(held: int, what: int) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from trader.core.decision import Exposure
+from trader.core.decision import Exposure, held_until
 from trader.core.hours import GAP, VENUE_CLOSED, WARM_UP, Rules, State
 from trader.core.risk import RiskState
 from trader.core.track import FLAT, LONG, REASONS, SHORT, Codes
@@ -99,7 +99,7 @@ class Sight:
         side = still.side(float(self.close[first]))
         if side is None:
             return FLAT, first
-        limit = self._next_move(side, state.risk, first)
+        limit = self._next_move(side, state.risk, max(first, self.bound_until(state, side)))
         look = _FIRST_LOOK
         while first < limit:
             stop = min(first + look, limit)
@@ -108,6 +108,13 @@ class Sight:
                 return side, first + loud
             first, look = stop, min(2 * look, _LONGEST_LOOK)
         return side, limit
+
+    def bound_until(self, state: State, side: int) -> int:
+        """The index of the first hour that may decide to leave `side`; 0 where nothing binds, or a halt unbinds."""
+        if side == FLAT or state.risk.halted_at is not None or not self.hours:
+            return 0
+        until = held_until(state.entered_at, self.rules.params.horizon_hours)
+        return min(self.hours, max(0, (until - int(self.close_time[0])) // HOUR_MS))
 
     def _next_move(self, side: int, risk: RiskState, first: int) -> int:
         """The first tradable hour at or after `first` whose target is another side."""

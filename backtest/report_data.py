@@ -13,7 +13,7 @@ from backtest.rivals import without_limits
 from backtest.simulate import Run, simulate
 from trader.core.features import preset_named
 from trader.core.hours import Rules
-from trader.core.labels import direction
+from trader.core.labels import label_of
 from trader.core.metrics import hit_rate
 from trader.core.params import Params
 from trader.core.track import LONG
@@ -43,7 +43,7 @@ def report_of(
     ones = np.ones(len(run.track), np.float32)
     hold = simulate(bars, ones, Rules(without_limits(rules.params), rules.filters), start, stop).equity
     first = bars.row(start)
-    label = direction(bars, rules.params.horizon_hours)[first : first + len(run.track)]
+    label = label_of(bars, rules.params)[first : first + len(run.track)]
     return {
         "schema": SCHEMA,
         "symbol": bars.symbol,

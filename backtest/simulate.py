@@ -91,6 +91,7 @@ def simulate(
         quiet = slice(i + 1, until)
         if state.risk.halted_at is None:
             target[quiet] = sight.targets(side)[quiet]
+            target[i + 1 : min(until, sight.bound_until(state, side))] = side
         else:
             target[quiet] = side if state.risk.frozen else FLAT
             reason[quiet][sight.tradable[quiet]] = REASONS.index("halted")

@@ -56,7 +56,7 @@ def folds(
     require_history(bars, windows[0], params, source)
     begin = windows[0].train_from
     X = features(bars, preset_named(params.features), begin, stop)
-    y = labels_between(bars, params.horizon_hours, begin, stop)
+    y = labels_between(bars, params, begin, stop)
 
     def row(close_time: int) -> int:
         return (close_time - begin) // HOUR_MS

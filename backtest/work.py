@@ -60,7 +60,7 @@ class Workshop:
         require_history(task.bars, first, widest, task.source)
         begin = first.train_from
         X = features(task.bars, preset_named(task.base.features), begin, task.stop)
-        y = labels_between(task.bars, task.base.horizon_hours, begin, task.stop)
+        y = labels_between(task.bars, task.base, begin, task.stop)
         return Workshop(task, space, objective, begin, X, y, code_hash(task.forecaster), cache)
 
     @property

@@ -32,20 +32,24 @@ def params(**changes: Any) -> Params:
     enter=st.sampled_from([0.0, 0.01, 0.02]),
     leave=st.sampled_from([-0.01, 0.0, 0.02]),
     exposure=st.sampled_from(["long_flat", "long_short"]),
+    horizon=st.sampled_from([1, 1, 3, 24]),
 )
 def test_sides_are_what_decide_says_hour_by_hour(
-    seed: int, enter: float, leave: float, exposure: str
+    seed: int, enter: float, leave: float, exposure: str, horizon: int
 ) -> None:
-    """Also on the thresholds themselves, without a prediction, and while nothing can be traded."""
-    chosen = params(enter_edge=enter, exit_edge=max(leave, -enter), exposure=exposure)
+    """What was entered is held for the horizon. Also on the thresholds themselves, without a prediction, and while nothing can be traded."""
+    chosen = params(enter_edge=enter, exit_edge=max(leave, -enter), exposure=exposure, horizon_hours=horizon)
     random = np.random.default_rng(seed)
     p_up = random.choice([0.47, 0.48, 0.49, 0.5, 0.51, 0.52, 0.53, np.nan], 60).astype(np.float32)
     tradable = random.random(60) > 0.2
     held: Target = "flat"
-    wanted = []
-    for p, may in zip(p_up, tradable, strict=True):
-        if may and not np.isnan(p):
+    entered, wanted = -99, []
+    for i, (p, may) in enumerate(zip(p_up, tradable, strict=True)):
+        before = held
+        if may and not np.isnan(p) and (held == "flat" or i - entered >= horizon):
             held = decide(shortest(p), held, chosen.enter_edge, chosen.exit_edge, chosen.exposure)
+        if held not in (before, "flat"):
+            entered = i
         wanted.append(HELD[held])
     assert sides_of(p_up, chosen, tradable).tolist() == wanted
 

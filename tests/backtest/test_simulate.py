@@ -38,6 +38,7 @@ strategies = st.fixed_dictionaries(
         "rebalance_band": st.sampled_from([0, 0.0005, 0.05, 1]),
         "halt_cumulative_return": st.sampled_from([None, -0.005, -0.05, -0.2, -0.9]),
         "halt_drawdown": st.sampled_from([None, 0.01, 0.1]),
+        "horizon_hours": st.sampled_from([1, 1, 2, 6, 24]),
     }
 )
 exchanges = st.builds(
@@ -161,13 +162,18 @@ def test_targets_at_once_are_decide_one_by_one(
     assert [TARGETS[code] for code in got] == want
 
 
-@given(seed=st.integers(0, 10_000), fee=st.sampled_from([0, 0.001]), edge=st.sampled_from([0.0, 0.005]))
+@given(
+    seed=st.integers(0, 10_000),
+    fee=st.sampled_from([0, 0.001]),
+    edge=st.sampled_from([0.0, 0.005]),
+    horizon=st.sampled_from([1, 1, 5]),
+)
 @settings(max_examples=60)
-def test_the_exact_account_stays_near_the_ideal_one(seed: int, fee: float, edge: float) -> None:
+def test_the_exact_account_stays_near_the_ideal_one(seed: int, fee: float, edge: float, horizon: int) -> None:
     """Ticks, steps, buffers and fees in base move the equity by less than, for each order, two ticks of the price, one
     step's worth of cash in the market, the square of the fee, and eight decimals."""
     bars = bars_made(HOURS + 10, seed, missing=outages(seed))
-    changes = {"fee_rate": fee, "enter_edge": edge, "halt_cumulative_return": None, "cash_buffer": 0.001}
+    changes = {"fee_rate": fee, "enter_edge": edge, "halt_cumulative_return": None, "horizon_hours": horizon}
     rules = Rules(params_of({**DEFAULT_PARAMS, **changes}, "a test"), Filters.derived(30_000.0))
     start = bars.first + 3 * HOUR_MS
     p_up = scores(seed, 0.01, 0.02)

@@ -128,7 +128,7 @@ def test_fewer_trees_of_a_fit_are_a_fit_of_fewer_trees(bars: Bars) -> None:
     params = base(xgboost={**DEFAULT_PARAMS["xgboost"], "n_estimators": 60, "gamma": 0.5})
     begin, end = START - 60 * 24 * HOUR_MS, START
     X = features(bars, preset_named("seed"), begin, end)
-    y = labels_between(bars, 1, begin, end)
+    y = labels_between(bars, params, begin, end)
     large = XGBoostForecaster().fitted(X, y, params)
     for trees in (1, 25, 59, 60):
         few = params.xgboost.model_copy(update={"n_estimators": trees})

@@ -228,3 +228,38 @@ def test_equal_sight_gives_equal_decisions(p_up: float) -> None:
     state, _ = bought()
     seen = Seen(T0 + HOUR_MS, Decimal(46_000), quote(46_000.0), p_up)
     assert decide_hour(state, seen, rules()) == decide_hour(state, seen, rules())
+
+
+def test_what_was_entered_is_held_for_the_horizon() -> None:
+    """Bought at hour 0 with a horizon of 4: a sell signal is not followed before hour 4, then it is."""
+    patient = rules(horizon_hours=4)
+    state, line = hour(start(patient), patient, 0, 46_000.0, 46_000.0, 0.9)
+    assert line["reason"] == "enter"
+    for i in (1, 2, 3):
+        state, line = hour(state, patient, i, 46_000.0, 46_000.0, 0.1)
+        assert (line["target"], line["order_side"], line["reason"]) == ("long", None, "hold")
+    state, line = hour(state, patient, 4, 46_000.0, 46_000.0, 0.1)
+    assert (line["target"], line["order_side"], line["reason"]) == ("flat", "SELL", "leave")
+    state, line = hour(state, patient, 5, 46_000.0, 46_000.0, 0.9)  # being flat binds nothing
+    assert line["reason"] == "enter"
+    _, line = hour(state, patient, 8, 46_000.0, 46_000.0, 0.1)
+    assert line["reason"] == "hold"
+
+
+def test_a_halt_does_not_wait_for_the_horizon() -> None:
+    """A loss of 30 % an hour after the entry is sold at once."""
+    patient = rules(horizon_hours=24)
+    state, _ = hour(start(patient), patient, 0, 46_000.0, 46_000.0, 0.9)
+    _, line = hour(state, patient, 1, 32_000.0, 32_000.0, 0.9)
+    assert (line["target"], line["order_side"], line["reason"]) == ("flat", "SELL", "halt")
+
+
+def test_an_entry_that_nobody_filled_binds_nothing() -> None:
+    """The order expired: the hour of entry is that of the last one that was filled."""
+    patient = rules(horizon_hours=4)
+    state = start(patient)
+    seen = Seen(T0, Decimal(46_000), Quote(Decimal(45_995), Decimal(46_005)), 0.9)
+    decision = decide_hour(state, seen, patient)
+    assert decision.reason == "enter"
+    assert settle(state, decision, []).entered_at is None
+    assert settle(state, decision, [modelled_fill(decision.order, patient)]).entered_at == T0  # type: ignore[arg-type]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bars_made import bars_made, bars_of_closes
-from trader.core.labels import direction
+from trader.core.costs import CostModel
+from trader.core.labels import direction, is_up, label_of, round_trip
+from trader.core.params import DEFAULT_PARAMS, params_of
 
 
 def test_up_is_one_and_down_and_equal_are_zero() -> None:
@@ -46,3 +49,28 @@ def test_every_label_equals_its_slow_twin(seed: int, hours: int, horizon: int, m
             assert math.isnan(labels[t])
         else:
             assert labels[t] == float(bars.close[later] > bars.close[t])
+
+
+def test_a_round_trip_is_paid_for_by_its_cost_and_no_less() -> None:
+    """Bought and sold with half a per cent of spread and slippage a side and one of fee: at the hurdle the money is back."""
+    costs = CostModel(Decimal("0.01"), Decimal(30), Decimal(20))
+    bought = 1 / (100 * 1.003 * 1.002) * 0.99
+    after = 100 * (1 + round_trip(costs))
+    assert math.isclose(bought * after * 0.997 * 0.998 * 0.99, 1.0, rel_tol=1e-12)
+    assert round_trip(CostModel(Decimal(0), Decimal(0), Decimal(0))) == 0.0
+
+
+@given(seed=st.integers(0, 999), horizon=st.integers(1, 24))
+def test_a_label_beyond_cost_asks_for_the_whole_cost(seed: int, horizon: int) -> None:
+    """Up only where the move pays for its round trip; everywhere else and while unknown as `direction`."""
+    bars = bars_made(60, seed, missing=(20,))
+    chosen = {**DEFAULT_PARAMS, "horizon_hours": horizon}
+    plain = label_of(bars, params_of(chosen, "x"))
+    beyond = params_of({**chosen, "label": "direction_beyond_cost"}, "x")
+    labels, hurdle = label_of(bars, beyond), round_trip(beyond.costs)
+    assert plain.tobytes() == direction(bars, horizon).tobytes()
+    assert (np.isnan(labels) == np.isnan(plain)).all()
+    for t in np.flatnonzero(~np.isnan(labels)).tolist():
+        then, now = float(bars.close[t]), float(bars.close[t + horizon])
+        assert labels[t] == float(now / then - 1 > hurdle) == float(is_up(then, now, hurdle))
+    assert hurdle > 0.002

@@ -184,12 +184,15 @@ def test_one_outcome_alone_is_no_training_set() -> None:
         select(np.full((5, 9), np.nan, np.float32), np.ones(5), WINDOW, "here")
 
 
+PLAIN = params_of(DEFAULT_PARAMS, "the defaults")
+
+
 def test_labels_outside_the_bars_are_unknown() -> None:
     """Asked for more hours than there are, the rest is NaN."""
-    got = labels_between(BARS, 1, BARS.first - 2 * HOUR_MS, BARS.last + 3 * HOUR_MS)
+    got = labels_between(BARS, PLAIN, BARS.first - 2 * HOUR_MS, BARS.last + 3 * HOUR_MS)
     assert len(got) == len(BARS) + 4
     assert np.isnan(got[[0, 1, -1, -2, -3]]).all()
-    assert np.isnan(labels_between(no_bars("X"), 1, 0, 5 * HOUR_MS)).all()
+    assert np.isnan(labels_between(no_bars("X"), PLAIN, 0, 5 * HOUR_MS)).all()
 
 
 def test_an_undefined_row_has_no_score() -> None:

@@ -32,7 +32,10 @@ BAD: list[tuple[str, Any]] = [
     ("features", 7),
     ("seed", -1),
     ("seed", 2**31),
-    ("horizon_hours", 2),
+    ("horizon_hours", 0),
+    ("horizon_hours", 25),
+    ("horizon_hours", 1.5),
+    ("label", "up"),
     ("cash_buffer", 1),
     ("rebalance_band", 1.5),
     ("halt_cumulative_return", 0.2),
@@ -125,6 +128,15 @@ def test_parameters_survive_being_written() -> None:
     )
     assert parse_params(json.dumps(params.as_json()), "x") == params
     assert str(params.fee_rate) == "0.00075"
+
+
+def test_the_default_label_is_not_written() -> None:
+    """So parameters written before there was another have the hash they had; another label is written and read back."""
+    beyond = params_of({**DEFAULT_PARAMS, "label": "direction_beyond_cost", "horizon_hours": 24}, "x")
+    assert "label" not in params_of(DEFAULT_PARAMS, "x").as_json()
+    assert params_of({**DEFAULT_PARAMS, "label": "direction"}, "x") == params_of(DEFAULT_PARAMS, "x")
+    assert beyond.as_json()["label"] == "direction_beyond_cost"
+    assert params_of(beyond.as_json(), "x") == beyond
 
 
 def test_parameters_cannot_be_changed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -15,8 +16,11 @@ from tests.bars_made import bars_made
 from tests.parity.twins import Twins, told
 from tests.rig import command, quick_params, venue
 from trader.adapters.files import read_bars
+from trader.adapters.store_local import LocalStore
+from trader.app.journal import Journal
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, params_of
+from trader.core.summary import summarise
 from trader.core.types import HOUR_MS, Bars, Filters, parse_hour, plain
 
 # Processes of their own that need not import everything anew: 72 fresh interpreters are in benchmarks/parity.py.
@@ -40,6 +44,12 @@ def twins_of(bars: Bars, start: str, hours: int, params: dict[str, Any]) -> Twin
     first = parse_hour(start)
     rules = Rules(params_of(params, "tests"), Filters.derived(float(bars.close[bars.row(first)])))
     return Twins(bars, rules, first, first + hours * HOUR_MS)
+
+
+def summary_of_lines(rows: list[dict[str, Any]], twins: Twins) -> float:
+    """The hit rate of written lines."""
+    told = summarise(rows, twins.bars, twins.rules, orders=0, fills=0, halted_at=None, seconds=0.0)
+    return float(told["hit_rate"])
 
 
 def test_replay_writes_the_lines_of_the_backtest(tmp_path: Path, gappy_bars: Path) -> None:
@@ -113,3 +123,26 @@ def test_parity_on_other_symbols(tmp_path: Path, symbol: str, price: float, deci
     backtest = twins.backtest()
     assert twins.replay(tmp_path / "store") == backtest
     assert told(backtest)["orders"] >= 10
+
+
+@pytest.mark.parametrize("label", ["direction", "direction_beyond_cost"])
+def test_parity_of_calls_about_a_later_close(tmp_path: Path, label: str) -> None:
+    """Calls about the close four hours ahead, outages among them: what is entered is held for four hours by both hosts,
+    and the bot scores its calls as the summary does."""
+    bars = bars_made(1_000, 3, missing=(850, 851))
+    cheap = {"fee_rate": 0, "half_spread_bps": 0.1, "slippage_bps": 0} if label != "direction" else {}
+    params = quick_params(horizon_hours=4, label=label, step_days=2, **cheap)
+    twins = twins_of(bars, "2021-02-03", 120, params)
+    backtest = twins.backtest()
+    assert twins.replay(tmp_path / "store") == backtest
+    rows = [json.loads(line) for line in backtest]
+    orders = [(i, row["reason"]) for i, row in enumerate(rows) if row["order_side"]]
+    waited = [j - i for (i, _), (j, why) in itertools.pairwise(orders) if why == "leave"]
+    assert len(orders) >= 10
+    assert min(waited) == 4
+    hourly = twins_of(bars, "2021-02-03", 120, {**params, "horizon_hours": 1, "label": "direction"})
+    assert told(hourly.backtest())["orders"] > len(orders)
+    after = Journal(LocalStore(tmp_path / "store"), "BTCUSDT").record(twins.stop - HOUR_MS)
+    assert after is not None
+    known = summary_of_lines(rows[:-4], twins)
+    assert after["state"]["hits"] / after["state"]["scored"] == known

@@ -9,23 +9,24 @@ import numpy as np
 
 from trader.app.journal import Json
 from trader.core.drift import DRIFT_HOURS, calibration_decay, feature_drift
+from trader.core.labels import hurdle_of, is_up
 from trader.core.lifecycle import Drift
 from trader.core.model import RANGE_QUANTILES, ModelCard
+from trader.core.params import Params
 from trader.core.types import Floats
 
 
-def drift_of(records: Sequence[Json], card: ModelCard) -> Drift:
-    """What DRIFT_HOURS + 1 consecutive records, oldest first, show against the card's training sample.
-
-    The features are those of the newest DRIFT_HOURS; the calls those of the oldest, since the newest has no outcome yet.
+def drift_of(records: Sequence[Json], card: ModelCard, params: Params) -> Drift:
+    """What DRIFT_HOURS and horizon - 1 more consecutive records and the newest, oldest first, show against the card's
+    training sample: the features of the newest DRIFT_HOURS, the calls of the oldest, since the newest have no outcome yet.
     """
     X = np.array([_row(record, card.columns) for record in records[-DRIFT_HOURS:]], np.float32).reshape(
         -1, len(card.columns)
     )
     edges = [card.ranges[column] for column in card.columns]
     psi, ks = feature_drift(X, edges, RANGE_QUANTILES, DRIFT_HOURS)
-    p_up = np.array([_number(record["line"]["p_up"]) for record in records[:-1]])
-    decay = calibration_decay(p_up, _rose(records), DRIFT_HOURS)
+    p_up = np.array([_number(record["line"]["p_up"]) for record in records[: -params.horizon_hours]])
+    decay = calibration_decay(p_up, _outcomes(records, params), DRIFT_HOURS)
     limits = card.drift_limits
     return Drift(_newest(psi), _newest(ks), _newest(decay), limits.get("psi"), limits.get("ks"))
 
@@ -35,12 +36,17 @@ def _row(record: Json, columns: Sequence[str]) -> list[float]:
     return [_number(record["features"].get(column)) for column in columns]
 
 
-def _rose(records: Sequence[Json]) -> Floats:
-    """Whether each record but the last was followed by a higher close, NaN where either has no bar of its own."""
-    close = [Decimal(record["close"]) for record in records]
-    gap = [record["gap"] for record in records]
+def _outcomes(records: Sequence[Json], params: Params) -> Floats:
+    """What became of the calls that have an outcome, oldest first, NaN where either end has no bar of its own."""
+    close = [float(Decimal(record["close"])) for record in records]
+    hurdle, ahead = hurdle_of(params), params.horizon_hours
     return np.array(
-        [np.nan if gap[i] or gap[i + 1] else float(close[i + 1] > close[i]) for i in range(len(records) - 1)]
+        [
+            np.nan
+            if records[i]["gap"] or records[i + ahead]["gap"]
+            else float(is_up(close[i], close[i + ahead], hurdle))
+            for i in range(len(records) - ahead)
+        ]
     )
 
 

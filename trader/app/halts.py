@@ -9,7 +9,6 @@ from decimal import Decimal
 from trader.app.journal import Event, Journal
 from trader.app.objects import Totals
 from trader.core.errors import ConfigError
-from trader.core.hours import State
 from trader.core.risk import RiskState, halted
 
 
@@ -54,4 +53,4 @@ def taken_in(before: Totals, events: Iterable[Event], hour: int, close: Decimal)
             risk = RiskState.fresh(before.state.ledger.equity(close))
         else:
             risk = halted(risk, hour, event.content["reason"], event.content["freeze"])
-    return replace(before, state=State(before.state.ledger, risk), halt_event=number)
+    return replace(before, state=replace(before.state, risk=risk), halt_event=number)

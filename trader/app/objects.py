@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from trader.app.journal import Json
@@ -66,6 +66,7 @@ def write_totals(totals: Totals) -> Json:
         "hits": totals.hits,
         "scored": totals.scored,
         "halt_event": totals.halt_event,
+        "entered_at": totals.state.entered_at,
     }
 
 
@@ -85,7 +86,12 @@ def read_totals(content: Json) -> Totals:
         content["halt_reason"],
         content["frozen"],
     )
-    return Totals(State(ledger, risk), content["hits"], content["scored"], content["halt_event"])
+    return Totals(
+        State(ledger, risk, content.get("entered_at")),
+        content["hits"],
+        content["scored"],
+        content["halt_event"],
+    )
 
 
 def standing_of(record: Json) -> Standing:
@@ -99,7 +105,7 @@ def write_decision(decision: Decision, seen: Seen, before: Totals) -> Json:
     """A decision, with what it saw and the totals that its record starts from."""
     order = decision.order
     quote = seen.quote
-    marked = Totals(State(before.state.ledger, decision.risk), before.hits, before.scored, before.halt_event)
+    marked = replace(before, state=replace(before.state, risk=decision.risk))
     return {
         "close_time": decision.close_time,
         "p_up": decision.p_up,

@@ -83,10 +83,11 @@ def _bad(bot: Bot, rule: BreachRule, newest: Json, earlier: list[int]) -> str | 
 
 
 def _drifted(bot: Bot, rule: DriftRule, newest: Json, earlier: list[int]) -> str | None:
-    """Looked at in the records of DRIFT_HOURS and one, so that the oldest call of the window has been scored."""
-    hour, since = newest["close_time"], newest["close_time"] - DRIFT_HOURS * HOUR_MS
+    """Looked at in DRIFT_HOURS of records and as many before as a call takes to be scored."""
+    card, params, _ = bot.model(newest["model_id"])
+    hour = newest["close_time"]
+    since = hour - (DRIFT_HOURS - 1 + params.horizon_hours) * HOUR_MS
     if bot.journal.record(since) is None or not within_budget(rule.budget, hour, earlier):
         return None
-    card, _, _ = bot.model(newest["model_id"])
-    seen = drift_of(list(bot.journal.records(since, hour + HOUR_MS)), card)
+    seen = drift_of(list(bot.journal.records(since, hour + HOUR_MS)), card, params)
     return drifted(rule, hour, seen, earlier[-1] if earlier else None)

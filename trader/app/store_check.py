@@ -201,7 +201,7 @@ def _check_totals(journal: Journal, models: Models, decision: Json, before: Json
     start = taken_in(start, events, hour, close)
     equity = start.state.ledger.equity(close)
     limits = Limits(params.halt_cumulative_return, params.halt_drawdown, said.state.risk.frozen)
-    wanted = replace(start, state=State(start.state.ledger, assess(start.state.risk, equity, hour, limits)))
+    wanted = replace(start, state=replace(start.state, risk=assess(start.state.risk, equity, hour, limits)))
     told, follows = write_totals(said), write_totals(wanted)
     for part in follows:
         if told[part] != follows[part]:

@@ -20,6 +20,7 @@ from trader.core.decision import shortest
 from trader.core.errors import ConfigError, Halt
 from trader.core.features import anchor_of, features, preset_named
 from trader.core.hours import GAP, MISSED, PRICE_BAND, WARM_UP, Rules, Seen, State, decide_hour
+from trader.core.labels import hurdle_of, is_up
 from trader.core.lifecycle import is_late, serving
 from trader.core.model import ModelCard, predict_defined
 from trader.core.params import Params, params_of
@@ -152,7 +153,7 @@ def propose(bot: Bot, hour: int, current: int, newest: Json | None) -> Json:
 
     # Decide: all of it is core.
     close = exact(float(bars.close[bars.row(hour)]))
-    before = with_events(bot.journal, _totals(newest, params, bars, hour), hour, close)
+    before = with_events(bot.journal, _totals(bot, newest, params, bars, hour), hour, close)
     refused = PRICE_BAND if out_of_band(close, quote, bot.price_band) else ""
     seen = Seen(hour, close, quote, p_up, no_p_up, refused)
     decision = decide_hour(before.state, seen, rules)
@@ -197,14 +198,16 @@ def _predict(
     return (None, WARM_UP, seen) if np.isnan(score) else (shortest(score), "", seen)
 
 
-def _totals(newest: Json | None, params: Params, bars: Bars, hour: int) -> Totals:
-    """The totals at the end of the hour before, its call scored by what this hour's bar shows."""
+def _totals(bot: Bot, newest: Json | None, params: Params, bars: Bars, hour: int) -> Totals:
+    """The totals at the end of the hour before, and the call that is about this hour's close scored by it."""
     if newest is None:
         return Totals(State.fresh(params.allocation_usdt))
-    totals, p_up = read_totals(newest["state"]), newest["line"]["p_up"]
-    if p_up is None or newest["gap"] or not bars.has(hour):
+    totals, ahead = read_totals(newest["state"]), params.horizon_hours
+    called = newest if ahead == 1 else bot.journal.record(hour - ahead * HOUR_MS)
+    p_up = None if called is None else called["line"]["p_up"]
+    if called is None or p_up is None or called["gap"] or not bars.has(hour):
         return totals
-    rose = float(bars.close[bars.row(hour)]) > float(Decimal(newest["close"]))
+    rose = is_up(float(Decimal(called["close"])), float(bars.close[bars.row(hour)]), hurdle_of(params))
     return replace(totals, scored=totals.scored + 1, hits=totals.hits + ((p_up >= 0.5) == rose))
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from trader.core.types import Floats, Target
+from trader.core.types import HOUR_MS, Floats, Target
 
 Exposure = Literal["long_flat", "long_short"]
 
@@ -37,6 +37,12 @@ def shortest_all(p_up: npt.NDArray[np.float32]) -> Floats:
     for i in np.flatnonzero(np.isnan(result) & ~np.isnan(wide)).tolist():
         result[i] = shortest(p_up[i])
     return result
+
+
+def held_until(entered_at: int | None, horizon_hours: int) -> int:
+    """The first hour (UTC ms) that may decide to leave what was entered at `entered_at`: a forecast about the close
+    `horizon_hours` later is seen out. With a horizon of one hour that is the next hour, so nothing is ever bound."""
+    return 0 if entered_at is None else entered_at + horizon_hours * HOUR_MS
 
 
 def decide(p_up: float, held: Target, enter_edge: float, exit_edge: float, exposure: Exposure) -> Target:

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from trader.core.costs import commission
-from trader.core.decision import decide
+from trader.core.decision import decide, held_until
 from trader.core.ledger import Ledger, fee_usdt
 from trader.core.params import Params
 from trader.core.risk import Limits, RiskState, assess
@@ -57,10 +57,11 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What an hour begins with: the newest record's totals."""
+    """What an hour begins with: the newest record's totals. entered_at: the hour of the last entry that was filled."""
 
     ledger: Ledger
     risk: RiskState
+    entered_at: int | None = None
 
     @staticmethod
     def fresh(allocation_usdt: Decimal) -> State:
@@ -112,7 +113,7 @@ def decide_hour(state: State, seen: Seen, rules: Rules) -> Decision:
     equity = ledger.equity(seen.close)
     risk = assess(state.risk, equity, seen.close_time, rules.limits)
     held = ledger.held(seen.close, filters)
-    target = _target(seen, held, risk, rules.params)
+    target = _target(state, seen, held, risk, rules.params)
     order, reason = _order(seen, held, target, ledger, risk, rules)
     free = seen.quote is not None and seen.no_p_up != GAP and not seen.refused
     if risk.halted_at is not None and free:
@@ -120,10 +121,11 @@ def decide_hour(state: State, seen: Seen, rules: Rules) -> Decision:
     return Decision(seen.close_time, seen.p_up, target, order, reason, risk, equity)
 
 
-def _target(seen: Seen, held: Target, risk: RiskState, params: Params) -> Target:
+def _target(state: State, seen: Seen, held: Target, risk: RiskState, params: Params) -> Target:
     if risk.halted_at is not None:
         return held if risk.frozen else "flat"
-    if seen.p_up is None:
+    bound = held != "flat" and seen.close_time < held_until(state.entered_at, params.horizon_hours)
+    if seen.p_up is None or bound:
         return held
     return decide(seen.p_up, held, params.enter_edge, params.exit_edge, params.exposure)
 
@@ -150,7 +152,8 @@ def settle(state: State, decision: Decision, fills: Sequence[Fill]) -> State:
         ledger = replace(ledger, orders=ledger.orders + 1)
     for fill in fills:
         ledger = ledger.after(fill)
-    return State(ledger, decision.risk)
+    entered = decision.order is not None and decision.order.reason == "enter" and bool(fills)
+    return State(ledger, decision.risk, decision.close_time if entered else state.entered_at)
 
 
 def modelled_fill(order: SizedOrder, rules: Rules) -> Fill:

@@ -16,7 +16,7 @@ import numpy as np
 from trader.core.drift import drift_limits
 from trader.core.errors import DataError
 from trader.core.features import Matrix, features, preset_named
-from trader.core.labels import direction
+from trader.core.labels import label_of
 from trader.core.params import Params
 from trader.core.ports import Predictor
 from trader.core.types import HOUR_MS, Bars, Floats, iso
@@ -165,18 +165,18 @@ def training_set(bars: Bars, window: Refit, params: Params) -> TrainingSet:
     known = bars.until(window.train_until + params.horizon_hours * HOUR_MS)
     preset = preset_named(params.features)
     X = features(known, preset, window.train_from, window.train_until + HOUR_MS)
-    y = labels_between(known, params.horizon_hours, window.train_from, window.train_until + HOUR_MS)
+    y = labels_between(known, params, window.train_from, window.train_until + HOUR_MS)
     return select(X, y, window, bars.symbol)
 
 
-def labels_between(bars: Bars, horizon: int, start: int, stop: int) -> Floats:
-    """`direction` for start <= close_time < stop, NaN where there are no bars: shape ((stop - start) / 1 h,)."""
+def labels_between(bars: Bars, params: Params, start: int, stop: int) -> Floats:
+    """`label_of` for start <= close_time < stop, NaN where there are no bars: shape ((stop - start) / 1 h,)."""
     result = np.full((stop - start) // HOUR_MS, np.nan)
     part = bars.span(start, stop)
     if len(part):
         offset = (part.first - start) // HOUR_MS
         first = bars.row(part.first)
-        result[offset : offset + len(part)] = direction(bars, horizon)[first : first + len(part)]
+        result[offset : offset + len(part)] = label_of(bars, params)[first : first + len(part)]
     return result
 
 

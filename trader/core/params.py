@@ -12,6 +12,7 @@ from trader.core.costs import CostModel
 from trader.core.errors import ConfigError
 
 Share = Annotated[float, Field(gt=0, le=1)]
+Label = Literal["direction", "direction_beyond_cost"]
 Edge = Annotated[float, Field(ge=0, lt=0.5)]
 
 
@@ -32,6 +33,8 @@ class Params(BaseModel):
     """Everything that decides what is traded. Two hosts with equal Params and equal bars write equal hours.
 
     Rates and shares are fractions (0.001 is 0.1 %), `_bps` are 1/10,000, `_days` and `_hours` are spans of time.
+    A call is about the close `horizon_hours` later: that it is higher (`label` direction), or higher by more than a round
+    trip costs (direction_beyond_cost). A position is held for `horizon_hours` at least.
     `halt_cumulative_return` is negative (-0.2 halts at a loss of 20 % of the allocation), `halt_drawdown` positive.
     """
 
@@ -50,7 +53,8 @@ class Params(BaseModel):
     allocation_usdt: Decimal = Field(gt=0)
     features: str = "seed"
     seed: int = Field(ge=0, lt=2**31)
-    horizon_hours: Literal[1] = 1
+    horizon_hours: int = Field(ge=1, le=24, default=1)
+    label: Label = "direction"
     cash_buffer: Decimal = Field(ge=0, lt=1, default=Decimal("0.001"))
     rebalance_band: Decimal = Field(ge=0, le=1, default=Decimal("0.05"))
     halt_cumulative_return: Decimal | None = Field(gt=-1, lt=0, default=Decimal("-0.2"))
@@ -63,8 +67,11 @@ class Params(BaseModel):
         return CostModel(self.fee_rate, self.half_spread_bps, self.slippage_bps)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON values that `parse_params` reads back to an equal object."""
+        """Plain JSON values that `parse_params` reads back to an equal object. The default label is left out, so that
+        parameters that were written, hashed and counted before there was another stay the same."""
         values: dict[str, Any] = self.model_dump()
+        if values["label"] == "direction":
+            del values["label"]
         return {key: float(value) if isinstance(value, Decimal) else value for key, value in values.items()}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from trader.core.costs import exact, quote_at
 from trader.core.hours import GAP, Rules, modelled_fill
-from trader.core.labels import direction
+from trader.core.labels import label_of
 from trader.core.ledger import Ledger
 from trader.core.metrics import hit_rate, hourly_returns, max_drawdown, sharpe
 from trader.core.sizing import SizedOrder, SizingRules, size
@@ -135,7 +135,7 @@ def summary_of(
         "buy_and_hold": float(_buy_and_hold(run.hours, tape, rules) / allocation - 1),
         "fees_usdt": plain(run.fees_usdt),
         "max_drawdown": max_drawdown(run.equity, float(allocation)),
-        "hit_rate": hit_rate(run.p_up, _labels(run.hours, bars)),
+        "hit_rate": hit_rate(run.p_up, _labels(run.hours, bars, rules)),
         "final_equity_usdt": plain(final),
         "halted_at": halted_at,
         "seconds": round(seconds, 3),
@@ -147,8 +147,8 @@ def net_sharpe(equity: Floats, allocation: Decimal) -> float:
     return sharpe(hourly_returns(equity, float(allocation)))
 
 
-def _labels(hours: Ints, bars: Bars) -> Floats:
-    return direction(bars, 1)[(hours - bars.first) // HOUR_MS] if len(hours) else np.zeros(0)
+def _labels(hours: Ints, bars: Bars, rules: Rules) -> Floats:
+    return label_of(bars, rules.params)[(hours - bars.first) // HOUR_MS] if len(hours) else np.zeros(0)
 
 
 def _gross(run: Columns, tape: Tape, rules: Rules) -> Decimal:
