@@ -67,27 +67,37 @@ def notice(bot: Bot, rule: BreachRule | None, hour: int, drift: DriftRule | None
     newest = bot.journal.newest_record(hour, begun.start) if begun else None
     if newest is None or newest["state"]["halted_at"] is not None:
         return None  # a halted bot needs a person, not another model
-    earlier = [int(event.content["at"]) for event in bot.journal.events("breach")]
-    why = _bad(bot, rule, newest, earlier) if rule else None
+    why = _bad(bot, rule, newest) if rule else None
     if why is None and drift is not None:
-        why = _drifted(bot, drift, newest, earlier)
+        why = _drifted(bot, drift, newest)
     return bot.journal.append("breach", {"at": newest["close_time"], "why": why}) if why else None
 
 
-def _bad(bot: Bot, rule: BreachRule, newest: Json, earlier: list[int]) -> str | None:
+def _earlier(bot: Bot) -> list[int]:
+    """The hours of all breaches so far."""
+    return [int(event.content["at"]) for event in bot.journal.events("breach")]
+
+
+def _bad(bot: Bot, rule: BreachRule, newest: Json) -> str | None:
     hour = newest["close_time"]
     then = bot.journal.record(hour - rule.hours * HOUR_MS)
-    if then is None or not within_budget(rule.budget, hour, earlier):
+    if then is None:
+        return None
+    earlier = _earlier(bot)
+    if not within_budget(rule.budget, hour, earlier):
         return None
     return breach(rule, standing_of(newest), standing_of(then), earlier[-1] if earlier else None)
 
 
-def _drifted(bot: Bot, rule: DriftRule, newest: Json, earlier: list[int]) -> str | None:
+def _drifted(bot: Bot, rule: DriftRule, newest: Json) -> str | None:
     """Looked at in DRIFT_HOURS of records and as many before as a call takes to be scored."""
     card, params, _ = bot.model(newest["model_id"])
     hour = newest["close_time"]
     since = hour - (DRIFT_HOURS - 1 + params.horizon_hours) * HOUR_MS
-    if bot.journal.record(since) is None or not within_budget(rule.budget, hour, earlier):
+    if bot.journal.record(since) is None:
+        return None
+    earlier = _earlier(bot)
+    if not within_budget(rule.budget, hour, earlier):
         return None
     seen = drift_of(list(bot.journal.records(since, hour + HOUR_MS)), card, params)
     return drifted(rule, hour, seen, earlier[-1] if earlier else None)
