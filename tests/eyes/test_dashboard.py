@@ -16,7 +16,7 @@ from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal
 from trader.config import load_settings
 from trader.core.drift import population_stability
-from trader.core.types import DAY_MS, HOUR_MS
+from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour
 from trader.dashboard.figures import figures
 from trader.dashboard.page import render
 from trader.dashboard.series import KEPT_HOURS, fold, fresh
@@ -76,8 +76,35 @@ def test_the_figures_tell_the_lines(week: Path, view: tuple[dict[str, Any], dict
     assert traces["paid over modelled"]["y"] == [0.0] * sum(line["order_side"] is not None for line in lines)
     scored = sum(n for n, _, _ in view[1]["bins"].values())
     assert f"{scored:,} calls are scored" in drawn["calibration"]["words"]
+    for side, name in (("BUY", "bought"), ("SELL", "sold")):
+        rows = [line for line in lines if line["order_side"] == side]
+        assert rows
+        assert traces[name]["x"] == [parse_hour(line["close_time"]) for line in rows]
+        assert traces[name]["y"] == pytest.approx([float(line["equity"]) for line in rows], abs=0.006)
+        assert traces[name]["text"] == [f"at {line['fill_price']}" for line in rows]
     public = {figure["id"]: figure for figure in figures(view[1], view[0], public=True)}
     assert public["equity"]["data"][2]["y"][0] == pytest.approx(100, abs=1)
+
+
+def test_the_page_tells_what_happened(journal: Journal) -> None:
+    """Models, breaches, halts and resumptions, newest first, as lines in the equity figure with the kind at its head."""
+    first, *_ = (record["close_time"] for record in journal.records())
+    at = [first + hours * HOUR_MS for hours in (30, 40, 50)]
+    journal.append("breach", {"at": at[0], "why": "hit rate too low"})
+    said = {"reason": "person", "by": "me", "words": "<b>maintenance", "freeze": False}
+    journal.append("halt", {"kind": "halt", "at": at[1], **said})
+    journal.append("halt", {"kind": "resume", "at": at[2], **said})
+    series = series_of(journal)
+    view = view_of(journal, load_settings(store="store"), series)
+    kinds = [event["kind"] for event in view["story"]]
+    assert sorted(kinds) == ["breach", "champion", "champion", "champion", "halt", "resume"]
+    assert [event["at"] for event in view["story"]] == sorted((e["at"] for e in view["story"]), reverse=True)
+    layout = next(f for f in figures(series, view, public=False) if f["id"] == "equity")["layout"]
+    assert [note["text"] for note in layout["annotations"]] == ["resume", "halt", "breach"]
+    assert {iso(time)[:16] for time in at} <= {shape["x0"] for shape in layout["shapes"]}
+    text = render(view, series)
+    assert "&lt;b&gt;maintenance" in text
+    assert text.index("resume</strong>") < text.index("halt</strong>") < text.index("breach</strong>")
 
 
 def test_days_take_over_what_is_older_than_the_kept_hours(journal: Journal) -> None:
@@ -107,6 +134,8 @@ def test_planted_markup_stays_text(view: tuple[dict[str, Any], dict[str, Any]]) 
         "do": planted,
         "card": [(planted, planted)],
         "next": [planted],
+        "story": [{"when": planted, "kind": planted, "words": planted}],
+        "orders": [{"when": planted, "kind": planted, "words": planted}],
     }
     told["ranges"] = {planted: next(iter(told["ranges"].values()))}
     for record in series["audit"]:
