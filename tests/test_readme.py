@@ -72,3 +72,14 @@ def test_the_journal_tells_the_story_of_the_breach(demo: Demo) -> None:
         == f"{event['serves_from'][:16]}Z  champion: model {event['model_id']} serves: breach 1: {event['why']}"
     )
     assert told[4].split()[:2] == [event["serves_from"][:16] + "Z", event["model_id"]]
+
+
+def test_the_demo_ends_with_its_page(demo: Demo) -> None:
+    """Its last words are the page's address; the page tells the breach, the model that answered it, and every order."""
+    (event,) = demo.summary["breaches"]
+    assert demo.said.splitlines()[-1] == f"the page: {demo.summary['page']}"
+    text = (demo.folder / "demo-run" / "page" / "index.html").read_text()
+    assert "demo-run/page/index.html" in README.read_text()
+    for said in (f"model {event['model_id']} serves: breach 1", event["why"], "Rolling hit rate, 24 h"):
+        assert said in text
+    assert text.count('class="bought"') + text.count('class="sold"') == demo.summary["orders"]
