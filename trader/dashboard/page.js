@@ -4,7 +4,7 @@
   const role = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
   const painted = (value) => {
     if (typeof value === "string") return value.startsWith("role:") ? role(value.slice(5)) : value;
-    if (Array.isArray(value)) return value.map(painted);
+    if (Array.isArray(value)) return value.every((one) => one === null || typeof one === "number") ? value : value.map(painted);
     if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, painted(v)]));
     return value;
   };
