@@ -55,7 +55,9 @@ def signals(bars: Bars, p_up: Matrix, params: Params, start: int, stop: int) -> 
     worse = (1 + float(params.half_spread_bps) * _BPS) * (1 + float(params.slippage_bps) * _BPS)
     better = (1 - float(params.half_spread_bps) * _BPS) * (1 - float(params.slippage_bps) * _BPS)
     opens = bars.open[following]
-    return Signals(up & tradable, down & tradable, opens * worse, opens * better, bars.close[here], params.horizon_hours)
+    return Signals(
+        up & tradable, down & tradable, opens * worse, opens * better, bars.close[here], params.horizon_hours
+    )
 
 
 def least_float32(limit: float) -> np.float32:
