@@ -28,7 +28,9 @@ def require_replayable(market: Bars, first: int, last: int, params: Params, sour
     require_history(market, refit_of(params, 0, first), params, str(source))
 
 
-def embedded_settings(venue: dict[str, str], symbol: str, store: str | Path, bars: Path | None = None) -> Settings:
+def embedded_settings(
+    venue: dict[str, str], symbol: str, store: str | Path, bars: Path | None = None
+) -> Settings:
     """Settings of a bot at an embedded exchange, from its ready line."""
     return load_settings(
         bars=bars,

@@ -126,7 +126,18 @@ def test_a_span_holds_its_hours_and_events_only(journal: Journal) -> None:
 def test_an_hour_is_told_in_a_row(journal: Journal) -> None:
     """Model, P(up), target, reason, order, fill, fee, equity."""
     assert hour_row(record(2)) == (
-        *("2022-01-01T02:00Z", "m1", "0.5312", "flat", "leave", "SELL 0.2", "49990", "+2.00", "10.00", "9,800.00"),
+        *(
+            "2022-01-01T02:00Z",
+            "m1",
+            "0.5312",
+            "flat",
+            "leave",
+            "SELL 0.2",
+            "49990",
+            "+2.00",
+            "10.00",
+            "9,800.00",
+        ),
     )
 
 
