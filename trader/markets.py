@@ -97,7 +97,7 @@ def write_info_row(path: Path, row: dict[str, Any] | None, filters: Filters, sym
             {
                 "filterType": "LOT_SIZE",
                 "minQty": plain(filters.min_qty),
-                "maxQty": "9000000000" if filters.max_qty is None else plain(filters.max_qty),
+                "maxQty": "90000000000000" if filters.max_qty is None else plain(filters.max_qty),
                 "stepSize": plain(filters.step_size),
             },
             {"filterType": "NOTIONAL", "minNotional": plain(filters.min_notional), "applyMinToMarket": True},

@@ -57,7 +57,7 @@ def symbol_row(symbol: str, base: str, quote: str, filters: Filters) -> dict[str
 
 def _filter_rows(filters: Filters) -> list[dict[str, Any]]:
     # A coin of a thousandth of a cent is traded by the billion.
-    most = Decimal(9_000_000_000) if filters.max_qty is None else filters.max_qty
+    most = Decimal(90_000_000_000_000) if filters.max_qty is None else filters.max_qty
     return [
         {
             "filterType": "PRICE_FILTER",
