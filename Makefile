@@ -28,7 +28,7 @@ demo: setup ## the main job, offline: two years collected, a study, two weeks tr
 	$(BIN)/trader demo $(if $(BARS),--bars $(BARS))
 
 test: setup ## every test that needs Python only
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --ignore=tests/system
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --ignore=tests/system
 
 # Debian packages that the system tests start; each suite lists its own.
 PACKAGES = $(shell sed 's/\#.*//' tests/system/packages*.txt)

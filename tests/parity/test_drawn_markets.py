@@ -18,7 +18,7 @@ from trader.core.hours import Rules
 from trader.core.params import Params, params_of
 from trader.core.types import HOUR_MS, Filters, parse_time
 
-EXAMPLES, HOURS = 30, 48
+EXAMPLES, HOURS = 24, 48
 # Symbol, price in quote, digits after the point.
 MARKETS = [("BTCUSDT", 40_000.0, 2), ("SOLUSDT", 30.0, 2), ("XRPUSDT", 0.5, 5), ("SHIBUSDT", 0.00002, 8)]
 

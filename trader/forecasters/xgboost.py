@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from trader.core.errors import DataError
@@ -11,6 +15,24 @@ from trader.core.types import Floats
 from trader.forecasters.ubjson import is_whole_object
 
 FAMILY = "xgboost"
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until the block is over: XGBoost calls Python back from C there, and what is raised in such a call
+    is printed and lost."""
+    heard = callable(signal.getsignal(signal.SIGINT))  # a worker may ignore it
+    if not heard or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[bool] = []
+    before = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 class XGBoostPredictor:
@@ -63,7 +85,8 @@ class XGBoostForecaster:
             "seed": params.seed,
             "nthread": 1,
         }
-        rows = xgb.QuantileDMatrix(X, label=y, nthread=1)
+        with _undisturbed():
+            rows = xgb.QuantileDMatrix(X, label=y, nthread=1)
         # xgb.train asks its callbacks before and after each round; without any, that is a fifth of a small fit.
         booster = xgb.Booster(settings, [rows])
         for round_ in range(params.xgboost.n_estimators):
