@@ -56,12 +56,12 @@ def fold(series: Json, record: Json) -> None:
     _calibrate(series["bins"], before, row)
     series["hours"].append(row)
     series["audit"] = [*series["audit"], _audit(record)][-AUDITED_HOURS:]
-    if record["features"]:
+    if record.get("features"):  # hours of earlier code have none
         series["features"] = [*series["features"], record["features"]][-DRIFT_HOURS:]
     if record["fills"]:
         done = [time, record["line"]["order_side"], record["line"]["fill_price"]]
         series["traded"] = [*series["traded"], done][-KEPT_FILLS:]
-    if record["fills"] and record["expected_price"]:
+    if record["fills"] and record.get("expected_price"):
         series["fills"] = [*series["fills"], [time, _worse(record)]][-KEPT_FILLS:]
     series["until"] = time
     if len(series["hours"]) > KEPT_HOURS + 24:
@@ -101,7 +101,8 @@ def _audit(record: Json) -> Json:
         "model_id",
         "model_late",
     )
-    return {key: record[key] for key in keys}
+    known: Json = {"expected_price": None, "features": {}} | record
+    return {key: known[key] for key in keys}
 
 
 def _worse(record: Json) -> float:
