@@ -209,3 +209,26 @@ def test_stability_is_nothing_for_the_same_and_much_for_another_sample() -> None
     assert population_stability(values, edges, quantiles) == pytest.approx(by_hand)
     assert population_stability([], edges, quantiles) == 0.0
     assert population_stability([5.0] * 10, [5.0] * 5, quantiles) == pytest.approx(0.0, abs=1e-3)
+
+
+def test_a_secret_is_on_no_page_and_in_no_answer(week: Path, tmp_path: Path) -> None:
+    """Keys, tokens and addresses that hold one: in neither page, nor in what the verbs that look print."""
+    canary = "canary7f3a9c"
+    secrets = {
+        name: f"{canary}{i}"
+        for i, name in enumerate(
+            (
+                "TRADER_API_KEY",
+                "TRADER_API_SECRET",
+                "TRADER_NEPTUNE_TOKEN",
+                "TRADER_HEARTBEAT_URL",
+                "TRADER_NOTIFY",
+            )
+        )
+    }
+    said = []
+    for words in (("dashboard", "--out", str(tmp_path / "page")), ("status",), ("explain",), ("journal",)):
+        done = command("trader", *words, "--store", "store", cwd=week, **secrets)
+        said.append(done.stdout + done.stderr)
+    said.append((tmp_path / "page" / "index.html").read_text())
+    assert [text for text in said if canary in text] == []
