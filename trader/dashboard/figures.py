@@ -153,6 +153,8 @@ def exposure(series: Json) -> Json:
     times, values = _all(series, 3, 3)
     share = sum(values) / len(values)
     words = f"It held {share:.0%} of the time shown."
+    steps = [i for i, value in enumerate(values) if i in (0, len(values) - 1) or value != values[i - 1]]
+    times, values = [times[i] for i in steps], [values[i] for i in steps]
     trace = _line(times, values, "held", "main", fill="tozeroy", width=0.5, line={"shape": "hv"})
     return _figure("exposure", "Exposure", words, [trace], percent=True, range=[0, 1])
 
@@ -238,7 +240,9 @@ def drift(series: Json, view: Json) -> Json:
         "type": "bar", "orientation": "h", "name": "PSI", "x": list(seen.values()), "y": list(seen),
         "marker": {"color": [f"role:{'bad' if v > MUCH else 'warn' if v > SOME else 'main'}" for v in seen.values()]},
     }  # fmt: skip
-    return _figure("drift", "Drift of features (PSI; above 0.25 is much)", words, [bars], plain_x=True)
+    return _figure(
+        "drift", "Drift of features (PSI; above 0.25 is much)", words, [bars], plain_x=True, left=120
+    )
 
 
 def costs(series: Json) -> Json:

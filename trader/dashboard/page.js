@@ -9,11 +9,11 @@
     return value;
   };
   const layout = (told) => {
-    const axis = { gridcolor: role("line"), zerolinecolor: role("line"), linecolor: role("line"), automargin: true };
+    const axis = { gridcolor: role("line"), zerolinecolor: role("line"), linecolor: role("line"), automargin: false };
     const y = { ...axis, ...(told.yaxis || {}), ...(told.percent ? { tickformat: ".1%" } : {}), ...(told.range ? { range: told.range } : {}) };
     return painted({
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: role("ink"), size: 12, family: "system-ui, sans-serif" },
-      margin: { l: 50, r: 10, t: 8, b: 30 }, showlegend: Boolean(told.tall), legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
+      margin: { l: told.left || 56, r: 10, t: 8, b: 34 }, showlegend: Boolean(told.tall), legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
       xaxis: { ...axis, ...(told.plain_x ? {} : { type: "date" }), ...(told.xaxis || {}) }, yaxis: y,
       shapes: told.shapes || [], annotations: told.annotations || [], hovermode: "closest",
     });
