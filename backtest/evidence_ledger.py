@@ -88,8 +88,11 @@ class EvidenceLedger:
 
     def _mend(self) -> str:
         """A line break where a crash left a line without one."""
-        data = self.path.read_bytes()[-1:]
-        return "" if data in (b"", b"\n") else "\n"
+        with self.path.open("rb") as file:
+            if not file.seek(0, os.SEEK_END):
+                return ""
+            file.seek(-1, os.SEEK_END)
+            return "" if file.read(1) == b"\n" else "\n"
 
     def entries(self) -> list[Entry]:
         """All entries, oldest first. Raises DataError for a whole line that is none."""
