@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from backtest import lifecycle_cli, lookahead_cli, report_cli, tune_cli
-from backtest.inputs import (
+from backtest.commands import lifecycle, lookahead, report, tune
+from backtest.commands.inputs import (
     CORES,
     AsJson,
     BarsFile,
@@ -43,11 +43,11 @@ def _root(context: typer.Context) -> None:
     begin(context.invoked_subcommand)
 
 
-app.command()(report_cli.report)
-app.command()(report_cli.compare)
-app.command()(lifecycle_cli.lifecycle)
-app.command()(lookahead_cli.lookahead)
-app.command()(tune_cli.tune)
+app.command()(report.report)
+app.command()(report.compare)
+app.command()(lifecycle.lifecycle)
+app.command()(lookahead.lookahead)
+app.command()(tune.tune)
 
 
 @app.command("run")
@@ -69,8 +69,8 @@ def run_command(
 
     Example: backtest run --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2022-03-01 --hours-out hours.jsonl
     """
-    from backtest.evidence_ledger import EvidenceLedger, data_hash
-    from backtest.outcome import note, run_backtest
+    from backtest.engine.outcome import note, run_backtest
+    from backtest.evidence.ledger import EvidenceLedger, data_hash
     from trader.core.windows import require_span
     from trader.forecasters.xgboost import XGBoostForecaster
 
@@ -114,7 +114,7 @@ def reproduce_seed_command(
 
     Example: backtest reproduce-seed --bars BTCUSDT-1h.parquet --json
     """
-    from backtest.seed import MORE_SEEDS, SEED, reproduce, rows_of
+    from backtest.seed.reproduce import MORE_SEEDS, SEED, reproduce, rows_of
     from trader.adapters.files import read_bars
 
     rows = rows_of(read_bars(bars, symbol), str(bars))

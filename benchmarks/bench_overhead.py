@@ -7,9 +7,9 @@ import time
 from decimal import Decimal
 from pathlib import Path
 
-from backtest.outcome import run_backtest, summary_of_run
-from backtest.simulate import Run, simulate
-from backtest.walkforward import walk_forward
+from backtest.engine.outcome import run_backtest, summary_of_run
+from backtest.engine.simulate import Run, simulate
+from backtest.engine.walkforward import walk_forward
 from benchmarks.figure import Figure
 from benchmarks.scene import START, STOP, bars, median, reference_params
 from trader import terminal

@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 import xgboost as xgb
 
-from backtest.seed import AFTER_LAST, FIRST, PublishedTrial, SeedRows, published_trials, reproduce, rows_of
+from backtest.seed.reproduce import (
+    AFTER_LAST,
+    FIRST,
+    PublishedTrial,
+    SeedRows,
+    published_trials,
+    reproduce,
+    rows_of,
+)
 from benchmarks.figure import Figure
 from benchmarks.scene import bars
 from trader.core.features import Matrix

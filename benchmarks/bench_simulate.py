@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from backtest.ideal import account, signals, simulate_ideal
-from backtest.simulate import simulate
+from backtest.engine.ideal import account, signals, simulate_ideal
+from backtest.engine.simulate import simulate
 from benchmarks.figure import Figure
 from benchmarks.scene import median, reference_values
 from tests.backtest.reference import simulate_hour_by_hour

@@ -14,9 +14,9 @@ import numpy as np
 import optuna
 import xgboost as xgb
 
-from backtest.objectives import next_moves
-from backtest.space import suggest
-from backtest.walkforward import Fold, folds
+from backtest.engine.walkforward import Fold, folds
+from backtest.study.objectives import next_moves
+from backtest.study.space import suggest
 from trader.core.features import Matrix
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.types import Bars

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backtest.seed import published_trials
+from backtest.seed.reproduce import published_trials
 from tests.bars_made import bars_made
 from trader.adapters.files import read_bars, write_bars
 from trader.core.params import DEFAULT_PARAMS, Params, params_of

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from backtest.tune import Task, tune
+from backtest.study.tune import Task, tune
 from benchmarks.scene import ROOT, bars, median
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.types import DAY_MS, Bars, Filters, parse_hour

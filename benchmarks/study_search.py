@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-from backtest.space import Space
-from backtest.tune import Trial, tune
-from backtest.work import Task
+from backtest.study.space import Space
+from backtest.study.tune import Trial, tune
+from backtest.study.work import Task
 from benchmarks.plain_search import Found, Score, score, search, sign_rule_params, walk
 from benchmarks.scene import START, STOP
 from trader.core.errors import TraderError

@@ -255,7 +255,7 @@ def test_a_study_is_the_same_on_any_number_of_workers(ask: Any, folder: Path) ->
 
 def test_a_run_is_counted_in_the_evidence(tmp_path: Path) -> None:
     """Once as a configuration, once as a look; a folder that cannot be written is said before the work."""
-    from backtest.evidence_ledger import EvidenceLedger
+    from backtest.evidence.ledger import EvidenceLedger
 
     bars = made_bars(tmp_path, "2020-12-01", "2021-04-01")
     (tmp_path / "P.json").write_text(json.dumps(quick_params()))

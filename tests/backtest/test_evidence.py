@@ -9,9 +9,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from backtest.evidence import Evidence, assess
-from backtest.evidence_ledger import Count
-from backtest.walkforward import walk_forward
+from backtest.engine.walkforward import walk_forward
+from backtest.evidence.judgement import Evidence, assess
+from backtest.evidence.ledger import Count
 from tests.bars_made import bars_made
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backtest.evidence_ledger import Entry, EvidenceLedger, config_hash, count, data_hash
+from backtest.evidence.ledger import Entry, EvidenceLedger, config_hash, count, data_hash
 from trader.core.errors import ConfigError, DataError
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.types import HOUR_MS, Bars

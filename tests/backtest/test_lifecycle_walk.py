@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from backtest.lifecycle import LifecycleRule, live
-from backtest.lifecycle_market import Market
-from backtest.tune import Study, Task, tune
+from backtest.lifecycle.market import Market
+from backtest.lifecycle.rules import LifecycleRule, live
+from backtest.study.tune import Study, Task, tune
 from tests.backtest.quick_forecaster import QuickForecaster
 from tests.bars_made import bars_made
 from tests.rig import command, quick_params

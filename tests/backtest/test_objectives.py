@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtest.ideal import halted, signals, simulate_ideal
-from backtest.objectives import annualised, gross_value, net_value, next_moves, sides_of
-from backtest.simulate import simulate
+from backtest.engine.ideal import halted, signals, simulate_ideal
+from backtest.engine.simulate import simulate
+from backtest.study.objectives import annualised, gross_value, net_value, next_moves, sides_of
 from tests.bars_made import bars_made
 from trader.core.decision import decide, shortest
 from trader.core.hours import Rules

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from backtest.overfitting import overfitting
+from backtest.evidence.overfitting import overfitting
 from trader.core.errors import ConfigError
 from trader.core.types import Floats
 

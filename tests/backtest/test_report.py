@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from backtest.importance import importance
-from backtest.report_charts import STUDY_CHARTS
-from backtest.report_page import page_of
+from backtest.report.charts import STUDY_CHARTS
+from backtest.report.page import page_of
+from backtest.study.importance import importance
 from tests.rig import command, quick_params
 from tests.rig_bars import made_bars
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from backtest.rivals import break_even_bps, cost_stress, costs_times, delayed, lottery, rivals
-from backtest.simulate import simulate
+from backtest.engine.simulate import simulate
+from backtest.evidence.rivals import break_even_bps, cost_stress, costs_times, delayed, lottery, rivals
 from tests.bars_made import bars_made
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
-from backtest.seed import (
+from backtest.seed.reproduce import (
     AFTER_LAST,
     FIRST,
     PublishedTrial,

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from backtest.significance import (
+from backtest.evidence.significance import (
     Moments,
     deflated_sharpe,
     effective_trials,

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtest.ideal import least_float32, simulate_ideal
-from backtest.quiet import targets_of
-from backtest.simulate import simulate
+from backtest.engine.ideal import least_float32, simulate_ideal
+from backtest.engine.quiet import targets_of
+from backtest.engine.simulate import simulate
 from tests.backtest.reference import simulate_hour_by_hour
 from tests.bars_made import bars_made
 from trader.core.decision import decide, shortest

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backtest.rounds import Batch, rungs_of
-from backtest.simulate import simulate
-from backtest.space import Plan, Space
-from backtest.study_folder import StudyFolder
-from backtest.sweep import Looked, Result, Verdict
-from backtest.tune import Study, Task, Trial, tune
-from backtest.walkforward import walk_forward
-from backtest.work import Workshop
+from backtest.engine.simulate import simulate
+from backtest.engine.walkforward import walk_forward
+from backtest.study.folder import StudyFolder
+from backtest.study.rounds import Batch, rungs_of
+from backtest.study.space import Plan, Space
+from backtest.study.sweep import Looked, Result, Verdict
+from backtest.study.tune import Study, Task, Trial, tune
+from backtest.study.work import Workshop
 from tests.backtest.quick_forecaster import QuickForecaster
 from tests.bars_made import bars_made
 from trader.core.errors import ConfigError, DataError, Retry

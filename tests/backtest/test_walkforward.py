@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backtest.walkforward import folds, walk, walk_forward
+from backtest.engine.walkforward import folds, walk, walk_forward
 from tests.bars_made import bars_made
 from trader.core.errors import DataError
 from trader.core.model import predict_defined, training_set

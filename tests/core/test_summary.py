@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtest.outcome import summary_of_run
-from backtest.simulate import Run, simulate
+from backtest.engine.outcome import summary_of_run
+from backtest.engine.simulate import Run, simulate
 from tests.bars_made import bars_made
 from trader.core.costs import commission, quote_at
 from trader.core.hours import Rules

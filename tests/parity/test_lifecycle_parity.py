@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from backtest.lifecycle import LifecycleRule, live
-from backtest.lifecycle_market import Market
+from backtest.lifecycle.market import Market
+from backtest.lifecycle.rules import LifecycleRule, live
 from tests.bars_made import bars_made
 from tests.parity.twins import Twins, told
 from tests.rig import quick_params

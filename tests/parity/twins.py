@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from backtest.simulate import simulate
-from backtest.walkforward import walk_forward
+from backtest.engine.simulate import simulate
+from backtest.engine.walkforward import walk_forward
 from trader import rehearsal
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
 from trader.core.hours import Rules

@@ -10,7 +10,7 @@ from trader import terminal
 from trader.core.types import DAY_MS, HOUR_MS, floor_hour
 
 if TYPE_CHECKING:
-    from backtest.tune import Study
+    from backtest.study.tune import Study
     from trader.app.tick import Bot
     from trader.core.params import Params
 
@@ -28,7 +28,7 @@ def search_of(
 ) -> Params:
     """The best parameters of a study over the hours that a model serving from `serve_from` may know. `warm` are looked at
     first, as they are."""
-    from backtest.tune import LONGEST_LOOK_BACK_DAYS, STUDY_DAYS, Task, tune
+    from backtest.study.tune import LONGEST_LOOK_BACK_DAYS, STUDY_DAYS, Task, tune
     from trader.core.features import anchor_of
 
     known_at = floor_hour(serve_from - base.gap_hours * HOUR_MS)
@@ -55,7 +55,7 @@ def _keep(bot: Bot, study: Study, serve_from: int, seed: int) -> None:
     """Write the study and its event to the store: every trial that was looked at. Safe to repeat."""
     import json
 
-    from backtest.importance import importance
+    from backtest.study.importance import importance
     from trader.core.study import flat, study_key, study_report
 
     trials: list[dict[str, Any]] = [

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backtest.simulate import simulate
-from backtest.walkforward import walk_forward
+from backtest.engine.simulate import simulate
+from backtest.engine.walkforward import walk_forward
 from trader.core.features import features
 from trader.core.hours import Rules
 from trader.core.lookahead import leaks, poisoned

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 import optuna
 
-from backtest.evidence_ledger import Kind, data_hash
-from backtest.objectives import Objective
-from backtest.pool import workers_of
-from backtest.rounds import Batch, Ended, rungs_of
-from backtest.space import LONGEST_LOOK_BACK_DAYS, Plan, Space, nearest, plan_of, suggest
-from backtest.study_folder import StudyFolder
-from backtest.sweep import Looked
-from backtest.work import Task, Workshop
+from backtest.evidence.ledger import Kind, data_hash
+from backtest.study.folder import StudyFolder
+from backtest.study.objectives import Objective
+from backtest.study.pool import workers_of
+from backtest.study.rounds import Batch, Ended, rungs_of
+from backtest.study.space import LONGEST_LOOK_BACK_DAYS, Plan, Space, nearest, plan_of, suggest
+from backtest.study.sweep import Looked
+from backtest.study.work import Task, Workshop
 from trader.core.errors import ConfigError, DataError
 from trader.core.features import anchor_of, preset_named
 from trader.core.params import Params, params_of

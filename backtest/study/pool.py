@@ -11,7 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from backtest.work import Workshop
+from backtest.study.work import Workshop
 
 Submit = Callable[..., "Future[Any]"]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from backtest.evidence import Evidence
-from backtest.evidence_ledger import config_hash, data_hash
-from backtest.rivals import without_limits
-from backtest.simulate import Run, simulate
+from backtest.engine.simulate import Run, simulate
+from backtest.evidence.judgement import Evidence
+from backtest.evidence.ledger import config_hash, data_hash
+from backtest.evidence.rivals import without_limits
 from trader.core.features import preset_named
 from trader.core.hours import Rules
 from trader.core.labels import label_of

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from backtest.ideal import least_float32
+from backtest.engine.ideal import least_float32
 from trader.core.features import Matrix
 from trader.core.metrics import HOURS_PER_YEAR, max_drawdown
 from trader.core.params import Params

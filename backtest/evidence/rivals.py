@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import numpy as np
 
-from backtest.ideal import simulate_ideal
-from backtest.simulate import simulate
+from backtest.engine.ideal import simulate_ideal
+from backtest.engine.simulate import simulate
 from trader.core.features import Matrix
 from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns, max_drawdown, sharpe

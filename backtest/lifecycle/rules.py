@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from backtest.lifecycle_market import FittedModel, Market, Seen
-from backtest.simulate import Run, joined, simulate
-from backtest.tune import Study
+from backtest.engine.simulate import Run, joined, simulate
+from backtest.lifecycle.market import FittedModel, Market, Seen
+from backtest.study.tune import Study
 from trader.core.drift import DRIFT_HOURS
 from trader.core.hours import State
 from trader.core.lifecycle import (

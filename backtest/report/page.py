@@ -6,7 +6,7 @@ import json
 from importlib import resources
 from typing import Any
 
-from backtest.report_charts import CHARTS, STUDY_CHARTS
+from backtest.report.charts import CHARTS, STUDY_CHARTS
 from trader.core.errors import ConfigError
 
 Json = dict[str, Any]
@@ -26,7 +26,7 @@ def page_of(report: Json) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": percent, "number": number}
-    template = environment.from_string(resources.files("backtest").joinpath("report.html").read_text())
+    template = environment.from_string(resources.files("backtest.report").joinpath("report.html").read_text())
     return template.render(
         r=report, e=report["evidence"], charts=charts, settings=json.dumps(report["settings"], indent=1)
     )

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from backtest.importance import importance
-from backtest.overfitting import BLOCKS, Overfitting, overfitting
-from backtest.report_data import study_part
-from backtest.significance import effective_trials
-from backtest.study_folder import StudyFolder
+from backtest.evidence.overfitting import BLOCKS, Overfitting, overfitting
+from backtest.evidence.significance import effective_trials
+from backtest.report.data import study_part
+from backtest.study.folder import StudyFolder
+from backtest.study.importance import importance
 from trader.core.errors import ConfigError
 from trader.core.study import flat
 from trader.core.types import Floats

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backtest.evidence_ledger import Entry, EvidenceLedger, config_hash, data_hash
-from backtest.inputs import (
+from backtest.commands.inputs import (
     AsJson,
     BarsFile,
     EvidenceDir,
@@ -26,13 +25,14 @@ from backtest.inputs import (
     filters_of,
     load,
 )
-from backtest.objectives import MEANING, Objective
+from backtest.evidence.ledger import Entry, EvidenceLedger, config_hash, data_hash
+from backtest.study.objectives import MEANING, Objective
 from trader import terminal
 from trader.core.metrics import HOURS_PER_YEAR
 from trader.core.types import iso
 
 if TYPE_CHECKING:
-    from backtest.tune import Study, Trial  # Optuna is imported by the one command that needs it
+    from backtest.study.tune import Study, Trial  # Optuna is imported by the one command that needs it
 
 CORES = os.cpu_count() or 1
 
@@ -70,7 +70,7 @@ def tune(
 
     Example: backtest tune --bars BTCUSDT-1h.parquet --from 2021-01-01 --to 2022-01-01 --trials 20 --study study
     """
-    from backtest.tune import Task, tune
+    from backtest.study.tune import Task, tune
     from trader.core.windows import require_span
     from trader.forecasters.xgboost import XGBoostForecaster
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backtest.inputs import (
+from backtest.commands.inputs import (
     CORES,
     AsJson,
     BarsFile,
@@ -31,9 +31,9 @@ from trader.core.metrics import HOURS_PER_YEAR
 from trader.core.types import DAY_MS, HOUR_MS, iso
 
 if TYPE_CHECKING:
-    from backtest.evidence_ledger import Entry, EvidenceLedger
-    from backtest.lifecycle import LifecycleRule, Lived, Search
-    from backtest.lifecycle_market import Market
+    from backtest.evidence.ledger import Entry, EvidenceLedger
+    from backtest.lifecycle.market import Market
+    from backtest.lifecycle.rules import LifecycleRule, Lived, Search
 
 NOTE = (
     "Every rule refits by the calendar; a breach is answered by {answer}, {cooldown} h apart and {budget} in 30 days at most.\n"
@@ -65,10 +65,10 @@ def lifecycle(
 
     Example: backtest lifecycle --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2023-01-01 --trials 0
     """
-    from backtest.evidence_ledger import EvidenceLedger, data_hash
-    from backtest.lifecycle import LifecycleRule, live
-    from backtest.lifecycle_market import Market
-    from backtest.tune import LONGEST_LOOK_BACK_DAYS
+    from backtest.evidence.ledger import EvidenceLedger, data_hash
+    from backtest.lifecycle.market import Market
+    from backtest.lifecycle.rules import LifecycleRule, live
+    from backtest.study.tune import LONGEST_LOOK_BACK_DAYS
     from trader.core.hours import Rules
     from trader.core.windows import require_span
     from trader.forecasters.xgboost import XGBoostForecaster
@@ -114,8 +114,8 @@ def lifecycle(
 def _search(market: Market, ledger: EvidenceLedger, trials: int, seed: int, workers: int) -> Search:
     """What the bot's `retrain --if-due` does: a study over the half year that is known, the serving parameters first.
     Raises DataError where the bars begin after the first one's would."""
-    from backtest.tune import LONGEST_LOOK_BACK_DAYS, STUDY_DAYS, Study, Task, tune
-    from backtest.tune_cli import entries_of
+    from backtest.commands.tune import entries_of
+    from backtest.study.tune import LONGEST_LOOK_BACK_DAYS, STUDY_DAYS, Study, Task, tune
     from trader.core.params import Params
     from trader.core.windows import refit_of, require_history
 
@@ -151,7 +151,7 @@ def _looked_at(lived: Lived, market: Market) -> Iterator[Entry]:
     import hashlib
     from dataclasses import asdict
 
-    from backtest.evidence_ledger import Entry, config_hash
+    from backtest.evidence.ledger import Entry, config_hash
 
     text = json.dumps([config_hash(market.rules.params), asdict(lived.rule)], sort_keys=True)
     config, now = hashlib.sha256(text.encode()).hexdigest()[:16], round(time.time() * 1000)

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from backtest.evidence_ledger import Count
-from backtest.overfitting import Overfitting
-from backtest.rivals import Lottery, Standing, break_even_bps, cost_stress, lottery, rivals
-from backtest.significance import Moments, deflated_sharpe, probabilistic_sharpe
-from backtest.simulate import Run, simulate
-from backtest.walkforward import walk_forward
+from backtest.engine.simulate import Run, simulate
+from backtest.engine.walkforward import walk_forward
+from backtest.evidence.ledger import Count
+from backtest.evidence.overfitting import Overfitting
+from backtest.evidence.rivals import Lottery, Standing, break_even_bps, cost_stress, lottery, rivals
+from backtest.evidence.significance import Moments, deflated_sharpe, probabilistic_sharpe
 from trader.core.features import Matrix
 from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns

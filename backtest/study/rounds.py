@@ -14,9 +14,9 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any
 
-from backtest.space import Plan
-from backtest.sweep import Result, Verdict
-from backtest.work import Workshop
+from backtest.study.space import Plan
+from backtest.study.sweep import Result, Verdict
+from backtest.study.work import Workshop
 from trader.core.errors import DataError, Retry
 from trader.core.features import Matrix
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from backtest.cache import FoldCache, code_hash, fold_key
-from backtest.objectives import Objective
-from backtest.space import LONGEST_LOOK_BACK_DAYS, Plan, Space
-from backtest.sweep import Market, Result, Verdict, finish, judge
+from backtest.study.cache import FoldCache, code_hash, fold_key
+from backtest.study.objectives import Objective
+from backtest.study.space import LONGEST_LOOK_BACK_DAYS, Plan, Space
+from backtest.study.sweep import Market, Result, Verdict, finish, judge
 from trader.core.features import Matrix, features, preset_named
 from trader.core.model import labels_between, select
 from trader.core.params import Params

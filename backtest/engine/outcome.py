@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from decimal import localcontext
 from typing import Any
 
-from backtest.simulate import Run, simulate
-from backtest.walkforward import Progress, walk
+from backtest.engine.simulate import Run, simulate
+from backtest.engine.walkforward import Progress, walk
 from trader.core.features import Matrix
 from trader.core.hours import Rules
 from trader.core.ports import Forecaster

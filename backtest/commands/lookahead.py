@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from backtest.inputs import AsJson, BarsFile, FiltersFile, From, ParamsFile, Symbol, To, filters_of, load
+from backtest.commands.inputs import (
+    AsJson,
+    BarsFile,
+    FiltersFile,
+    From,
+    ParamsFile,
+    Symbol,
+    To,
+    filters_of,
+    load,
+)
 from trader import terminal
 from trader.core.errors import ConfigError
 
@@ -29,7 +39,7 @@ def lookahead(
     Exit 0 where nothing looks ahead, else 2, the guilty column named.
     Example: backtest lookahead --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2022-03-01 --features mine
     """
-    from backtest.lookahead import examine
+    from backtest.engine.lookahead import examine
     from trader.core.hours import Rules
     from trader.core.presets import preset_named
     from trader.core.windows import require_span

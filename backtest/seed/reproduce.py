@@ -63,7 +63,7 @@ class SeedRows:
 
 def published_trials() -> list[PublishedTrial]:
     """The 20 published parameter sets, in the order of their numbers."""
-    found = json.loads(Path(__file__).with_name("seed_trials.json").read_text(encoding="utf-8"))
+    found = json.loads(Path(__file__).with_name("trials.json").read_text(encoding="utf-8"))
     return [
         PublishedTrial(
             number=row["trial"],

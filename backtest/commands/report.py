@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backtest.inputs import (
+from backtest.commands.inputs import (
     CORES,
     AsJson,
     BarsFile,
@@ -31,7 +31,7 @@ from trader.core.errors import ConfigError, DataError
 from trader.core.types import iso
 
 if TYPE_CHECKING:
-    from backtest.evidence import Evidence
+    from backtest.evidence.judgement import Evidence
 
 REPORT_KEYS = ("schema", "summary", "evidence", "settings")
 
@@ -58,12 +58,12 @@ def report(
     Looking is counted: each report on the same hours is one more look at them.
     Example: backtest report --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2023-01-01 --params study/P.json --study study
     """
-    from backtest.evidence import assess
-    from backtest.evidence_ledger import EvidenceLedger, count, data_hash
-    from backtest.outcome import run_backtest
-    from backtest.report_data import report_of
-    from backtest.report_page import page_of
-    from backtest.study_report import study_evidence
+    from backtest.engine.outcome import run_backtest
+    from backtest.evidence.judgement import assess
+    from backtest.evidence.ledger import EvidenceLedger, count, data_hash
+    from backtest.report.data import report_of
+    from backtest.report.page import page_of
+    from backtest.report.study import study_evidence
     from trader.core.hours import Rules
     from trader.core.windows import require_span
     from trader.forecasters.xgboost import XGBoostForecaster

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backtest.ideal import account, halted, signals
-from backtest.objectives import Objective, gross_value, net_value, next_moves, sides_of
-from backtest.simulate import Run, simulate
-from backtest.space import Plan, Space
+from backtest.engine.ideal import account, halted, signals
+from backtest.engine.simulate import Run, simulate
+from backtest.study.objectives import Objective, gross_value, net_value, next_moves, sides_of
+from backtest.study.space import Plan, Space
 from trader.core.features import Matrix
 from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns

@@ -15,7 +15,7 @@ from trader.core.params import DEFAULT_PARAMS, Params, params_of, parse_params
 from trader.core.types import Bars, Filters, Floats, parse_hour
 
 if TYPE_CHECKING:
-    from backtest.evidence_ledger import Entry
+    from backtest.evidence.ledger import Entry
 
 CORES = os.cpu_count() or 1
 
@@ -66,8 +66,8 @@ def filters_of(path: Path | None, series: Bars, start: int) -> Filters:
 
 def looked_at(params: Params, start: int, stop: int, equity: Floats, by: str) -> list[Entry]:
     """A configuration that a person ran, and the look at its hours, for the ledger. equity: (n,) after each hour."""
-    from backtest.evidence_ledger import Entry, config_hash
-    from backtest.significance import Moments
+    from backtest.evidence.ledger import Entry, config_hash
+    from backtest.evidence.significance import Moments
     from trader.core.metrics import hourly_returns
 
     now = round(time.time() * 1000)

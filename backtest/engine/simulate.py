@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from backtest.quiet import MARGIN, Sight
+from backtest.engine.quiet import MARGIN, Sight
 from trader.core.costs import exact, quote_at
 from trader.core.decision import shortest_all
 from trader.core.features import Matrix
