@@ -12,7 +12,7 @@ def words(told: Json) -> str:
     lines = [f"{told['symbol']} {told['hour']}, close {told['bar']['close']}{_bar_note(told)}", ""]
     lines += [_model(told), ""]
     lines += _features(told)
-    lines += ["", _belief(told), _risk(told["risk"]), _decision(told["decision"])]
+    lines += ["", _belief(told), *_hold(told["hold"]), _risk(told["risk"]), _decision(told["decision"])]
     lines += [_attempt(row) for row in told["attempts"]]
     if told["cost"]:
         lines.append(_cost(told["cost"]))
@@ -64,6 +64,18 @@ def _belief(told: Json) -> str:
     if told["p_up"] is None:
         return f"P(up)     none ({told['no_p_up']}); what is held is kept"
     return f"P(up)     {told['p_up']}; enters at {told['enter_at']:g}, leaves at {told['leave_at']:g}"
+
+
+def _hold(hold: Json | None) -> list[str]:
+    if hold is None:
+        return []
+    alone = {None: "there is no P(up)", hold["held"]: f"P(up) says {hold['held']} too"}.get(
+        hold["by_p_up"], f"although P(up) says {hold['by_p_up']}"
+    )
+    return [
+        f"hold      {hold['held']} was entered at {hold['entered_at']} for {hold['horizon_hours']} h, so it is kept until "
+        f"{hold['until']}: {alone}"
+    ]
 
 
 def _risk(risk: Json) -> str:
