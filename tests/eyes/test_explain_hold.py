@@ -69,7 +69,11 @@ def test_an_hour_is_bound_from_its_entry_to_the_end_of_the_horizon(
 
 @pytest.mark.parametrize(
     ("by_p_up", "words"),
-    [("flat", "although P(up) says flat"), ("long", "P(up) says long too"), (None, "there is no P(up)")],
+    [
+        ("flat", "although P(up) says flat"),
+        ("long", "and P(up) says long too"),
+        (None, "and there is no P(up)"),
+    ],
 )
 def test_the_words_say_that_it_was_therefore_kept(
     patient: Path, told: list[tuple[dict[str, Any], dict[str, Any]]], by_p_up: str | None, words: str
@@ -78,7 +82,7 @@ def test_the_words_say_that_it_was_therefore_kept(
     line, found = next(pair for pair in told if pair[1]["hold"] and pair[1]["hold"]["by_p_up"] == by_p_up)
     hold = found["hold"]
     text = command("trader", "explain", line["close_time"], "--store", "store", cwd=patient).stdout
-    entry = f"hold      long was entered at {hold['entered_at']} for 4 h, so it is kept until {hold['until']}: {words}"
+    entry = f"hold      long was entered at {hold['entered_at']} for 4 h, so it is kept until {hold['until']}, {words}"
     assert entry in text.splitlines()
     free = command("trader", "explain", hold["until"], "--store", "store", cwd=patient).stdout
     assert "hold      " not in free

@@ -69,12 +69,12 @@ def _belief(told: Json) -> str:
 def _hold(hold: Json | None) -> list[str]:
     if hold is None:
         return []
-    alone = {None: "there is no P(up)", hold["held"]: f"P(up) says {hold['held']} too"}.get(
+    alone = {None: "and there is no P(up)", hold["held"]: f"and P(up) says {hold['held']} too"}.get(
         hold["by_p_up"], f"although P(up) says {hold['by_p_up']}"
     )
     return [
         f"hold      {hold['held']} was entered at {hold['entered_at']} for {hold['horizon_hours']} h, so it is kept until "
-        f"{hold['until']}: {alone}"
+        f"{hold['until']}, {alone}"
     ]
 
 
