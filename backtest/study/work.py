@@ -95,8 +95,7 @@ class Workshop:
         if not defined.any():
             return result
         if isinstance(model, StagedPredictor):
-            for row, trees in zip(result, plan.trees, strict=True):
-                row[defined] = model.predict_with(served[defined], trees)
+            result[:, defined] = model.predict_stages(served[defined], plan.trees)
         elif len(plan.trees) == 1:
             result[0, defined] = model.predict(served[defined])
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,17 +21,17 @@ class QuickPredictor:
     noise: float
     column: int
 
-    def predict_with(self, X: Matrix, n_estimators: int) -> Matrix:
-        """By the first stages only."""
+    def predict_stages(self, X: Matrix, stages: Sequence[int]) -> Matrix:
+        """By the first of its stages only."""
         wave = np.sin(1e3 * self.noise * X.astype(np.float64).sum(axis=1))
-        score = (
-            self.lean * n_estimators / 1e4 * (X[:, self.column].astype(np.float64) - 50) / 50 + 0.02 * wave
-        )
+        leans = self.lean * np.array(stages, dtype=np.float64)[:, None] / 1e4
+        score = leans * (X[:, self.column].astype(np.float64) - 50) / 50 + 0.02 * wave
         return (0.5 + 0.4 * np.tanh(score)).astype(np.float32)
 
     def predict(self, X: Matrix) -> Matrix:
         """By all of a thousand."""
-        return self.predict_with(X, 1_000)
+        alone: Matrix = self.predict_stages(X, (1_000,))[0]
+        return alone
 
 
 class QuickForecaster:

@@ -31,10 +31,11 @@ class Predictor(Protocol):
 
 @runtime_checkable
 class StagedPredictor(Protocol):
-    """A model that grew in stages, and can be asked for an earlier one."""
+    """A model that grew in stages, and can be asked for earlier ones."""
 
-    def predict_with(self, X: Matrix, n_estimators: int) -> Matrix:
-        """P(up) by the first `n_estimators` stages: what a fit of only so many predicts, to the bit. (n,) float32."""
+    def predict_stages(self, X: Matrix, stages: Sequence[int]) -> Matrix:
+        """P(up) by the first of its stages, for each of these ascending numbers of them: what fits of only so many
+        predict, to the bit. (numbers, n) float32."""
 
 
 class Forecaster(Protocol):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from trader.core.errors import DataError
 from trader.core.features import Matrix
@@ -46,9 +49,19 @@ class XGBoostPredictor:
         scores: Matrix = self._booster.inplace_predict(X)
         return scores
 
-    def predict_with(self, X: Matrix, n_estimators: int) -> Matrix:
-        """P(up) by the first `n_estimators` trees: what a fit of only so many predicts, to the bit. (n,) float32."""
-        scores: Matrix = self._booster.inplace_predict(X, iteration_range=(0, n_estimators))
+    def predict_stages(self, X: Matrix, stages: Sequence[int]) -> Matrix:
+        """P(up) by the first trees, for each of these ascending numbers of them: what fits of only so many predict, to
+        the bit. (numbers, n) float32.
+
+        Each tree is walked twice in all, for XGBoost goes on from the sum of the trees before: a margin in float32.
+        """
+        scores: Matrix = np.empty((len(stages), len(X)), np.float32)
+        before: dict[str, Matrix] = {}
+        for i, (first, last) in enumerate(pairwise((0, *stages))):
+            trees = {"iteration_range": (first, last), **before}
+            scores[i] = self._booster.inplace_predict(X, **trees)
+            if last != stages[-1]:
+                before = {"base_margin": self._booster.inplace_predict(X, predict_type="margin", **trees)}
         return scores
 
     def contributions(self, X: Matrix) -> Matrix:
