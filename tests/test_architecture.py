@@ -122,6 +122,14 @@ def test_there_is_no_cycle_of_rooms() -> None:
     assert list(TopologicalSorter(graph).static_order())
 
 
+def test_a_verb_is_known_to_its_command_line_alone() -> None:
+    """What several verbs of `backtest` share lies in files that are no verb; so a verb can be read, or removed, alone."""
+    verbs = {name for name in imports_of("backtest.cli") if within(name, "backtest.commands")}
+    assert len(verbs) > 1
+    knows = {module: imports_of(module) & verbs for module in MODULES if module != "backtest.cli"}
+    assert {module: names for module, names in knows.items() if names} == {}
+
+
 def test_packages_are_empty() -> None:
     """An `__init__` holds nothing, so importing a module runs that module only."""
     assert [f for f in FILES if f.name == "__init__.py" and f.read_text().strip()] == []

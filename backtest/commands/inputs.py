@@ -1,21 +1,24 @@
-"""What the verbs of `backtest` are given: bars, parameters, a span, filters."""
+"""What the verbs of `backtest` are given: bars, the hours of them, the rules they are traded by."""
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from trader import terminal
 from trader.core.errors import ConfigError
+from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of, parse_params
-from trader.core.types import Bars, Filters, Floats, parse_hour
-
-if TYPE_CHECKING:
-    from backtest.evidence.ledger import Entry
+from trader.core.types import Bars, Filters, iso, parse_hour
+from trader.core.windows import require_span
 
 CORES = os.cpu_count() or 1
 
@@ -36,44 +39,81 @@ AsJson = Annotated[bool, typer.Option("--json", help="one line of JSON instead o
 EvidenceDir = Annotated[
     Path, typer.Option("--evidence", help="folder that counts everything ever tried on these bars")
 ]
+EVIDENCE = Path("evidence")
 
 
-def load(
-    bars: Path, symbol: str | None, params: Path | None, start: str, stop: str
-) -> tuple[Bars, Params, int, int]:
-    """Bars, parameters, and the hours start <= T < stop (UTC ms). Raises ConfigError or DataError."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """Hours start <= T < stop (UTC ms) of bars, and the rules they are traded by. source: the bars' file, for messages.
+    began: when the verb was asked, on time.perf_counter."""
+
+    bars: Bars
+    rules: Rules
+    start: int
+    stop: int
+    source: str
+    began: float
+
+    @property
+    def title(self) -> str:
+        """For the head of a table."""
+        return f"{self.bars.symbol}, {iso(self.start)} to {iso(self.stop)}"
+
+
+def given(
+    bars: BarsFile,
+    start: From,
+    stop: To,
+    params: ParamsFile = None,
+    symbol: Symbol = None,
+    filters: FiltersFile = None,
+) -> Given:
+    """Read the files. Raises ConfigError or DataError for one that cannot be read, or hours that the bars do not hold."""
     from trader.adapters.files import read_bars
 
-    chosen = (
-        params_of(DEFAULT_PARAMS, "the defaults")
-        if params is None
-        else parse_params(terminal.read_text(params, "parameters"), str(params))
-    )
+    began = time.perf_counter()
+    chosen = _params(params)
     first, last = parse_hour(start), parse_hour(stop)
     if last <= first:
         raise ConfigError(f"--to {stop} must be later than --from {start}")
-    return read_bars(bars, symbol), chosen, first, last
+    series = read_bars(bars, symbol)
+    require_span(series, first, last, str(bars))
+    return Given(series, Rules(chosen, _filters(filters, series, first)), first, last, str(bars), began)
 
 
-def filters_of(path: Path | None, series: Bars, start: int) -> Filters:
+def on_hours(verb: Callable[..., None]) -> Callable[..., None]:
+    """A verb whose first argument is what is `given`: the options of that come before its own."""
+    shared = inspect.signature(given, eval_str=True).parameters
+    _, *own = inspect.signature(verb, eval_str=True).parameters.values()
+    options = [it.replace(kind=inspect.Parameter.KEYWORD_ONLY) for it in (*shared.values(), *own)]
+
+    @wraps(verb)
+    def asked(**values: object) -> None:
+        read = {name: values.pop(name) for name in shared}
+        verb(given(**read), **values)  # type: ignore[arg-type]  # the command line has checked them
+
+    # What the command line reads a verb's options from.
+    asked.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    asked.__annotations__ = {it.name: it.annotation for it in options}
+    return asked
+
+
+def writable(path: Path | None) -> None:
+    """A folder that cannot be written is found before the work. Raises ConfigError."""
+    if path is not None:
+        terminal.write_lines(path, iter(()))
+
+
+def _params(path: Path | None) -> Params:
+    if path is None:
+        return params_of(DEFAULT_PARAMS, "the defaults")
+    return parse_params(terminal.read_text(path, "parameters"), str(path))
+
+
+def _filters(path: Path | None, series: Bars, start: int) -> Filters:
     """The file's filters, else those that suit the price at `start`."""
     if path is not None:
         from trader.adapters.exchange_info import read_filters
 
         return read_filters(path)
     return Filters.derived(float(series.close[series.row(start)]))
-
-
-def looked_at(params: Params, start: int, stop: int, equity: Floats, by: str) -> list[Entry]:
-    """A configuration that a person ran, and the look at its hours, for the ledger. equity: (n,) after each hour."""
-    from backtest.evidence.ledger import Entry, config_hash
-    from backtest.evidence.significance import Moments
-    from trader.core.metrics import hourly_returns
-
-    now = round(time.time() * 1000)
-    sharpe = Moments.of(hourly_returns(equity, float(params.allocation_usdt))).sharpe
-    config = config_hash(params)
-    return [
-        Entry("run", config, start, stop, sharpe, by, now),
-        Entry("look", config, start, stop, None, by, now),
-    ]
