@@ -16,36 +16,36 @@ from trader.core.params import Params
 from trader.core.types import Floats
 
 
-def drift_of(records: Sequence[Json], card: ModelCard, params: Params) -> Drift:
-    """What DRIFT_HOURS and horizon - 1 more consecutive records and the newest, oldest first, show against the card's
-    training sample: the features of the newest DRIFT_HOURS, the calls of the oldest, since the newest have no outcome yet.
+def drift_of(hours: Sequence[Json], card: ModelCard, params: Params) -> Drift:
+    """What DRIFT_HOURS and `horizon_hours` more hours (`recent_hours`), oldest first, show against the card's training
+    sample: the features of the newest DRIFT_HOURS, the calls of the oldest, since the newest have no outcome yet.
     """
-    X = np.array([_row(record, card.columns) for record in records[-DRIFT_HOURS:]], np.float32).reshape(
+    X = np.array([_row(hour, card.columns) for hour in hours[-DRIFT_HOURS:]], np.float32).reshape(
         -1, len(card.columns)
     )
     edges = [card.ranges[column] for column in card.columns]
     psi, ks = feature_drift(X, edges, RANGE_QUANTILES, DRIFT_HOURS)
-    p_up = np.array([_number(record["line"]["p_up"]) for record in records[: -params.horizon_hours]])
-    decay = calibration_decay(p_up, _outcomes(records, params), DRIFT_HOURS)
+    p_up = np.array([_number(hour["p_up"]) for hour in hours[: -params.horizon_hours]])
+    decay = calibration_decay(p_up, _outcomes(hours, params), DRIFT_HOURS)
     limits = card.drift_limits
     return Drift(_newest(psi), _newest(ks), _newest(decay), limits.get("psi"), limits.get("ks"))
 
 
-def _row(record: Json, columns: Sequence[str]) -> list[float]:
+def _row(hour: Json, columns: Sequence[str]) -> list[float]:
     """An hour's features, NaN where it has none."""
-    return [_number(record["features"].get(column)) for column in columns]
+    return [_number(hour["features"].get(column)) for column in columns]
 
 
-def _outcomes(records: Sequence[Json], params: Params) -> Floats:
+def _outcomes(hours: Sequence[Json], params: Params) -> Floats:
     """What became of the calls that have an outcome, oldest first, NaN where either end has no bar of its own."""
-    close = [float(Decimal(record["close"])) for record in records]
+    close = [float(Decimal(hour["close"])) for hour in hours]
     hurdle, ahead = hurdle_of(params), params.horizon_hours
     return np.array(
         [
             np.nan
-            if records[i]["gap"] or records[i + ahead]["gap"]
+            if hours[i]["gap"] or hours[i + ahead]["gap"]
             else float(is_up(close[i], close[i + ahead], hurdle))
-            for i in range(len(records) - ahead)
+            for i in range(len(hours) - ahead)
         ]
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from trader.app.drift import drift_of
 from trader.app.journal import Event, Json
 from trader.app.objects import standing_of
+from trader.app.recent import recent_hours
 from trader.app.retrain import CALENDAR, Cause, deployment, due, next_serve_hour, retrain, serving_params
 from trader.app.tick import Bot
 from trader.core.drift import DRIFT_HOURS
@@ -31,21 +32,33 @@ def retrain_if_due(
     A breach, of recent results or by drift, is an event in the store before anything is searched, so a search that is
     killed is begun again by the next call. Without a tuner a breach refits the serving parameters.
     """
+    with bot.journal.glance("deployment", "champion", "breach"):
+        found = _wanted(bot, now_ms, rule, drift)
+    if found is None:
+        return None
+    params, serve_from, answered = found
+    if answered is None:
+        return _train(bot, params, serve_from, CALENDAR)
+    chosen = tuner(bot, params, serve_from) if tuner else params
+    words = f"breach {answered.number}: {answered.content['why']}"
+    return _train(bot, chosen, serve_from, Cause("breach", words, answered.number))
+
+
+def _wanted(
+    bot: Bot, now_ms: int, rule: BreachRule | None, drift: DriftRule | None
+) -> tuple[Params, int, Event | None] | None:
+    """The serving parameters, the hour that a new model should serve from, and the breach that it answers, None for the
+    calendar's refit; None if nothing is due."""
     params = serving_params(bot.journal)
     if params is None:
         return None
     serve_from = due(bot.journal, params, now_ms)
     if serve_from is not None:
-        return _train(bot, params, serve_from, CALENDAR)
+        return params, serve_from, None
     if rule is None and drift is None:
         return None
     open_breach = unanswered(bot) or notice(bot, rule, floor_hour(now_ms), drift)
-    if open_breach is None:
-        return None
-    serve_from = next_serve_hour(now_ms, params.gap_hours)
-    chosen = tuner(bot, params, serve_from) if tuner else params
-    words = f"breach {open_breach.number}: {open_breach.content['why']}"
-    return _train(bot, chosen, serve_from, Cause("breach", words, open_breach.number))
+    return None if open_breach is None else (params, next_serve_hour(now_ms, params.gap_hours), open_breach)
 
 
 def _train(bot: Bot, params: Params, serve_from: int, cause: Cause) -> ModelCard:
@@ -90,14 +103,14 @@ def _bad(bot: Bot, rule: BreachRule, newest: Json) -> str | None:
 
 
 def _drifted(bot: Bot, rule: DriftRule, newest: Json) -> str | None:
-    """Looked at in DRIFT_HOURS of records and as many before as a call takes to be scored."""
+    """Looked at in DRIFT_HOURS of hours and as many before as a call takes to be scored."""
     card, params, _ = bot.model(newest["model_id"])
-    hour = newest["close_time"]
-    since = hour - (DRIFT_HOURS - 1 + params.horizon_hours) * HOUR_MS
-    if bot.journal.record(since) is None:
+    hours = recent_hours(bot.journal, newest, DRIFT_HOURS + params.horizon_hours)
+    if hours is None:
         return None
     earlier = _earlier(bot)
-    if not within_budget(rule.budget, hour, earlier):
+    if not within_budget(rule.budget, newest["close_time"], earlier):
         return None
-    seen = drift_of(list(bot.journal.records(since, hour + HOUR_MS)), card, params)
-    return drifted(rule, hour, seen, earlier[-1] if earlier else None)
+    return drifted(
+        rule, newest["close_time"], drift_of(hours, card, params), earlier[-1] if earlier else None
+    )
