@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -190,6 +191,63 @@ def test_status_names_the_end_of_a_cooldown_and_an_hour_in_doubt(journal: Journa
     assert report["open"] == {"hour": "2022-01-01T06:00:00Z", "order": {"side": "BUY", "qty": "0.1"}}
     assert "an order may be in doubt" in report["why"]
     assert "last one 2022-01-01T04:00:00Z: hit rate" in screen("BTCUSDT", report)
+
+
+@pytest.mark.parametrize(
+    ("hours_ago", "cooldown_hours", "budget", "words"),
+    [
+        ([], 24, None, "cooldown      none runs; breaches: 0 in the last 30 days, no budget is set"),
+        (
+            [20],
+            24,
+            None,
+            "cooldown      until 2022-01-01T09:00:00Z (4 h left); breaches: 1 in the last 30 days, no budget is set",
+        ),
+        (
+            [800, 30],
+            24,
+            3,
+            "cooldown      none runs; breaches: 1 in the last 30 days, the budget has 2 of 3 left",
+        ),
+        (
+            [100, 20],
+            24,
+            2,
+            "cooldown      until 2022-01-01T09:00:00Z (4 h left); breaches: 2 in the last 30 days, "
+            "the budget has 0 of 2 left: none until 2022-01-27T01:00:00Z",
+        ),
+    ],
+)
+def test_status_says_what_cooldown_and_budget_leave(
+    journal: Journal,
+    hours_ago: list[int],
+    cooldown_hours: int,
+    budget: int | None,
+    words: str,
+) -> None:
+    """A cooldown that runs, one that is over, a budget that is used up; the rule is looked at again from the later end."""
+    for ago in hours_ago:
+        journal.append("breach", {"at": START + (HOURS - 1 - ago) * HOUR_MS, "why": "hit rate"})
+    report = status(journal, replace(RULE, cooldown_hours=cooldown_hours, budget=budget))
+    assert words in screen("BTCUSDT", report).splitlines()
+    left = report["retrain"]
+    ends = [left[key] for key in ("cooldown_until", "budget_from") if left[key]]
+    assert report["next"]["breach_from"] == max([*ends, "2022-01-01T05:00:00Z"])
+    assert report["drift"] is None
+
+
+def test_status_of_a_bot_without_a_breach_leaves_everything(journal: Journal) -> None:
+    """Keys that a machine reads, by hand."""
+    assert status(journal, RULE)["retrain"] == {
+        "cooldown_hours": 24,
+        "cooldown_until": None,
+        "cooldown_left_hours": 0,
+        "budget": None,
+        "budget_days": 30,
+        "breaches": 0,
+        "budget_left": None,
+        "budget_from": None,
+    }
 
 
 def test_status_before_the_first_hour_says_what_to_do() -> None:

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 
 from trader.app.halts import newest_event
 from trader.app.journal import Journal, Json
 from trader.app.objects import standing_of
-from trader.app.retrain import deployment, load_model, serving_params
-from trader.core.lifecycle import BreachRule, Champion, calendar_refit, is_late, serving
+from trader.app.retrain import champions, deployment, load_model
+from trader.app.watch import allowance, seen_drift
+from trader.core.lifecycle import BreachRule, DriftRule, calendar_refit, is_late, serving
+from trader.core.model import ModelCard
 from trader.core.params import Params, params_of
 from trader.core.types import DAY_MS, HOUR_MS, floor_hour, iso, plain
 
 FAR_FUTURE = 4_102_444_800_000  # 2100-01-01
 
+CardOf = Callable[[str], ModelCard]
 
-def status(journal: Journal, rule: BreachRule, now_ms: int | None = None) -> Json:
+
+def status(
+    journal: Journal, rule: BreachRule, now_ms: int | None = None, drift: DriftRule | None = None
+) -> Json:
     """The whole report. Returns are compounded shares; `now_ms` (UTC) is None where the venue has a clock of its own.
 
-    Keys: state, why, next always; hour, model_id, line, holding, results, window, champion, halt, open, behind_hours
-    once an hour is closed.
+    Keys: state, why, next always; hour, model_id, line, holding, results, window, retrain, drift (None without its
+    rule), champion, halt, open, behind_hours once an hour is closed.
     """
+    with journal.glance("deployment", "champion", "breach", "halt"):
+        return _status(journal, rule, now_ms, drift)
+
+
+def _status(journal: Journal, rule: BreachRule, now_ms: int | None, drift: DriftRule | None) -> Json:
     begun = deployment(journal)
     if begun is None:
         return {"state": "not begun", "why": "no model yet", "next": {"do": "trader retrain --params P.json"}}
@@ -36,7 +49,8 @@ def status(journal: Journal, rule: BreachRule, now_ms: int | None = None) -> Jso
         }
     hour = int(newest["close_time"])
     behind = None if now_ms is None else (floor_hour(now_ms) - hour) // HOUR_MS
-    params = serving_params(journal)
+    card_of: CardOf = cache(lambda model_id: load_model(journal, model_id)[0])
+    left = allowance(rule, hour, [int(event.content["at"]) for event in journal.events("breach")])
     pending = journal.decision(hour + HOUR_MS)
     return {
         "state": "halted" if halt else "trading",
@@ -45,13 +59,15 @@ def status(journal: Journal, rule: BreachRule, now_ms: int | None = None) -> Jso
         "model_id": newest["model_id"],
         "line": newest["line"],
         "holding": _holding(newest),
-        "results": _results(journal, newest),
+        "results": _results(journal, newest, card_of),
         "window": _window(journal, newest, rule),
-        "champion": _champion(journal, hour),
+        "retrain": left,
+        "drift": drift and seen_drift(journal, drift, begun.start, newest, card_of(newest["model_id"])),
+        "champion": _champion(journal, hour, card_of),
         "halt": halt,
         "open": None if pending is None else {"hour": iso(hour + HOUR_MS), "order": pending["order"]},
         "behind_hours": behind,
-        "next": _next(journal, begun.start, hour, params, rule),
+        "next": _next(journal, begun.start, hour, card_of, rule, left),
     }
 
 
@@ -87,11 +103,10 @@ def _holding(newest: Json) -> Json:
     }
 
 
-def _results(journal: Journal, newest: Json) -> Json:
+def _results(journal: Journal, newest: Json, card_of: CardOf) -> Json:
     """Since the first hour, and since the running risk epoch began, by which the limits count."""
     state, equity = newest["state"], standing_of(newest).equity
-    first = journal.events("champion")[0].content["model_id"]
-    allocation = params_of(load_model(journal, first)[0].params, f"models/{first}/card.json").allocation_usdt
+    allocation = _params(card_of(champions(journal)[0].model_id)).allocation_usdt
     return {
         "net_return": equity / float(allocation) - 1,
         "epoch_return": equity / float(state["base_equity"]) - 1,
@@ -120,14 +135,17 @@ def _window(journal: Journal, newest: Json, rule: BreachRule) -> Json | None:
     }
 
 
-def _champion(journal: Journal, hour: int) -> Json | None:
-    events = journal.events("champion")
-    found = [Champion(event.content["model_id"], int(event.content["valid_from"])) for event in events]
+def _params(card: ModelCard) -> Params:
+    return params_of(card.params, f"models/{card.model_id}/card.json")
+
+
+def _champion(journal: Journal, hour: int, card_of: CardOf) -> Json | None:
+    events, found = journal.events("champion"), champions(journal)
     chosen = serving(found, hour + HOUR_MS)
     if chosen is None:
         return None
     event = next(e for e, c in zip(reversed(events), reversed(found), strict=True) if c == chosen)
-    begun, card = deployment(journal), load_model(journal, chosen.model_id)[0]
+    begun, card = deployment(journal), card_of(chosen.model_id)
     return {
         "model_id": chosen.model_id,
         "valid_from": iso(chosen.valid_from),
@@ -138,20 +156,19 @@ def _champion(journal: Journal, hour: int) -> Json | None:
     }
 
 
-def _next(journal: Journal, start: int, hour: int, params: Params | None, rule: BreachRule) -> Json:
-    refit = calendar_refit(start, params.step_days, hour) if params else None
+def _next(journal: Journal, start: int, hour: int, card_of: CardOf, rule: BreachRule, left: Json) -> Json:
+    params = _params(card_of(champions(journal)[-1].model_id))
+    refit = calendar_refit(start, params.step_days, hour)
+    serves = None if refit is None else refit + params.step_days * DAY_MS
     breaches = journal.events("breach")
-    again = int(breaches[-1].content["at"]) + rule.cooldown_hours * HOUR_MS if breaches else None
     known = journal.record(hour - rule.hours * HOUR_MS) is not None
-    begins = hour if known else start + rule.hours * HOUR_MS
+    begins = iso(hour if known else start + rule.hours * HOUR_MS)
     return {
         "do": "trader tick",
         "hour": iso(hour + HOUR_MS),
-        "refit": None if refit is None or params is None else iso(refit + params.step_days * DAY_MS),
-        "refit_is_trained_from": None
-        if refit is None or params is None
-        else iso(refit + params.step_days * DAY_MS - params.gap_hours * HOUR_MS),
-        "breach_from": iso(max(begins, again or 0)),
+        "refit": None if serves is None else iso(serves),
+        "refit_is_trained_from": None if serves is None else iso(serves - params.gap_hours * HOUR_MS),
+        "breach_from": max(begins, left["cooldown_until"] or "", left["budget_from"] or ""),
         "last_breach": {"at": iso(breaches[-1].content["at"]), "why": breaches[-1].content["why"]}
         if breaches
         else None,

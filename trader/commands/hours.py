@@ -132,7 +132,7 @@ def _print_story(journal: Journal, since: int | None, until: int | None, store: 
 
 
 def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False) -> None:
-    """How the bot stands, why, what it holds, which model serves and what comes next. Reads the store only.
+    """How the bot stands, why, what it holds, which model serves, whether hours drift, what comes next. Reads the store only.
 
     Example: trader status
     """
@@ -144,7 +144,7 @@ def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
     settings = load_settings(symbol=symbol, store=store)
     # An embedded exchange has a clock of its own, so this machine's says nothing about how late its bot is.
     now_ms = None if settings.venue == "embedded" else WallClock().now_ms()
-    report = look(wiring.make_journal(settings), settings.breach_rule, now_ms)
+    report = look(wiring.make_journal(settings), settings.breach_rule, now_ms, settings.drift_rule)
     if as_json:
         terminal.emit({"symbol": settings.symbol, "store": settings.store, **report})
         return

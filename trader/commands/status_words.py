@@ -19,6 +19,8 @@ def screen(title: str, report: dict[str, Any]) -> str:
             *_results(report["results"]),
             ("model", _champion(report["champion"])),
             *_next(report["next"], report["window"]),
+            ("cooldown", _allowance(report["retrain"])),
+            *_drift(report["drift"], report["retrain"]),
         ]
     else:
         lines.append(("next", report["next"]["do"]))
@@ -100,6 +102,45 @@ def _window(window: dict[str, Any] | None) -> str:
         if window["hit_rate_below"] is not None:
             said[-1] += f" (below {window['hit_rate_below'] * 100:.0f} % retrains)"
     return ", ".join(said)
+
+
+def _allowance(left: dict[str, Any]) -> str:
+    until, budget = left["cooldown_until"], left["budget"]
+    said = f"until {until} ({left['cooldown_left_hours']:,} h left)" if until else "none runs"
+    done = f"{left['breaches']} in the last {left['budget_days']} days"
+    if budget is None:
+        return f"{said}; breaches: {done}, no budget is set"
+    spent = f": none until {left['budget_from']}" if left["budget_from"] else ""
+    return f"{said}; breaches: {done}, the budget has {left['budget_left']} of {budget} left{spent}"
+
+
+DRIFT_NAMES = {"psi": "PSI", "ks": "KS", "calibration": "calibration decay"}
+
+
+def _drift(drift: dict[str, Any] | None, left: dict[str, Any]) -> list[tuple[str, str]]:
+    if drift is None:
+        return []
+    if drift["why"]:
+        return [("drift", drift["why"])]
+    seen = drift["measures"]
+    values = ", ".join(f"{DRIFT_NAMES[name]} {_measure(row)}" for name, row in seen.items())
+    return [("drift", f"last {drift['hours']} h {values}; {_verdict(seen, left)}")]
+
+
+def _verdict(seen: dict[str, Any], left: dict[str, Any]) -> str:
+    above = [DRIFT_NAMES[name] for name, row in seen.items() if row["above"]]
+    if above:
+        later = ", when the line above allows it" if left["cooldown_until"] or left["budget_from"] else ""
+        return f"{' and '.join(above)} beyond chance: retrains{later}"
+    unknown = any(row["above"] is None for row in seen.values())
+    return "too little is known" if unknown else "no more than chance explains"
+
+
+def _measure(row: dict[str, Any]) -> str:
+    value, limit = row["value"], row["limit"]
+    if value is None or limit is None:
+        return "unknown"
+    return f"{value:.3f} ({'above' if row['above'] else 'below'} {limit:.3f})"
 
 
 def _usdt(amount: str) -> str:
