@@ -22,7 +22,7 @@ from tests.rig import quick_params
 from trader import pages, wiring
 from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal, encode, hour_folder
-from trader.commands.observing import tell_beside
+from trader.commands.telling import tell_beside
 from trader.config import Settings, load_settings
 from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour
 from trader.dashboard.page import library_bytes, render

@@ -13,7 +13,7 @@ from trader import terminal, wiring
 from trader.adapters.scheduler import NOW, Scheduled, run_schedule
 from trader.app.run import Job, parse_cron_jobs
 from trader.app.tick import Bot, tick
-from trader.commands import observing
+from trader.commands import observing, telling
 from trader.commands.common import say_ticked
 from trader.config import Settings
 from trader.core.errors import Halt, TraderError
@@ -31,7 +31,7 @@ def run(cron_job: Path, settings: Settings) -> None:
     observing.require_installed(settings)
     if note := observing.note_of(settings):
         terminal.say(note)
-    with wiring.open_bot(settings) as bot, observing.Beside(settings) as observers:
+    with wiring.open_bot(settings) as bot, telling.Beside(settings) as observers:
         ticking = partial(_tick, bot, observers, _metrics(settings, bot))
         first: Scheduled = NOW, TICKS, ticking
         beside = partial(_beside, settings)
@@ -59,7 +59,7 @@ def _metrics(settings: Settings, bot: Bot) -> Metrics | None:
     return metrics
 
 
-def _tick(bot: Bot, observers: observing.Beside, metrics: Metrics | None = None) -> None:
+def _tick(bot: Bot, observers: telling.Beside, metrics: Metrics | None = None) -> None:
     """One tick; what a later tick can mend, or only a person can, is said and the schedule goes on. Observers are told
     beside it."""
     with terminal.about(symbol=bot.symbol):

@@ -14,6 +14,7 @@ from tests.rig import quick_params
 from trader.app.halts import announce, resume
 from trader.app.journal import Journal
 from trader.app.objects import Totals, write_totals
+from trader.app.observers import Cursor, write_cursor
 from trader.app.status import status
 from trader.app.story import hour_row, tell
 from trader.commands.status_words import screen
@@ -248,6 +249,23 @@ def test_status_of_a_bot_without_a_breach_leaves_everything(journal: Journal) ->
         "budget_left": None,
         "budget_from": None,
     }
+
+
+def test_status_says_who_was_stopped_and_since_when_it_is_behind(journal: Journal) -> None:
+    """A row for each observer that is behind or in trouble, one for those that have heard everything."""
+    last = START + (HOURS - 1) * HOUR_MS
+    write_cursor(journal, "notices", Cursor(hour=last))
+    write_cursor(journal, "page", Cursor(hour=last))
+    write_cursor(journal, "mlflow", Cursor(hour=START, failures=3, trouble="stopped after 60 s"))
+    report = status(journal, RULE, observers=("notices", "page", "mlflow", "neptune"))
+    assert [row["behind_hours"] for row in report["observers"]] == [0, 0, 5, 6]
+    assert report["observers"][2]["trouble"] == "stopped after 60 s"
+    assert screen("BTCUSDT", report).splitlines()[-3:] == [
+        "observers     notices, page: told of every closed hour",
+        "              mlflow: stopped after 60 s, 3 times in a row; behind since 2022-01-01T01:00:00Z (5 h)",
+        "              neptune: behind since 2022-01-01T00:00:00Z (6 h)",
+    ]
+    assert "observers" not in screen("BTCUSDT", status(journal, RULE))
 
 
 def test_status_before_the_first_hour_says_what_to_do() -> None:

@@ -12,7 +12,10 @@ import pytest
 
 from tests.rig import Venue, quick_params, venue
 from tests.rig_bars import made_bars
+from trader.adapters.store_local import LocalStore
 from trader.app.doctor import disk_check, schedule_check, store_check
+from trader.app.journal import Journal
+from trader.app.observers import stopped
 from trader.core.types import HOUR_MS, parse_hour
 
 START = parse_hour("2021-03-05")
@@ -53,6 +56,7 @@ def test_a_healthy_bot_passes_all_but_the_clock(begun: Venue) -> None:
         "model",
         "hours",
         "halt",
+        "observers",
         "account",
         "costs",
         "rights",
@@ -72,6 +76,25 @@ def test_a_halt_and_a_missing_schedule_are_found(begun: Venue, tmp_path: Path) -
     assert found["schedule"]["verdict"] == "fail"
     assert "nowhere" in found["schedule"]["said"]
     assert found["store"]["verdict"] == "pass"
+
+
+def test_an_observer_that_was_stopped_is_found(begun: Venue, tmp_path: Path) -> None:
+    """A warning, since no hour depends on it; one that only has not been told yet is none."""
+    store = tmp_path / "store"
+    shutil.copytree(begun.folder / "state", store)
+    begun.settings = {"TRADER_HEARTBEAT_URL": "http://127.0.0.1:9/", "TRADER_COPIES": "true"}
+    try:
+        _, before = look(begun, "--store", str(store))
+        stopped(Journal(LocalStore(store), "BTCUSDT"), "copies", "stopped after 60 s")
+        _, after = look(begun, "--store", str(store))
+    finally:
+        begun.settings = {}
+    said = "told of each hour: heartbeat, copies"
+    assert (before["observers"]["verdict"], before["observers"]["said"]) == ("pass", said)
+    assert after["observers"]["verdict"] == "warn"
+    since = "behind since 2021-03-05T00:00:00Z (1 h)"
+    assert after["observers"]["said"] == f"copies: stopped after 60 s; {since}"
+    assert "trader observe" in after["observers"]["todo"]
 
 
 def test_a_bot_that_has_not_begun_is_told_how(begun: Venue, tmp_path: Path) -> None:

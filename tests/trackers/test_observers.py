@@ -5,9 +5,20 @@ from __future__ import annotations
 import pytest
 
 from tests.trackers.conftest import HOURS, START, Told
-from trader.app.observers import CHUNK_HOURS, behind, cursor_key, read_cursor, tell, tell_all
+from trader.app.observers import (
+    CHUNK_HOURS,
+    OFTEN,
+    behind,
+    cursor_key,
+    read_cursor,
+    standing,
+    standing_in_words,
+    stopped,
+    tell,
+    tell_all,
+)
 from trader.core.news import News
-from trader.core.types import HOUR_MS
+from trader.core.types import HOUR_MS, iso
 
 
 class Diary:
@@ -19,6 +30,7 @@ class Diary:
         self.hours: list[int] = []
         self.events: list[tuple[str, int]] = []
         self.past: list[list[int]] = []
+        self.parts: list[int] = []
         self.fails = fails
 
     def observe(self, news: News) -> None:
@@ -26,6 +38,7 @@ class Diary:
         if self.fails:
             raise self.fails
         self.hours += [record["close_time"] for record in news.records]
+        self.parts.append(len(news.records))
         self.events += [(event.name, event.number) for event in news.events]
         self.past.append([record["close_time"] for record in news.past(200)])
 
@@ -111,3 +124,50 @@ def test_nothing_is_told_before_the_bot_has_begun(told: Told) -> None:
 
     empty = Journal(LocalStore(told.tracking / "empty", durable=False), "BTCUSDT")
     assert list(tell(empty, Diary())) == []
+
+
+def test_who_was_stopped_comes_after_the_others_and_in_smaller_parts(told: Told) -> None:
+    """A slow one gets less at a time until it fits, and then more again; nothing is left out, nothing comes twice."""
+    order: list[str] = []
+    slow, well = Diary(), Rival()
+    for _ in range(4):
+        stopped(told.journal, "diary", "stopped after 60 s")
+    tell_all(told.journal, [slow, well], lambda words: None, order.append)
+    assert order == ["rival", "", "diary", ""]
+    assert (slow.parts, well.parts) == ([3, 6, 12, 24, 15], [48, 12])
+    assert slow.hours == well.hours == ALL
+    assert read_cursor(told.journal, "diary").failures == 0
+    order.clear()
+    tell_all(told.journal, [slow, well], lambda words: None, order.append)
+    assert order == ["diary", "", "rival", ""]
+
+
+def test_who_is_stopped_over_and_over_is_tried_once_an_hour(told: Told) -> None:
+    """The later ticks of the hour are no reason to wait for it again; one that is only behind is one."""
+    last = ALL[-1]
+    for _ in range(OFTEN):
+        assert behind(told.journal, ["diary"], last)
+        stopped(told.journal, "diary", "stopped after 60 s")
+    assert not behind(told.journal, ["diary"], last)
+    assert behind(told.journal, ["diary", "rival"], last)
+
+
+def test_how_observers_stand_is_told_with_the_hour_since_when(told: Told) -> None:
+    """One that has heard nothing, one that was stopped on its way, one that has heard everything."""
+    slow = Diary()
+    next(tell(told.journal, slow))
+    assert stopped(told.journal, "diary", "stopped after 60 s") == iso(ALL[CHUNK_HOURS])
+    told.tell(Rival())
+    never, halfway, well = standing(told.journal, ["never", "diary", "rival"], ALL[-1], START)
+    assert (never["behind_hours"], never["behind_since"], never["failures"]) == (HOURS, iso(START), 0)
+    assert halfway == {
+        "name": "diary",
+        "behind_hours": HOURS - CHUNK_HOURS,
+        "behind_since": iso(ALL[CHUNK_HOURS]),
+        "failures": 1,
+        "trouble": "stopped after 60 s",
+    }
+    assert (well["behind_hours"], well["behind_since"]) == (0, None)
+    since = f"behind since {iso(ALL[CHUNK_HOURS])} ({HOURS - CHUNK_HOURS} h)"
+    assert standing_in_words(halfway) == f"diary: stopped after 60 s; {since}"
+    assert stopped(told.journal, "rival", "stopped after 60 s") == "", "every closed hour was heard"

@@ -20,7 +20,7 @@ import pytest
 from tests.rig import Venue, venue
 from tests.trackers.conftest import START
 from trader.app.journal import Journal
-from trader.commands import observing, tracker
+from trader.commands import observing, telling, tracker
 from trader.config import EMBEDDED_SECRET, load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS
@@ -106,7 +106,7 @@ def test_a_broken_tracker_costs_no_hour_and_hears_of_it_later(bot: Venue, traded
             ({"TRADER_MLFLOW_URI": "http://127.0.0.1:9"}, "observer mlflow: "),
             (
                 {"TRADER_MLFLOW_URI": silent, "TRADER_OBSERVER_PATIENCE_S": "2"},
-                "not done after 2 s and stopped",
+                ": stopped after 2 s; ",
             ),
         ]
         for hour, (settings, said) in enumerate(troubles):
@@ -147,17 +147,18 @@ def test_a_service_never_waits_for_its_observers(bot: Venue) -> None:
     assert not (bot.folder / "state" / "observers").exists()
     with silent_server() as silent, pytest.MonkeyPatch.context() as patch:
         patch.chdir(bot.folder)
-        patch.setattr(observing, "LAST_WORDS_S", 0.1)
+        patch.setattr(telling, "LAST_WORDS_S", 0.1)
         patch.setenv("TRADER_TRACKERS", "mlflow")
         patch.setenv("TRADER_MLFLOW_URI", silent)
-        with observing.Beside(load_settings(store="state")) as observers:
+        with telling.Beside(load_settings(store="state")) as observers:
             observers.tell(journal(bot), START, closed=False)
-            child = observers._child
-            assert child is not None
-            assert child.poll() is None
+            begun = observers._telling
+            assert begun is not None
+            assert begun.child.poll() is None
             observers.tell(journal(bot), START, closed=True)
-            assert observers._child is child, "one telling at a time"
-        assert child.poll() is not None
+            assert observers._telling is begun, "one telling at a time"
+        assert begun.child.poll() is not None
+        assert not (bot.folder / "state" / "observers").exists(), "a service that ends blames nobody"
 
 
 def test_a_tracker_that_is_not_installed_is_named_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:

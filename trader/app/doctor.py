@@ -6,13 +6,15 @@ Nothing here trades. The store is written to under `doctor/` only.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from trader.app.explain import newest_hour
 from trader.app.halts import newest_event
 from trader.app.journal import Journal
+from trader.app.observers import standing, standing_in_words
 from trader.app.retrain import champions, deployment, load_model
 from trader.app.tick import Bot
 from trader.core.errors import DataError, TraderError
@@ -221,6 +223,17 @@ def hours_check(journal: Journal, hour: int) -> Finding:
         todo = "see why ticks did not run or failed; missed hours are recorded, never traded late"
         return Finding("hours", "fail", f"{said}, {behind} hours ago", todo)
     return Finding("hours", "pass", said)
+
+
+def observers_check(journal: Journal, names: Sequence[str]) -> Finding:
+    """Nobody who is told of the hours failed or was stopped the last time."""
+    begun, hour = deployment(journal), newest_hour(journal)
+    if begun is not None and hour is not None:
+        wrong = [row for row in standing(journal, names, hour, begun.start) if row["failures"]]
+        if wrong:
+            todo = "no hour and no news is lost by it; mend what it says, then: trader observe"
+            return Finding("observers", "warn", ". ".join(map(standing_in_words, wrong)), todo)
+    return Finding("observers", "pass", f"told of each hour: {', '.join(names) or 'nobody'}")
 
 
 def schedule_check(jobs: int, ticks: list[str], source: str) -> Finding:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import cache
 
 from trader.app.halts import newest_event
 from trader.app.journal import Journal, Json
 from trader.app.objects import standing_of
+from trader.app.observers import standing
 from trader.app.retrain import champions, deployment, load_model
 from trader.app.watch import allowance, seen_drift
 from trader.core.lifecycle import BreachRule, DriftRule, calendar_refit, is_late, serving
@@ -22,18 +23,24 @@ CardOf = Callable[[str], ModelCard]
 
 
 def status(
-    journal: Journal, rule: BreachRule, now_ms: int | None = None, drift: DriftRule | None = None
+    journal: Journal,
+    rule: BreachRule,
+    now_ms: int | None = None,
+    drift: DriftRule | None = None,
+    observers: Sequence[str] = (),
 ) -> Json:
     """The whole report. Returns are compounded shares; `now_ms` (UTC) is None where the venue has a clock of its own.
 
     Keys: state, why, next always; hour, model_id, line, holding, results, window, retrain, drift (None without its
-    rule), champion, halt, open, behind_hours once an hour is closed.
+    rule), champion, halt, open, behind_hours, observers (those named) once an hour is closed.
     """
     with journal.glance("deployment", "champion", "breach", "halt"):
-        return _status(journal, rule, now_ms, drift)
+        return _status(journal, rule, now_ms, drift, observers)
 
 
-def _status(journal: Journal, rule: BreachRule, now_ms: int | None, drift: DriftRule | None) -> Json:
+def _status(
+    journal: Journal, rule: BreachRule, now_ms: int | None, drift: DriftRule | None, observers: Sequence[str]
+) -> Json:
     begun = deployment(journal)
     if begun is None:
         return {"state": "not begun", "why": "no model yet", "next": {"do": "trader retrain --params P.json"}}
@@ -67,6 +74,7 @@ def _status(journal: Journal, rule: BreachRule, now_ms: int | None, drift: Drift
         "halt": halt,
         "open": None if pending is None else {"hour": iso(hour + HOUR_MS), "order": pending["order"]},
         "behind_hours": behind,
+        "observers": standing(journal, observers, hour, begun.start),
         "next": _next(journal, begun.start, hour, card_of, rule, left),
     }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trader import terminal
-from trader.commands import observing
+from trader.commands import telling
 from trader.commands.common import (
     AsJson,
     BarsDir,
@@ -57,7 +57,7 @@ def tick(
         try:
             ticked = do_tick(bot)
         except Halt:
-            observing.tell_beside(settings)  # the halt is in the store, and news
+            telling.tell_beside(settings)  # the halt is in the store, and news
             raise
     said = {
         "outcome": ticked.outcome,
@@ -69,7 +69,7 @@ def tick(
     if terminal.logs_json():
         say_ticked(bot.journal, ticked)
     if ticked.outcome != "not_begun":
-        observing.tell_after_tick(settings, bot.journal, ticked.hour, closed=bool(ticked.lines))
+        telling.tell_after_tick(settings, bot.journal, ticked.hour, closed=bool(ticked.lines))
     if ticked.halted:
         terminal.say("trading is halted; see: trader status")
         raise SystemExit(Halt.exit_code)
@@ -116,7 +116,7 @@ def retrain(
         f"{bot.symbol}: model {card.model_id} on {card.rows:,} hours serves from {iso(card.valid_from)}",
         as_json,
     )
-    observing.tell_beside(settings)
+    telling.tell_beside(settings)
 
 
 def run(
@@ -161,7 +161,7 @@ def halt(
     event = announce(journal, WallClock().now_ms(), "person", freeze=freeze, by="person", words=reason)
     words = f"{journal.symbol}: halted; the next tick {'keeps' if freeze else 'sells'} what is held"
     answer({"halted": True, "event": event.number, "freeze": freeze}, words, as_json)
-    observing.tell_beside(settings)
+    telling.tell_beside(settings)
 
 
 def resume(
@@ -183,7 +183,7 @@ def resume(
     event = resume(journal, WallClock().now_ms(), reason)
     words = f"{journal.symbol}: resumed; limits count anew from the next hour's equity"
     answer({"halted": False, "event": event.number}, words, as_json)
-    observing.tell_beside(settings)
+    telling.tell_beside(settings)
 
 
 def _retrain(

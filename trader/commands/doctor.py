@@ -34,6 +34,7 @@ def doctor(
     """
     from trader import wiring
     from trader.app.doctor import examine, failing
+    from trader.commands.observing import names_of
 
     settings = load_settings(symbol=symbol, store=store, bars=data)
     findings: list[Finding] = []
@@ -52,6 +53,7 @@ def doctor(
             "model": lambda: checks.model_check(bot.journal, hour()),
             "hours": lambda: checks.hours_check(bot.journal, hour()),
             "halt": lambda: checks.halt_check(bot.journal),
+            "observers": lambda: checks.observers_check(bot.journal, names_of(settings)),
             "account": lambda: checks.account_check(bot),
             "costs": lambda: checks.costs_check(bot),
             "rights": lambda: checks.rights_check(bot.exchange, bot.symbol),

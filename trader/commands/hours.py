@@ -139,12 +139,14 @@ def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
     from trader import wiring
     from trader.adapters.clocks import WallClock
     from trader.app.status import status as look
+    from trader.commands.observing import names_of
     from trader.commands.status_words import screen
 
     settings = load_settings(symbol=symbol, store=store)
     # An embedded exchange has a clock of its own, so this machine's says nothing about how late its bot is.
     now_ms = None if settings.venue == "embedded" else WallClock().now_ms()
-    report = look(wiring.make_journal(settings), settings.breach_rule, now_ms, settings.drift_rule)
+    journal, names = wiring.make_journal(settings), names_of(settings)
+    report = look(journal, settings.breach_rule, now_ms, settings.drift_rule, names)
     if as_json:
         terminal.emit({"symbol": settings.symbol, "store": settings.store, **report})
         return

@@ -1,23 +1,14 @@
-"""Which observers the settings name, and how they are told: in a process of their own, after the record, for a limited
-time, whatever becomes of them. The list below is the place to add one."""
+"""Which observers the settings name. The list below is the place to add one; `telling.py` tells them."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from trader import terminal
-from trader.app.observers import behind
-from trader.core.errors import ConfigError, TraderError
+from trader.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from trader.app.journal import Journal
     from trader.config import Settings
     from trader.core.news import Observer
 
@@ -30,8 +21,6 @@ NEEDS = {
     "mlflow": ("mlflow", "sqlalchemy", "alembic", "matplotlib"),
     "neptune": ("neptune", "matplotlib"),
 }
-# How long a service that is stopped lets its observers finish.
-LAST_WORDS_S = 5.0
 
 
 def names_of(settings: Settings) -> tuple[str, ...]:
@@ -143,110 +132,3 @@ def note_of(settings: Settings) -> str:
 
         return CLOSED
     return ""
-
-
-@contextlib.contextmanager
-def alone(settings: Settings) -> Iterator[bool]:
-    """Whether this process is the only one here that tells observers, for as long as the context lasts."""
-    try:
-        settings.tracker_dir.mkdir(parents=True, exist_ok=True)
-        lock = (settings.tracker_dir / ".lock").open("w")
-    except OSError:  # a folder that cannot be written is each tracker's own trouble
-        yield True
-        return
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-
-
-def tell_after_tick(settings: Settings, journal: Journal, hour: int, closed: bool) -> None:
-    """Tell observers if they have not heard of `hour`. `closed`: this tick closed it, so they cannot have. Raises
-    nothing: the hour is done whatever observers do."""
-    names = names_of(settings)
-    try:
-        news = bool(names) and (closed or behind(journal, names, hour))
-    except TraderError as error:
-        terminal.say(f"observers: {error}")
-        return
-    if news:
-        tell_beside(settings)
-
-
-def tell_beside(settings: Settings) -> None:
-    """Run `trader observe` as a child, at most `observer_patience_s`. Raises nothing."""
-    if not names_of(settings):
-        return
-    child = _start(settings)
-    if child is None:
-        return
-    try:
-        child.wait(settings.observer_patience_s)
-    except subprocess.TimeoutExpired:
-        terminal.say(
-            f"observers: not done after {settings.observer_patience_s:g} s and stopped; the next tick goes on with them"
-        )
-    except KeyboardInterrupt:
-        terminal.say("observers: interrupted; the next tick goes on with them")
-    finally:
-        _end(child)
-
-
-class Beside:
-    """Tells observers in the background of a service: one telling at a time, none of them waited for."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._names = names_of(settings)
-        self._child: subprocess.Popen[bytes] | None = None
-        self._timer: threading.Timer | None = None
-
-    def __enter__(self) -> Beside:
-        return self
-
-    def tell(self, journal: Journal, hour: int, closed: bool) -> None:
-        """Start telling, unless there is nothing new or the last telling still runs."""
-        if not self._names or (self._child is not None and self._child.poll() is None):
-            return
-        try:
-            news = closed or behind(journal, self._names, hour)
-        except TraderError as error:
-            terminal.say(f"observers: {error}")
-            return
-        if news:
-            self._stop_timer()
-            self._child = _start(self._settings)
-            if self._child is not None:
-                self._timer = threading.Timer(self._settings.observer_patience_s, _end, [self._child])
-                self._timer.daemon = True
-                self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stop_timer()
-        if self._child is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._child.wait(LAST_WORDS_S)
-            _end(self._child)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-
-def _start(settings: Settings) -> subprocess.Popen[bytes] | None:
-    options = ["--symbol", settings.symbol, "--store", settings.store, "--data", str(settings.bars)]
-    command = [sys.executable, "-m", "trader.cli", "observe", *options]
-    try:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # noqa: S603 - this very program
-    except OSError as error:
-        terminal.say(f"observers: a process for them cannot be started ({error.strerror})")
-        return None
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    if child.poll() is None:
-        child.kill()
-    child.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from trader.app.observers import standing_in_words
 from trader.terminal import percent
 
 LABEL_WIDTH = 12
@@ -21,6 +22,7 @@ def screen(title: str, report: dict[str, Any]) -> str:
             *_next(report["next"], report["window"]),
             ("cooldown", _allowance(report["retrain"])),
             *_drift(report["drift"], report["retrain"]),
+            *_observers(report["observers"]),
         ]
     else:
         lines.append(("next", report["next"]["do"]))
@@ -141,6 +143,14 @@ def _measure(row: dict[str, Any]) -> str:
     if value is None or limit is None:
         return "unknown"
     return f"{value:.3f} ({'above' if row['above'] else 'below'} {limit:.3f})"
+
+
+def _observers(standing: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """A row for each that is behind or in trouble, one for all the others."""
+    told = [row["name"] for row in standing if not row["behind_hours"] and not row["failures"]]
+    rows = [f"{', '.join(told)}: told of every closed hour"] if told else []
+    rows += [standing_in_words(row) for row in standing if row["behind_hours"] or row["failures"]]
+    return [("observers" if not i else "", text) for i, text in enumerate(rows)]
 
 
 def _usdt(amount: str) -> str:

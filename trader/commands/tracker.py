@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from trader import terminal
-from trader.commands import observing
+from trader.commands import observing, telling
 from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol, answer
 from trader.config import Settings, load_settings
 from trader.core.errors import ConfigError, Retry
@@ -20,7 +20,16 @@ WAYS = "TRADER_TRACKERS=mlflow, neptune or mlflow,neptune"
 
 
 def observe(
-    symbol: Symbol = None, store: StoreDir = None, data: BarsDir = None, as_json: AsJson = False
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="for the process that waits: a file descriptor that hears whom this one is telling"
+        ),
+    ] = None,
+    symbol: Symbol = None,
+    store: StoreDir = None,
+    data: BarsDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Tell observers (trackers) what the journal has and they have not heard. Every tick starts it by itself.
 
@@ -31,14 +40,17 @@ def observe(
 
     settings = load_settings(symbol=symbol, store=store, bars=data)
     names = observing.names_of(settings)
-    with observing.alone(settings) as alone:
+    if steps is not None:
+        telling.limit_life(settings.observer_patience_s + telling.LAST_WORDS_S)
+    with telling.alone(settings) as alone:
         if not alone:
             answer({"observers": []}, "another process tells the observers at this moment", as_json)
             return
         journal = wiring.make_journal(settings)
         if "neptune" in names and read_cursor(journal, "neptune").hour is None:
             terminal.say(observing.note_of(settings))
-        heard = tell_all(journal, [observing.make_observer(settings, name) for name in names], terminal.say)
+        observers = [observing.make_observer(settings, name) for name in names]
+        heard = tell_all(journal, observers, terminal.say, telling.Steps(steps))
     said = [{"name": h.name, "hours": h.hours, "events": h.events, "trouble": h.trouble} for h in heard]
     words = (
         "\n".join(f"{h.name}: {h.hours} hours and {h.events} events told" for h in heard) or "no observers"
@@ -69,7 +81,7 @@ def rebuild(
     observing.require_installed(settings)
     journal = wiring.make_journal(settings)
     told = []
-    with observing.alone(settings) as alone:
+    with telling.alone(settings) as alone:
         if not alone:
             raise Retry("another process tells the observers at this moment; try again when it is done")
         for name in names:
