@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from trader.adapters.bans import BanFile
 from trader.adapters.binance_client import Connection
 from trader.adapters.binance_connection import Quota
 from trader.adapters.binance_klines import BinanceKlines, Progress
@@ -74,12 +75,22 @@ def make_journal(settings: Settings) -> Journal:
     return Journal(make_store(settings), settings.symbol)
 
 
+def make_quota(settings: Settings, url: str, clock: Clock) -> Quota:
+    """What a host allows this machine, with a ban that an earlier process met. The embedded exchange's time is its own, so
+    its bans are not kept."""
+    if settings.venue == "embedded":
+        return Quota()
+    return Quota(BanFile(settings.bars / "bans.json", url), clock.now_ms())
+
+
 def make_market(
     settings: Settings, clock: Clock, progress: Progress | None = None, quota: Quota | None = None
 ) -> BinanceKlines:
     """The signal's market: a keyless host."""
     connection = Connection(settings.market_url, timeout_s=settings.timeout_s)
-    return BinanceKlines(connection, clock, progress, quota)
+    return BinanceKlines(
+        connection, clock, progress, quota or make_quota(settings, settings.market_url, clock)
+    )
 
 
 def make_collector(settings: Settings, market: BinanceKlines, *, keep: bool = True) -> Collector:
@@ -102,7 +113,7 @@ def open_bot(
     A rehearsal need not wait for the disk (`durable`): its journal can be made again; nor keep bars in a file.
     """
     clock = clock or WallClock()
-    quota = Quota()  # a ban by a host meets whoever asks it
+    quota = make_quota(settings, settings.exchange_url, clock)  # a ban by a host meets whoever asks it
     exchange = make_exchange(settings, clock, quota)
     market = make_market(
         settings, clock, quota=quota if settings.market_url == settings.exchange_url else None

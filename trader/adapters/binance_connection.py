@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import requests
 
+from trader.adapters.bans import BanFile
 from trader.adapters.binance_client import Connection, signing_client
 from trader.adapters.binance_errors import (
     DEFAULT_WAIT_S,
@@ -47,12 +48,20 @@ CLOCK_SAMPLES = 3
 class Quota:
     """What a host allows this machine: how much weight the minute has seen, and until when it forbade everything.
 
-    Share one between the connections to one host: a ban meets them all.
+    Share one between the connections to one host: a ban meets them all, and with a file the processes after this one.
     """
 
-    def __init__(self) -> None:
-        self.blocked_until_ms = 0
+    def __init__(self, file: BanFile | None = None, now_ms: int = 0) -> None:
+        self._file = file
+        self.blocked_until_ms = file.until_ms(now_ms) if file else 0
         self.used_weight = 0
+
+    def block(self, until_ms: int) -> None:
+        """Nothing may be sent before `until_ms`."""
+        if until_ms > self.blocked_until_ms:
+            self.blocked_until_ms = until_ms
+            if self._file:
+                self._file.keep(until_ms)
 
     def note(self, headers: Any) -> None:
         """Remember the weight that an answer tells."""
@@ -169,7 +178,7 @@ class Api:
         elif until:
             seconds = max(seconds, (int(until[1]) - self.stamp()) / 1000)
         until_ms = now_ms + round(min(seconds, LONGEST_BAN_S) * 1000)
-        self.quota.blocked_until_ms = max(self.quota.blocked_until_ms, until_ms)
+        self.quota.block(until_ms)
 
     def read(
         self,
