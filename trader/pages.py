@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from trader import terminal
 from trader.app.journal import Journal
+from trader.app.observers import standing_in_words
 from trader.app.retrain import champions, deployment, load_model
 from trader.app.status import status
 from trader.app.story import happened
+from trader.commands.observer_names import names_of
+from trader.commands.status_words import allowance, drift_rows
 from trader.core.errors import ConfigError, DataError
 from trader.core.lifecycle import serving
 from trader.core.model import RANGE_QUANTILES, ModelCard
@@ -125,7 +128,7 @@ def _seconds(span: str) -> int:
 def view_of(journal: Journal, settings: Settings, series: Json) -> Json:
     """What the page says beside its figures, from the status report, the champion's card and the settings."""
     rule = settings.breach_rule
-    report = status(journal, rule)
+    report = status(journal, rule, drift=settings.drift_rule, observers=names_of(settings))
     card = _champion_card(journal, series["until"] + HOUR_MS)
     params = card.params if card else {}
     halted = report["state"] == "halted"
@@ -223,7 +226,11 @@ def _next(report: Json) -> list[str]:
     lines.append(f"the retrain rule can be breached from {_short(told['breach_from'])}")
     if told["last_breach"]:
         lines.append(f"last breach at {_short(told['last_breach']['at'])}: {told['last_breach']['why']}")
-    return lines
+    if report["retrain"]["cooldown_until"] or report["retrain"]["budget_from"]:
+        lines.append(f"cooldown {allowance(report['retrain'])}")
+    lines += [f"{label}: {words}" for label, words in drift_rows(report["drift"], report["retrain"])]
+    # Those that are told after the page are an hour behind it whenever it is written.
+    return lines + [standing_in_words(row) for row in report["observers"] if row["failures"]]
 
 
 def _short(text: str) -> str:

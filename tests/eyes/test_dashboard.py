@@ -14,6 +14,7 @@ import pytest
 from tests.rig import command
 from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal
+from trader.app.observers import stopped
 from trader.config import load_settings
 from trader.core.drift import population_stability
 from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour
@@ -105,6 +106,20 @@ def test_the_page_tells_what_happened(journal: Journal) -> None:
     text = render(view, series)
     assert "&lt;b&gt;maintenance" in text
     assert text.index("resume</strong>") < text.index("halt</strong>") < text.index("breach</strong>")
+
+
+def test_the_page_tells_cooldown_drift_and_who_was_not_told(journal: Journal) -> None:
+    """What may retrain and what may not yet; an observer in trouble by name, one that is merely told later not."""
+    *_, last = (record["close_time"] for record in journal.records())
+    journal.append("breach", {"at": last, "why": "hit rate too low"})
+    stopped(journal, "heartbeat", "stopped after 60 s")
+    told = {"drift": "psi", "heartbeat_url": "http://127.0.0.1:9/", "page_dir": "page", "trackers": "none"}
+    lines = view_of(journal, load_settings(store="store", **told), series_of(journal))["next"]
+    cooldown, drift, trouble = lines[-3:]
+    assert cooldown.startswith(f"cooldown until {iso(last + 168 * HOUR_MS)}")
+    assert drift.startswith("drift: ")
+    assert trouble.startswith("heartbeat: stopped after 60 s")
+    assert "heartbeat: stopped after 60 s" in page_of(journal, load_settings(store="store", **told))
 
 
 def test_days_take_over_what_is_older_than_the_kept_hours(journal: Journal) -> None:

@@ -20,7 +20,7 @@ import pytest
 from tests.rig import Venue, venue
 from tests.trackers.conftest import START
 from trader.app.journal import Journal
-from trader.commands import observing, telling, tracker
+from trader.commands import observer_names, observing, telling, tracker
 from trader.config import EMBEDDED_SECRET, load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS
@@ -163,12 +163,12 @@ def test_a_service_never_waits_for_its_observers(bot: Venue) -> None:
 
 def test_a_tracker_that_is_not_installed_is_named_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked for, it is an error with the way out; by default it is a note, and nothing is told."""
-    monkeypatch.setattr(observing, "find_spec", lambda name: None)
+    monkeypatch.setattr(observer_names, "find_spec", lambda name: None)
     with pytest.raises(Exception, match=r"pip install 'hourly-trader\[neptune\]'"):
         observing.require_installed(load_settings(trackers="neptune"))
     settings = load_settings()
     observing.require_installed(settings)
-    assert observing.names_of(settings) == ()
+    assert observer_names.names_of(settings) == ()
     assert "MLflow is not installed" in observing.note_of(settings)
 
 

@@ -139,7 +139,7 @@ def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
     from trader import wiring
     from trader.adapters.clocks import WallClock
     from trader.app.status import status as look
-    from trader.commands.observing import names_of
+    from trader.commands.observer_names import names_of
     from trader.commands.status_words import screen
 
     settings = load_settings(symbol=symbol, store=store)

@@ -1,49 +1,16 @@
-"""Which observers the settings name. The list below is the place to add one; `telling.py` tells them."""
+"""How each observer is made. `BUILDERS` and `observer_names.py` are the places to add one; `telling.py` tells them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from trader.commands.observer_names import missing, names_of
 from trader.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from trader.config import Settings
     from trader.core.news import Observer
-
-# What a tracker imports; an installation without it has no such tracker.
-NEEDS = {
-    "notices": ("apprise",),
-    "heartbeat": (),
-    "page": ("jinja2", "plotly"),
-    "copies": (),
-    "mlflow": ("mlflow", "sqlalchemy", "alembic", "matplotlib"),
-    "neptune": ("neptune", "matplotlib"),
-}
-
-
-def names_of(settings: Settings) -> tuple[str, ...]:
-    """The observers of these settings, the quick ones first: a slow tracker must not keep a notice waiting."""
-    wanted = {
-        "notices": settings.notify.get_secret_value().strip(),
-        "heartbeat": settings.heartbeat_url.get_secret_value().strip(),
-        "page": settings.page_dir,
-        "copies": settings.copies,
-    }
-    return (*(name for name, setting in wanted.items() if setting), *trackers_of(settings))
-
-
-def trackers_of(settings: Settings) -> tuple[str, ...]:
-    """The trackers that were asked for, else MLflow where it is installed."""
-    if settings.trackers is None:
-        return () if missing("mlflow") else ("mlflow",)
-    return () if settings.trackers == "none" else tuple(dict.fromkeys(settings.trackers.split(",")))
-
-
-def missing(name: str) -> list[str]:
-    """Packages that a tracker needs and that are not installed. Imports nothing."""
-    return [package for package in NEEDS.get(name, ()) if find_spec(package) is None]
 
 
 def require_installed(settings: Settings) -> None:

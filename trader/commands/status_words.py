@@ -20,8 +20,8 @@ def screen(title: str, report: dict[str, Any]) -> str:
             *_results(report["results"]),
             ("model", _champion(report["champion"])),
             *_next(report["next"], report["window"]),
-            ("cooldown", _allowance(report["retrain"])),
-            *_drift(report["drift"], report["retrain"]),
+            ("cooldown", allowance(report["retrain"])),
+            *drift_rows(report["drift"], report["retrain"]),
             *_observers(report["observers"]),
         ]
     else:
@@ -106,7 +106,8 @@ def _window(window: dict[str, Any] | None) -> str:
     return ", ".join(said)
 
 
-def _allowance(left: dict[str, Any]) -> str:
+def allowance(left: dict[str, Any]) -> str:
+    """The cooldown that runs, and what the budget of breaches leaves."""
     until, budget = left["cooldown_until"], left["budget"]
     said = f"until {until} ({left['cooldown_left_hours']:,} h left)" if until else "none runs"
     done = f"{left['breaches']} in the last {left['budget_days']} days"
@@ -119,7 +120,8 @@ def _allowance(left: dict[str, Any]) -> str:
 DRIFT_NAMES = {"psi": "PSI", "ks": "KS", "calibration": "calibration decay"}
 
 
-def _drift(drift: dict[str, Any] | None, left: dict[str, Any]) -> list[tuple[str, str]]:
+def drift_rows(drift: dict[str, Any] | None, left: dict[str, Any]) -> list[tuple[str, str]]:
+    """Each measure beside what chance explains, and what follows; nothing without the rule."""
     if drift is None:
         return []
     if drift["why"]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from trader import terminal
 from trader.app.observers import behind, stopped
-from trader.commands.observing import names_of
+from trader.commands.observer_names import names_of
 from trader.core.errors import Retry, TraderError
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import typer
 from trader import terminal
 from trader.commands import observing, telling
 from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol, answer
+from trader.commands.observer_names import NEEDS, missing, names_of
 from trader.config import Settings, load_settings
 from trader.core.errors import ConfigError, Retry
 
@@ -39,7 +40,7 @@ def observe(
     from trader.app.observers import read_cursor, tell_all
 
     settings = load_settings(symbol=symbol, store=store, bars=data)
-    names = observing.names_of(settings)
+    names = names_of(settings)
     if steps is not None:
         telling.limit_life(settings.observer_patience_s + telling.LAST_WORDS_S)
     with telling.alone(settings) as alone:
@@ -75,7 +76,7 @@ def rebuild(
     from trader.app.observers import Cursor, read_cursor, tell
 
     settings = load_settings(symbol=symbol, store=store, trackers=only)
-    names = [name for name in observing.names_of(settings) if name in observing.NEEDS]
+    names = [name for name in names_of(settings) if name in NEEDS]
     if not names:
         raise ConfigError(f"no tracker is set; use {WAYS}")
     observing.require_installed(settings)
@@ -126,7 +127,7 @@ def ui_command(settings: Settings, port: int) -> tuple[list[str], dict[str, str]
     try:
         version("mlflow")
     except PackageNotFoundError:
-        skinny = "" if observing.missing("mlflow") else f"=={version('mlflow-skinny')}"
+        skinny = "" if missing("mlflow") else f"=={version('mlflow-skinny')}"
         raise ConfigError(
             f"MLflow's pages need the full package: python -m pip install 'mlflow{skinny}'. "
             f"Or point TRADER_MLFLOW_URI at a server that runs elsewhere and open that"
