@@ -10,6 +10,9 @@ from trader.dashboard.figures import figures, span_of
 
 Json = dict[str, Any]
 LIBRARY = "plotly.min.js"
+# Chromium compiles a script that begins so at once, beside the page's own work, and not each function when it is first
+# called, while the page waits; to every other browser it is a comment.
+EAGERLY = b"//# allFunctionsCalledOnLoad\n"
 
 
 def render(view: Json, series: Json, *, public: bool = False, library: str = LIBRARY) -> str:
@@ -43,7 +46,7 @@ def render(view: Json, series: Json, *, public: bool = False, library: str = LIB
 def library_bytes() -> bytes:
     """The figure library, to lie beside the page. Raises ConfigError without the `eyes` extra."""
     try:
-        return resources.files("plotly").joinpath("package_data", LIBRARY).read_bytes()
+        return EAGERLY + resources.files("plotly").joinpath("package_data", LIBRARY).read_bytes()
     except ModuleNotFoundError:
         raise ConfigError("the dashboard needs plotly; install hourly-trader[eyes]") from None
 
