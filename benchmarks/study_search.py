@@ -28,6 +28,10 @@ class _ReachedError(TraderError):
     """The study need not go on."""
 
 
+class _LateError(TraderError):
+    """It has taken longer than the plain loop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """Both searches of one seed. `ours` is None where the study never got there; later: 2022-01 to 2022-05."""
@@ -48,7 +52,7 @@ class Pair:
         """For a person."""
         plain = f"plain {self.plain.gross:.2f} in {self.plain.wall_s:.0f} s, later {_told(self.plain_later)}"
         if self.ours is None or self.ours_later is None:
-            return f"seed {self.seed}: {plain}; the study had not reached it after {self.trials} trials"
+            return f"seed {self.seed}: {plain}; the study had not reached it in that time, by {self.trials} trials"
         return (
             f"seed {self.seed}: {plain}; study {self.ours.gross:.2f} in {self.ours.wall_s:.0f} s, {self.trials} trials, "
             f"later {_told(self.ours_later)}"
@@ -62,14 +66,14 @@ def _told(it: Score) -> str:
 def pair(bars: Bars, seed: int) -> Pair:
     """The plain loop to its end, then a study until it is as good; and both winners out of sample."""
     plain = search(bars, START, STOP, seed)
-    ours, trials = study(bars, seed, plain.gross)
+    ours, trials = study(bars, seed, plain.gross, plain.wall_s)
     return Pair(
         seed, plain, ours, trials, later(bars, plain.params), later(bars, ours.params) if ours else None
     )
 
 
-def study(bars: Bars, seed: int, wanted: float) -> tuple[Found | None, int]:
-    """A study until its best gross score is `wanted`, and how many trials had ended by then."""
+def study(bars: Bars, seed: int, wanted: float, longest_s: float) -> tuple[Found | None, int]:
+    """A study until its best gross score is `wanted`, or longer than `longest_s`; and how many trials had ended by then."""
     filters = Filters.derived(float(bars.close[bars.row(START)]))
     task = Task(XGBoostForecaster(), bars, sign_rule_params(), filters, START, STOP, "bars")
     began, ended, found = time.perf_counter(), 0, None
@@ -77,6 +81,8 @@ def study(bars: Bars, seed: int, wanted: float) -> tuple[Found | None, int]:
     def watch(trial: Trial) -> None:
         nonlocal ended, found
         ended += 1
+        if time.perf_counter() - began > longest_s:
+            raise _LateError
         if trial.state == "complete" and trial.value is not None and trial.value >= wanted:
             found = Found(trial.value, trial.params, time.perf_counter() - began)
             raise _ReachedError
@@ -92,6 +98,8 @@ def study(bars: Bars, seed: int, wanted: float) -> tuple[Found | None, int]:
             space=SPACE,
             on_trial=watch,
         )
+    except _LateError:
+        return None, ended
     except _ReachedError:
         assert found is not None
         checked = score(bars, walk(bars, found.params, START, STOP), START).gross

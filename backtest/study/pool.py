@@ -1,4 +1,7 @@
-"""A study's workers: spawned processes that hold the task, or this process alone. Both answer the same."""
+"""A study's workers: spawned processes that hold the task, or this process alone. Both answer the same.
+
+The processes are born when the first window has to be fitted: a study whose folds are all cached needs none.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,50 @@ def workers_of(shop: Workshop, count: int) -> Iterator[Submit]:
     if count <= 1:
         yield lambda method, *given: _at_once(method, shop, *given)
         return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(shop,))
+    workers = _Workers(shop, count)
     try:
-        with _interrupts_ignored():
-            pool.submit(os.getpid).result()
-        yield lambda method, *given: pool.submit(_work, method.__name__, *given)
+        yield workers.submit
     finally:
-        pool.shutdown(cancel_futures=True)
+        workers.end()
+
+
+class _Workers:
+    """The processes, once there is a window to fit; what is cached, and looks until then, this process does itself."""
+
+    def __init__(self, shop: Workshop, count: int) -> None:
+        self._shop, self._count = shop, count
+        self._pool: ProcessPoolExecutor | None = None
+
+    def submit(self, method: Callable[..., Any], *given: Any) -> Future[Any]:
+        if method is Workshop.predict:
+            kept = self._shop.kept(*given)
+            if kept is not None:
+                return _done(kept)
+            self._pool = self._pool or self._born()
+        if self._pool is None:
+            return _at_once(method, self._shop, *given)
+        return self._pool.submit(_work, method.__name__, *given)
+
+    def _born(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(
+            self._count, mp_context=context, initializer=_begin, initargs=(self._shop,)
+        )
+        self._pool = pool  # so that it is ended even if what follows fails
+        with _interrupts_ignored():
+            for born in [pool.submit(os.getpid) for _ in range(self._count)]:
+                born.result()
+        return pool
+
+    def end(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+
+def _done(result: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(result)
+    return future
 
 
 def _at_once(method: Callable[..., Any], shop: Workshop, *given: Any) -> Future[Any]:

@@ -1,13 +1,14 @@
 """The trials of one batch, side by side: windows are fitted by whoever is free, rungs are judged as they fill.
 
-A rung is a number of early windows after which a trial must be as good as half of the completed trials of earlier
-batches were there. Nothing depends on who finishes first.
+A rung is a number of early windows after which a trial must be as good as the least of the best four completed trials
+of earlier batches was there. Where early windows say little of the end, the best were nothing special in them, and few
+are pruned. A median of all completed ones would climb: those complete that began well. Nothing depends on who finishes
+first.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -20,17 +21,44 @@ from backtest.study.work import Workshop
 from trader.core.errors import DataError, Retry
 from trader.core.features import Matrix
 
-SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)
+SHARES = (1 / 8, 1 / 4, 1 / 2)
 # Fewer months than these say more about the market than about a trial.
 FEWEST_WINDOWS = 3
 # A bar needs company: one completed trial says nothing about the next.
 FEWEST_COMPLETE = 2
+BEST = 4
 
 
 def rungs_of(windows: int) -> tuple[int, ...]:
     """Numbers of early windows at which a trial of so many is judged, ascending; none for a short one."""
     found = {max(FEWEST_WINDOWS, round(windows * share)) for share in SHARES}
     return tuple(sorted(rung for rung in found if rung < windows))
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a completed trial was worth at each rung and, where it traded, in the end."""
+
+    rungs: tuple[float, ...]
+    value: float
+
+
+def bars_of(earlier: Sequence[Completed]) -> tuple[float, ...]:
+    """What a trial must reach at each rung to go on; none while too few are completed."""
+    if len(earlier) < FEWEST_COMPLETE:
+        return ()
+    best = sorted(earlier, key=lambda it: it.value, reverse=True)[:BEST]
+    return tuple(min(at) for at in zip(*(it.rungs for it in best), strict=True))
+
+
+def batches(trials: int, size: int, prune: bool) -> Iterator[range]:
+    """The trials that are asked for together, by number. Where trials are pruned the first batch is no larger than a bar
+    needs: all of it runs to the end, however bad."""
+    first = 0
+    while first < trials:
+        after = first + (min(size, FEWEST_COMPLETE) if prune and not first else size)
+        yield range(first, min(after, trials))
+        first = after
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,18 +84,17 @@ class _Going:
 
 
 class Batch:
-    """Evaluates plans. `earlier` are the rung values of completed trials of earlier batches."""
+    """Evaluates plans. `earlier` are the completed trials of earlier batches."""
 
     def __init__(
         self,
         submit: Callable[..., Future[Any]],
         windows: int,
         rungs: Sequence[int],
-        earlier: Sequence[tuple[float, ...]],
+        earlier: Sequence[Completed],
     ) -> None:
         self._submit, self._stages = submit, (*rungs, windows)
-        known = len(earlier) >= FEWEST_COMPLETE
-        self._bars = [statistics.median(at) for at in zip(*earlier, strict=True)] if known else []
+        self._bars = bars_of(earlier)
         self._waiting: dict[Future[Any], tuple[_Going, int | None]] = {}
 
     def run(self, plans: Sequence[Plan]) -> Iterator[Ended]:

@@ -21,7 +21,7 @@ from backtest.evidence.ledger import Kind, data_hash
 from backtest.study.folder import StudyFolder
 from backtest.study.objectives import Objective
 from backtest.study.pool import workers_of
-from backtest.study.rounds import Batch, Ended, rungs_of
+from backtest.study.rounds import Batch, Completed, Ended, batches, rungs_of
 from backtest.study.space import LONGEST_LOOK_BACK_DAYS, Plan, Space, nearest, plan_of, suggest
 from backtest.study.sweep import Looked
 from backtest.study.work import Task, Workshop
@@ -185,9 +185,7 @@ def tune(
             kept.begin(settings.identity(task, shop))
         run = _Run(shop, settings, kept, trials, progress, on_trial)
         try:
-            missing = any(number not in run.done for number in range(trials))
-            submit = stack.enter_context(workers_of(shop, workers if missing else 1))
-            run.to_the_end(submit)
+            run.to_the_end(stack.enter_context(workers_of(shop, workers)))
         finally:
             run.publish()
     return run.study()
@@ -229,10 +227,13 @@ class _Run:
         for params in self._settings.warm:
             study.enqueue_trial(nearest(params))
         rungs = rungs_of(self._shop.windows) if self._settings.prune else ()
-        for first in range(0, self._trials, self._settings.batch):
-            asked = [study.ask() for _ in range(min(self._settings.batch, self._trials - first))]
+        for batch in batches(self._trials, self._settings.batch, self._settings.prune):
+            first, asked = batch.start, [study.ask() for _ in batch]
             plans = [self._plan(trial) for trial in asked]
-            earlier = [t.rungs for t in self.done.values() if t.state == "complete" and t.number < first]
+            complete = (t for t in self.done.values() if t.state == "complete" and t.number < first)
+            earlier = [
+                Completed(t.rungs, _number(t.traded_value)) for t in sorted(complete, key=lambda t: t.number)
+            ]
             todo = [plan for plan in plans if plan.number not in self.done]
             for ended in Batch(submit, self._shop.windows, rungs, earlier).run(todo):
                 self._keep(ended)

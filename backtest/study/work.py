@@ -15,12 +15,13 @@ from backtest.study.cache import FoldCache, code_hash, fold_key
 from backtest.study.objectives import Objective
 from backtest.study.space import LONGEST_LOOK_BACK_DAYS, Plan, Space
 from backtest.study.sweep import Market, Result, Verdict, finish, judge
+from trader.core.errors import DataError
 from trader.core.features import Matrix, features, preset_named
-from trader.core.model import labels_between, select
+from trader.core.model import TrainingSet, labels_between, select
 from trader.core.params import Params
 from trader.core.ports import Forecaster, StagedPredictor
 from trader.core.types import HOUR_MS, Bars, Filters, Floats
-from trader.core.windows import Refit, refit_of, refits, require_history
+from trader.core.windows import refit_of, refits, require_history
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,22 +72,35 @@ class Workshop:
     def predict(self, plan: Plan, k: int) -> Matrix:
         """P(up) of window k's hours by each number of trees of one fit: (numbers, hours) float32, NaN where a feature
         is undefined. Raises DataError for a window that cannot be trained on."""
-        window = refit_of(plan.params, k, self.task.start)
-        train = slice(self._row(window.train_from), self._row(window.train_until) + 1)
-        served = self.X[self._row(window.serve_from) : self._row(min(window.serve_until, self.task.stop))]
-        return self._kept(plan, window, self.X[train], self.y[train], served)
-
-    def _kept(self, plan: Plan, window: Refit, X: Matrix, y: Floats, served: Matrix) -> Matrix:
-        chosen = select(X, y, window, self.task.source)
+        chosen, served = self._window(plan, k)
         if self.cache is None:
             return self._fitted(plan, chosen.X, chosen.y, served)
-        cache = FoldCache(self.cache)
-        key = fold_key(chosen.X, chosen.y, served, plan.params, plan.trees, self.code)
+        cache, key = FoldCache(self.cache), self._key(plan, chosen, served)
         kept = cache.get(key, len(plan.trees))
         if kept is None:
             kept = self._fitted(plan, chosen.X, chosen.y, served)
             cache.put(key, kept)
         return kept
+
+    def kept(self, plan: Plan, k: int) -> Matrix | None:
+        """What `predict` would find in the cache; None where it would have to fit."""
+        if self.cache is None:
+            return None
+        try:
+            chosen, served = self._window(plan, k)
+        except DataError:
+            return None
+        return FoldCache(self.cache).get(self._key(plan, chosen, served), len(plan.trees))
+
+    def _window(self, plan: Plan, k: int) -> tuple[TrainingSet, Matrix]:
+        """What window k trains on and the rows that it serves. Raises DataError where it cannot be trained."""
+        window = refit_of(plan.params, k, self.task.start)
+        train = slice(self._row(window.train_from), self._row(window.train_until) + 1)
+        served = self.X[self._row(window.serve_from) : self._row(min(window.serve_until, self.task.stop))]
+        return select(self.X[train], self.y[train], window, self.task.source), served
+
+    def _key(self, plan: Plan, chosen: TrainingSet, served: Matrix) -> str:
+        return fold_key(chosen.X, chosen.y, served, plan.params, plan.trees, self.code)
 
     def _fitted(self, plan: Plan, X: Matrix, y: Floats, served: Matrix) -> Matrix:
         model = self.task.forecaster.fitted(X, y, plan.params)

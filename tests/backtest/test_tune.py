@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import statistics
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -17,7 +16,7 @@ import pytest
 from backtest.engine.simulate import simulate
 from backtest.engine.walkforward import walk_forward
 from backtest.study.folder import StudyFolder
-from backtest.study.rounds import Batch, rungs_of
+from backtest.study.rounds import Batch, Completed, bars_of, batches, rungs_of
 from backtest.study.space import Plan, Space
 from backtest.study.sweep import Looked, Result, Verdict
 from backtest.study.tune import Study, Task, Trial, tune
@@ -150,17 +149,30 @@ def test_the_best_is_worth_what_a_run_of_it_is_worth(task: Task, tmp_path: Path)
     assert json.loads((tmp_path / "P.json").read_text()) == found.best.params.as_json()
 
 
+def best_rungs(trials: list[Trial]) -> list[tuple[float, ...]]:
+    """Of the best four that are complete."""
+    complete = [(t.traded_value or 0.0, -t.number, t.rungs) for t in trials if t.state == "complete"]
+    return [rungs for _, _, rungs in sorted(complete, reverse=True)[:4]]
+
+
+def test_a_bar_is_the_least_of_the_best_four() -> None:
+    """By what they were worth in the end; one alone is none."""
+    earlier = [Completed((float(i), 5.0 - i), float(i)) for i in range(6)]
+    assert bars_of(earlier) == (2.0, 0.0)
+    assert bars_of(earlier[:2]) == (0.0, 4.0)
+    assert bars_of(earlier[:1]) == ()
+
+
 def test_pruning_looks_at_completed_trials_of_earlier_batches_only(task: Task, tmp_path: Path) -> None:
-    """A trial ends early exactly where its value is below the median that those had at the rung."""
+    """A trial ends early exactly where its value is below what each of the best of those had at the rung."""
     found = run(task, tmp_path, trials=15)
-    rungs = rungs_of(WINDOWS)
+    rungs, together = rungs_of(WINDOWS), list(batches(15, 3, prune=True))
+    assert [len(batch) for batch in together] == [2, 3, 3, 3, 3, 1]
     for trial in found.trials:
-        first = trial.number - trial.number % 3
-        bars = [t.rungs for t in found.trials if t.number < first and t.state == "complete"]
+        first = next(batch.start for batch in together if trial.number in batch)
+        bars = best_rungs(found.trials[:first])
         low = [
-            at
-            for at, value in enumerate(trial.rungs)
-            if len(bars) >= 2 and value < statistics.median(b[at] for b in bars)
+            at for at, value in enumerate(trial.rungs) if len(bars) >= 2 and value < min(b[at] for b in bars)
         ]
         if trial.state == "pruned":
             assert low == [len(trial.rungs) - 1]
@@ -296,14 +308,16 @@ def test_an_objective_that_is_no_number_fails_its_trial(
 ) -> None:
     """And only that one: the study goes on."""
     plan = Plan(0, base(), (350,))
-    (ended,) = Batch(Answers(values), 16, (4, 8), [(0.5, 0.5), (0.5, 0.6)]).run([plan])
+    (ended,) = Batch(
+        Answers(values), 16, (4, 8), [Completed((0.5, 0.5), 1.0), Completed((0.5, 0.6), 1.0)]
+    ).run([plan])
     assert (ended.state, ended.windows_run) == (state, windows)
 
 
 def test_rungs_are_early_windows() -> None:
-    """From a sixteenth to three quarters; never fewer than three windows, none for a study of three."""
-    assert rungs_of(48) == (3, 6, 12, 24, 36)
-    assert rungs_of(10) == (3, 5, 8)
+    """An eighth, a quarter, a half; never fewer than three windows, none for a study of three."""
+    assert rungs_of(48) == (6, 12, 24)
+    assert rungs_of(10) == (3, 5)
     assert rungs_of(3) == ()
 
 
