@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +22,20 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from tests.rig import command, quick_params
+from tests.served import exchange_at, settings_at
 from trader import wiring
 from trader.adapters.clocks import SimClock
-from trader.adapters.files import read_bars
 from trader.app.journal import Journal
 from trader.app.retrain import retrain
 from trader.app.retrain_rules import retrain_if_due
 from trader.app.tick import Bot, tick
-from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
+from trader.config import Settings
 from trader.core.errors import Halt, TraderError
 from trader.core.lifecycle import BreachRule
 from trader.core.params import params_of
 from trader.core.ports import Store
-from trader.core.types import DAY_MS, HOUR_MS, Bars, Filters, iso, parse_time
-from trader.exchange.server import EmbeddedExchange, ExchangeConfig
+from trader.core.types import DAY_MS, HOUR_MS, iso, parse_time
+from trader.exchange.server import EmbeddedExchange
 
 # A loss of half a percent halts, so that a test need not wait for a real one.
 VALUES = quick_params(halt_cumulative_return=-0.005, step_days=5)
@@ -118,17 +117,9 @@ class Scene:
         assert len(self.executed()) == 1
 
 
-def settings_for(url: str, store: Path) -> Any:
+def settings_for(url: str, store: Path) -> Settings:
     """Settings of a bot at an embedded exchange."""
-    return load_settings(
-        venue="embedded",
-        venue_url=url,
-        data_url=url,
-        api_key=EMBEDDED_KEY,
-        api_secret=EMBEDDED_SECRET,
-        store=store,
-        timeout_s=0.3,
-    )
+    return settings_at(url, store=store, timeout_s=0.3)
 
 
 @contextmanager
@@ -140,37 +131,6 @@ def a_bot(url: str, store: Path) -> Iterator[Bot]:
         wiring.open_bot(settings, clock, durable=False, keep_bars=False) as bot,
     ):
         yield bot
-
-
-@cache
-def bars_of(file: Path) -> Bars:
-    """A file's bars, read once."""
-    return read_bars(file, "BTCUSDT")
-
-
-@contextmanager
-def exchange_at(bars_file: Path, at: int, state: Path) -> Iterator[EmbeddedExchange]:
-    """An embedded exchange in this process, its clock standing at `at` (UTC ms), or where its state file left it."""
-    bars = bars_of(bars_file)
-    served = EmbeddedExchange(
-        ExchangeConfig(
-            bars=bars,
-            base="BTC",
-            quote="USDT",
-            filters=Filters.derived(float(bars.close[bars.row(at)])),
-            costs=PARAMS.costs,
-            at_ms=at,
-            balances={"USDT": PARAMS.allocation_usdt},
-            api_key=EMBEDDED_KEY,
-            api_secret=EMBEDDED_SECRET,
-            state_path=state,
-        )
-    )
-    served.start()
-    try:
-        yield served
-    finally:
-        served.stop()
 
 
 def first_hour(folder: Path, bars: Path, start: str, params: dict[str, Any], side: str, reason: str) -> int:
@@ -203,14 +163,14 @@ class Begun:
     def again(self, folder: Path) -> Iterator[Scene]:
         """That bot at an exchange of its own, where both were left."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
-        with exchange_at(self.bars, self.hour, folder / STATE) as served:
+        with exchange_at(self.bars, self.hour, PARAMS, folder / STATE) as served:
             yield Scene(served, folder / STORE, self.hour)
 
 
 @contextmanager
 def scene(bars_file: Path, folder: Path, start: int) -> Iterator[Scene]:
     """A bot that begins at `start`, and the exchange standing at that hour."""
-    with exchange_at(bars_file, start - HOUR_MS, folder / STATE) as served:
+    with exchange_at(bars_file, start - HOUR_MS, PARAMS, folder / STATE) as served:
         with a_bot(served.url, folder / STORE) as bot:
             retrain(bot.journal, bot.collector, bot.forecaster, PARAMS, start, "tests")
         made = Scene(served, folder / STORE, start)

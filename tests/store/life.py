@@ -4,71 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tests.rig import quick_params
 from tests.s3_kit import Bucketry
+from tests.served import exchange_at, settings_at
 from trader import wiring
 from trader.adapters.clocks import SimClock
-from trader.adapters.files import read_bars
 from trader.app.halts import announce, resume
 from trader.app.replay import replay
 from trader.app.retrain import retrain
 from trader.app.tick import Bot, tick
-from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, Settings, load_settings
+from trader.config import Settings
 from trader.core.params import params_of
-from trader.core.types import HOUR_MS, Bars, Filters, parse_hour
-from trader.exchange.server import EmbeddedExchange, ExchangeConfig
+from trader.core.types import HOUR_MS, parse_hour
+from trader.exchange.server import EmbeddedExchange
 
 PARAMS = params_of(quick_params(), "tests")
 START = parse_hour("2021-03-06")
 HOURS = 48
 
 
-@cache
-def bars_of(file: Path) -> Bars:
-    """A file's bars, read once."""
-    return read_bars(file, "BTCUSDT")
-
-
 @contextmanager
 def exchange(bars_file: Path, at: int, state: Path | None = None) -> Iterator[EmbeddedExchange]:
-    """An embedded exchange in this process, its clock standing at `at` (UTC ms)."""
-    bars = bars_of(bars_file)
-    served = EmbeddedExchange(
-        ExchangeConfig(
-            bars=bars,
-            base="BTC",
-            quote="USDT",
-            filters=Filters.derived(float(bars.close[bars.row(START)])),
-            costs=PARAMS.costs,
-            at_ms=at,
-            balances={"USDT": PARAMS.allocation_usdt},
-            api_key=EMBEDDED_KEY,
-            api_secret=EMBEDDED_SECRET,
-            state_path=state,
-        )
-    )
-    served.start()
-    try:
+    """An embedded exchange in this process, its clock standing at `at` (UTC ms); its filters are those of START."""
+    with exchange_at(bars_file, at, PARAMS, state, priced_at=START) as served:
         yield served
-    finally:
-        served.stop()
 
 
 def settings_of(url: str, **store: Any) -> Settings:
     """Settings of a bot at an embedded exchange: `store` and, for a bucket, where its server is."""
-    return load_settings(
-        venue="embedded",
-        venue_url=url,
-        data_url=url,
-        api_key=EMBEDDED_KEY,
-        api_secret=EMBEDDED_SECRET,
-        timeout_s=2,
-        **store,
-    )
+    return settings_at(url, timeout_s=2, **store)
 
 
 def address(server: Bucketry, bucket: str, url: str = "") -> dict[str, Any]:
