@@ -315,9 +315,9 @@ def test_an_objective_that_is_no_number_fails_its_trial(
 
 
 def test_rungs_are_early_windows() -> None:
-    """An eighth, a quarter, a half; never fewer than three windows, none for a study of three."""
-    assert rungs_of(48) == (6, 12, 24)
-    assert rungs_of(10) == (3, 5)
+    """From an eighth to three quarters; never fewer than three windows, none for a study of three."""
+    assert rungs_of(48) == (6, 10, 16, 24, 36)
+    assert rungs_of(10) == (3, 5, 8)
     assert rungs_of(3) == ()
 
 
