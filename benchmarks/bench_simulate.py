@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backtest.engine.ideal import account, signals, simulate_ideal
+from backtest.engine.ideal import account, quotes, signals, simulate_ideal
 from backtest.engine.simulate import simulate
 from benchmarks.figure import Figure
 from benchmarks.scene import median, reference_values
@@ -54,12 +54,12 @@ def against_vectorbt(bars: Bars, p_up: Matrix) -> list[Figure]:
     if not python:
         note = "set VECTORBT_PYTHON to an interpreter that has vectorbt"
         return [Figure(f"ideal account / vectorbt, {size}", None, "at most", 1.0, note=note)]
-    told = signals(bars, p_up, PARAMS, bars.first, bars.first + len(p_up) * HOUR_MS)
+    told = signals(quotes(bars, PARAMS, bars.first, bars.first + len(p_up) * HOUR_MS), p_up, PARAMS)
     fee, cash = float(PARAMS.fee_rate), float(PARAMS.allocation_usdt)
     mine = account(told, fee, 0.0, cash)
     with tempfile.TemporaryDirectory() as name:
         given, answer = Path(name) / "given.npz", Path(name) / "answer.npz"
-        price = np.where(told.enter, told.buy, told.sell)
+        price = np.where(told.enter, told.at.buy, told.at.sell)
         np.savez(
             given,
             entries=told.enter,

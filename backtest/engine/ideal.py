@@ -30,34 +30,47 @@ class Ideal:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Signals:
-    """Per hour (n,): may a flat account buy, may a long one sell, and the prices that either would get. What was bought
-    is kept for `hold` hours at least."""
+class Quotes:
+    """Per hour (n,): whether it can be traded, the prices that a purchase and a sale would get, and the close."""
 
-    enter: Bools
-    leave: Bools
+    tradable: Bools
     buy: Floats
     sell: Floats
     close: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signals:
+    """Per hour (n,): may a flat account buy, may a long one sell, and at which quotes. What was bought is kept for
+    `hold` hours at least."""
+
+    enter: Bools
+    leave: Bools
+    at: Quotes
     hold: int = 1
 
 
-def signals(bars: Bars, p_up: Matrix, params: Params, start: int, stop: int) -> Signals:
-    """What the hours start <= T < stop say: p_up (n,) float32. An hour without its own bar, without a prediction, or
-    while the venue is shut, says nothing. Raises ConfigError for an exposure that goes short."""
-    if params.exposure != "long_flat":
-        raise ConfigError(f"the ideal account holds long or flat, not {params.exposure!r}")
+def quotes(bars: Bars, params: Params, start: int, stop: int) -> Quotes:
+    """Of the hours start <= T < stop, by the parameters' spread and slippage. An hour without its own bar, or while the
+    venue is shut, cannot be traded."""
     first, n = bars.row(start), (stop - start) // HOUR_MS
     here, following = slice(first, first + n), slice(first + 1, first + n + 1)
-    tradable = ~bars.flagged[here] & ~bars.flagged[following]
-    up = p_up >= least_float32(0.5 + params.enter_edge)
-    down = ~up & (p_up < least_float32(np.nextafter(0.5 - params.exit_edge, 1.0)))
     worse = (1 + float(params.half_spread_bps) * _BPS) * (1 + float(params.slippage_bps) * _BPS)
     better = (1 - float(params.half_spread_bps) * _BPS) * (1 - float(params.slippage_bps) * _BPS)
     opens = bars.open[following]
-    return Signals(
-        up & tradable, down & tradable, opens * worse, opens * better, bars.close[here], params.horizon_hours
+    return Quotes(
+        ~bars.flagged[here] & ~bars.flagged[following], opens * worse, opens * better, bars.close[here]
     )
+
+
+def signals(at: Quotes, p_up: Matrix, params: Params) -> Signals:
+    """What P(up), (n,) float32, says in these hours; without a prediction, nothing. Raises ConfigError for an exposure
+    that goes short."""
+    if params.exposure != "long_flat":
+        raise ConfigError(f"the ideal account holds long or flat, not {params.exposure!r}")
+    up = p_up >= least_float32(0.5 + params.enter_edge)
+    down = ~up & (p_up < least_float32(np.nextafter(0.5 - params.exit_edge, 1.0)))
+    return Signals(up & at.tradable, down & at.tradable, at, params.horizon_hours)
 
 
 def least_float32(limit: float) -> np.float32:
@@ -72,13 +85,13 @@ def least_float32(limit: float) -> np.float32:
 def account(told: Signals, fee_rate: float, cash_buffer: float, allocation: float) -> Ideal:
     """Follow signals with all cash but the buffer: a flat account buys at the first `enter`, a long one sells at the
     first `leave`. Quantity = cash x (1 - buffer) / (price x (1 + fee)); a sale brings quantity x price x (1 - fee)."""
-    n = len(told.close)
+    n = len(told.at.close)
     orders = _turns(told)
     buys, sells = orders[0::2], orders[1::2]
     spent = 1 - cash_buffer
     # A round trip multiplies the cash: what was kept, and what was spent times sale over purchase.
-    bought = 1 / (told.buy[buys] * (1 + fee_rate))
-    received = told.sell[sells] * (1 - fee_rate)
+    bought = 1 / (told.at.buy[buys] * (1 + fee_rate))
+    received = told.at.sell[sells] * (1 - fee_rate)
     round_trip = cash_buffer + spent * bought[: len(sells)] * received
     cash_flat = allocation * np.cumprod(np.concatenate(([1.0], round_trip)))
     before = cash_flat[: len(buys)]
@@ -88,7 +101,7 @@ def account(told: Signals, fee_rate: float, cash_buffer: float, allocation: floa
     units[1::2] = before * spent * bought
     lengths = np.diff(np.concatenate(([0], orders, [n])))
     equity = np.repeat(units, lengths)
-    equity *= told.close
+    equity *= told.at.close
     equity += np.repeat(cash, lengths)
     return Ideal(equity, orders)
 
@@ -106,7 +119,7 @@ def halted(ideal: Ideal, told: Signals, params: Params) -> Floats:
         return equity
     at = int(low.argmax())
     long = np.searchsorted(ideal.orders, at, side="right") % 2 == 1
-    kept = told.sell[at] * (1 - float(params.fee_rate)) / told.close[at] if long else 1.0
+    kept = told.at.sell[at] * (1 - float(params.fee_rate)) / told.at.close[at] if long else 1.0
     result = equity.copy()
     result[at:] = equity[at] * kept
     return result
@@ -140,5 +153,5 @@ def _held_turns(told: Signals) -> Ints:
 
 def simulate_ideal(bars: Bars, p_up: Matrix, params: Params, start: int, stop: int) -> Ideal:
     """Trade the hours start <= T < stop as `simulate` does, in an ideal account that never halts."""
-    told = signals(bars, p_up, params, start, stop)
+    told = signals(quotes(bars, params, start, stop), p_up, params)
     return account(told, float(params.fee_rate), float(params.cash_buffer), float(params.allocation_usdt))

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +40,10 @@ class Entry:
     sharpe: float | None
     by: str
     at_ms: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {name: getattr(self, name) for name in Entry.__dataclass_fields__}
 
 
 def data_hash(bars: Bars) -> str:
@@ -71,7 +75,7 @@ class EvidenceLedger:
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Add entries, all or (after a crash) the first few of them. Raises ConfigError where it cannot be written."""
-        text = "".join(json.dumps({"schema": SCHEMA, **asdict(entry)}) + "\n" for entry in entries)
+        text = "".join(json.dumps({"schema": SCHEMA, **entry.as_json()}) + "\n" for entry in entries)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             # One write to a file opened for appending: two processes do not mix their lines.

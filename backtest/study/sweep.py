@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backtest.engine.ideal import account, halted, signals
+from backtest.engine.ideal import Quotes, account, halted, quotes, signals
 from backtest.engine.simulate import Run, simulate
 from backtest.study.objectives import Objective, gross_value, net_value, next_moves, sides_of
 from backtest.study.space import Plan, Space
@@ -83,7 +83,8 @@ class Result:
 
 def judge(market: Market, plan: Plan, space: Space, p_up: Matrix) -> Verdict:
     """Look at every configuration over the hours so far: p_up (number of trees looked at, hours) float32."""
-    looked = [_look(market, plan, p_up, *choice) for choice in _choices(plan, space, p_up)]
+    at = quotes(market.bars, plan.params, market.start, market.start + p_up.shape[1] * HOUR_MS)
+    looked = [_look(market, at, plan, p_up, *choice) for choice in _choices(plan, space, p_up)]
     return Verdict(looked, max(looked, key=lambda it: -math.inf if math.isnan(it.value) else it.value))
 
 
@@ -124,17 +125,20 @@ def _edges(plan: Plan, space: Space, row: Matrix) -> Iterator[tuple[float, float
         yield plan.params.enter_edge, plan.params.exit_edge
     if not space.enter_quantiles or not len(known):
         return
-    enters, leaves = np.quantile(known, space.enter_quantiles), np.quantile(known, space.exit_quantiles)
-    for up in enters.tolist():
+    found = np.quantile(known, (*space.enter_quantiles, *space.exit_quantiles)).tolist()
+    enters, leaves = found[: len(space.enter_quantiles)], found[len(space.enter_quantiles) :]
+    for up in enters:
         enter = round(min(max(up - 0.5, 0.0), ASIDE_EDGE), 6)
-        for down in leaves.tolist():
+        for down in leaves:
             yield enter, round(min(max(0.5 - down, -enter), ASIDE_EDGE), 6)
 
 
-def _look(market: Market, plan: Plan, p_up: Matrix, trees: int, enter: float, leave: float) -> Looked:
+def _look(
+    market: Market, at: Quotes, plan: Plan, p_up: Matrix, trees: int, enter: float, leave: float
+) -> Looked:
     guess = Looked(trees, enter, leave, math.nan, None)
     params, row = guess.of(plan.params), p_up[plan.trees.index(trees)]
-    equity = _quick_equity(market, params, row)
+    equity = _quick_equity(at, params, row)
     sharpe = None if equity is None else net_sharpe(equity, params.allocation_usdt)
     if market.objective == "gross_return":
         value = _gross(market, params, row)
@@ -146,11 +150,11 @@ def _look(market: Market, plan: Plan, p_up: Matrix, trees: int, enter: float, le
     return Looked(trees, enter, leave, value, sharpe)
 
 
-def _quick_equity(market: Market, params: Params, row: Matrix) -> Floats | None:
+def _quick_equity(at: Quotes, params: Params, row: Matrix) -> Floats | None:
     """In the ideal account; None for an exposure that it does not know."""
     if params.exposure != "long_flat":
         return None
-    told = signals(market.bars, row, params, market.start, market.start + len(row) * HOUR_MS)
+    told = signals(at, row, params)
     ideal = account(told, float(params.fee_rate), float(params.cash_buffer), float(params.allocation_usdt))
     return halted(ideal, told, params)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtest.engine.ideal import halted, signals, simulate_ideal
+from backtest.engine.ideal import halted, quotes, signals, simulate_ideal
 from backtest.engine.simulate import simulate
 from backtest.study.objectives import annualised, gross_value, net_value, next_moves, sides_of
 from tests.bars_made import bars_made
@@ -93,7 +93,7 @@ def test_a_halted_ideal_account_ends_where_the_exact_one_does(limits: dict[str, 
     rules = Rules(chosen, Filters.derived(float(bars.close[200])))
     exact = simulate(bars, p_up, rules, start, stop)
     ideal = simulate_ideal(bars, p_up, chosen, start, stop)
-    told = signals(bars, p_up, chosen, start, stop)
+    told = signals(quotes(bars, chosen, start, stop), p_up, chosen)
     assert exact.state.risk.halted_at is not None
     assert halted(ideal, told, chosen)[-1] == pytest.approx(exact.equity[-1], rel=5e-3)
     never = params(halt_cumulative_return=None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -41,3 +43,38 @@ def test_an_interruption_waits_for_the_matrix(monkeypatch: pytest.MonkeyPatch, i
     finally:
         signal.signal(signal.SIGINT, before)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_fit_starts_no_threads() -> None:
+    """Not even ones that wait: threads of OpenMP spin for a while, on the cores that other workers fit on. In a fresh
+    process, since threads that an earlier test's library started stay."""
+    found = subprocess.run(
+        [sys.executable, "-c", FIT_AND_PREDICT],
+        env={**os.environ, "OMP_NUM_THREADS": "4"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert found.returncode == 0, found.stderr
+    before, after = map(int, found.stdout.split())
+    assert before == after
+
+
+FIT_AND_PREDICT = """
+import os
+import numpy as np
+import xgboost
+from tests.rig import quick_params
+from trader.core.params import params_of
+from trader.forecasters.xgboost import XGBoostForecaster
+
+rng = np.random.default_rng(1)
+X, y = rng.random((500, 9), dtype=np.float32), rng.integers(0, 2, 500).astype(np.float64)
+forecaster, params = XGBoostForecaster(), params_of(quick_params(), "test")
+print(len(os.listdir("/proc/self/task")))
+forecaster.fitted(X, y, params).predict_stages(X, (5, 10))
+predictor = forecaster.load(forecaster.fit(X, y, params), "test")
+predictor.predict(X)
+predictor.contributions(X)
+print(len(os.listdir("/proc/self/task")))
+"""

@@ -22,7 +22,10 @@ def max_drawdown(equity: Floats, start: float) -> float:
 
 def hourly_returns(equity: Floats, start: float) -> Floats:
     """Simple return of each hour, (n,): equity[t] / equity[t-1] - 1, the first against `start`."""
-    returns: Floats = equity / np.concatenate([[start], equity[:-1]]) - 1
+    returns = np.empty(len(equity))
+    returns[:1] = equity[:1] / start
+    np.divide(equity[1:], equity[:-1], out=returns[1:])
+    returns -= 1
     return returns
 
 
@@ -31,10 +34,11 @@ def sharpe(returns: Floats) -> float:
     0.0 where nothing moved or with fewer than two rows: no trade is worth zero. Source: Sharpe (1994)."""
     if len(returns) < 2:
         return 0.0
-    deviation = float(np.std(returns, ddof=1))
+    mean = np.mean(returns, keepdims=True)
+    deviation = float(np.std(returns, ddof=1, mean=mean))
     if deviation < 1e-15:
         return 0.0
-    return float(np.mean(returns)) / deviation * math.sqrt(HOURS_PER_YEAR)
+    return float(mean[0]) / deviation * math.sqrt(HOURS_PER_YEAR)
 
 
 def hit_rate(p_up: Floats, label: Floats) -> float | None:

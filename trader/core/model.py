@@ -149,12 +149,13 @@ def select(X: Matrix, y: Floats, window: Refit, source: str) -> TrainingSet:
     Raises DataError if fewer than two rows, or one class only, remain.
     """
     usable = ~(np.isnan(y) | np.isnan(X).any(axis=1))
-    if usable.sum() < 2 or len(np.unique(y[usable])) < 2:
+    chosen = y[usable]
+    if len(chosen) < 2 or chosen.min() == chosen.max():
         raise DataError(
-            f"{source}: {int(usable.sum())} labelled rows between {iso(window.train_from)} and "
+            f"{source}: {len(chosen)} labelled rows between {iso(window.train_from)} and "
             f"{iso(window.train_until)}; a model needs both outcomes. Lengthen look_back_days or give older bars"
         )
-    return TrainingSet(X[usable], y[usable])
+    return TrainingSet(X[usable], chosen)
 
 
 def training_set(bars: Bars, window: Refit, params: Params) -> TrainingSet:

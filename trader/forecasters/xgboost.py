@@ -1,4 +1,8 @@
-"""XGBoost through its native Booster API: one fit, one thread, UBJSON bytes in and out."""
+"""XGBoost through its native Booster API: one fit, one thread, UBJSON bytes in and out.
+
+One thread also where the library would start its own in spite of `nthread`, to convert labels or to read a model:
+threads that wait for OpenMP spin, and take the cores from other fits.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +102,7 @@ class XGBoostForecaster:
             "seed": params.seed,
             "nthread": 1,
         }
-        with _undisturbed():
+        with _undisturbed(), xgb.config_context(nthread=1):
             rows = xgb.QuantileDMatrix(X, label=y, nthread=1)
         # xgb.train asks its callbacks before and after each round; without any, that is a fifth of a small fit.
         booster = xgb.Booster(settings, [rows])
@@ -116,7 +120,8 @@ class XGBoostForecaster:
             )
         booster = xgb.Booster({"nthread": 1})
         try:
-            booster.load_model(bytearray(model))
+            with xgb.config_context(nthread=1):
+                booster.load_model(bytearray(model))
         except xgb.core.XGBoostError as error:
             first = str(error).strip().splitlines()[0][:120]
             raise DataError(f"{source}: not an XGBoost model in UBJSON ({first})") from None
