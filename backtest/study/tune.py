@@ -33,8 +33,9 @@ from trader.core.types import HOUR_MS, iso
 __all__ = ["LONGEST_LOOK_BACK_DAYS", "STUDY_DAYS", "Study", "Task", "Trial", "tune"]
 
 # Part of what a seed means: a change of how trials are judged gives another study.
-ENGINE = 2
-STARTUP_TRIALS = 10
+ENGINE = 3
+# Drawn at random before TPE begins: a quarter of a short study (ADR 10).
+STARTUP_TRIALS = 5
 # What a bot's own search trades over: the most recent half year.
 STUDY_DAYS = 180
 

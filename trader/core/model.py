@@ -149,13 +149,14 @@ def select(X: Matrix, y: Floats, window: Refit, source: str) -> TrainingSet:
     Raises DataError if fewer than two rows, or one class only, remain.
     """
     usable = ~(np.isnan(y) | np.isnan(X).any(axis=1))
-    chosen = y[usable]
-    if len(chosen) < 2 or chosen.min() == chosen.max():
+    if not usable.all():
+        X, y = X[usable], y[usable]
+    if len(y) < 2 or y.min() == y.max():
         raise DataError(
-            f"{source}: {len(chosen)} labelled rows between {iso(window.train_from)} and "
+            f"{source}: {len(y)} labelled rows between {iso(window.train_from)} and "
             f"{iso(window.train_until)}; a model needs both outcomes. Lengthen look_back_days or give older bars"
         )
-    return TrainingSet(X[usable], chosen)
+    return TrainingSet(X, y)
 
 
 def training_set(bars: Bars, window: Refit, params: Params) -> TrainingSet:
