@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 PAGE = "index.html"
-LISTED = 20  # events, and as many orders
+LISTED = 24  # events, and as many orders: a day of them at most
 LINK_UNITS = {"m": 60, "h": 3_600, "d": 86_400}
 LONGEST_LINK_S = 7 * 86_400
 
