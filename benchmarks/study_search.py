@@ -20,8 +20,8 @@ WORKERS: Final = 2
 BATCH: Final = 1
 MOST_TRIALS: Final = 80
 LATER: Final = parse_hour("2022-06-01")
-# Thresholds stay where the sign rule has them; smaller numbers of trees are looked at every fifty.
-SPACE: Final = Space(trees_step=50, enter_quantiles=(), exit_quantiles=())
+# Thresholds stay where the sign rule has them; smaller numbers of trees are looked at every twenty-five.
+SPACE: Final = Space(trees_step=25, enter_quantiles=(), exit_quantiles=())
 
 
 class _ReachedError(TraderError):

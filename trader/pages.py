@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 PAGE = "index.html"
-LISTED = 24  # events, and as many orders: a day of them at most
+LISTED = 24  # events, and as many orders: as many as a day can have
 LINK_UNITS = {"m": 60, "h": 3_600, "d": 86_400}
 LONGEST_LINK_S = 7 * 86_400
 
