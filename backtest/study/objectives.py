@@ -24,6 +24,11 @@ MEANING: dict[Objective, str] = {
     "calmar": "net Calmar, a year",
 }
 
+# Completed trials that a bar needs before it ends others. What always holds a side is told much by its early windows: of
+# BTCUSDT 2018-03 to 2021, the gross return of the first 6 of 47 correlates with all by 0.64. What trades seldom, little:
+# the net Sharpe ratio by -0.45 to 0.38, seed by seed (ADR 11).
+COMPANY: dict[Objective, int] = {"net_sharpe": 4, "net_return": 4, "gross_return": 1, "calmar": 4}
+
 
 def net_value(objective: Objective, equity: Floats, allocation: Decimal) -> float:
     """A net objective of the equity after each hour, (n,) in quote. Raises ValueError for gross_return."""

@@ -1,4 +1,4 @@
-"""A study: Optuna's TPE asks, walk-forwards with costs answer.
+"""A study: what Optuna asks, walk-forwards with costs answer.
 
 Trials are asked for in batches and told in the order of their numbers, and a trial is pruned against completed trials
 of earlier batches only. So the same seed and batch size give the same study, whatever the number of workers, and a
@@ -19,10 +19,11 @@ import optuna
 
 from backtest.evidence.ledger import Kind, data_hash
 from backtest.study.folder import StudyFolder
-from backtest.study.objectives import Objective
+from backtest.study.objectives import COMPANY, Objective
 from backtest.study.pool import workers_of
-from backtest.study.rounds import Batch, Completed, Ended, batches, rungs_of
-from backtest.study.space import LONGEST_LOOK_BACK_DAYS, Plan, Space, nearest, plan_of, suggest
+from backtest.study.questions import Asked, Questions
+from backtest.study.rounds import Batch, Completed, Ended, bars_of, batches, rungs_of
+from backtest.study.space import LONGEST_LOOK_BACK_DAYS, Plan, Space, plan_of
 from backtest.study.sweep import Looked
 from backtest.study.work import Task, Workshop
 from trader.core.errors import ConfigError, DataError
@@ -33,9 +34,7 @@ from trader.core.types import HOUR_MS, iso
 __all__ = ["LONGEST_LOOK_BACK_DAYS", "STUDY_DAYS", "Study", "Task", "Trial", "tune"]
 
 # Part of what a seed means: a change of how trials are judged gives another study.
-ENGINE = 3
-# Drawn at random before TPE begins: a quarter of a short study (ADR 10).
-STARTUP_TRIALS = 5
+ENGINE = 4
 # What a bot's own search trades over: the most recent half year.
 STUDY_DAYS = 180
 
@@ -186,7 +185,7 @@ def tune(
             kept.begin(settings.identity(task, shop))
         run = _Run(shop, settings, kept, trials, progress, on_trial)
         try:
-            run.to_the_end(stack.enter_context(workers_of(shop, workers)))
+            run.to_the_end(stack.enter_context(workers_of(shop, workers)), workers)
         finally:
             run.publish()
     return run.study()
@@ -220,29 +219,28 @@ class _Run:
         """What has ended, in the order of the numbers."""
         return Study([self.done[number] for number in sorted(self.done)])
 
-    def to_the_end(self, submit: Callable[..., Any]) -> None:
+    def to_the_end(self, submit: Callable[..., Any], workers: int) -> None:
         """Batch by batch: ask, evaluate what has not ended yet, tell in order."""
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = optuna.samplers.TPESampler(seed=self._settings.seed, n_startup_trials=STARTUP_TRIALS)
-        study = optuna.create_study(direction="maximize", sampler=sampler)
-        for params in self._settings.warm:
-            study.enqueue_trial(nearest(params))
-        rungs = rungs_of(self._shop.windows) if self._settings.prune else ()
-        for batch in batches(self._trials, self._settings.batch, self._settings.prune):
-            first, asked = batch.start, [study.ask() for _ in batch]
-            plans = [self._plan(trial) for trial in asked]
-            complete = (t for t in self.done.values() if t.state == "complete" and t.number < first)
-            earlier = [
-                Completed(t.rungs, _number(t.traded_value)) for t in sorted(complete, key=lambda t: t.number)
-            ]
+        questions = Questions(self._settings.seed, self._settings.warm)
+        company = COMPANY[self._settings.objective] if self._settings.prune else None
+        rungs = rungs_of(self._shop.windows) if company else ()
+        completed: list[Completed] = []
+        for batch in batches(self._trials, self._settings.batch, company):
+            asked = [questions.ask() for _ in batch]
+            plans = [self._plan(it) for it in asked]
+            bars = {it.number: bars_of(completed, it.cost, company) for it in plans} if company else {}
             todo = [plan for plan in plans if plan.number not in self.done]
-            for ended in Batch(submit, self._shop.windows, rungs, earlier).run(todo):
+            for ended in Batch(submit, self._shop.windows, rungs, bars, workers).run(todo):
                 self._keep(ended)
-            for trial in asked:
-                _tell(study, trial, self.done[trial.number])
+            for it, plan in zip(asked, plans, strict=True):
+                trial = self.done[plan.number]
+                if trial.state == "complete":
+                    completed.append(Completed(trial.rungs, _number(trial.traded_value), plan.cost))
+                told = trial.traded_value if trial.state == "complete" else trial.value
+                questions.tell(it, _number(told), trial.windows_run, trial.state)
 
-    def _plan(self, trial: optuna.Trial) -> Plan:
-        number, suggestion, warm = trial.number, suggest(trial), self._settings.warm
+    def _plan(self, asked: Asked) -> Plan:
+        number, suggestion, warm = asked.number, asked.suggestion, self._settings.warm
         if self._asked.setdefault(number, suggestion) != suggestion:
             raise ConfigError(
                 f"trial {number} of this study was asked as {self._asked[number]}, now as {suggestion}: its journal was "
@@ -271,16 +269,6 @@ class _Run:
             complete = any(trial.state == "complete" for trial in found.trials)
             best = found.best.params.as_json() if complete else None
             self._kept.publish([trial.row() for trial in found.trials], best)
-
-
-def _tell(study: optuna.Study, asked: optuna.Trial, trial: Trial) -> None:
-    if trial.state == "complete":
-        study.tell(asked, trial.traded_value)
-    elif trial.state == "pruned":
-        asked.report(_number(trial.value), trial.windows_run)
-        study.tell(asked, state=optuna.trial.TrialState.PRUNED)
-    else:
-        study.tell(asked, state=optuna.trial.TrialState.FAIL)
 
 
 def _row_of(ended: Ended, asked: dict[str, Any]) -> dict[str, Any]:

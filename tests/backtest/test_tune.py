@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 
 from backtest.engine.simulate import simulate
 from backtest.engine.walkforward import walk_forward
 from backtest.study.folder import StudyFolder
-from backtest.study.rounds import Batch, Completed, bars_of, batches, rungs_of
-from backtest.study.space import Plan, Space
+from backtest.study.objectives import COMPANY, Objective
+from backtest.study.questions import STARTUP_TRIALS, Asked, Questions
+from backtest.study.rounds import Batch, Completed, Ended, bars_of, batches, rungs_of
+from backtest.study.space import Plan, Space, cost, suggest
 from backtest.study.sweep import Looked, Result, Verdict
 from backtest.study.tune import Study, Task, Trial, tune
 from backtest.study.work import Workshop
@@ -149,37 +154,103 @@ def test_the_best_is_worth_what_a_run_of_it_is_worth(task: Task, tmp_path: Path)
     assert json.loads((tmp_path / "P.json").read_text()) == found.best.params.as_json()
 
 
-def best_rungs(trials: list[Trial]) -> list[tuple[float, ...]]:
-    """Of the best four that are complete."""
-    complete = [(t.traded_value or 0.0, -t.number, t.rungs) for t in trials if t.state == "complete"]
-    return [rungs for _, _, rungs in sorted(complete, reverse=True)[:4]]
+def test_a_bar_is_the_least_of_the_best() -> None:
+    """By what they were worth in the end: of the better half, of four at most, of fewer for a trial that costs more; none
+    while there is no company."""
+    earlier = [Completed((float(i), 9.0 - i), float(i), cost=1.0) for i in range(10)]
+    assert bars_of(earlier, 1.0, 1) == bars_of(earlier, 1.0, 4) == (6.0, 0.0)
+    assert bars_of(earlier[:5], 1.0, 1) == (2.0, 5.0)
+    assert bars_of(earlier[:5], 1.0, 4) == (1.0, 5.0)
+    assert bars_of(earlier, 2.0, 4) == (8.0, 0.0)
+    assert bars_of(earlier, 100.0, 4) == (9.0, 0.0)
+    assert bars_of(earlier[:3], 0.5, 1) == (0.0, 7.0)
+    assert bars_of(earlier[:1], 1.0, 1) == (0.0, 9.0)
+    assert bars_of([], 1.0, 1) == bars_of(earlier[:3], 1.0, 4) == ()
 
 
-def test_a_bar_is_the_least_of_the_best_four() -> None:
-    """By what they were worth in the end; one alone is none."""
-    earlier = [Completed((float(i), 5.0 - i), float(i)) for i in range(6)]
-    assert bars_of(earlier) == (2.0, 0.0)
-    assert bars_of(earlier[:2]) == (0.0, 4.0)
-    assert bars_of(earlier[:1]) == ()
-
-
-def test_pruning_looks_at_completed_trials_of_earlier_batches_only(task: Task, tmp_path: Path) -> None:
-    """A trial ends early exactly where its value is below what each of the best of those had at the rung."""
-    found = run(task, tmp_path, trials=15)
-    rungs, together = rungs_of(WINDOWS), list(batches(15, 3, prune=True))
-    assert [len(batch) for batch in together] == [2, 3, 3, 3, 3, 1]
+@pytest.mark.parametrize(("objective", "first_batch"), [("gross_return", 1), ("net_sharpe", 3)])
+def test_pruning_looks_at_completed_trials_of_earlier_batches_only(
+    task: Task, tmp_path: Path, objective: Objective, first_batch: int
+) -> None:
+    """A trial ends early exactly where its value is below the bar that those set; the first batch runs to its end."""
+    company = COMPANY[objective]
+    found = run(task, tmp_path, trials=15, objective=objective)
+    rungs, together = rungs_of(WINDOWS), list(batches(15, 3, company))
+    assert [len(batch) for batch in together][:3] == [first_batch, 3, 3]
+    assert {trial.state for trial in found.trials} == {"complete", "pruned"}
+    costs = {t.number: Plan(t.number, deepest(t), ()).cost for t in found.trials}
     for trial in found.trials:
         first = next(batch.start for batch in together if trial.number in batch)
-        bars = best_rungs(found.trials[:first])
-        low = [
-            at for at, value in enumerate(trial.rungs) if len(bars) >= 2 and value < min(b[at] for b in bars)
+        earlier = [
+            Completed(t.rungs, t.traded_value or 0.0, costs[t.number])
+            for t in found.trials[:first]
+            if t.state == "complete"
         ]
+        bars = bars_of(earlier, costs[trial.number], company)
+        low = [at for at, value in enumerate(trial.rungs) if bars and value < bars[at]]
         if trial.state == "pruned":
             assert low == [len(trial.rungs) - 1]
             assert trial.windows_run == rungs[low[0]]
         else:
             assert (low, trial.windows_run) == ([], WINDOWS)
     assert all(t.state == "complete" for t in run(task, tmp_path / "exact", prune=False).trials)
+
+
+def deepest(trial: Trial) -> Params:
+    """With the largest number of trees that was looked at."""
+    most = max(it.n_estimators for it in trial.looked)
+    return trial.params.model_copy(
+        update={"xgboost": trial.params.xgboost.model_copy(update={"n_estimators": most})}
+    )
+
+
+def test_what_is_drawn_at_random_is_looked_at_by_its_cost() -> None:
+    """The first ten, ascending; warm ones before them."""
+    assert [it.number for it in first_asked(Questions(5, ()), 3)] == [0, 1, 2]
+    costs = [cost(it.suggestion) for it in first_asked(Questions(5, ()), STARTUP_TRIALS)]
+    assert costs == sorted(costs)
+    assert len(set(costs)) == STARTUP_TRIALS
+    warm = base(xgboost={**DEFAULT_PARAMS["xgboost"], "n_estimators": 1000, "gamma": 0}, look_back_days=180)
+    dear, *others = [cost(it.suggestion) for it in first_asked(Questions(5, (warm,)), STARTUP_TRIALS)]
+    assert dear > max(others)
+    assert others == sorted(others)
+
+
+def first_asked(questions: Questions, count: int) -> list[Asked]:
+    """So many of them."""
+    return [questions.ask() for _ in range(count)]
+
+
+def test_of_several_suggestions_the_cheapest_is_taken() -> None:
+    """Once TPE has begun; a study that knows the same asks the same."""
+    twice = []
+    for _ in range(2):
+        questions = Questions(1, ())
+        for it in first_asked(questions, STARTUP_TRIALS):
+            questions.tell(it, -float(it.suggestion["look_back_days"]), 10, "complete")
+        later = []
+        for _ in range(30):
+            later.append(questions.ask())
+            questions.tell(later[-1], -float(later[-1].suggestion["look_back_days"]), 10, "complete")
+        twice.append([it.suggestion for it in later])
+    assert twice[0] == twice[1]
+    sampler = optuna.samplers.TPESampler(seed=1, n_startup_trials=STARTUP_TRIALS)
+    alone = optuna.create_study(direction="maximize", sampler=sampler)
+    costs = []
+    for _ in range(STARTUP_TRIALS + 30):
+        trial = alone.ask()
+        costs.append(cost(suggest(trial)))
+        alone.tell(trial, -float(trial.params["look_back_days"]))
+    mean = np.mean([cost(suggestion) for suggestion in twice[0]])
+    assert mean < 0.95 * np.mean(costs[STARTUP_TRIALS:])
+
+
+def test_a_cost_is_that_of_the_fits() -> None:
+    """Linear in trees; more days and splits that cost nothing are dearer."""
+    point = {"n_estimators": 400, "look_back_days": 60, "gamma": 10}
+    assert cost({**point, "n_estimators": 800}) == pytest.approx(2 * cost(point))
+    assert cost({**point, "look_back_days": 240}) == pytest.approx(2 * cost(point))
+    assert cost({**point, "gamma": 0}) > 5 * cost(point) > 5 * cost({**point, "gamma": 20})
 
 
 def test_every_configuration_is_counted(task: Task, tmp_path: Path) -> None:
@@ -308,10 +379,61 @@ def test_an_objective_that_is_no_number_fails_its_trial(
 ) -> None:
     """And only that one: the study goes on."""
     plan = Plan(0, base(), (350,))
-    (ended,) = Batch(
-        Answers(values), 16, (4, 8), [Completed((0.5, 0.5), 1.0), Completed((0.5, 0.6), 1.0)]
-    ).run([plan])
+    (ended,) = Batch(Answers(values), 16, (4, 8), {0: (0.5, 0.5)}).run([plan])
     assert (ended.state, ended.windows_run) == (state, windows)
+
+
+class Workers:
+    """Two workers that end what a test says, when it says so."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[str, int]] = []
+        self.given: list[Future[Any]] = []
+
+    def __call__(self, method: Any, plan: Plan, *given: Any) -> Future[Any]:
+        """As a pool: not at once."""
+        what = given[0] if method is Workshop.predict else len(given[0])
+        self.begun.append((method.__name__, what))
+        self.given.append(Future())
+        return self.given[-1]
+
+    def end(self, value: float = 0.0) -> None:
+        """What was begun and has not ended, in turn; up to a verdict, of this value."""
+        for (name, _), future in list(zip(self.begun, self.given, strict=True)):
+            if future.done():
+                continue
+            looked = Looked(350, 0.0, 0.0, value, value)
+            future.set_result(
+                np.zeros((1, 24), np.float32) if name == "predict" else Verdict([looked], looked)
+            )
+            if name != "predict":
+                return
+
+
+def test_nobody_waits_for_a_verdict() -> None:
+    """While a stage is judged the next window is begun, and forgotten where the verdict ends its trial."""
+    workers = Workers()
+    batch = Batch(workers, 16, (4, 8), {0: (0.5, 0.5)}, workers=2)
+    ended: list[Ended] = []
+    thread = threading.Thread(target=lambda: ended.extend(batch.run([Plan(0, base(), (350,))])))
+    thread.start()
+    until(lambda: len(workers.begun) == 4)
+    workers.end()
+    until(lambda: len(workers.begun) == 6)
+    assert workers.begun[4:] == [("look", 4), ("predict", 4)]
+    workers.end(value=0.4)
+    thread.join(10)
+    assert [(it.state, it.windows_run) for it in ended] == [("pruned", 4)]
+    assert workers.given[5].cancelled()
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for it, ten seconds at most."""
+    for _ in range(1000):
+        if true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came")
 
 
 def test_rungs_are_early_windows() -> None:

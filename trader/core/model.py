@@ -148,8 +148,9 @@ def select(X: Matrix, y: Floats, window: Refit, source: str) -> TrainingSet:
 
     Raises DataError if fewer than two rows, or one class only, remain.
     """
-    usable = ~(np.isnan(y) | np.isnan(X).any(axis=1))
-    if not usable.all():
+    unknown = np.isnan(X)
+    if unknown.any() or np.isnan(y).any():
+        usable = ~(np.isnan(y) | unknown.any(axis=1))
         X, y = X[usable], y[usable]
     if len(y) < 2 or y.min() == y.max():
         raise DataError(

@@ -57,16 +57,22 @@ class XGBoostPredictor:
         """P(up) by the first trees, for each of these ascending numbers of them: what fits of only so many predict, to
         the bit. (numbers, n) float32.
 
-        Each tree is walked twice in all, for XGBoost goes on from the sum of the trees before: a margin in float32.
+        Each tree is walked once: XGBoost goes on from the margin of the trees before, in float32. Its own sigmoid of all the
+        margins is a prediction by none of the trees.
         """
-        scores: Matrix = np.empty((len(stages), len(X)), np.float32)
+        margins: Matrix = np.empty((len(stages), len(X)), np.float32)
         before: dict[str, Matrix] = {}
-        for i, (first, last) in enumerate(pairwise((0, *stages))):
-            trees = {"iteration_range": (first, last), **before}
-            scores[i] = self._booster.inplace_predict(X, **trees)
-            if last != stages[-1]:
-                before = {"base_margin": self._booster.inplace_predict(X, predict_type="margin", **trees)}
-        return scores
+        for i, trees in enumerate(pairwise((0, *stages))):
+            margins[i] = self._booster.inplace_predict(
+                X, iteration_range=trees, predict_type="margin", **before
+            )
+            before = {"base_margin": margins[i]}
+        nothing = np.zeros((margins.size, X.shape[1]), np.float32)
+        none_of_them = (stages[-1], stages[-1])
+        scores: Matrix = self._booster.inplace_predict(
+            nothing, iteration_range=none_of_them, base_margin=margins.ravel()
+        )
+        return scores.reshape(margins.shape)
 
     def contributions(self, X: Matrix) -> Matrix:
         """TreeSHAP values in log-odds, the base last: (n, k + 1) float32."""
