@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -73,6 +74,7 @@ def signals(at: Quotes, p_up: Matrix, params: Params) -> Signals:
     return Signals(up & at.tradable, down & at.tradable, at, params.horizon_hours)
 
 
+@lru_cache(maxsize=4096)
 def least_float32(limit: float) -> np.float32:
     """The least float32 whose shortest decimal is at or above `limit`: shortest decimals keep the order of floats, so
     one comparison of float32 decides as the written numbers do."""

@@ -48,7 +48,7 @@ def fold_key(X: Matrix, y: Floats, served: Matrix, params: Params, trees: Sequen
     digest = hashlib.sha256(json.dumps(fitted, sort_keys=True).encode())
     for part in (X, y, served):
         digest.update(repr((part.shape, part.dtype.str)).encode())
-        digest.update(np.ascontiguousarray(part).tobytes())
+        digest.update(np.ascontiguousarray(part).data)
     return digest.hexdigest()
 
 

@@ -136,8 +136,9 @@ def _edges(plan: Plan, space: Space, row: Matrix) -> Iterator[tuple[float, float
 def _look(
     market: Market, at: Quotes, plan: Plan, p_up: Matrix, trees: int, enter: float, leave: float
 ) -> Looked:
-    guess = Looked(trees, enter, leave, math.nan, None)
-    params, row = guess.of(plan.params), p_up[plan.trees.index(trees)]
+    # How many trees there were says nothing about how P(up) is traded.
+    params = plan.params.model_copy(update={"enter_edge": enter, "exit_edge": leave})
+    row = p_up[plan.trees.index(trees)]
     equity = _quick_equity(at, params, row)
     sharpe = None if equity is None else net_sharpe(equity, params.allocation_usdt)
     if market.objective == "gross_return":

@@ -148,10 +148,11 @@ def select(X: Matrix, y: Floats, window: Refit, source: str) -> TrainingSet:
 
     Raises DataError if fewer than two rows, or one class only, remain.
     """
-    unknown = np.isnan(X)
-    if unknown.any() or np.isnan(y).any():
-        usable = ~(np.isnan(y) | unknown.any(axis=1))
-        X, y = X[usable], y[usable]
+    usable = ~np.isnan(y)
+    usable[np.flatnonzero(np.isnan(X)) // X.shape[1]] = False
+    if not usable.all():
+        rows = np.flatnonzero(usable)
+        X, y = X.take(rows, axis=0), y[rows]
     if len(y) < 2 or y.min() == y.max():
         raise DataError(
             f"{source}: {len(y)} labelled rows between {iso(window.train_from)} and "
