@@ -52,7 +52,7 @@ class Pair:
         """For a person."""
         plain = f"plain {self.plain.gross:.2f} in {self.plain.wall_s:.0f} s, later {_told(self.plain_later)}"
         if self.ours is None or self.ours_later is None:
-            return f"seed {self.seed}: {plain}; the study had not reached it in that time, by {self.trials} trials"
+            return f"seed {self.seed}: {plain}; the study had not reached it by {self.trials} trials"
         return (
             f"seed {self.seed}: {plain}; study {self.ours.gross:.2f} in {self.ours.wall_s:.0f} s, {self.trials} trials, "
             f"later {_told(self.ours_later)}"

@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,6 +93,18 @@ class _Going:
     values: list[float] = field(default_factory=list)
 
 
+@contextmanager
+def _alive() -> Iterator[None]:
+    """Raises Retry where a worker is no more."""
+    try:
+        yield
+    except BrokenProcessPool:
+        raise Retry(
+            "a worker of the study was ended from outside, perhaps for want of memory. What has ended is kept; the same "
+            "command goes on, with fewer --workers if need be"
+        ) from None
+
+
 class Batch:
     """Evaluates plans. `bars`: what each must reach at the rungs to go on, by its number; nothing where it has none.
 
@@ -115,8 +128,9 @@ class Batch:
     def run(self, plans: Sequence[Plan]) -> Iterator[Ended]:
         """Each as soon as it has ended. Raises Retry if a worker was ended from outside."""
         self._going = [_Going(plan, self._bars.get(plan.number, ())) for plan in plans]
-        for trial in self._going:
-            self._begin(trial, self._stages[0])
+        with _alive():
+            for trial in self._going:
+                self._begin(trial, self._stages[0])
         while self._going:
             done, _ = wait(self._waiting, return_when=FIRST_COMPLETED)
             for future in done:
@@ -124,21 +138,15 @@ class Batch:
                 if waited is None:
                     continue  # forgotten: its trial has ended since
                 trial, window = waited
-                try:
+                with _alive():
                     ended = (
-                        self._fitted(trial, window, future)
-                        if window is not None
-                        else self._judged(trial, future)
+                        self._judged(trial, future) if window is None else self._fitted(trial, window, future)
                     )
-                except BrokenProcessPool:
-                    raise Retry(
-                        "a worker of the study was ended from outside, perhaps for want of memory. What has ended is "
-                        "kept; the same command goes on, with fewer --workers if need be"
-                    ) from None
                 if ended:
                     self._forget(trial)
                     yield ended
-            self._look_ahead()
+            with _alive():
+                self._look_ahead()
 
     def _begin(self, trial: _Going, after: int) -> None:
         """Windows up to this one."""

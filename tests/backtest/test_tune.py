@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -425,6 +426,25 @@ def test_nobody_waits_for_a_verdict() -> None:
     thread.join(10)
     assert [(it.state, it.windows_run) for it in ended] == [("pruned", 4)]
     assert workers.given[5].cancelled()
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_worker_that_was_ended_is_said(refused: bool) -> None:
+    """Whether its window is lost or the next one is not taken any more."""
+
+    def submit(method: Any, plan: Plan, k: int) -> Future[Any]:
+        if refused and k == 4:
+            raise BrokenProcessPool
+        future: Future[Any] = Future()
+        if k < 3:
+            future.set_result(np.zeros((1, 24), np.float32))
+        else:
+            future.set_exception(BrokenProcessPool())
+        return future
+
+    batch = Batch(submit, 16, (8,), {}, workers=2)
+    with pytest.raises(Retry, match="a worker of the study was ended from outside"):
+        list(batch.run([Plan(0, base(), (350,))]))
 
 
 def until(true: Callable[[], bool]) -> None:
