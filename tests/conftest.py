@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Generator
 from pathlib import Path
 
@@ -20,6 +22,10 @@ os.environ.update(
     AWS_ACCESS_KEY_ID="test-key", AWS_SECRET_ACCESS_KEY="test-secret", AWS_EC2_METADATA_DISABLED="true"
 )
 os.environ.pop("AWS_PROFILE", None)
+
+# A suite that is started in the background is born deaf to Ctrl-C, and its children too; tests press it.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Shared runners pause for seconds; a deadline per example would measure them and not the code.
 settings.register_profile("here", deadline=None, derandomize=True)
