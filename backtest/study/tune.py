@@ -236,8 +236,7 @@ class _Run:
                 trial = self.done[plan.number]
                 if trial.state == "complete":
                     completed.append(Completed(trial.rungs, _number(trial.traded_value), plan.cost))
-                told = trial.traded_value if trial.state == "complete" else trial.value
-                questions.tell(it, _number(told), trial.windows_run, trial.state)
+                questions.tell(it, _number(trial.traded_value), trial.windows_run, trial.state)
 
     def _plan(self, asked: Asked) -> Plan:
         number, suggestion, warm = asked.number, asked.suggestion, self._settings.warm

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -22,7 +20,7 @@ from backtest.engine.walkforward import walk_forward
 from backtest.study.folder import StudyFolder
 from backtest.study.objectives import COMPANY, Objective
 from backtest.study.questions import STARTUP_TRIALS, Asked, Questions
-from backtest.study.rounds import Batch, Completed, Ended, bars_of, batches, rungs_of
+from backtest.study.rounds import Batch, Completed, bars_of, batches, rungs_of
 from backtest.study.space import Plan, Space, cost, suggest
 from backtest.study.sweep import Looked, Result, Verdict
 from backtest.study.tune import Study, Task, Trial, tune
@@ -384,76 +382,46 @@ def test_an_objective_that_is_no_number_fails_its_trial(
     assert (ended.state, ended.windows_run) == (state, windows)
 
 
-class Workers:
-    """Two workers that end what a test says, when it says so."""
-
-    def __init__(self) -> None:
-        self.begun: list[tuple[str, int]] = []
-        self.given: list[Future[Any]] = []
-
-    def __call__(self, method: Any, plan: Plan, *given: Any) -> Future[Any]:
-        """As a pool: not at once."""
-        what = given[0] if method is Workshop.predict else len(given[0])
-        self.begun.append((method.__name__, what))
-        self.given.append(Future())
-        return self.given[-1]
-
-    def end(self, value: float = 0.0) -> None:
-        """What was begun and has not ended, in turn; up to a verdict, of this value."""
-        for (name, _), future in list(zip(self.begun, self.given, strict=True)):
-            if future.done():
-                continue
-            looked = Looked(350, 0.0, 0.0, value, value)
-            future.set_result(
-                np.zeros((1, 24), np.float32) if name == "predict" else Verdict([looked], looked)
-            )
-            if name != "predict":
-                return
-
-
 def test_nobody_waits_for_a_verdict() -> None:
     """While a stage is judged the next window is begun, and forgotten where the verdict ends its trial."""
-    workers = Workers()
-    batch = Batch(workers, 16, (4, 8), {0: (0.5, 0.5)}, workers=2)
-    ended: list[Ended] = []
-    thread = threading.Thread(target=lambda: ended.extend(batch.run([Plan(0, base(), (350,))])))
-    thread.start()
-    until(lambda: len(workers.begun) == 4)
-    workers.end()
-    until(lambda: len(workers.begun) == 6)
-    assert workers.begun[4:] == [("look", 4), ("predict", 4)]
-    workers.end(value=0.4)
-    thread.join(10)
-    assert [(it.state, it.windows_run) for it in ended] == [("pruned", 4)]
-    assert workers.given[5].cancelled()
+    begun: list[tuple[str, int]] = []
+    given: list[Future[Any]] = []
+
+    def submit(method: Any, plan: Plan, what: Any) -> Future[Any]:
+        """Windows of the first stage at once; its verdict only when another window was begun, which never ends."""
+        given.append(Future())
+        begun.append((method.__name__, what if method is Workshop.predict else len(what)))
+        if begun[-1] == ("predict", 4):
+            looked = Looked(350, 0.0, 0.0, 0.4, 0.4)
+            given[begun.index(("look", 4))].set_result(Verdict([looked], looked))
+        elif method is Workshop.predict:
+            given[-1].set_result(np.zeros((1, 24), np.float32))
+        return given[-1]
+
+    (ended,) = Batch(submit, 16, (4, 8), {0: (0.5, 0.5)}, workers=2).run([Plan(0, base(), (350,))])
+    assert begun == [*(("predict", k) for k in range(4)), ("look", 4), ("predict", 4)]
+    assert (ended.state, ended.windows_run) == ("pruned", 4)
+    assert given[-1].cancelled()
 
 
-@pytest.mark.parametrize("refused", [False, True])
-def test_a_worker_that_was_ended_is_said(refused: bool) -> None:
-    """Whether its window is lost or the next one is not taken any more."""
+@pytest.mark.parametrize("lost", [3, 8])
+def test_a_worker_that_was_ended_is_said(lost: int) -> None:
+    """Whether a window that was needed is lost, or one that was begun while a stage is judged is not taken any more."""
 
-    def submit(method: Any, plan: Plan, k: int) -> Future[Any]:
-        if refused and k == 4:
-            raise BrokenProcessPool
+    def submit(method: Any, plan: Plan, what: Any) -> Future[Any]:
         future: Future[Any] = Future()
-        if k < 3:
-            future.set_result(np.zeros((1, 24), np.float32))
-        else:
-            future.set_exception(BrokenProcessPool())
+        if method is Workshop.predict:
+            if what == lost == 8:
+                raise BrokenProcessPool
+            if what == lost:
+                future.set_exception(BrokenProcessPool())
+            else:
+                future.set_result(np.zeros((1, 24), np.float32))
         return future
 
     batch = Batch(submit, 16, (8,), {}, workers=2)
     with pytest.raises(Retry, match="a worker of the study was ended from outside"):
         list(batch.run([Plan(0, base(), (350,))]))
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for it, ten seconds at most."""
-    for _ in range(1000):
-        if true():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came")
 
 
 def test_rungs_are_early_windows() -> None:
