@@ -19,7 +19,7 @@ import optuna
 
 from backtest.evidence.ledger import Kind, data_hash
 from backtest.study.folder import StudyFolder
-from backtest.study.objectives import COMPANY, Objective
+from backtest.study.objectives import Objective, company_of
 from backtest.study.pool import workers_of
 from backtest.study.questions import Asked, Questions
 from backtest.study.rounds import Batch, Completed, Ended, bars_of, batches, rungs_of
@@ -222,7 +222,9 @@ class _Run:
     def to_the_end(self, submit: Callable[..., Any], workers: int) -> None:
         """Batch by batch: ask, evaluate what has not ended yet, tell in order."""
         questions = Questions(self._settings.seed, self._settings.warm)
-        company = COMPANY[self._settings.objective] if self._settings.prune else None
+        given, base = self._settings, self._shop.task.base
+        swept = bool(given.space.enter_quantiles)
+        company = company_of(given.objective, base, swept=swept) if given.prune else None
         rungs = rungs_of(self._shop.windows) if company else ()
         completed: list[Completed] = []
         for batch in batches(self._trials, self._settings.batch, company):

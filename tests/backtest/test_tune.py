@@ -18,7 +18,7 @@ import pytest
 from backtest.engine.simulate import simulate
 from backtest.engine.walkforward import walk_forward
 from backtest.study.folder import StudyFolder
-from backtest.study.objectives import COMPANY, Objective
+from backtest.study.objectives import Objective, company_of
 from backtest.study.questions import STARTUP_TRIALS, Asked, Questions
 from backtest.study.rounds import Batch, Completed, bars_of, batches, rungs_of
 from backtest.study.space import Plan, Space, cost, suggest
@@ -167,13 +167,18 @@ def test_a_bar_is_the_least_of_the_best() -> None:
     assert bars_of([], 1.0, 1) == bars_of(earlier[:3], 1.0, 4) == ()
 
 
-@pytest.mark.parametrize(("objective", "first_batch"), [("gross_return", 1), ("net_sharpe", 3)])
+@pytest.mark.parametrize(
+    ("objective", "always", "first_batch"),
+    [("gross_return", True, 1), ("gross_return", False, 3), ("net_sharpe", False, 3)],
+)
 def test_pruning_looks_at_completed_trials_of_earlier_batches_only(
-    task: Task, tmp_path: Path, objective: Objective, first_batch: int
+    task: Task, tmp_path: Path, objective: Objective, always: bool, first_batch: int
 ) -> None:
     """A trial ends early exactly where its value is below the bar that those set; the first batch runs to its end."""
-    company = COMPANY[objective]
-    found = run(task, tmp_path, trials=15, objective=objective)
+    sides = replace(task, base=base(exposure="long_short", enter_edge=0.0, exit_edge=0.0))
+    task, space = (sides, Space(enter_quantiles=(), exit_quantiles=())) if always else (task, Space())
+    company = company_of(objective, task.base, swept=not always)
+    found = run(task, tmp_path, trials=15, objective=objective, space=space)
     rungs, together = rungs_of(WINDOWS), list(batches(15, 3, company))
     assert [len(batch) for batch in together][:3] == [first_batch, 3, 3]
     assert {trial.state for trial in found.trials} == {"complete", "pruned"}
