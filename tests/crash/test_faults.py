@@ -106,15 +106,13 @@ def struck(made: Scene, query: str, scenario: str) -> int:
     )
 
 
-def faults(fresh: Scene, lost: str, scenario: str, query: str, times: Any) -> list[dict[str, Any]]:
-    """The POST's fault, and from then on (it moves the clock by a millisecond) the scenario's in the query."""
-    post = SCENARIOS[lost][0]
-    later = {**post, "action": "advance", "phase": "before", "ms": 1}
-    asked = {**SCENARIOS[scenario][0], "method": "GET", "path": f"/api/v3/{query}", "from": fresh.start + 1}
+def faults(lost: str, scenario: str, query: str, times: Any) -> list[dict[str, Any]]:
+    """The POST's fault, and since then the scenario's in the query."""
+    asked = {**SCENARIOS[scenario][0], "method": "GET", "path": f"/api/v3/{query}", "since": "the post"}
     asked.pop("nth")
     if asked["action"] == "truncate":
         asked["bytes"] = 1  # an empty list is two
-    return [post, later, {**asked, **times}]
+    return [{**SCENARIOS[lost][0], "name": "the post"}, {**asked, **times}]
 
 
 @pytest.mark.parametrize("scenario", ASKED)
@@ -122,7 +120,7 @@ def faults(fresh: Scene, lost: str, scenario: str, query: str, times: Any) -> li
 def test_a_fault_in_a_query(fresh: Scene, lost: str, query: str, scenario: str) -> None:
     """For as long as it lasts the hour is parked and nothing else is sent; the first tick after it trades once."""
     ends = ONE if lost == LOST_AFTER else TWO
-    fresh.sim("/sim/faults", faults(fresh, lost, scenario, query, {}))
+    fresh.sim("/sim/faults", faults(lost, scenario, query, {}))
     with fresh.bot() as bot:
         for caught in (Parked, Retry):  # without the time, the second tick does not come as far as the order
             with pytest.raises(caught):
@@ -139,7 +137,7 @@ def test_a_fault_in_a_query(fresh: Scene, lost: str, query: str, scenario: str) 
 @pytest.mark.parametrize(("lost", "query"), QUERIES, ids=[f"{q}-{lost}" for lost, q in QUERIES])
 def test_a_passing_fault_in_a_query(fresh: Scene, lost: str, query: str, scenario: str) -> None:
     """It strikes once: the query is asked again, and the same tick trades once."""
-    fresh.sim("/sim/faults", faults(fresh, lost, scenario, query, {"nth": 1}))
+    fresh.sim("/sim/faults", faults(lost, scenario, query, {"nth": 1}))
     with fresh.bot() as bot:
         assert tick(bot).outcome == "traded"
     assert struck(fresh, query, scenario) == 1

@@ -52,9 +52,8 @@ def another_store(made: Scene, begun: Begun) -> None:
 
 def in_doubt(made: Scene, lost: str) -> None:
     """Its order was sent, the reply was lost and no query was answered; a minute has passed."""
-    post = SCENARIOS[lost][0]
-    silent = {"path": "/api/v3/*", "from": made.start + 1, "action": "reply", "status": 503}
-    made.sim("/sim/faults", [post, {**post, "action": "advance", "phase": "before", "ms": 1}, silent])
+    silent = {"path": "/api/v3/*", "since": lost, "action": "reply", "status": 503}
+    made.sim("/sim/faults", [*SCENARIOS[lost], silent])
     with made.bot() as bot, pytest.raises(Parked):
         tick(bot)
     made.sim("/sim/clock", {"to": made.start + 60_000})

@@ -213,6 +213,8 @@ def test_scenarios_are_listed_and_unknown_ones_refused(sim: Sim) -> None:
             "numbers in plain notation",
         ),
         ("drop", "needs an 'action'"),
+        ({"action": "drop", "since": "close"}, r"since must name another fault here \(none\), not 'close'"),
+        ({"action": "drop", "since": "drop"}, "since must name another fault"),
     ],
 )
 def test_malformed_faults_are_refused(fault: Any, says: str) -> None:
@@ -235,6 +237,17 @@ def test_matching_by_count_path_and_time(sim: Sim) -> None:
         statuses.append(sim.raw("GET", "/api/v3/ping").status)
     assert statuses == [200, 418, 418, 200]
     assert sim.sim("faults")[0]["seen"] == 2
+
+
+def test_a_fault_since_another(sim: Sim) -> None:
+    """It meets what comes after the request that the other one met, that one excepted; what came before is not counted."""
+    refused = {"name": "first", "path": "/api/v3/ping", "nth": 2, "action": "reply", "status": 503}
+    later = {"path": "/api/v3/*", "since": "first", "nth": [1, 2], "action": "reply", "status": 418}
+    sim.sim("faults", [later, refused])
+    statuses = [
+        sim.raw("GET", f"/api/v3/{path}").status for path in ("ping", "time", "ping", "time", "ping", "ping")
+    ]
+    assert statuses == [200, 200, 503, 418, 418, 200]
 
 
 def test_late_commit_appears_on_the_virtual_clock(sim: Sim, hasty: Any) -> None:

@@ -4,12 +4,13 @@
 
 A fault meets a request whose method and path it names (`*` at the end of a path stands for anything), counted from 1
 per fault since the list was set (`nth` is a number or [first, last]; without it, every one), while the virtual time
-lies in [`from`, `until`). `phase` "before" happens before anything is committed, "after" when it has been.
+lies in [`from`, `until`), and, where `since` names another fault of the list, after that one has met a request.
+`phase` "before" happens before anything is committed, "after" when it has been.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -20,12 +21,12 @@ from trader.exchange.fault_settings import ACTIONS, checked_settings
 from trader.exchange.matching import Book
 from trader.exchange.replies import Reply, dump
 
-MATCH_KEYS = frozenset({"name", "method", "path", "nth", "from", "until", "phase", "action"})
+MATCH_KEYS = frozenset({"name", "method", "path", "nth", "from", "until", "since", "phase", "action"})
 
 
 @dataclass(slots=True)
 class Fault:
-    """One fault, checked; `seen` counts the requests that its method and path have met."""
+    """One fault, checked; `seen` counts the requests that its method and path have met, `met` that it met one of them."""
 
     name: str
     method: str
@@ -34,10 +35,12 @@ class Fault:
     last: int | None
     from_ms: int
     until_ms: int | None
+    since: str
     phase: str
     action: str
     settings: dict[str, Any]
     seen: int = 0
+    met: bool = False
 
     def meets(self, method: str, path: str, now_ms: int) -> bool:
         """Whether this request is one of those it is meant for; counts it."""
@@ -46,7 +49,9 @@ class Fault:
         if now_ms < self.from_ms or (self.until_ms is not None and now_ms >= self.until_ms):
             return False
         self.seen += 1
-        return self.seen >= self.first and (self.last is None or self.seen <= self.last)
+        meets = self.seen >= self.first and (self.last is None or self.seen <= self.last)
+        self.met |= meets
+        return meets
 
     def spoil(self, reply: Reply) -> Reply:
         """The reply as this fault lets it out; faults that are no matter of the reply leave it alone."""
@@ -99,16 +104,25 @@ class Plan:
         return ",".join(fault.name for fault in self.faults)
 
 
-def plan_for(faults: Iterable[Fault], method: str, path: str, now_ms: int) -> Plan:
+def plan_for(faults: Collection[Fault], method: str, path: str, now_ms: int) -> Plan:
     """Find the faults that meet a request; each one that looks at it counts it."""
-    return Plan([fault for fault in faults if fault.meets(method, path, now_ms)])
+    happened = {"", *(fault.name for fault in faults if fault.met)}
+    return Plan([f for f in faults if f.since in happened and f.meets(method, path, now_ms)])
 
 
 def parse_faults(raw: Any) -> list[Fault]:
     """Check a list of faults as it came from JSON. Raises ConfigError that says which one and why."""
     if not isinstance(raw, list | tuple):
         raise ConfigError("faults must be a JSON list of objects")
-    return [_parse(index, item) for index, item in enumerate(raw)]
+    faults = [_parse(index, item) for index, item in enumerate(raw)]
+    names = {fault.name for fault in faults}
+    for index, fault in enumerate(faults):
+        if fault.since and (fault.since not in names or fault.since == fault.name):
+            others = ", ".join(sorted(names - {fault.name})) or "none"
+            raise ConfigError(
+                f"fault {index}: since must name another fault here ({others}), not {fault.since!r}"
+            )
+    return faults
 
 
 def _parse(index: int, raw: Any) -> Fault:
@@ -133,6 +147,7 @@ def _parse(index: int, raw: Any) -> Fault:
         last=last,
         from_ms=_moment(where, raw.get("from", 0)),
         until_ms=None if raw.get("until") is None else _moment(where, raw["until"]),
+        since=str(raw.get("since", "")),
         phase=phase,
         action=action,
         settings=checked_settings(
