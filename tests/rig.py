@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import forked
 from trader.core.params import DEFAULT_PARAMS
 from trader.core.types import iso
 
@@ -35,16 +36,7 @@ def command(
     *arguments: str, cwd: Path, check: bool = True, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run one of the two commands in a folder; its output as text."""
-    module = f"{arguments[0]}.cli"
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments[1:]],
-        cwd=cwd,
-        env={"PATH": os.defpath, **environment},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = forked.run(arguments, cwd, {"PATH": os.defpath, **environment})
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -106,29 +98,6 @@ class Venue:
 @contextmanager
 def venue(folder: Path, bars: Path, at: int, *options: str) -> Iterator[Venue]:
     """An embedded exchange over a file of bars, its clock standing at `at` (UTC ms)."""
-    child = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "trader.cli",
-            "exchange",
-            "--bars",
-            str(bars),
-            "--at",
-            iso(at),
-            "--port",
-            "0",
-            "--json",
-            *options,
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert child.stdout is not None
-        yield Venue(json.loads(child.stdout.readline())["url"], folder)
-    finally:
-        child.terminate()
-        child.wait(timeout=30)
-        if child.stdout:
-            child.stdout.close()
+    words = ("--bars", str(bars), "--at", iso(at), "--port", "0", "--json", *options)
+    with forked.running(("trader", "exchange", *words), folder) as ready:
+        yield Venue(json.loads(ready)["url"], folder)

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from tests.forked import crew
 from tests.proxy import Fault, proxy_to
 from tests.rig import command, quick_params
 from tests.s3_kit import Bucketry
-from tests.store.doom import crew, killed, racer
+from tests.store.doom import killed, racer
 from tests.store.life import HOURS, START, a_bot, address, exchange, settings_of
 from trader.adapters.store_local import LocalStore
 from trader.app.halts import announce, resume

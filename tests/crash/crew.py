@@ -7,7 +7,6 @@ wrapped is the outside of the product (its store and its HTTP session), never a 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -21,6 +20,7 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
+from tests.forked import crew
 from tests.rig import command, quick_params
 from tests.served import exchange_at, settings_at
 from trader import wiring
@@ -41,8 +41,6 @@ from trader.exchange.server import EmbeddedExchange
 VALUES = quick_params(halt_cumulative_return=-0.005, step_days=5)
 PARAMS = params_of(VALUES, "tests")
 
-crew = multiprocessing.get_context("forkserver")
-crew.set_forkserver_preload(["tests.crash.crew", "talib", "xgboost", "_strptime"])
 STORE, STATE = "store", "exchange"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.crash.crew import Begun, Scene, a_bot, crew, racer, run_trapped, trapped
 from trader.app.halts import announce, resume
 from trader.app.tick import tick
@@ -91,14 +92,33 @@ def test_eight_processes_on_one_hour(fresh: Scene) -> None:
     fresh.check_books()
 
 
-def eight_ticks(made: Scene, hour: int, folder: Path) -> set[int]:
-    """Exit codes of `trader tick`, eight fresh processes at the same moment of `hour`."""
+def eight_ticks(made: Scene, hour: int, folder: Path) -> set[int | None]:
+    """Exit codes of `trader tick`, eight processes at the same moment of `hour`."""
     made.sim("/sim/clock", {"to": hour})
+    unwatched = {**surroundings(made), "TRADER_TRACKERS": "none"}
+    rivals = [
+        forked.start(("trader", "tick"), folder, unwatched, folder / "out", folder / "err") for _ in range(8)
+    ]
+    for rival in rivals:
+        rival.join(120)
+        rival.kill()
+        rival.join()
+    print((folder / "err").read_text())
+    return {rival.exitcode for rival in rivals}
+
+
+def surroundings(made: Scene) -> dict[str, str]:
+    """What tells a command of the scene's bot."""
+    return {"PATH": os.defpath, "TRADER_VENUE_URL": made.url, "TRADER_STORE": str(made.store)}
+
+
+def test_eight_fresh_interpreters_on_one_hour(fresh: Scene, tmp_path: Path) -> None:
+    """Eight commands that import everything anew and tell the tracker, as by default: one record, one order, one answer."""
     rivals = [
         subprocess.Popen(
             [sys.executable, "-m", "trader.cli", "tick"],
-            cwd=folder,
-            env={"PATH": os.defpath, "TRADER_VENUE_URL": made.url, "TRADER_STORE": str(made.store)},
+            cwd=tmp_path,
+            env=surroundings(fresh),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -106,16 +126,19 @@ def eight_ticks(made: Scene, hour: int, folder: Path) -> set[int]:
         for _ in range(8)
     ]
     try:
-        said = {rival.communicate(timeout=120)[1] for rival in rivals}
+        print(*{rival.communicate(timeout=120)[1] for rival in rivals})
     finally:
         for rival in rivals:
             rival.kill()
             rival.communicate()
-    print(*said)
-    return {rival.returncode for rival in rivals}
+    assert {rival.returncode for rival in rivals} == {0}
+    assert [record["close_time"] for record in fresh.journal().records()] == [fresh.start]
+    assert [order["side"] for order in fresh.executed()] == ["BUY"]
+    fresh.check_books()
+    fresh.check_balances()
 
 
-def test_eight_fresh_processes_on_one_hour(fresh: Scene, tmp_path: Path) -> None:
+def test_eight_commands_on_one_hour(fresh: Scene, tmp_path: Path) -> None:
     """Five rounds: a buy, a halt's sale after hours that nobody was there for, a halted hour, the first after a resume,
     the next. Every hour has one record, every order was sent once, and every process gives the same answer."""
     hours = [fresh.start + i * HOUR_MS for i in (0, 3, 4, 5, 6)]

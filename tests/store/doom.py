@@ -6,18 +6,15 @@ the product.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from contextlib import suppress
 from typing import Any
 
+from tests.forked import crew
 from tests.store.life import a_bot, settings_of
 from trader.app.tick import tick
 from trader.core.errors import TraderError
-
-crew = multiprocessing.get_context("forkserver")
-crew.set_forkserver_preload(["tests.store.doom", "boto3"])
 
 
 def doomed_tick(url: str, store: dict[str, Any], n: int) -> None:
