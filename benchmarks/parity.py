@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.rig import command, quick_params, venue
+from tests.rig import anew, quick_params, venue
 from tests.rig_bars import REAL
 from trader import terminal
 from trader.core.params import DEFAULT_PARAMS
@@ -69,8 +69,8 @@ def span(folder: Path, symbol: str, start: str, stop: str, params: dict[str, obj
         "--params",
         "P.json",
     )
-    command("backtest", "run", *words, "--hours-out", "backtest.jsonl", "--json", cwd=folder)
-    command("trader", "replay", *words, "--hours-out", "replay.jsonl", "--json", cwd=folder)
+    anew("backtest", "run", *words, "--hours-out", "backtest.jsonl", "--json", cwd=folder)
+    anew("trader", "replay", *words, "--hours-out", "replay.jsonl", "--json", cwd=folder)
     return compared(f"{symbol} {start}..{stop}", (folder / "backtest.jsonl", folder / "replay.jsonl"), began)
 
 
@@ -80,8 +80,9 @@ def loop(folder: Path) -> Compared:
     bars = REAL / "BTCUSDT-1h.parquet"
     (folder / "P.json").write_text(json.dumps(quick_params()))
     words = ("--bars", str(bars), "--from", LOOP_START, "--to", iso(start + LOOP_HOURS * HOUR_MS))
-    command("backtest", "run", *words, "--params", "P.json", "--hours-out", "backtest.jsonl", cwd=folder)
+    anew("backtest", "run", *words, "--params", "P.json", "--hours-out", "backtest.jsonl", cwd=folder)
     with venue(folder, bars, start - HOUR_MS) as exchange:
+        exchange.run = anew
         exchange.trader("retrain", "--params", "P.json")
         for hour in range(start, start + LOOP_HOURS * HOUR_MS, HOUR_MS):
             exchange.move_to(hour)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,8 +35,25 @@ def quick_params(**changes: Any) -> dict[str, Any]:
 def command(
     *arguments: str, cwd: Path, check: bool = True, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run one of the two commands in a folder; its output as text."""
+    """Run one of the two commands in a folder, in a process of its own; its output as text."""
     done = forked.run(arguments, cwd, {"PATH": os.defpath, **environment})
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def anew(
+    *arguments: str, cwd: Path, check: bool = True, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """The same by a fresh interpreter, which imports everything anew, as a shell would start it."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"{arguments[0]}.cli", *arguments[1:]],
+        cwd=cwd,
+        env={"PATH": os.defpath, **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -48,6 +65,7 @@ class Venue:
     url: str
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
+    run: Callable[..., subprocess.CompletedProcess[str]] = command
 
     @property
     def environment(self) -> dict[str, str]:
@@ -62,7 +80,7 @@ class Venue:
 
     def trader(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `trader` in the bot's folder against this exchange."""
-        return command("trader", *arguments, cwd=self.folder, check=check, **self.environment)
+        return self.run("trader", *arguments, cwd=self.folder, check=check, **self.environment)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `trader` and return at once."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bars_made import bars_made
+from tests.conftest import ROOT
 from trader.core.errors import ConfigError
 from trader.core.features import (
     ANCHOR_BARS,
@@ -158,3 +161,40 @@ def test_presets_differ_in_their_code_hash() -> None:
     """A model of one preset is never served by another's code."""
     assert len({preset.code_hash for preset in PRESETS.values()}) == len(PRESETS)
     assert all(len(preset.columns) == len(set(preset.columns)) for preset in PRESETS.values())
+
+
+ALONE = """
+import sys
+from tests.bars_made import bars_made
+from tests.conftest import ROOT
+from trader.core.features import PRESETS, features
+from trader.core.types import HOUR_MS
+assert "pandas" not in sys.modules
+bars = bars_made(2_500, 9)
+sys.stdout.write(features(bars, PRESETS["seed_code"], bars.first, bars.last + HOUR_MS).tobytes().hex())
+assert "pandas" not in sys.modules
+import pandas
+sys.stderr.write(str(pandas.Series([1]).sum()))
+"""
+WITH_SERIES = """
+import numpy, pandas
+from trader.core import presets
+known = presets._talib().SMA(pandas.Series(numpy.arange(9.0)), timeperiod=3)
+print(type(known).__module__.partition(".")[0], known.iloc[-1])
+"""
+
+
+def test_features_need_no_pandas_and_leave_it_alone() -> None:
+    """The same bytes where pandas was never imported; it can be afterwards, and where it was before, Series are taken."""
+    bars = bars_made(2_500, 9)
+    known = features(bars, PRESETS["seed_code"], bars.first, bars.last + HOUR_MS)
+    alone = anew_python(ALONE)
+    assert (bytes.fromhex(alone.stdout), alone.stderr) == (known.tobytes(), "1")
+    assert anew_python(WITH_SERIES).stdout == "pandas 7.0\n"
+
+
+def anew_python(code: str) -> subprocess.CompletedProcess[str]:
+    """A fresh interpreter's answer."""
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )

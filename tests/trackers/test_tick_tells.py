@@ -68,7 +68,7 @@ def silent_server() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_tick_tells_and_its_own_process_imports_no_tracker(bot: Venue) -> None:
+def test_a_tick_tells_and_its_own_process_imports_no_tracker_and_no_pandas(bot: Venue) -> None:
     """Trackers are told, a dead Neptune server leaves offline files, and no key or token reaches any of their files."""
     token = base64.b64encode(json.dumps({"api_address": "http://127.0.0.1:9", "api_key": CANARY}).encode())
     address = {"TRADER_NEPTUNE_PROJECT": "me/bot", "TRADER_NEPTUNE_TOKEN": token.decode()}
@@ -78,7 +78,7 @@ def test_a_tick_tells_and_its_own_process_imports_no_tracker(bot: Venue) -> None
         "from trader.cli import main\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code, end.code\n"
-        "print([name for name in ('mlflow', 'neptune', 'matplotlib', 'sqlalchemy') if name in sys.modules])\n"
+        "print([name for name in ('mlflow', 'neptune', 'matplotlib', 'sqlalchemy', 'pandas') if name in sys.modules])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -37,9 +38,20 @@ class Preset:
 
 
 def _talib() -> Any:
-    """TA-Lib, imported when a row is computed: it brings pandas, and a tick that is done needs neither."""
-    import talib
+    """TA-Lib, imported when a row is computed: a tick that is done needs none.
 
+    It looks whether pandas is there, so as to take its Series too, which costs a third of a fresh tick; it gets arrays
+    here, so it is told no. Whose feature file has imported pandas or TA-Lib by now has both whole.
+    """
+    if "talib" in sys.modules or "pandas" in sys.modules:
+        import talib
+
+        return talib
+    sys.modules["pandas"] = None  # type: ignore[assignment] # the import system's own way to say "not found"
+    try:
+        import talib
+    finally:
+        del sys.modules["pandas"]
     return talib
 
 
