@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from backtest.study.space import Space
-from backtest.study.tune import Trial, tune
+from backtest.study.trials import Trial
+from backtest.study.tune import tune
 from backtest.study.work import Task
 from benchmarks.plain_search import Found, Score, score, search, sign_rule_params, walk
 from benchmarks.scene import START, STOP

@@ -42,7 +42,7 @@ ARROWS = {
     "backtest.engine": {"trader.core"},
     "backtest.evidence": {"trader.core", "backtest.engine"},
     "backtest.study": {"trader.core", "backtest.engine", "backtest.evidence.ledger"},
-    "backtest.lifecycle": {"trader.core", "backtest.engine", "backtest.study.tune"},
+    "backtest.lifecycle": {"trader.core", "backtest.engine", "backtest.study.trials"},
     "backtest.report": {
         "trader.core",
         "backtest.engine",

@@ -19,7 +19,7 @@ from trader.core.types import Bars, Floats
 if TYPE_CHECKING:
     from backtest.lifecycle.market import Market
     from backtest.lifecycle.rules import Lived
-    from backtest.study.tune import Trial  # Optuna is imported by the verbs that need it
+    from backtest.study.trials import Trial
 
 
 def ledger_in(folder: Path, bars: Bars) -> EvidenceLedger:

@@ -109,7 +109,8 @@ def _compared(on_loss: BreachRule) -> list[LifecycleRule]:
 def _search(market: Market, ledger: EvidenceLedger, trials: int, seed: int, workers: int) -> Search:
     """What the bot's `retrain --if-due` does: a study over the half year that is known, the serving parameters first.
     Raises DataError where the bars begin after the first one's would."""
-    from backtest.study.tune import LONGEST_LOOK_BACK_DAYS, STUDY_DAYS, Study, Task, tune
+    from backtest.study.trials import Study
+    from backtest.study.tune import LONGEST_LOOK_BACK_DAYS, STUDY_DAYS, Task, tune
     from trader.core.params import Params
     from trader.core.windows import refit_of, require_history
 

@@ -19,7 +19,7 @@ from backtest.study.objectives import MEANING, Objective
 from trader import terminal
 
 if TYPE_CHECKING:
-    from backtest.study.tune import Study, Trial  # Optuna is imported by the one command that needs it
+    from backtest.study.trials import Study, Trial
 
 Trials = Annotated[int, typer.Option(min=1, help="fits of every window to look at")]
 Seed = Annotated[int, typer.Option(min=0, help="of the search")]

@@ -16,7 +16,7 @@ import numpy as np
 
 from backtest.engine.simulate import Run, joined, simulate
 from backtest.lifecycle.market import FittedModel, Market, Seen
-from backtest.study.tune import Study
+from backtest.study.trials import Study
 from trader.core.drift import DRIFT_HOURS
 from trader.core.hours import State
 from trader.core.lifecycle import (

@@ -8,30 +8,29 @@ study that was killed goes on as if it had not been: what is on disk is told aga
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 
-from backtest.evidence.ledger import Kind, data_hash
+from backtest.evidence.ledger import data_hash
 from backtest.study.folder import StudyFolder
 from backtest.study.objectives import Objective, company_of
 from backtest.study.pool import workers_of
 from backtest.study.questions import Asked, Questions
 from backtest.study.rounds import Batch, Completed, Ended, bars_of, batches, rungs_of
 from backtest.study.space import LONGEST_LOOK_BACK_DAYS, Plan, Space, plan_of
-from backtest.study.sweep import Looked
+from backtest.study.trials import Study, Trial, number_of, row_of, trial_of
 from backtest.study.work import Task, Workshop
-from trader.core.errors import ConfigError, DataError
+from trader.core.errors import ConfigError
 from trader.core.features import anchor_of, preset_named
-from trader.core.params import Params, params_of
+from trader.core.params import Params
 from trader.core.types import HOUR_MS, iso
 
-__all__ = ["LONGEST_LOOK_BACK_DAYS", "STUDY_DAYS", "Study", "Task", "Trial", "tune"]
+__all__ = ["LONGEST_LOOK_BACK_DAYS", "STUDY_DAYS", "Task", "tune"]
 
 # Part of what a seed means: a change of how trials are judged gives another study.
 ENGINE = 4
@@ -39,80 +38,6 @@ ENGINE = 4
 STUDY_DAYS = 180
 
 Progress = Callable[[int, int, float], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One fit of every window and all that was looked at on it, in-sample.
-
-    state: complete, pruned or failed. value: of the objective; of a pruned trial over the windows it ran, None of a
-    failed one. traded_value: of the best configuration that trades; value is 0.0 where that is a loss and standing
-    aside is not. rungs: the values after each rung's windows. net_return is compounded.
-    """
-
-    number: int
-    state: str
-    value: float | None
-    traded_value: float | None
-    params: Params
-    windows_run: int
-    rungs: tuple[float, ...]
-    looked: tuple[Looked, ...]
-    net_return: float | None
-    orders: int
-    reason: str
-
-    def row(self) -> dict[str, Any]:
-        """The line of trials.jsonl."""
-        return {
-            "number": self.number,
-            "state": self.state,
-            "value": self.value,
-            "params": self.params.as_json(),
-            "windows_run": self.windows_run,
-        }
-
-    def configurations(self) -> Iterator[tuple[Kind, Params, float | None]]:
-        """Everything that this trial looked at: how it was met, what it is, and its annualised net Sharpe ratio over
-        the whole span, None where it did not run to its end."""
-        if self.state == "failed" or not self.looked:
-            yield "failed", self.params, None
-            return
-        trees = self.params
-        for it in self.looked:
-            params = it.of(trees)
-            if self.state == "pruned":
-                yield "pruned", params, None
-            else:
-                yield ("complete" if params == self.params else "swept"), params, it.sharpe
-
-
-@dataclass(frozen=True, slots=True)
-class Study:
-    """All trials in the order of their numbers."""
-
-    trials: list[Trial]
-
-    @property
-    def best(self) -> Trial:
-        """The complete trial of the highest value; among equals that of the highest traded value, then the earlier one.
-        Raises DataError, with the first reason, where no trial is complete."""
-        complete = [trial for trial in self.trials if trial.state == "complete"]
-        if not complete:
-            reasons = [trial.reason for trial in self.trials if trial.reason]
-            raise DataError(
-                f"none of {len(self.trials)} trials could be completed: {reasons[0] if reasons else 'all were pruned'}"
-            )
-        return max(complete, key=lambda t: (_number(t.value), _number(t.traded_value), -t.number))
-
-    @property
-    def looked(self) -> int:
-        """Configurations looked at, swept and pruned ones among them."""
-        return sum(max(1, len(trial.looked)) for trial in self.trials)
-
-
-def _number(value: float | None) -> float:
-    return -math.inf if value is None else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +162,8 @@ class _Run:
             for it, plan in zip(asked, plans, strict=True):
                 trial = self.done[plan.number]
                 if trial.state == "complete":
-                    completed.append(Completed(trial.rungs, _number(trial.traded_value), plan.cost))
-                questions.tell(it, _number(trial.traded_value), trial.windows_run, trial.state)
+                    completed.append(Completed(trial.rungs, number_of(trial.traded_value), plan.cost))
+                questions.tell(it, number_of(trial.traded_value), trial.windows_run, trial.state)
 
     def _plan(self, asked: Asked) -> Plan:
         number, suggestion, warm = asked.number, asked.suggestion, self._settings.warm
@@ -251,7 +176,7 @@ class _Run:
         return plan_of(number, suggestion, self._shop.task.base, self._settings.space, exactly)
 
     def _keep(self, ended: Ended) -> None:
-        row = _row_of(ended, self._asked[ended.plan.number])
+        row = row_of(ended, self._asked[ended.plan.number])
         trial = trial_of(row)
         if self._on_trial:
             # First: who counts trials may hear of one twice after a kill, and must not miss one.
@@ -270,54 +195,3 @@ class _Run:
             complete = any(trial.state == "complete" for trial in found.trials)
             best = found.best.params.as_json() if complete else None
             self._kept.publish([trial.row() for trial in found.trials], best)
-
-
-def _row_of(ended: Ended, asked: dict[str, Any]) -> dict[str, Any]:
-    """A line of the journal: whatever a trial is made of, in plain values."""
-    result, verdict = ended.result, ended.verdict
-    value = result.value if result else verdict.value if verdict and ended.state == "pruned" else None
-    params = result.params if result else verdict.best.of(ended.plan.params) if verdict else ended.plan.params
-    return {
-        "number": ended.plan.number,
-        "state": ended.state,
-        "value": value,
-        "traded_value": result.traded_value if result else value,
-        "params": params.as_json(),
-        "windows_run": ended.windows_run,
-        "rungs": list(ended.rungs),
-        "looked": [
-            [it.n_estimators, it.enter_edge, it.exit_edge, _finite(it.value), it.sharpe]
-            for it in (verdict.looked if verdict else [])
-        ],
-        "net_return": result.net_return if result else None,
-        "orders": result.orders if result else 0,
-        "reason": ended.reason,
-        "asked": asked,
-    }
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
-
-
-def trial_of(row: dict[str, Any]) -> Trial:
-    """A line of the journal as a trial. Raises DataError where it is none."""
-    try:
-        return Trial(
-            number=row["number"],
-            state=row["state"],
-            value=row["value"],
-            traded_value=row["traded_value"],
-            params=params_of(row["params"], f"trial {row['number']}"),
-            windows_run=row["windows_run"],
-            rungs=tuple(row["rungs"]),
-            looked=tuple(
-                Looked(trees, enter, leave, math.nan if value is None else value, sharpe)
-                for trees, enter, leave, value, sharpe in row["looked"]
-            ),
-            net_return=row["net_return"],
-            orders=row["orders"],
-            reason=row["reason"],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"the study's journal holds a line that is no trial ({error!r})") from None

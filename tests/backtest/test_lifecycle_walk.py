@@ -10,7 +10,8 @@ import pytest
 
 from backtest.lifecycle.market import Market
 from backtest.lifecycle.rules import LifecycleRule, live
-from backtest.study.tune import Study, Task, tune
+from backtest.study.trials import Study
+from backtest.study.tune import Task, tune
 from tests.backtest.quick_forecaster import QuickForecaster
 from tests.bars_made import bars_made
 from tests.rig import command, quick_params

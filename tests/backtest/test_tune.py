@@ -23,7 +23,8 @@ from backtest.study.questions import STARTUP_TRIALS, Asked, Questions
 from backtest.study.rounds import Batch, Completed, bars_of, batches, rungs_of
 from backtest.study.space import Plan, Space, cost, suggest
 from backtest.study.sweep import Looked, Result, Verdict
-from backtest.study.tune import Study, Task, Trial, tune
+from backtest.study.trials import Study, Trial
+from backtest.study.tune import Task, tune
 from backtest.study.work import Workshop
 from tests.backtest.quick_forecaster import QuickForecaster
 from tests.bars_made import bars_made

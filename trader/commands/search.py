@@ -10,7 +10,7 @@ from trader import terminal
 from trader.core.types import DAY_MS, HOUR_MS, floor_hour
 
 if TYPE_CHECKING:
-    from backtest.study.tune import Study
+    from backtest.study.trials import Study
     from trader.app.tick import Bot
     from trader.core.params import Params
 
