@@ -1,7 +1,8 @@
 """Commands in processes of their own that need not import everything anew: a fork server has done that once.
 
 A fresh interpreter spends a second on imports before it works for a tenth of one. What must be seen with its own
-imports (what a verb loads, what it says without them) is started as `python -m` by the tests that look at it.
+imports or its own hash seed (what a verb loads, whether two runs write the same bytes) is started as `python -m` by the
+tests that look at it.
 """
 
 from __future__ import annotations

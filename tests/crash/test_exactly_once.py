@@ -99,10 +99,13 @@ def eight_ticks(made: Scene, hour: int, folder: Path) -> set[int | None]:
     rivals = [
         forked.start(("trader", "tick"), folder, unwatched, folder / "out", folder / "err") for _ in range(8)
     ]
-    for rival in rivals:
-        rival.join(120)
-        rival.kill()
-        rival.join()
+    try:
+        for rival in rivals:
+            rival.join(120)
+    finally:
+        for rival in rivals:
+            rival.kill()
+            rival.join()
     print((folder / "err").read_text())
     return {rival.exitcode for rival in rivals}
 

@@ -193,6 +193,7 @@ def test_scenarios_are_listed_and_unknown_ones_refused(sim: Sim) -> None:
         ({"action": "truncate", "phase": "before"}, "phase must be one of after"),
         ({"action": "drop", "nth": 0}, "nth must be"),
         ({"action": "drop", "nth": [1]}, "nth must be"),
+        ({"action": "drop", "nth": [3, 2]}, "nth must be"),
         ({"action": "drop", "from": 1.5}, "a time is milliseconds"),
         ({"action": "drop", "from": "noon"}, "is not a date"),
         ({"action": "book", "share": "half"}, "must be a decimal"),

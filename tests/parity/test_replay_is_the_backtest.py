@@ -11,7 +11,7 @@ import pytest
 
 from tests.bars_made import bars_made
 from tests.parity.twins import Twins, told
-from tests.rig import command, quick_params, venue
+from tests.rig import anew, command, quick_params, venue
 from trader.adapters.files import read_bars
 from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal
@@ -44,11 +44,12 @@ def summary_of_lines(rows: list[dict[str, Any]], twins: Twins) -> float:
 
 
 def test_replay_writes_the_lines_of_the_backtest(tmp_path: Path, gappy_bars: Path) -> None:
-    """Ten days with outages and retrains: the files that the two commands write are equal to the byte."""
+    """Ten days with outages and retrains: the files that the two commands write are equal to the byte, though each is an
+    interpreter of its own, with a hash seed of its own."""
     (tmp_path / "P.json").write_text(json.dumps(quick_params(step_days=4)))
     span = ("--bars", str(gappy_bars), "--from", "2021-03-05", "--to", "2021-03-15", "--params", "P.json")
-    command("backtest", "run", *span, "--hours-out", "backtest.jsonl", "--json", cwd=tmp_path)
-    command("trader", "replay", *span, "--hours-out", "replay.jsonl", "--json", cwd=tmp_path)
+    anew("backtest", "run", *span, "--hours-out", "backtest.jsonl", "--json", cwd=tmp_path)
+    anew("trader", "replay", *span, "--hours-out", "replay.jsonl", "--json", cwd=tmp_path)
     backtest = (tmp_path / "backtest.jsonl").read_text()
     assert backtest == (tmp_path / "replay.jsonl").read_text()
     reasons = {json.loads(line)["reason"] for line in backtest.splitlines()}

@@ -40,7 +40,7 @@ class Preset:
 def _talib() -> Any:
     """TA-Lib, imported when a row is computed: a tick that is done needs none.
 
-    It looks whether pandas is there, so as to take its Series too, which costs a third of a fresh tick; it gets arrays
+    It looks whether pandas is there, so as to take its Series too, which costs a fifth of a fresh tick; it gets arrays
     here, so it is told no. Whose feature file has imported pandas or TA-Lib by now has both whole.
     """
     if "talib" in sys.modules or "pandas" in sys.modules:

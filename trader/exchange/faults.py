@@ -26,7 +26,7 @@ MATCH_KEYS = frozenset({"name", "method", "path", "nth", "from", "until", "since
 
 @dataclass(slots=True)
 class Fault:
-    """One fault, checked; `seen` counts the requests that its method and path have met, `met` that it met one of them."""
+    """One fault, checked; `seen` counts the requests that its method and path have met."""
 
     name: str
     method: str
@@ -40,7 +40,11 @@ class Fault:
     action: str
     settings: dict[str, Any]
     seen: int = 0
-    met: bool = False
+
+    @property
+    def happened(self) -> bool:
+        """Whether it has met the first request that it is meant for."""
+        return self.seen >= self.first
 
     def meets(self, method: str, path: str, now_ms: int) -> bool:
         """Whether this request is one of those it is meant for; counts it."""
@@ -49,9 +53,7 @@ class Fault:
         if now_ms < self.from_ms or (self.until_ms is not None and now_ms >= self.until_ms):
             return False
         self.seen += 1
-        meets = self.seen >= self.first and (self.last is None or self.seen <= self.last)
-        self.met |= meets
-        return meets
+        return self.happened and (self.last is None or self.seen <= self.last)
 
     def spoil(self, reply: Reply) -> Reply:
         """The reply as this fault lets it out; faults that are no matter of the reply leave it alone."""
@@ -106,7 +108,7 @@ class Plan:
 
 def plan_for(faults: Collection[Fault], method: str, path: str, now_ms: int) -> Plan:
     """Find the faults that meet a request; each one that looks at it counts it."""
-    happened = {"", *(fault.name for fault in faults if fault.met)}
+    happened = {"", *(fault.name for fault in faults if fault.happened)}
     return Plan([f for f in faults if f.since in happened and f.meets(method, path, now_ms)])
 
 
@@ -162,7 +164,8 @@ def _range(where: str, nth: Any) -> tuple[int, int | None]:
     if nth is None:
         return 1, None
     pair = [nth, nth] if isinstance(nth, int) else nth
-    if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(n, int) and n >= 1 for n in pair):
+    whole = isinstance(pair, list) and len(pair) == 2 and all(isinstance(n, int) and n >= 1 for n in pair)
+    if not whole or pair[0] > pair[1]:
         raise ConfigError(f"{where}: nth must be a number from 1 on, or [first, last]; not {nth!r}")
     return pair[0], pair[1]
 
