@@ -14,11 +14,12 @@ from pathlib import Path
 from benchmarks.bench_tick import trader
 from benchmarks.figure import Figure
 from benchmarks.scene import bars_file
-from trader import rehearsal, wiring
+from trader import wiring
 from trader.adapters.clocks import SimClock
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.sizing import floor_step
 from trader.core.types import HOUR_MS, Side, iso, parse_hour
+from trader.simulation import rehearsal
 
 START, HOURS = parse_hour("2022-01-01"), 1_416
 ROUND_TRIPS = 300

@@ -19,14 +19,15 @@ from benchmarks.bench_tick import BUSY, Stage, Watch, stage, trader
 from benchmarks.figure import Figure
 from benchmarks.scene import ROOT, bars_file, median
 from tests.rig import quick_params
-from trader import pages, wiring
+from trader import wiring
 from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal, encode, hour_folder
-from trader.commands.telling import tell_beside
 from trader.config import Settings, load_settings
 from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour
 from trader.dashboard.page import library_bytes, render
 from trader.dashboard.series import fold, fresh
+from trader.observers import pages
+from trader.observers.process import tell_beside
 
 START, REPLAYED = parse_hour("2022-01-01"), 60 * 24
 YEAR = 365 * 24

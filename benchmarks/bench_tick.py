@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.figure import Figure
 from benchmarks.scene import bars_file
 from tests.rig import quick_params
-from trader import rehearsal, wiring
+from trader import wiring
 from trader.adapters.clocks import SimClock
 from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal, encode, hour_folder
@@ -27,6 +27,7 @@ from trader.app.retrain import retrain
 from trader.app.tick import Bot, tick
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour
+from trader.simulation import rehearsal
 
 START = parse_hour("2022-01-01")
 FRESH_TICKS = 9

@@ -11,9 +11,9 @@ from functools import partial
 import pytest
 from apscheduler.triggers.interval import IntervalTrigger
 
-from trader import service
 from trader.adapters.scheduler import NOW, run_schedule
 from trader.app.run import Job, parse_cron_jobs
+from trader.commands import service
 from trader.config import load_settings
 from trader.core.errors import ConfigError
 

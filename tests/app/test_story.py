@@ -11,13 +11,12 @@ import pytest
 
 from tests.app.fakes import MemoryStore
 from tests.rig import quick_params
+from trader.app.cursors import Cursor, write_cursor
 from trader.app.halts import announce, resume
 from trader.app.journal import Journal
 from trader.app.objects import Totals, write_totals
-from trader.app.observers import Cursor, write_cursor
 from trader.app.status import status
 from trader.app.story import hour_row, tell
-from trader.commands.status_words import screen
 from trader.core.hours import State
 from trader.core.ledger import Ledger
 from trader.core.lifecycle import BreachRule
@@ -27,6 +26,7 @@ from trader.core.risk import RiskState
 from trader.core.types import HOUR_MS, iso, parse_hour
 from trader.core.windows import refit_of
 from trader.forecasters.xgboost import XGBoostForecaster
+from trader.observers.status_words import screen
 
 START = parse_hour("2022-01-01")
 RULE = BreachRule(hours=4, net_return_below=-0.05, hit_rate_below=0.5, cooldown_hours=24)

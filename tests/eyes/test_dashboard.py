@@ -13,15 +13,15 @@ import pytest
 
 from tests.rig import command
 from trader.adapters.store_local import LocalStore
+from trader.app.cursors import stopped
 from trader.app.journal import Journal
-from trader.app.observers import stopped
 from trader.config import load_settings
 from trader.core.drift import population_stability
 from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour
 from trader.dashboard.figures import figures
 from trader.dashboard.page import render
 from trader.dashboard.series import KEPT_HOURS, fold, fresh
-from trader.pages import page_of, series_key, series_of, view_of
+from trader.observers.pages import page_of, series_key, series_of, view_of
 
 
 def journal_of(store: Path) -> Journal:

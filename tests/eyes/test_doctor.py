@@ -13,9 +13,9 @@ import pytest
 from tests.rig import Venue, quick_params, venue
 from tests.rig_bars import made_bars
 from trader.adapters.store_local import LocalStore
+from trader.app.cursors import stopped
 from trader.app.doctor import disk_check, schedule_check, store_check
 from trader.app.journal import Journal
-from trader.app.observers import stopped
 from trader.core.types import HOUR_MS, parse_hour
 
 START = parse_hour("2021-03-05")

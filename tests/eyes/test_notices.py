@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from trader.adapters.heartbeat import Heartbeat
-from trader.adapters.metrics import Metrics, serve
-from trader.adapters.notify import Notifier
 from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal
 from trader.core.errors import ConfigError, Retry
-from trader.core.messages import Message, chosen, messages
 from trader.core.news import News, Occurrence
 from trader.core.types import HOUR_MS
+from trader.observers.heartbeat import Heartbeat
+from trader.observers.messages import Message, chosen, messages
+from trader.observers.metrics import Metrics, serve
+from trader.observers.notices import Notifier
 
 
 class Sink:

@@ -19,11 +19,11 @@ from trader.app.journal import Journal
 from trader.app.recent import recent_hours
 from trader.app.retrain import load_model
 from trader.app.watch import MOST_READS, seen_drift
-from trader.commands.status_words import screen
 from trader.core.drift import DRIFT_HOURS, kolmogorov_smirnov, population_stability
 from trader.core.lifecycle import DriftRule
 from trader.core.model import RANGE_QUANTILES
 from trader.core.types import HOUR_MS
+from trader.observers.status_words import screen
 
 RULE = DriftRule(("psi", "ks", "calibration"), 168)
 SETTINGS = {"TRADER_DRIFT": "psi,ks,calibration", "TRADER_TRACKERS": "none"}

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from backtest.engine.simulate import simulate
 from backtest.engine.walkforward import walk_forward
-from trader import rehearsal
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
 from trader.core.hours import Rules
 from trader.core.types import HOUR_MS, Bars
 from trader.exchange.server import EmbeddedExchange, ExchangeConfig
 from trader.forecasters.xgboost import XGBoostForecaster
-from trader.markets import assets_of
+from trader.simulation import rehearsal
+from trader.simulation.markets import assets_of
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ import pytest
 
 from tests.app.fakes import MemoryStore
 from tests.store.life import HOURS, START
-from trader.adapters.copies import Copies, by_month, candles_key, merged, results_key
 from trader.adapters.files import read_bars
 from trader.adapters.store_local import LocalStore
 from trader.adapters.tables import write_csv
 from trader.app.journal import Journal
 from trader.core.news import News
 from trader.core.types import HOUR_MS, Bars, no_bars, parse_hour
+from trader.observers.copies import Copies, by_month, candles_key, merged, results_key
 
 # The first bar that opens in March closes here.
 MARCH = parse_hour("2021-03-01T01:00")

@@ -21,9 +21,9 @@ import pytest
 
 from tests.trackers.conftest import HOURS, Told, bars_file, told, traded
 from tests.trackers.test_trackers import Mlflow, expected
-from trader.commands.observing import make_observer
 from trader.commands.tracker import ui_command
 from trader.config import load_settings
+from trader.observers.builders import make_observer
 
 __all__ = ["bars_file", "told", "traded"]  # fixtures
 pytestmark = [

@@ -15,14 +15,15 @@ import pytest
 from tests.crash.crew import PARAMS, a_bot, scene
 from tests.rig_bars import made_bars
 from trader.adapters.store_local import LocalStore
+from trader.app.cursors import Cursor
 from trader.app.journal import Journal, Json
-from trader.app.observers import Cursor, tell
 from trader.app.tick import tick
 from trader.config import Settings, load_settings
 from trader.core.errors import Retry
 from trader.core.news import Observer
 from trader.core.study import study_key, study_report
 from trader.core.types import HOUR_MS, parse_hour
+from trader.observers.delivery import tell
 
 START = parse_hour("2021-03-06T00:00")
 HOURS = 60

@@ -5,20 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.trackers.conftest import HOURS, START, Told
-from trader.app.observers import (
-    CHUNK_HOURS,
-    OFTEN,
-    behind,
-    cursor_key,
-    read_cursor,
-    standing,
-    standing_in_words,
-    stopped,
-    tell,
-    tell_all,
-)
+from trader.app.cursors import OFTEN, behind, cursor_key, read_cursor, standing, standing_in_words, stopped
 from trader.core.news import News
 from trader.core.types import HOUR_MS, iso
+from trader.observers.delivery import CHUNK_HOURS, tell, tell_all
 
 
 class Diary:

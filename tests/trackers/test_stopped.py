@@ -14,10 +14,10 @@ import pytest
 
 from tests.rig import command
 from tests.trackers.conftest import HOURS, START, Told
-from trader.app.observers import Cursor, read_cursor, write_cursor
-from trader.commands import telling
+from trader.app.cursors import Cursor, read_cursor, write_cursor
 from trader.config import Settings, load_settings
 from trader.core.types import HOUR_MS, iso
+from trader.observers import process
 
 LAST = START + (HOURS - 1) * HOUR_MS
 
@@ -67,7 +67,7 @@ def test_one_that_hangs_is_stopped_counted_and_named(
     before = read_cursor(told.journal, "mlflow")
     child.write_text(step("notices") + step("") + step("mlflow") + "exec sleep 600\n")
     for n in (1, 2):
-        telling.tell_after_tick(settings, told.journal, LAST, closed=True)
+        process.tell_after_tick(settings, told.journal, LAST, closed=True)
         since = iso(LAST - HOUR_MS)
         words = (
             f"observer mlflow: stopped after 1 s; behind since {since}; it is told again with the next tick"
@@ -88,7 +88,7 @@ def test_one_that_dies_of_itself_is_counted_too(
 ) -> None:
     """A machine without memory ends a process without a word; so does a library that crashes."""
     child.write_text(step("mlflow") + end + "\n")
-    telling.tell_beside(settings)
+    process.tell_beside(settings)
     assert trouble(told) == (1, why)
     assert f"observer mlflow: {why}; behind since" in capsys.readouterr().err
 
@@ -97,7 +97,7 @@ def test_one_that_dies_of_itself_is_counted_too(
 def test_one_that_ends_as_it_should_is_not(told: Told, settings: Settings, child: Path, end: str) -> None:
     """Done, trouble that was counted inside, an interruption by a person."""
     child.write_text(step("mlflow") + step("") + end + "\n")
-    telling.tell_beside(settings)
+    process.tell_beside(settings)
     assert trouble(told) == (0, "")
 
 
@@ -107,7 +107,7 @@ def test_a_process_that_never_began_blames_nobody(
     """Too slow to start, or stopped between two observers: said, and no observer is at fault."""
     for steps in ("", step("mlflow") + step(""), "echo nonsense > /dev/fd/$steps\n"):
         child.write_text(steps + "exec sleep 600\n")
-        telling.tell_beside(settings)
+        process.tell_beside(settings)
         assert capsys.readouterr().err == "observers: stopped after 1 s; the next tick goes on with them\n"
     assert trouble(told) == (0, "")
 
@@ -115,9 +115,9 @@ def test_a_process_that_never_began_blames_nobody(
 def test_it_is_not_counted_while_another_process_tells(told: Told, settings: Settings, child: Path) -> None:
     """That one may have moved the cursor already; an older one must not be put in its place."""
     child.write_text(step("mlflow") + "exec sleep 600\n")
-    with telling.alone(settings) as here:
+    with process.alone(settings) as here:
         assert here
-        telling.tell_beside(settings)
+        process.tell_beside(settings)
     assert trouble(told) == (0, "")
 
 
@@ -126,7 +126,7 @@ def test_a_service_counts_as_well_and_goes_on(
 ) -> None:
     """In the background; the next tick starts the next telling. One that is ended with the service is not at fault."""
     child.write_text(step("mlflow") + "exec sleep 600\n")
-    with telling.Beside(settings) as observers:
+    with process.Beside(settings) as observers:
         for n in (1, 2):
             observers.tell(told.journal, LAST, closed=True)
             waiting = observers._waiting
@@ -134,7 +134,7 @@ def test_a_service_counts_as_well_and_goes_on(
             waiting.join(60)
             assert trouble(told) == (n, "stopped after 1 s")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(telling, "LAST_WORDS_S", 0.1)
+            patch.setattr(process, "LAST_WORDS_S", 0.1)
             observers.tell(told.journal, LAST, closed=True)
             observers.__exit__()
     assert trouble(told)[0] == 2
@@ -176,6 +176,6 @@ def test_the_real_one_says_whom_it_tells(told: Told, settings: Settings) -> None
 
 def test_a_telling_whose_parent_is_gone_ends_by_itself() -> None:
     """Or it would hold the lock for ever, and nobody would be told of anything."""
-    code = "import time; from trader.commands.telling import limit_life; limit_life(0.2); time.sleep(60)"
+    code = "import time; from trader.observers.process import limit_life; limit_life(0.2); time.sleep(60)"
     done = subprocess.run([sys.executable, "-c", code], timeout=50, check=False)
     assert done.returncode == -signal.SIGALRM

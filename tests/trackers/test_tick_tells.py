@@ -20,10 +20,12 @@ import pytest
 from tests.rig import Venue, venue
 from tests.trackers.conftest import START
 from trader.app.journal import Journal
-from trader.commands import observer_names, observing, telling, tracker
+from trader.commands import tracker
 from trader.config import EMBEDDED_SECRET, load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS
+from trader.observers import builders, process
+from trader.observers import names as observer_names
 from trader.wiring import make_journal
 
 CANARY = "c4n4ry-9f2b7d"
@@ -147,10 +149,10 @@ def test_a_service_never_waits_for_its_observers(bot: Venue) -> None:
     assert not (bot.folder / "state" / "observers").exists()
     with silent_server() as silent, pytest.MonkeyPatch.context() as patch:
         patch.chdir(bot.folder)
-        patch.setattr(telling, "LAST_WORDS_S", 0.1)
+        patch.setattr(process, "LAST_WORDS_S", 0.1)
         patch.setenv("TRADER_TRACKERS", "mlflow")
         patch.setenv("TRADER_MLFLOW_URI", silent)
-        with telling.Beside(load_settings(store="state")) as observers:
+        with process.Beside(load_settings(store="state")) as observers:
             observers.tell(journal(bot), START, closed=False)
             begun = observers._telling
             assert begun is not None
@@ -165,11 +167,11 @@ def test_a_tracker_that_is_not_installed_is_named_at_the_start(monkeypatch: pyte
     """Asked for, it is an error with the way out; by default it is a note, and nothing is told."""
     monkeypatch.setattr(observer_names, "find_spec", lambda name: None)
     with pytest.raises(Exception, match=r"pip install 'hourly-trader\[neptune\]'"):
-        observing.require_installed(load_settings(trackers="neptune"))
+        builders.require_installed(load_settings(trackers="neptune"))
     settings = load_settings()
-    observing.require_installed(settings)
+    builders.require_installed(settings)
     assert observer_names.names_of(settings) == ()
-    assert "MLflow is not installed" in observing.note_of(settings)
+    assert "MLflow is not installed" in builders.note_of(settings)
 
 
 def test_the_pages_need_the_full_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from tests.trackers.conftest import HOURS, START, TRIALS, Told, a_study
-from trader.adapters.tracker_content import TABLE_HOURS
-from trader.app.observers import Cursor, cursor_key
-from trader.commands.observing import make_observer
+from trader.app.cursors import Cursor, cursor_key
 from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS
+from trader.observers.builders import make_observer
+from trader.observers.tracker_content import TABLE_HOURS
 
 # What the trackers' own libraries still use of each other is theirs to change.
 pytestmark = [

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trader.adapters.tracker_content import Point, Title
 from trader.core.errors import ConfigError
+from trader.core.tracking import Point, Title
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

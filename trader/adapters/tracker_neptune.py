@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from trader.adapters.tracker_content import Point, Title
 from trader.core.errors import ConfigError
+from trader.core.tracking import Point, Title
 
 # For the library, before it is imported: without it a dead server is waited for a minute.
 ENVIRONMENT = {"NEPTUNE_RETRIES_TIMEOUT": "3"}

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from trader.app.cursors import standing, standing_in_words
 from trader.app.explain import newest_hour
 from trader.app.halts import newest_event
 from trader.app.journal import Journal
-from trader.app.observers import standing, standing_in_words
 from trader.app.retrain import champions, deployment, load_model
 from trader.app.tick import Bot
 from trader.core.errors import DataError, TraderError

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import cache
 
+from trader.app.cursors import standing
 from trader.app.halts import newest_event
 from trader.app.journal import Journal, Json
 from trader.app.objects import standing_of
-from trader.app.observers import standing
 from trader.app.retrain import champions, deployment, load_model
 from trader.app.watch import allowance, seen_drift
 from trader.core.lifecycle import BreachRule, DriftRule, calendar_refit, is_late, serving

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trader import terminal
-from trader.commands import telling
 from trader.commands.common import (
     AsJson,
     BarsDir,
@@ -23,6 +22,7 @@ from trader.commands.search import CORES, search_of
 from trader.config import load_settings
 from trader.core.errors import Halt
 from trader.core.types import iso, parse_hour
+from trader.observers import process
 
 if TYPE_CHECKING:
     from trader.app.tick import Bot
@@ -57,7 +57,7 @@ def tick(
         try:
             ticked = do_tick(bot)
         except Halt:
-            telling.tell_beside(settings)  # the halt is in the store, and news
+            process.tell_beside(settings)  # the halt is in the store, and news
             raise
     said = {
         "outcome": ticked.outcome,
@@ -69,7 +69,7 @@ def tick(
     if terminal.logs_json():
         say_ticked(bot.journal, ticked)
     if ticked.outcome != "not_begun":
-        telling.tell_after_tick(settings, bot.journal, ticked.hour, closed=bool(ticked.lines))
+        process.tell_after_tick(settings, bot.journal, ticked.hour, closed=bool(ticked.lines))
     if ticked.halted:
         terminal.say("trading is halted; see: trader status")
         raise SystemExit(Halt.exit_code)
@@ -116,7 +116,7 @@ def retrain(
         f"{bot.symbol}: model {card.model_id} on {card.rows:,} hours serves from {iso(card.valid_from)}",
         as_json,
     )
-    telling.tell_beside(settings)
+    process.tell_beside(settings)
 
 
 def run(
@@ -132,7 +132,7 @@ def run(
 
     Example: trader run --cron-job cron-job
     """
-    from trader import service
+    from trader.commands import service
 
     if as_json:
         terminal.log_as_json()
@@ -161,7 +161,7 @@ def halt(
     event = announce(journal, WallClock().now_ms(), "person", freeze=freeze, by="person", words=reason)
     words = f"{journal.symbol}: halted; the next tick {'keeps' if freeze else 'sells'} what is held"
     answer({"halted": True, "event": event.number, "freeze": freeze}, words, as_json)
-    telling.tell_beside(settings)
+    process.tell_beside(settings)
 
 
 def resume(
@@ -183,7 +183,7 @@ def resume(
     event = resume(journal, WallClock().now_ms(), reason)
     words = f"{journal.symbol}: resumed; limits count anew from the next hour's equity"
     answer({"halted": False, "event": event.number}, words, as_json)
-    telling.tell_beside(settings)
+    process.tell_beside(settings)
 
 
 def _retrain(

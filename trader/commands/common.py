@@ -41,7 +41,7 @@ def begin(verb: str | None) -> None:
     if settings.log_format == "json":
         terminal.log_as_json()
     if settings.features_module is not None:
-        from trader.user_features import TRAINS, load
+        from trader.adapters.user_features import TRAINS, load
 
         load(settings.features_module, check=verb in TRAINS)
 

@@ -37,7 +37,8 @@ def dashboard(
 
     Example: trader dashboard --store s3://my-bucket/bot --link 12h
     """
-    from trader import pages, wiring
+    from trader import wiring
+    from trader.observers import pages
 
     settings = load_settings(symbol=symbol, store=store)
     journal = wiring.make_journal(settings)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trader import markets, terminal
+from trader import terminal
 from trader.commands.common import AsJson, params_from
 from trader.commands.search import CORES, search_of
 from trader.core.types import iso
+from trader.simulation import markets
 
 if TYPE_CHECKING:
     from trader.app.tick import Bot
@@ -35,10 +36,11 @@ def demo(
 
     Example: trader demo --bars BTCUSDT-1h.parquet
     """
-    from trader import demo as script
-    from trader import rehearsal, wiring
+    from trader import wiring
     from trader.adapters.clocks import SimClock
     from trader.app.retrain_rules import unanswered
+    from trader.simulation import demo as script
+    from trader.simulation import rehearsal
 
     began = time.perf_counter()
     market = markets.market_of(bars, None if bars else seed, None)

@@ -34,7 +34,7 @@ def doctor(
     """
     from trader import wiring
     from trader.app.doctor import examine, failing
-    from trader.commands.observer_names import names_of
+    from trader.observers.names import names_of
 
     settings = load_settings(symbol=symbol, store=store, bars=data)
     findings: list[Finding] = []

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trader import markets, terminal
+from trader import terminal
 from trader.commands.common import AsJson, ParamsFile, StoreDir, Symbol, params_from
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
 from trader.core.types import iso, parse_hour
+from trader.simulation import markets
 
 if TYPE_CHECKING:
     from trader.app.journal import Journal
@@ -45,8 +46,9 @@ def replay(
 
     Example: trader replay --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2022-03-01 --hours-out hours.jsonl
     """
-    from trader import rehearsal, wiring
+    from trader import wiring
     from trader.core.hours import Rules
+    from trader.simulation import rehearsal
 
     market = markets.market_of(bars, None, symbol)
     first, last = parse_hour(start), parse_hour(stop)
@@ -139,8 +141,8 @@ def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
     from trader import wiring
     from trader.adapters.clocks import WallClock
     from trader.app.status import status as look
-    from trader.commands.observer_names import names_of
-    from trader.commands.status_words import screen
+    from trader.observers.names import names_of
+    from trader.observers.status_words import screen
 
     settings = load_settings(symbol=symbol, store=store)
     # An embedded exchange has a clock of its own, so this machine's says nothing about how late its bot is.

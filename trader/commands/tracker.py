@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 from trader import terminal
-from trader.commands import observing, telling
 from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol, answer
-from trader.commands.observer_names import NEEDS, missing, names_of
 from trader.config import Settings, load_settings
 from trader.core.errors import ConfigError, Retry
+from trader.observers import builders, process
+from trader.observers.names import NEEDS, missing, names_of
 
 app = typer.Typer(no_args_is_help=True, help="Experiment trackers: fill one anew, open MLflow's pages.")
 WAYS = "TRADER_TRACKERS=mlflow, neptune or mlflow,neptune"
@@ -37,21 +37,22 @@ def observe(
     Exit 3 if one of them failed: it hears the same next time. Example: trader observe
     """
     from trader import wiring
-    from trader.app.observers import read_cursor, tell_all
+    from trader.app.cursors import read_cursor
+    from trader.observers.delivery import tell_all
 
     settings = load_settings(symbol=symbol, store=store, bars=data)
     names = names_of(settings)
     if steps is not None:
-        telling.limit_life(settings.observer_patience_s + telling.LAST_WORDS_S)
-    with telling.alone(settings) as alone:
+        process.limit_life(settings.observer_patience_s + process.LAST_WORDS_S)
+    with process.alone(settings) as alone:
         if not alone:
             answer({"observers": []}, "another process tells the observers at this moment", as_json)
             return
         journal = wiring.make_journal(settings)
         if "neptune" in names and read_cursor(journal, "neptune").hour is None:
-            terminal.say(observing.note_of(settings))
-        observers = [observing.make_observer(settings, name) for name in names]
-        heard = tell_all(journal, observers, terminal.say, telling.Steps(steps))
+            terminal.say(builders.note_of(settings))
+        observers = [builders.make_observer(settings, name) for name in names]
+        heard = tell_all(journal, observers, terminal.say, process.Steps(steps))
     said = [{"name": h.name, "hours": h.hours, "events": h.events, "trouble": h.trouble} for h in heard]
     words = (
         "\n".join(f"{h.name}: {h.hours} hours and {h.events} events told" for h in heard) or "no observers"
@@ -73,21 +74,22 @@ def rebuild(
     Example: trader tracker rebuild --only mlflow
     """
     from trader import wiring
-    from trader.app.observers import Cursor, read_cursor, tell
+    from trader.app.cursors import Cursor, read_cursor
+    from trader.observers.delivery import tell
 
     settings = load_settings(symbol=symbol, store=store, trackers=only)
     names = [name for name in names_of(settings) if name in NEEDS]
     if not names:
         raise ConfigError(f"no tracker is set; use {WAYS}")
-    observing.require_installed(settings)
+    builders.require_installed(settings)
     journal = wiring.make_journal(settings)
     told = []
-    with telling.alone(settings) as alone:
+    with process.alone(settings) as alone:
         if not alone:
             raise Retry("another process tells the observers at this moment; try again when it is done")
         for name in names:
             cursor = Cursor(edition=read_cursor(journal, name).edition + 1)
-            observer = observing.make_observer(settings, name)
+            observer = builders.make_observer(settings, name)
             hours = sum(heard.hours for heard in tell(journal, observer, cursor, chunk_hours=None))
             told.append({"name": name, "edition": cursor.edition, "hours": hours})
     words = "\n".join(

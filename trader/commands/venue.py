@@ -10,11 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from trader import markets, terminal
+from trader import terminal
 from trader.commands.common import AsJson, Symbol
 from trader.config import EMBEDDED_KEY, EMBEDDED_PORT, EMBEDDED_SECRET
 from trader.core.errors import ConfigError
 from trader.core.types import DAY_MS, HOUR_MS, Bars, floor_hour, iso, parse_hour
+from trader.simulation import markets
 
 # `--at now`: a year to look back on, a month to trade in.
 YEAR_HOURS, MONTH_HOURS = 365 * 24, 30 * 24

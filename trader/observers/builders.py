@@ -1,12 +1,12 @@
-"""How each observer is made. `BUILDERS` and `observer_names.py` are the places to add one; `telling.py` tells them."""
+"""How each observer is made. `BUILDERS` and `names.py` are the places to add one; `process.py` tells them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from trader.commands.observer_names import missing, names_of
 from trader.core.errors import ConfigError
+from trader.observers.names import missing, names_of
 
 if TYPE_CHECKING:
     from trader.config import Settings
@@ -30,18 +30,18 @@ def make_observer(settings: Settings, name: str) -> Observer:
 
 
 def _mlflow(settings: Settings) -> Observer:
-    from trader.adapters.tracker_content import TrackerObserver
     from trader.adapters.tracker_mlflow import ENVIRONMENT, MlflowNotebook
     from trader.config import export
+    from trader.observers.tracker_content import TrackerObserver
 
     export({**ENVIRONMENT, **_chart_cache(settings)})
     return TrackerObserver(MlflowNotebook(settings.tracker_dir, settings.mlflow_uri))
 
 
 def _neptune(settings: Settings) -> Observer:
-    from trader.adapters.tracker_content import TrackerObserver
     from trader.adapters.tracker_neptune import ENVIRONMENT, NeptuneNotebook
     from trader.config import export
+    from trader.observers.tracker_content import TrackerObserver
 
     export({**ENVIRONMENT, **_chart_cache(settings)})
     token = settings.neptune_token.get_secret_value().strip()
@@ -54,19 +54,19 @@ def _chart_cache(settings: Settings) -> dict[str, str]:
 
 
 def _notices(settings: Settings) -> Observer:
-    from trader.adapters.notify import Notifier
+    from trader.observers.notices import Notifier
 
     return Notifier(settings.notify.get_secret_value().split(), settings.notify_level)
 
 
 def _heartbeat(settings: Settings) -> Observer:
-    from trader.adapters.heartbeat import Heartbeat
+    from trader.observers.heartbeat import Heartbeat
 
     return Heartbeat(settings.heartbeat_url.get_secret_value().strip())
 
 
 def _page(settings: Settings) -> Observer:
-    from trader.pages import PageObserver
+    from trader.observers.pages import PageObserver
 
     return PageObserver(settings)
 
@@ -74,7 +74,7 @@ def _page(settings: Settings) -> Observer:
 def _copies(settings: Settings) -> Observer:
     from trader import wiring
     from trader.adapters.clocks import WallClock
-    from trader.adapters.copies import Copies
+    from trader.observers.copies import Copies
 
     collector = wiring.make_collector(settings, wiring.make_market(settings, WallClock()))
     return Copies(wiring.make_store(settings), collector.between)

@@ -13,13 +13,13 @@ from trader import terminal, wiring
 from trader.adapters.scheduler import NOW, Scheduled, run_schedule
 from trader.app.run import Job, parse_cron_jobs
 from trader.app.tick import Bot, tick
-from trader.commands import observing, telling
 from trader.commands.common import say_ticked
 from trader.config import Settings
 from trader.core.errors import Halt, TraderError
+from trader.observers import builders, process
 
 if TYPE_CHECKING:
-    from trader.adapters.metrics import Metrics
+    from trader.observers.metrics import Metrics
 
 TICKS, BESIDE = "ticks", "beside"
 
@@ -28,10 +28,10 @@ def run(cron_job: Path, settings: Settings) -> None:
     """Tick now, then run the schedule of a file until SIGTERM, which lets a tick end, the first one too. A retrain runs in
     a process of its own and never delays a tick."""
     jobs = parse_cron_jobs(terminal.read_text(cron_job, "schedule").decode(), str(cron_job))
-    observing.require_installed(settings)
-    if note := observing.note_of(settings):
+    builders.require_installed(settings)
+    if note := builders.note_of(settings):
         terminal.say(note)
-    with wiring.open_bot(settings) as bot, telling.Beside(settings) as observers:
+    with wiring.open_bot(settings) as bot, process.Beside(settings) as observers:
         ticking = partial(_tick, bot, observers, _metrics(settings, bot))
         first: Scheduled = NOW, TICKS, ticking
         beside = partial(_beside, settings)
@@ -51,7 +51,7 @@ def _metrics(settings: Settings, bot: Bot) -> Metrics | None:
     """Metrics on their port, if the settings name one. What they tell is the store's, so they begin with its newest."""
     if settings.metrics_port is None:
         return None
-    from trader.adapters.metrics import Metrics, serve
+    from trader.observers.metrics import Metrics, serve
 
     metrics = Metrics(settings.symbol, bot.clock.now_ms)
     server = serve(metrics, settings.metrics_host, settings.metrics_port)
@@ -59,7 +59,7 @@ def _metrics(settings: Settings, bot: Bot) -> Metrics | None:
     return metrics
 
 
-def _tick(bot: Bot, observers: telling.Beside, metrics: Metrics | None = None) -> None:
+def _tick(bot: Bot, observers: process.Beside, metrics: Metrics | None = None) -> None:
     """One tick; what a later tick can mend, or only a person can, is said and the schedule goes on. Observers are told
     beside it."""
     with terminal.about(symbol=bot.symbol):

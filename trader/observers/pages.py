@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trader import terminal
+from trader.app.cursors import standing_in_words
 from trader.app.journal import Journal
-from trader.app.observers import standing_in_words
 from trader.app.retrain import champions, deployment, load_model
 from trader.app.status import status
 from trader.app.story import happened
-from trader.commands.observer_names import names_of
-from trader.commands.status_words import allowance, drift_rows
 from trader.core.errors import ConfigError, DataError
 from trader.core.lifecycle import serving
 from trader.core.model import RANGE_QUANTILES, ModelCard
 from trader.core.types import HOUR_MS, iso
 from trader.dashboard.page import LIBRARY, library_bytes, percent, render
 from trader.dashboard.series import SCHEMA, fold, fresh
+from trader.observers.names import names_of
+from trader.observers.status_words import allowance, drift_rows
 
 if TYPE_CHECKING:
     from trader.config import Settings

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from trader import terminal
-from trader.app.observers import behind, stopped
-from trader.commands.observer_names import names_of
+from trader.app.cursors import behind, stopped
 from trader.core.errors import Retry, TraderError
+from trader.observers.names import names_of
 
 if TYPE_CHECKING:
     from trader.app.journal import Journal

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from trader.core.errors import Retry
-from trader.core.messages import is_good
 from trader.core.news import News
+from trader.observers.messages import is_good
 
 PATIENCE_S = 5.0
 

@@ -1,6 +1,5 @@
-"""What trackers are told, the same for each of them: figures of an hour, files of an order, a study.
-
-A tracker itself is a `Notebook`: runs with settings, series and files. Every step may be repeated.
+"""What trackers are told, the same for each of them: figures of an hour, files of an order, a study. Every step may be
+repeated.
 """
 
 from __future__ import annotations
@@ -8,62 +7,17 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 from trader.adapters.tables import write_csv
 from trader.core.news import Json, News, Occurrence
 from trader.core.study import best_trial, flat, searched, study_key, study_stamp
+from trader.core.tracking import Notebook, Point, Title
 from trader.core.types import HOUR_MS, iso
 
 # What a chart and a table after an order reach back.
 TABLE_HOURS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One value of a series. step: hours since the deployment's first hour, or a trial's number."""
-
-    name: str
-    value: float
-    step: int
-    time_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Title:
-    """Which run. key tells it from every other one; runs of one group stand together. One that is `finished` gets no
-    further hours; began: UTC ms."""
-
-    group: str
-    key: str
-    name: str
-    began: int
-    finished: bool = False
-
-
-class Notes(Protocol):
-    """An open run."""
-
-    def settings(self, values: Mapping[str, str]) -> None:
-        """Facts that do not change."""
-
-    def series(self, points: Sequence[Point]) -> None:
-        """Values by step; one that is there already stays one."""
-
-    def file(self, path: str, data: bytes) -> None:
-        """A file; one of the same path is replaced."""
-
-
-class Notebook(Protocol):
-    """A tracker: something that keeps runs."""
-
-    name: str
-
-    def run(self, title: Title) -> AbstractContextManager[Notes]:
-        """The run of this title, made if there is none. What was noted is kept when the context ends."""
 
 
 class TrackerObserver:
@@ -171,7 +125,7 @@ def files(news: News) -> Iterator[tuple[str, bytes]]:
 
 def order_files(symbol: str, records: Sequence[Json]) -> Iterator[tuple[str, bytes]]:
     """Chart and table of consecutive hours, the last of which gave an order."""
-    from trader.adapters.charts import equity_and_price
+    from trader.observers.charts import equity_and_price
 
     line = records[-1]["line"]
     folder = f"orders/{line['close_time'][:13]}-{line['order_side']}"
@@ -204,7 +158,7 @@ def trial_points(report: Mapping[str, Any]) -> Iterator[Point]:
 
 def study_files(report: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     """The trials as a table and as they are; history, importance and parallel coordinates as images and as pages."""
-    from trader.adapters.charts import study_charts
+    from trader.observers.charts import study_charts
 
     yield "trials.csv", trials_csv(report)
     yield "study.json", _text(dict(report))

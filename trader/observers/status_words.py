@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trader.app.observers import standing_in_words
+from trader.app.cursors import standing_in_words
 from trader.terminal import percent
 
 LABEL_WIDTH = 12

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trader.core.errors import ConfigError, Retry
-from trader.core.messages import Level, Message, chosen, messages
 from trader.core.news import News
+from trader.observers.messages import Level, Message, chosen, messages
 
 
 class Notifier:

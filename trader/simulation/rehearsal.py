@@ -19,7 +19,7 @@ from trader.core.params import Params
 from trader.core.summary import summarise
 from trader.core.types import Bars, iso
 from trader.core.windows import refit_of, require_history, require_span
-from trader.markets import synthetic_market
+from trader.simulation.markets import synthetic_market
 
 
 def require_replayable(market: Bars, first: int, last: int, params: Params, source: Path) -> None:

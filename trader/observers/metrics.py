@@ -10,8 +10,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from trader.core.costs import worse_bps
 from trader.core.errors import ConfigError
-from trader.core.messages import fresh_enough
 from trader.core.types import HOUR_MS
+from trader.observers.messages import fresh_enough
 
 Json = dict[str, Any]
 # An hour may be closed this long after it ended before the bot counts as not ready.

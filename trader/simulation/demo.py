@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from trader import pages, terminal
+from trader import terminal
 from trader.adapters.clocks import SimClock
 from trader.app.collect import collect
 from trader.app.journal import Json
@@ -21,6 +21,7 @@ from trader.core.hours import Rules
 from trader.core.lifecycle import BreachRule, chance_of_low_hit_rate
 from trader.core.params import Params
 from trader.core.types import DAY_MS, HOUR_MS, Bars, floor_hour, iso
+from trader.observers import pages
 
 COLLECTED_DAYS = 730
 TRADED_DAYS = 14

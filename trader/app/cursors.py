@@ -1,0 +1,96 @@
+"""How far each observer has read the journal.
+
+    observers/<name>/<symbol>/cursor    the newest hour and events that an observer has heard of
+
+A cursor moves only after its observer took the news in: a crash in between delays a message and loses none. It is a
+note and no decision: without it everything is told again, and observers bear that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+from trader.app.journal import Journal, Json, encode
+from trader.core.types import HOUR_MS, iso
+
+SCHEMA = "cursor/1"
+# Failures in a row after which only a new hour is a reason to try again: as many as the ticks of an hour.
+OFTEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """hour: the newest hour that was heard, UTC ms. events: the newest number by name. failures: tries in a row that
+    failed or were stopped since, trouble: why the last one was."""
+
+    hour: int | None = None
+    events: Mapping[str, int] = field(default_factory=dict)
+    edition: int = 1
+    failures: int = 0
+    trouble: str = ""
+
+
+def cursor_key(name: str, symbol: str) -> str:
+    """Where an observer's cursor lies."""
+    return f"observers/{name}/{symbol}/cursor"
+
+
+def read_cursor(journal: Journal, name: str) -> Cursor:
+    """An observer's cursor; one at the beginning if there is none that can be read."""
+    data = journal.store.get(cursor_key(name, journal.symbol))
+    try:
+        values = json.loads(data) if data else {}
+        return Cursor(**values) if values.pop("schema", SCHEMA) == SCHEMA else Cursor()
+    except (ValueError, TypeError, AttributeError):
+        return Cursor()
+
+
+def write_cursor(journal: Journal, name: str, cursor: Cursor) -> None:
+    """Put an observer's cursor."""
+    journal.store.put(cursor_key(name, journal.symbol), encode({**asdict(cursor), "schema": SCHEMA}))
+
+
+def behind(journal: Journal, names: Sequence[str], hour: int) -> bool:
+    """Whether an observer has not heard of `hour` yet and may be tried once more: one small read each."""
+    cursors = (read_cursor(journal, name) for name in names)
+    return any((cursor.hour or 0) < hour and cursor.failures < OFTEN for cursor in cursors)
+
+
+def standing(journal: Journal, names: Sequence[str], hour: int, start: int) -> list[Json]:
+    """How far each observer has heard of the hours from `start` to `hour` (UTC ms): behind_hours and since when, how often
+    in a row it failed or was stopped, and why the last time. One small read each."""
+    return [_standing(name, read_cursor(journal, name), hour, start) for name in names]
+
+
+def _standing(name: str, cursor: Cursor, hour: int, start: int) -> Json:
+    first = start if cursor.hour is None else cursor.hour + HOUR_MS
+    return {
+        "name": name,
+        "behind_hours": max(0, (hour - first) // HOUR_MS + 1),
+        "behind_since": iso(first) if first <= hour else None,
+        "failures": cursor.failures,
+        "trouble": cursor.trouble,
+    }
+
+
+def standing_in_words(row: Json) -> str:
+    """What troubles an observer, and since when it has heard nothing."""
+    often = f", {row['failures']:,} times in a row" if row["failures"] > 1 else ""
+    trouble = f"{row['trouble']}{often}" if row["failures"] else ""
+    since = f"behind since {row['behind_since']} ({row['behind_hours']:,} h)" if row["behind_hours"] else ""
+    return f"{row['name']}: " + "; ".join(part for part in (trouble, since) if part)
+
+
+def stopped(journal: Journal, name: str, why: str, *, count: bool = True) -> str:
+    """Count a telling that did not come to its end, which the observer itself could not do. Returns the first hour that it
+    has not heard, "" for none that is closed."""
+    cursor = read_cursor(journal, name)
+    if count:
+        write_cursor(journal, name, replace(cursor, failures=cursor.failures + 1, trouble=why))
+    begun = journal.events("deployment")
+    first = (
+        cursor.hour + HOUR_MS if cursor.hour is not None else int(begun[-1].content["start"]) if begun else 0
+    )
+    return iso(first) if first and journal.record(first) is not None else ""
