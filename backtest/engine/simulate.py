@@ -19,7 +19,17 @@ from backtest.engine.quiet import MARGIN, Sight
 from trader.core.costs import exact, quote_at
 from trader.core.decision import shortest_all
 from trader.core.features import Matrix
-from trader.core.hours import GAP, WARM_UP, Decision, Rules, Seen, State, decide_hour, modelled_fill, settle
+from trader.core.hours import (
+    GAP,
+    WARM_UP,
+    HourDecision,
+    Rules,
+    Seen,
+    State,
+    decide_hour,
+    modelled_fill,
+    settle,
+)
 from trader.core.ledger import Ledger
 from trader.core.track import FLAT, REASONS, TARGETS, Event, Stretch, Track
 from trader.core.types import Bars, Fill, Floats
@@ -117,7 +127,7 @@ def _note(
     events: dict[int, Event],
     stretches: list[Stretch],
     i: int,
-    decision: Decision,
+    decision: HourDecision,
     fill: Fill | None,
     after: Ledger,
 ) -> None:

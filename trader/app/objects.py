@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from trader.app.journal import Json
-from trader.core.hours import Decision, Seen, State, line_of, settle
+from trader.core.hours import HourDecision, Seen, State, line_of, settle
 from trader.core.ledger import Ledger
 from trader.core.lifecycle import Standing
 from trader.core.risk import RiskState
@@ -101,7 +101,7 @@ def standing_of(record: Json) -> Standing:
     return Standing(record["close_time"], float(equity), state["hits"], state["scored"])
 
 
-def write_decision(decision: Decision, seen: Seen, before: Totals) -> Json:
+def write_decision(decision: HourDecision, seen: Seen, before: Totals) -> Json:
     """A decision, with what it saw and the totals that its record starts from."""
     order = decision.order
     quote = seen.quote
@@ -123,7 +123,7 @@ def write_decision(decision: Decision, seen: Seen, before: Totals) -> Json:
     }
 
 
-def read_decision(content: Json) -> Decision:
+def read_decision(content: Json) -> HourDecision:
     """The decision that `write_decision` wrote."""
     order = content["order"]
     target: Target = content["target"]
@@ -132,7 +132,7 @@ def read_decision(content: Json) -> Decision:
         sized = SizedOrder(
             order["side"], Decimal(order["qty"]), Decimal(order["expected_price"]), content["reason"]
         )
-    return Decision(
+    return HourDecision(
         close_time=content["close_time"],
         p_up=content["p_up"],
         target=target,

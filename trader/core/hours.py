@@ -41,6 +41,23 @@ PRICE_BAND = "price_band"
 
 
 @dataclass(frozen=True, slots=True)
+class HourLine:
+    """The line of an hour, its fields LINE_KEYS. close_time: UTC ms. order_qty, position: in base; fill_price: the average,
+    in quote per base; fee, equity: in quote, after the fill. None is what the hour has not."""
+
+    close_time: int
+    p_up: float | None
+    target: Target
+    order_side: Side | None
+    order_qty: Decimal | None
+    fill_price: Decimal | None
+    fee: Decimal
+    position: Decimal
+    equity: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What is known at an hour. `close` marks the equity: close[T], or the last one before a gap. `quote` is None while
     the venue is shut. `p_up` is None without a prediction, and then `no_p_up` says why (gap, no_model, warm_up, missed).
@@ -90,8 +107,8 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What an hour decides. `order` is None without one; `risk` is the state after marking this hour's equity."""
+class HourDecision:
+    """What an hour decides, computed; `records.Decision` is what the journal keeps of it. `order` is None without one; `risk` is the state after marking this hour's equity."""
 
     close_time: int
     p_up: float | None
@@ -107,7 +124,7 @@ class Decision:
         return self.risk.halted_at == self.close_time
 
 
-def decide_hour(state: State, seen: Seen, rules: Rules) -> Decision:
+def decide_hour(state: State, seen: Seen, rules: Rules) -> HourDecision:
     """Mark, risk, decide, size. Pure: equal arguments give equal decisions, in the backtest and at the venue."""
     ledger, filters = state.ledger, rules.filters
     equity = ledger.equity(seen.close)
@@ -118,7 +135,7 @@ def decide_hour(state: State, seen: Seen, rules: Rules) -> Decision:
     free = seen.quote is not None and seen.no_p_up != GAP and not seen.refused
     if risk.halted_at is not None and free:
         reason = "halt" if order or risk.halted_at == seen.close_time else "halted"
-    return Decision(seen.close_time, seen.p_up, target, order, reason, risk, equity)
+    return HourDecision(seen.close_time, seen.p_up, target, order, reason, risk, equity)
 
 
 def _target(state: State, seen: Seen, held: Target, risk: RiskState, params: Params) -> Target:
@@ -145,7 +162,7 @@ def _order(
     return (None, sized.reason) if isinstance(sized, NoOrder) else (sized, sized.reason)
 
 
-def settle(state: State, decision: Decision, fills: Sequence[Fill]) -> State:
+def settle(state: State, decision: HourDecision, fills: Sequence[Fill]) -> State:
     """The state after an hour: its fills in the ledger, its marks in the risk state."""
     ledger = state.ledger
     if decision.order is not None:
@@ -169,7 +186,7 @@ def average_price(fills: Sequence[Fill]) -> Decimal | None:
     return sum((fill.qty * fill.price for fill in fills), Decimal(0)) / qty if qty else None
 
 
-def line_of(decision: Decision, fills: Sequence[Fill], after: State, close: Decimal) -> dict[str, Any]:
+def line_of(decision: HourDecision, fills: Sequence[Fill], after: State, close: Decimal) -> dict[str, Any]:
     """The line of an hour, keys in the order of LINE_KEYS. `close` marks the equity after the fill."""
     price = average_price(fills)
     side: Side | None = decision.order.side if decision.order else None

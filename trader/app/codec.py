@@ -1,0 +1,253 @@
+"""How each typed record of the journal is stored; its events stand in `codec_events`. A field of `trader.core.records` is a key of
+the same name; totals lie flat. What a value may be stands in `fields`, what is around an object in `stored`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Literal
+
+from trader.app.fields import (
+    FLAG,
+    HOUR_TEXT,
+    INTEGER,
+    MONEY,
+    NUMBER,
+    TEXT,
+    Kind,
+    by_name,
+    list_of,
+    maybe,
+    shape,
+    word_of,
+)
+from trader.app.stored import Format, Note
+from trader.core.hours import HourLine, State
+from trader.core.ledger import Ledger
+from trader.core.records import (
+    Attempt,
+    Balances,
+    Cursor,
+    Decision,
+    HourRecord,
+    Order,
+    Outcome,
+    OutcomeKind,
+    RecentHour,
+    RecentHours,
+    Totals,
+)
+from trader.core.risk import RiskState
+from trader.core.types import Fill, Filters, Quote, Side, Target
+
+SIDE, TARGET = word_of(Side), word_of(Target)
+FEATURES = by_name(maybe(NUMBER))
+FILLS = list_of(
+    shape(
+        Fill,
+        {
+            "side": SIDE,
+            "price": MONEY,
+            "qty": MONEY,
+            "commission": MONEY,
+            "commission_in": word_of(Literal["base", "quote"]),
+            "trade_id": INTEGER,
+        },
+    )
+)
+LINE = shape(
+    HourLine,
+    {
+        "close_time": HOUR_TEXT,
+        "p_up": maybe(NUMBER),
+        "target": TARGET,
+        "order_side": maybe(SIDE),
+        "order_qty": maybe(MONEY),
+        "fill_price": maybe(MONEY),
+        "fee": MONEY,
+        "position": MONEY,
+        "equity": MONEY,
+        "reason": TEXT,
+    },
+)
+
+
+def _totals(
+    cash_usdt: Decimal,
+    position: Decimal,
+    fees_usdt: Decimal,
+    orders: int,
+    fills: int,
+    base_equity_usdt: Decimal,
+    peak_equity_usdt: Decimal,
+    halted_at_ms: int | None,
+    halt_reason: str | None,
+    frozen: bool,
+    entered_at_ms: int | None,
+    hits: int,
+    scored: int,
+    halt_event: int,
+) -> Totals:
+    ledger = Ledger(cash_usdt, position, fees_usdt, orders, fills)
+    risk = RiskState(base_equity_usdt, peak_equity_usdt, halted_at_ms, halt_reason, frozen)
+    return Totals(State(ledger, risk, entered_at_ms), hits, scored, halt_event)
+
+
+TOTALS = shape(
+    _totals,
+    {
+        "cash_usdt": MONEY,
+        "position": MONEY,
+        "fees_usdt": MONEY,
+        "orders": INTEGER,
+        "fills": INTEGER,
+        "base_equity_usdt": MONEY,
+        "peak_equity_usdt": MONEY,
+        "halted_at_ms": maybe(INTEGER),
+        "halt_reason": maybe(TEXT),
+        "frozen": FLAG,
+        "entered_at_ms": maybe(INTEGER),
+        "hits": INTEGER,
+        "scored": INTEGER,
+        "halt_event": INTEGER,
+    },
+    cash_usdt="state.ledger.cash",
+    position="state.ledger.position",
+    fees_usdt="state.ledger.fees_usdt",
+    orders="state.ledger.orders",
+    fills="state.ledger.fills",
+    base_equity_usdt="state.risk.base_equity",
+    peak_equity_usdt="state.risk.peak_equity",
+    halted_at_ms="state.risk.halted_at",
+    halt_reason="state.risk.halt_reason",
+    frozen="state.risk.frozen",
+    entered_at_ms="state.entered_at",
+)
+
+FILTERS = shape(
+    Filters,
+    {
+        "tick_size": MONEY,
+        "step_size": MONEY,
+        "min_notional": MONEY,
+        "min_qty": MONEY,
+        "max_qty": maybe(MONEY),
+    },
+)
+MODEL_SAID: Mapping[str, Kind[Any]] = {
+    "gap": FLAG,
+    "features": FEATURES,
+    "quantiles": list_of(NUMBER),
+    "model_id": TEXT,
+    "model_late": FLAG,
+}
+HEAD: Mapping[str, Kind[Any]] = {"symbol": TEXT, "close_time": INTEGER}
+ORDER: Mapping[str, Kind[Any]] = {"side": SIDE, "qty": MONEY, "expected_price": MONEY}
+
+
+DECISION = Format(
+    "decision",
+    shape(
+        Decision,
+        {
+            **HEAD,
+            **MODEL_SAID,
+            "p_up": maybe(NUMBER),
+            "no_p_up": TEXT,
+            "target": TARGET,
+            "reason": TEXT,
+            "order": maybe(shape(Order, ORDER)),
+            "close": MONEY,
+            "quote": maybe(shape(Quote, {"bid": MONEY, "ask": MONEY})),
+            "equity_before_usdt": MONEY,
+            "totals": TOTALS,
+            "bars_hash": TEXT,
+            "enter_edge": NUMBER,
+            "exit_edge": NUMBER,
+            "deadline_ms": INTEGER,
+            "filters": FILTERS,
+            "code_version": TEXT,
+        },
+    ),
+)
+ATTEMPT = Format(
+    "attempt",
+    shape(
+        Attempt,
+        {
+            **ORDER,
+            "symbol": TEXT,
+            "void": FLAG,
+            "balances": maybe(shape(Balances, {"base": MONEY, "quote": MONEY})),
+            "client_order_id": TEXT,
+            "timestamp_ms": INTEGER,
+            "recv_window_ms": INTEGER,
+            "expires_at_ms": INTEGER,
+        },
+    ),
+)
+OUTCOME = Format(
+    "outcome",
+    shape(
+        Outcome,
+        {
+            "symbol": TEXT,
+            "kind": word_of(OutcomeKind),
+            "fills": FILLS,
+            "message": TEXT,
+            "order_id": maybe(INTEGER),
+            "transact_ms": maybe(INTEGER),
+        },
+    ),
+)
+RECORD = Format(
+    "record",
+    shape(
+        HourRecord,
+        {
+            **HEAD,
+            **MODEL_SAID,
+            "line": LINE,
+            "fills": FILLS,
+            "close": MONEY,
+            "expected_price": maybe(MONEY),
+            "totals": TOTALS,
+        },
+    ),
+)
+
+DRY = Format("dry", DECISION.kind)
+
+RECENT = Note(
+    "recent",
+    shape(
+        RecentHours,
+        {
+            "hours": list_of(
+                shape(
+                    RecentHour,
+                    {
+                        "close_time": INTEGER,
+                        "close": MONEY,
+                        "gap": FLAG,
+                        "p_up": maybe(NUMBER),
+                        "features": FEATURES,
+                    },
+                )
+            )
+        },
+    ),
+)
+CURSOR = Note(
+    "cursor",
+    shape(
+        Cursor,
+        {
+            "hour_ms": maybe(INTEGER),
+            "events": by_name(INTEGER),
+            "edition": INTEGER,
+            "failures": INTEGER,
+            "trouble": TEXT,
+        },
+    ),
+)

@@ -1,0 +1,181 @@
+"""How single values become JSON and back: money as decimal text, words of a list, objects with exactly their fields.
+
+A reader takes nothing for something else: true is no number, 1 is no text, NaN is no price. It raises Refused, which says
+where within the object and why.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from operator import attrgetter
+from typing import Any, Generic, TypeVar, get_args
+
+from trader.core.types import iso, parse_time, plain
+
+T = TypeVar("T")
+
+DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+FULL_HOUR = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:00:00Z")
+SHA256 = re.compile(r"([0-9a-f]{64})?")
+
+
+class Refused(Exception):
+    """A value is not what it must be. `where` is its field, from the outermost object on."""
+
+    def __init__(self, why: str, where: str = "") -> None:
+        super().__init__(why)
+        self.where = where
+
+    def within(self, field: str) -> Refused:
+        """The same, seen from the object that holds `field`."""
+        inner = f".{self.where}" if self.where and not self.where.startswith("[") else self.where
+        return Refused(str(self), f"{field}{inner}")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """How a value of one kind is read from JSON and written to it. `read` raises Refused."""
+
+    read: Callable[[Any], T]
+    write: Callable[[T], Any]
+
+
+def _same(value: T) -> T:
+    return value
+
+
+def _text(value: Any) -> str:
+    if type(value) is str:
+        return value
+    raise Refused(f"must be text, not {value!r}")
+
+
+def _integer(value: Any) -> int:
+    if type(value) is int:
+        return value
+    raise Refused(f"must be a whole number, not {value!r}")
+
+
+def _flag(value: Any) -> bool:
+    if type(value) is bool:
+        return value
+    raise Refused(f"must be true or false, not {value!r}")
+
+
+def _number(value: Any) -> float:
+    if type(value) is float and math.isfinite(value):
+        return value
+    if type(value) is int and abs(value) < 2**63:
+        return float(value)
+    raise Refused(f"must be a finite number, not {value!r}")
+
+
+def _decimal(value: Any) -> Decimal:
+    if type(value) is str and DECIMAL.fullmatch(value):
+        return Decimal(value)
+    raise Refused(f"must be a decimal in plain notation, as text, not {value!r}")
+
+
+def _full_hour(value: Any) -> int:
+    if type(value) is str and FULL_HOUR.fullmatch(value):
+        return parse_time(value)
+    raise Refused(f"must be a full hour such as 2022-01-01T00:00:00Z, not {value!r}")
+
+
+def _sha256(value: Any) -> str:
+    if type(value) is str and SHA256.fullmatch(value):
+        return value
+    raise Refused(f"must be 64 hexadecimal digits, or empty, not {value!r}")
+
+
+TEXT: Kind[str] = Kind(_text, _same)
+INTEGER: Kind[int] = Kind(_integer, _same)
+FLAG: Kind[bool] = Kind(_flag, _same)
+NUMBER: Kind[float] = Kind(_number, _same)
+MONEY: Kind[Decimal] = Kind(_decimal, plain)
+HOUR_TEXT: Kind[int] = Kind(_full_hour, iso)
+DIGEST: Kind[str] = Kind(_sha256, _same)
+
+
+def maybe(kind: Kind[T]) -> Kind[T | None]:
+    """The kind, or null."""
+    read, write = kind.read, kind.write
+    return Kind(
+        lambda value: None if value is None else read(value),
+        lambda value: None if value is None else write(value),
+    )
+
+
+def word_of(words: Any) -> Kind[Any]:
+    """One of the words of a Literal."""
+    known = get_args(words)
+
+    def read(value: Any) -> Any:
+        if type(value) is str and value in known:
+            return value
+        raise Refused(f"must be one of {', '.join(known)}, not {value!r}")
+
+    return Kind(read, _same)
+
+
+def list_of(kind: Kind[T]) -> Kind[tuple[T, ...]]:
+    """Values of one kind, in order."""
+
+    def read(value: Any) -> tuple[T, ...]:
+        if type(value) is not list:
+            raise Refused(f"must be a list, not {value!r}")
+        return tuple([_within(f"[{i}]", kind, item) for i, item in enumerate(value)])
+
+    return Kind(read, lambda values: [kind.write(value) for value in values])
+
+
+def by_name(kind: Kind[T]) -> Kind[Mapping[str, T]]:
+    """Values of one kind under names of their own."""
+
+    def read(value: Any) -> Mapping[str, T]:
+        if type(value) is not dict:
+            raise Refused(f"must be an object, not {value!r}")
+        return {name: _within(name, kind, item) for name, item in value.items()}
+
+    return Kind(read, lambda values: {name: kind.write(value) for name, value in values.items()})
+
+
+def _within(field: str, kind: Kind[T], value: Any) -> T:
+    try:
+        return kind.read(value)
+    except Refused as error:
+        raise error.within(field) from None
+
+
+def shape(make: Callable[..., T], fields: Mapping[str, Kind[Any]], **paths: str) -> Kind[T]:
+    """An object with exactly these keys. `make` takes their values by name; each is read back from the attribute of its
+    name, or from the dotted path that `paths` gives."""
+    names = fields.keys()
+    readers = [(name, kind.read) for name, kind in fields.items()]
+    writers = [(name, attrgetter(paths.get(name, name)), kind.write) for name, kind in fields.items()]
+
+    def read(value: Any) -> T:
+        if type(value) is not dict:
+            raise Refused(f"must be an object, not {value!r}")
+        if value.keys() != names:
+            raise _other_keys(value.keys() - names, names - value.keys())
+        found: dict[str, Any] = {}
+        name = ""
+        try:
+            for name, take in readers:
+                found[name] = take(value[name])
+        except Refused as error:
+            raise error.within(name) from None
+        return make(**found)
+
+    return Kind(read, lambda value: {name: write(get(value)) for name, get, write in writers})
+
+
+def _other_keys(extra: set[Any], missing: set[str]) -> Refused:
+    if missing:
+        return Refused("is missing", min(missing))
+    return Refused("is no field of it", min(extra))
