@@ -59,13 +59,13 @@ def against_vectorbt(bars: Bars, p_up: Matrix) -> list[Figure]:
     mine = account(told, fee, 0.0, cash)
     with tempfile.TemporaryDirectory() as name:
         given, answer = Path(name) / "given.npz", Path(name) / "answer.npz"
-        price = np.where(told.enter, told.at.buy, told.at.sell)
+        price = np.where(told.said.entries, told.at.buy(slice(None)), told.at.sell(slice(None)))
         np.savez(
             given,
-            entries=told.enter,
-            exits=told.leave,
+            entries=told.said.entries,
+            exits=told.said.exits,
             price=price,
-            close=told.close,
+            close=told.at.close,
             fees=fee,
             cash=cash,
             rounds=ROUNDS,

@@ -16,6 +16,7 @@ from trader.app import orders
 from trader.app.retrain import Cause
 from trader.config import Settings, load_settings
 from trader.core import errors, hours
+from trader.core.policy import HaltReason
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
@@ -52,24 +53,11 @@ def argument(call: ast.Call, position: int) -> set[str]:
     return {found.value} if isinstance(found, ast.Constant) and isinstance(found.value, str) else set()
 
 
-def assigned(file: str, name: str) -> set[str]:
-    """Texts that a file gives to a variable."""
-    tree = ast.parse((ROOT / file).read_text())
-    return {
-        node.value.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign)
-        and any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    }
-
-
 def halt_reasons() -> set[str]:
     """Doubts that raise Halt, commands and limits that announce one."""
     raised = [argument(call, 0) for call in calls("Halt")]
     announced = [argument(call, 2) for call in calls("announce")]
-    return set().union(*raised, *announced, assigned("trader/core/risk.py", "reason"))
+    return set().union(*raised, *announced, get_args(HaltReason))
 
 
 def hour_reasons() -> set[str]:

@@ -1,24 +1,24 @@
 """The same trades in an ideal account: floats, no filters, the fee in quote. What the exact account is measured by.
 
-Nothing is rounded: not to the tick, not to the step, not at eight decimals. So whole stretches of hours are one
-product, and the exact account must stay near: how near is a property test. Returns compound.
+Nothing is rounded: not to the tick, not to the step, not at eight decimals. So whole spans of hours are one product, and
+the exact account must stay near: how near is a property test. Returns compound.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
-from trader.core.decision import shortest
 from trader.core.errors import ConfigError
 from trader.core.features import Matrix
 from trader.core.params import Params
+from trader.core.policy import Signals, first_breach, turns
 from trader.core.types import HOUR_MS, Bars, Bools, Floats, Ints
 
 _BPS = 1e-4
+# Hours whose equity is computed at once: few enough that what is computed on the way stays in the processor's cache.
+_BLOCK_HOURS = 16_384
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,23 +32,31 @@ class Ideal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quotes:
-    """Per hour (n,): whether it can be traded, the prices that a purchase and a sale would get, and the close."""
+    """Of n hours: tradable (n,), whether an order could leave; open_next and close (n,), what is traded at and what
+    marks. A purchase costs open_next x buy_factor, a sale brings open_next x sell_factor."""
 
     tradable: Bools
-    buy: Floats
-    sell: Floats
+    open_next: Floats
     close: Floats
+    buy_factor: float
+    sell_factor: float
+
+    def buy(self, hours: Ints | slice) -> Floats:
+        """The prices of purchases in some of the hours."""
+        return self.open_next[hours] * self.buy_factor
+
+    def sell(self, hours: Ints | slice) -> Floats:
+        """The prices of sales in some of the hours."""
+        return self.open_next[hours] * self.sell_factor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Signals:
-    """Per hour (n,): may a flat account buy, may a long one sell, and at which quotes. What was bought is kept for
-    `hold` hours at least."""
+class QuotedSignals:
+    """What P(up) says in hours that can be traded, and their quotes."""
 
-    enter: Bools
-    leave: Bools
+    said: Signals
     at: Quotes
-    hold: int = 1
+    horizon_hours: int = 1
 
 
 def quotes(bars: Bars, params: Params, start: int, stop: int) -> Quotes:
@@ -56,44 +64,34 @@ def quotes(bars: Bars, params: Params, start: int, stop: int) -> Quotes:
     venue is shut, cannot be traded."""
     first, n = bars.row(start), (stop - start) // HOUR_MS
     here, following = slice(first, first + n), slice(first + 1, first + n + 1)
-    worse = (1 + float(params.half_spread_bps) * _BPS) * (1 + float(params.slippage_bps) * _BPS)
-    better = (1 - float(params.half_spread_bps) * _BPS) * (1 - float(params.slippage_bps) * _BPS)
-    opens = bars.open[following]
+    half_spread, slippage = float(params.half_spread_bps) * _BPS, float(params.slippage_bps) * _BPS
     return Quotes(
-        ~bars.flagged[here] & ~bars.flagged[following], opens * worse, opens * better, bars.close[here]
+        tradable=~(bars.flagged[here] | bars.flagged[following]),
+        open_next=bars.open[following],
+        close=bars.close[here],
+        buy_factor=(1 + half_spread) * (1 + slippage),
+        sell_factor=(1 - half_spread) * (1 - slippage),
     )
 
 
-def signals(at: Quotes, p_up: Matrix, params: Params) -> Signals:
+def signals(at: Quotes, p_up: Matrix, params: Params) -> QuotedSignals:
     """What P(up), (n,) float32, says in these hours; without a prediction, nothing. Raises ConfigError for an exposure
     that goes short."""
     if params.exposure != "long_flat":
         raise ConfigError(f"the ideal account holds long or flat, not {params.exposure!r}")
-    up = p_up >= least_float32(0.5 + params.enter_edge)
-    down = ~up & (p_up < least_float32(np.nextafter(0.5 - params.exit_edge, 1.0)))
-    return Signals(up & at.tradable, down & at.tradable, at, params.horizon_hours)
+    said = Signals.of(p_up, params.thresholds).where(at.tradable)
+    return QuotedSignals(said, at, params.horizon_hours)
 
 
-@lru_cache(maxsize=4096)
-def least_float32(limit: float) -> np.float32:
-    """The least float32 whose shortest decimal is at or above `limit`: shortest decimals keep the order of floats, so
-    one comparison of float32 decides as the written numbers do."""
-    guess = np.nextafter(np.float32(limit), np.float32(-np.inf))
-    while shortest(guess) < limit:
-        guess = np.nextafter(guess, np.float32(np.inf))
-    return np.float32(guess)
-
-
-def account(told: Signals, fee_rate: float, cash_buffer: float, allocation: float) -> Ideal:
-    """Follow signals with all cash but the buffer: a flat account buys at the first `enter`, a long one sells at the
-    first `leave`. Quantity = cash x (1 - buffer) / (price x (1 + fee)); a sale brings quantity x price x (1 - fee)."""
-    n = len(told.at.close)
-    orders = _turns(told)
+def account(told: QuotedSignals, fee_rate: float, cash_buffer: float, allocation: float) -> Ideal:
+    """Follow signals with all cash but the buffer: a flat account buys at the first entry, a long one sells at the first
+    exit. Quantity = cash x (1 - buffer) / (price x (1 + fee)); a sale brings quantity x price x (1 - fee)."""
+    orders = turns(told.said, told.horizon_hours).hours
     buys, sells = orders[0::2], orders[1::2]
     spent = 1 - cash_buffer
     # A round trip multiplies the cash: what was kept, and what was spent times sale over purchase.
-    bought = 1 / (told.at.buy[buys] * (1 + fee_rate))
-    received = told.at.sell[sells] * (1 - fee_rate)
+    bought = 1 / (told.at.buy(buys) * (1 + fee_rate))
+    received = told.at.sell(sells) * (1 - fee_rate)
     round_trip = cash_buffer + spent * bought[: len(sells)] * received
     cash_flat = allocation * np.cumprod(np.concatenate(([1.0], round_trip)))
     before = cash_flat[: len(buys)]
@@ -101,56 +99,37 @@ def account(told: Signals, fee_rate: float, cash_buffer: float, allocation: floa
     cash[0::2] = cash_flat[: len(sells) + 1]
     cash[1::2] = before * cash_buffer
     units[1::2] = before * spent * bought
-    lengths = np.diff(np.concatenate(([0], orders, [n])))
-    equity = np.repeat(units, lengths)
-    equity *= told.at.close
-    equity += np.repeat(cash, lengths)
-    return Ideal(equity, orders)
+    return Ideal(_equity(cash, units, orders, told.at.close), orders)
 
 
-def halted(ideal: Ideal, told: Signals, params: Params) -> Floats:
+def _equity(cash: Floats, units: Floats, orders: Ints, close: Floats) -> Floats:
+    """(n,) what an account is worth at each close; cash and units (k + 1,) are what it holds before the first of its k
+    orders and after each of them."""
+    n = len(close)
+    equity = np.empty(n)
+    # One pass over memory: what an account holds is spread over a block of hours at a time, never over all of them.
+    for first in range(0, n, _BLOCK_HOURS):
+        last = min(first + _BLOCK_HOURS, n)
+        since, until = np.searchsorted(orders, (first, last - 1), side="right").tolist()
+        edges = np.concatenate(([first], orders[since:until], [last]))
+        lengths = np.diff(edges)
+        here = equity[first:last]
+        np.multiply(np.repeat(units[since : until + 1], lengths), close[first:last], out=here)
+        here += np.repeat(cash[since : until + 1], lengths)
+    return equity
+
+
+def halted(ideal: Ideal, told: QuotedSignals, params: Params) -> Floats:
     """The equity, (n,), of an account that sells in the hour in which it reaches a limit, and stays flat."""
-    start, equity = float(params.allocation_usdt), ideal.equity
-    low = np.zeros(len(equity), np.bool_)
-    if params.halt_cumulative_return is not None:
-        low |= equity <= start * (1 + float(params.halt_cumulative_return))
-    if params.halt_drawdown is not None:
-        peaks = np.maximum(np.maximum.accumulate(equity), start)
-        low |= equity <= peaks * (1 - float(params.halt_drawdown))
-    if not low.any():
+    equity = ideal.equity
+    at = first_breach(equity, float(params.allocation_usdt), params.limits(freeze=False))
+    if at is None:
         return equity
-    at = int(low.argmax())
     long = np.searchsorted(ideal.orders, at, side="right") % 2 == 1
-    kept = told.at.sell[at] * (1 - float(params.fee_rate)) / told.at.close[at] if long else 1.0
+    sold = told.at.sell(slice(at, at + 1))[0] * (1 - float(params.fee_rate))
     result = equity.copy()
-    result[at:] = equity[at] * kept
+    result[at:] = equity[at] * (sold / told.at.close[at] if long else 1.0)
     return result
-
-
-def _turns(told: Signals) -> Ints:
-    """The hours that trade: of each run of equal signals the first, beginning with a buy."""
-    if told.hold > 1:
-        return _held_turns(told)
-    said = np.flatnonzero(told.enter | told.leave)
-    buys = told.enter[said]
-    turns = np.empty(len(said), np.bool_)
-    turns[:1] = buys[:1]
-    np.not_equal(buys[1:], buys[:-1], out=turns[1:])
-    return said[turns]
-
-
-def _held_turns(told: Signals) -> Ints:
-    """The same where a purchase binds the hours after it: from one order to the next."""
-    buys, sells = np.flatnonzero(told.enter).tolist(), np.flatnonzero(told.leave).tolist()
-    turns: list[int] = []
-    hour = 0
-    while True:
-        said, first = (sells, hour + told.hold) if len(turns) % 2 else (buys, hour)
-        at = bisect_left(said, first)
-        if at == len(said):
-            return np.array(turns, dtype=np.int64)
-        hour = said[at]
-        turns.append(hour)
 
 
 def simulate_ideal(bars: Bars, p_up: Matrix, params: Params, start: int, stop: int) -> Ideal:

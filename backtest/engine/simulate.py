@@ -1,8 +1,8 @@
-"""Bars + probabilities + core -> hours. Pure, and as long as its orders: hours without one are found, not visited.
+"""Bars and probabilities -> the hours of a backtest. Pure; its run time grows with the number of orders, not of hours.
 
-An hour in which anything may happen is decided by `decide_hour`, exactly as at the venue. Between two of them the
-ledger stands still: `quiet.py` finds how long by comparing floats with a margin, so that whatever is near a boundary
-is decided exactly too. The slow twin, one `decide_hour` an hour, stands in the tests and gives the same lines.
+An hour in which anything may happen is an event, decided by `decide_hour` exactly as at the venue. Between two events
+the ledger does not change: `spans.py` finds how long by comparing floats with a margin, so that whatever is near a
+boundary is decided exactly too. The slow twin, one `decide_hour` an hour, stands in the tests and gives the same lines.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from backtest.engine.quiet import MARGIN, Sight
+from backtest.engine.spans import MARGIN, SignalColumns
 from trader.core.costs import exact, quote_at
-from trader.core.decision import shortest_all
 from trader.core.features import Matrix
 from trader.core.hours import (
     GAP,
@@ -31,7 +30,9 @@ from trader.core.hours import (
     settle,
 )
 from trader.core.ledger import Ledger
-from trader.core.track import FLAT, REASONS, TARGETS, Event, Stretch, Track
+from trader.core.policy import TARGETS
+from trader.core.probability import shortest, shortest_all
+from trader.core.track import REASONS, Event, Stretch, Track
 from trader.core.types import Bars, Fill, Floats
 
 
@@ -85,41 +86,40 @@ def simulate(
     p_up: ((stop - start) / 1 h,) float32, NaN without a prediction. Every order fills whole, at the price that the
     cost model predicts from the open of the bar that opens at T.
     """
-    sight = Sight.of(bars, shortest_all(p_up), rules, start, stop)
+    columns = SignalColumns.of(bars, p_up, rules, start, stop)
     state = begun or State.fresh(rules.params.allocation_usdt)
-    target, reason = np.zeros(sight.hours, np.int8), sight.reason.copy()
+    target, reason = np.zeros(columns.hours, np.int8), columns.reason.copy()
     events: dict[int, Event] = {}
     stretches: list[Stretch] = []
     i = 0
-    while i < sight.hours:
-        decision = decide_hour(state, _seen(sight, i, rules), rules)
+    while i < columns.hours:
+        decision = decide_hour(state, _seen(columns, i, rules), rules)
         fill = modelled_fill(decision.order, rules) if decision.order else None
         state = settle(state, decision, [fill] if fill else [])
         _note(events, stretches, i, decision, fill, state.ledger)
         target[i] = TARGETS.index(decision.target)
-        side, until = sight.quiet(state, i + 1)
-        quiet = slice(i + 1, until)
-        if state.risk.halted_at is None:
-            target[quiet] = sight.targets(side)[quiet]
-            target[i + 1 : min(until, sight.bound_until(state, side))] = side
-        else:
-            target[quiet] = side if state.risk.frozen else FLAT
-            reason[quiet][sight.tradable[quiet]] = REASONS.index("halted")
-        state = _marked(state, sight.close[quiet])
+        side, until = columns.span_without_events(state, i + 1)
+        span = slice(i + 1, until)
+        target[span] = columns.targets_of_span(state, side, i + 1, until)
+        if state.risk.halted_at is not None:
+            reason[span][columns.tradable[span]] = REASONS.index("halted")
+        state = _marked(state, columns.close[span])
         i = until
-    return Run(Track(sight.close_time, sight.close, sight.p_up, target, reason, events, stretches), state)
+    scores = shortest_all(columns.p_up)
+    return Run(Track(columns.close_time, columns.close, scores, target, reason, events, stretches), state)
 
 
-def _seen(sight: Sight, i: int, rules: Rules) -> Seen:
+def _seen(columns: SignalColumns, i: int, rules: Rules) -> Seen:
     """What is known at hour i."""
-    p, known = float(sight.p_up[i]), bool(sight.known[i])
-    price = exact(float(sight.open_next[i])) if sight.venue_open[i] else None
+    p_up, known = columns.p_up[i], bool(columns.known[i])
+    defined = not np.isnan(p_up)
+    price = exact(float(columns.open_next[i])) if columns.venue_open[i] else None
     return Seen(
-        close_time=int(sight.close_time[i]),
-        close=exact(float(sight.close[i])),
+        close_time=int(columns.close_time[i]),
+        close=exact(float(columns.close[i])),
         quote=None if price is None else quote_at(price, rules.sizing.costs, rules.filters.tick_size),
-        p_up=None if p != p else p,
-        no_p_up="" if p == p else WARM_UP if known else GAP,
+        p_up=shortest(p_up) if defined else None,
+        no_p_up="" if defined else WARM_UP if known else GAP,
     )
 
 
@@ -137,7 +137,7 @@ def _note(
 
 
 def _marked(state: State, close: Floats) -> State:
-    """The state after quiet hours: only the peak can have moved, and a ledger peaks where its position does best."""
+    """The state after a span without events: only the peak can have moved, and a ledger peaks where its position does best."""
     ledger, position = state.ledger, state.ledger.position
     if not len(close) or not position:
         return state

@@ -13,7 +13,7 @@ from trader.core.features import Matrix
 from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns, max_drawdown, sharpe
 from trader.core.params import Params
-from trader.core.track import LONG, Codes
+from trader.core.policy import LONG, Codes
 from trader.core.types import HOUR_MS, Bars, Bools, Floats
 
 DRAWS = 1_000

@@ -16,7 +16,7 @@ from trader.core.hours import Rules
 from trader.core.labels import label_of
 from trader.core.metrics import hit_rate
 from trader.core.params import Params
-from trader.core.track import LONG
+from trader.core.policy import LONG
 from trader.core.types import DAY_MS, HOUR_MS, Bars, Floats, iso
 from trader.core.windows import refits
 
@@ -164,7 +164,7 @@ def calibration(p_up: Floats, label: Floats, bins: int = BINS) -> list[Json]:
 def _scores(p_up: Floats, params: Params) -> Json:
     """The distribution of P(up), and on which side of the thresholds its hours lie."""
     known = p_up[~np.isnan(p_up)]
-    enter, leave = 0.5 + params.enter_edge, 0.5 - params.exit_edge
+    enter, leave = params.thresholds.enter_long, params.thresholds.leave_long
     counts, edges = np.histogram(known, bins=60) if len(known) else (np.zeros(0, int), np.zeros(0))
     return {
         "enter_at": round(enter, 6),

@@ -7,10 +7,10 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from backtest.engine.ideal import least_float32
 from trader.core.features import Matrix
 from trader.core.metrics import HOURS_PER_YEAR, max_drawdown
 from trader.core.params import Params
+from trader.core.policy import LONG, SHORT, Signals, turns
 from trader.core.summary import net_sharpe
 from trader.core.types import Bars, Bools, Floats
 
@@ -24,10 +24,15 @@ MEANING: dict[Objective, str] = {
     "calmar": "net Calmar, a year",
 }
 
+# A side's code -> the share of the stake that gains with the price.
+_SIGNED = np.zeros(3)
+_SIGNED[LONG], _SIGNED[SHORT] = 1.0, -1.0
 
-def company_of(objective: Objective, params: Params, *, swept: bool) -> int:
-    """Completed trials that a bar needs before it ends others; `swept` where thresholds are. One for the gross return of
-    what always holds a side: its early windows say much of the end. Where trades are few they say little (ADR 11)."""
+
+def min_completed_trials(objective: Objective, params: Params, *, swept: bool) -> int:
+    """Completed trials that a pruning threshold needs before it ends other trials; `swept` if thresholds of P(up) are
+    searched too. One suffices for the gross return of an account that always holds a side, because its early windows
+    predict the end well. Where trades are few, early windows predict little (ADR 11)."""
     always = params.exposure == "long_short" and params.enter_edge == params.exit_edge == 0 and not swept
     return 1 if objective == "gross_return" and always else 4
 
@@ -65,47 +70,9 @@ def next_moves(bars: Bars, start: int, hours: int) -> Floats:
 
 
 def sides_of(p_up: Matrix, params: Params, tradable: Bools) -> Floats:
-    """The side held after each hour, (n,) float64 of -1.0, 0.0, 1.0, by the rule of `decide`, flat at first.
+    """The side held after each hour, (n,) float64 of -1.0, 0.0, 1.0, by the policy's rules, flat at first.
 
     p_up: (n,) float32; where it is NaN, or the hour is not tradable, the side is kept.
     """
-    mirrored = params.exposure == "long_short"
-    high = p_up >= least_float32(0.5 + params.enter_edge)
-    low = p_up < least_float32(float(np.nextafter(0.5 - params.exit_edge, 1.0)))
-    code = high * 1 + low * 2
-    if mirrored:
-        code = code + (p_up < least_float32(float(np.nextafter(0.5 - params.enter_edge, 1.0)))) * 4
-        code = code + (p_up >= least_float32(0.5 + params.exit_edge)) * 8
-    code = np.where(tradable & ~np.isnan(p_up), code, 0)
-    if params.horizon_hours > 1:
-        return _bound_sides(code.tolist(), params.horizon_hours)
-    changes = np.flatnonzero(np.diff(code, prepend=-1))
-    held, sides = 0, []
-    for what in code[changes].tolist():
-        held = _turned(held, what)
-        sides.append(held)
-    lengths = np.diff(np.append(changes, len(code)))
-    return np.repeat(np.array(sides, dtype=np.float64), lengths)
-
-
-def _bound_sides(codes: list[int], horizon_hours: int) -> Floats:
-    """The same where what was entered is held for `horizon_hours`, hour by hour."""
-    held, free, sides = 0, 0, []
-    for i, what in enumerate(codes):
-        turned = _turned(held, what) if i >= free or not held else held
-        if turned != held and turned:
-            free = i + horizon_hours
-        held = turned
-        sides.append(held)
-    return np.array(sides, dtype=np.float64)
-
-
-def _turned(held: int, what: int) -> int:
-    """`decide` on the bits of an hour: 1 enter long, 2 leave long, 4 enter short, 8 leave short."""
-    if what & 1:
-        return 1
-    if what & 4:
-        return -1
-    if (held == 1 and what & 2) or (held == -1 and what & 8):
-        return 0
-    return held
+    said = Signals.of(p_up, params.thresholds).where(tradable)
+    return _SIGNED[turns(said, params.horizon_hours).held(len(p_up))]

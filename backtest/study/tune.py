@@ -18,7 +18,7 @@ import optuna
 
 from backtest.evidence.ledger import data_hash
 from backtest.study.folder import StudyFolder
-from backtest.study.objectives import Objective, company_of
+from backtest.study.objectives import Objective, min_completed_trials
 from backtest.study.pool import workers_of
 from backtest.study.questions import Asked, Questions
 from backtest.study.rounds import Batch, Completed, Ended, bars_of, batches, rungs_of
@@ -149,7 +149,7 @@ class _Run:
         questions = Questions(self._settings.seed, self._settings.warm)
         given, base = self._settings, self._shop.task.base
         swept = bool(given.space.enter_quantiles)
-        company = company_of(given.objective, base, swept=swept) if given.prune else None
+        company = min_completed_trials(given.objective, base, swept=swept) if given.prune else None
         rungs = rungs_of(self._shop.windows) if company else ()
         completed: list[Completed] = []
         for batch in batches(self._trials, self._settings.batch, company):

@@ -7,19 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from backtest.engine.ideal import halted, quotes, signals, simulate_ideal
 from backtest.engine.simulate import simulate
 from backtest.study.objectives import annualised, gross_value, net_value, next_moves, sides_of
 from tests.bars_made import bars_made
-from trader.core.decision import decide, shortest
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
-from trader.core.types import HOUR_MS, Filters, Target
-
-HELD: dict[str, float] = {"flat": 0.0, "long": 1.0, "short": -1.0}
+from trader.core.types import HOUR_MS, Filters
 
 
 def params(**changes: Any) -> Params:
@@ -27,31 +22,13 @@ def params(**changes: Any) -> Params:
     return params_of({**DEFAULT_PARAMS, **changes}, "a test")
 
 
-@given(
-    seed=st.integers(0, 10_000),
-    enter=st.sampled_from([0.0, 0.01, 0.02]),
-    leave=st.sampled_from([-0.01, 0.0, 0.02]),
-    exposure=st.sampled_from(["long_flat", "long_short"]),
-    horizon=st.sampled_from([1, 1, 3, 24]),
-)
-def test_sides_are_what_decide_says_hour_by_hour(
-    seed: int, enter: float, leave: float, exposure: str, horizon: int
-) -> None:
-    """What was entered is held for the horizon. Also on the thresholds themselves, without a prediction, and while nothing can be traded."""
-    chosen = params(enter_edge=enter, exit_edge=max(leave, -enter), exposure=exposure, horizon_hours=horizon)
-    random = np.random.default_rng(seed)
-    p_up = random.choice([0.47, 0.48, 0.49, 0.5, 0.51, 0.52, 0.53, np.nan], 60).astype(np.float32)
-    tradable = random.random(60) > 0.2
-    held: Target = "flat"
-    entered, wanted = -99, []
-    for i, (p, may) in enumerate(zip(p_up, tradable, strict=True)):
-        before = held
-        if may and not np.isnan(p) and (held == "flat" or i - entered >= horizon):
-            held = decide(shortest(p), held, chosen.enter_edge, chosen.exit_edge, chosen.exposure)
-        if held not in (before, "flat"):
-            entered = i
-        wanted.append(HELD[held])
-    assert sides_of(p_up, chosen, tradable).tolist() == wanted
+def test_sides_are_signed_and_kept_where_nothing_can_be_traded() -> None:
+    """Long 1, short -1: an hour without a prediction, or that cannot be traded, keeps the side of the one before."""
+    p_up = np.array([0.5, 0.52, np.nan, 0.48, 0.48, 0.5, 0.5], np.float32)
+    tradable = np.array([True, True, True, False, True, True, True])
+    both = params(enter_edge=0.01, exit_edge=0.0, exposure="long_short")
+    assert sides_of(p_up, both, tradable).tolist() == [0, 1, 1, 1, -1, 0, 0]
+    assert sides_of(p_up, params(), tradable).tolist() == [0, 1, 1, 1, 0, 0, 0]
 
 
 def test_gross_return_adds_up_the_moves_that_follow() -> None:

@@ -10,16 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtest.engine.ideal import least_float32, simulate_ideal
-from backtest.engine.quiet import targets_of
+from backtest.engine.ideal import simulate_ideal
 from backtest.engine.simulate import simulate
 from tests.backtest.reference import simulate_hour_by_hour
 from tests.bars_made import bars_made
-from trader.core.decision import decide, shortest
 from trader.core.errors import ConfigError
 from trader.core.hours import Rules, line_text
 from trader.core.params import DEFAULT_PARAMS, params_of
-from trader.core.track import FLAT, LONG, SHORT, TARGETS
 from trader.core.types import HOUR_MS, Bars, Filters
 from trader.core.windows import require_span
 
@@ -146,23 +143,6 @@ def test_no_hour_sees_a_later_one() -> None:
 
 
 @given(
-    p_up=st.lists(st.floats(0, 1) | st.just(float("nan")), max_size=20),
-    enter=st.floats(0, 0.49),
-    leave=st.floats(-0.49, 0.49),
-    exposure=st.sampled_from(["long_flat", "long_short"]),
-    held=st.sampled_from([FLAT, LONG, SHORT]),
-)
-def test_targets_at_once_are_decide_one_by_one(
-    p_up: list[float], enter: float, leave: float, exposure: Any, held: int
-) -> None:
-    """The columns of targets are the decision's, and an undefined hour keeps what is held."""
-    got = targets_of(np.array(p_up, dtype=float), held, enter, leave, exposure)
-    side = TARGETS[held]
-    want = [side if p != p else decide(p, side, enter, leave, exposure) for p in p_up]
-    assert [TARGETS[code] for code in got] == want
-
-
-@given(
     seed=st.integers(0, 10_000),
     fee=st.sampled_from([0, 0.001]),
     edge=st.sampled_from([0.0, 0.005]),
@@ -186,13 +166,6 @@ def test_the_exact_account_stays_near_the_ideal_one(seed: int, fee: float, edge:
     moved = float(bars.high.max()) / lowest
     bound = 10_000 * moved * each * (len(orders) + 1)
     assert np.abs(exact.equity - ideal.equity).max() <= bound
-
-
-@given(limit=st.floats(0.001, 0.999))
-def test_the_least_float32_at_a_limit(limit: float) -> None:
-    """It is written at or above the limit, and its lower neighbour below."""
-    least = least_float32(limit)
-    assert shortest(least) >= limit > shortest(np.nextafter(least, np.float32(-1)))
 
 
 def test_the_ideal_account_refuses_to_go_short() -> None:

@@ -18,7 +18,7 @@ import pytest
 from backtest.engine.simulate import simulate
 from backtest.engine.walkforward import walk_forward
 from backtest.study.folder import StudyFolder
-from backtest.study.objectives import Objective, company_of
+from backtest.study.objectives import Objective, min_completed_trials
 from backtest.study.questions import STARTUP_TRIALS, Asked, Questions
 from backtest.study.rounds import Batch, Completed, bars_of, batches, rungs_of
 from backtest.study.space import Plan, Space, cost, suggest
@@ -178,7 +178,7 @@ def test_pruning_looks_at_completed_trials_of_earlier_batches_only(
     """A trial ends early exactly where its value is below the bar that those set; the first batch runs to its end."""
     sides = replace(task, base=base(exposure="long_short", enter_edge=0.0, exit_edge=0.0))
     task, space = (sides, Space(enter_quantiles=(), exit_quantiles=())) if always else (task, Space())
-    company = company_of(objective, task.base, swept=not always)
+    company = min_completed_trials(objective, task.base, swept=not always)
     found = run(task, tmp_path, trials=15, objective=objective, space=space)
     rungs, together = rungs_of(WINDOWS), list(batches(15, 3, company))
     assert [len(batch) for batch in together][:3] == [first_batch, 3, 3]

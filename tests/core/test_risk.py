@@ -7,7 +7,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trader.core.risk import Limits, RiskState, assess, halted
+from trader.core.policy import Limits
+from trader.core.risk import RiskState, assess, halted
 
 BOTH = Limits(Decimal("-0.2"), Decimal("0.1"))
 

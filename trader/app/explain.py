@@ -12,12 +12,12 @@ from trader.app.journal import Journal, Json
 from trader.app.objects import read_decision, read_fill, read_totals
 from trader.app.retrain import deployment, load_model
 from trader.core.costs import commission, worse_bps
-from trader.core.decision import decide, held_until
 from trader.core.errors import ConfigError, DataError
 from trader.core.hours import average_price
 from trader.core.ledger import fee_usdt
 from trader.core.model import RANGE_QUANTILES, ModelCard
 from trader.core.params import Params, params_of
+from trader.core.policy import held_until, target_side, within_holding_period
 from trader.core.ports import Forecaster
 from trader.core.types import Filters, iso, plain
 
@@ -53,8 +53,8 @@ def explain(journal: Journal, forecaster: Forecaster, hour: int) -> Json:
         **_contributions(forecaster, card, model, decision),
         "p_up": decision["p_up"],
         "no_p_up": decision["no_p_up"],
-        "enter_at": round(0.5 + params.enter_edge, 6),
-        "leave_at": round(0.5 - params.exit_edge, 6),
+        "enter_at": round(params.thresholds.enter_long, 6),
+        "leave_at": round(params.thresholds.leave_long, 6),
         "hold": _hold(decision, params),
         "risk": _risk(decision, params),
         "decision": _decided(decision),
@@ -121,23 +121,23 @@ def _contributions(forecaster: Forecaster, card: ModelCard, model: bytes, decisi
 
 
 def _hold(decision: Json, params: Params) -> Json | None:
-    """Where what was entered for a horizon of many hours is seen out, so that what is held is the target: the entry, the
-    first hour that may leave, and the target by P(up) alone (None without one). None in an hour that was free."""
+    """The minimum holding period where it decides the target: the entry, the first hour that may leave, and the target by
+    P(up) alone (None without one). None in an hour that was free."""
     if params.horizon_hours == 1:
         return None
     state, row = read_totals(decision["state"]).state, decision["filters"]
     filters = Filters(*(Decimal(row[key]) for key in ("tick_size", "step_size", "min_notional")))
-    held = state.ledger.held(Decimal(decision["close"]), filters)
-    until = held_until(state.entered_at, params.horizon_hours)
-    if held == "flat" or state.entered_at is None or decision["close_time"] >= until or state.risk.halted_at:
+    held, entered_at = state.ledger.held(Decimal(decision["close"]), filters), state.entered_at
+    bound = within_holding_period(held, decision["close_time"], entered_at, params.horizon_hours)
+    if entered_at is None or not bound or state.risk.halted_at:
         return None
-    p_up, edges = decision["p_up"], (params.enter_edge, params.exit_edge, params.exposure)
+    p_up = decision["p_up"]
     return {
         "held": held,
-        "entered_at": iso(state.entered_at),
-        "until": iso(until),
+        "entered_at": iso(entered_at),
+        "until": iso(held_until(entered_at, params.horizon_hours)),
         "horizon_hours": params.horizon_hours,
-        "by_p_up": None if p_up is None else decide(p_up, held, *edges),
+        "by_p_up": None if p_up is None else target_side(p_up, held, params.thresholds),
     }
 
 

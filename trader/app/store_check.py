@@ -24,7 +24,7 @@ from trader.app.store_care import Progress, keys_of, prove, read_all
 from trader.core.errors import TraderError
 from trader.core.hours import State
 from trader.core.params import Params, params_of
-from trader.core.risk import Limits, assess
+from trader.core.risk import assess
 from trader.core.types import HOUR_MS, iso
 
 SCHEMAS = {"decision": DECISION, "attempt": ATTEMPT, "outcome": OUTCOME, "record": RECORD}
@@ -200,7 +200,7 @@ def _check_totals(journal: Journal, models: Models, decision: Json, before: Json
     events = journal.events("halt")[start.halt_event : said.halt_event]
     start = taken_in(start, events, hour, close)
     equity = start.state.ledger.equity(close)
-    limits = Limits(params.halt_cumulative_return, params.halt_drawdown, said.state.risk.frozen)
+    limits = params.limits(freeze=said.state.risk.frozen)
     wanted = replace(start, state=replace(start.state, risk=assess(start.state.risk, equity, hour, limits)))
     told, follows = write_totals(said), write_totals(wanted)
     for part in follows:

@@ -16,7 +16,6 @@ from trader.app.objects import Totals, read_totals, write_decision, write_record
 from trader.app.orders import Desk, carry_out, refuse_another_life
 from trader.app.retrain import champions, deployment, load_model
 from trader.core.costs import exact
-from trader.core.decision import shortest
 from trader.core.errors import ConfigError, Halt
 from trader.core.features import anchor_of, features, preset_named
 from trader.core.hours import GAP, MISSED, PRICE_BAND, WARM_UP, Rules, Seen, State, decide_hour
@@ -25,6 +24,7 @@ from trader.core.lifecycle import is_late, serving
 from trader.core.model import ModelCard, predict_defined
 from trader.core.params import Params, params_of
 from trader.core.ports import Clock, Exchange, Forecaster, Predictor
+from trader.core.probability import shortest
 from trader.core.sanity import out_of_band
 from trader.core.types import HOUR_MS, Bars, Filters, floor_hour, iso, plain
 

@@ -14,10 +14,10 @@ from functools import cached_property
 from typing import Any, Literal
 
 from trader.core.costs import commission
-from trader.core.decision import decide, held_until
 from trader.core.ledger import Ledger, fee_usdt
 from trader.core.params import Params
-from trader.core.risk import Limits, RiskState, assess
+from trader.core.policy import Limits, Thresholds, halted_side, target_side, within_holding_period
+from trader.core.risk import RiskState, assess
 from trader.core.sizing import NoOrder, SizedOrder, SizingRules, size
 from trader.core.types import Fill, Filters, Quote, Side, Target, iso, plain
 
@@ -103,7 +103,12 @@ class Rules:
     @cached_property
     def limits(self) -> Limits:
         """The part that halts."""
-        return Limits(self.params.halt_cumulative_return, self.params.halt_drawdown, self.freeze_on_halt)
+        return self.params.limits(freeze=self.freeze_on_halt)
+
+    @cached_property
+    def thresholds(self) -> Thresholds:
+        """The part that chooses a side."""
+        return self.params.thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,7 @@ def decide_hour(state: State, seen: Seen, rules: Rules) -> HourDecision:
     equity = ledger.equity(seen.close)
     risk = assess(state.risk, equity, seen.close_time, rules.limits)
     held = ledger.held(seen.close, filters)
-    target = _target(state, seen, held, risk, rules.params)
+    target = _target(state, seen, held, risk, rules)
     order, reason = _order(seen, held, target, ledger, risk, rules)
     free = seen.quote is not None and seen.no_p_up != GAP and not seen.refused
     if risk.halted_at is not None and free:
@@ -138,13 +143,12 @@ def decide_hour(state: State, seen: Seen, rules: Rules) -> HourDecision:
     return HourDecision(seen.close_time, seen.p_up, target, order, reason, risk, equity)
 
 
-def _target(state: State, seen: Seen, held: Target, risk: RiskState, params: Params) -> Target:
+def _target(state: State, seen: Seen, held: Target, risk: RiskState, rules: Rules) -> Target:
     if risk.halted_at is not None:
-        return held if risk.frozen else "flat"
-    bound = held != "flat" and seen.close_time < held_until(state.entered_at, params.horizon_hours)
-    if seen.p_up is None or bound:
+        return halted_side(held, risk.frozen)
+    if within_holding_period(held, seen.close_time, state.entered_at, rules.params.horizon_hours):
         return held
-    return decide(seen.p_up, held, params.enter_edge, params.exit_edge, params.exposure)
+    return target_side(seen.p_up, held, rules.thresholds)
 
 
 def _order(

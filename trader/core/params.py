@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trader.core.costs import CostModel
 from trader.core.errors import ConfigError
+from trader.core.policy import Exposure, Limits, Thresholds
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Label = Literal["direction", "direction_beyond_cost"]
@@ -46,7 +47,7 @@ class Params(BaseModel):
     gap_hours: int = Field(ge=1, le=24 * 365)
     enter_edge: Edge
     exit_edge: float = Field(gt=-0.5, lt=0.5)
-    exposure: Literal["long_flat", "long_short"] = "long_flat"
+    exposure: Exposure = "long_flat"
     fee_rate: Decimal = Field(ge=0, lt=1)
     half_spread_bps: Decimal = Field(ge=0, lt=5000)
     slippage_bps: Decimal = Field(ge=0, lt=5000)
@@ -65,6 +66,15 @@ class Params(BaseModel):
     def costs(self) -> CostModel:
         """Fee, half spread and slippage as the cost model."""
         return CostModel(self.fee_rate, self.half_spread_bps, self.slippage_bps)
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Where P(up) enters and leaves a side."""
+        return Thresholds(self.enter_edge, self.exit_edge, self.exposure)
+
+    def limits(self, *, freeze: bool) -> Limits:
+        """The losses that halt, and whether a halt keeps what is held."""
+        return Limits(self.halt_cumulative_return, self.halt_drawdown, freeze)
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values that `parse_params` reads back to an equal object. The default label is left out, so that

@@ -1,18 +1,11 @@
-"""Limits on losses, and what they have seen: mark to market, once an hour, before anything is decided."""
+"""What the limits on losses have seen: mark to market, once an hour, before anything is decided."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """cumulative_return is negative, drawdown positive; None switches a limit off."""
-
-    cumulative_return: Decimal | None
-    drawdown: Decimal | None
-    freeze: bool = False  # what a breached limit does with the position: keep it, or (default) sell it
+from trader.core.policy import Limits, breach
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +25,13 @@ class RiskState:
 
 
 def assess(state: RiskState, equity: Decimal, hour: int, limits: Limits) -> RiskState:
-    """The state after marking `equity` at `hour`: the peak raised, and halted if a limit is breached.
-
-    cumulative return = equity / base - 1, drawdown = 1 - equity / peak, both compounded over the epoch. A limit is
-    breached when it is reached. A halt stays until a person resumes with a new epoch.
-    """
+    """The state after marking `equity` at `hour`: the peak raised, and halted if a limit is breached. A halt stays until
+    a person resumes with a new epoch."""
     if equity > state.peak_equity:
         state = replace(state, peak_equity=equity)
     if state.halted_at is not None:
         return state
-    reason = None
-    if limits.cumulative_return is not None and equity <= state.base_equity * (1 + limits.cumulative_return):
-        reason = "cumulative_return"
-    elif limits.drawdown is not None and equity <= state.peak_equity * (1 - limits.drawdown):
-        reason = "drawdown"
+    reason = breach(equity, state.base_equity, state.peak_equity, limits)
     return halted(state, hour, reason, limits.freeze) if reason else state
 
 

@@ -14,8 +14,9 @@ from trader.core.hours import GAP, Rules, modelled_fill
 from trader.core.labels import label_of
 from trader.core.ledger import Ledger
 from trader.core.metrics import hit_rate, hourly_returns, max_drawdown, sharpe
+from trader.core.policy import FLAT, LONG, SHORT, TARGETS, Codes
 from trader.core.sizing import SizedOrder, SizingRules, size
-from trader.core.track import FLAT, LONG, SHORT, TARGETS, Codes, Track
+from trader.core.track import Track
 from trader.core.types import HOUR_MS, Bars, Bools, Fill, Floats, Ints, Quote, parse_time, plain
 
 SUMMARY_KEYS = (

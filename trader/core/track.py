@@ -12,20 +12,16 @@ from itertools import pairwise, repeat
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from trader.core.costs import exact
 from trader.core.hours import GAP, VENUE_CLOSED, WARM_UP
 from trader.core.ledger import Ledger, fee_usdt
 from trader.core.marks import Marks, marks
+from trader.core.policy import TARGETS, Codes
 from trader.core.sizing import SizedOrder
-from trader.core.types import DAY_MS, HOUR_MS, Bools, Fill, Floats, Ints, Target, plain
+from trader.core.types import DAY_MS, HOUR_MS, Bools, Fill, Floats, Ints, plain
 
-Codes = npt.NDArray[np.int8]
-
-# Codes of the columns: a target is its index here, and so is the reason of an hour without an event.
-TARGETS: tuple[Target, ...] = ("flat", "long", "short")
-FLAT, LONG, SHORT = range(3)
+# The reason of an hour without an event is its index here.
 REASONS = ("hold", "halted", VENUE_CLOSED, GAP, WARM_UP)
 
 

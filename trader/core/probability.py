@@ -1,15 +1,15 @@
-"""P(up) and the held side -> the target side."""
+"""P(up) as it is written: a float32 in its shortest decimal, which is also the number that decides."""
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from trader.core.types import HOUR_MS, Floats, Target
+from trader.core.types import Floats
 
-Exposure = Literal["long_flat", "long_short"]
+Float32s = npt.NDArray[np.float32]
 
 
 def shortest(p_up: np.float32) -> float:
@@ -18,7 +18,7 @@ def shortest(p_up: np.float32) -> float:
     return float(str(np.float32(p_up)))
 
 
-def shortest_all(p_up: npt.NDArray[np.float32]) -> Floats:
+def shortest_all(p_up: Float32s) -> Floats:
     """`shortest` of each: (n,) float32 -> (n,) float64, NaN stays NaN.
 
     A float32 has 24 bits and a power of ten up to 10^9 has 21 odd ones, so the product below is exact and rounds to
@@ -39,24 +39,11 @@ def shortest_all(p_up: npt.NDArray[np.float32]) -> Floats:
     return result
 
 
-def held_until(entered_at: int | None, horizon_hours: int) -> int:
-    """The first hour (UTC ms) that may decide to leave what was entered at `entered_at`: a forecast about the close
-    `horizon_hours` later is seen out. With a horizon of one hour that is the next hour, so nothing is ever bound."""
-    return 0 if entered_at is None else entered_at + horizon_hours * HOUR_MS
-
-
-def decide(p_up: float, held: Target, enter_edge: float, exit_edge: float, exposure: Exposure) -> Target:
-    """The side to be on for the next hour.
-
-    Long at P(up) >= 0.5 + enter_edge; a long leaves at P(up) <= 0.5 - exit_edge; between, what is held is kept.
-    `long_short` mirrors both: short at P(up) <= 0.5 - enter_edge, and a short leaves at P(up) >= 0.5 + exit_edge.
-    """
-    if p_up >= 0.5 + enter_edge:
-        return "long"
-    if exposure == "long_short" and p_up <= 0.5 - enter_edge:
-        return "short"
-    if held == "long" and p_up <= 0.5 - exit_edge:
-        return "flat"
-    if held == "short" and p_up >= 0.5 + exit_edge:
-        return "flat"
-    return held
+@lru_cache(maxsize=4096)
+def least_float32(limit: float) -> np.float32:
+    """The least float32 whose shortest decimal is at or above `limit`: shortest decimals keep the order of floats, so
+    one comparison of float32 decides as the written numbers do."""
+    guess = np.nextafter(np.float32(limit), np.float32(-np.inf))
+    while shortest(guess) < limit:
+        guess = np.nextafter(guess, np.float32(np.inf))
+    return np.float32(guess)

@@ -1,0 +1,276 @@
+"""What is decided from P(up) and from losses, stated once: thresholds, the minimum holding period, and halts.
+
+Each rule stands here twice, side by side: for one hour, as the bot and the exact simulation decide it, and for columns
+of hours, as a study compares thousands of configurations. A property test holds the two forms together.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from trader.core.probability import Float32s, least_float32
+from trader.core.types import HOUR_MS, Bools, Floats, Ints, Target
+
+Exposure = Literal["long_flat", "long_short"]
+HaltReason = Literal["cumulative_return", "drawdown"]
+
+# A column of sides holds codes: a side is its index in TARGETS.
+Codes = npt.NDArray[np.int8]
+TARGETS: tuple[Target, ...] = ("flat", "long", "short")
+FLAT, LONG, SHORT = range(3)
+
+
+# Thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Values of P(up) at which sides are entered and left; a threshold that is reached exactly counts.
+
+    A long is entered at 0.5 + enter_edge or above, and left at 0.5 - exit_edge or below; between the two, what is held
+    is kept. `long_short` mirrors both: a short is entered at 0.5 - enter_edge or below, and left at 0.5 + exit_edge or
+    above. An entry comes before an exit, and a long before a short.
+    """
+
+    enter_edge: float
+    exit_edge: float
+    exposure: Exposure = "long_flat"
+
+    @property
+    def enter_long(self) -> float:
+        """P(up) at or above it enters a long."""
+        return 0.5 + self.enter_edge
+
+    @property
+    def leave_long(self) -> float:
+        """P(up) at or below it leaves a long."""
+        return 0.5 - self.exit_edge
+
+    @property
+    def enter_short(self) -> float:
+        """P(up) at or below it enters a short; never reached where shorts are not held."""
+        return 0.5 - self.enter_edge if self.exposure == "long_short" else -np.inf
+
+    @property
+    def leave_short(self) -> float:
+        """P(up) at or above it leaves a short."""
+        return 0.5 + self.exit_edge
+
+
+def target_side(p_up: float | None, held: Target, at: Thresholds) -> Target:
+    """The side to hold for the next hour; without a prediction the held one. p_up: the float64 of its shortest decimal."""
+    if p_up is None:
+        return held
+    if p_up >= at.enter_long:
+        return "long"
+    if p_up <= at.enter_short:
+        return "short"
+    if held == "long" and p_up <= at.leave_long:
+        return "flat"
+    if held == "short" and p_up >= at.leave_short:
+        return "flat"
+    return held
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signals:
+    """`target_side` for n hours: (n,) bools, true where P(up) says so. An hour without a prediction says nothing, and an
+    exit is no exit where a side is entered. The short columns are None where shorts are not held."""
+
+    entries: Bools
+    exits: Bools
+    short_entries: Bools | None = None
+    short_exits: Bools | None = None
+
+    @staticmethod
+    def of(p_up: Floats | Float32s, at: Thresholds) -> Signals:
+        """p_up: (n,), either float32 as predicted or float64 of the shortest decimals; NaN without a prediction."""
+        entries = _at_or_above(p_up, at.enter_long)
+        if at.exposure == "long_flat":
+            return Signals(entries, _at_or_below(p_up, at.leave_long) & ~entries)
+        short_entries = _at_or_below(p_up, at.enter_short) & ~entries
+        none = ~(entries | short_entries)
+        exits, short_exits = _at_or_below(p_up, at.leave_long), _at_or_above(p_up, at.leave_short)
+        return Signals(entries, exits & none, short_entries, short_exits & none)
+
+    def where(self, tradable: Bools) -> Signals:
+        """The same, but nothing where `tradable`, (n,), is false."""
+        short_entries, short_exits = self.short_entries, self.short_exits
+        return Signals(
+            self.entries & tradable,
+            self.exits & tradable,
+            None if short_entries is None else short_entries & tradable,
+            None if short_exits is None else short_exits & tradable,
+        )
+
+    def targets(self, held: int) -> Codes:
+        """(n,) the target side of every hour, if the side `held` were held in it."""
+        result = np.full(len(self.entries), held, np.int8)
+        exits = self.exits if held == LONG else self.short_exits if held == SHORT else None
+        if exits is not None:
+            result[exits] = FLAT
+        if self.short_entries is not None:
+            result[self.short_entries] = SHORT
+        result[self.entries] = LONG
+        return result
+
+
+def _at_or_above(p_up: Floats | Float32s, limit: float) -> Bools:
+    """A float32 is compared as the float64 of its shortest decimal."""
+    return np.asarray(p_up >= (least_float32(limit) if p_up.dtype == np.float32 else limit))
+
+
+def _at_or_below(p_up: Floats | Float32s, limit: float) -> Bools:
+    if p_up.dtype == np.float32:
+        return np.asarray(p_up < least_float32(float(np.nextafter(limit, 1.0))))
+    return np.asarray(p_up <= limit)
+
+
+# The minimum holding period
+
+
+def held_until(entered_at: int | None, horizon_hours: int) -> int:
+    """The first hour (UTC ms) that may leave what was entered at `entered_at`: a prediction about the close
+    `horizon_hours` later is held that long. With a horizon of one hour that is the next hour, which binds nothing."""
+    return 0 if entered_at is None else entered_at + horizon_hours * HOUR_MS
+
+
+def within_holding_period(held: Target, hour: int, entered_at: int | None, horizon_hours: int) -> bool:
+    """True where what is held must be kept in this hour (UTC ms), whatever P(up) says."""
+    return held != "flat" and hour < held_until(entered_at, horizon_hours)
+
+
+def hours_within_holding_period(held: int, first: int, entered_at: int | None, horizon_hours: int) -> int:
+    """`within_holding_period` for the hours from `first` (UTC ms) on: for how many of them, from the first, it is true."""
+    return 0 if held == FLAT else max(0, (held_until(entered_at, horizon_hours) - first) // HOUR_MS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Turns:
+    """A walk through n hours that begins flat: hours (k,), indices of those that change the held side, and sides (k,),
+    the codes of what they change it to."""
+
+    hours: Ints
+    sides: Codes
+
+    def held(self, n: int) -> Codes:
+        """(n,) the side held after each hour."""
+        lengths = np.diff(np.concatenate(([0], self.hours, [n])))
+        return np.repeat(np.concatenate((np.zeros(1, np.int8), self.sides)), lengths)
+
+
+def turns(signals: Signals, horizon_hours: int) -> Turns:
+    """`target_side` and `within_holding_period` hour by hour, for n hours at once."""
+    if horizon_hours > 1 or signals.short_entries is not None:
+        return _from_turn_to_turn(signals, horizon_hours)
+    hours = _alternating(signals)
+    sides = np.full(len(hours), FLAT, np.int8)
+    sides[0::2] = LONG
+    return Turns(hours, sides)
+
+
+def _alternating(signals: Signals) -> Ints:
+    """Entries and exits in turn, as indices: of each run of equal signals the first, beginning with an entry."""
+    said = signals.entries.view(np.int8) - signals.exits.view(np.int8)
+    # An hour that trades begins a run of equal hours, so the others need not be looked at one by one.
+    begins = np.empty(len(said), np.bool_)
+    begins[:1] = True
+    np.not_equal(said[1:], said[:-1], out=begins[1:])
+    hours = np.flatnonzero(begins)
+    what = said[hours]
+    hours, what = hours[what != 0], what[what != 0]
+    trades = np.empty(len(hours), np.bool_)
+    trades[:1] = what[:1] > 0
+    np.not_equal(what[1:], what[:-1], out=trades[1:])
+    turning: Ints = hours[trades]
+    return turning
+
+
+def _from_turn_to_turn(signals: Signals, horizon_hours: int) -> Turns:
+    """The same where the next turn depends on the hour of the one before."""
+    moves: dict[int, tuple[list[int], list[int]]] = {}
+    hours: list[int] = []
+    sides: list[int] = []
+    held, free = FLAT, 0
+    while True:
+        if held not in moves:
+            targets = signals.targets(held)
+            rows = np.flatnonzero(targets != held)
+            moves[held] = rows.tolist(), targets[rows].tolist()
+        rows_of_side, targets_of_side = moves[held]
+        next_move = bisect_left(rows_of_side, free)
+        if next_move == len(rows_of_side):
+            return Turns(np.array(hours, np.int64), np.array(sides, np.int8))
+        hour, held = rows_of_side[next_move], targets_of_side[next_move]
+        free = hour + (1 if held == FLAT else horizon_hours)
+        hours.append(hour)
+        sides.append(held)
+
+
+# Halts
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Losses that halt: a cumulative return (negative) since the risk epoch began, a drawdown (positive) from its peak;
+    None switches a limit off. `freeze`: a halt keeps what is held instead of selling it."""
+
+    cumulative_return: Decimal | None
+    drawdown: Decimal | None
+    freeze: bool = False
+
+
+def breach(equity: Decimal, base: Decimal, peak: Decimal, limits: Limits) -> HaltReason | None:
+    """The limit that an hour's equity reaches, if any; a limit that is reached exactly is breached.
+
+    cumulative return = equity / base - 1, drawdown = 1 - equity / peak, both compounded over the epoch; `peak` is the
+    highest equity up to this hour, this one included.
+    """
+    if limits.cumulative_return is not None and equity <= base * (1 + limits.cumulative_return):
+        return "cumulative_return"
+    if limits.drawdown is not None and equity <= peak * (1 - limits.drawdown):
+        return "drawdown"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class HaltLevels:
+    """`breach` in floats: an equity at or below `of_base`, or at or below `of_peak` times the peak, halts."""
+
+    of_base: float = -np.inf
+    of_peak: float | None = None
+
+    @staticmethod
+    def of(base: float, limits: Limits) -> HaltLevels:
+        """The levels of an epoch that began with `base`."""
+        cumulative, drawdown = limits.cumulative_return, limits.drawdown
+        return HaltLevels(
+            -np.inf if cumulative is None else base * (1 + float(cumulative)),
+            None if drawdown is None else 1 - float(drawdown),
+        )
+
+    def at(self, peak: Floats | float) -> Floats | float:
+        """The equity at or below which an account with this peak halts."""
+        if self.of_peak is None:
+            return self.of_base
+        level: Floats | float = np.maximum(self.of_base, self.of_peak * peak)
+        return level
+
+
+def first_breach(equity: Floats, start: float, limits: Limits) -> int | None:
+    """The index of the first of n equities, (n,), that reaches a limit, in an epoch that begins with `start`."""
+    levels = HaltLevels.of(start, limits)
+    peaks = start if levels.of_peak is None else np.maximum(np.maximum.accumulate(equity), start)
+    low = equity <= levels.at(peaks)
+    return int(low.argmax()) if low.any() else None
+
+
+def halted_side(held: Target, frozen: bool) -> Target:
+    """The target of an hour after a halt: a frozen halt keeps what is held, any other sells it."""
+    return held if frozen else "flat"
