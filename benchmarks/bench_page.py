@@ -59,10 +59,10 @@ def a_year(folder: Path) -> Path:
     for i in range(YEAR - REPLAYED):
         close(store, moved(shapes[-1 - i % REPLAYED], START - (i + 1) * HOUR_MS))
     champions = [event.content for event in journal.events("champion")]
-    begun = store / "state" / "deployment" / "000001"
+    begun = store / "state" / "BTCUSDT" / "deployment" / "000001"
     since = START - (YEAR - REPLAYED) * HOUR_MS
     begun.write_bytes(encode({**json.loads(begun.read_bytes()), "start": since}))
-    for event in (store / "state" / "champion").iterdir():
+    for event in (store / "state" / "BTCUSDT" / "champion").iterdir():
         event.unlink()
     journal = Journal(LocalStore(store, durable=False), SYMBOL)
     for valid_from in range(since, START, STEP_DAYS * DAY_MS):

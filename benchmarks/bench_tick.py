@@ -258,10 +258,10 @@ def age(store: Path, begun: int) -> float:
             if "line" in content:
                 content["line"]["close_time"] = iso(hour)
             (folder / name).write_bytes(encode(content))
-    deployed = store / "state" / "deployment" / "000001"
+    deployed = store / "state" / "BTCUSDT" / "deployment" / "000001"
     deployed.write_bytes(encode({**json.loads(deployed.read_bytes()), "start": since}))
     champion = Journal(LocalStore(store), "BTCUSDT").events("champion")[0].content
-    (store / "state" / "champion" / "000001").unlink()
+    (store / "state" / "BTCUSDT" / "champion" / "000001").unlink()
     aged = Journal(LocalStore(store, durable=False), "BTCUSDT")
     for month in [*range(since, begun, DEFAULTS.step_days * DAY_MS), begun]:
         aged.append("champion", {**champion, "valid_from": month})

@@ -23,7 +23,7 @@ from trader.app.collect import Collector
 from trader.app.journal import Journal
 from trader.app.tick import Bot
 from trader.config import Settings
-from trader.core.errors import ConfigError, Retry
+from trader.core.errors import ConfigError, Retry, TraderError, WrongStore
 from trader.core.params import Params
 from trader.core.ports import Clock, Store
 from trader.core.types import HOUR_MS, Bars, iso, no_bars, plain
@@ -71,8 +71,10 @@ def make_store(settings: Settings, durable: bool = True) -> Store:
 
 
 def make_journal(settings: Settings) -> Journal:
-    """The journal of the settings' symbol, for verbs that need no venue."""
-    return Journal(make_store(settings), settings.symbol)
+    """The journal of the settings' symbol, for verbs that need no venue. Raises WrongStore where the store is another's."""
+    journal = Journal(make_store(settings), settings.symbol)
+    journal.require_own()
+    return journal
 
 
 def make_quota(settings: Settings, url: str, clock: Clock) -> Quota:
@@ -111,7 +113,15 @@ def open_bot(
     """A bot and everything it reaches the world through; its connections are given back at the end.
 
     A rehearsal need not wait for the disk (`durable`): its journal can be made again; nor keep bars in a file.
+    Raises WrongStore where the store is another symbol's; other trouble of the store is told to whoever asks it next.
     """
+    journal = Journal(make_store(settings, durable=durable), settings.symbol)
+    try:
+        journal.require_own()
+    except WrongStore:
+        raise
+    except TraderError:
+        pass
     clock = clock or WallClock()
     quota = make_quota(settings, settings.exchange_url, clock)  # a ban by a host meets whoever asks it
     exchange = make_exchange(settings, clock, quota)
@@ -121,7 +131,7 @@ def open_bot(
     try:
         yield Bot(
             name=settings.bot,
-            journal=Journal(make_store(settings, durable=durable), settings.symbol),
+            journal=journal,
             exchange=exchange,
             collector=make_collector(settings, market, keep=keep_bars),
             forecaster=XGBoostForecaster(),

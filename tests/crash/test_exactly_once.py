@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -167,7 +168,8 @@ def test_two_stores_on_one_account_halt_the_second(fresh: Scene, tmp_path: Path,
     with fresh.bot() as first:
         tick(first)
     shutil.copytree(begun.store, tmp_path / "second")
-    (tmp_path / "second" / "state" / "store").unlink(missing_ok=True)
+    born = tmp_path / "second" / "state" / "store"
+    born.write_text(json.dumps({**json.loads(born.read_text()), "id": "zzzz"}))
     with a_bot(fresh.url, tmp_path / "second") as second, pytest.raises(Halt) as caught:
         tick(second)
     assert caught.value.reason == "two_stores"

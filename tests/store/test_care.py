@@ -16,8 +16,9 @@ from tests.rig import command
 from tests.s3_kit import Bucketry
 from tests.store.life import HOURS
 from trader.adapters.store_local import LocalStore
-from trader.app.journal import Journal, encode
-from trader.app.store_care import keys_of, prove, sync
+from trader.app.journal import Journal
+from trader.app.layout import encode, keys_of
+from trader.app.store_care import prove, sync
 from trader.app.store_check import check
 from trader.core.errors import ConfigError
 from trader.core.ports import Store
@@ -129,10 +130,14 @@ DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
     ),
     ("model", lambda p: (p / key_of(p, "model.ubj")).write_bytes(b"x" * 1000), "bytes do not match its card"),
     ("card gone", lambda p: (p / key_of(p, "card.json")).unlink(), "is incomplete in the store"),
-    ("event gone", lambda p: (p / "state/champion/000001").unlink(), "state/champion/000001: missing"),
+    (
+        "event gone",
+        lambda p: (p / "state/BTCUSDT/champion/000001").unlink(),
+        "state/BTCUSDT/champion/000001: missing",
+    ),
     (
         "history",
-        lambda p: edit(p, "state/champion/000002", lambda c: c["earlier"][0].update(model_id="x")),
+        lambda p: edit(p, "state/BTCUSDT/champion/000002", lambda c: c["earlier"][0].update(model_id="x")),
         "what it says of earlier events is not what they say",
     ),
 ]
@@ -206,12 +211,12 @@ def test_what_decides_is_never_overwritten(traded: Path, life: Path) -> None:
     """Another object under the same key is refused and named, stays as it is, and no event follows it."""
     key = key_of(life, "/record", 3)
     edit(life, key, lambda c: c.update(token="another"))
-    (life / "state/champion/000002").unlink()
+    (life / "state/BTCUSDT/champion/000002").unlink()
     kept = (life / key).read_bytes()
     done = sync(LocalStore(traded), LocalStore(life))
     assert done.refused == [key]
     assert (life / key).read_bytes() == kept
-    assert not (life / "state/champion/000002").exists()
+    assert not (life / "state/BTCUSDT/champion/000002").exists()
     said = command("trader", "store", "sync", str(traded), str(life), cwd=life.parent, check=False)
     assert said.returncode == 2
     assert key in said.stderr
@@ -260,7 +265,7 @@ def test_a_local_store_pays_nothing_for_buckets(traded: Path) -> None:
     code = (
         "import sys; from trader import wiring; from trader.config import load_settings\n"
         f"assert list(wiring.make_journal(load_settings(store={str(traded)!r})).records())\n"
-        "wiring.make_journal(load_settings(store='s3://bucket/bot'))\n"
+        "wiring.make_store(load_settings(store='s3://bucket/bot'))\n"
         "print([name for name in ('boto3', 'botocore') if name in sys.modules])"
     )
     done = subprocess.run(

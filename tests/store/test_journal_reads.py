@@ -37,9 +37,12 @@ class Overwriting(LocalStore):
 
 
 def fresh(folder: Path) -> tuple[CountingStore, Journal]:
-    """A journal that has seen nothing yet."""
+    """A journal that has seen whose store it is, and nothing else yet."""
     store = CountingStore(folder, durable=False)
-    return store, Journal(store, "BTCUSDT")
+    journal = Journal(store, "BTCUSDT")
+    journal.require_own()
+    store.asked = 0
+    return store, journal
 
 
 def test_a_history_of_events_costs_two_requests(tmp_path: Path) -> None:
@@ -59,7 +62,7 @@ def test_events_that_carry_nothing_are_read_one_by_one(tmp_path: Path) -> None:
     store, _ = fresh(tmp_path)
     for n in (1, 2, 3):
         content = {"schema": "halt/1", "token": str(n), "kind": "halt", "reason": f"{n}"}
-        store.create(f"state/halt/{n:06d}", encode(content))
+        store.create(f"state/BTCUSDT/halt/{n:06d}", encode(content))
     _, journal = fresh(tmp_path)
     journal.append("halt", {"kind": "resume", "reason": "4"})
     _, reader = fresh(tmp_path)
@@ -73,7 +76,7 @@ def test_events_that_tell_long_stories_carry_none(tmp_path: Path) -> None:
     _, writer = fresh(tmp_path)
     for n in range(5):
         writer.append("study", {"at": n, "trials": "x" * 30_000})
-    assert max(file.stat().st_size for file in (tmp_path / "state/study").iterdir()) < 100_000
+    assert max(file.stat().st_size for file in (tmp_path / "state/BTCUSDT/study").iterdir()) < 100_000
     assert [event.content["at"] for event in fresh(tmp_path)[1].events("study")] == list(range(5))
 
 
@@ -108,8 +111,10 @@ def test_a_lost_event_is_said(tmp_path: Path) -> None:
     """An event that was deleted below one that carries no history is an error, not a shorter history."""
     store, _ = fresh(tmp_path)
     for n in (1, 3):
-        store.create(f"state/halt/{n:06d}", encode({"schema": "halt/1", "kind": "halt"}))
-    with pytest.raises(DataError, match="state/halt/000002 is missing although a later event is there"):
+        store.create(f"state/BTCUSDT/halt/{n:06d}", encode({"schema": "halt/1", "kind": "halt"}))
+    with pytest.raises(
+        DataError, match="state/BTCUSDT/halt/000002 is missing although a later event is there"
+    ):
         fresh(tmp_path)[1].events("halt")
 
 

@@ -35,7 +35,7 @@ CANARY = "c4n4ry-9f2b7d"
 def bot(traded: Path, bars_file: Path, tmp_path: Path) -> Iterator[Venue]:
     """A bot before its first hour, with its trackers' folder beside its store."""
     shutil.copytree(traded, tmp_path / "state")
-    for later in ("journal", "studies", "state/study"):
+    for later in ("journal", "studies", "state/BTCUSDT/study"):
         shutil.rmtree(tmp_path / "state" / later)
     with venue(tmp_path, bars_file, START) as made:
         yield made

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trader.app.journal import Json, encode
+from trader.app.journal import Json
+from trader.app.layout import encode
 from trader.app.retrain import deployment
 from trader.app.tick import Bot, propose
 from trader.core.errors import ConfigError

@@ -4,7 +4,7 @@
     journal/<symbol>/<yyyy>/<mm>/<dd>T<hh>/attempt-<n>   an order's fixed bytes, before it is sent
     journal/<symbol>/<yyyy>/<mm>/<dd>T<hh>/outcome-<n>   what became of it
     journal/<symbol>/<yyyy>/<mm>/<dd>T<hh>/record        the closed hour, with running totals
-    state/<name>/<number>                                numbered events: deployment, champion, halt
+    state/<symbol>/<name>/<number>                       numbered events: deployment, champion, halt, breach, study
     models/<id>/{model.ubj,card.json}
 
 Nothing here is ever overwritten. Who loses a race reads the winner's object and works with that one. A short event
@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from trader.core.errors import ConfigError, DataError, Retry
+from trader.app.layout import PAGE, Birth, birth_of, encode, give_birth
+from trader.core.errors import DataError, Retry
 from trader.core.ports import Store
 from trader.core.types import HOUR_MS
 
@@ -30,19 +31,17 @@ Json = dict[str, Any]
 DECISION, ATTEMPT, OUTCOME, RECORD = "decision/1", "attempt/1", "outcome/1", "record/1"
 EVENT_RACES = 20
 MOST_EARLIER = 65_536  # bytes: events that tell long stories are read one by one
-PAGE = 1000
-PROBE = "probe/create-if-absent"
-
-
-def encode(value: Json) -> bytes:
-    """Readable JSON, keys sorted, so that equal content is equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 def hour_folder(symbol: str, hour: int) -> str:
     """`journal/<symbol>/<yyyy>/<mm>/<dd>T<hh>` of a close time (UTC ms)."""
     moment = datetime.fromtimestamp(hour / 1000, UTC)
     return f"journal/{symbol}/{moment:%Y/%m/%dT%H}"
+
+
+def event_key(symbol: str, name: str, number: int) -> str:
+    """Where an event lies."""
+    return f"state/{symbol}/{name}/{number:06d}"
 
 
 def hour_of_key(key: str) -> int:
@@ -52,22 +51,9 @@ def hour_of_key(key: str) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def require_create_if_absent(store: Store) -> None:
-    """Raises ConfigError unless the store leaves an object alone that is there: a server that ignores the condition
-    of a creating PUT would let every writer believe that it was first. Leaves one small object, the same each time."""
-    for _ in range(2):
-        mine = encode({"schema": "probe/1", "token": secrets.token_hex(8)})
-        created = store.create(PROBE, mine)
-    if created:
-        raise ConfigError(
-            "the store overwrites what was to be created only if absent, so two processes could trade one hour twice. "
-            "Use a folder, Amazon S3, or a server that honours If-None-Match: *"
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A numbered event of `state/<name>/`."""
+    """A numbered event of `state/<symbol>/<name>/`."""
 
     number: int
     content: Json
@@ -77,12 +63,25 @@ class Journal:
     """One symbol's journal in one store. Every method is safe to repeat."""
 
     def __init__(self, store: Store, symbol: str) -> None:
-        self.store = store
+        self._store = store
         self.symbol = symbol
-        self._store_id: str | None = None
+        self._looked = False
+        self._birth: Birth | None = None
         self._events: dict[str, list[Event]] = {}  # events never change: what was read once is known
         self._glance: dict[str, int] = {}  # numbers of the newest events, where one look is to be enough
         self._newest: tuple[int, Json] | None = None  # the newest record that this process has seen
+
+    @property
+    def store(self) -> Store:
+        """The store, once it was seen that it is this symbol's, or nobody's yet. Raises WrongStore where it is not."""
+        self.require_own()
+        return self._store
+
+    def require_own(self) -> None:
+        """Raises WrongStore where the store belongs to another symbol or is laid out by an earlier version. Asks once."""
+        if not self._looked:
+            self._birth = birth_of(self._store, self.symbol)
+            self._looked = True
 
     def read(self, key: str, schema: str) -> Json | None:
         """The object at `key`, None if absent. Raises DataError if it is not of this schema."""
@@ -201,8 +200,9 @@ class Journal:
     def glance(self, *names: str) -> Iterator[None]:
         """Within it one listing is enough for the events of these names: what others append meanwhile is seen after it."""
         newest = dict.fromkeys(names, 0)
-        for key in self._keys("state/"):
-            name, _, number = key.removeprefix("state/").partition("/")
+        folder = f"state/{self.symbol}/"
+        for key in self._keys(folder):
+            name, _, number = key.removeprefix(folder).partition("/")
             if name in newest and number.isdigit():
                 newest[name] = max(newest[name], int(number))
         self._glance = newest
@@ -220,7 +220,7 @@ class Journal:
     def new_events(self, name: str, after: int) -> list[Event]:
         """The events above `after`, which is known to exist, asked by their very numbers: cheaper than a listing."""
         number, newest = max(after, len(self._events.get(name, []))), None
-        while (content := self.read(f"state/{name}/{number + 1:06d}", f"{name}/1")) is not None:
+        while (content := self.read(event_key(self.symbol, name, number + 1), f"{name}/1")) is not None:
             number, newest = number + 1, content
         if number > after:
             self._learn(name, number, newest)
@@ -229,7 +229,8 @@ class Journal:
     def _number(self, name: str) -> int:
         """The number of the newest event, 0 before the first."""
         known = self._events.get(name, [])
-        listed = [*self._keys(f"state/{name}/", f"state/{name}/{len(known):06d}")]
+        last = event_key(self.symbol, name, len(known))
+        listed = [*self._keys(last.removesuffix(f"{len(known):06d}"), last)]
         return int(listed[-1].rsplit("/", 1)[1]) if listed else len(known)
 
     def _learn(self, name: str, newest: int, content: Json | None = None) -> None:
@@ -237,7 +238,7 @@ class Journal:
         known = self._events.setdefault(name, [])
         contents: list[Json] = []
         for number in range(newest, len(known), -1):
-            key = f"state/{name}/{number:06d}"
+            key = event_key(self.symbol, name, number)
             content = content or self.read(key, f"{name}/1")
             if content is None:
                 raise DataError(f"{key} is missing although a later event is there; restore it from a copy")
@@ -250,29 +251,28 @@ class Journal:
         known += [Event(number, content) for number, content in enumerate(contents, len(known) + 1)]
 
     def append(self, name: str, content: Json) -> Event:
-        """Create the next numbered event. Safe against other writers; not a repeat of an equal one."""
+        """Create the next numbered event. Safe against other writers; not a repeat of an equal one. The first event of all
+        gives birth to the store."""
+        self.store_id()
         for _ in range(EVENT_RACES):
             if newest := self._number(name):
                 self._learn(name, newest)
             known = self._events.setdefault(name, [])
             earlier = [event.content for event in known]
             told = {**content, "earlier": earlier} if len(encode({"": earlier})) <= MOST_EARLIER else content
-            written, mine = self.create(f"state/{name}/{newest + 1:06d}", told, f"{name}/1")
+            written, mine = self.create(event_key(self.symbol, name, newest + 1), told, f"{name}/1")
             if mine:
                 written.pop("earlier", None)
                 known.append(Event(newest + 1, written))
                 return known[-1]
         raise Retry(
-            f"state/{name}: {EVENT_RACES} other writers were faster; something writes events in a loop"
+            f"state/{self.symbol}/{name}: {EVENT_RACES} other writers were faster; something writes events in a loop"
         )
 
     def store_id(self) -> str:
         """Four characters that this store got at birth; they stand in every client order id. At birth the store proves
-        that it creates if absent; one that does not is refused with ConfigError."""
-        if self._store_id is None:
-            content = self.read("state/store", "store/1")
-            if content is None:
-                require_create_if_absent(self.store)
-                content, _ = self.create("state/store", {"id": secrets.token_hex(2)}, "store/1")
-            self._store_id = str(content["id"])
-        return self._store_id
+        that it creates if absent, and belongs to this symbol from then on. Raises ConfigError where it does not."""
+        if self._birth is None:
+            self._birth = give_birth(self._store, self.symbol)
+            self._looked = True
+        return self._birth.store_id

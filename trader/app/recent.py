@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 
-from trader.app.journal import Journal, Json, encode
+from trader.app.journal import Journal, Json
+from trader.app.layout import encode
 from trader.core.types import HOUR_MS
 
 SCHEMA = "recent/1"

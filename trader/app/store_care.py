@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
-from trader.app.journal import PAGE, PROBE, require_create_if_absent
+from trader.app.layout import PROBE, STORE, keys_of, require_create_if_absent
 from trader.core.errors import ConfigError
 from trader.core.ports import Store
 
-# What decides: never overwritten. Events come last, so that a copy that was interrupted has not begun and trades
-# nothing. Everything else is a page or a cache, and the source's is the newer one.
-DECIDES = ("models/", "journal/", "state/")
+# What decides: never overwritten. Events come last, behind the store's birth, and of them the deployment, so that a copy
+# that was interrupted has not begun and trades nothing. Everything else is a page or a cache, and the source's is newer.
+EVENTS, BEGINS = "state/", "/deployment/"
+DECIDES = ("models/", "journal/", STORE, EVENTS, BEGINS)
 HANDS = 8
 RACES = 3
 
@@ -34,16 +35,6 @@ class Synced:
     refused: list[str] = field(default_factory=list)
 
 
-def keys_of(store: Store, prefix: str = "") -> list[str]:
-    """All keys that begin with `prefix`, sorted."""
-    found: list[str] = []
-    while True:
-        page = store.list(prefix, after=found[-1] if found else "", limit=PAGE)
-        found += page
-        if len(page) < PAGE:
-            return found
-
-
 def sync(source: Store, target: Store, progress: Progress | None = None) -> Synced:
     """Copy every object of `source` that `target` has not. Safe to interrupt and to repeat: it goes on.
 
@@ -51,7 +42,7 @@ def sync(source: Store, target: Store, progress: Progress | None = None) -> Sync
     so that what is not whole never begins. Raises ConfigError where the two are stores of different bots, and where
     `target` does not create if absent.
     """
-    ours, theirs = source.get("state/store"), target.get("state/store")
+    ours, theirs = source.get(STORE), target.get(STORE)
     if ours is not None and theirs is not None and ours != theirs:
         raise ConfigError(
             "the two stores were born apart (state/store differs): they belong to different bots and are never mixed. "
@@ -63,7 +54,7 @@ def sync(source: Store, target: Store, progress: Progress | None = None) -> Sync
     done, result = 0, Synced()
     for room in ("", *DECIDES):
         todo = [key for key in keys if _room(key) == room]
-        if room == "state/" and result.refused:
+        if room == STORE and result.refused:
             break
         for key, outcome in _each(todo, lambda key: (key, _carry(source, target, key, key in there))):
             _count(result, key, outcome)
@@ -74,6 +65,8 @@ def sync(source: Store, target: Store, progress: Progress | None = None) -> Sync
 
 
 def _room(key: str) -> str:
+    if key.startswith(EVENTS) and BEGINS in key:
+        return BEGINS
     return next((room for room in DECIDES if key.startswith(room)), "")
 
 

@@ -14,13 +14,15 @@ from trader.app.journal import (
     RECORD,
     Journal,
     Json,
+    event_key,
     hour_folder,
     hour_of_key,
 )
+from trader.app.layout import OLD_NAMES, STORE, keys_of
 from trader.app.objects import Totals, read_fill, read_totals, write_record, write_totals
 from trader.app.orders import ABSENT, MAX_ATTEMPTS
 from trader.app.retrain import champions, deployment, load_model
-from trader.app.store_care import Progress, keys_of, prove, read_all
+from trader.app.store_care import Progress, prove, read_all
 from trader.core.errors import TraderError
 from trader.core.hours import State
 from trader.core.params import Params, params_of
@@ -53,6 +55,7 @@ def check(journal: Journal, progress: Progress | None = None) -> Checked:
     found = Checked()
     objects = read_all(journal.store, keys_of(journal.store, f"journal/{journal.symbol}/"), progress)
     hours = _hours(journal, objects, found.problems)
+    found.problems += _strangers(journal)
     for name in EVENTS:
         found.problems += _check_events(journal, name)
     found.objects = len(objects)
@@ -63,7 +66,7 @@ def check(journal: Journal, progress: Progress | None = None) -> Checked:
     begun = deployment(journal)
     if begun is None and hours:
         found.problems.append(
-            "state/deployment/: missing, although hours were traded; restore it from a copy"
+            f"state/{journal.symbol}/deployment/: missing, although hours were traded; restore it from a copy"
         )
     elif begun is not None:
         _check_run(journal, models, hours, begun.start, found)
@@ -108,12 +111,20 @@ def _hours(journal: Journal, objects: dict[str, bytes], problems: list[str]) -> 
     return hours
 
 
+def _strangers(journal: Journal) -> Iterator[str]:
+    """Objects beneath `state/` that are neither this symbol's nor what an earlier version left there."""
+    for key in keys_of(journal.store, "state/"):
+        if key != STORE and key.split("/")[1] not in (journal.symbol, *OLD_NAMES):
+            yield f"{key}: no event of {journal.symbol}"
+
+
 def _check_events(journal: Journal, name: str) -> Iterator[str]:
     """The events of a name one by one, against what each says of those before it."""
     earlier: list[Json] = []
-    for number, key in enumerate(keys_of(journal.store, f"state/{name}/"), start=1):
-        if key != f"state/{name}/{number:06d}":
-            yield f"state/{name}/{number:06d}: missing, although later events are there; restore it from a copy"
+    keys = keys_of(journal.store, f"state/{journal.symbol}/{name}/")
+    for number, key in enumerate(keys, start=1):
+        if key != (wanted := event_key(journal.symbol, name, number)):
+            yield f"{wanted}: missing, although later events are there; restore it from a copy"
             return
         try:
             content = journal.read(key, f"{name}/1") or {}

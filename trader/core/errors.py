@@ -2,7 +2,8 @@
 
     TraderError
     ├── ConfigError     a person: a setting, a file or a parameter is wrong; nothing was done   (exit 2)
-    │   └── DataError   a person: bars, a model or a record do not hold what they must          (exit 2)
+    │   ├── DataError   a person: bars, a model or a record do not hold what they must          (exit 2)
+    │   └── WrongStore  a person: the store is another symbol's, or of an earlier version       (exit 2)
     ├── Retry           the scheduler: the same call may go through later; nothing was lost     (exit 3)
     │   └── Parked      the scheduler: an order's fate is still unknown, so nothing else is sent (exit 3)
     └── Halt            a person: trading has stopped and only `trader resume` starts it again  (exit 4)
@@ -28,6 +29,10 @@ class ConfigError(TraderError):
 
 class DataError(ConfigError):
     """A file, a model or a journal object does not hold what it must. The message names file and row."""
+
+
+class WrongStore(ConfigError):
+    """The store belongs to another symbol, or an earlier version laid it out. Nothing is read from it or written to it."""
 
 
 class Retry(TraderError):

@@ -1,0 +1,136 @@
+"""Whose a store is, and by which version it is laid out: seen once, before anything is read, written or sent.
+
+    state/store                       an id, and the symbols that the store belongs to: made at birth, never again
+    state/<symbol>/<name>/<number>    the events of one symbol
+
+Version 0.1.0 knew one symbol, which nothing compared: its events lie at `state/<name>/<number>`, and its `state/store`
+names none. `trader store upgrade` leaves all of that where it is and appends one last event there, the fence, which names
+the symbols and which that version refuses to read.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from trader.core.errors import ConfigError, DataError, Retry, WrongStore
+from trader.core.ports import Store
+
+Json = dict[str, Any]
+
+STORE = "state/store"
+BORN, BORN_BEFORE_SYMBOLS = "store/2", "store/1"
+OLD_NAMES = ("breach", "champion", "deployment", "halt", "study")
+FENCE = "champion/2"
+PROBE = "probe/create-if-absent"
+PAGE = 1000
+DAMAGED = "It is damaged or of another version; restore it from a copy"
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What a store got at its birth. store_id: four characters, they stand in every client order id."""
+
+    store_id: str
+    symbols: tuple[str, ...]
+
+
+def encode(value: Json) -> bytes:
+    """Readable JSON, keys sorted, so that equal content is equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def require_create_if_absent(store: Store) -> None:
+    """Raises ConfigError unless the store leaves an object alone that is there: a server that ignores the condition
+    of a creating PUT would let every writer believe that it was first. Leaves one small object, the same each time."""
+    for _ in range(2):
+        mine = encode({"schema": "probe/1", "token": secrets.token_hex(8)})
+        created = store.create(PROBE, mine)
+    if created:
+        raise ConfigError(
+            "the store overwrites what was to be created only if absent, so two processes could trade one hour twice. "
+            "Use a folder, Amazon S3, or a server that honours If-None-Match: *"
+        )
+
+
+def keys_of(store: Store, prefix: str = "") -> list[str]:
+    """All keys that begin with `prefix`, sorted."""
+    found: list[str] = []
+    while True:
+        page = store.list(prefix, after=found[-1] if found else "", limit=PAGE)
+        found += page
+        if len(page) < PAGE:
+            return found
+
+
+def birth_of(store: Store, symbol: str) -> Birth | None:
+    """The birth of a store that belongs to `symbol`, None before it is born. Raises WrongStore where it belongs to others
+    or where an earlier version laid it out, DataError where it is damaged. Reads one object, in an upgraded store two
+    more."""
+    data = store.get(STORE)
+    if data is None:
+        _require_unborn(store)
+        return None
+    content = _decoded(STORE, data, BORN, BORN_BEFORE_SYMBOLS)
+    said = content if content["schema"] == BORN else _fence(store)
+    symbols = said.get("symbols")
+    if not isinstance(content.get("id"), str) or not isinstance(symbols, list) or not symbols:
+        raise DataError(f"{STORE} does not say whose this store is. {DAMAGED}")
+    if symbol not in symbols:
+        raise WrongStore(
+            f"this store belongs to {', '.join(map(str, symbols))}; give {symbol} another --store (or TRADER_STORE)"
+        )
+    return Birth(content["id"], tuple(symbols))
+
+
+def give_birth(store: Store, symbol: str) -> Birth:
+    """The birth of a store, which belongs to `symbol` from now on. Of two symbols at once one wins. Raises as `birth_of`,
+    and ConfigError where the store does not create if absent."""
+    if birth := birth_of(store, symbol):
+        return birth
+    require_create_if_absent(store)
+    token = secrets.token_hex(8)
+    content = {"schema": BORN, "token": token, "id": secrets.token_hex(2), "symbols": [symbol]}
+    store.create(STORE, encode(content))
+    if birth := birth_of(store, symbol):
+        return birth
+    raise Retry(f"{STORE} was said to exist and cannot be read yet")
+
+
+def needs_upgrade(why: str) -> WrongStore:
+    """The error of every verb in a store that an earlier version laid out."""
+    return WrongStore(
+        f"{why}, and this version keeps them by symbol. Stop every bot that uses this store, then run: trader store upgrade"
+    )
+
+
+def _require_unborn(store: Store) -> None:
+    """Raises unless there is no event either."""
+    first = next(iter(store.list("state/", limit=1)), None)
+    if first is None:
+        return
+    if first.split("/")[1] in OLD_NAMES:
+        raise needs_upgrade("this store holds events of version 0.1.0")
+    raise DataError(f"{STORE} is missing although {first} is there; restore it from a copy")
+
+
+def _fence(store: Store) -> Json:
+    """The last event of the old layout. Raises WrongStore where it is not there yet."""
+    keys = keys_of(store, "state/champion/")
+    data = store.get(keys[-1]) if keys else None
+    content = {} if data is None else _decoded(keys[-1], data, FENCE, "champion/1")
+    if content.get("schema") != FENCE:
+        raise needs_upgrade("this store was written by version 0.1.0")
+    return content
+
+
+def _decoded(key: str, data: bytes, *schemas: str) -> Json:
+    try:
+        content = json.loads(data)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or content.get("schema") not in schemas:
+        raise DataError(f"{key} does not hold {' or '.join(map(repr, schemas))}. {DAMAGED}")
+    return content
