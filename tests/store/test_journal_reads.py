@@ -59,7 +59,8 @@ def test_a_history_of_events_costs_two_requests(tmp_path: Path) -> None:
 
 def test_events_that_carry_nothing_are_read_one_by_one(tmp_path: Path) -> None:
     """A journal of an earlier version, and one that goes on after it: the same events."""
-    store, _ = fresh(tmp_path)
+    store, born = fresh(tmp_path)
+    born.store_id()
     for n in (1, 2, 3):
         content = {"schema": "halt/1", "token": str(n), "kind": "halt", "reason": f"{n}"}
         store.create(f"state/BTCUSDT/halt/{n:06d}", encode(content))
@@ -109,7 +110,8 @@ def test_within_a_glance_one_listing_is_enough(tmp_path: Path) -> None:
 
 def test_a_lost_event_is_said(tmp_path: Path) -> None:
     """An event that was deleted below one that carries no history is an error, not a shorter history."""
-    store, _ = fresh(tmp_path)
+    store, born = fresh(tmp_path)
+    born.store_id()
     for n in (1, 3):
         store.create(f"state/BTCUSDT/halt/{n:06d}", encode({"schema": "halt/1", "kind": "halt"}))
     with pytest.raises(

@@ -12,7 +12,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from trader.app.journal import Journal, Json, encode
+from trader.app.journal import Journal, Json
+from trader.app.stored import encode
 from trader.core.types import HOUR_MS, iso
 
 SCHEMA = "cursor/1"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trader.app.journal import Json
-from trader.app.layout import encode
 from trader.app.retrain import deployment
+from trader.app.stored import encode
 from trader.app.tick import Bot, propose
 from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS, floor_hour, iso

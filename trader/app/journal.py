@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from trader.app.layout import PAGE, Birth, birth_of, encode, give_birth
+from trader.app.layout import PAGE, Birth, birth_of, give_birth
+from trader.app.stored import encode
 from trader.core.errors import DataError, Retry
 from trader.core.ports import Store
 from trader.core.types import HOUR_MS

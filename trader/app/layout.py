@@ -15,6 +15,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from trader.app.stored import RESTORE, encode
 from trader.core.errors import ConfigError, DataError, Retry, WrongStore
 from trader.core.ports import Store
 
@@ -26,7 +27,6 @@ OLD_NAMES = ("breach", "champion", "deployment", "halt", "study")
 FENCE = "champion/2"
 PROBE = "probe/create-if-absent"
 PAGE = 1000
-DAMAGED = "It is damaged or of another version; restore it from a copy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,6 @@ class Birth:
 
     store_id: str
     symbols: tuple[str, ...]
-
-
-def encode(value: Json) -> bytes:
-    """Readable JSON, keys sorted, so that equal content is equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 def require_create_if_absent(store: Store) -> None:
@@ -77,7 +72,7 @@ def birth_of(store: Store, symbol: str) -> Birth | None:
     said = content if content["schema"] == BORN else _fence(store)
     symbols = said.get("symbols")
     if not isinstance(content.get("id"), str) or not isinstance(symbols, list) or not symbols:
-        raise DataError(f"{STORE} does not say whose this store is. {DAMAGED}")
+        raise DataError(f"{STORE} does not say whose this store is. {RESTORE}")
     if symbol not in symbols:
         raise WrongStore(
             f"this store belongs to {', '.join(map(str, symbols))}; give {symbol} another --store (or TRADER_STORE)"
@@ -132,5 +127,5 @@ def _decoded(key: str, data: bytes, *schemas: str) -> Json:
     except ValueError:
         content = None
     if not isinstance(content, dict) or content.get("schema") not in schemas:
-        raise DataError(f"{key} does not hold {' or '.join(map(repr, schemas))}. {DAMAGED}")
+        raise DataError(f"{key} does not hold {' or '.join(map(repr, schemas))}. {RESTORE}")
     return content

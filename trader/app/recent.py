@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 
 from trader.app.journal import Journal, Json
-from trader.app.layout import encode
+from trader.app.stored import encode
 from trader.core.types import HOUR_MS
 
 SCHEMA = "recent/1"
