@@ -16,10 +16,12 @@ from typing import Any
 from backtest.seed.reproduce import published_trials
 from tests.bars_made import bars_made
 from trader.adapters.files import read_bars, write_bars
+from trader.adapters.talib_features import register_shipped
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.types import Bars, parse_hour
 
 ROOT = Path(__file__).resolve().parents[1]
+register_shipped()  # as every command does before its verb
 # 47 windows of 30 days, as the comparison with FreqAI was made.
 START, STOP = parse_hour("2018-03-01"), parse_hour("2022-01-01")
 

@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from tests.bars_made import bars_made
 from trader.adapters.files import read_bars
+from trader.adapters.talib_features import register_shipped
 from trader.core.types import Bars
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,6 +23,8 @@ os.environ.update(
     AWS_ACCESS_KEY_ID="test-key", AWS_SECRET_ACCESS_KEY="test-secret", AWS_EC2_METADATA_DISABLED="true"
 )
 os.environ.pop("AWS_PROFILE", None)
+
+register_shipped()  # as every command does before its verb
 
 # A suite that is started in the background is born deaf to Ctrl-C, and its children too; tests press it.
 if threading.current_thread() is threading.main_thread():

@@ -21,6 +21,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NoReturn
 
+from trader.adapters.talib_features import register_shipped
+
 # A process has one fork server, and the last list it is given before its first fork is the one that counts: this one,
 # for all tests. What is named here is imported there, and starts no thread.
 crew = multiprocessing.get_context("forkserver")
@@ -41,6 +43,7 @@ crew.set_forkserver_preload(
         "tests.frozen",
     ]
 )
+register_shipped()  # for children that are no command and begin below `begin`
 
 
 def start(

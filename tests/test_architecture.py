@@ -154,11 +154,23 @@ def test_packages_are_empty() -> None:
     assert [f for f in FILES if f.name == "__init__.py" and f.read_text().strip()] == []
 
 
-def test_only_labels_look_forward() -> None:
-    """Shifting towards the past, the way a label is made, appears in labels.py and nowhere else."""
-    for file in FILES:
-        text = file.read_text()
-        assert "shift(-" not in text, f"{file} shifts values from the future"
+def test_the_core_is_pure() -> None:
+    """It computes with numpy, says what a parameter may be with pydantic, and reaches for nothing outside itself."""
+    roots = {
+        name.split(".")[0]
+        for module in MODULES
+        if within(module, "trader.core")
+        for node in ast.walk(ast.parse(MODULES[module].read_text()))
+        for name in (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else []
+        )
+    }
+    assert roots - sys.stdlib_module_names - {"trader"} == {"numpy", "pydantic"}
+    assert not roots & {"os", "io", "pathlib", "socket", "subprocess", "threading", "time", "urllib", "http"}
 
 
 def test_only_config_reads_the_environment() -> None:

@@ -15,6 +15,7 @@ from trader.adapters.bans import BanFile
 from trader.adapters.binance_client import Connection
 from trader.adapters.binance_connection import Quota
 from trader.adapters.binance_klines import BinanceKlines, Progress
+from trader.adapters.binance_outages import outage_of
 from trader.adapters.binance_spot import BinanceSpot
 from trader.adapters.clocks import WallClock
 from trader.adapters.files import read_bars, write_bars
@@ -97,7 +98,8 @@ def make_market(
 
 def make_collector(settings: Settings, market: BinanceKlines, *, keep: bool = True) -> Collector:
     """The signal's bars, with the file of collected ones behind it unless told otherwise."""
-    return Collector(market, settings.symbol, ParquetBars(settings.bars) if keep else None)
+    file = ParquetBars(settings.bars) if keep else None
+    return Collector(market, settings.symbol, file, lambda gap: outage_of(gap) is not None)
 
 
 def make_exchange(settings: Settings, clock: Clock, quota: Quota | None = None) -> BinanceSpot:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bars_made import bars_made
-from tests.conftest import ROOT
 from trader.core.errors import ConfigError
 from trader.core.features import (
     ANCHOR_BARS,
-    PRESETS,
     anchor_of,
     features,
     month_start,
@@ -27,7 +22,7 @@ from trader.core.features import (
 from trader.core.labels import direction
 from trader.core.types import HOUR_MS, REQUIRED_COLUMNS, Bars, parse_hour
 
-SEED = PRESETS["seed"]
+SEED = preset_named("seed")
 GAPS = (3_000, 3_001, 5_555, *range(8_000, 8_009))
 MADE = bars_made(12_000, 4, missing=GAPS)
 
@@ -99,32 +94,6 @@ def test_rows_do_not_depend_on_how_they_are_asked_for(start: int, first: int, se
     assert rows(MADE, a, b) + rows(MADE, b, c) == rows(MADE, a, c)
 
 
-def test_indicators_equal_an_independent_library() -> None:
-    """SMA, RSI (Wilder's smoothing) and MFI by pandas agree with the columns to 1e-5 of their size (float32)."""
-    bars = bars_made(2_500, 9)
-    close, volume = pd.Series(bars.close), pd.Series(bars.volume)
-    typical = (pd.Series(bars.high) + pd.Series(bars.low) + close) / 3
-    got = features(bars, SEED, bars.first, bars.last + HOUR_MS)
-    change = close.diff()
-    flow = typical * volume
-    for column, name in enumerate(SEED.columns):
-        kind, n = name.split("_")
-        if kind == "sma":
-            want = close.rolling(int(n)).mean() / close
-        elif kind == "rsi":
-            gain, loss = (
-                part.ewm(alpha=1 / int(n), adjust=False).mean()
-                for part in (change.clip(lower=0).fillna(0), -change.clip(upper=0).fillna(0))
-            )
-            want = 100 * gain / (gain + loss)
-        else:
-            up = flow.where(typical.diff() > 0, 0).rolling(int(n)).sum()
-            down = flow.where(typical.diff() < 0, 0).rolling(int(n)).sum()
-            want = 100 * up / (up + down)
-        # Smoothing that began elsewhere is forgotten after a thousand bars.
-        np.testing.assert_allclose(got[1_100:, column], want.to_numpy()[1_100:], rtol=1e-5, atol=1e-4)
-
-
 def test_a_young_series_is_undefined_until_its_indicators_are() -> None:
     """The first 21 rows of a series have no RSI 21; from then on every row is defined."""
     bars = bars_made(60)
@@ -155,46 +124,3 @@ def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
     """The message lists what there is."""
     with pytest.raises(ConfigError, match=r"no preset 'sede'; known are seed, seed_code"):
         preset_named("sede")
-
-
-def test_presets_differ_in_their_code_hash() -> None:
-    """A model of one preset is never served by another's code."""
-    assert len({preset.code_hash for preset in PRESETS.values()}) == len(PRESETS)
-    assert all(len(preset.columns) == len(set(preset.columns)) for preset in PRESETS.values())
-
-
-ALONE = """
-import sys
-from tests.bars_made import bars_made
-from tests.conftest import ROOT
-from trader.core.features import PRESETS, features
-from trader.core.types import HOUR_MS
-assert "pandas" not in sys.modules
-bars = bars_made(2_500, 9)
-sys.stdout.write(features(bars, PRESETS["seed_code"], bars.first, bars.last + HOUR_MS).tobytes().hex())
-assert "pandas" not in sys.modules
-import pandas
-sys.stderr.write(str(pandas.Series([1]).sum()))
-"""
-WITH_SERIES = """
-import numpy, pandas
-from trader.core import presets
-known = presets._talib().SMA(pandas.Series(numpy.arange(9.0)), timeperiod=3)
-print(type(known).__module__.partition(".")[0], known.iloc[-1])
-"""
-
-
-def test_features_need_no_pandas_and_leave_it_alone() -> None:
-    """The same bytes where pandas was never imported; it can be afterwards, and where it was before, Series are taken."""
-    bars = bars_made(2_500, 9)
-    known = features(bars, PRESETS["seed_code"], bars.first, bars.last + HOUR_MS)
-    alone = anew_python(ALONE)
-    assert (bytes.fromhex(alone.stdout), alone.stderr) == (known.tobytes(), "1")
-    assert anew_python(WITH_SERIES).stdout == "pandas 7.0\n"
-
-
-def anew_python(code: str) -> subprocess.CompletedProcess[str]:
-    """A fresh interpreter's answer."""
-    return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
-    )

@@ -14,7 +14,7 @@ import pytest
 
 from tests.bars_made import bars_made
 from trader.core.errors import ConfigError, DataError
-from trader.core.features import PRESETS
+from trader.core.features import preset_named
 from trader.core.model import (
     ModelCard,
     TrainingSet,
@@ -208,5 +208,5 @@ def test_an_undefined_row_has_no_score() -> None:
 
 def test_presets_name_the_columns_of_the_card() -> None:
     """The card lists what the matrix holds."""
-    assert CARD.columns == list(PRESETS["seed"].columns)
+    assert CARD.columns == list(preset_named("seed").columns)
     assert isinstance(BARS, Bars)

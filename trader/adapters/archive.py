@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trader.core.bars import Gap, explain_gap, merge
+from trader.adapters.binance_outages import outage_of
+from trader.core.bars import Gap, merge
 from trader.core.errors import ConfigError, DataError, Retry
 from trader.core.ports import Clock
 from trader.core.types import DAY_MS, HOUR_MS, Bars, Ints, iso
@@ -220,7 +221,7 @@ def _days_to_patch(symbol: str, bars: Bars | None, start: int, stop: int) -> lis
     if bars is not None:
         genuine = bars.close_time[~bars.flagged] - HOUR_MS
         hours = np.setdiff1d(hours, genuine)
-        listed = [explain_gap(Gap(symbol, int(hour) + HOUR_MS, 1)) != "unlisted" for hour in hours]
+        listed = [outage_of(Gap(symbol, int(hour) + HOUR_MS, 1)) is not None for hour in hours]
         hours = hours[~np.array(listed, dtype=np.bool_)]
     days = np.unique(hours - hours % DAY_MS)
     return [_Period("daily", iso(int(day))[:10], int(day), int(day) + DAY_MS) for day in days]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Protocol
 
-from trader.core.bars import explain_gap, gaps, merge
+from trader.core.bars import Gap, gaps, merge
 from trader.core.errors import DataError
 from trader.core.ports import Clock, MarketData
 from trader.core.types import HOUR_MS, Bars, iso, no_bars
@@ -26,11 +27,21 @@ class BarFile(Protocol):
 
 
 class Collector:
-    """Closed bars of one symbol: what the file holds, completed from the source. Rows are only ever added."""
+    """Closed bars of one symbol: what the file holds, completed from the source. Rows are only ever added.
 
-    def __init__(self, market: MarketData, symbol: str, file: BarFile | None = None) -> None:
+    explained(gap) says of a hole that the source is known to have no bars for it, so that it need not be asked.
+    """
+
+    def __init__(
+        self,
+        market: MarketData,
+        symbol: str,
+        file: BarFile | None = None,
+        explained: Callable[[Gap], bool] = lambda _: False,
+    ) -> None:
         self._market = market
         self._file = file
+        self._explained = explained
         self.symbol = symbol
 
     @cached_property
@@ -61,13 +72,13 @@ class Collector:
         return self._bars.span(start, stop)
 
     def add(self, bars: Bars) -> None:
-        """Take in bars from elsewhere, and ask the source for the holes that no known outage explains.
+        """Take in bars from elsewhere, and ask the source for the holes that nothing explains.
 
         Where both have a row they must agree. Raises DataError if they do not.
         """
         self._bars = merge(self._bars, bars)
         for gap in gaps(self._bars):
-            if explain_gap(gap) == "unlisted":
+            if not self._explained(gap):
                 stop = gap.close_time + gap.hours * HOUR_MS
                 self._bars = merge(self._bars, self._market.bars(self.symbol, gap.close_time, stop))
 

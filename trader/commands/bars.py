@@ -74,7 +74,8 @@ def _archived(settings: Settings, sources: list[str], start: int, stop: int) -> 
 
 
 def _say(settings: Settings, bars: Bars, stock: Bars | None, as_json: bool) -> None:
-    from trader.core.bars import explain_gap, gaps
+    from trader.adapters.binance_outages import explain_gap
+    from trader.core.bars import gaps
 
     found = gaps(bars)
     said: dict[str, Any] = {

@@ -35,8 +35,10 @@ def params_from(path: Path | None, serving: Params | None) -> Params:
 
 def begin(verb: str | None) -> None:
     """What settings change for every verb: how lines are logged, and which feature presets are known."""
+    from trader.adapters.talib_features import register_shipped
     from trader.config import load_settings
 
+    register_shipped()
     settings = load_settings()
     if settings.log_format == "json":
         terminal.log_as_json()
