@@ -13,11 +13,10 @@ from backtest.engine.walkforward import walk_forward
 from benchmarks.figure import Figure
 from benchmarks.scene import START, STOP, bars, median, reference_params
 from trader import terminal
-from trader.core.features import Matrix
 from trader.core.hours import Rules
 from trader.core.params import Params
 from trader.core.ports import Predictor
-from trader.core.types import Filters, Floats
+from trader.core.types import Filters, Floats, Matrix
 from trader.forecasters.xgboost import XGBoostForecaster
 
 ROUNDS = 5

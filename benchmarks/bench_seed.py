@@ -20,7 +20,7 @@ from backtest.seed.reproduce import (
 )
 from benchmarks.figure import Figure
 from benchmarks.scene import bars
-from trader.core.features import Matrix
+from trader.core.types import Matrix
 
 WORKERS = 2
 

@@ -20,10 +20,9 @@ from benchmarks.figure import Figure
 from benchmarks.scene import median, reference_values
 from tests.backtest.reference import simulate_hour_by_hour
 from tests.bars_made import bars_made
-from trader.core.features import Matrix
 from trader.core.hours import Rules
 from trader.core.params import params_of
-from trader.core.types import HOUR_MS, Bars, Filters
+from trader.core.types import HOUR_MS, Bars, Filters, Matrix
 
 ROUNDS = 9
 SIZES = (35_000, 1_000_000)

@@ -17,9 +17,8 @@ import xgboost as xgb
 from backtest.engine.walkforward import Fold, folds
 from backtest.study.objectives import next_moves
 from backtest.study.space import suggest
-from trader.core.features import Matrix
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
-from trader.core.types import Bars
+from trader.core.types import Bars, Matrix
 
 TRIALS = 20
 

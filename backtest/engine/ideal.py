@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from trader.core.errors import ConfigError
-from trader.core.features import Matrix
 from trader.core.params import Params
 from trader.core.policy import Signals, first_breach, turns
-from trader.core.types import HOUR_MS, Bars, Bools, Floats, Ints
+from trader.core.types import HOUR_MS, Bars, Bools, Floats, Ints, Matrix
 
 _BPS = 1e-4
 # Hours whose equity is computed at once: few enough that what is computed on the way stays in the processor's cache.

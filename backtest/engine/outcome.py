@@ -10,11 +10,10 @@ from typing import Any
 
 from backtest.engine.simulate import Run, simulate
 from backtest.engine.walkforward import Progress, walk
-from trader.core.features import Matrix
 from trader.core.hours import Rules
 from trader.core.ports import Forecaster
 from trader.core.summary import Columns, summary_of
-from trader.core.types import HOUR_MS, Bars, iso
+from trader.core.types import HOUR_MS, Bars, Matrix, iso
 
 IN_SAMPLE_DIGITS = 400
 

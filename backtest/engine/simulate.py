@@ -17,7 +17,6 @@ import numpy as np
 
 from backtest.engine.spans import MARGIN, SignalColumns
 from trader.core.costs import exact, quote_at
-from trader.core.features import Matrix
 from trader.core.hours import (
     GAP,
     WARM_UP,
@@ -33,7 +32,7 @@ from trader.core.ledger import Ledger
 from trader.core.policy import TARGETS
 from trader.core.probability import shortest, shortest_all
 from trader.core.track import REASONS, Event, Stretch, Track
-from trader.core.types import Bars, Fill, Floats
+from trader.core.types import Bars, Fill, Floats, Matrix
 
 
 @dataclass(frozen=True, eq=False)

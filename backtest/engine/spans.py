@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from trader.core.features import Matrix
 from trader.core.hours import GAP, VENUE_CLOSED, WARM_UP, Rules, State
 from trader.core.policy import (
     FLAT,
@@ -27,7 +26,7 @@ from trader.core.policy import (
 )
 from trader.core.risk import RiskState
 from trader.core.track import REASONS
-from trader.core.types import HOUR_MS, Bars, Bools, Floats, Ints
+from trader.core.types import HOUR_MS, Bars, Bools, Floats, Ints, Matrix
 
 # Relative to the amounts that are compared; a float's own error is below 1e-15 of them.
 MARGIN = 1e-9

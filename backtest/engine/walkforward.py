@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trader.core.features import Matrix, features, preset_named
+from trader.core.features import features, preset_named
 from trader.core.model import labels_between, predict_defined, select
 from trader.core.params import Params
 from trader.core.ports import Forecaster
-from trader.core.types import DAY_MS, HOUR_MS, Bars, Floats
+from trader.core.types import DAY_MS, HOUR_MS, Bars, Floats, Matrix
 from trader.core.windows import Refit, refits, require_history
 
 Progress = Callable[[int, int], None]

@@ -17,11 +17,10 @@ from backtest.evidence.ledger import Count
 from backtest.evidence.overfitting import Overfitting
 from backtest.evidence.rivals import Lottery, Standing, break_even_bps, cost_stress, lottery, rivals
 from backtest.evidence.significance import Moments, deflated_sharpe, probabilistic_sharpe
-from trader.core.features import Matrix
 from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns
 from trader.core.ports import Forecaster
-from trader.core.types import Bars
+from trader.core.types import Bars, Matrix
 
 SEEDS = 10
 ENOUGH = 0.95  # of DSR, and of random entries beaten

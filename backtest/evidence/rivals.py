@@ -9,12 +9,11 @@ import numpy as np
 
 from backtest.engine.ideal import simulate_ideal
 from backtest.engine.simulate import simulate
-from trader.core.features import Matrix
 from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns, max_drawdown, sharpe
 from trader.core.params import Params
 from trader.core.policy import LONG, Codes
-from trader.core.types import HOUR_MS, Bars, Bools, Floats
+from trader.core.types import HOUR_MS, Bars, Bools, Floats, Matrix
 
 DRAWS = 1_000
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from trader.core.drift import DRIFT_HOURS, calibration_decay, feature_drift
-from trader.core.features import Matrix, features, preset_named
+from trader.core.features import features, preset_named
 from trader.core.hours import Rules
 from trader.core.lifecycle import Champion, Drift, Standing
 from trader.core.model import (
@@ -21,7 +21,7 @@ from trader.core.model import (
 )
 from trader.core.params import Params
 from trader.core.ports import Forecaster, Predictor
-from trader.core.types import HOUR_MS, Bars, Floats, Ints
+from trader.core.types import HOUR_MS, Bars, Floats, Ints, Matrix
 from trader.core.windows import refit_of, require_history
 
 

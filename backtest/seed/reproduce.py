@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from trader.core.errors import DataError
-from trader.core.features import Matrix, preset_named
+from trader.core.features import preset_named
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
-from trader.core.types import HOUR_MS, REQUIRED_COLUMNS, Bars, Floats, iso, parse_hour
+from trader.core.types import HOUR_MS, REQUIRED_COLUMNS, Bars, Floats, Matrix, iso, parse_hour
 from trader.forecasters.xgboost import XGBoostForecaster
 
 # Bars that open in 2018 to 2021, by their close.

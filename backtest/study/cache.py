@@ -19,10 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from trader.core.errors import ConfigError
-from trader.core.features import Matrix
 from trader.core.params import Params
 from trader.core.ports import Forecaster
-from trader.core.types import Floats
+from trader.core.types import Floats, Matrix
 
 _DIGEST = 32
 _LIBRARIES = ("xgboost", "xgboost-cpu")

@@ -7,12 +7,11 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from trader.core.features import Matrix
 from trader.core.metrics import HOURS_PER_YEAR, max_drawdown
 from trader.core.params import Params
 from trader.core.policy import LONG, SHORT, Signals, turns
 from trader.core.summary import net_sharpe
-from trader.core.types import Bars, Bools, Floats
+from trader.core.types import Bars, Bools, Floats, Matrix
 
 Objective = Literal["net_sharpe", "net_return", "gross_return", "calmar"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)

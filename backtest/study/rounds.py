@@ -21,7 +21,7 @@ from backtest.study.space import Plan
 from backtest.study.sweep import Result, Verdict
 from backtest.study.work import Workshop
 from trader.core.errors import DataError, Retry
-from trader.core.features import Matrix
+from trader.core.types import Matrix
 
 SHARES = (1 / 8, 1 / 5, 1 / 3, 1 / 2, 3 / 4)
 # Fewer months than these say more about the market than about a trial.

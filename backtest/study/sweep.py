@@ -16,12 +16,11 @@ from backtest.engine.ideal import Quotes, account, halted, quotes, signals
 from backtest.engine.simulate import Run, simulate
 from backtest.study.objectives import Objective, gross_value, net_value, next_moves, sides_of
 from backtest.study.space import Plan, Space
-from trader.core.features import Matrix
 from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns
 from trader.core.params import Params
 from trader.core.summary import net_sharpe
-from trader.core.types import HOUR_MS, Bars, Bools, Filters, Floats
+from trader.core.types import HOUR_MS, Bars, Bools, Filters, Floats, Matrix
 
 ASIDE_EDGE = 0.49
 

@@ -16,11 +16,11 @@ from backtest.study.objectives import Objective
 from backtest.study.space import LONGEST_LOOK_BACK_DAYS, Plan, Space
 from backtest.study.sweep import Market, Result, Verdict, finish, judge
 from trader.core.errors import DataError
-from trader.core.features import Matrix, features, preset_named
+from trader.core.features import features, preset_named
 from trader.core.model import TrainingSet, labels_between, select
 from trader.core.params import Params
 from trader.core.ports import Forecaster, StagedPredictor
-from trader.core.types import HOUR_MS, Bars, Filters, Floats
+from trader.core.types import HOUR_MS, Bars, Filters, Floats, Matrix
 from trader.core.windows import refit_of, refits, require_history
 
 

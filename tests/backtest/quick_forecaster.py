@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trader.core.features import Matrix
 from trader.core.params import Params
 from trader.core.ports import Predictor
-from trader.core.types import Floats
+from trader.core.types import Floats, Matrix
 
 
 @dataclass(frozen=True, slots=True)

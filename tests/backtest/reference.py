@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from trader.core.costs import quote_at
-from trader.core.features import Matrix
 from trader.core.hours import GAP, WARM_UP, Rules, Seen, State, decide_hour, line_of, modelled_fill, settle
 from trader.core.probability import shortest
 from trader.core.summary import Tape
-from trader.core.types import HOUR_MS, Bars
+from trader.core.types import HOUR_MS, Bars, Matrix
 
 
 def simulate_hour_by_hour(

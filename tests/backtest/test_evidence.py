@@ -15,8 +15,7 @@ from backtest.evidence.ledger import Count
 from tests.bars_made import bars_made
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
-from trader.core.ports import Matrix
-from trader.core.types import HOUR_MS, Bars, Filters, Floats
+from trader.core.types import HOUR_MS, Bars, Filters, Floats, Matrix
 
 HOURS = 3_000
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from trader.adapters.talib_features import SHIPPED
 from trader.core.errors import ConfigError
 from trader.core.lookahead import leaks, made_bars, poisoned, require_no_lookahead
-from trader.core.presets import PRESETS, Preset, computed, register
+from trader.core.presets import Preset, computed, register
 from trader.core.types import HOUR_MS, Bars, Floats
 
 
@@ -46,10 +47,10 @@ def test_a_planted_leak_is_named_and_its_neighbours_are_not(leak: object) -> Non
         require_no_lookahead(preset)
 
 
-@pytest.mark.parametrize("name", sorted(PRESETS))
-def test_the_presets_are_clean(name: str) -> None:
+@pytest.mark.parametrize("preset", SHIPPED, ids=lambda preset: preset.name)
+def test_the_presets_are_clean(preset: Preset) -> None:
     """Of the whole of what is shipped."""
-    require_no_lookahead(PRESETS[name])
+    require_no_lookahead(preset)
 
 
 def test_poison_changes_the_future_only_and_leaves_bars_valid() -> None:
@@ -75,23 +76,3 @@ def test_a_taken_name_is_refused() -> None:
     """A user's preset may not pose as a shipped one."""
     with pytest.raises(ConfigError, match="'seed' exists already"):
         register(Preset("seed", ("a",), lambda bars: np.zeros((len(bars), 1))))
-
-
-def test_the_wide_preset_has_what_it_says(btc: Bars) -> None:
-    """A row an hour, the seed's nine to the bit, buyers' share within 0 and 1, weekday a Monday's 0."""
-    bars = made_bars()
-    values = computed(PRESETS["wide"], bars)
-    columns = PRESETS["wide"].columns
-    assert np.array_equal(values[:, :9], computed(PRESETS["seed"], bars), equal_nan=True)
-    share = values[:, columns.index("buyers_share")]
-    assert ((share >= 0.3) & (share <= 0.7)).all()
-    assert values[0, columns.index("weekday")] == 0.0  # 2024-01-01 was a Monday
-    known = ~np.isnan(values).any(axis=1)
-    assert known[30:].all()
-    step = np.log(bars.close[1:] / bars.close[:-1])
-    at = columns.index("volatility_24")
-    assert values[100, at] == pytest.approx(step[76:100].std(), rel=1e-6)
-    bare = bars.rows(0, 100)
-    object.__setattr__(bare, "taker_buy_base", None)
-    with pytest.raises(ConfigError, match="taker_buy_base"):
-        computed(PRESETS["wide"], bare)

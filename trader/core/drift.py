@@ -10,11 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from trader.core.types import Bools, Floats, Ints
-
-Matrix = npt.NDArray[np.float32]
+from trader.core.types import Bools, Floats, Ints, Matrix
 
 # A bin that nobody fell into counts as this share, so that the index stays finite.
 LEAST_SHARE = 1e-4

@@ -11,14 +11,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import numpy as np
-import numpy.typing as npt
 
-from trader.core.presets import ANCHOR_BARS, PRESETS, Preset, computed, preset_named
-from trader.core.types import HOUR_MS, Bars
+from trader.core.presets import ANCHOR_BARS, Preset, computed, preset_named
+from trader.core.types import HOUR_MS, Bars, Matrix
 
-__all__ = ["ANCHOR_BARS", "PRESETS", "Matrix", "Preset", "anchor_of", "features", "preset_named"]
-
-Matrix = npt.NDArray[np.float32]
+__all__ = ["ANCHOR_BARS", "Preset", "anchor_of", "features", "preset_named"]
 
 
 def month_start(close_time: int) -> int:

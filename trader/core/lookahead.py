@@ -12,12 +12,16 @@ from typing import Literal
 
 import numpy as np
 
+from trader.core.bars import bars_from_columns
 from trader.core.errors import ConfigError
 from trader.core.presets import Preset, computed
 from trader.core.types import HOUR_MS, Bars, Floats, parse_hour
 
 CUTS = 12
+EARLY = 2
 SEED = 20_240_229
+# Of made bars: the first missing row, and how many are missing.
+HOLES = ((333, 1), (777, 4), (1_234, 30))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +39,36 @@ def leaks(
 ) -> list[Leak]:
     """The first leak of each column, in the order of `columns`; empty where nothing looks ahead.
 
-    `values` maps n bars to (n, k) float64. Rows are compared to the bit, NaN equal to NaN. The cuts are spread over
-    the last two thirds of the bars.
+    `values` maps n bars to (n, k) float64. Rows are compared to the bit, NaN equal to NaN. `cuts` of the cuts are spread
+    over the last two thirds of the bars, and up to as many lie in holes, where a value that is filled from behind shows.
+    One lies near the beginning, where undefined values may be filled so: there the future is poisoned only, since a
+    function need not work on two bars.
     """
     whole = np.asarray(values(bars), dtype=np.float64)
     found: dict[int, Leak] = {}
-    for cut in np.unique(np.linspace(len(bars) // 3, len(bars) - 1, cuts).astype(int)).tolist():
-        for how, changed in (("cut off", bars.rows(0, cut)), ("poisoned", poisoned(bars, cut))):
+    for cut in _cuts(bars, cuts):
+        ways: list[tuple[Literal["cut off", "poisoned"], Bars]] = [("poisoned", poisoned(bars, cut))]
+        if cut != EARLY:
+            ways.insert(0, ("cut off", bars.rows(0, cut)))
+        for how, changed in ways:
             seen = np.asarray(values(changed), dtype=np.float64)
             same = _equal(whole[:cut], seen[:cut])
             for column in np.flatnonzero(~same.all(axis=0)).tolist():
                 row = int(np.flatnonzero(~same[:, column])[0])
                 times = bars.close_time
-                leak = Leak(columns[column], int(times[row]), int(times[cut - 1]), how)  # type: ignore[arg-type]
+                leak = Leak(columns[column], int(times[row]), int(times[cut - 1]), how)
                 found.setdefault(column, leak)
     return [found[column] for column in sorted(found)]
+
+
+def _cuts(bars: Bars, count: int) -> list[int]:
+    """Numbers of rows before the future, rising."""
+    spread = np.linspace(len(bars) // 3, len(bars) - 1, count).astype(int)
+    in_holes = np.flatnonzero(np.diff(bars.flagged.astype(np.int8)) == 1) + 2
+    if len(in_holes) > count:
+        in_holes = in_holes[np.linspace(0, len(in_holes) - 1, count).astype(int)]
+    rows = np.unique(np.concatenate([[EARLY], spread, in_holes]))
+    return [int(row) for row in rows if 0 < row < len(bars)]
 
 
 def _equal(one: Floats, other: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
@@ -75,27 +94,30 @@ def poisoned(bars: Bars, cut: int) -> Bars:
 
 
 def made_bars(hours: int = 1_744, seed: int = SEED) -> Bars:
-    """A block of bars from a seeded walk, every column there: what a preset is tried on when it is loaded."""
+    """A block of bars from a seeded walk, every column there, with holes: what a preset is tried on when it is loaded."""
     rng = np.random.default_rng(seed)
     close = np.round(30_000 * np.exp(np.cumsum(rng.normal(0, 0.006, hours))), 2)
     open_ = np.concatenate([[30_000.0], close[:-1]])
     wick = np.abs(rng.normal(0, 0.002, (2, hours)))
     volume = np.round(rng.lognormal(6, 0.5, hours), 5)
     buyers = np.round(volume * rng.uniform(0.3, 0.7, hours), 5)
-    return Bars(
-        symbol="MADEUSDT",
-        close_time=parse_hour("2024-01-01") + HOUR_MS * np.arange(hours, dtype=np.int64),
-        open=open_,
-        high=np.maximum(open_, close) * (1 + wick[0]),
-        low=np.minimum(open_, close) * (1 - wick[1]),
-        close=close,
-        volume=volume,
-        flagged=np.zeros(hours, np.bool_),
-        quote_volume=volume * close,
-        trades=np.round(volume * 3),
-        taker_buy_base=buyers,
-        taker_buy_quote=buyers * close,
-    )
+    columns = {
+        "open": open_,
+        "high": np.maximum(open_, close) * (1 + wick[0]),
+        "low": np.minimum(open_, close) * (1 - wick[1]),
+        "close": close,
+        "volume": volume,
+        "quote_volume": volume * close,
+        "trades": np.round(volume * 3),
+        "taker_buy_base": buyers,
+        "taker_buy_quote": buyers * close,
+    }
+    traded = np.ones(hours, np.bool_)
+    for first, missing in HOLES:
+        traded[first : first + missing] = False
+    opened = parse_hour("2024-01-01") + HOUR_MS * np.arange(-1, hours - 1, dtype=np.int64)
+    kept = {name: values[traded] for name, values in columns.items()}
+    return bars_from_columns("MADEUSDT", opened[traded], kept, "made bars")
 
 
 def require_no_lookahead(preset: Preset, bars: Bars | None = None) -> None:

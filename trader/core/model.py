@@ -15,11 +15,11 @@ import numpy as np
 
 from trader.core.drift import drift_limits
 from trader.core.errors import DataError
-from trader.core.features import Matrix, features, preset_named
+from trader.core.features import features, preset_named
 from trader.core.labels import label_of
 from trader.core.params import Params
 from trader.core.ports import Predictor
-from trader.core.types import HOUR_MS, Bars, Floats, iso
+from trader.core.types import HOUR_MS, Bars, Floats, Matrix, iso
 from trader.core.windows import Refit
 
 CARD_SCHEMA = "model-card/1"

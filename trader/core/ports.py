@@ -7,13 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, Protocol, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
-
 from trader.core.params import Params
-from trader.core.types import Bars, Fill, Filters, Floats, Quote, Side
-
-Matrix = npt.NDArray[np.float32]
+from trader.core.types import Bars, Fill, Filters, Floats, Matrix, Quote, Side
 
 
 class Predictor(Protocol):

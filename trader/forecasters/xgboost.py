@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from trader.core.errors import DataError
-from trader.core.features import Matrix
 from trader.core.params import Params
-from trader.core.types import Floats
+from trader.core.types import Floats, Matrix
 from trader.forecasters.ubjson import is_whole_object
 
 FAMILY = "xgboost"
