@@ -14,7 +14,7 @@ from pathlib import Path
 from trader.adapters.bans import BanFile
 from trader.adapters.binance_client import Connection
 from trader.adapters.binance_connection import Quota
-from trader.adapters.binance_klines import BinanceKlines, Progress
+from trader.adapters.binance_klines import BinanceKlines
 from trader.adapters.binance_outages import outage_of
 from trader.adapters.binance_spot import BinanceSpot
 from trader.adapters.clocks import WallClock
@@ -27,7 +27,7 @@ from trader.config import Settings
 from trader.core.errors import ConfigError, Retry, TraderError, WrongStore
 from trader.core.params import Params
 from trader.core.ports import Clock, Store
-from trader.core.types import HOUR_MS, Bars, iso, no_bars, plain
+from trader.core.types import HOUR_MS, Bars, Progress, iso, no_bars, plain
 from trader.forecasters.xgboost import XGBoostForecaster
 
 

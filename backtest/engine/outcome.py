@@ -9,11 +9,11 @@ from decimal import localcontext
 from typing import Any
 
 from backtest.engine.simulate import Run, simulate
-from backtest.engine.walkforward import Progress, walk
+from backtest.engine.walkforward import walk
 from trader.core.hours import Rules
 from trader.core.ports import Forecaster
 from trader.core.summary import Columns, summary_of
-from trader.core.types import HOUR_MS, Bars, Matrix, iso
+from trader.core.types import HOUR_MS, Bars, Matrix, Progress, iso
 
 IN_SAMPLE_DIGITS = 400
 
@@ -62,7 +62,7 @@ def run_backtest(
 
 
 def summary_of_run(run: Run, bars: Bars, rules: Rules, *, seconds: float) -> dict[str, Any]:
-    """The summary of `contracts.md` 1 for a simulated run."""
+    """The figures of a simulated run, from its columns."""
     halted, ledger = run.state.risk.halted_at, run.state.ledger
     return summary_of(
         Columns.of_track(run.track, run.equity),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,10 +12,8 @@ from trader.core.features import features, preset_named
 from trader.core.model import labels_between, predict_defined, select
 from trader.core.params import Params
 from trader.core.ports import Forecaster
-from trader.core.types import DAY_MS, HOUR_MS, Bars, Floats, Matrix
+from trader.core.types import DAY_MS, HOUR_MS, Bars, Floats, Matrix, Progress
 from trader.core.windows import Refit, refits, require_history
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ Every figure is out of sample. "Do not trade" is an answer, and the usual one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,13 +20,11 @@ from backtest.evidence.significance import Moments, deflated_sharpe, probabilist
 from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns
 from trader.core.ports import Forecaster
-from trader.core.types import Bars, Matrix
+from trader.core.types import Bars, Matrix, Progress
 
 SEEDS = 10
 ENOUGH = 0.95  # of DSR, and of random entries beaten
 TOO_FITTED = 0.5  # of PBO
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

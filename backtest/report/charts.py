@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-Json = dict[str, Any]
+from backtest.report.data import Part
 
 INK, MUTED, GRID = "#1c2430", "#6b7684", "#d9dee5"
 MAIN, OTHER, LOSS, GAIN = "#1f5fa8", "#b0641a", "#b3362b", "#2b7a4b"
@@ -63,7 +63,7 @@ def _percent(axis: Any) -> None:
     axis.set_major_formatter(PercentFormatter(1.0, decimals=None))
 
 
-def equity(report: Json) -> str:
+def equity(report: Part) -> str:
     """Equity against buy and hold, drawdown and exposure below, on one axis of days."""
     curve = report["curve"]
     days = np.array(curve["day"], dtype="datetime64[D]")
@@ -83,7 +83,7 @@ def equity(report: Json) -> str:
         return _svg(figure, "equity, drawdown and exposure by day")
 
 
-def months(report: Json) -> str:
+def months(report: Part) -> str:
     """Net return by year and month as a heat map with its numbers."""
     found = {row["month"]: row["net_return"] for row in report["months"]}
     years = sorted({month[:4] for month in found})
@@ -106,7 +106,7 @@ def months(report: Json) -> str:
         return _svg(figure, "net return by month")
 
 
-def windows(report: Json) -> str:
+def windows(report: Part) -> str:
     """What each refit earned beside buy and hold, and how often it was right."""
     rows = report["windows"]
     at = np.arange(len(rows))
@@ -134,7 +134,7 @@ def windows(report: Json) -> str:
         return _svg(figure, "net return and hit rate of each refit")
 
 
-def calibration(report: Json) -> str:
+def calibration(report: Part) -> str:
     """Said against seen, and the distribution of what was said with the thresholds in it."""
     rows, scores = report["calibration"], report["p_up"]
     with _figure(9, 3.2, 1, 2) as (figure, (left, right)):
@@ -161,7 +161,7 @@ def calibration(report: Json) -> str:
         return _svg(figure, "calibration and distribution of P(up)")
 
 
-def stress(report: Json) -> str:
+def stress(report: Part) -> str:
     """Costs, delay and seeds: what is left when something small is different."""
     evidence = report["evidence"]
     cases, seeds = evidence["stress"], evidence["seeds"]["net_returns"]
@@ -182,7 +182,7 @@ def stress(report: Json) -> str:
         return _svg(figure, "net return under stress and under other seeds")
 
 
-def history(report: Json) -> str:
+def history(report: Part) -> str:
     """Every trial's value in its order, the best so far, and how much each parameter mattered."""
     study = report["study"]
     done = [trial for trial in study["trials"] if trial["value"] is not None]
@@ -211,7 +211,7 @@ def history(report: Json) -> str:
         return _svg(figure, "optimisation history and parameter importance")
 
 
-def _searched(study: Json) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _searched(study: Part) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Names of the searched parameters, their values (n, k), and the trials' values (n,)."""
     done = [trial for trial in study["trials"] if trial["value"] is not None]
     names = [
@@ -223,7 +223,7 @@ def _searched(study: Json) -> tuple[list[str], np.ndarray, np.ndarray]:
     return names, table.reshape(len(done), len(names)), np.array([trial["value"] for trial in done])
 
 
-def parallel(report: Json) -> str:
+def parallel(report: Part) -> str:
     """A line a trial through all its parameters, the best trials on top."""
     names, table, values = _searched(report["study"])
     if not names:
@@ -250,7 +250,7 @@ def parallel(report: Json) -> str:
         return _svg(figure, "parallel coordinates of the trials")
 
 
-def slices(report: Json) -> str:
+def slices(report: Part) -> str:
     """The value against each parameter on its own."""
     names, table, values = _searched(report["study"])
     if not names:
@@ -266,11 +266,11 @@ def slices(report: Json) -> str:
         return _svg(figure, "value of the trials against each parameter")
 
 
-CHARTS: dict[str, Callable[[Json], str]] = {
+CHARTS: dict[str, Callable[[Part], str]] = {
     "equity": equity,
     "months": months,
     "windows": windows,
     "calibration": calibration,
     "stress": stress,
 }
-STUDY_CHARTS: dict[str, Callable[[Json], str]] = {"history": history, "parallel": parallel, "slices": slices}
+STUDY_CHARTS: dict[str, Callable[[Part], str]] = {"history": history, "parallel": parallel, "slices": slices}

@@ -22,22 +22,23 @@ from trader.core.windows import refits
 
 SCHEMA = "report/1"
 BINS = 10
-Json = dict[str, Any]
+# A part of the report, as its template and its figures read it.
+Part = dict[str, Any]
 
 
 def report_of(
     bars: Bars,
     rules: Rules,
     run: Run,
-    summary: Json,
+    summary: Part,
     evidence: Evidence,
     start: int,
     stop: int,
     *,
     source: str,
     versions: dict[str, str],
-    study: Json | None = None,
-) -> Json:
+    study: Part | None = None,
+) -> Part:
     """Everything about one strategy over start <= T < stop (UTC ms), out of sample. Shares are compounded."""
     allocation = float(rules.params.allocation_usdt)
     ones = np.ones(len(run.track), np.float32)
@@ -64,7 +65,7 @@ def report_of(
     }
 
 
-def _settings(bars: Bars, rules: Rules, source: str, versions: dict[str, str]) -> Json:
+def _settings(bars: Bars, rules: Rules, source: str, versions: dict[str, str]) -> Part:
     preset = preset_named(rules.params.features)
     return {
         "bars": source,
@@ -79,7 +80,7 @@ def _settings(bars: Bars, rules: Rules, source: str, versions: dict[str, str]) -
     }
 
 
-def _curve(run: Run, hold: Floats, allocation: float) -> Json:
+def _curve(run: Run, hold: Floats, allocation: float) -> Part:
     """Marked at the last hour of each day, UTC; drawdown is the day's worst, so that no valley falls between."""
     hours, equity = run.track.hours, run.equity
     days = hours // DAY_MS
@@ -99,7 +100,7 @@ def _curve(run: Run, hold: Floats, allocation: float) -> Json:
     }
 
 
-def _months(run: Run, hold: Floats, allocation: float) -> list[Json]:
+def _months(run: Run, hold: Floats, allocation: float) -> list[Part]:
     """Net return of each calendar month, UTC, compounded, with buy and hold beside it."""
     months = np.array([iso(int(hour))[:7] for hour in run.track.hours])
     rows, before, held = [], allocation, allocation
@@ -119,7 +120,7 @@ def _months(run: Run, hold: Floats, allocation: float) -> list[Json]:
 
 def _windows(
     params: Params, run: Run, hold: Floats, label: Floats, allocation: float, start: int, stop: int
-) -> list[Json]:
+) -> list[Part]:
     """Each refit's life: what it was trained on, and what came of the hours that it served."""
     rows = []
     orders = np.array(sorted(i for i, event in run.track.events.items() if event.order), dtype=np.int64)
@@ -142,7 +143,7 @@ def _windows(
     return rows
 
 
-def calibration(p_up: Floats, label: Floats, bins: int = BINS) -> list[Json]:
+def calibration(p_up: Floats, label: Floats, bins: int = BINS) -> list[Part]:
     """Bins of equal count over hours where both are known: mean P(up), share that rose, and its standard error."""
     known = ~(np.isnan(p_up) | np.isnan(label))
     order = np.argsort(p_up[known], kind="stable")
@@ -161,7 +162,7 @@ def calibration(p_up: Floats, label: Floats, bins: int = BINS) -> list[Json]:
     return rows
 
 
-def _scores(p_up: Floats, params: Params) -> Json:
+def _scores(p_up: Floats, params: Params) -> Part:
     """The distribution of P(up), and on which side of the thresholds its hours lie."""
     known = p_up[~np.isnan(p_up)]
     enter, leave = params.thresholds.enter_long, params.thresholds.leave_long
@@ -178,7 +179,7 @@ def _scores(p_up: Floats, params: Params) -> Json:
     }
 
 
-def study_part(trials: Sequence[Json], importance: dict[str, float], name: str, objective: str) -> Json:
+def study_part(trials: Sequence[Part], importance: dict[str, float], name: str, objective: str) -> Part:
     """The search that led here: every trial in its order, and how much each parameter mattered."""
     return {"name": name, "objective": objective, "trials": list(trials), "importance": importance}
 

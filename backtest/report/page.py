@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from importlib import resources
-from typing import Any
 
 from backtest.report.charts import CHARTS, STUDY_CHARTS
+from backtest.report.data import Part
 from trader.core.errors import ConfigError
 
-Json = dict[str, Any]
 
-
-def page_of(report: Json) -> str:
+def page_of(report: Part) -> str:
     """The page. Raises ConfigError without the `eyes` extra."""
     try:
         import jinja2

@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from backtest.evidence.overfitting import BLOCKS, Overfitting, overfitting
 from backtest.evidence.significance import effective_trials
-from backtest.report.data import study_part
+from backtest.report.data import Part, study_part
 from backtest.study.folder import StudyFolder
 from backtest.study.importance import importance
 from trader.core.errors import ConfigError
 from trader.core.study import flat
 from trader.core.types import Floats
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +23,7 @@ class StudyEvidence:
     """part: for the report. effective: how many independent trials the complete ones amount to. fitted: None where fewer
     than two are complete or the returns are too few. span: first hour and the hour after the last, ISO."""
 
-    part: Json
+    part: Part
     effective: float | None
     fitted: Overfitting | None
     span: tuple[str, str]
@@ -65,6 +62,6 @@ def _returns(folder: StudyFolder, numbers: list[int]) -> Floats | None:
     return np.column_stack([folder.returns(number) for number in numbers]) if numbers else None
 
 
-def _searched(params: Json) -> Json:
+def _searched(params: Part) -> Part:
     """What can be drawn on an axis."""
     return {key: float(value) for key, value in params.items() if isinstance(value, int | float)}

@@ -21,7 +21,7 @@ import numpy as np
 from trader.core.errors import DataError
 from trader.core.features import preset_named
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
-from trader.core.types import HOUR_MS, REQUIRED_COLUMNS, Bars, Floats, Matrix, iso, parse_hour
+from trader.core.types import HOUR_MS, REQUIRED_COLUMNS, Bars, Floats, Matrix, Progress, iso, parse_hour
 from trader.forecasters.xgboost import XGBoostForecaster
 
 # Bars that open in 2018 to 2021, by their close.
@@ -31,8 +31,6 @@ FEE_A_SIDE = 0.001
 # The reference set no seed; XGBoost's default is 0.
 SEED = 0
 MORE_SEEDS = (1, 2, 3)
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

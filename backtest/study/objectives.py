@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from trader.core.summary import net_sharpe
 from trader.core.types import Bars, Bools, Floats, Matrix
 
 Objective = Literal["net_sharpe", "net_return", "gross_return", "calmar"]
-OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
 MEANING: dict[Objective, str] = {
     "net_sharpe": "net Sharpe, a year",

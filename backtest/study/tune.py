@@ -37,7 +37,7 @@ ENGINE = 4
 # What a bot's own search trades over: the most recent half year.
 STUDY_DAYS = 180
 
-Progress = Callable[[int, int, float], None]
+TrialProgress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def tune(
     seed: int,
     workers: int = 1,
     batch: int = 4,
-    progress: Progress | None = None,
+    progress: TrialProgress | None = None,
     warm: Sequence[Params] = (),
     objective: Objective = "net_sharpe",
     space: Space | None = None,
@@ -131,7 +131,7 @@ class _Run:
         settings: Settings,
         kept: StudyFolder | None,
         trials: int,
-        progress: Progress | None,
+        progress: TrialProgress | None,
         on_trial: Callable[[Trial], None] | None,
     ) -> None:
         self._shop, self._settings, self._kept, self._trials = shop, settings, kept, trials

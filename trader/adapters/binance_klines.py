@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,8 @@ from trader.adapters.binance_replies import is_moment, listed
 from trader.core.bars import bars_from_columns
 from trader.core.errors import DataError
 from trader.core.ports import Clock
-from trader.core.types import HOUR_MS, Bars, floor_hour, iso, no_bars
+from trader.core.types import HOUR_MS, Bars, Progress, floor_hour, iso, no_bars
 
-Progress = Callable[[int, int], None]  # rows so far, rows wanted
 Row = list[Any]
 
 KLINES_PAGE = 1_000

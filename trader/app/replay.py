@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
@@ -13,11 +12,9 @@ from trader.core.errors import Retry
 from trader.core.lifecycle import BreachRule, DriftRule
 from trader.core.params import Params
 from trader.core.ports import Clock
-from trader.core.types import HOUR_MS
+from trader.core.types import HOUR_MS, Progress
 
 LONGEST_OUTAGE_MS = 7 * 24 * HOUR_MS
-
-Progress = Callable[[int, int], None]
 
 
 class MovableClock(Clock, Protocol):

@@ -12,6 +12,7 @@ from typing import TypeVar
 from trader.app.layout import PROBE, STORE, keys_of, require_create_if_absent
 from trader.core.errors import ConfigError
 from trader.core.ports import Store
+from trader.core.types import Progress
 
 # What decides: never overwritten. Events come last, behind the store's birth, and of them the deployment, so that a copy
 # that was interrupted has not begun and trades nothing. Everything else is a page or a cache, and the source's is newer.
@@ -20,7 +21,6 @@ DECIDES = ("models/", "journal/", STORE, EVENTS, BEGINS)
 HANDS = 8
 RACES = 3
 
-Progress = Callable[[int, int], None]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

@@ -22,12 +22,12 @@ from trader.app.layout import OLD_NAMES, STORE, keys_of
 from trader.app.objects import Totals, read_fill, read_totals, write_record, write_totals
 from trader.app.orders import ABSENT, MAX_ATTEMPTS
 from trader.app.retrain import champions, deployment, load_model
-from trader.app.store_care import Progress, prove, read_all
+from trader.app.store_care import prove, read_all
 from trader.core.errors import TraderError
 from trader.core.hours import State
 from trader.core.params import Params, params_of
 from trader.core.risk import assess
-from trader.core.types import HOUR_MS, iso
+from trader.core.types import HOUR_MS, Progress, iso
 
 SCHEMAS = {"decision": DECISION, "attempt": ATTEMPT, "outcome": OUTCOME, "record": RECORD}
 EVENTS = ("deployment", "champion", "halt", "breach", "study")

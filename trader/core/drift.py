@@ -42,16 +42,6 @@ def population_stability(
     return float(_psi(counts[np.newaxis] / len(values), shares)[0])
 
 
-def kolmogorov_smirnov(values: Sequence[float], edges: Sequence[float], quantiles: Sequence[float]) -> float:
-    """Largest distance between the distribution of `values` and the training sample's, looked at where its quantiles
-    lie: between them the sample is not known. 0.0 without values. Source: Smirnov (1948)."""
-    if not values:
-        return 0.0
-    cuts, shares = _bins(edges, quantiles)
-    counts = np.bincount(_codes(np.asarray(values, np.float64), cuts), minlength=len(shares))
-    return float(_ks(counts[np.newaxis] / len(values), shares)[0])
-
-
 def feature_drift(
     X: Matrix, edges: Sequence[Sequence[float]], quantiles: Sequence[float], hours: int
 ) -> tuple[Floats, Floats]:

@@ -48,11 +48,6 @@ def register(preset: Preset) -> None:
     _known[preset.name] = preset
 
 
-def registered() -> tuple[Preset, ...]:
-    """Every preset that is known, in the order of their registration."""
-    return tuple(_known.values())
-
-
 def computed(preset: Preset, block: Bars) -> Floats:
     """The preset's rows of a block, (n, k) float64. Raises ConfigError, naming the preset, where its function fails or
     gives another shape: a row that is forgotten would shift every other."""

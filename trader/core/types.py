@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,6 +20,9 @@ Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+
+# What a long work calls as it goes on: how much is done, of how much.
+Progress = Callable[[int, int], None]
 
 Side = Literal["BUY", "SELL"]
 Target = Literal["long", "flat", "short"]

@@ -12,7 +12,7 @@ from trader.core.news import Json
 from trader.core.study import flat, searched
 
 Chart = tuple[bytes, bytes]
-BLUE, ORANGE, GREEN, RED, GREY = "#1f5fa8", "#b0641a", "#2b7a4b", "#b3362b", "#6b7684"
+BLUE, GREEN, RED, GREY = "#1f5fa8", "#2b7a4b", "#b3362b", "#6b7684"
 STYLE: dict[str, Any] = {
     "font.size": 9,
     "axes.grid": True,
