@@ -9,10 +9,10 @@ PYTEST_WORKERS ?= 2
 # The scripts of this project must find compiled bytecode, whatever the shell says about writing it.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test check system packages image format bench bench-full lock clean
+.PHONY: help setup demo test check system packages peers image format bench bench-small bench-full lock clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## .venv with the locked dependencies, bytecode compiled, and the package itself
 
@@ -65,25 +65,42 @@ format: setup ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## the numbers, as ratios within one run
+# What the benchmarks compare with. uv comes by its own line of the lock; where it cannot run, pip does it all.
+PEERS   := .venv-peers
+INSTALL := install --quiet --no-deps --require-hashes
+
+peers: $(PEERS)/.installed ## .venv-peers: vectorbt, FreqAI, FastAPI and statsforecast, which the benchmarks compare with
+
+$(PEERS)/.installed: requirements-peers.lock
+	$(PYTHON) -m venv $(PEERS)
+	@awk '/^[^ ]/ { ours = /^uv==/ } ours' $< > $(PEERS)/uv.lock
+	$(PEERS)/bin/python -m pip $(INSTALL) --disable-pip-version-check -r $(PEERS)/uv.lock \
+	    && $(PEERS)/bin/uv pip $(INSTALL) --python $(PEERS)/bin/python -r $< \
+	    || $(PEERS)/bin/python -m pip $(INSTALL) --disable-pip-version-check -r $<
+	@touch $@
+
+bench: setup peers ## the numbers, as ratios within one run
 	$(BIN)/python -m benchmarks
 
-bench-full: setup ## the same, long: ten seeds, medians of five pairs (FREQAI_PYTHON, FREQAI_RUNNER)
+bench-small: setup packages $(SYSTEM)/.installed peers ## every benchmark small: results are judged, times are not
+	$(BIN)/python -m benchmarks --small
+
+bench-full: setup peers ## the numbers, long: ten seeds, medians of five pairs
 	$(BIN)/python -m benchmarks --full
 
 # Figures of `backtest report`, 95 MB: a report is written at a desk, and by the image that has the trackers.
 REPORT_ONLY := contourpy cycler fonttools kiwisolver matplotlib pillow pyparsing
 
-RESOLVE := uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-    --annotation-style line pyproject.toml
+COMPILE := uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --annotation-style line
+RESOLVE := $(COMPILE) pyproject.toml
 
 lock: ## resolve the lock files anew (needs uv)
 	$(RESOLVE) --universal --all-extras --group dev -o requirements.lock
 	$(RESOLVE) --all-extras --group dev --group system -c requirements.lock -o requirements-system.lock
 	$(RESOLVE) --extra eyes $(addprefix --no-emit-package ,$(REPORT_ONLY)) -c requirements.lock -o infra/image.lock
 	$(RESOLVE) --all-extras -c requirements.lock -o infra/image-trackers.lock
-	echo hatchling | uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	    --annotation-style line -c requirements.lock -o infra/image/build.lock -
+	$(COMPILE) --override benchmarks/peers.override -o requirements-peers.lock benchmarks/peers.in
+	echo hatchling | $(COMPILE) -c requirements.lock -o infra/image/build.lock -
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(SYSTEM) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SYSTEM) $(PEERS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

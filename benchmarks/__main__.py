@@ -1,6 +1,11 @@
 """`python -m benchmarks [NAME ...]`: every module here named bench_NAME.py, each with run() -> list of figures.
 
-Numbers are ratios or medians within one run, since the machine is shared. The exit code says whether any was missed.
+Numbers are ratios or medians within one run, since the machine is shared; what holds on one machine only is printed beside
+a floor that was measured in the same run. The exit code says whether any was missed.
+
+`--small` runs the small form of each: the same code and the same other side within seconds. It judges results, not
+times, so a busy machine cannot fail it; a figure that could not be measured does. `before --commit REV` names what to
+compare with.
 """
 
 from __future__ import annotations
@@ -10,7 +15,9 @@ import importlib
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from benchmarks.figure import Figure
 from trader import terminal
@@ -23,13 +30,23 @@ def names() -> list[str]:
     return sorted(file.stem.removeprefix("bench_") for file in HERE.glob("bench_*.py"))
 
 
-def measure(name: str, full: bool = False) -> list[Figure]:
+def form_of(name: str, form: str, commit: str | None) -> Callable[[], list[Figure]]:
+    """How a module is measured: run_full where it has one, run_small, or run; `before` against a commit."""
+    module = importlib.import_module(f"benchmarks.bench_{name}")
+    taken = module.against(commit) if commit else getattr(module, form, module.run)
+    return cast("Callable[[], list[Figure]]", taken)
+
+
+def measure(name: str, form: str = "run", commit: str | None = None) -> list[Figure]:
     """The figures of one module, printed as soon as they are known."""
     began = time.perf_counter()
-    module = importlib.import_module(f"benchmarks.bench_{name}")
-    figures: list[Figure] = module.run_full() if full and hasattr(module, "run_full") else module.run()
+    figures = form_of(name, form, commit)()
     title = f"{name} ({time.perf_counter() - began:.0f} s, load {os.getloadavg()[0]:.1f})"
-    print(terminal.table(title, [figure.row() for figure in figures], ("", "measured", "target", "")))
+    print(
+        terminal.table(
+            title, [figure.row(form != "run_small") for figure in figures], ("", "measured", "target", "")
+        )
+    )
     for figure in figures:
         if figure.note:
             print(f"  {figure.name}: {figure.note}")
@@ -37,15 +54,28 @@ def measure(name: str, full: bool = False) -> list[Figure]:
     return figures
 
 
+def failed(figures: list[Figure], small: bool) -> list[str]:
+    """Names of the figures that decide: every missed one; in the small form missed results and what was not measured."""
+    if small:
+        return [f.name for f in figures if f.value is None or (f.is_result and f.verdict == "MISSED")]
+    return [f.name for f in figures if f.verdict == "MISSED"]
+
+
 def main() -> int:
     """Measure what was asked for, or everything."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="*", choices=[*names(), []], help="default: all")
-    parser.add_argument("--full", action="store_true", help="the long form, where a module has one")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--full", action="store_true", help="the long form, where a module has one")
+    size.add_argument("--small", action="store_true", help="the small form; times are not judged")
+    parser.add_argument("--commit", help="what `before` compares with (default: HEAD~1)")
     given = parser.parse_args()
-    figures = [figure for name in given.name or names() for figure in measure(name, given.full)]
-    missed = [figure.name for figure in figures if figure.verdict == "MISSED"]
-    print(f"{len(figures)} figures, missed: {', '.join(missed) or 'none'}")
+    if given.commit and given.name != ["before"]:
+        parser.error("--commit belongs to: python -m benchmarks before")
+    form = "run_full" if given.full else "run_small" if given.small else "run"
+    figures = [figure for name in given.name or names() for figure in measure(name, form, given.commit)]
+    missed = failed(figures, given.small)
+    print(f"{len(figures)} figures, {'failed' if given.small else 'missed'}: {', '.join(missed) or 'none'}")
     return 1 if missed else 0
 
 

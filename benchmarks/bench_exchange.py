@@ -4,68 +4,116 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import peers, tape
 from benchmarks.figure import Figure
-from benchmarks.scene import bars_file
+from benchmarks.scene import ROOT, bars_file, median, trader
 from trader.core.types import HOUR_MS, parse_hour
 
 AT = parse_hour("2022-01-01")
-ROUNDS, ORDERS = 5, 200
-STARTS, PAGES, ROWS = 5, 60, 1_000
+ROWS = 1_000
 # Behind the exchange, whose clock stands still while a round goes on, and within recvWindow.
 BEHIND_MS = 5_000
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Rounds of orders, orders in each, starts, pages."""
+
+    rounds: int = 5
+    orders: int = 200
+    starts: int = 5
+    pages: int = 60
+
+
 def run() -> list[Figure]:
-    """Everything on one core, shared by the server and its client."""
+    """As often as a median needs."""
+    return _figures(Size())
+
+
+def run_small() -> list[Figure]:
+    """A few of each."""
+    return _figures(Size(rounds=1, orders=20, starts=1, pages=4))
+
+
+def _figures(size: Size) -> list[Figure]:
+    """Everything on one core, shared by the server and its client; FastAPI answers the same requests with constants."""
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(allowed)})
     try:
         with tempfile.TemporaryDirectory() as name:
             file = bars_file(Path(name))
             note = "made bars: there is no data folder" if file.is_relative_to(name) else "real bars"
-            starts = [_start_s(file) for _ in range(STARTS)]
-            with exchange(file) as ready:
-                client = client_of(ready)
-                orders = statistics.median(orders_a_second(client, ready["url"]) for _ in range(ROUNDS))
-                page_ms = statistics.median(_page_ms(client, n) for n in range(PAGES))
-                client.close_connection()
+            starts = [_start_s(file) for _ in range(size.starts)]
+            written = _recorded(file, Path(name) / "tape.jsonl")
+            with exchange(file) as ready, fastapi(written) as other:
+                ours, theirs = client_of(ready), client_of({**ready, "url": other})
+                rounds = [
+                    (
+                        orders_a_second(ours, ready["url"], size.orders),
+                        orders_a_second(theirs, None, size.orders),
+                    )
+                    for _ in range(size.rounds)
+                ]
+                pages = [(_page_ms(ours, n), _page_ms(theirs, n)) for n in range(size.pages)]
     finally:
         os.sched_setaffinity(0, allowed)
+    orders, orders_other = (median([pair[i] for pair in rounds]) for i in (0, 1))
+    page_ms, page_ms_other = (median([pair[i] for pair in pages]) for i in (0, 1))
     return [
         Figure("signed orders through python-binance, one core", orders, "at least", 300, "a second"),
+        Figure(
+            "of what FastAPI answers with constants",
+            orders / orders_other,
+            note=f"{orders_other:.0f} a second",
+        ),
         Figure("a page of 1,000 klines through python-binance", page_ms, "at most", 10, "ms"),
-        Figure("start to ready line, 55,000 bars", statistics.median(starts), "at most", 1, "s", note),
+        Figure(
+            "of the time that FastAPI takes for a constant",
+            page_ms / page_ms_other,
+            note=f"{page_ms_other:.1f} ms",
+        ),
+        Figure("start to ready line, 55,000 bars", median(starts), "at most", 1, "s", note),
     ]
+
+
+def _recorded(file: Path, path: Path) -> Path:
+    """A tape with a page of klines and an order, as the exchange answers them."""
+    with exchange(file) as ready, tape.recording(ready["url"]) as relay:
+        client = client_of({**ready, "url": relay.url})
+        orders_a_second(client, relay.url, 1)
+        _page_ms(client, 0)
+        tape.write(relay.kept, path)
+    return path
 
 
 @contextmanager
-def exchange(file: Path) -> Iterator[dict[str, str]]:
-    """`trader exchange` as a child, its ready line."""
-    words = [
-        "exchange",
-        "--bars",
-        str(file),
-        "--symbol",
-        "BTCUSDT",
-        "--at",
-        "2022-01-01",
-        "--port",
-        "0",
-        "--json",
-    ]
-    command = [sys.executable, "-m", "trader.cli", *words]
+def fastapi(written: Path) -> Iterator[str]:
+    """FastAPI under uvicorn in the peers' environment, which answers a tape's paths with their bodies; its address."""
+    side = Path(__file__).with_name("fastapi_side.py")
+    command = [peers.python("FASTAPI_PYTHON"), str(side), str(written)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            yield (child.stdout.readline() if child.stdout else "").strip()
+        finally:
+            child.terminate()
+
+
+@contextmanager
+def exchange(file: Path, at: str = "2022-01-01") -> Iterator[dict[str, str]]:
+    """`trader exchange` as a child, its ready line."""
+    market = ("--bars", str(file), "--symbol", "BTCUSDT", "--at", at)
+    command = trader("exchange", *market, "--port", "0", "--json")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
         try:
             yield json.loads(child.stdout.readline() if child.stdout else "")
         finally:
@@ -89,19 +137,21 @@ def client_of(ready: dict[str, str]) -> Any:
     return client
 
 
-def orders_a_second(client: Any, url: str) -> float:
-    """Market orders, there and back, each signed, booked and told in full. A fresh minute begins each round."""
-    now_ms = client.get_server_time()["serverTime"] + 60_000
-    body = json.dumps({"to": now_ms}).encode()
-    urllib.request.urlopen(f"{url}/sim/clock", body, timeout=10).close()  # noqa: S310 - loopback
-    client.timestamp_offset = now_ms - time.time() * 1000 - BEHIND_MS + 1_000
+def orders_a_second(client: Any, url: str | None, orders: int) -> float:
+    """Market orders, there and back, each signed, booked and told in full. A fresh minute begins each round, where the
+    exchange at `url` has a clock."""
+    if url:
+        now_ms = client.get_server_time()["serverTime"] + 60_000
+        body = json.dumps({"to": now_ms}).encode()
+        urllib.request.urlopen(f"{url}/sim/clock", body, timeout=10).close()  # noqa: S310 - loopback
+        client.timestamp_offset = now_ms - time.time() * 1000 - BEHIND_MS + 1_000
     began = time.perf_counter()
-    for n in range(ORDERS):
+    for n in range(orders):
         side, amount = ("BUY", "100") if n % 2 == 0 else ("SELL", "98")
         told = client.create_order(symbol="BTCUSDT", side=side, type="MARKET", quoteOrderQty=amount)
         if told["status"] != "FILLED":
             raise RuntimeError(f"an order of the benchmark ended {told['status']}")
-    return ORDERS / (time.perf_counter() - began)
+    return orders / (time.perf_counter() - began)
 
 
 def _page_ms(client: Any, number: int) -> float:

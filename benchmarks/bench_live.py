@@ -1,27 +1,24 @@
-"""The live path: the demo, a replay through HTTP and the real client, signed orders. Ticks are in bench_tick."""
+"""The live path: the demo as a whole process, and signed orders of a warm client. Ticks are in bench_tick, hours in bench_replay."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
-from benchmarks.bench_tick import trader
 from benchmarks.figure import Figure
-from benchmarks.scene import bars_file
+from benchmarks.scene import bars_file, process, trader
 from trader import wiring
 from trader.adapters.clocks import SimClock
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.sizing import floor_step
-from trader.core.types import HOUR_MS, Side, iso, parse_hour
+from trader.core.types import Side, parse_hour
 from trader.simulation import rehearsal
 
-START, HOURS = parse_hour("2022-01-01"), 1_416
+START = parse_hour("2022-01-01")
 ROUND_TRIPS = 300
 
 
@@ -29,32 +26,27 @@ def run() -> list[Figure]:
     """Each figure on its own folder and its own embedded exchange."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        return [demo(folder), replay(folder), signed_orders(folder)]
+        return [*demo(folder), signed_orders(folder, ROUND_TRIPS)]
 
 
-def demo(folder: Path) -> Figure:
+def run_small() -> list[Figure]:
+    """The demo with one configuration, and a few orders."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        return [*demo(folder, "--trials", "1"), signed_orders(folder, 20)]
+
+
+def demo(folder: Path, *options: str) -> list[Figure]:
     """`trader demo`, whole process: two weeks of hours and one retrain on a breach."""
-    spent = trader("demo", "--json", cwd=folder)
-    return Figure("trader demo, whole process", spent.wall_s, "at most", 90, "s")
+    spent = process(trader("demo", "--json", *options), cwd=folder)
+    hours = json.loads(spent.said)["hours"]
+    return [
+        Figure("trader demo, whole process", spent.wall_s, "at most", 90, "s"),
+        Figure("its hours", hours, "exactly", 336, is_result=True),
+    ]
 
 
-def replay(folder: Path) -> Figure:
-    """Two months of hours, every one through HTTP, signature and the real client."""
-    words = (
-        "replay",
-        "--bars",
-        str(bars_file(folder)),
-        "--from",
-        iso(START),
-        "--to",
-        iso(START + HOURS * HOUR_MS),
-    )
-    command = [sys.executable, "-m", "trader.cli", *words, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return Figure("replay", json.loads(done.stdout)["ticks_per_second"], "at least", 100, "hours/s")
-
-
-def signed_orders(folder: Path) -> Figure:
+def signed_orders(folder: Path, round_trips: int) -> Figure:
     """Market orders of a warm client, signed, sent and answered."""
     params = params_of(DEFAULT_PARAMS, "the defaults")
     served = ["--bars", str(bars_file(folder)), "--symbol", "BTCUSDT"]
@@ -68,12 +60,12 @@ def signed_orders(folder: Path) -> Figure:
             bought = floor_step(Decimal(500), ask, accepted.step_size)
             sold = floor_step(bought * (1 - params.fee_rate), Decimal(1), accepted.step_size)
             began = time.perf_counter()
-            for i in range(ROUND_TRIPS):
+            for i in range(round_trips):
                 now = exchange.time_ms() if i % 50 == 0 else clock.now_ms()
                 side: Side = "BUY" if i % 2 == 0 else "SELL"
                 qty = bought if side == "BUY" else sold
                 sent = exchange.send(exchange.sign("BTCUSDT", side, qty, f"bench-{i}", now))
                 if sent.outcome != "accepted":
                     raise RuntimeError(f"an order of the benchmark was not accepted: {sent.message}")
-            rate = ROUND_TRIPS / (time.perf_counter() - began)
+            rate = round_trips / (time.perf_counter() - began)
     return Figure("signed orders through python-binance", rate, "at least", 300, "a second")

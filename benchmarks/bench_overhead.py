@@ -16,7 +16,7 @@ from trader import terminal
 from trader.core.hours import Rules
 from trader.core.params import Params
 from trader.core.ports import Predictor
-from trader.core.types import Filters, Floats, Matrix
+from trader.core.types import DAY_MS, Filters, Floats, Matrix
 from trader.forecasters.xgboost import XGBoostForecaster
 
 ROUNDS = 5
@@ -62,6 +62,16 @@ class TimedPredictor:
 
 
 def run() -> list[Figure]:
+    """47 windows of 30 days."""
+    return _figures(STOP, ROUNDS)
+
+
+def run_small() -> list[Figure]:
+    """Three windows, once."""
+    return _figures(START + 90 * DAY_MS, rounds=1)
+
+
+def _figures(stop: int, rounds: int) -> list[Figure]:
     """Shares of the wall, one worker, medians: without and with everything that `backtest run` does after."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -71,23 +81,27 @@ def run() -> list[Figure]:
             params.model_copy(update={"halt_cumulative_return": None, "fee_rate": Decimal(0)}), rules.filters
         )
         walking, whole, table, busy = (list[float]() for _ in range(4))
-        for _ in range(ROUNDS):
+        same = True
+        for _ in range(rounds):
             timed, began = Timed(), time.perf_counter()
-            p_up = walk_forward(timed, series, params, START, STOP, source="bars")
+            p_up = walk_forward(timed, series, params, START, stop, source="bars")
             walking.append(1 - timed.seconds / (time.perf_counter() - began))
-            done = simulate(series, p_up, rules, START, STOP)
+            done = simulate(series, p_up, rules, START, stop)
             write(done, folder)
             summary_of_run(done, series, rules, seconds=0.0)
             whole.append(1 - timed.seconds / (time.perf_counter() - began))
+            untimed = walk_forward(XGBoostForecaster(), series, params, START, stop, source="bars")
+            same = same and p_up.tobytes() == untimed.tobytes()
             for chosen, shares in ((rules, table), (free, busy)):
                 timed, began = Timed(), time.perf_counter()
-                write(run_backtest(timed, series, chosen, START, STOP, source="bars").run, folder)
+                write(run_backtest(timed, series, chosen, START, stop, source="bars").run, folder)
                 shares.append(1 - timed.seconds / (time.perf_counter() - began))
     return [
         Figure("walk-forward outside XGBoost", median(walking) * 100, "at most", 2.0, "%"),
         Figure("with simulate, hours file, summary", median(whole) * 100, "at most", 8.0, "%"),
         Figure("and all of it once more in sample, for the table", median(table) * 100, unit="%"),
         Figure("the same, never halted, no fee (orders all along)", median(busy) * 100, unit="%"),
+        Figure("timed and untimed predict the same", same, "exactly", 1, is_result=True),
     ]
 
 

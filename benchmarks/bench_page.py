@@ -11,13 +11,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bench_tick import BUSY, Stage, Watch, stage, trader
+from benchmarks.bench_tick import BUSY, Stage, Watch, stage
 from benchmarks.figure import Figure
-from benchmarks.scene import ROOT, bars_file, median
+from benchmarks.scene import ROOT, bars_file, median, process, trader
 from tests.rig import quick_params
 from trader import wiring
 from trader.adapters.store_local import LocalStore
@@ -29,9 +30,7 @@ from trader.dashboard.series import fold, fresh
 from trader.observers import pages
 from trader.observers.process import tell_beside
 
-START, REPLAYED = parse_hour("2022-01-01"), 60 * 24
-YEAR = 365 * 24
-WRITES, DRAWS, HOURS = 10, 10, 40
+START = parse_hour("2022-01-01")
 SYMBOL, STEP_DAYS = "BTCUSDT", 30
 DEAD = "http://127.0.0.1:9/"  # nobody listens on the discard port
 BARE = f"""<!doctype html><html><body><script defer src="{pages.LIBRARY}"></script><script>
@@ -39,28 +38,48 @@ document.addEventListener("DOMContentLoaded", () => {{ document.body.dataset.dra
 CHROMIUM = Path("/usr/bin/chromium")
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Hours that are replayed, and a year's; how often a page is written and drawn; hours of the two bots."""
+
+    replayed: int = 60 * 24
+    year: int = 365 * 24
+    writes: int = 10
+    draws: int = 10
+    hours: int = 40
+
+
 def run() -> list[Figure]:
     """Two real months, told over and over, stand for the years."""
+    return _figures(Size())
+
+
+def run_small() -> list[Figure]:
+    """Two days stand for years of ten days."""
+    return _figures(Size(replayed=48, year=240, writes=2, draws=1, hours=4))
+
+
+def _figures(size: Size) -> list[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        store = a_year(folder)
-        return [written(folder, store), *drawn(folder, store), *observed(folder)]
+        store = a_year(folder, size)
+        return [written(folder, store, size), *drawn(folder, store, size), *observed(folder, size)]
 
 
-def a_year(folder: Path) -> Path:
+def a_year(folder: Path, size: Size) -> Path:
     """A store with a year of hours that ends where two replayed months do, and a model every thirty days."""
     (folder / "P.json").write_text(json.dumps(quick_params(step_days=STEP_DAYS)))
-    span = ("--from", iso(START), "--to", iso(START + REPLAYED * HOUR_MS))
+    span = ("--from", iso(START), "--to", iso(START + size.replayed * HOUR_MS))
     words = ("--bars", str(bars_file(folder)), *span, "--params", "P.json", "--store", "store")
-    trader("replay", *words, cwd=folder, TRADER_TRACKERS="none")
+    process(trader("replay", *words), {"TRADER_TRACKERS": "none"}, folder)
     store = folder / "store"
     journal = Journal(LocalStore(store), SYMBOL)
     shapes = list(journal.records())
-    for i in range(YEAR - REPLAYED):
-        close(store, moved(shapes[-1 - i % REPLAYED], START - (i + 1) * HOUR_MS))
+    for i in range(size.year - size.replayed):
+        close(store, moved(shapes[-1 - i % size.replayed], START - (i + 1) * HOUR_MS))
     champions = [event.content for event in journal.events("champion")]
     begun = store / "state" / "BTCUSDT" / "deployment" / "000001"
-    since = START - (YEAR - REPLAYED) * HOUR_MS
+    since = START - (size.year - size.replayed) * HOUR_MS
     begun.write_bytes(encode({**json.loads(begun.read_bytes()), "start": since}))
     for event in (store / "state" / "BTCUSDT" / "champion").iterdir():
         event.unlink()
@@ -90,30 +109,30 @@ def settings_of(store: Path) -> Settings:
     return load_settings(store=str(store), symbol=SYMBOL)
 
 
-def written(folder: Path, store: Path) -> Figure:
+def written(folder: Path, store: Path, size: Size) -> Figure:
     """After each of ten further hours, as the observer writes it: a journal of its own, a warm process."""
     settings = settings_of(store)
     pages.write_page(wiring.make_journal(settings), settings, folder / "page")
     shapes = list(wiring.make_journal(settings).records(START))
     walls = []
-    for i in range(WRITES):
+    for i in range(size.writes):
         close(store, moved(shapes[i], shapes[-1]["close_time"] + (i + 1) * HOUR_MS))
         began = time.perf_counter()
         pages.write_page(wiring.make_journal(settings), settings, folder / "page")
         walls.append(time.perf_counter() - began)
-    note = f"median of {WRITES} hours, the slowest {max(walls) * 1000:.0f} ms; {YEAR:,} hours behind them"
+    note = f"median of {size.writes} hours, the slowest {max(walls) * 1000:.0f} ms; {size.year:,} hours behind them"
     name = "the page after an hour, a year behind it"
     return Figure(name, statistics.median(walls) * 1000, "at most", 400, "ms", note)
 
 
-def drawn(folder: Path, store: Path) -> list[Figure]:
+def drawn(folder: Path, store: Path, size: Size) -> list[Figure]:
     """Five years folded, rendered, and opened in Chromium from a file."""
     settings, series = settings_of(store), fresh()
     journal = wiring.make_journal(settings)
     shapes = list(journal.records())
     for year in range(4, -1, -1):
         for record in shapes:
-            fold(series, moved(record, record["close_time"] - year * YEAR * HOUR_MS))
+            fold(series, moved(record, record["close_time"] - year * size.year * HOUR_MS))
     place = folder / "five"
     place.mkdir()
     page = place / pages.PAGE
@@ -128,8 +147,11 @@ def drawn(folder: Path, store: Path) -> list[Figure]:
     if python is None:
         why = "it needs Chromium and .venv-system: make system"
         return [Figure(name, None, "at most", 1.5, "s", why), size]
-    (walls, busy), (_, library) = seconds_drawn(python, page), seconds_drawn(python, bare)
-    note = f"median of {DRAWS}, each in a browser context of its own; the slowest {max(walls):.2f} s"
+    (walls, busy), (_, library) = (
+        seconds_drawn(python, page, size.draws),
+        seconds_drawn(python, bare, size.draws),
+    )
+    note = f"median of {size.draws}, each in a browser context of its own; the slowest {max(walls):.2f} s"
     return [
         Figure(name, median(walls), "at most", 1.5, "s", note),
         Figure(own, median(busy), unit="s"),
@@ -138,9 +160,9 @@ def drawn(folder: Path, store: Path) -> list[Figure]:
     ]
 
 
-def seconds_drawn(python: str, page: Path) -> tuple[list[float], list[float]]:
+def seconds_drawn(python: str, page: Path, draws: int) -> tuple[list[float], list[float]]:
     """From navigation to the frame that has everything, each time anew: wall, and the main thread's own."""
-    words = [python, "-m", "benchmarks.page_drawn", str(page), str(DRAWS)]
+    words = [python, "-m", "benchmarks.page_drawn", str(page), str(draws)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
     rows = json.loads(done.stdout)
     return [wall for wall, _ in rows], [busy for _, busy in rows]
@@ -157,7 +179,7 @@ def with_playwright() -> str | None:
     return str(other / "bin" / "python") if there else None
 
 
-def observed(folder: Path) -> list[Figure]:
+def observed(folder: Path, size: Size) -> list[Figure]:
     """Two bots, the same hours in turn; one tells a page, a dead heartbeat and a dead notifier after each hour."""
     shares: dict[str, list[float]] = {"none": [], "told": []}
     with ExitStack() as stack:
@@ -169,7 +191,7 @@ def observed(folder: Path) -> list[Figure]:
             watch.over(made.bot.exchange._api)  # type: ignore[attr-defined]
             watch.over(made.bot.collector._market._api)  # type: ignore[attr-defined]
             bots[name] = made, watch
-        for i in range(HOURS):
+        for i in range(size.hours):
             for name in sorted(bots, reverse=i % 2 == 1):
                 made, watch = bots[name]
                 watch.requests.clear()
@@ -178,7 +200,7 @@ def observed(folder: Path) -> list[Figure]:
                 if name == "told":
                     tell(made, folder)
     alone, beside = median(shares["none"]), median(shares["told"])
-    note = f"own share of {HOURS} hours each, medians {alone:.2f} and {beside:.2f} ms"
+    note = f"own share of {size.hours} hours each, medians {alone:.2f} and {beside:.2f} ms"
     page = folder / "observed" / pages.PAGE
     if not page.exists():
         raise RuntimeError("the observers of the benchmark wrote no page")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,13 +49,24 @@ def plain_loop(rows: SeedRows, trial: PublishedTrial) -> Matrix:
 
 
 def run() -> list[Figure]:
+    """All twenty."""
+    return _figures(published_trials())
+
+
+def run_small() -> list[Figure]:
+    """The two cheapest: what two trials correlate with says nothing, so it is left out."""
+    cheap = sorted(published_trials(), key=lambda it: it.params.xgboost.n_estimators)
+    return [figure for figure in _figures(cheap[:2]) if "correlation" not in figure.name]
+
+
+def _figures(trials: Sequence[PublishedTrial]) -> list[Figure]:
     """Trial by trial, the plain loop and ours in turn."""
     with tempfile.TemporaryDirectory() as name:
         rows = rows_of(bars(Path(name)), "bars", FIRST, AFTER_LAST)
     published, reproduced = [], []
     plain = ours = 0.0
     equal = 0
-    for trial in published_trials():
+    for trial in trials:
         began = time.perf_counter()
         want = plain_loop(rows, trial)
         plain += time.perf_counter() - began
@@ -65,9 +77,11 @@ def run() -> list[Figure]:
         equal += kept[0].tobytes() == want.tobytes()
         published.append(trial.published)
         reproduced.append(report["trials"][0]["reproduced"])
+    equals = "trials whose every prediction equals the plain loop's"
+    best = max(range(len(trials)), key=lambda i: trials[i].published)
     return [
-        Figure("rows", len(rows), "exactly", 35_064),
-        Figure("trials whose every prediction equals the plain loop's", equal, "exactly", 20),
+        Figure("rows", len(rows), "exactly", 35_064, is_result=True),
+        Figure(equals, equal, "exactly", len(trials), is_result=True),
         Figure(
             "wall, two workers, of the plain loop's",
             ours / plain,
@@ -81,5 +95,7 @@ def run() -> list[Figure]:
             "at least",
             0.84,
         ),
-        Figure("trial 13, published 5.21", reproduced[13], unit="stakes"),
+        Figure(
+            f"trial {trials[best].number}, published {published[best]:.2f}", reproduced[best], unit="stakes"
+        ),
     ]

@@ -1,13 +1,11 @@
-"""An hour's tick: in a fresh process, warm with its own share apart from the venue's, and with ten years behind it."""
+"""An hour's tick: in a fresh process beside the floor of its imports (`import_floor`), warm with its own share apart from the
+venue's, and with ten years behind it."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figure import Figure
-from benchmarks.scene import bars_file
+from benchmarks.import_floor import record, words
+from benchmarks.scene import Process, bars_file, median, process, trader
 from tests.rig import quick_params
 from trader import wiring
 from trader.adapters.clocks import SimClock
@@ -30,10 +29,7 @@ from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour
 from trader.simulation import rehearsal
 
 START = parse_hour("2022-01-01")
-FRESH_TICKS = 9
-OWN_HOURS = 2_000
-WARM_TICKS = 300
-DAY, TEN_YEARS = 24, 87_600
+DAY = 24
 DEFAULTS = params_of(DEFAULT_PARAMS, "the defaults")
 # Small trees that change their mind often: as many of the hours as possible carry an order.
 BUSY = params_of(
@@ -41,11 +37,31 @@ BUSY = params_of(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Hours of the warm bot; fresh ticks of each kind; warm ticks in turn; closed hours behind the older bot."""
+
+    own_hours: int = 2_000
+    fresh_ticks: int = 9
+    warm_ticks: int = 300
+    hours_behind: int = 87_600
+
+
 def run() -> list[Figure]:
+    """As often as medians need, ten years behind the older bot."""
+    return _figures(Size())
+
+
+def run_small() -> list[Figure]:
+    """A few of each, three months behind the older bot."""
+    return _figures(Size(own_hours=48, fresh_ticks=1, warm_ticks=4, hours_behind=2_160))
+
+
+def _figures(size: Size) -> list[Figure]:
     """Each part on its own folder and its own embedded exchange."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        return [*own_share(folder), *ten_years(folder)]
+        return [*own_share(folder, size), *ten_years(folder, size)]
 
 
 @dataclass
@@ -67,10 +83,10 @@ class Stage:
             raise RuntimeError(f"a tick of the benchmark did not trade: {ticked.message}")
         return seconds
 
-    def fresh(self, hour: int) -> Spent:
+    def fresh(self, hour: int) -> Process:
         """The tick of an hour in a fresh process."""
         self.clock.move_to(hour)
-        return trader("tick", cwd=self.store.parent, **self.environment)
+        return process(trader("tick"), self.environment, self.store.parent)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -97,38 +113,6 @@ def stage(folder: Path, params: Params, start: int, *, durable: bool) -> Iterato
             if not bot.journal.events("champion"):
                 retrain(bot.journal, bot.collector, bot.forecaster, params, start, bot.version)
             yield Stage(bot, clock, folder / "store", venue["url"])
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """A whole process: wall and processor seconds, peak memory."""
-
-    wall_s: float
-    cpu_s: float
-    peak_mb: float
-
-
-# A small parent: a child's peak is never below that of the process that started it.
-LAUNCHER = """
-import json, os, sys, time
-began = time.perf_counter()
-child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
-_, status, used = os.wait4(child, 0)
-wall = time.perf_counter() - began
-print(json.dumps([os.waitstatus_to_exitcode(status), wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))
-"""
-
-
-def trader(*words: str, cwd: Path, **environment: str) -> Spent:
-    """A `trader` command from exec to exit. Raises RuntimeError with its last words where it fails."""
-    command = [sys.executable, "-I", "-S", "-c", LAUNCHER, sys.executable, "-m", "trader.cli", *words]
-    done = subprocess.run(
-        command, cwd=cwd, env={"PATH": os.defpath, **environment}, capture_output=True, text=True, check=True
-    )
-    code, wall_s, cpu_s, peak_mb = json.loads(done.stdout.splitlines()[-1])
-    if code:
-        raise RuntimeError(f"trader {' '.join(words)} ended with {code}: {done.stderr[-400:]}")
-    return Spent(wall_s, cpu_s, peak_mb)
 
 
 @dataclass
@@ -164,36 +148,90 @@ class Watch:
         return until - known - waited, bool(orders)
 
 
-def own_share(folder: Path) -> list[Figure]:
-    """2,000 hours of a warm bot whose journal is flushed to the disk as in production."""
+def own_share(folder: Path, size: Size) -> list[Figure]:
+    """Hours of a warm bot whose journal is flushed to the disk as in production."""
     place = folder / "own"
     place.mkdir()
     watch, all_hours, with_order = Watch(), [], []
     with stage(place, BUSY, START, durable=True) as made:
         watch.over(made.bot.exchange._api)  # type: ignore[attr-defined]
         watch.over(made.bot.collector._market._api)  # type: ignore[attr-defined]
-        for i in range(OWN_HOURS):
+        for i in range(size.own_hours):
             watch.requests.clear()
             made.tick_at(START + i * HOUR_MS)
             seconds, ordered = watch.own_seconds(time.perf_counter())
             all_hours.append(seconds * 1000)
             if ordered:
                 with_order.append(seconds * 1000)
-    note = f"{OWN_HOURS:,} hours, {len(with_order):,} of them with an order; the rest count to their record"
+    note = (
+        f"{size.own_hours:,} hours, {len(with_order):,} of them with an order; the rest count to their record"
+    )
     figures = []
     for what, values in (("", all_hours), (", hours with an order", with_order)):
         shares = statistics.quantiles(values, n=100)
-        figures.append(
-            Figure(f"bar known to order sent, own share, median{what}", shares[49], "at most", 25, "ms", note)
-        )
+        title = f"bar known to order sent, own share, median{what}"
+        figures.append(Figure(title, shares[49], "at most", 25, "ms", note))
         figures.append(Figure(f"its 99th percentile{what}", shares[98], "at most", 75, "ms"))
         note = ""
     return figures
 
 
-def ten_years(folder: Path) -> list[Figure]:
+def ten_years(folder: Path, size: Size) -> list[Figure]:
     """The same hours by two bots: one with a day of journal behind it, one with ten years; fresh processes and warm."""
     young, old = folder / "day", folder / "years"
+    seconds = two_stores(young, old, size)
+    fresh, floors = list[list[Process]]([[], []]), list[Process]()
+    done: list[Process] = []
+    warm: list[list[float]] = [[], []]
+    with ExitStack() as stack:
+        stages = [stack.enter_context(stage(place, DEFAULTS, START, durable=False)) for place in (young, old)]
+        stages[0].clock.move_to(START)
+        imported = record(folder / "modules.json", young, stages[0].environment, "tick")
+        for i in range(1, size.fresh_ticks + 1):
+            for made, spent in zip(stages, fresh, strict=True):
+                spent.append(made.fresh(START + i * HOUR_MS))
+            floors.append(process(words(imported)))
+            done.append(stages[1].fresh(START + i * HOUR_MS))
+        for i in range(size.fresh_ticks + 1, size.fresh_ticks + 1 + size.warm_ticks):
+            for made, walls in zip(stages, warm, strict=True):
+                walls.append(made.tick_at(START + i * HOUR_MS))
+    cpu = [median([spent.cpu_s for spent in side]) for side in fresh]
+    wall = [median(side) for side in warm]
+    written = (
+        f"{size.hours_behind:,} records written in {seconds:.0f} s; {size.fresh_ticks} ticks each, in turn"
+    )
+    in_turn = f"{size.warm_ticks} ticks each, in turn: {wall[0] * 1000:.1f} and {wall[1] * 1000:.1f} ms"
+    return [
+        *processes([spent for side in fresh for spent in side], done, floors, len(imported)),
+        Figure(
+            "ten years of journal against a day, fresh, processor time",
+            cpu[1] / cpu[0],
+            "at most",
+            1.1,
+            note=written,
+        ),
+        Figure("the same, warm, wall", wall[1] / wall[0], "at most", 1.1, note=in_turn),
+    ]
+
+
+def processes(fresh: list[Process], done: list[Process], floors: list[Process], modules: int) -> list[Figure]:
+    """Fresh ticks beside their floor."""
+    walls = [median([spent.wall_s for spent in side]) for side in (fresh, floors, done)]
+    cpus = [median([spent.cpu_s for spent in side]) for side in (fresh, floors, done)]
+    note = f"{modules:,} third-party modules in an empty program: {walls[1]:.2f} s, of the processor {cpus[1]:.2f} s"
+    return [
+        Figure("tick, fresh process", walls[0], "at most", 2, "s"),
+        Figure("its processor time", cpus[0], unit="s"),
+        Figure("its wall, of its imports'", walls[0] / walls[1], "at most", 1.5, note=note),
+        Figure("its processor time, of its imports'", cpus[0] / cpus[1], "at most", 1.5),
+        Figure("its peak memory, the largest", max(s.peak_mb for s in fresh), "at most", 240, "MB"),
+        Figure("tick that is done, fresh process", walls[2], "at most", 1.2, "s"),
+        Figure("its processor time", cpus[2], unit="s"),
+    ]
+
+
+def two_stores(young: Path, old: Path, size: Size) -> float:
+    """A bot's first day in two folders, the second with years before it; the seconds that those took to write."""
     for place in (young, old):
         place.mkdir()
     begun = START - DAY * HOUR_MS
@@ -201,55 +239,18 @@ def ten_years(folder: Path) -> list[Figure]:
         for i in range(DAY):
             made.tick_at(begun + i * HOUR_MS)
     shutil.copytree(young / "store", old / "store")
-    seconds = age(old / "store", begun)
-    with ExitStack() as stack:
-        stages = [stack.enter_context(stage(place, DEFAULTS, START, durable=False)) for place in (young, old)]
-        fresh: list[list[Spent]] = [[], []]
-        done: list[Spent] = []
-        for i in range(FRESH_TICKS):
-            for made, spent in zip(stages, fresh, strict=True):
-                spent.append(made.fresh(START + i * HOUR_MS))
-            done.append(stages[1].fresh(START + i * HOUR_MS))
-        warm: list[list[float]] = [[], []]
-        for i in range(FRESH_TICKS, FRESH_TICKS + WARM_TICKS):
-            for made, walls in zip(stages, warm, strict=True):
-                walls.append(made.tick_at(START + i * HOUR_MS))
-    cpu = [statistics.median(spent.cpu_s for spent in side) for side in fresh]
-    wall = [statistics.median(side) for side in warm]
-    every = [spent for side in fresh for spent in side]
-    return [
-        Figure("tick, fresh process", statistics.median(s.wall_s for s in every), "at most", 2, "s"),
-        Figure("its processor time", statistics.median(s.cpu_s for s in every), unit="s"),
-        Figure("its peak memory, the largest", max(s.peak_mb for s in every), "at most", 240, "MB"),
-        Figure(
-            "tick that is done, fresh process", statistics.median(s.wall_s for s in done), "at most", 1.2, "s"
-        ),
-        Figure("its processor time", statistics.median(s.cpu_s for s in done), unit="s"),
-        Figure(
-            *(
-                "ten years of journal behind it against a day, fresh, processor time",
-                cpu[1] / cpu[0],
-                "at most",
-                1.1,
-            ),
-            note=f"{TEN_YEARS:,} records written in {seconds:.0f} s; {FRESH_TICKS} ticks each, in turn",
-        ),
-        Figure(
-            *("the same, warm, wall", wall[1] / wall[0], "at most", 1.1),
-            note=f"{WARM_TICKS} ticks each, in turn: {wall[0] * 1000:.1f} and {wall[1] * 1000:.1f} ms",
-        ),
-    ]
+    return age(old / "store", begun, size.hours_behind)
 
 
-def age(store: Path, begun: int) -> float:
-    """Give a store ten years before `begun`: a closed hour each, a champion every month. Returns the seconds it took.
+def age(store: Path, begun: int, hours: int) -> float:
+    """Give a store so many hours before `begun`, a closed one each, a champion every month. Returns the seconds it took.
 
     Decisions and records are copies of the store's first, the champions of its own, so that all have their true shape.
     """
     clock = time.perf_counter()
     first = store / hour_folder("BTCUSDT", begun)
     shapes = [(name, json.loads((first / name).read_bytes())) for name in ("decision", "record")]
-    since = begun - TEN_YEARS * HOUR_MS
+    since = begun - hours * HOUR_MS
     for hour in range(since, begun, HOUR_MS):
         folder = store / hour_folder("BTCUSDT", hour)
         folder.mkdir(parents=True)

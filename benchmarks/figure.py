@@ -10,7 +10,10 @@ Sense = Literal["at most", "at least", "exactly"]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`value` is None where it could not be measured here; `note` then says why, and how to measure it."""
+    """`value` is None where it could not be measured here; `note` then says why, and how to measure it.
+
+    is_result: about what was computed, not how fast. A small run on a busy machine judges these alone.
+    """
 
     name: str
     value: float | None
@@ -18,6 +21,7 @@ class Figure:
     target: float | None = None
     unit: str = ""
     note: str = ""
+    is_result: bool = False
 
     @property
     def verdict(self) -> str:
@@ -33,11 +37,12 @@ class Figure:
         }
         return "ok" if reached[self.sense] else "MISSED"
 
-    def row(self) -> tuple[str, str, str, str]:
-        """Name, value, target, verdict, as text."""
+    def row(self, timed: bool = True) -> tuple[str, str, str, str]:
+        """Name, value, target, verdict, as text. Without `timed` nothing is said of what depends on speed."""
         value = "-" if self.value is None else f"{_text(self.value)} {self.unit}".strip()
         target = "" if self.target is None else f"{self.sense} {_text(self.target)} {self.unit}".strip()
-        return self.name, value, target, self.verdict
+        judged = timed or self.is_result or self.value is None
+        return self.name, value, target, self.verdict if judged else "-"
 
 
 def _text(number: float) -> str:

@@ -7,7 +7,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,29 +64,42 @@ def params_file(folder: Path, name: str, **trees: Any) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process from exec to exit, seen from its parent."""
+    """A process from exec to exit, its own children's processor time included; and what it printed."""
 
     wall_s: float
+    cpu_s: float
     peak_mb: float
+    said: str
 
 
-def process(words: Sequence[str], env: dict[str, str] | None = None) -> Process:
-    """Run to the end. Raises RuntimeError with its last words if it fails."""
-    began = time.perf_counter()
-    child = subprocess.Popen(
-        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **(env or {})}, cwd=ROOT
-    )
-    said = child.stderr.read() if child.stderr else b""
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - began
-    if child.stderr:
-        child.stderr.close()
-    if child.returncode:
-        raise RuntimeError(
-            f"{words[:4]} ended with {child.returncode}: {said[-400:].decode(errors='replace')}"
-        )
-    return Process(wall, usage.ru_maxrss / 1024)
+# A small parent: a child's peak is never below that of the process that started it.
+LAUNCHER = """
+import json, os, sys, time
+began = time.perf_counter()
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, used = os.wait4(child, 0)
+wall = time.perf_counter() - began
+print(json.dumps([os.waitstatus_to_exitcode(status), wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))
+"""
+
+
+def process(words: Sequence[str], env: dict[str, str] | None = None, cwd: Path = ROOT) -> Process:
+    """Run to the end, this checkout first on the path of imports, no setting of a bot in the environment. Raises
+    RuntimeError with its last words if it fails."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("TRADER_")}
+    told = {**bare, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "", **(env or {})}
+    command = [sys.executable, "-I", "-S", "-c", LAUNCHER, *words]
+    done = subprocess.run(command, env=told, cwd=cwd, capture_output=True, text=True, check=True)
+    said, _, line = done.stdout.rstrip("\n").rpartition("\n")
+    code, *spent = json.loads(line)
+    if code:
+        raise RuntimeError(f"{' '.join(words)[:200]} ended with {code}: {done.stderr[-800:]}")
+    return Process(*spent, said)
+
+
+def trader(*words: str) -> list[str]:
+    """A `trader` command line of this environment."""
+    return [sys.executable, "-m", "trader.cli", *words]
 
 
 def backtest(*words: str) -> list[str]:

@@ -22,6 +22,8 @@ from trader.forecasters.xgboost import XGBoostForecaster
 
 FIRST = parse_hour("2019-01-01")
 FOLD = 16
+# Trials, windows and days trained on of the smaller side: one of them is multiplied at a time.
+SMALLER = {"trials": (4, 24, 30), "windows": (4, 8, 30), "bars trained on": (4, 8, 11)}
 
 
 def configuration(look_back_days: int) -> Params:
@@ -48,14 +50,13 @@ def seconds(series: Bars, trials: int, windows: int, look_back_days: int = 30) -
     return time.process_time() - began
 
 
-def growth(series: Bars, rounds: int) -> dict[str, float]:
-    """Cost of sixteen times the work, of sixteen times the cost: 1 is linear, below 1 something is shared."""
-    small = {"trials": (4, 24, 30), "windows": (4, 8, 30), "bars trained on": (4, 8, 11)}
+def growth(series: Bars, rounds: int, times: int = FOLD) -> dict[str, float]:
+    """Cost of so many times the work, of so many times the cost: 1 is linear, below 1 something is shared."""
     found = {}
-    for name, least in small.items():
+    for at, (name, least) in enumerate(SMALLER.items()):
         most = list(least)
-        most[list(small).index(name)] *= FOLD
-        ratios = [seconds(series, *most) / seconds(series, *least) / FOLD for _ in range(rounds)]
+        most[at] *= times
+        ratios = [seconds(series, *most) / seconds(series, *least) / times for _ in range(rounds)]
         found[name] = median(ratios)
     return found
 

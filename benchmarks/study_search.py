@@ -11,18 +11,26 @@ from backtest.study.trials import Trial
 from backtest.study.tune import tune
 from backtest.study.work import Task
 from benchmarks.plain_search import Found, Score, score, search, sign_rule_params, walk
-from benchmarks.scene import START, STOP
 from trader.core.errors import TraderError
 from trader.core.params import Params
-from trader.core.types import Bars, Filters, parse_hour
+from trader.core.types import DAY_MS, Bars, Filters
 from trader.forecasters.xgboost import XGBoostForecaster
 
 WORKERS: Final = 2
 BATCH: Final = 1
 MOST_TRIALS: Final = 80
-LATER: Final = parse_hour("2022-06-01")
+LATER: Final = 151 * DAY_MS
 # Thresholds stay where the sign rule has them; smaller numbers of trees are looked at every twenty-five.
 SPACE: Final = Space(trees_step=25, enter_quantiles=(), exit_quantiles=())
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The hours start <= T < stop that are searched, and the plain loop's trials."""
+
+    start: int
+    stop: int
+    trials: int
 
 
 class _ReachedError(TraderError):
@@ -35,7 +43,7 @@ class _LateError(TraderError):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Both searches of one seed. `ours` is None where the study never got there; later: 2022-01 to 2022-05."""
+    """Both searches of one seed. `ours` is None where the study never got there; later: the five months after."""
 
     seed: int
     plain: Found
@@ -64,19 +72,19 @@ def _told(it: Score) -> str:
     return f"{it.gross:+.2f} gross, {it.net:+.2f} after 0.1 % a side"
 
 
-def pair(bars: Bars, seed: int) -> Pair:
+def pair(bars: Bars, seed: int, limits: Limits) -> Pair:
     """The plain loop to its end, then a study until it is as good; and both winners out of sample."""
-    plain = search(bars, START, STOP, seed)
-    ours, trials = study(bars, seed, plain.gross, plain.wall_s)
-    return Pair(
-        seed, plain, ours, trials, later(bars, plain.params), later(bars, ours.params) if ours else None
-    )
+    plain = search(bars, limits.start, limits.stop, seed, limits.trials)
+    ours, trials = study(bars, seed, plain, limits)
+    ours_later = later(bars, ours.params, limits.stop) if ours else None
+    return Pair(seed, plain, ours, trials, later(bars, plain.params, limits.stop), ours_later)
 
 
-def study(bars: Bars, seed: int, wanted: float, longest_s: float) -> tuple[Found | None, int]:
-    """A study until its best gross score is `wanted`, or longer than `longest_s`; and how many trials had ended by then."""
-    filters = Filters.derived(float(bars.close[bars.row(START)]))
-    task = Task(XGBoostForecaster(), bars, sign_rule_params(), filters, START, STOP, "bars")
+def study(bars: Bars, seed: int, plain: Found, limits: Limits) -> tuple[Found | None, int]:
+    """A study until its best gross score is the plain loop's, or it took longer; and how many trials had ended by then."""
+    start, stop, wanted, longest_s = limits.start, limits.stop, plain.gross, plain.wall_s
+    filters = Filters.derived(float(bars.close[bars.row(start)]))
+    task = Task(XGBoostForecaster(), bars, sign_rule_params(), filters, start, stop, "bars")
     began, ended, found = time.perf_counter(), 0, None
 
     def watch(trial: Trial) -> None:
@@ -103,12 +111,12 @@ def study(bars: Bars, seed: int, wanted: float, longest_s: float) -> tuple[Found
         return None, ended
     except _ReachedError:
         assert found is not None
-        checked = score(bars, walk(bars, found.params, START, STOP), START).gross
+        checked = score(bars, walk(bars, found.params, start, stop), start).gross
         assert abs(checked - found.gross) < 0.05, f"the study says {found.gross}, the plain loop {checked}"
         found = replace(found, gross=checked)
     return found, ended
 
 
-def later(bars: Bars, params: Params) -> Score:
-    """Out of sample, by the same loop."""
-    return score(bars, walk(bars, params, STOP, LATER), STOP)
+def later(bars: Bars, params: Params, since: int) -> Score:
+    """Out of sample, by the same loop: the five months from `since` on."""
+    return score(bars, walk(bars, params, since, since + LATER), since)
