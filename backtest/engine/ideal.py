@@ -17,7 +17,7 @@ from trader.core.types import HOUR_MS, Bars, Bools, Floats, Ints, Matrix
 
 _BPS = 1e-4
 # Hours whose equity is computed at once: few enough that what is computed on the way stays in the processor's cache.
-_BLOCK_HOURS = 16_384
+_BLOCK_HOURS = 65_536
 
 
 @dataclass(frozen=True, slots=True, eq=False)

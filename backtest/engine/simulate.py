@@ -30,7 +30,7 @@ from trader.core.hours import (
 )
 from trader.core.ledger import Ledger
 from trader.core.policy import TARGETS
-from trader.core.probability import shortest, shortest_all
+from trader.core.probability import shortest
 from trader.core.track import REASONS, Event, Stretch, Track
 from trader.core.types import Bars, Fill, Floats, Matrix
 
@@ -68,7 +68,7 @@ def joined(runs: Sequence[Run]) -> Run:
     track = Track(
         np.concatenate([it.hours for it in tracks]),
         np.concatenate([it.close for it in tracks]),
-        np.concatenate([it.p_up for it in tracks]),
+        np.concatenate([it.predicted for it in tracks]),
         np.concatenate([it.target for it in tracks]),
         np.concatenate([it.reason for it in tracks]),
         events,
@@ -91,27 +91,27 @@ def simulate(
     events: dict[int, Event] = {}
     stretches: list[Stretch] = []
     i = 0
-    while i < columns.hours:
+    while i < len(target):
         decision = decide_hour(state, _seen(columns, i, rules), rules)
         fill = modelled_fill(decision.order, rules) if decision.order else None
         state = settle(state, decision, [fill] if fill else [])
         _note(events, stretches, i, decision, fill, state.ledger)
         target[i] = TARGETS.index(decision.target)
-        side, until = columns.span_without_events(state, i + 1)
+        until, targets = columns.span_without_events(state, i + 1)
         span = slice(i + 1, until)
-        target[span] = columns.targets_of_span(state, side, i + 1, until)
+        target[span] = targets
         if state.risk.halted_at is not None:
             reason[span][columns.tradable[span]] = REASONS.index("halted")
         state = _marked(state, columns.close[span])
         i = until
-    scores = shortest_all(columns.p_up)
-    return Run(Track(columns.close_time, columns.close, scores, target, reason, events, stretches), state)
+    track = Track(columns.close_time, columns.close, columns.p_up, target, reason, events, stretches)
+    return Run(track, state)
 
 
 def _seen(columns: SignalColumns, i: int, rules: Rules) -> Seen:
     """What is known at hour i."""
     p_up, known = columns.p_up[i], bool(columns.known[i])
-    defined = not np.isnan(p_up)
+    defined = bool(p_up == p_up)  # false for NaN
     price = exact(float(columns.open_next[i])) if columns.venue_open[i] else None
     return Seen(
         close_time=int(columns.close_time[i]),

@@ -20,6 +20,7 @@ from trader.core.policy import (
     TARGETS,
     Codes,
     HaltLevels,
+    Limits,
     Signals,
     halted_side,
     hours_within_holding_period,
@@ -53,6 +54,7 @@ class SignalColumns:
     venue_open: Bools
     tradable: Bools  # an order could leave: the hour has its own bar, and the venue is open
     reason: Codes
+    _floats: _RulesInFloats
     _targets: dict[int, Codes] = field(default_factory=dict)
     _moves: dict[int, list[int]] = field(default_factory=dict)
 
@@ -81,6 +83,7 @@ class SignalColumns:
             venue_open=venue_open,
             tradable=known & venue_open,
             reason=reason,
+            _floats=_RulesInFloats.of(rules),
         )
 
     @property
@@ -88,38 +91,39 @@ class SignalColumns:
         """n."""
         return len(self.close)
 
-    def span_without_events(self, state: State, first: int) -> tuple[int, int]:
-        """The side held from hour `first` on, and the first hour at or after it that is an event. Every hour before is
-        one of that side and of this ledger."""
-        if first >= self.hours:
-            return FLAT, self.hours
-        ledger = _UnchangedLedger.of(state, self.rules)
+    def span_without_events(self, state: State, first: int) -> tuple[int, Codes | int]:
+        """The first hour at or after `first` that is an event, and the targets of the hours before it, all of which are
+        hours of this ledger: (hours,) codes, or one code for all."""
+        n = self.hours
+        if first >= n:
+            return n, FLAT
+        ledger = _UnchangedLedger.of(state, self.rules.limits, self._floats)
         side = ledger.side(float(self.close[first]))
         if side is None:
-            return FLAT, first
-        limit = self._next_move(side, state.risk, max(first, self._bound_until(state, side)))
+            return first, FLAT
+        bound = 0 if state.risk.halted_at is not None else self._bound_until(state, side)
+        until = self._until(ledger, side, first, self._next_move(side, state.risk, max(first, bound)))
+        if state.risk.halted_at is not None:
+            return until, TARGETS.index(halted_side(TARGETS[side], state.risk.frozen))
+        targets = self._targets_if(side)[first:until]
+        if bound > first:
+            targets = targets.copy()
+            targets[: bound - first] = side
+        return until, targets
+
+    def _until(self, ledger: _UnchangedLedger, side: int, first: int, limit: int) -> int:
+        """The first event at or after `first` that a price makes, at most `limit`."""
         step = _FIRST_STEP
         while first < limit:
             stop = min(first + step, limit)
             event = ledger.first_event(self.close[first:stop], side)
             if event is not None:
-                return side, first + event
+                return first + event
             first, step = stop, min(2 * step, _LONGEST_STEP)
-        return side, limit
-
-    def targets_of_span(self, state: State, side: int, first: int, until: int) -> Codes:
-        """(until - first,) the targets of a span without events, in which `side` is held."""
-        if state.risk.halted_at is not None:
-            code = TARGETS.index(halted_side(TARGETS[side], state.risk.frozen))
-            return np.full(until - first, code, np.int8)
-        targets = self._targets_if(side)[first:until].copy()
-        targets[: max(0, self._bound_until(state, side) - first)] = side
-        return targets
+        return limit
 
     def _bound_until(self, state: State, side: int) -> int:
-        """The index of the first hour that may leave `side`; 0 where nothing binds, or a halt unbinds."""
-        if state.risk.halted_at is not None or not self.hours:
-            return 0
+        """The index of the first hour that may leave `side`; 0 where nothing binds."""
         horizon, first = self.rules.params.horizon_hours, int(self.close_time[0])
         return min(self.hours, hours_within_holding_period(side, first, state.entered_at, horizon))
 
@@ -144,47 +148,63 @@ class SignalColumns:
 
 
 @dataclass(frozen=True, slots=True)
+class _RulesInFloats:
+    """Of the rules, what an event depends on."""
+
+    min_notional: float
+    spendable_share: float
+    rebalance_band: float
+
+    @staticmethod
+    def of(rules: Rules) -> _RulesInFloats:
+        p = rules.params
+        return _RulesInFloats(
+            float(rules.filters.min_notional), 1 - float(p.cash_buffer), float(p.rebalance_band)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class _UnchangedLedger:
-    """A ledger, its halt levels and what it could still order, in floats."""
+    """A ledger, the peak of its equity and its halt levels, in floats."""
 
     cash: float
     position: float
     peak: float
     levels: HaltLevels
-    min_notional: float
-    spendable: float  # cash that a completing order could use
-    band: float
+    rules: _RulesInFloats
 
     @staticmethod
-    def of(state: State, rules: Rules) -> _UnchangedLedger:
-        p, risk = rules.params, state.risk
-        cash = float(state.ledger.cash)
+    def of(state: State, limits: Limits, rules: _RulesInFloats) -> _UnchangedLedger:
+        risk, ledger = state.risk, state.ledger
         live = risk.halted_at is None
         return _UnchangedLedger(
-            cash=cash,
-            position=float(state.ledger.position),
-            peak=float(risk.peak_equity),
-            levels=HaltLevels.of(float(risk.base_equity), rules.limits) if live else HaltLevels(),
-            min_notional=float(rules.filters.min_notional),
-            spendable=cash * (1 - float(p.cash_buffer)),
-            band=float(p.rebalance_band),
+            float(ledger.cash),
+            float(ledger.position),
+            float(risk.peak_equity),
+            HaltLevels.of(float(risk.base_equity), limits) if live else HaltLevels(),
+            rules,
         )
 
     def side(self, close: float) -> int | None:
         """The side that is held at a price; None where it is too near to call."""
         worth = self.position * close
-        if abs(abs(worth) - self.min_notional) <= MARGIN * max(abs(worth), self.min_notional):
+        if abs(abs(worth) - self.rules.min_notional) <= MARGIN * max(abs(worth), self.rules.min_notional):
             return None
-        if abs(worth) < self.min_notional:
+        if abs(worth) < self.rules.min_notional:
             return FLAT
         return LONG if worth > 0 else SHORT
+
+    @property
+    def spendable(self) -> float:
+        """The cash that an order which completes a position could use."""
+        return self.cash * self.rules.spendable_share
 
     def first_event(self, close: Floats, side: int) -> int | None:
         """Index of the first price in (m,) at which something may happen, None if there is none.
 
         Equity and worth are monotone in the price, so the extremes of a span clear all of it at once.
         """
-        low, high = float(close.min()), float(close.max())
+        low, high = float(np.minimum.reduce(close)), float(np.maximum.reduce(close))
         worst, best = (low, high) if self.position >= 0 else (high, low)
         if self._no_event_between(self.position * worst, self.position * best, side):
             return None
@@ -194,24 +214,30 @@ class _UnchangedLedger:
 
     def _no_event_between(self, worst: float, best: float, side: int) -> bool:
         """True where nothing can happen while the position is worth between `worst` and `best`."""
-        margin = MARGIN * (abs(self.cash) + max(abs(worst), abs(best)) + self.min_notional)
+        margin = MARGIN * (abs(self.cash) + max(abs(worst), abs(best)) + self.rules.min_notional)
         lowest, peak = self.cash + worst, max(self.peak, self.cash + best)
         if lowest <= self.levels.at(peak) + margin:
             return False
         if side == FLAT:
-            return max(abs(worst), abs(best)) < self.min_notional - margin
-        if min(abs(worst), abs(best)) <= self.min_notional + margin:
+            return max(abs(worst), abs(best)) < self.rules.min_notional - margin
+        if min(abs(worst), abs(best)) <= self.rules.min_notional + margin:
             return False
-        return side == SHORT or self.spendable < max(self.min_notional, self.band * lowest) - margin
+        return (
+            side == SHORT
+            or self.spendable < max(self.rules.min_notional, self.rules.rebalance_band * lowest) - margin
+        )
 
     def _events(self, close: Floats, side: int, peak: Floats) -> Bools:
         worth = self.position * close
         equity = self.cash + worth
-        margin = MARGIN * (abs(self.cash) + np.abs(worth) + self.min_notional)
+        margin = MARGIN * (abs(self.cash) + np.abs(worth) + self.rules.min_notional)
         events: Bools = equity <= self.levels.at(peak) + margin
         if side == FLAT:
-            return events | (np.abs(worth) >= self.min_notional - margin)
-        events |= np.abs(worth) <= self.min_notional + margin
+            return events | (np.abs(worth) >= self.rules.min_notional - margin)
+        events |= np.abs(worth) <= self.rules.min_notional + margin
         if side == LONG:
-            events |= self.spendable >= np.maximum(self.min_notional, self.band * equity) - margin
+            events |= (
+                self.spendable
+                >= np.maximum(self.rules.min_notional, self.rules.rebalance_band * equity) - margin
+            )
         return events

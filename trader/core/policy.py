@@ -91,22 +91,25 @@ class Signals:
     @staticmethod
     def of(p_up: Floats | Float32s, at: Thresholds) -> Signals:
         """p_up: (n,), either float32 as predicted or float64 of the shortest decimals; NaN without a prediction."""
-        entries = _at_or_above(p_up, at.enter_long)
+        exact = p_up.dtype != np.float32
+        enter, leave = _at(at.enter_long, exact), _above(at.leave_long, exact)
+        entries = p_up >= enter
         if at.exposure == "long_flat":
-            return Signals(entries, _at_or_below(p_up, at.leave_long) & ~entries)
-        short_entries = _at_or_below(p_up, at.enter_short) & ~entries
+            return Signals(entries, p_up < min(enter, leave))
+        enter_short = _above(at.enter_short, exact)
+        short_entries = p_up < min(enter, enter_short)
         none = ~(entries | short_entries)
-        exits, short_exits = _at_or_below(p_up, at.leave_long), _at_or_above(p_up, at.leave_short)
-        return Signals(entries, exits & none, short_entries, short_exits & none)
+        return Signals(
+            entries, none & (p_up < leave), short_entries, none & (p_up >= _at(at.leave_short, exact))
+        )
 
     def where(self, tradable: Bools) -> Signals:
         """The same, but nothing where `tradable`, (n,), is false."""
-        short_entries, short_exits = self.short_entries, self.short_exits
+        shorts = self.short_entries, self.short_exits
         return Signals(
             self.entries & tradable,
             self.exits & tradable,
-            None if short_entries is None else short_entries & tradable,
-            None if short_exits is None else short_exits & tradable,
+            *(None if column is None else column & tradable for column in shorts),
         )
 
     def targets(self, held: int) -> Codes:
@@ -121,15 +124,14 @@ class Signals:
         return result
 
 
-def _at_or_above(p_up: Floats | Float32s, limit: float) -> Bools:
-    """A float32 is compared as the float64 of its shortest decimal."""
-    return np.asarray(p_up >= (least_float32(limit) if p_up.dtype == np.float32 else limit))
+def _at(limit: float, exact: bool) -> float | np.float32:
+    """The least number of a column at or above a limit: a float32 is compared as its shortest decimal."""
+    return limit if exact else least_float32(limit)
 
 
-def _at_or_below(p_up: Floats | Float32s, limit: float) -> Bools:
-    if p_up.dtype == np.float32:
-        return np.asarray(p_up < least_float32(float(np.nextafter(limit, 1.0))))
-    return np.asarray(p_up <= limit)
+def _above(limit: float, exact: bool) -> float | np.float32:
+    """The least number of a column above a limit."""
+    return _at(float(np.nextafter(limit, 1.0)), exact)
 
 
 # The minimum holding period
@@ -183,8 +185,8 @@ def _alternating(signals: Signals) -> Ints:
     begins[:1] = True
     np.not_equal(said[1:], said[:-1], out=begins[1:])
     hours = np.flatnonzero(begins)
+    hours = hours[said[hours] != 0]
     what = said[hours]
-    hours, what = hours[what != 0], what[what != 0]
     trades = np.empty(len(hours), np.bool_)
     trades[:1] = what[:1] > 0
     np.not_equal(what[1:], what[:-1], out=trades[1:])

@@ -15,7 +15,7 @@ Float32s = npt.NDArray[np.float32]
 def shortest(p_up: np.float32) -> float:
     """A float32 probability as the float64 of its shortest decimal: the number that is written is the number that
     is compared, so a reader of the line can repeat the decision."""
-    return float(str(np.float32(p_up)))
+    return float(str(p_up))
 
 
 def shortest_all(p_up: Float32s) -> Floats:

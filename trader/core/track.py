@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from itertools import pairwise, repeat
 from typing import Any
 
@@ -18,6 +19,7 @@ from trader.core.hours import GAP, VENUE_CLOSED, WARM_UP
 from trader.core.ledger import Ledger, fee_usdt
 from trader.core.marks import Marks, marks
 from trader.core.policy import TARGETS, Codes
+from trader.core.probability import Float32s, shortest_all
 from trader.core.sizing import SizedOrder
 from trader.core.types import DAY_MS, HOUR_MS, Bools, Fill, Floats, Ints, plain
 
@@ -42,15 +44,15 @@ class Stretch:
     ledger: Ledger
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Track:
-    """n consecutive hours. hours: (n,) int64, UTC ms. close: (n,) float64, marks the equity. p_up: (n,) float64, the
-    shortest decimals, NaN without a prediction. target, reason: (n,) codes; the reason of an event is the event's own.
+    """n consecutive hours. hours: (n,) int64, UTC ms. close: (n,) float64, marks the equity. predicted: (n,) float32, NaN
+    without a prediction. target, reason: (n,) codes; the reason of an event is the event's own.
     """
 
     hours: Ints
     close: Floats
-    p_up: Floats
+    predicted: Float32s
     target: Codes
     reason: Codes
     events: dict[int, Event]
@@ -58,6 +60,11 @@ class Track:
 
     def __len__(self) -> int:
         return len(self.hours)
+
+    @cached_property
+    def p_up(self) -> Floats:
+        """(n,) float64: each prediction as it is written, by its shortest decimal; NaN without one."""
+        return shortest_all(self.predicted)
 
     @property
     def gap(self) -> Bools:
