@@ -59,8 +59,9 @@ def fit(fold: Fold, params: Params) -> Matrix:
         "gamma": p.gamma,
         "nthread": 1,
     }
-    booster = xgb.train(settings, xgb.QuantileDMatrix(fold.X, label=fold.y, nthread=1), p.n_estimators)
-    found: Matrix = booster.inplace_predict(fold.X_serve)
+    rows = fold.training
+    booster = xgb.train(settings, xgb.QuantileDMatrix(rows.X, label=rows.y, nthread=1), p.n_estimators)
+    found: Matrix = booster.inplace_predict(fold.served)
     return found
 
 

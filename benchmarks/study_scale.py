@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from backtest.executors.registry import Setup, open_executor
 from backtest.study.tune import Task, tune
 from benchmarks.scene import ROOT, bars, median
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
@@ -40,7 +41,8 @@ def study(series: Bars, trials: int, windows: int, look_back_days: int = 30, wor
     filters = Filters.derived(float(series.close[series.row(FIRST)]))
     stop = FIRST + windows * 2 * DAY_MS
     task = Task(XGBoostForecaster(), series, params, filters, FIRST, stop, "bars")
-    tune(task, trials=trials, seed=1, workers=workers, warm=[params] * trials, prune=False)
+    with open_executor("local", Setup(workers)) as executor:
+        tune(task, trials=trials, seed=1, executor=executor, warm=[params] * trials, prune=False)
 
 
 def seconds(series: Bars, trials: int, windows: int, look_back_days: int = 30) -> float:

@@ -15,6 +15,9 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "trader").rglob("*.py")) + sorted((ROOT / "backtest").rglob("*.py"))
 MODULES = {".".join(f.relative_to(ROOT).with_suffix("").parts): f for f in FILES}
 
+# What a room needs that has tasks to compute. Which executor computes them is the composition root's matter.
+TASKS = {"backtest.executors.protocol", "backtest.executors.futures"}
+
 # Room -> what it may import of this project, besides itself. A room is a folder or a module; every module is in one.
 ARROWS = {
     "trader.core": set(),
@@ -25,9 +28,16 @@ ARROWS = {
     "trader.forecasters": {"trader.core"},
     "trader.dashboard": {"trader.core"},
     "trader.exchange": {"trader.core.costs", "trader.core.types", "trader.core.errors"},
-    "backtest.engine": {"trader.core"},
-    "backtest.evidence": {"trader.core", "backtest.engine"},
-    "backtest.study": {"trader.core", "backtest.engine", "backtest.evidence.ledger"},
+    "backtest.executors": {"trader.core"},
+    "backtest.engine": {"trader.core", *TASKS},
+    "backtest.evidence": {"trader.core", "backtest.engine", "backtest.executors.protocol"},
+    "backtest.study": {
+        "trader.core",
+        "backtest.executors.packing",
+        "backtest.engine",
+        "backtest.evidence.ledger",
+        *TASKS,
+    },
     "backtest.lifecycle": {"trader.core", "backtest.engine", "backtest.study.trials"},
     "backtest.report": {
         "trader.core",
@@ -53,6 +63,7 @@ ARROWS |= {
         "trader.wiring",
         "trader.observers",
         "trader.simulation",
+        "backtest.executors.registry",
         "backtest.study",
     },
     "trader.cli": {"trader.commands", "trader.terminal"},
@@ -61,6 +72,7 @@ ARROWS |= {
         "trader.terminal",
         "trader.adapters",
         "trader.forecasters",
+        "backtest.executors",
         "backtest.engine",
         "backtest.evidence",
         "backtest.study",

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from backtest.commands.computing import Computing, computed
 from backtest.commands.counting import ledger_in, of_rule, of_trial
-from backtest.commands.inputs import CORES, EVIDENCE, AsJson, EvidenceDir, Given, Workers, on_hours
+from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours
 from trader import terminal
 from trader.core.errors import ConfigError
 from trader.core.lifecycle import MEASURES, BreachRule, DriftRule, Measure
@@ -15,6 +16,7 @@ from trader.core.types import DAY_MS, HOUR_MS, iso
 
 if TYPE_CHECKING:
     from backtest.evidence.ledger import EvidenceLedger
+    from backtest.executors.protocol import Executor
     from backtest.lifecycle.market import Market
     from backtest.lifecycle.rules import LifecycleRule, Search
 
@@ -35,8 +37,10 @@ NOTE = (
 
 
 @on_hours
+@computed
 def lifecycle(
     given: Given,
+    computing: Computing,
     trials: Trials = 20,
     seed: Seed = 0,
     loss_hours: LossHours = 168,
@@ -44,7 +48,6 @@ def lifecycle(
     cooldown_hours: Cooldown = 168,
     budget: Budget = 3,
     evidence: EvidenceDir = EVIDENCE,
-    workers: Workers = CORES,
     as_json: AsJson = False,
 ) -> None:
     """Trade the same hours under each rule of retraining: the calendar alone, on losses, on drift.
@@ -55,10 +58,10 @@ def lifecycle(
 
     market = _market(given, searches=trials > 0)
     ledger = ledger_in(evidence, given.bars)
-    search = _search(market, ledger, trials, seed, workers) if trials else None
     compared = _compared(BreachRule(loss_hours, loss_below, None, cooldown_hours, budget))
     rows = []
-    with terminal.progress("rules", quiet=as_json) as update:
+    with computing.opened() as executor, terminal.progress("rules", quiet=as_json) as update:
+        search = _search(market, ledger, trials, seed, executor) if trials else None
         for rule in compared:
             lived = live(market, rule, search)
             ledger.append(of_rule(lived, market))
@@ -106,7 +109,7 @@ def _compared(on_loss: BreachRule) -> list[LifecycleRule]:
     ]
 
 
-def _search(market: Market, ledger: EvidenceLedger, trials: int, seed: int, workers: int) -> Search:
+def _search(market: Market, ledger: EvidenceLedger, trials: int, seed: int, executor: Executor) -> Search:
     """What the bot's `retrain --if-due` does: a study over the half year that is known, the serving parameters first.
     Raises DataError where the bars begin after the first one's would."""
     from backtest.study.trials import Study
@@ -131,7 +134,7 @@ def _search(market: Market, ledger: EvidenceLedger, trials: int, seed: int, work
             task,
             trials=trials,
             seed=seed + number,
-            workers=workers,
+            executor=executor,
             warm=(serving,),
             on_trial=lambda trial: ledger.append(
                 of_trial(trial, begun, known_at, f"backtest lifecycle, seed {seed + number}")

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from backtest.commands.computing import Computing, computed
 from backtest.commands.counting import ledger_in, of_run
-from backtest.commands.inputs import CORES, EVIDENCE, AsJson, EvidenceDir, Given, Workers, on_hours, writable
+from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
 from trader import terminal
 
 if TYPE_CHECKING:
     from backtest.engine.simulate import Run
     from backtest.evidence.judgement import Evidence
     from backtest.evidence.ledger import Count, EvidenceLedger
+    from backtest.executors.protocol import Executor
     from backtest.report.study import StudyEvidence
     from trader.core.ports import Forecaster
 
@@ -30,12 +32,13 @@ StudyDir = Annotated[
 
 
 @on_hours
+@computed
 def report(
     given: Given,
+    computing: Computing,
     out: Page = Path("report.html"),
     study: StudyDir = None,
     evidence: EvidenceDir = EVIDENCE,
-    workers: Workers = CORES,
     as_json: AsJson = False,
 ) -> None:
     """Say what a strategy is worth on hours that did not choose it: rivals, costs, ten seeds, everything tried, a verdict.
@@ -53,14 +56,15 @@ def report(
     ledger = ledger_in(evidence, given.bars)
     writable(out)
     forecaster, hours = XGBoostForecaster(), (given.start, given.stop)
-    with terminal.progress("windows", quiet=as_json) as update:
-        outcome = run_backtest(
-            forecaster, given.bars, given.rules, *hours,
-            source=given.source, workers=workers, progress=update, began=given.began,
-        )  # fmt: skip
-    tried = _counted(given, outcome.run, ledger)
-    with terminal.progress("seeds", quiet=as_json) as update:
-        told = _judged(forecaster, given, outcome.run, tried, chosen_by, workers, update)
+    with computing.opened(study) as executor:
+        with terminal.progress("windows", quiet=as_json) as update:
+            outcome = run_backtest(
+                forecaster, given.bars, given.rules, *hours,
+                source=given.source, executor=executor, progress=update, began=given.began,
+            )  # fmt: skip
+        tried = _counted(given, outcome.run, ledger)
+        with terminal.progress("seeds", quiet=as_json) as update:
+            told = _judged(forecaster, given, outcome.run, tried, chosen_by, executor, update)
     made = report_of(
         given.bars, given.rules, outcome.run, outcome.summary, told, *hours,
         source=Path(given.source).name, versions=_versions(), study=chosen_by.part if chosen_by else None,
@@ -91,7 +95,7 @@ def _judged(
     run: Run,
     tried: Count,
     chosen_by: StudyEvidence | None,
-    workers: int,
+    executor: Executor,
     progress: Callable[[int, int], None],
 ) -> Evidence:
     from backtest.evidence.judgement import assess
@@ -100,7 +104,7 @@ def _judged(
         forecaster, given.bars, run.track.p_up.astype("float32"), given.rules, given.start, given.stop,
         trials=tried,
         effective=chosen_by.effective if chosen_by else None, fitted=chosen_by.fitted if chosen_by else None,
-        source=given.source, workers=workers, progress=progress,
+        source=given.source, executor=executor, progress=progress,
     )  # fmt: skip
 
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from backtest.commands.computing import Computing, computed
 from backtest.commands.counting import ledger_in, of_run
-from backtest.commands.inputs import CORES, EVIDENCE, AsJson, EvidenceDir, Given, Workers, on_hours, writable
+from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
 from trader import terminal
 
 HoursOut = Annotated[
@@ -17,11 +18,12 @@ HoursOut = Annotated[
 
 
 @on_hours
+@computed
 def run(
     given: Given,
+    computing: Computing,
     hours_out: HoursOut = None,
     evidence: EvidenceDir = EVIDENCE,
-    workers: Workers = CORES,
     as_json: AsJson = False,
 ) -> None:
     """Walk forward over stored bars and trade every hour, with costs. A run is one look at its hours, and counted.
@@ -33,7 +35,7 @@ def run(
 
     ledger = ledger_in(evidence, given.bars)
     writable(hours_out)
-    with terminal.progress("windows", quiet=as_json) as update:
+    with computing.opened() as executor, terminal.progress("windows", quiet=as_json) as update:
         outcome = run_backtest(
             XGBoostForecaster(),
             given.bars,
@@ -41,7 +43,7 @@ def run(
             given.start,
             given.stop,
             source=given.source,
-            workers=workers,
+            executor=executor,
             progress=update,
             began=given.began,
         )

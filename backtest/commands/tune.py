@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from backtest.commands.computing import Computing, computed
 from backtest.commands.counting import ledger_in, of_trial
-from backtest.commands.inputs import CORES, EVIDENCE, AsJson, EvidenceDir, Given, Workers, on_hours, writable
+from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
 from backtest.study.objectives import MEANING, Objective
 from trader import terminal
 
@@ -38,12 +39,13 @@ TrialsOut = Annotated[
 
 
 @on_hours
+@computed
 def tune(
     given: Given,
+    computing: Computing,
     trials: Trials = 20,
     seed: Seed = 0,
     batch: BatchSize = 4,
-    workers: Workers = CORES,
     study: StudyDir = None,
     objective: Aim = "net_sharpe",
     exact: Exact = False,
@@ -67,7 +69,6 @@ def tune(
         Task(XGBoostForecaster(), given.bars, params, filters, start, stop, given.source),
         trials=trials,
         seed=seed,
-        workers=workers,
         batch=batch,
         objective=objective,
         prune=not exact,
@@ -75,7 +76,7 @@ def tune(
         cache=cache,
         on_trial=lambda it: ledger.append(of_trial(it, start, stop, f"backtest tune, seed {seed}")),
     )
-    found = _watched(search, objective, study, quiet=as_json)
+    found = _watched(search, computing, objective, study, quiet=as_json)
     best = found.best
     if trials_out:
         terminal.write_lines(trials_out, (json.dumps(trial.row()) for trial in found.trials))
@@ -87,18 +88,25 @@ def tune(
     print(_conclusion(best, objective, study))
 
 
-def _watched(search: Callable[..., Study], objective: Objective, study: Path | None, *, quiet: bool) -> Study:
+def _watched(
+    search: Callable[..., Study],
+    computing: Computing,
+    objective: Objective,
+    study: Path | None,
+    *,
+    quiet: bool,
+) -> Study:
     """The search, its progress shown; an interrupted one ends by saying what is kept."""
     ended = 0
     try:
-        with terminal.progress("trials", quiet=quiet) as update:
+        with computing.opened(study) as executor, terminal.progress("trials", quiet=quiet) as update:
 
             def report(done: int, of: int, best: float) -> None:
                 nonlocal ended
                 ended = done
                 update(done, of, "" if math.isnan(best) else f"best {MEANING[objective]}: {best:.4g}")
 
-            return search(progress=report)
+            return search(executor=executor, progress=report)
     except KeyboardInterrupt:
         kept = (
             f"are kept in {study}, and so is every window already fitted; the same command goes on from there"

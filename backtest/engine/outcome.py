@@ -10,6 +10,7 @@ from typing import Any
 
 from backtest.engine.simulate import Run, simulate
 from backtest.engine.walkforward import walk
+from backtest.executors.protocol import Executor
 from trader.core.hours import Rules
 from trader.core.ports import Forecaster
 from trader.core.summary import Columns, summary_of
@@ -39,7 +40,7 @@ def run_backtest(
     stop: int,
     *,
     source: str,
-    workers: int = 1,
+    executor: Executor | None = None,
     progress: Progress | None = None,
     now: Callable[[], float] = time.perf_counter,
     began: float | None = None,
@@ -51,7 +52,7 @@ def run_backtest(
     """
     began = now() if began is None else began
     walked = walk(
-        forecaster, bars, rules.params, start, stop, source=source, workers=workers, progress=progress
+        forecaster, bars, rules.params, start, stop, source=source, executor=executor, progress=progress
     )
     run = simulate(bars, walked.p_up, rules, start, stop)
     seen = _summary(bars, walked.p_seen, rules, walked.seen_from)

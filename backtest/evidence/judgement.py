@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from backtest.engine.simulate import Run, simulate
-from backtest.engine.walkforward import walk_forward
+from backtest.engine.walkforward import walks_by_seed
 from backtest.evidence.ledger import Count
 from backtest.evidence.overfitting import Overfitting
 from backtest.evidence.rivals import Lottery, Standing, break_even_bps, cost_stress, lottery, rivals
 from backtest.evidence.significance import Moments, deflated_sharpe, probabilistic_sharpe
+from backtest.executors.protocol import Executor
 from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns
 from trader.core.ports import Forecaster
@@ -91,7 +92,7 @@ def assess(
     effective: float | None = None,
     fitted: Overfitting | None = None,
     source: str,
-    workers: int = 1,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Evidence:
     """The evidence about p_up (n,) traded over start <= T < stop. Refits ten times, for the seeds.
@@ -110,7 +111,7 @@ def assess(
         "stress": cost_stress(bars, p_up, rules, start, stop),
         "lottery": lottery(bars, run.track.target, rules.params, start, stop),
         "break_even_bps": break_even_bps(bars, p_up, rules.params, start, stop),
-        "seeds": _seeds(forecaster, bars, rules, start, stop, source, workers, progress),
+        "seeds": _seeds(forecaster, bars, rules, start, stop, source, executor, progress),
         "psr": probabilistic_sharpe(moments),
         "dsr": deflated_sharpe(moments, max(trials.configurations, 1), deviation),
         "dsr_effective": None if effective is None else deflated_sharpe(moments, effective, deviation),
@@ -128,15 +129,16 @@ def _seeds(
     start: int,
     stop: int,
     source: str,
-    workers: int,
+    executor: Executor | None,
     progress: Progress | None,
 ) -> Seeds:
     found = []
-    for seed in range(SEEDS):
-        params = rules.params.model_copy(update={"seed": seed})
-        p_up = walk_forward(forecaster, bars, params, start, stop, source=source, workers=workers)
-        run = simulate(bars, p_up, Rules(params, rules.filters, rules.freeze_on_halt), start, stop)
-        found.append(float(run.equity[-1]) / float(params.allocation_usdt) - 1)
+    walks = walks_by_seed(
+        forecaster, bars, rules.params, start, stop, range(SEEDS), source=source, executor=executor
+    )
+    for seed, p_up in enumerate(walks):
+        run = simulate(bars, p_up, rules, start, stop)
+        found.append(float(run.equity[-1]) / float(rules.params.allocation_usdt) - 1)
         if progress:
             progress(seed + 1, SEEDS)
     return Seeds(found)

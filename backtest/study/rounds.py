@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from backtest.study.space import Plan
 from backtest.study.sweep import Result, Verdict
-from backtest.study.work import Workshop
-from trader.core.errors import DataError, Retry
+from trader.core.errors import DataError
 from trader.core.types import Matrix
 
 SHARES = (1 / 8, 1 / 5, 1 / 3, 1 / 2, 3 / 4)
@@ -44,32 +41,33 @@ class Completed:
     cost: float
 
 
-def bars_of(earlier: Sequence[Completed], cost: float, company: int) -> tuple[float, ...]:
-    """What a trial of this cost must reach at each rung to go on; none while fewer than `company` are completed.
+def pruning_thresholds(earlier: Sequence[Completed], cost: float, min_completed: int) -> tuple[float, ...]:
+    """The value that a trial of this cost must reach at each rung to go on; none while fewer than `min_completed` trials
+    are completed.
 
-    It is measured by the better half of them, but by `company` at least and by four at most; at twice their median cost
-    by half as many.
+    It is the least value that the better half of the completed trials had there: of `min_completed` trials at least and
+    of four at most; at twice their median cost, of half as many.
     """
-    if len(earlier) < company:
+    if len(earlier) < min_completed:
         return ()
-    many = min(BEST, max(company, math.ceil(len(earlier) / 2)))
+    many = min(BEST, max(min_completed, math.ceil(len(earlier) / 2)))
     share = statistics.median(it.cost for it in earlier) / cost
     best = sorted(earlier, key=lambda it: it.value, reverse=True)[: max(1, min(BEST, round(many * share)))]
     return tuple(min(at) for at in zip(*(it.rungs for it in best), strict=True))
 
 
-def batches(trials: int, size: int, company: int | None) -> Iterator[range]:
-    """The trials that are asked for together, by number. Where trials are pruned the first batch is no larger than the
-    company that a bar needs: all of it runs to the end, however bad."""
+def batches(trials: int, size: int, min_completed: int | None) -> Iterator[range]:
+    """The numbers of the trials of each batch. Where trials are pruned the first batch is no larger than the number of
+    completed trials that a pruning threshold needs: all of its trials run to the end, however bad."""
     first = 0
     while first < trials:
-        after = first + (min(size, company) if company and not first else size)
+        after = first + (min(size, min_completed) if min_completed and not first else size)
         yield range(first, min(after, trials))
         first = after
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ended:
+class TrialOutcome:
     """What became of a trial: complete with a result, pruned with a verdict, or failed with a reason."""
 
     plan: Plan
@@ -82,90 +80,97 @@ class Ended:
 
 
 @dataclass(slots=True, eq=False)
-class _Going:
-    """A trial under way: what it must reach, how many windows were begun, what they gave, by their number, and its values
-    at the rungs so far."""
+class RunningTrial:
+    """A trial that has not ended: its pruning thresholds, how many windows were begun, their predictions by the window's
+    number, and its values at the rungs so far."""
 
     plan: Plan
-    bars: tuple[float, ...]
+    thresholds: tuple[float, ...]
     begun: int = 0
     parts: dict[int, Matrix | DataError] = field(default_factory=dict)
     values: list[float] = field(default_factory=list)
 
 
-@contextmanager
-def _alive() -> Iterator[None]:
-    """Raises Retry where a worker is no more."""
-    try:
-        yield
-    except BrokenProcessPool:
-        raise Retry(
-            "a worker of the study was ended from outside, perhaps for want of memory. What has ended is kept; the same "
-            "command goes on, with fewer --workers if need be"
-        ) from None
+class Evaluator(Protocol):
+    """What a batch needs of `Evaluation`."""
+
+    @property
+    def capacity(self) -> int:
+        """How many tasks are computed at the same time."""
+
+    def fit(self, plan: Plan, k: int) -> Future[Matrix]:
+        """Window k's predictions."""
+
+    def score(self, plan: Plan, parts: Sequence[Matrix]) -> Future[Verdict]:
+        """A verdict on the windows so far."""
+
+    def finish(self, plan: Plan, parts: Sequence[Matrix]) -> Future[tuple[Verdict, Result]]:
+        """A verdict on all windows, and the trial's result."""
 
 
 class Batch:
-    """Evaluates plans. `bars`: what each must reach at the rungs to go on, by its number; nothing where it has none.
+    """Evaluates plans. `thresholds`: a plan's pruning thresholds by its number; it is not pruned where it has none.
 
-    Nobody waits for a verdict: while there is less to do than `workers` could, windows of the next stage are begun. What
-    is begun and not needed is forgotten.
+    No worker waits for a verdict: while there is less to do than the executor could, windows of the next stage are
+    begun. What is begun and not needed is cancelled.
     """
 
     def __init__(
         self,
-        submit: Callable[..., Future[Any]],
+        evaluator: Evaluator,
         windows: int,
         rungs: Sequence[int],
-        bars: Mapping[int, tuple[float, ...]],
-        workers: int = 1,
+        thresholds: Mapping[int, tuple[float, ...]],
     ) -> None:
-        self._submit, self._stages = submit, (*rungs, windows)
-        self._bars, self._workers = bars, workers
-        self._going: list[_Going] = []
-        self._waiting: dict[Future[Any], tuple[_Going, int | None]] = {}
+        self._evaluator, self._stages = evaluator, (*rungs, windows)
+        self._thresholds = thresholds
+        self._running: list[RunningTrial] = []
+        self._waiting: dict[Future[Any], tuple[RunningTrial, int | None]] = {}
 
-    def run(self, plans: Sequence[Plan]) -> Iterator[Ended]:
-        """Each as soon as it has ended. Raises Retry if a worker was ended from outside."""
-        self._going = [_Going(plan, self._bars.get(plan.number, ())) for plan in plans]
-        with _alive():
-            for trial in self._going:
+    def run(self, plans: Sequence[Plan]) -> Iterator[TrialOutcome]:
+        """Each as soon as it has ended. Raises WorkerLost if a task's workers were lost again and again."""
+        self._running = [RunningTrial(plan, self._thresholds.get(plan.number, ())) for plan in plans]
+        try:
+            for trial in self._running:
                 self._begin(trial, self._stages[0])
-        while self._going:
-            done, _ = wait(self._waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                waited = self._waiting.pop(future, None)
-                if waited is None:
-                    continue  # forgotten: its trial has ended since
-                trial, window = waited
-                with _alive():
-                    ended = (
-                        self._judged(trial, future) if window is None else self._fitted(trial, window, future)
-                    )
-                if ended:
-                    self._forget(trial)
-                    yield ended
-            with _alive():
-                self._look_ahead()
+            while self._running:
+                yield from self._next()
+        finally:
+            for future in self._waiting:
+                future.cancel()
 
-    def _begin(self, trial: _Going, after: int) -> None:
+    def _next(self) -> Iterator[TrialOutcome]:
+        """Wait until something is done; the trials that have ended with it."""
+        done, _ = wait(self._waiting, return_when=FIRST_COMPLETED)
+        for future in done:
+            waited = self._waiting.pop(future, None)
+            if waited is None:
+                continue  # forgotten: its trial has ended since
+            trial, window = waited
+            outcome = self._judged(trial, future) if window is None else self._fitted(trial, window, future)
+            if outcome:
+                self._forget(trial)
+                yield outcome
+        self._look_ahead()
+
+    def _begin(self, trial: RunningTrial, after: int) -> None:
         """Windows up to this one."""
         for k in range(trial.begun, after):
-            self._waiting[self._submit(Workshop.predict, trial.plan, k)] = (trial, k)
+            self._waiting[self._evaluator.fit(trial.plan, k)] = (trial, k)
         trial.begun = max(trial.begun, after)
 
     def _look_ahead(self) -> None:
-        for trial in self._going:
-            while len(self._waiting) < self._workers and trial.begun < self._stages[-1]:
+        for trial in self._running:
+            while len(self._waiting) < self._evaluator.capacity and trial.begun < self._stages[-1]:
                 self._begin(trial, trial.begun + 1)
 
-    def _forget(self, ended: _Going) -> None:
-        self._going.remove(ended)
+    def _forget(self, ended: RunningTrial) -> None:
+        self._running.remove(ended)
         for future in [it for it, (trial, _) in self._waiting.items() if trial is ended]:
             future.cancel()
             del self._waiting[future]
 
-    def _fitted(self, trial: _Going, window: int, future: Future[Any]) -> Ended | None:
+    def _fitted(self, trial: RunningTrial, window: int, future: Future[Any]) -> TrialOutcome | None:
         try:
             trial.parts[window] = future.result()
         except DataError as error:
@@ -175,34 +180,31 @@ class Batch:
             return None
         return self._filled(trial, stage)
 
-    def _filled(self, trial: _Going, stage: int) -> Ended | None:
+    def _filled(self, trial: RunningTrial, stage: int) -> TrialOutcome | None:
         """All windows of a stage are there: have them looked at."""
         parts = []
         for k in range(stage):
             part = trial.parts[k]
             if isinstance(part, DataError):
-                return Ended(trial.plan, "failed", k, tuple(trial.values), None, None, str(part))
+                return TrialOutcome(trial.plan, "failed", k, tuple(trial.values), None, None, str(part))
             parts.append(part)
-        last = stage == self._stages[-1]
-        self._waiting[self._submit(Workshop.end if last else Workshop.look, trial.plan, parts)] = (
-            trial,
-            None,
-        )
+        judge = self._evaluator.finish if stage == self._stages[-1] else self._evaluator.score
+        self._waiting[judge(trial.plan, parts)] = (trial, None)
         return None
 
-    def _judged(self, trial: _Going, future: Future[Any]) -> Ended | None:
+    def _judged(self, trial: RunningTrial, future: Future[Any]) -> TrialOutcome | None:
         found, at = future.result(), len(trial.values)
         stage, last = self._stages[at], at == len(self._stages) - 1
         verdict: Verdict = found[0] if last else found
         rungs = tuple(trial.values)
         if math.isnan(verdict.value) or (last and not math.isfinite(found[1].value)):
             reason = f"its objective is not a number after {stage} windows"
-            return Ended(trial.plan, "failed", stage, rungs, None, None, reason)
+            return TrialOutcome(trial.plan, "failed", stage, rungs, None, None, reason)
         if last:
-            return Ended(trial.plan, "complete", stage, rungs, verdict, found[1])
+            return TrialOutcome(trial.plan, "complete", stage, rungs, verdict, found[1])
         trial.values.append(verdict.value)
-        if trial.bars and verdict.value < trial.bars[at]:
-            return Ended(trial.plan, "pruned", stage, (*rungs, verdict.value), verdict, None)
+        if trial.thresholds and verdict.value < trial.thresholds[at]:
+            return TrialOutcome(trial.plan, "pruned", stage, (*rungs, verdict.value), verdict, None)
         stage = self._stages[at + 1]
         self._begin(trial, stage)
         return self._filled(trial, stage) if all(k in trial.parts for k in range(stage)) else None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from backtest.evidence.ledger import Kind
-from backtest.study.rounds import Ended
+from backtest.study.rounds import TrialOutcome
 from backtest.study.sweep import Looked
 from trader.core.errors import DataError
 from trader.core.params import Params, params_of
@@ -91,26 +91,28 @@ def number_of(value: float | None) -> float:
     return -math.inf if value is None else value
 
 
-def row_of(ended: Ended, asked: dict[str, Any]) -> dict[str, Any]:
+def row_of(outcome: TrialOutcome, asked: dict[str, Any]) -> dict[str, Any]:
     """A line of the journal: whatever a trial is made of, in plain values."""
-    result, verdict = ended.result, ended.verdict
-    value = result.value if result else verdict.value if verdict and ended.state == "pruned" else None
-    params = result.params if result else verdict.best.of(ended.plan.params) if verdict else ended.plan.params
+    result, verdict = outcome.result, outcome.verdict
+    value = result.value if result else verdict.value if verdict and outcome.state == "pruned" else None
+    params = (
+        result.params if result else verdict.best.of(outcome.plan.params) if verdict else outcome.plan.params
+    )
     return {
-        "number": ended.plan.number,
-        "state": ended.state,
+        "number": outcome.plan.number,
+        "state": outcome.state,
         "value": value,
         "traded_value": result.traded_value if result else value,
         "params": params.as_json(),
-        "windows_run": ended.windows_run,
-        "rungs": list(ended.rungs),
+        "windows_run": outcome.windows_run,
+        "rungs": list(outcome.rungs),
         "looked": [
             [it.n_estimators, it.enter_edge, it.exit_edge, _finite(it.value), it.sharpe]
             for it in (verdict.looked if verdict else [])
         ],
         "net_return": result.net_return if result else None,
         "orders": result.orders if result else 0,
-        "reason": ended.reason,
+        "reason": outcome.reason,
         "asked": asked,
     }
 

@@ -17,11 +17,13 @@ from typing import Any
 import optuna
 
 from backtest.evidence.ledger import data_hash
+from backtest.executors.futures import InProcess
+from backtest.executors.protocol import Executor
+from backtest.study.evaluation import Evaluation
 from backtest.study.folder import StudyFolder
 from backtest.study.objectives import Objective, min_completed_trials
-from backtest.study.pool import workers_of
 from backtest.study.questions import Asked, Questions
-from backtest.study.rounds import Batch, Completed, Ended, bars_of, batches, rungs_of
+from backtest.study.rounds import Batch, Completed, TrialOutcome, batches, pruning_thresholds, rungs_of
 from backtest.study.space import LONGEST_LOOK_BACK_DAYS, Plan, Space, plan_of
 from backtest.study.trials import Study, Trial, number_of, row_of, trial_of
 from backtest.study.work import Task, Workshop
@@ -79,7 +81,7 @@ def tune(
     *,
     trials: int,
     seed: int,
-    workers: int = 1,
+    executor: Executor | None = None,
     batch: int = 4,
     progress: TrialProgress | None = None,
     warm: Sequence[Params] = (),
@@ -93,8 +95,9 @@ def tune(
     """Run a study, or go on with the one in `folder`.
 
     `warm` configurations are looked at first, as they are. `progress(done, of, best value)` and `on_trial` are called
-    whenever a trial has ended, `on_trial` with those of this call only and before they are kept. Folds are kept in `cache`, or in the folder.
-    Raises ConfigError, DataError, or Retry while another process runs the same study.
+    whenever a trial has ended, `on_trial` with those of this call only and before they are kept. Folds are kept in `cache`,
+    or in the folder. The executor, by default this process alone, changes the time and nothing else. Raises ConfigError,
+    DataError, WorkerLost, or Retry while another process runs the same study.
     """
     if trials < 1 or batch < 1:
         raise ConfigError(
@@ -110,7 +113,7 @@ def tune(
             kept.begin(settings.identity(task, shop))
         run = _Run(shop, settings, kept, trials, progress, on_trial)
         try:
-            run.to_the_end(stack.enter_context(workers_of(shop, workers)), workers)
+            run.to_the_end(Evaluation(shop, executor or InProcess()))
         finally:
             run.publish()
     return run.study()
@@ -144,21 +147,21 @@ class _Run:
         """What has ended, in the order of the numbers."""
         return Study([self.done[number] for number in sorted(self.done)])
 
-    def to_the_end(self, submit: Callable[..., Any], workers: int) -> None:
+    def to_the_end(self, evaluation: Evaluation) -> None:
         """Batch by batch: ask, evaluate what has not ended yet, tell in order."""
         questions = Questions(self._settings.seed, self._settings.warm)
         given, base = self._settings, self._shop.task.base
         swept = bool(given.space.enter_quantiles)
-        company = min_completed_trials(given.objective, base, swept=swept) if given.prune else None
-        rungs = rungs_of(self._shop.windows) if company else ()
+        needed = min_completed_trials(given.objective, base, swept=swept) if given.prune else None
+        rungs = rungs_of(self._shop.windows) if needed else ()
         completed: list[Completed] = []
-        for batch in batches(self._trials, self._settings.batch, company):
+        for batch in batches(self._trials, self._settings.batch, needed):
             asked = [questions.ask() for _ in batch]
             plans = [self._plan(it) for it in asked]
-            bars = {it.number: bars_of(completed, it.cost, company) for it in plans} if company else {}
+            thresholds = {it.number: pruning_thresholds(completed, it.cost, needed) for it in plans if needed}
             todo = [plan for plan in plans if plan.number not in self.done]
-            for ended in Batch(submit, self._shop.windows, rungs, bars, workers).run(todo):
-                self._keep(ended)
+            for outcome in Batch(evaluation, self._shop.windows, rungs, thresholds).run(todo):
+                self._keep(outcome)
             for it, plan in zip(asked, plans, strict=True):
                 trial = self.done[plan.number]
                 if trial.state == "complete":
@@ -175,14 +178,14 @@ class _Run:
         exactly = warm[number] if number < len(warm) else None
         return plan_of(number, suggestion, self._shop.task.base, self._settings.space, exactly)
 
-    def _keep(self, ended: Ended) -> None:
-        row = row_of(ended, self._asked[ended.plan.number])
+    def _keep(self, outcome: TrialOutcome) -> None:
+        row = row_of(outcome, self._asked[outcome.plan.number])
         trial = trial_of(row)
         if self._on_trial:
             # First: who counts trials may hear of one twice after a kill, and must not miss one.
             self._on_trial(trial)
         if self._kept:
-            self._kept.append(row, ended.result.returns if ended.result else None)
+            self._kept.append(row, outcome.result.returns if outcome.result else None)
         self.done[trial.number] = trial
         if self._progress:
             values = [t.value for t in self.done.values() if t.state == "complete" and t.value is not None]

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,16 @@ import pytest
 
 from backtest.engine.simulate import simulate
 from backtest.engine.walkforward import walk_forward
+from backtest.executors.protocol import WorkerLost
+from backtest.executors.registry import Setup, open_executor
 from backtest.study.folder import StudyFolder
 from backtest.study.objectives import Objective, min_completed_trials
 from backtest.study.questions import STARTUP_TRIALS, Asked, Questions
-from backtest.study.rounds import Batch, Completed, bars_of, batches, rungs_of
+from backtest.study.rounds import Batch, Completed, batches, pruning_thresholds, rungs_of
 from backtest.study.space import Plan, Space, cost, suggest
 from backtest.study.sweep import Looked, Result, Verdict
 from backtest.study.trials import Study, Trial
 from backtest.study.tune import Task, tune
-from backtest.study.work import Workshop
 from tests.backtest.quick_forecaster import QuickForecaster
 from tests.bars_made import bars_made
 from trader.core.errors import ConfigError, DataError, Retry
@@ -65,9 +65,13 @@ def files(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in names}
 
 
-def run(task: Task, folder: Path, trials: int = 9, **how: Any) -> Study:
+def run(task: Task, folder: Path, trials: int = 9, workers: int = 1, **how: Any) -> Study:
     """Nine trials, three at a time."""
-    return tune(task, **{"trials": trials, "seed": 5, "batch": 3, "folder": folder, **how})
+    with open_executor("local", Setup(workers)) as executor:
+        return tune(
+            task,
+            **{"trials": trials, "seed": 5, "batch": 3, "folder": folder, "executor": executor, **how},
+        )
 
 
 def test_the_same_study_by_one_two_and_four_workers(task: Task, tmp_path: Path) -> None:
@@ -154,18 +158,18 @@ def test_the_best_is_worth_what_a_run_of_it_is_worth(task: Task, tmp_path: Path)
     assert json.loads((tmp_path / "P.json").read_text()) == found.best.params.as_json()
 
 
-def test_a_bar_is_the_least_of_the_best() -> None:
+def test_a_pruning_threshold_is_the_least_of_the_best() -> None:
     """By what they were worth in the end: of the better half, of four at most, of fewer for a trial that costs more; none
-    while there is no company."""
+    while too few are completed."""
     earlier = [Completed((float(i), 9.0 - i), float(i), cost=1.0) for i in range(10)]
-    assert bars_of(earlier, 1.0, 1) == bars_of(earlier, 1.0, 4) == (6.0, 0.0)
-    assert bars_of(earlier[:5], 1.0, 1) == (2.0, 5.0)
-    assert bars_of(earlier[:5], 1.0, 4) == (1.0, 5.0)
-    assert bars_of(earlier, 2.0, 4) == (8.0, 0.0)
-    assert bars_of(earlier, 100.0, 4) == (9.0, 0.0)
-    assert bars_of(earlier[:3], 0.5, 1) == (0.0, 7.0)
-    assert bars_of(earlier[:1], 1.0, 1) == (0.0, 9.0)
-    assert bars_of([], 1.0, 1) == bars_of(earlier[:3], 1.0, 4) == ()
+    assert pruning_thresholds(earlier, 1.0, 1) == pruning_thresholds(earlier, 1.0, 4) == (6.0, 0.0)
+    assert pruning_thresholds(earlier[:5], 1.0, 1) == (2.0, 5.0)
+    assert pruning_thresholds(earlier[:5], 1.0, 4) == (1.0, 5.0)
+    assert pruning_thresholds(earlier, 2.0, 4) == (8.0, 0.0)
+    assert pruning_thresholds(earlier, 100.0, 4) == (9.0, 0.0)
+    assert pruning_thresholds(earlier[:3], 0.5, 1) == (0.0, 7.0)
+    assert pruning_thresholds(earlier[:1], 1.0, 1) == (0.0, 9.0)
+    assert pruning_thresholds([], 1.0, 1) == pruning_thresholds(earlier[:3], 1.0, 4) == ()
 
 
 @pytest.mark.parametrize(
@@ -175,12 +179,12 @@ def test_a_bar_is_the_least_of_the_best() -> None:
 def test_pruning_looks_at_completed_trials_of_earlier_batches_only(
     task: Task, tmp_path: Path, objective: Objective, always: bool, first_batch: int
 ) -> None:
-    """A trial ends early exactly where its value is below the bar that those set; the first batch runs to its end."""
+    """A trial ends early exactly where its value is below the threshold that those set; the first batch runs to its end."""
     sides = replace(task, base=base(exposure="long_short", enter_edge=0.0, exit_edge=0.0))
     task, space = (sides, Space(enter_quantiles=(), exit_quantiles=())) if always else (task, Space())
-    company = min_completed_trials(objective, task.base, swept=not always)
+    needed = min_completed_trials(objective, task.base, swept=not always)
     found = run(task, tmp_path, trials=15, objective=objective, space=space)
-    rungs, together = rungs_of(WINDOWS), list(batches(15, 3, company))
+    rungs, together = rungs_of(WINDOWS), list(batches(15, 3, needed))
     assert [len(batch) for batch in together][:3] == [first_batch, 3, 3]
     assert {trial.state for trial in found.trials} == {"complete", "pruned"}
     costs = {t.number: Plan(t.number, deepest(t), ()).cost for t in found.trials}
@@ -191,8 +195,8 @@ def test_pruning_looks_at_completed_trials_of_earlier_batches_only(
             for t in found.trials[:first]
             if t.state == "complete"
         ]
-        bars = bars_of(earlier, costs[trial.number], company)
-        low = [at for at, value in enumerate(trial.rungs) if bars and value < bars[at]]
+        thresholds = pruning_thresholds(earlier, costs[trial.number], needed)
+        low = [at for at, value in enumerate(trial.rungs) if thresholds and value < thresholds[at]]
         if trial.state == "pruned":
             assert low == [len(trial.rungs) - 1]
             assert trial.windows_run == rungs[low[0]]
@@ -349,24 +353,42 @@ def test_too_few_bars_are_said_with_the_numbers(task: Task) -> None:
         tune(replace(task, start=parse_hour("2021-06-01")), trials=1, seed=1)
 
 
+def answered(result: Any = None, error: Exception | None = None) -> Future[Any]:
+    """A future that is done."""
+    future: Future[Any] = Future()
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
+    return future
+
+
+def verdict(value: float) -> Verdict:
+    """Of one configuration."""
+    looked = Looked(350, 0.0, 0.0, value, value)
+    return Verdict([looked], looked)
+
+
 class Answers:
-    """A submit whose looks have these values, rung by rung, and whose ends are worth the last."""
+    """An evaluator whose scores have these values, rung by rung, and whose ends are worth the last."""
+
+    capacity = 1
 
     def __init__(self, values: Sequence[float]) -> None:
         self._values = iter(values)
 
-    def __call__(self, method: Any, plan: Plan, *given: Any) -> Future[Any]:
-        """As a pool answers, at once."""
-        future: Future[Any] = Future()
-        if method is Workshop.predict:
-            future.set_result(np.zeros((1, 24), np.float32))
-            return future
+    def fit(self, plan: Plan, k: int) -> Future[Any]:
+        """A day that says nothing."""
+        return answered(np.zeros((1, 24), np.float32))
+
+    def score(self, plan: Plan, parts: Sequence[Any]) -> Future[Any]:
+        """The next value."""
+        return answered(verdict(next(self._values)))
+
+    def finish(self, plan: Plan, parts: Sequence[Any]) -> Future[Any]:
+        """The last value."""
         value = next(self._values)
-        looked = Looked(350, 0.0, 0.0, value, value)
-        verdict = Verdict([looked], looked)
-        result = Result(value, value, plan.params, 0.0, 1, np.zeros(24))
-        future.set_result(verdict if method is Workshop.look else (verdict, result))
-        return future
+        return answered((verdict(value), Result(value, value, plan.params, 0.0, 1, np.zeros(24))))
 
 
 @pytest.mark.parametrize(
@@ -384,50 +406,69 @@ def test_an_objective_that_is_no_number_fails_its_trial(
 ) -> None:
     """And only that one: the study goes on."""
     plan = Plan(0, base(), (350,))
-    (ended,) = Batch(Answers(values), 16, (4, 8), {0: (0.5, 0.5)}).run([plan])
-    assert (ended.state, ended.windows_run) == (state, windows)
+    (outcome,) = Batch(Answers(values), 16, (4, 8), {0: (0.5, 0.5)}).run([plan])
+    assert (outcome.state, outcome.windows_run) == (state, windows)
 
 
-def test_nobody_waits_for_a_verdict() -> None:
-    """While a stage is judged the next window is begun, and forgotten where the verdict ends its trial."""
-    begun: list[tuple[str, int]] = []
-    given: list[Future[Any]] = []
+class SlowScores(Answers):
+    """Its windows up to the third are done at once; the verdict on them only when another window was begun, which never
+    ends."""
 
-    def submit(method: Any, plan: Plan, what: Any) -> Future[Any]:
-        """Windows of the first stage at once; its verdict only when another window was begun, which never ends."""
-        given.append(Future())
-        begun.append((method.__name__, what if method is Workshop.predict else len(what)))
-        if begun[-1] == ("predict", 4):
-            looked = Looked(350, 0.0, 0.0, 0.4, 0.4)
-            given[begun.index(("look", 4))].set_result(Verdict([looked], looked))
-        elif method is Workshop.predict:
-            given[-1].set_result(np.zeros((1, 24), np.float32))
-        return given[-1]
+    capacity = 2
 
-    (ended,) = Batch(submit, 16, (4, 8), {0: (0.5, 0.5)}, workers=2).run([Plan(0, base(), (350,))])
-    assert begun == [*(("predict", k) for k in range(4)), ("look", 4), ("predict", 4)]
-    assert (ended.state, ended.windows_run) == ("pruned", 4)
-    assert given[-1].cancelled()
+    def __init__(self) -> None:
+        super().__init__([])
+        self.begun: list[int] = []
+        self.scores: Future[Any] = Future()
+        self.last: Future[Any] = Future()
+
+    def fit(self, plan: Plan, k: int) -> Future[Any]:
+        """Windows 0 to 3 at once, window 4 never."""
+        self.begun.append(k)
+        if k < 4:
+            return super().fit(plan, k)
+        self.scores.set_result(verdict(0.4))
+        return self.last
+
+    def score(self, plan: Plan, parts: Sequence[Any]) -> Future[Any]:
+        """Not yet."""
+        return self.scores
 
 
-@pytest.mark.parametrize("lost", [3, 8])
-def test_a_worker_that_was_ended_is_said(lost: int) -> None:
-    """Whether a window that was needed is lost, or one that was begun while a stage is judged is not taken any more."""
+def test_no_worker_waits_for_a_verdict() -> None:
+    """While a stage is scored the next window is begun, and cancelled where the verdict ends its trial."""
+    evaluator = SlowScores()
+    (outcome,) = Batch(evaluator, 16, (4, 8), {0: (0.5, 0.5)}).run([Plan(0, base(), (350,))])
+    assert evaluator.begun == [0, 1, 2, 3, 4]
+    assert (outcome.state, outcome.windows_run) == ("pruned", 4)
+    assert evaluator.last.cancelled()
 
-    def submit(method: Any, plan: Plan, what: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        if method is Workshop.predict:
-            if what == lost == 8:
-                raise BrokenProcessPool
-            if what == lost:
-                future.set_exception(BrokenProcessPool())
-            else:
-                future.set_result(np.zeros((1, 24), np.float32))
-        return future
 
-    batch = Batch(submit, 16, (8,), {}, workers=2)
-    with pytest.raises(Retry, match="a worker of the study was ended from outside"):
-        list(batch.run([Plan(0, base(), (350,))]))
+class LosesWorkers(Answers):
+    """Its window 3 is lost for good; windows after it are never begun to an end."""
+
+    capacity = 2
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.open: list[Future[Any]] = []
+
+    def fit(self, plan: Plan, k: int) -> Future[Any]:
+        """Lost, open, or nothing."""
+        if k == 3:
+            return answered(error=WorkerLost("task 12ab: worker process 7 ended by SIGKILL"))
+        if k < 3:
+            return super().fit(plan, k)
+        self.open.append(Future())
+        return self.open[-1]
+
+
+def test_a_task_whose_workers_are_lost_for_good_ends_the_batch() -> None:
+    """With the executor's own words; what was begun beside it is cancelled."""
+    evaluator = LosesWorkers()
+    with pytest.raises(WorkerLost, match="task 12ab: worker process 7 ended by SIGKILL"):
+        list(Batch(evaluator, 16, (8,), {}).run([Plan(0, base(), (350,))]))
+    assert [future.cancelled() for future in evaluator.open] == [True] * 4
 
 
 def test_rungs_are_early_windows() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from backtest.engine.walkforward import folds, walk, walk_forward
+from backtest.executors.registry import Setup, open_executor
 from tests.bars_made import bars_made
 from trader.core.errors import DataError
 from trader.core.model import predict_defined, training_set
@@ -57,7 +58,9 @@ def test_every_hour_is_scored_by_the_model_that_a_retrain_would_publish() -> Non
 def test_workers_change_nothing(workers: int) -> None:
     """The same bytes on any number of threads, and progress in order."""
     seen: list[tuple[int, int]] = []
-    assert scores(workers=workers, progress=lambda *at: seen.append(at)).tobytes() == P_UP.tobytes()
+    with open_executor("local", Setup(workers)) as executor:
+        found = scores(executor=executor, progress=lambda *at: seen.append(at))
+    assert found.tobytes() == P_UP.tobytes()
     assert seen == [(n, 10) for n in range(1, 11)]
 
 
@@ -86,7 +89,7 @@ def test_no_fold_trains_on_what_it_serves() -> None:
         window = fold.window
         first, last = BARS.row(window.train_from), BARS.row(window.train_until)
         flagged = BARS.flagged[first : last + 1] | BARS.flagged[first + 1 : last + 2]
-        assert len(fold.y) == (~flagged).sum()
+        assert len(fold.training.y) == (~flagged).sum()
         assert window.train_until < window.serve_from - HOUR_MS
 
 
@@ -122,5 +125,8 @@ def test_an_error_in_a_window_ends_the_walk() -> None:
     """One outcome alone in a window is refused with its span, on one worker and on two."""
     flat = replace(BARS, close=np.full(len(BARS), 100.0))
     for workers in (1, 2):
-        with pytest.raises(DataError, match="a model needs both outcomes"):
-            scores(flat, workers=workers)
+        with (
+            open_executor("local", Setup(workers)) as executor,
+            pytest.raises(DataError, match="a model needs both outcomes"),
+        ):
+            scores(flat, executor=executor)

@@ -28,6 +28,7 @@ def search_of(
 ) -> Params:
     """The best parameters of a study over the hours that a model serving from `serve_from` may know. `warm` are looked at
     first, as they are."""
+    from backtest.executors.registry import Setup, open_executor
     from backtest.study.tune import LONGEST_LOOK_BACK_DAYS, STUDY_DAYS, Task, tune
     from trader.core.features import anchor_of
 
@@ -38,12 +39,13 @@ def search_of(
     bars = bot.collector.between(reach, known_at + HOUR_MS).until(known_at)
     filters = bot.exchange.filters(bot.symbol)
     task = Task(bot.forecaster, bars, base, filters, start, known_at, f"the history of {bot.symbol}")
-    with terminal.progress("trials") as update:
+    local = open_executor("local", Setup(workers), terminal.say)
+    with local as executor, terminal.progress("trials") as update:
         found = tune(
             task,
             trials=trials,
             seed=seed,
-            workers=workers,
+            executor=executor,
             warm=warm,
             progress=lambda done, of, best: update(done, of, f"best net Sharpe {best:.2f}"),
         )

@@ -1,0 +1,153 @@
+"""What all executors and their callers do with futures."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from backtest.executors.protocol import Executor, Task, WorkerLost
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+GIVEN_AGAIN = 3
+
+
+def at_once(task: Task) -> Future[bytes]:
+    """Compute a task here; its future is done when this returns."""
+    future: Future[bytes] = Future()
+    try:
+        future.set_result(task.result())
+    except Exception as error:  # it is raised to whoever asks for the result, as a worker's is
+        future.set_exception(error)
+    return future
+
+
+class InProcess:
+    """The simplest executor: `submit` computes the task and returns."""
+
+    capacity = 1
+
+    def submit(self, task: Task) -> Future[bytes]:
+        """Done when it returns."""
+        return at_once(task)
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+def in_order(executor: Executor, tasks: Iterable[Task]) -> Iterator[bytes]:
+    """The tasks' results in their order, each as soon as it and all before it are there. What is not wanted any more,
+    after an error or by a caller who stops, is cancelled."""
+    waiting: deque[Future[bytes]] = deque()
+    try:
+        for task in tasks:
+            waiting.append(executor.submit(task))
+            while waiting and waiting[0].done():  # where `submit` computes, one at a time
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+class Derived(Future[B]):
+    """A function of another future's result, computed as soon as that is there. To cancel it is to cancel the other:
+    what was begun ends, and the function sees it."""
+
+    def __init__(self, source: Future[A], function: Callable[[A], B]) -> None:
+        super().__init__()
+        self._source: Future[Any] = source
+        self._function: Callable[[Any], B] = function
+        source.add_done_callback(self._take)
+
+    def cancel(self) -> bool:
+        """True where it was not begun."""
+        return self._source.cancel()
+
+    def _take(self, source: Future[Any]) -> None:
+        if source.cancelled():
+            _cancelled(self)
+            return
+        error = source.exception()
+        if error is not None:
+            self.set_exception(error)
+            return
+        try:
+            result = self._function(source.result())
+        except Exception as failed:  # it is raised to whoever asks for the result
+            self.set_exception(failed)
+        else:
+            self.set_result(result)
+
+
+class _Resubmitted(Future[bytes]):
+    """A task that is given again while its workers are lost."""
+
+    def __init__(self, executor: Executor, task: Task, tell: Callable[[str], None]) -> None:
+        super().__init__()
+        self._executor, self._task, self._tell = executor, task, tell
+        self._lost = 0
+        self._given = executor.submit(task)
+        self._given.add_done_callback(self._take)
+
+    def cancel(self) -> bool:
+        """True where it was not begun."""
+        return self._given.cancel()
+
+    def _take(self, given: Future[bytes]) -> None:
+        if given.cancelled():
+            _cancelled(self)
+            return
+        error = given.exception()
+        if error is None:
+            self.set_result(given.result())
+        elif isinstance(error, WorkerLost):
+            self._again(error)
+        else:
+            self.set_exception(error)
+
+    def _again(self, error: WorkerLost) -> None:
+        self._lost += 1
+        if self._lost > GIVEN_AGAIN:
+            self.set_exception(
+                WorkerLost(
+                    f"{self._task}: {error}. It was given {self._lost} times, and its worker was lost each time, perhaps for "
+                    f"want of memory: fewer --workers need less. What has ended is kept; the same command goes on"
+                )
+            )
+            return
+        self._tell(f"{self._task}: {error}; it is given again")
+        try:
+            self._given = self._executor.submit(self._task)
+            self._given.add_done_callback(self._take)
+        except Exception as failed:  # closed since: whoever waits must not wait for ever
+            self.set_exception(failed)
+
+
+def _cancelled(future: Future[A]) -> None:
+    Future.cancel(future)
+    future.set_running_or_notify_cancel()
+
+
+class Resubmitting:
+    """An executor whose lost tasks are given again, three times at most. `tell` is told of each."""
+
+    def __init__(self, inner: Executor, tell: Callable[[str], None]) -> None:
+        self._inner, self._tell = inner, tell
+
+    @property
+    def capacity(self) -> int:
+        """The inner one's."""
+        return self._inner.capacity
+
+    def submit(self, task: Task) -> Future[bytes]:
+        """The inner one's result; WorkerLost, naming the task, after the last time."""
+        return _Resubmitted(self._inner, task, self._tell)
+
+    def close(self) -> None:
+        """The inner one."""
+        self._inner.close()

@@ -1,0 +1,58 @@
+"""A study's tasks, given to an executor; folds that are kept are not given to it again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from backtest.executors.futures import Derived
+from backtest.executors.protocol import Executor
+from backtest.study.cache import FoldCache
+from backtest.study.space import Plan
+from backtest.study.sweep import Result, Verdict
+from backtest.study.tasks import StudyTasks, finished_of, predictions_of, verdict_of
+from backtest.study.work import Workshop
+from trader.core.errors import DataError
+from trader.core.types import Matrix
+
+
+class Evaluation:
+    """What a trial needs, as futures. This process alone reads and writes the cache."""
+
+    def __init__(self, shop: Workshop, executor: Executor) -> None:
+        self._tasks, self._executor = StudyTasks.of(shop), executor
+        self._cache = FoldCache(shop.cache) if shop.cache else None
+
+    @property
+    def capacity(self) -> int:
+        """How many tasks are computed at the same time."""
+        return self._executor.capacity
+
+    def fit(self, plan: Plan, k: int) -> Future[Matrix]:
+        """P(up) of window k's hours, (numbers of trees, hours) float32. Raises DataError where it cannot be trained."""
+        done: Future[Matrix] = Future()
+        try:
+            task = self._tasks.fit(plan, k)
+        except DataError as error:
+            done.set_exception(error)
+            return done
+        kept = self._cache.get(task.key, len(plan.trees)) if self._cache else None
+        if kept is not None:
+            done.set_result(kept)
+            return done
+
+        def keep(result: bytes) -> Matrix:
+            p_up = predictions_of(result, plan)
+            if self._cache:
+                self._cache.put(task.key, p_up)
+            return p_up
+
+        return Derived(self._executor.submit(task), keep)
+
+    def score(self, plan: Plan, parts: Sequence[Matrix]) -> Future[Verdict]:
+        """Every configuration over the windows so far."""
+        return Derived(self._executor.submit(self._tasks.score(plan, parts)), verdict_of)
+
+    def finish(self, plan: Plan, parts: Sequence[Matrix]) -> Future[tuple[Verdict, Result]]:
+        """The same over all windows, and the best one traded exactly."""
+        return Derived(self._executor.submit(self._tasks.finish(plan, parts)), finished_of)
