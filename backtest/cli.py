@@ -14,7 +14,7 @@ from backtest.commands.run import run
 from backtest.commands.seed import reproduce_seed
 from backtest.commands.tune import tune
 from trader import terminal
-from trader.commands.common import begin
+from trader.startup import begin
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -49,9 +49,10 @@ ARROWS = {
     "backtest.seed": {"trader.core", "trader.forecasters"},
 }
 
-# The composition root: where concrete adapters are named. wiring < observers < simulation < commands < cli.
+# The composition root: where concrete adapters are named. startup, wiring < observers < simulation < commands < cli.
 BELOW = {"trader.core", "trader.config", "trader.app", "trader.adapters"}
 ARROWS |= {
+    "trader.startup": {"trader.config", "trader.terminal", "trader.adapters"},
     "trader.wiring": {*BELOW, "trader.forecasters"},
     "trader.observers": {*BELOW, "trader.terminal", "trader.dashboard", "trader.wiring"},
     "trader.simulation": {*BELOW, "trader.terminal", "trader.exchange", "trader.wiring", "trader.observers"},
@@ -66,7 +67,7 @@ ARROWS |= {
         "backtest.executors.registry",
         "backtest.study",
     },
-    "trader.cli": {"trader.commands", "trader.terminal"},
+    "trader.cli": {"trader.commands", "trader.startup", "trader.terminal"},
     "backtest.commands": {
         "trader.core",
         "trader.terminal",
@@ -80,7 +81,7 @@ ARROWS |= {
         "backtest.report",
         "backtest.seed",
     },
-    "backtest.cli": {"trader.commands.common", "trader.terminal", "backtest.commands"},
+    "backtest.cli": {"trader.startup", "trader.terminal", "backtest.commands"},
 }
 
 HEAVY = ("xgboost", "optuna", "pyarrow", "binance", "rich", "talib", "pandas", "boto3", "botocore")

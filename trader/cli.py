@@ -6,7 +6,7 @@ import typer
 
 from trader import terminal
 from trader.commands import bars, bot, dashboard, demo, doctor, health, hours, models, store, tracker, venue
-from trader.commands.common import begin
+from trader.startup import begin
 
 app = typer.Typer(
     no_args_is_help=True,

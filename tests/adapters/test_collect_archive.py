@@ -15,11 +15,13 @@ import pytest
 from tests.bars_made import bars_made
 from tests.exchange.venue_kit import Sim, running
 from tests.rig import command
+from trader import wiring
 from trader.adapters.archive_files import downloaded_bars
 from trader.adapters.files import read_bars, write_bars
+from trader.config import load_settings
 from trader.core.bars import as_columns, gaps
 from trader.core.errors import ConfigError, DataError
-from trader.core.types import HOUR_MS, Bars, iso, parse_hour
+from trader.core.types import HOUR_MS, Bars, iso, no_bars, parse_hour
 
 # January to mid-April 2024, with an outage on 3 March.
 OUT = (parse_hour("2024-03-03T05:00") - parse_hour("2024-01-01")) // HOUR_MS
@@ -170,3 +172,25 @@ def test_collecting_later_hours_keeps_the_earlier_ones(tmp_path: Path) -> None:
     with running(bars=BARS, at_ms=BARS.last - HOUR_MS) as sim:
         collect(sim, data, "--from", "2024-03-20", "--to", "2024-03-25")
     same(read_bars(data / "BTCUSDT-1h.parquet"), BARS.span(BARS.first, parse_hour("2024-03-25")))
+
+
+class Asked:
+    """A market without a bar that remembers which hours it was asked for."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[int, int]] = []
+
+    def bars(self, symbol: str, start: int, stop: int) -> Bars:
+        """None."""
+        self.spans.append((start, stop))
+        return no_bars(symbol)
+
+
+@pytest.mark.parametrize(("hour", "asks"), [(5, 0), (50, 1)], ids=["of a known outage", "of another hour"])
+def test_only_a_hole_that_nothing_explains_is_asked_for(hour: int, asks: int) -> None:
+    """As the bot's collector is wired: the exchange was shut on 25 April 2021 from 4 to 9 o'clock, and not later."""
+    market = Asked()
+    collector = wiring.make_collector(load_settings(), market, keep=False)  # type: ignore[arg-type]
+    collector.add(bars_made(72, start="2021-04-25", missing=(hour,)))
+    hole = parse_hour("2021-04-25") + (hour + 1) * HOUR_MS
+    assert market.spans == [(hole, hole + HOUR_MS)] * asks

@@ -33,21 +33,6 @@ def params_from(path: Path | None, serving: Params | None) -> Params:
     return serving or params_of(DEFAULT_PARAMS, "the defaults")
 
 
-def begin(verb: str | None) -> None:
-    """What settings change for every verb: how lines are logged, and which feature presets are known."""
-    from trader.adapters.talib_features import register_shipped
-    from trader.config import load_settings
-
-    register_shipped()
-    settings = load_settings()
-    if settings.log_format == "json":
-        terminal.log_as_json()
-    if settings.features_module is not None:
-        from trader.adapters.user_features import TRAINS, load
-
-        load(settings.features_module, check=verb in TRAINS)
-
-
 def say_ticked(journal: Journal, ticked: Ticked) -> None:
     """A tick's message; as JSON with its hour, its order's last attempt and outcome."""
     terminal.say(
