@@ -28,7 +28,7 @@ from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour
 from trader.dashboard.page import library_bytes, render
 from trader.dashboard.series import fold, fresh
 from trader.observers import pages
-from trader.observers.process import tell_beside
+from trader.observers.process import tell_observers
 
 START = parse_hour("2022-01-01")
 SYMBOL, STEP_DAYS = "BTCUSDT", 30
@@ -219,7 +219,7 @@ def tell(made: Stage, folder: Path) -> None:
         "TRADER_TRACKER_DIR": str(folder / "tracking"),
     }
     with environment(told), quiet():
-        tell_beside(load_settings(store=str(made.store), symbol=SYMBOL))
+        tell_observers(load_settings(store=str(made.store), symbol=SYMBOL))
 
 
 @contextmanager

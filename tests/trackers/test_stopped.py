@@ -81,14 +81,17 @@ def test_one_that_hangs_is_stopped_counted_and_named(
 
 @pytest.mark.parametrize(
     ("end", "why"),
-    [("kill -9 $$", "the telling was ended by signal 9"), ("exit 1", "the telling ended with exit code 1")],
+    [
+        ("kill -9 $$", "the observer process was ended by signal 9"),
+        ("exit 1", "the observer process ended with exit code 1"),
+    ],
 )
 def test_one_that_dies_of_itself_is_counted_too(
     told: Told, settings: Settings, child: Path, capsys: pytest.CaptureFixture[str], end: str, why: str
 ) -> None:
     """A machine without memory ends a process without a word; so does a library that crashes."""
     child.write_text(step("mlflow") + end + "\n")
-    process.tell_beside(settings)
+    process.tell_observers(settings)
     assert trouble(told) == (1, why)
     assert f"observer mlflow: {why}; behind since" in capsys.readouterr().err
 
@@ -97,7 +100,7 @@ def test_one_that_dies_of_itself_is_counted_too(
 def test_one_that_ends_as_it_should_is_not(told: Told, settings: Settings, child: Path, end: str) -> None:
     """Done, trouble that was counted inside, an interruption by a person."""
     child.write_text(step("mlflow") + step("") + end + "\n")
-    process.tell_beside(settings)
+    process.tell_observers(settings)
     assert trouble(told) == (0, "")
 
 
@@ -107,7 +110,7 @@ def test_a_process_that_never_began_blames_nobody(
     """Too slow to start, or stopped between two observers: said, and no observer is at fault."""
     for steps in ("", step("mlflow") + step(""), "echo nonsense > /dev/fd/$steps\n"):
         child.write_text(steps + "exec sleep 600\n")
-        process.tell_beside(settings)
+        process.tell_observers(settings)
         assert capsys.readouterr().err == "observers: stopped after 1 s; the next tick goes on with them\n"
     assert trouble(told) == (0, "")
 
@@ -117,7 +120,7 @@ def test_it_is_not_counted_while_another_process_tells(told: Told, settings: Set
     child.write_text(step("mlflow") + "exec sleep 600\n")
     with process.alone(settings) as here:
         assert here
-        process.tell_beside(settings)
+        process.tell_observers(settings)
     assert trouble(told) == (0, "")
 
 
@@ -126,7 +129,7 @@ def test_a_service_counts_as_well_and_goes_on(
 ) -> None:
     """In the background; the next tick starts the next telling. One that is ended with the service is not at fault."""
     child.write_text(step("mlflow") + "exec sleep 600\n")
-    with process.Beside(settings) as observers:
+    with process.BackgroundObservers(settings) as observers:
         for n in (1, 2):
             observers.tell(told.journal, LAST, closed=True)
             waiting = observers._waiting

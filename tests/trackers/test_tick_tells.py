@@ -152,7 +152,7 @@ def test_a_service_never_waits_for_its_observers(bot: Venue) -> None:
         patch.setattr(process, "LAST_WORDS_S", 0.1)
         patch.setenv("TRADER_TRACKERS", "mlflow")
         patch.setenv("TRADER_MLFLOW_URI", silent)
-        with process.Beside(load_settings(store="state")) as observers:
+        with process.BackgroundObservers(load_settings(store="state")) as observers:
             observers.tell(journal(bot), START, closed=False)
             begun = observers._telling
             assert begun is not None

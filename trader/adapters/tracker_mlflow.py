@@ -31,7 +31,7 @@ KEY_TAG = "hourly_trader.key"
 INSTALL = "python -m pip install 'hourly-trader[mlflow]'"
 
 
-class MlflowNotebook:
+class MlflowBackend:
     """Runs in an MLflow tracking store. A run is found by a tag, so that what was noted before is gone on with."""
 
     name = "mlflow"
@@ -47,12 +47,12 @@ class MlflowNotebook:
         return self._uri or f"sqlite:///{self._folder / 'mlflow.db'}"
 
     @contextmanager
-    def run(self, title: Title) -> Iterator[MlflowNotes]:
+    def run(self, title: Title) -> Iterator[MlflowRun]:
         """The run whose tag is the title's key. Files are uploaded when the context ends."""
         client = self._connected()
         run_id = self._find(client, self._experiment(client, title.group), title)
         with tempfile.TemporaryDirectory(prefix="trader-mlflow-") as folder:
-            yield MlflowNotes(client, run_id, Path(folder))
+            yield MlflowRun(client, run_id, Path(folder))
             if any(Path(folder).iterdir()):
                 client.log_artifacts(run_id, folder)
         if title.finished:
@@ -91,7 +91,7 @@ class MlflowNotebook:
         return str(run.info.run_id)
 
 
-class MlflowNotes:
+class MlflowRun:
     """One run. MLflow keeps equal values of a step once, and refuses a setting that changes."""
 
     def __init__(self, client: MlflowClient, run_id: str, folder: Path) -> None:

@@ -36,7 +36,7 @@ QUIET: dict[str, Any] = {
 }
 
 
-class NeptuneNotebook:
+class NeptuneBackend:
     """Runs of the neptune client, beneath `folder`. Offline each opening makes a folder of its own under
     `.neptune/offline`; at a server all openings of one title are one run."""
 
@@ -53,18 +53,18 @@ class NeptuneNotebook:
             _require_own_server(token)
 
     @contextmanager
-    def run(self, title: Title) -> Iterator[NeptuneNotes]:
+    def run(self, title: Title) -> Iterator[NeptuneRun]:
         """A run that is written when the context ends. A server that does not answer leaves offline files, which
         `neptune sync` can send later."""
-        notes = NeptuneNotes()
-        yield notes
+        kept = NeptuneRun()
+        yield kept
         self._folder.mkdir(parents=True, exist_ok=True)
         with contextlib.chdir(self._folder):  # the client writes below the current folder and nowhere else
             run = self._open(title)
             try:
                 run["deployment"] = title.group
                 run["sys/tags"].add([title.group, title.key])
-                notes.write(run)
+                kept.write(run)
                 run.wait()
             finally:
                 run.stop()
@@ -85,7 +85,7 @@ class NeptuneNotebook:
         return neptune.init_run(mode="offline", **named)
 
 
-class NeptuneNotes:
+class NeptuneRun:
     """What a run is to hold: `settings` as fields under `parameters`, `series` under `metrics`, files by their path."""
 
     def __init__(self) -> None:

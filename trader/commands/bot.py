@@ -57,7 +57,7 @@ def tick(
         try:
             ticked = do_tick(bot)
         except Halt:
-            process.tell_beside(settings)  # the halt is in the store, and news
+            process.tell_observers(settings)  # the halt is in the store, and news
             raise
     said = {
         "outcome": ticked.outcome,
@@ -116,7 +116,7 @@ def retrain(
         f"{bot.symbol}: model {card.model_id} on {card.rows:,} hours serves from {iso(card.valid_from)}",
         as_json,
     )
-    process.tell_beside(settings)
+    process.tell_observers(settings)
 
 
 def run(
@@ -161,7 +161,7 @@ def halt(
     event = announce(journal, WallClock().now_ms(), "person", freeze=freeze, by="person", words=reason)
     words = f"{journal.symbol}: halted; the next tick {'keeps' if freeze else 'sells'} what is held"
     answer({"halted": True, "event": event.number, "freeze": freeze}, words, as_json)
-    process.tell_beside(settings)
+    process.tell_observers(settings)
 
 
 def resume(
@@ -183,7 +183,7 @@ def resume(
     event = resume(journal, WallClock().now_ms(), reason)
     words = f"{journal.symbol}: resumed; limits count anew from the next hour's equity"
     answer({"halted": False, "event": event.number}, words, as_json)
-    process.tell_beside(settings)
+    process.tell_observers(settings)
 
 
 def _retrain(

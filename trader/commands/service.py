@@ -31,7 +31,7 @@ def run(cron_job: Path, settings: Settings) -> None:
     builders.require_installed(settings)
     if note := builders.note_of(settings):
         terminal.say(note)
-    with wiring.open_bot(settings) as bot, process.Beside(settings) as observers:
+    with wiring.open_bot(settings) as bot, process.BackgroundObservers(settings) as observers:
         ticking = partial(_tick, bot, observers, _metrics(settings, bot))
         first: Scheduled = NOW, TICKS, ticking
         beside = partial(_beside, settings)
@@ -59,7 +59,7 @@ def _metrics(settings: Settings, bot: Bot) -> Metrics | None:
     return metrics
 
 
-def _tick(bot: Bot, observers: process.Beside, metrics: Metrics | None = None) -> None:
+def _tick(bot: Bot, observers: process.BackgroundObservers, metrics: Metrics | None = None) -> None:
     """One tick; what a later tick can mend, or only a person can, is said and the schedule goes on. Observers are told
     beside it."""
     with terminal.about(symbol=bot.symbol):

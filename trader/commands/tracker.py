@@ -124,7 +124,7 @@ def ui(
 
 def ui_command(settings: Settings, port: int) -> tuple[list[str], dict[str, str]]:
     """MLflow's server as a command line and what its environment needs. Raises ConfigError."""
-    from trader.adapters.tracker_mlflow import SERVER_ENVIRONMENT, MlflowNotebook
+    from trader.adapters.tracker_mlflow import SERVER_ENVIRONMENT, MlflowBackend
 
     try:
         version("mlflow")
@@ -152,4 +152,4 @@ def ui_command(settings: Settings, port: int) -> tuple[list[str], dict[str, str]
         "--workers",
         "1",
     ]
-    return [*command, "--backend-store-uri", MlflowNotebook(settings.tracker_dir).uri], SERVER_ENVIRONMENT
+    return [*command, "--backend-store-uri", MlflowBackend(settings.tracker_dir).uri], SERVER_ENVIRONMENT

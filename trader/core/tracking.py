@@ -30,7 +30,7 @@ class Title:
     finished: bool = False
 
 
-class Notes(Protocol):
+class TrackerRun(Protocol):
     """An open run."""
 
     def settings(self, values: Mapping[str, str]) -> None:
@@ -43,10 +43,10 @@ class Notes(Protocol):
         """A file; one of the same path is replaced."""
 
 
-class Notebook(Protocol):
+class TrackerBackend(Protocol):
     """A tracker: something that keeps runs."""
 
     name: str
 
-    def run(self, title: Title) -> AbstractContextManager[Notes]:
+    def run(self, title: Title) -> AbstractContextManager[TrackerRun]:
         """The run of this title, made if there is none. What was noted is kept when the context ends."""

@@ -30,22 +30,22 @@ def make_observer(settings: Settings, name: str) -> Observer:
 
 
 def _mlflow(settings: Settings) -> Observer:
-    from trader.adapters.tracker_mlflow import ENVIRONMENT, MlflowNotebook
+    from trader.adapters.tracker_mlflow import ENVIRONMENT, MlflowBackend
     from trader.config import export
     from trader.observers.tracker_content import TrackerObserver
 
     export({**ENVIRONMENT, **_chart_cache(settings)})
-    return TrackerObserver(MlflowNotebook(settings.tracker_dir, settings.mlflow_uri))
+    return TrackerObserver(MlflowBackend(settings.tracker_dir, settings.mlflow_uri))
 
 
 def _neptune(settings: Settings) -> Observer:
-    from trader.adapters.tracker_neptune import ENVIRONMENT, NeptuneNotebook
+    from trader.adapters.tracker_neptune import ENVIRONMENT, NeptuneBackend
     from trader.config import export
     from trader.observers.tracker_content import TrackerObserver
 
     export({**ENVIRONMENT, **_chart_cache(settings)})
     token = settings.neptune_token.get_secret_value().strip()
-    return TrackerObserver(NeptuneNotebook(settings.tracker_dir / "neptune", settings.neptune_project, token))
+    return TrackerObserver(NeptuneBackend(settings.tracker_dir / "neptune", settings.neptune_project, token))
 
 
 def _chart_cache(settings: Settings) -> dict[str, str]:

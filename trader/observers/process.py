@@ -53,10 +53,10 @@ def tell_after_tick(settings: Settings, journal: Journal, hour: int, closed: boo
     """Tell observers if they have not heard of `hour`. `closed`: this tick closed it, so they cannot have. Raises
     nothing: the hour is done whatever observers do."""
     if _is_news(settings, journal, hour, closed):
-        tell_beside(settings)
+        tell_observers(settings)
 
 
-def tell_beside(settings: Settings) -> None:
+def tell_observers(settings: Settings) -> None:
     """Run `trader observe` as a child, at most `observer_patience_s`. Raises nothing."""
     telling = _start(settings) if names_of(settings) else None
     if telling is None:
@@ -69,15 +69,15 @@ def tell_beside(settings: Settings) -> None:
         telling.drop()
 
 
-class Beside:
+class BackgroundObservers:
     """Tells observers in the background of a service: one telling at a time, none of them waited for."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._telling: Telling | None = None
+        self._telling: ObserverProcess | None = None
         self._waiting: threading.Thread | None = None
 
-    def __enter__(self) -> Beside:
+    def __enter__(self) -> BackgroundObservers:
         return self
 
     def tell(self, journal: Journal, hour: int, closed: bool) -> None:
@@ -96,7 +96,7 @@ class Beside:
             self._waiting.join()
 
 
-class Telling:
+class ObserverProcess:
     """One run of `trader observe`."""
 
     def __init__(self, settings: Settings) -> None:
@@ -183,9 +183,9 @@ def _is_news(settings: Settings, journal: Journal, hour: int, closed: bool) -> b
         return False
 
 
-def _start(settings: Settings) -> Telling | None:
+def _start(settings: Settings) -> ObserverProcess | None:
     try:
-        return Telling(settings)
+        return ObserverProcess(settings)
     except OSError as error:
         terminal.say(f"observers: a process for them cannot be started ({error.strerror})")
         return None
@@ -194,9 +194,9 @@ def _start(settings: Settings) -> Telling | None:
 def _end_in_words(code: int) -> str:
     """How a process ended by itself; "" where it did what it should: trouble of an observer is counted in there."""
     if code < 0:
-        return f"the telling was ended by signal {-code}"
+        return f"the observer process was ended by signal {-code}"
     expected = (0, Retry.exit_code, terminal.EXIT_INTERRUPTED)
-    return "" if code in expected else f"the telling ended with exit code {code}"
+    return "" if code in expected else f"the observer process ended with exit code {code}"
 
 
 def _count(settings: Settings, name: str, why: str) -> None:

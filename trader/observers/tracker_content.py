@@ -13,7 +13,7 @@ from typing import Any
 from trader.adapters.tables import write_csv
 from trader.core.news import Json, News, Occurrence
 from trader.core.study import best_trial, flat, searched, study_key, study_stamp
-from trader.core.tracking import Notebook, Point, Title
+from trader.core.tracking import Point, Title, TrackerBackend
 from trader.core.types import HOUR_MS, iso
 
 # What a chart and a table after an order reach back.
@@ -21,20 +21,20 @@ TABLE_HOURS = 200
 
 
 class TrackerObserver:
-    """Tells a notebook about hours, orders, events and studies."""
+    """Tells a tracker about hours, orders, events and studies."""
 
-    def __init__(self, notebook: Notebook) -> None:
-        self.name = notebook.name
-        self._notebook = notebook
+    def __init__(self, backend: TrackerBackend) -> None:
+        self.name = backend.name
+        self._backend = backend
 
     def observe(self, news: News) -> None:
         """One run for the deployment, one for each study. Safe to repeat."""
         group = f"{news.symbol} {news.edition}" if news.edition > 1 else news.symbol
-        with self._notebook.run(deployment_title(news, group)) as notes:
-            notes.settings({"symbol": news.symbol, "first_hour": iso(news.began), "store": news.store_id})
-            notes.series([*points(news)])
+        with self._backend.run(deployment_title(news, group)) as run:
+            run.settings({"symbol": news.symbol, "first_hour": iso(news.began), "store": news.store_id})
+            run.series([*points(news)])
             for path, data in files(news):
-                notes.file(path, data)
+                run.file(path, data)
         for event in news.events:
             if event.name == "study":
                 self._study(news, group, event.content["id"])
@@ -46,12 +46,12 @@ class TrackerObserver:
         if report is None:
             return
         chosen = best_trial(report)
-        with self._notebook.run(study_title(news, group, report)) as notes:
-            notes.settings({key: str(value) for key, value in flat(chosen["params"]).items()})
-            notes.settings({"objective": report["objective"], "trials": str(len(report["trials"]))})
-            notes.series([*trial_points(report)])
+        with self._backend.run(study_title(news, group, report)) as run:
+            run.settings({key: str(value) for key, value in flat(chosen["params"]).items()})
+            run.settings({"objective": report["objective"], "trials": str(len(report["trials"]))})
+            run.series([*trial_points(report)])
             for path, data in study_files(report):
-                notes.file(path, data)
+                run.file(path, data)
 
     def _best_model(self, news: News, group: str, model_id: str) -> None:
         """A champion belongs to the study that serves from the same hour with the same parameters."""
@@ -60,9 +60,9 @@ class TrackerObserver:
         for key in news.store.list(prefix) if card else []:
             report = _json(news, key)
             if card and report and best_trial(report)["params"] == card["params"]:
-                with self._notebook.run(study_title(news, group, report)) as notes:
+                with self._backend.run(study_title(news, group, report)) as run:
                     for path, data in model_files(news, model_id, "best_model"):
-                        notes.file(path, data)
+                        run.file(path, data)
 
 
 def deployment_title(news: News, group: str) -> Title:
