@@ -6,7 +6,6 @@ of hours, as a study compares thousands of configurations. A property test holds
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -14,8 +13,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from trader.core.probability import Float32s, least_float32
-from trader.core.types import HOUR_MS, Bools, Floats, Ints, Target
+from trader.core.probability import least_float32
+from trader.core.types import HOUR_MS, Bools, Floats, Ints, Matrix, Target
 
 Exposure = Literal["long_flat", "long_short"]
 HaltReason = Literal["cumulative_return", "drawdown"]
@@ -89,7 +88,7 @@ class Signals:
     short_exits: Bools | None = None
 
     @staticmethod
-    def of(p_up: Floats | Float32s, at: Thresholds) -> Signals:
+    def of(p_up: Floats | Matrix, at: Thresholds) -> Signals:
         """p_up: (n,), either float32 as predicted or float64 of the shortest decimals; NaN without a prediction."""
         exact = p_up.dtype != np.float32
         enter, leave = _at(at.enter_long, exact), _above(at.leave_long, exact)
@@ -169,8 +168,12 @@ class Turns:
 
 def turns(signals: Signals, horizon_hours: int) -> Turns:
     """`target_side` and `within_holding_period` hour by hour, for n hours at once."""
-    if horizon_hours > 1 or signals.short_entries is not None:
+    if horizon_hours > 1:
         return _from_turn_to_turn(signals, horizon_hours)
+    if signals.short_entries is not None:
+        held = _held_without_holding_period(signals)
+        hours = np.flatnonzero(held != np.concatenate(([FLAT], held[:-1])))
+        return Turns(hours, held[hours])
     hours = _alternating(signals)
     sides = np.full(len(hours), FLAT, np.int8)
     sides[0::2] = LONG
@@ -179,40 +182,60 @@ def turns(signals: Signals, horizon_hours: int) -> Turns:
 
 def _alternating(signals: Signals) -> Ints:
     """Entries and exits in turn, as indices: of each run of equal signals the first, beginning with an entry."""
-    said = signals.entries.view(np.int8) - signals.exits.view(np.int8)
-    # An hour that trades begins a run of equal hours, so the others need not be looked at one by one.
-    begins = np.empty(len(said), np.bool_)
-    begins[:1] = True
-    np.not_equal(said[1:], said[:-1], out=begins[1:])
+    entries, exits = signals.entries, signals.exits
+    # An hour that trades begins a run of its signal, so the others need not be looked at one by one.
+    begins = entries | exits
+    begins[1:] = (entries[1:] > entries[:-1]) | (exits[1:] > exits[:-1])
     hours = np.flatnonzero(begins)
-    hours = hours[said[hours] != 0]
-    what = said[hours]
+    enters = entries[hours]
     trades = np.empty(len(hours), np.bool_)
-    trades[:1] = what[:1] > 0
-    np.not_equal(what[1:], what[:-1], out=trades[1:])
+    trades[:1] = enters[:1]
+    np.not_equal(enters[1:], enters[:-1], out=trades[1:])
     turning: Ints = hours[trades]
     return turning
 
 
+def _held_without_holding_period(signals: Signals) -> Codes:
+    """(n,) the side held after each hour: the one entered last, unless it was left since."""
+    numbers = np.arange(1, len(signals.entries) + 1, dtype=np.int32)
+
+    def newest(column: Bools | None) -> npt.NDArray[np.int32]:
+        return np.maximum.accumulate(numbers * (False if column is None else column))
+
+    long, short = newest(signals.entries), newest(signals.short_entries)
+    held = np.full(len(numbers), FLAT, np.int8)
+    held[(long > short) & (long > newest(signals.exits))] = LONG
+    held[(short > long) & (short > newest(signals.short_exits))] = SHORT
+    return held
+
+
 def _from_turn_to_turn(signals: Signals, horizon_hours: int) -> Turns:
     """The same where the next turn depends on the hour of the one before."""
-    moves: dict[int, tuple[list[int], list[int]]] = {}
+    n = len(signals.entries)
+    moves: dict[int, tuple[Ints, Codes]] = {}
     hours: list[int] = []
     sides: list[int] = []
     held, free = FLAT, 0
-    while True:
+    while free < n:
         if held not in moves:
             targets = signals.targets(held)
-            rows = np.flatnonzero(targets != held)
-            moves[held] = rows.tolist(), targets[rows].tolist()
-        rows_of_side, targets_of_side = moves[held]
-        next_move = bisect_left(rows_of_side, free)
-        if next_move == len(rows_of_side):
-            return Turns(np.array(hours, np.int64), np.array(sides, np.int8))
-        hour, held = rows_of_side[next_move], targets_of_side[next_move]
+            moves[held] = _next_true(targets != held), targets
+        next_move, targets = moves[held]
+        hour = next_move.item(free)
+        if hour == n:
+            break
+        held = targets.item(hour)
         free = hour + (1 if held == FLAT else horizon_hours)
         hours.append(hour)
         sides.append(held)
+    return Turns(np.array(hours, np.int64), np.array(sides, np.int8))
+
+
+def _next_true(column: Bools) -> Ints:
+    """(n,) for each hour the first at or after it in which a column is true; n where there is none."""
+    n = len(column)
+    numbers = np.where(column, np.arange(n), n)
+    return np.minimum.accumulate(numbers[::-1])[::-1]
 
 
 # Halts

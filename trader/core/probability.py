@@ -5,11 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
-from trader.core.types import Floats
-
-Float32s = npt.NDArray[np.float32]
+from trader.core.types import Floats, Matrix
 
 
 def shortest(p_up: np.float32) -> float:
@@ -18,7 +15,7 @@ def shortest(p_up: np.float32) -> float:
     return float(str(p_up))
 
 
-def shortest_all(p_up: Float32s) -> Floats:
+def shortest_all(p_up: Matrix) -> Floats:
     """`shortest` of each: (n,) float32 -> (n,) float64, NaN stays NaN.
 
     A float32 has 24 bits and a power of ten up to 10^9 has 21 odd ones, so the product below is exact and rounds to

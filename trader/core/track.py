@@ -19,9 +19,9 @@ from trader.core.hours import GAP, VENUE_CLOSED, WARM_UP
 from trader.core.ledger import Ledger, fee_usdt
 from trader.core.marks import Marks, marks
 from trader.core.policy import TARGETS, Codes
-from trader.core.probability import Float32s, shortest_all
+from trader.core.probability import shortest_all
 from trader.core.sizing import SizedOrder
-from trader.core.types import DAY_MS, HOUR_MS, Bools, Fill, Floats, Ints, plain
+from trader.core.types import DAY_MS, HOUR_MS, Bools, Fill, Floats, Ints, Matrix, plain
 
 # The reason of an hour without an event is its index here.
 REASONS = ("hold", "halted", VENUE_CLOSED, GAP, WARM_UP)
@@ -52,7 +52,7 @@ class Track:
 
     hours: Ints
     close: Floats
-    predicted: Float32s
+    predicted: Matrix
     target: Codes
     reason: Codes
     events: dict[int, Event]
