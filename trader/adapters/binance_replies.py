@@ -9,7 +9,7 @@ from typing import Any
 
 from trader.core.ports import OrderState
 
-Json = Mapping[str, Any]
+Reply = Mapping[str, Any]
 
 AMOUNT = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 # A reply that lacks what it must hold, or holds it in another shape.
@@ -47,7 +47,7 @@ def states(rows: Any) -> list[OrderState]:
     return [order_state(row, row["clientOrderId"]) for row in listed(rows)]
 
 
-def order_state(reply: Json, client_order_id: str) -> OrderState:
+def order_state(reply: Reply, client_order_id: str) -> OrderState:
     """The order that was asked for by this id. Raises one of UNREADABLE, also for another order."""
     if reply["side"] not in ("BUY", "SELL") or reply["clientOrderId"] != client_order_id:
         raise ValueError(f"not order {client_order_id}")

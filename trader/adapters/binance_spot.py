@@ -14,7 +14,16 @@ from typing import Any, Literal, TypeVar
 from trader.adapters.binance_client import RECV_WINDOW_MS, Connection
 from trader.adapters.binance_connection import Api, Quota
 from trader.adapters.binance_errors import NOT_THERE, NoAnswer, Refused, again, fate
-from trader.adapters.binance_replies import UNREADABLE, Json, amount, listed, order_state, states, text, whole
+from trader.adapters.binance_replies import (
+    UNREADABLE,
+    Reply,
+    amount,
+    listed,
+    order_state,
+    states,
+    text,
+    whole,
+)
 from trader.adapters.exchange_info import filters_of
 from trader.core.errors import ConfigError, Halt, Retry, TraderError
 from trader.core.ports import Clock, OrderState, OwnTrade, Sent, SignedOrder
@@ -48,7 +57,7 @@ class BinanceSpot:
     def filters(self, symbol: str) -> Filters:
         """From exchangeInfo, for one symbol. Raises Halt where the symbol does not trade."""
 
-        def parse(info: Json) -> Filters:
+        def parse(info: Reply) -> Filters:
             row = next((row for row in info["symbols"] if row["symbol"] == symbol), None)
             if row is None:
                 raise ConfigError(f"{self._api.url} does not list {symbol}")
@@ -70,7 +79,7 @@ class BinanceSpot:
     def quote(self, symbol: str) -> Quote:
         """Best bid and ask. Raises Retry while a side is empty."""
 
-        def parse(ticker: Json) -> Quote:
+        def parse(ticker: Reply) -> Quote:
             quote = Quote(amount(ticker["bidPrice"]), amount(ticker["askPrice"]))
             if not 0 < quote.bid <= quote.ask:
                 raise Retry(f"{symbol}: one side of the book is empty, or bid {quote.bid} > ask {quote.ask}")
@@ -81,7 +90,7 @@ class BinanceSpot:
     def balances(self) -> Mapping[str, Decimal]:
         """Free amounts by asset. Raises Halt where the account may not trade."""
 
-        def parse(account: Json) -> dict[str, Decimal]:
+        def parse(account: Reply) -> dict[str, Decimal]:
             free = {str(row["asset"]): amount(row["free"]) for row in account["balances"]}
             if account["canTrade"] is not True:
                 raise Halt("permission", f"the account at {self._api.url} may not trade (canTrade is false)")
@@ -92,12 +101,12 @@ class BinanceSpot:
     def commission_rate(self, symbol: str) -> Decimal:
         """The taker's standard, special and tax commission, without a discount paid in another asset."""
 
-        def parse(rates: Json) -> Decimal:
+        def parse(rates: Reply) -> Decimal:
             parts = (rates["standardCommission"], rates["specialCommission"], rates["taxCommission"])
             return sum((amount(part["taker"]) for part in parts), Decimal(0))
 
-        def ask(**given: Any) -> Json:
-            answer: Json = self._client._get("account/commission", True, "v3", data=given)
+        def ask(**given: Any) -> Reply:
+            answer: Reply = self._client._get("account/commission", True, "v3", data=given)
             return answer
 
         return self._api.read(ask, parse, symbol=symbol)
@@ -179,7 +188,7 @@ class BinanceSpot:
     def fills(self, symbol: str, order_id: int) -> list[Fill]:
         """The executions of one order, oldest first."""
 
-        def parse(row: Json) -> Fill:
+        def parse(row: Reply) -> Fill:
             if row["orderId"] != order_id or type(row["isBuyer"]) is not bool:
                 raise ValueError("a trade of another order")
             return self._fill(symbol, row, "BUY" if row["isBuyer"] else "SELL", "id")
@@ -194,12 +203,12 @@ class BinanceSpot:
     def trades(self, symbol: str, since_ms: int) -> list[OwnTrade]:
         """This account's executions since a time, oldest first, whoever ordered them."""
 
-        def parse(row: Json) -> tuple[int, bool, Decimal, Decimal]:
+        def parse(row: Reply) -> tuple[int, bool, Decimal, Decimal]:
             if type(row["isBuyer"]) is not bool:
                 raise TypeError("a trade without a side")
             return whole(row["orderId"]), row["isBuyer"], amount(row["qty"]), amount(row["quoteQty"])
 
-        def after(row: Json) -> Json:
+        def after(row: Reply) -> Reply:
             return {"symbol": symbol, "fromId": row["id"] + 1}
 
         first = {"symbol": symbol, "startTime": since_ms}
@@ -218,10 +227,10 @@ class BinanceSpot:
         ]
 
     def _orders(self, symbol: str, since_ms: int) -> list[tuple[int, str]]:
-        def after(row: Json) -> Json:
+        def after(row: Reply) -> Reply:
             return {"symbol": symbol, "orderId": row["orderId"] + 1}
 
-        def parse(row: Json) -> tuple[int, str]:
+        def parse(row: Reply) -> tuple[int, str]:
             return whole(row["orderId"]), text(row["clientOrderId"])
 
         first = {"symbol": symbol, "startTime": since_ms}
@@ -230,9 +239,9 @@ class BinanceSpot:
     def _all(
         self,
         method: Callable[..., Any],
-        parse: Callable[[Json], T],
-        first: Json,
-        after: Callable[[Json], Json],
+        parse: Callable[[Reply], T],
+        first: Reply,
+        after: Callable[[Reply], Reply],
     ) -> list[T]:
         """Every page of a list, oldest first; `after` asks for what follows a row. Raises Retry if there is no end."""
         found: list[T] = []
@@ -249,7 +258,7 @@ class BinanceSpot:
                 return found
         raise Retry(f"{self._api.url}: a list has over {MOST_PAGES * LIST_PAGE:,} rows")
 
-    def _fill(self, symbol: str, row: Json, side: Side, id_key: str) -> Fill:
+    def _fill(self, symbol: str, row: Reply, side: Side, id_key: str) -> Fill:
         base, quote = self.assets(symbol)
         asset, commission = row["commissionAsset"], amount(row["commission"])
         if asset not in (base, quote) and commission != 0:
