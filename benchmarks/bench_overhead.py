@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from backtest.engine.outcome import run_backtest, summary_of_run
 from backtest.engine.simulate import Run, simulate
@@ -15,48 +17,41 @@ from benchmarks.scene import START, STOP, bars, median, reference_params
 from trader import terminal
 from trader.core.hours import Rules
 from trader.core.params import Params
-from trader.core.ports import Predictor
 from trader.core.types import DAY_MS, Filters, Floats, Matrix
-from trader.forecasters.xgboost import XGBoostForecaster
+from trader.forecasters.xgboost import XGBoostForecaster, XGBoostPredictor
 
 ROUNDS = 5
 
 
-class Timed:
+class Timed(XGBoostForecaster):
     """XGBoost with a stopwatch: seconds spent in training and prediction."""
 
-    family = "xgboost"
-
     def __init__(self) -> None:
-        self.inner = XGBoostForecaster()
         self.seconds = 0.0
 
-    def fit(self, X: Matrix, y: Floats, params: Params) -> bytes:
-        """As the real one."""
-        return self.inner.fit(X, y, params)
-
-    def load(self, model: bytes, source: str) -> Predictor:
-        """As the real one."""
-        return self.inner.load(model, source)
-
-    def fitted(self, X: Matrix, y: Floats, params: Params) -> Predictor:
-        """Timed, and so is what it returns."""
-        began = time.perf_counter()
-        predictor = self.inner.fitted(X, y, params)
-        self.seconds += time.perf_counter() - began
-        return TimedPredictor(self, predictor)
-
-
-class TimedPredictor:
-    """A predictor that adds to its forecaster's seconds."""
-
-    def __init__(self, timed: Timed, inner: Predictor) -> None:
-        self.timed, self.inner = timed, inner
-
-    def predict(self, X: Matrix) -> Matrix:
+    def train(self, X: Matrix, y: Floats, params: Params, seed: int, symbols: Sequence[str]) -> Any:
         """Timed."""
         began = time.perf_counter()
-        scores = self.inner.predict(X)
+        booster = super().train(X, y, params, seed, symbols)
+        self.seconds += time.perf_counter() - began
+        return booster
+
+    def predictor(self, native: Any) -> XGBoostPredictor:
+        """One that adds to these seconds."""
+        return TimedPredictor(self, native)
+
+
+class TimedPredictor(XGBoostPredictor):
+    """A predictor that adds to its forecaster's seconds."""
+
+    def __init__(self, timed: Timed, booster: Any) -> None:
+        super().__init__(booster)
+        self.timed = timed
+
+    def scores(self, X: Matrix) -> Matrix:
+        """Timed."""
+        began = time.perf_counter()
+        scores = super().scores(X)
         self.timed.seconds += time.perf_counter() - began
         return scores
 

@@ -28,7 +28,7 @@ WORKERS = 2
 
 def plain_loop(rows: SeedRows, trial: PublishedTrial) -> Matrix:
     """What one writes without this project: xgb.train per window, one thread."""
-    p = trial.params.xgboost
+    p = trial.params.model
     settings = {
         "objective": "binary:logistic",
         "max_depth": p.max_depth,

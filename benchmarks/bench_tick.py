@@ -111,7 +111,7 @@ def stage(folder: Path, params: Params, start: int, *, durable: bool) -> Iterato
             wiring.open_bot(settings, clock, durable=durable, keep_bars=False) as bot,
         ):
             if not bot.journal.events("champion"):
-                retrain(bot.journal, bot.collector, bot.forecaster, params, start, bot.version)
+                retrain(bot.journal, bot.collector, bot.forecaster_of, params, start, bot.version)
             yield Stage(bot, clock, folder / "store", venue["url"])
 
 

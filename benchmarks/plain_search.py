@@ -18,7 +18,9 @@ from backtest.engine.walkforward import Fold, folds
 from backtest.study.objectives import next_moves
 from backtest.study.space import suggest
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
+from trader.core.training import usable_rows
 from trader.core.types import Bars, Matrix
+from trader.forecasters.xgboost import XGBoostForecaster
 
 TRIALS = 20
 
@@ -26,9 +28,9 @@ TRIALS = 20
 def sign_rule_params(trees: dict[str, Any] | None = None, look_back_days: int = 59) -> Params:
     """The reference's rule: always on the side of the sign, its ten columns, XGBoost's own seed."""
     rule = {"exposure": "long_short", "enter_edge": 0.0, "exit_edge": 0.0, "features": "seed_code", "seed": 0}
-    xgboost = trees or DEFAULT_PARAMS["xgboost"]
+    xgboost = trees or DEFAULT_PARAMS["model"]
     return params_of(
-        {**DEFAULT_PARAMS, **rule, "xgboost": xgboost, "look_back_days": look_back_days}, "the sign rule"
+        {**DEFAULT_PARAMS, **rule, "model": xgboost, "look_back_days": look_back_days}, "the sign rule"
     )
 
 
@@ -49,7 +51,7 @@ def score(bars: Bars, p_up: Matrix, start: int) -> Score:
 
 def fit(fold: Fold, params: Params) -> Matrix:
     """One window, as anybody writes it."""
-    p = params.xgboost
+    p = params.model
     settings = {
         "objective": "binary:logistic",
         "max_depth": p.max_depth,
@@ -59,15 +61,19 @@ def fit(fold: Fold, params: Params) -> Matrix:
         "gamma": p.gamma,
         "nthread": 1,
     }
-    rows = fold.training
-    booster = xgb.train(settings, xgb.QuantileDMatrix(rows.X, label=rows.y, nthread=1), p.n_estimators)
-    found: Matrix = booster.inplace_predict(fold.served)
+    history, window = fold.history, fold.window
+    X, y = usable_rows(*history.training(window), window.train_until)
+    booster = xgb.train(settings, xgb.QuantileDMatrix(X, label=y, nthread=1), p.n_estimators)
+    served = history.seen_by(window.train_until, window.serve_from, fold.serve_until)
+    found: Matrix = booster.inplace_predict(served.X[0])
     return found
 
 
 def walk(bars: Bars, params: Params, start: int, stop: int) -> Matrix:
     """P(up) of every hour start <= T < stop."""
-    return np.concatenate([fit(fold, params) for fold in folds(bars, params, start, stop, "bars")])
+    return np.concatenate(
+        [fit(fold, params) for fold in folds(XGBoostForecaster(), bars, params, start, stop, "bars")]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +93,10 @@ def search(bars: Bars, start: int, stop: int, seed: int, trials: int = TRIALS) -
     best: tuple[float, Params] | None = None
     for _ in range(trials):
         trial = study.ask()
-        chosen = suggest(trial)
+        chosen = suggest(trial, sign_rule_params())
         params = sign_rule_params(
-            {k: v for k, v in chosen.items() if k != "look_back_days"}, chosen["look_back_days"]
+            {"family": "xgboost", **{k: v for k, v in chosen.items() if k != "look_back_days"}},
+            chosen["look_back_days"],
         )
         gross = score(bars, walk(bars, params, start, stop), start).gross
         study.tell(trial, gross)

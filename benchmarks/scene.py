@@ -46,8 +46,8 @@ def bars(folder: Path) -> Bars:
 def reference_values(**trees: Any) -> dict[str, Any]:
     """The published study's best parameters (trial 13) with the documented rest; `trees` change XGBoost's."""
     best = published_trials()[13]
-    chosen = {**best.params.xgboost.model_dump(), **trees}
-    return {**DEFAULT_PARAMS, "xgboost": chosen, "look_back_days": best.params.look_back_days}
+    chosen = {**best.params.model.model_dump(), **trees}
+    return {**DEFAULT_PARAMS, "model": chosen, "look_back_days": best.params.look_back_days}
 
 
 def reference_params(**trees: Any) -> Params:

@@ -13,7 +13,7 @@ def walls(other: FreqAI, rows: Sequence[dict[str, Any]], start: int, stop: int) 
     """Seconds of each run, from exec to exit, with the parameters of these lines of trials.jsonl."""
     found = []
     for i, row in enumerate(rows):
-        trees = row["params"]["xgboost"]
+        trees = row["params"]["model"]
         params = reference_params(**trees).model_copy(
             update={"look_back_days": row["params"]["look_back_days"]}
         )

@@ -29,9 +29,9 @@ SMALLER = {"trials": (4, 24, 30), "windows": (4, 8, 30), "bars trained on": (4, 
 
 def configuration(look_back_days: int) -> Params:
     """Two days to a window, fifty trees."""
-    trees = {**DEFAULT_PARAMS["xgboost"], "n_estimators": 50, "gamma": 1}
+    trees = {**DEFAULT_PARAMS["model"], "n_estimators": 50, "gamma": 1}
     return params_of(
-        {**DEFAULT_PARAMS, "xgboost": trees, "step_days": 2, "look_back_days": look_back_days}, "a benchmark"
+        {**DEFAULT_PARAMS, "model": trees, "step_days": 2, "look_back_days": look_back_days}, "a benchmark"
     )
 
 

@@ -21,7 +21,7 @@ BATCH: Final = 1
 MOST_TRIALS: Final = 80
 LATER: Final = 151 * DAY_MS
 # Thresholds stay where the sign rule has them; smaller numbers of trees are looked at every twenty-five.
-SPACE: Final = Space(trees_step=25, enter_quantiles=(), exit_quantiles=())
+SPACE: Final = Space(stage_step=25, enter_quantiles=(), exit_quantiles=())
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from trader.core.params import DEFAULT_PARAMS
 from trader.core.types import iso
 
 QUICK_TREES = {
+    "family": "xgboost",
     "n_estimators": 20,
     "max_depth": 3,
     "learning_rate": 0.1,
@@ -29,7 +30,7 @@ QUICK_TREES = {
 
 def quick_params(**changes: Any) -> dict[str, Any]:
     """Parameters whose models are small and whose decisions change often."""
-    return {**DEFAULT_PARAMS, "xgboost": QUICK_TREES, "look_back_days": 20, "enter_edge": 0.0, **changes}
+    return {**DEFAULT_PARAMS, "model": QUICK_TREES, "look_back_days": 20, "enter_edge": 0.0, **changes}
 
 
 def command(

@@ -28,7 +28,7 @@ from trader.core.errors import ConfigError, Retry, TraderError, WrongStore
 from trader.core.params import Params
 from trader.core.ports import Clock, Store
 from trader.core.types import HOUR_MS, Bars, Progress, iso, no_bars, plain
-from trader.forecasters.xgboost import XGBoostForecaster
+from trader.forecasters.registry import forecaster_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def open_bot(
             journal=journal,
             exchange=exchange,
             collector=make_collector(settings, market, keep=keep_bars),
-            forecaster=XGBoostForecaster(),
+            forecaster_of=forecaster_of,
             clock=clock,
             version=version("hourly-trader"),
             freeze_on_halt=settings.halt_policy == "freeze",

@@ -11,6 +11,7 @@ import typer
 from backtest.commands.inputs import AsJson
 from trader import terminal
 from trader.core.errors import ConfigError, DataError
+from trader.core.params import params_of
 
 REPORT_KEYS = ("schema", "summary", "evidence", "settings")
 FIGURES = (
@@ -86,11 +87,11 @@ def _differences(left: dict[str, Any], right: dict[str, Any]) -> list[tuple[str,
 
 def _flat(told: dict[str, Any]) -> dict[str, Any]:
     settings = dict(told["settings"])
-    params = dict(settings.pop("params"))
-    trees = {f"xgboost.{key}": value for key, value in params.pop("xgboost").items()}
+    params = params_of(settings.pop("params"), "a report").as_json()
+    model = {f"model.{key}": value for key, value in params.pop("model").items()}
     nested = {f"{name}.{k}": v for name in ("filters", "versions") for k, v in settings.pop(name).items()}
     span = {"symbol": told["symbol"], "from": told["from"], "to": told["to"]}
-    return {**span, **settings, **nested, **params, **trees}
+    return {**span, **settings, **nested, **params, **model}
 
 
 def _text(value: Any) -> str:

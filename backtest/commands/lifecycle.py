@@ -83,11 +83,17 @@ def lifecycle(
 def _market(given: Given, *, searches: bool) -> Market:
     from backtest.lifecycle.market import Market
     from backtest.study.tune import LONGEST_LOOK_BACK_DAYS
-    from trader.forecasters.xgboost import XGBoostForecaster
+    from trader.forecasters.registry import forecaster_of
 
     longest = max(given.rules.params.look_back_days, LONGEST_LOOK_BACK_DAYS if searches else 0)
     return Market(
-        XGBoostForecaster(), given.bars, given.rules, given.start, given.stop, given.source, longest
+        forecaster_of(given.rules.params.model.family),
+        given.bars,
+        given.rules,
+        given.start,
+        given.stop,
+        given.source,
+        longest,
     )
 
 

@@ -23,13 +23,20 @@ def lookahead(given: Given, features: Preset = None, as_json: AsJson = False) ->
     """
     from backtest.engine.lookahead import examine
     from trader.core.presets import preset_named
-    from trader.forecasters.xgboost import XGBoostForecaster
+    from trader.forecasters.registry import forecaster_of
 
     rules = given.rules
     if features is not None:
         chosen = rules.params.model_copy(update={"features": preset_named(features).name})
         rules = replace(rules, params=chosen)
-    checks = examine(XGBoostForecaster(), given.bars, rules, given.start, given.stop, given.source)
+    checks = examine(
+        forecaster_of(given.rules.params.model.family),
+        given.bars,
+        rules,
+        given.start,
+        given.stop,
+        given.source,
+    )
     if as_json:
         terminal.emit([asdict(check) for check in checks])
     else:

@@ -50,12 +50,12 @@ def report(
     from backtest.report.data import report_of
     from backtest.report.page import page_of
     from backtest.report.study import study_evidence
-    from trader.forecasters.xgboost import XGBoostForecaster
+    from trader.forecasters.registry import forecaster_of
 
     chosen_by = study_evidence(study) if study else None
     ledger = ledger_in(evidence, given.bars)
     writable(out)
-    forecaster, hours = XGBoostForecaster(), (given.start, given.stop)
+    forecaster, hours = forecaster_of(given.rules.params.model.family), (given.start, given.stop)
     with computing.opened(study) as executor:
         with terminal.progress("windows", quiet=as_json) as update:
             outcome = run_backtest(

@@ -31,13 +31,13 @@ def run(
     Example: backtest run --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2022-03-01 --hours-out hours.jsonl
     """
     from backtest.engine.outcome import note, run_backtest
-    from trader.forecasters.xgboost import XGBoostForecaster
+    from trader.forecasters.registry import forecaster_of
 
     ledger = ledger_in(evidence, given.bars)
     writable(hours_out)
     with computing.opened() as executor, terminal.progress("windows", quiet=as_json) as update:
         outcome = run_backtest(
-            XGBoostForecaster(),
+            forecaster_of(given.rules.params.model.family),
             given.bars,
             given.rules,
             given.start,

@@ -59,14 +59,22 @@ def tune(
     Example: backtest tune --bars BTCUSDT-1h.parquet --from 2021-01-01 --to 2022-01-01 --trials 20 --study study
     """
     from backtest.study.tune import Task, tune
-    from trader.forecasters.xgboost import XGBoostForecaster
+    from trader.forecasters.registry import forecaster_of
 
     writable(trials_out)
     ledger, (start, stop) = ledger_in(evidence, given.bars), (given.start, given.stop)
     params, filters = given.rules.params, given.rules.filters
     search = partial(
         tune,
-        Task(XGBoostForecaster(), given.bars, params, filters, start, stop, given.source),
+        Task(
+            forecaster_of(given.rules.params.model.family),
+            given.bars,
+            params,
+            filters,
+            start,
+            stop,
+            given.source,
+        ),
         trials=trials,
         seed=seed,
         batch=batch,

@@ -15,10 +15,10 @@ from backtest.engine.walkforward import walk_forward
 from trader.core.features import features
 from trader.core.hours import Rules
 from trader.core.lookahead import leaks, poisoned
-from trader.core.model import training_set
 from trader.core.params import Params
 from trader.core.ports import Forecaster
 from trader.core.presets import computed, preset_named
+from trader.core.training import training_of
 from trader.core.types import HOUR_MS, Bars, iso
 from trader.core.windows import refits
 
@@ -41,7 +41,7 @@ def examine(
     return [
         _features(bars, rules.params, start, stop),
         _served(bars, rules.params, start, stop),
-        _labels(bars, rules.params, start, stop),
+        _labels(forecaster, bars, rules.params, start, stop),
         *_decisions(forecaster, bars, rules, start, stop, source),
     ]
 
@@ -79,7 +79,7 @@ def _served(bars: Bars, params: Params, start: int, stop: int) -> Check:
     return Check("features as an hour is served", len(hours) * len(preset.columns), tuple(found))
 
 
-def _labels(bars: Bars, params: Params, start: int, stop: int) -> Check:
+def _labels(forecaster: Forecaster, bars: Bars, params: Params, start: int, stop: int) -> Check:
     """Every window's training rows, on bars that end when it was trained, and on bars poisoned from then on."""
     windows = refits(params, start, stop)
     found = []
@@ -87,7 +87,7 @@ def _labels(bars: Bars, params: Params, start: int, stop: int) -> Check:
         known_at = window.serve_from - params.gap_hours * HOUR_MS
         row = bars.row(known_at) + 1
         hashes = {
-            training_set(known, window, params).data_hash
+            training_of(known, window, params, forecaster.traits).data_hash
             for known in (bars, bars.until(known_at), poisoned(bars, row) if row < len(bars) else bars)
         }
         if len(hashes) > 1:

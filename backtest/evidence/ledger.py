@@ -57,7 +57,7 @@ def data_hash(bars: Bars) -> str:
 
 def config_hash(params: Params) -> str:
     """Of the parameters, whatever the order of their keys."""
-    text = json.dumps(params.as_json(), sort_keys=True, default=str)
+    text = json.dumps(params.identity(), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -7,22 +7,17 @@ from functools import cached_property
 
 import numpy as np
 
+from backtest.engine.history import History
 from trader.core.drift import DRIFT_HOURS, calibration_decay, feature_drift
-from trader.core.features import features, preset_named
+from trader.core.features import preset_named
 from trader.core.hours import Rules
 from trader.core.lifecycle import Champion, Drift, Standing
-from trader.core.model import (
-    RANGE_QUANTILES,
-    drift_limits_of,
-    labels_between,
-    predict_defined,
-    ranges_of,
-    select,
-)
+from trader.core.model import RANGE_QUANTILES, drift_limits_of, ranges_of
 from trader.core.params import Params
 from trader.core.ports import Forecaster, Predictor
+from trader.core.training import labels_between, usable_rows
 from trader.core.types import HOUR_MS, Bars, Floats, Ints, Matrix
-from trader.core.windows import refit_of, require_history
+from trader.core.windows import Refit, refit_of, require_history
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +27,7 @@ class FittedModel:
     champion: Champion
     params: Params
     predictor: Predictor
+    train_until: int
     ranges: dict[str, list[float]]
     limits: dict[str, float]
 
@@ -56,12 +52,14 @@ class Market:
         return first.train_from
 
     @cached_property
-    def _rows(self) -> Matrix:
-        return features(self.bars, preset_named(self.rules.params.features), self._begin, self.stop)
+    def _history(self) -> History:
+        return History.of(self.forecaster, self.bars, self.rules.params, self._begin, self.stop)
 
     @cached_property
-    def _y(self) -> Floats:
-        return labels_between(self.bars, self.rules.params, self._begin, self.stop)
+    def _rows(self) -> Matrix:
+        """The features of every hour of the history; without columns for a family that reads the series itself."""
+        panel = self._history.panel
+        return panel.X[0] if panel.X else np.zeros((len(panel), 0), np.float32)
 
     @cached_property
     def _rose(self) -> Floats:
@@ -70,9 +68,8 @@ class Market:
     @cached_property
     def _shown(self) -> Matrix:
         """The features that an hour's record holds: none where the hour has no bar of its own."""
-        first = self.bars.row(self._begin)
         shown = self._rows.copy()
-        shown[self.bars.flagged[first : first + len(shown)]] = np.nan
+        shown[self._history.panel.bars[0].flagged] = np.nan
         return shown
 
     def shut(self, hour: int) -> bool:
@@ -82,16 +79,23 @@ class Market:
     def fitted(self, champion: Champion, params: Params, *, with_drift: bool) -> FittedModel:
         """Fit for the hours from champion.valid_from on, by what was known `gap` before. Raises DataError."""
         window = refit_of(params, 0, champion.valid_from)
-        rows = slice(self._row(window.train_from), self._row(window.train_until) + 1)
-        chosen = select(self._rows[rows], self._y[rows], window, self.source)
-        predictor = self.forecaster.fitted(chosen.X, chosen.y, params)
-        ranges = ranges_of(chosen.X, preset_named(params.features).columns) if with_drift else {}
-        limits = drift_limits_of(chosen.X, ranges) if with_drift else {}
-        return FittedModel(champion, params, predictor, ranges, limits)
+        self._history.require_trainable(window, self.source)
+        predictor = self._history.fit(window, params)
+        ranges, limits = self._known(window, params) if with_drift else ({}, {})
+        return FittedModel(champion, params, predictor, window.train_until, ranges, limits)
+
+    def _known(self, window: Refit, params: Params) -> tuple[dict[str, list[float]], dict[str, float]]:
+        """The ranges of a model's training rows and the limits of drift, as its card would hold them."""
+        panel, y = self._history.training(window)
+        if not panel.X:
+            return {}, {}
+        X, _ = usable_rows(panel, y, window.train_until)
+        ranges = ranges_of(X, preset_named(params.features).columns)
+        return ranges, drift_limits_of(X, ranges)
 
     def predicted(self, model: FittedModel, start: int, stop: int) -> Matrix:
         """P(up) of start <= T < stop, (n,) float32, NaN where a feature is undefined."""
-        return predict_defined(model.predictor, self._rows[self._row(start) : self._row(stop)])
+        return self._history.predict(model.predictor, model.train_until, start, stop)
 
     def scored(self, p_up: Floats) -> tuple[Ints, Ints]:
         """How many calls turned out right, and how many were scored, as is known at each hour: p_up (n,) from `start` on,
@@ -119,7 +123,7 @@ class Market:
         return [Drift(*values, *limits) for values in shown]
 
     def _row(self, hour: int) -> int:
-        return (hour - self._begin) // HOUR_MS
+        return self._history.panel.row(hour)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -69,7 +69,7 @@ def published_trials() -> list[PublishedTrial]:
             params=params_of(
                 {
                     **DEFAULT_PARAMS,
-                    "xgboost": row["xgboost"],
+                    "model": {"family": "xgboost", **row["xgboost"]},
                     "look_back_days": row["look_back_days"],
                     "features": "seed_code",
                     "seed": SEED,
@@ -121,8 +121,9 @@ def windows(rows: int, look_back_days: int) -> list[tuple[int, int, int]]:
 def predict_window(rows: SeedRows, params: Params, window: tuple[int, int, int]) -> Matrix:
     """P(up) of a window's served rows, by a model fitted on the rows before them: (m,) float32."""
     begin, served, after = window
-    model = XGBoostForecaster().fitted(rows.X[begin:served], rows.up[begin:served], params)
-    return model.predict(rows.X[served:after])
+    forecaster = XGBoostForecaster()
+    booster = forecaster.train(rows.X[begin:served], rows.up[begin:served], params, params.seed, ())
+    return forecaster.predictor(booster).scores(rows.X[served:after])
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,19 +18,25 @@ from pathlib import Path
 
 import numpy as np
 
+from backtest.executors.protocol import Array
 from trader.core.errors import ConfigError
+from trader.core.labels import hurdle_of
 from trader.core.params import Params
 from trader.core.ports import Forecaster
-from trader.core.types import Floats, Matrix
+from trader.core.types import Matrix
 
 _DIGEST = 32
-_LIBRARIES = ("xgboost", "xgboost-cpu")
+# Bases of every class, which decide nothing.
+_FOREIGN = {"builtins", "typing"}
 
 
 def code_hash(forecaster: Forecaster) -> str:
     """Of the source that fits and predicts, and of the version of the library below it."""
-    source = inspect.getsource(sys.modules[type(forecaster).__module__])
-    versions = [f"{name} {_version(name)}" for name in _LIBRARIES]
+    modules = {
+        kind.__module__ for kind in type(forecaster).__mro__ if kind.__module__ in sys.modules
+    } - _FOREIGN
+    source = "\n".join(inspect.getsource(sys.modules[name]) for name in sorted(modules))
+    versions = [f"{name} {_version(name)}" for name in forecaster.libraries]
     return hashlib.sha256("\n".join((source, *versions)).encode()).hexdigest()[:16]
 
 
@@ -41,11 +47,19 @@ def _version(name: str) -> str:
         return "none"
 
 
-def fold_key(X: Matrix, y: Floats, served: Matrix, params: Params, trees: Sequence[int], code: str) -> str:
-    """The name of what a fit on X (n, k), y (n,) predicts for `served` (m, k) with each number of trees."""
-    fitted = {**params.xgboost.model_dump(), "seed": params.seed, "trees": list(trees), "code": code}
-    digest = hashlib.sha256(json.dumps(fitted, sort_keys=True).encode())
-    for part in (X, y, served):
+def fold_key(parts: Sequence[Array], params: Params, stages: Sequence[int], code: str) -> str:
+    """The name of what a fit predicts with each number of stages: of every array that it is trained on and serves, what
+    its family is told, horizon and hurdle, and the code."""
+    told = {
+        **params.model.model_dump(),
+        "seed": params.seed,
+        "horizon_hours": params.horizon_hours,
+        "hurdle": hurdle_of(params),
+        "stages": list(stages),
+        "code": code,
+    }
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    for part in parts:
         digest.update(repr((part.shape, part.dtype.str)).encode())
         digest.update(np.ascontiguousarray(part).data)
     return digest.hexdigest()

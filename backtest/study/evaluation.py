@@ -29,14 +29,14 @@ class Evaluation:
         return self._executor.capacity
 
     def fit(self, plan: Plan, k: int) -> Future[Matrix]:
-        """P(up) of window k's hours, (numbers of trees, hours) float32. Raises DataError where it cannot be trained."""
+        """P(up) of window k's hours, (numbers of stages, hours) float32. Raises DataError where it cannot be trained."""
         done: Future[Matrix] = Future()
         try:
             task = self._tasks.fit(plan, k)
         except DataError as error:
             done.set_exception(error)
             return done
-        kept = self._cache.get(task.key, len(plan.trees)) if self._cache else None
+        kept = self._cache.get(task.key, len(plan.stages)) if self._cache else None
         if kept is not None:
             done.set_result(kept)
             return done

@@ -31,14 +31,15 @@ class Asked:
 
 
 class Questions:
-    """A study in memory. The same seed, warm configurations and answers give the same questions.
+    """A study in memory. The same seed, base parameters, warm configurations and answers give the same questions.
 
     The warm ones are handed out first. The random ones learn nothing from each other, so all of them are drawn at once and
     handed out by what they cost, ascending. From then on, of several suggestions of TPE the cheapest is taken, and the rest
     are forgotten.
     """
 
-    def __init__(self, seed: int, warm: Sequence[Params]) -> None:
+    def __init__(self, seed: int, base: Params, warm: Sequence[Params]) -> None:
+        self._base = base
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
         self._study = optuna.create_study(direction="maximize", sampler=sampler)
@@ -46,7 +47,7 @@ class Questions:
             self._study.enqueue_trial(nearest(params))
         first = [self._suggested() for _ in warm]
         drawn = [self._suggested() for _ in range(STARTUP_TRIALS - len(warm))]
-        self._drawn = deque([*first, *sorted(drawn, key=_cost)])
+        self._drawn = deque([*first, *sorted(drawn, key=self._cost)])
         self._number = 0
 
     def ask(self) -> Asked:
@@ -67,14 +68,13 @@ class Questions:
 
     def _suggested(self) -> tuple[optuna.Trial, dict[str, Any]]:
         trial = self._study.ask()
-        return trial, suggest(trial)
+        return trial, suggest(trial, self._base)
 
     def _cheapest(self) -> tuple[optuna.Trial, dict[str, Any]]:
-        taken, *rest = sorted((self._suggested() for _ in range(SUGGESTIONS)), key=_cost)
+        taken, *rest = sorted((self._suggested() for _ in range(SUGGESTIONS)), key=self._cost)
         for trial, _ in rest:
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
         return taken
 
-
-def _cost(drawn: tuple[optuna.Trial, dict[str, Any]]) -> float:
-    return cost(drawn[1])
+    def _cost(self, drawn: tuple[optuna.Trial, dict[str, Any]]) -> float:
+        return cost(drawn[1], self._base)

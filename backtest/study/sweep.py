@@ -1,4 +1,4 @@
-"""Every configuration that one walk-forward answers for: numbers of trees, and thresholds at quantiles of P(up).
+"""Every configuration that one walk-forward answers for: numbers of stages, and thresholds at quantiles of P(up).
 
 They are compared in the ideal account, which is fast and rounds nothing; the one that is chosen is then traded by
 `simulate`, and its exact value is the trial's. Standing aside is one of the choices: it trades nothing and is worth 0.
@@ -15,7 +15,7 @@ import numpy as np
 from backtest.engine.ideal import Quotes, account, halted, quotes, signals
 from backtest.engine.simulate import Run, simulate
 from backtest.study.objectives import Objective, gross_value, net_value, next_moves, sides_of
-from backtest.study.space import Plan, Space
+from backtest.study.space import Plan, Space, space_of
 from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns
 from trader.core.params import Params
@@ -40,7 +40,7 @@ class Looked:
     """One configuration that was looked at: what its trial's parameters are changed to, its value, and its annualised
     net Sharpe ratio; None where it is not known."""
 
-    n_estimators: int
+    stages: int
     enter_edge: float
     exit_edge: float
     value: float
@@ -48,9 +48,9 @@ class Looked:
 
     def of(self, params: Params) -> Params:
         """The configuration, from its trial's parameters."""
-        trees = params.xgboost.model_copy(update={"n_estimators": self.n_estimators})
+        model = space_of(params).at_stage(params.model, self.stages)
         edges = {"enter_edge": self.enter_edge, "exit_edge": self.exit_edge}
-        return params.model_copy(update={"xgboost": trees, **edges})
+        return params.model_copy(update={"model": model, **edges})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +81,7 @@ class Result:
 
 
 def judge(market: Market, plan: Plan, space: Space, p_up: Matrix) -> Verdict:
-    """Look at every configuration over the hours so far: p_up (number of trees looked at, hours) float32."""
+    """Look at every configuration over the hours so far: p_up (numbers of stages looked at, hours) float32."""
     at = quotes(market.bars, plan.params, market.start, market.start + p_up.shape[1] * HOUR_MS)
     looked = [_look(market, at, plan, p_up, *choice) for choice in _choices(plan, space, p_up)]
     return Verdict(looked, max(looked, key=lambda it: -math.inf if math.isnan(it.value) else it.value))
@@ -91,7 +91,7 @@ def finish(market: Market, plan: Plan, verdict: Verdict, p_up: Matrix) -> Result
     """Trade the best configuration exactly, over all hours."""
     chosen = verdict.best
     params = chosen.of(plan.params)
-    row = p_up[plan.trees.index(chosen.n_estimators)]
+    row = p_up[plan.stages.index(chosen.stages)]
     run = _traded(market, params, row)
     value = _value(market, params, row, run)
     start = float(params.allocation_usdt)
@@ -108,13 +108,13 @@ def space_may_stand_aside(plan: Plan, params: Params) -> bool:
 
 
 def _choices(plan: Plan, space: Space, p_up: Matrix) -> Iterator[tuple[int, float, float]]:
-    """(number of trees, enter_edge, exit_edge), each once."""
+    """(number of stages, enter_edge, exit_edge), each once."""
     seen = set()
-    for trees, row in zip(plan.trees, p_up, strict=True):
+    for stages, row in zip(plan.stages, p_up, strict=True):
         for enter, leave in _edges(plan, space, row):
-            if (trees, enter, leave) not in seen:
-                seen.add((trees, enter, leave))
-                yield trees, enter, leave
+            if (stages, enter, leave) not in seen:
+                seen.add((stages, enter, leave))
+                yield stages, enter, leave
 
 
 def _edges(plan: Plan, space: Space, row: Matrix) -> Iterator[tuple[float, float]]:
@@ -133,11 +133,11 @@ def _edges(plan: Plan, space: Space, row: Matrix) -> Iterator[tuple[float, float
 
 
 def _look(
-    market: Market, at: Quotes, plan: Plan, p_up: Matrix, trees: int, enter: float, leave: float
+    market: Market, at: Quotes, plan: Plan, p_up: Matrix, stages: int, enter: float, leave: float
 ) -> Looked:
-    # How many trees there were says nothing about how P(up) is traded.
+    # How many stages there were says nothing about how P(up) is traded.
     params = plan.params.model_copy(update={"enter_edge": enter, "exit_edge": leave})
-    row = p_up[plan.trees.index(trees)]
+    row = p_up[plan.stages.index(stages)]
     equity = _quick_equity(at, params, row)
     sharpe = None if equity is None else net_sharpe(equity, params.allocation_usdt)
     if market.objective == "gross_return":
@@ -147,7 +147,7 @@ def _look(
     else:
         exact = _traded(market, params, row).equity if equity is None else equity
         value = net_value(market.objective, exact, params.allocation_usdt)
-    return Looked(trees, enter, leave, value, sharpe)
+    return Looked(stages, enter, leave, value, sharpe)
 
 
 def _quick_equity(at: Quotes, params: Params, row: Matrix) -> Floats | None:

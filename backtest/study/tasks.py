@@ -13,52 +13,37 @@ from typing import Any
 
 import numpy as np
 
+from backtest.engine.history import History
 from backtest.executors.packing import packed, unpacked
 from backtest.executors.protocol import (
     Arrays,
     Settings,
     SharedArrays,
     Task,
-    reference_of,
-    resolved,
     task_function,
 )
 from backtest.study.space import Plan, Space
 from backtest.study.sweep import Looked, Market, Result, Verdict, finish, judge
 from backtest.study.work import Workshop
-from trader.core.model import select
 from trader.core.params import Params
-from trader.core.ports import Forecaster, StagedPredictor
 from trader.core.types import REQUIRED_COLUMNS, Bars, Filters, Matrix
 from trader.core.windows import Refit
 
 
 @task_function
 def fit_window(arrays: Arrays, settings: Settings) -> bytes:
-    """P(up) of a window's hours by each number of trees of one fit: (numbers, hours) float32, NaN where a feature is
-    undefined. Raises DataError for a window that cannot be trained on."""
-    plan, refit = _plan(settings), Refit(*settings["refit"])
-    train, serve = slice(*settings["train"]), slice(*settings["serve"])
-    forecaster: Forecaster = resolved(settings["forecaster"])()
-    chosen = select(arrays["X"][train], arrays["y"][train], refit, settings["source"])
-    model = forecaster.fitted(chosen.X, chosen.y, plan.params)
-    served: Matrix = arrays["X"][serve]
-    result = np.full((len(plan.trees), len(served)), np.nan, np.float32)
-    defined = ~np.isnan(served).any(axis=1)
-    if not defined.any():
-        return result.tobytes()
-    if isinstance(model, StagedPredictor):
-        result[:, defined] = model.predict_stages(served[defined], plan.trees)
-    elif len(plan.trees) == 1:
-        result[0, defined] = model.predict(served[defined])
-    else:
-        raise TypeError(f"{forecaster.family} cannot predict with fewer of its trees")
-    return result.tobytes()
+    """P(up) of a window's hours by each number of stages of one fit: (numbers, hours) float32, NaN where nothing can be
+    said. Raises DataError for a window that cannot be trained on."""
+    history, plan, window = History.of_arrays(arrays, settings), _plan(settings), Refit(*settings["window"])
+    history.require_trainable(window, settings["source"])
+    model = history.fit(window, plan.params)
+    hours = window.serve_from, settings["serve_until"]
+    return history.predict_stages(model, window.train_until, *hours, plan.stages).tobytes()
 
 
 def predictions_of(result: bytes, plan: Plan) -> Matrix:
     """What `fit_window` gave."""
-    return np.frombuffer(result, np.float32).reshape(len(plan.trees), -1)
+    return np.frombuffer(result, np.float32).reshape(len(plan.stages), -1)
 
 
 @task_function
@@ -110,18 +95,17 @@ class StudyTasks:
         """Of what a study's trials are evaluated on."""
         bars = shop.task.bars
         traded = {name: getattr(bars, name) for name in ("close_time", "flagged", *REQUIRED_COLUMNS)}
-        return StudyTasks(shop, SharedArrays({"X": shop.X, "y": shop.y}), SharedArrays(traded))
+        return StudyTasks(shop, SharedArrays(shop.history.arrays()), SharedArrays(traded))
 
     def fit(self, plan: Plan, k: int) -> Task:
         """Raises DataError for a window that cannot be trained on."""
         window = self.shop.window(plan, k)
         settings = {
             **_of_plan(plan),
-            "forecaster": reference_of(type(self.shop.task.forecaster)),
+            **self.shop.history.settings(),
             "source": self.shop.task.source,
-            "refit": list(astuple(window.refit)),
-            "train": [window.train.start, window.train.stop],
-            "serve": [window.serve.start, window.serve.stop],
+            "window": list(astuple(window)),
+            "serve_until": self.shop.served_until(window),
         }
         key, label = self.shop.key(plan, window), f"window {k} of trial {plan.number}"
         return Task(fit_window, settings, self.rows, known_key=key, label=label)
@@ -165,7 +149,7 @@ def _of_plan(plan: Plan) -> dict[str, Any]:
     return {
         "number": plan.number,
         "params": plan.params.model_dump_json(),
-        "trees": list(plan.trees),
+        "stages": list(plan.stages),
         "exactly": exactly,
     }
 
@@ -173,14 +157,17 @@ def _of_plan(plan: Plan) -> dict[str, Any]:
 def _plan(settings: Settings) -> Plan:
     exactly = None if settings["exactly"] is None else Params.model_validate_json(settings["exactly"])
     params = Params.model_validate_json(settings["params"])
-    return Plan(settings["number"], params, tuple(settings["trees"]), exactly)
+    return Plan(settings["number"], params, tuple(settings["stages"]), exactly)
 
 
 def _of_verdict(verdict: Verdict) -> dict[str, Any]:
-    looked = [[it.n_estimators, it.enter_edge, it.exit_edge, it.value, it.sharpe] for it in verdict.looked]
-    return {"looked": looked, "best": next(i for i, it in enumerate(verdict.looked) if it is verdict.best)}
+    looked = [[it.stages, it.enter_edge, it.exit_edge, it.value, it.sharpe] for it in verdict.looked]
+    return {
+        "candidates": looked,
+        "best": next(i for i, it in enumerate(verdict.looked) if it is verdict.best),
+    }
 
 
 def _verdict(head: dict[str, Any]) -> Verdict:
-    looked = [Looked(*row) for row in head["looked"]]
+    looked = [Looked(*row) for row in head["candidates"]]
     return Verdict(looked, looked[head["best"]])

@@ -53,9 +53,8 @@ class Trial:
         if self.state == "failed" or not self.looked:
             yield "failed", self.params, None
             return
-        trees = self.params
         for it in self.looked:
-            params = it.of(trees)
+            params = it.of(self.params)
             if self.state == "pruned":
                 yield "pruned", params, None
             else:
@@ -106,14 +105,14 @@ def row_of(outcome: TrialOutcome, asked: dict[str, Any]) -> dict[str, Any]:
         "params": params.as_json(),
         "windows_run": outcome.windows_run,
         "rungs": list(outcome.rungs),
-        "looked": [
-            [it.n_estimators, it.enter_edge, it.exit_edge, _finite(it.value), it.sharpe]
+        "candidates": [
+            [it.stages, it.enter_edge, it.exit_edge, _finite(it.value), it.sharpe]
             for it in (verdict.looked if verdict else [])
         ],
         "net_return": result.net_return if result else None,
         "orders": result.orders if result else 0,
         "reason": outcome.reason,
-        "asked": asked,
+        "suggestion": asked,
     }
 
 
@@ -133,8 +132,8 @@ def trial_of(row: dict[str, Any]) -> Trial:
             windows_run=row["windows_run"],
             rungs=tuple(row["rungs"]),
             looked=tuple(
-                Looked(trees, enter, leave, math.nan if value is None else value, sharpe)
-                for trees, enter, leave, value, sharpe in row["looked"]
+                Looked(stages, enter, leave, math.nan if value is None else value, sharpe)
+                for stages, enter, leave, value, sharpe in row["candidates"]
             ),
             net_return=row["net_return"],
             orders=row["orders"],

@@ -66,8 +66,8 @@ class Settings:
             "objective": self.objective,
             "space": self.space.as_json(),
             "prune": self.prune,
-            "warm": [params.as_json() for params in self.warm],
-            "params": task.base.as_json(),
+            "warm": [params.identity() for params in self.warm],
+            "params": task.base.identity(),
             "filters": task.filters.as_json(),
             "features": preset_named(task.base.features).code_hash,
             "code": shop.code,
@@ -121,7 +121,7 @@ def tune(
 
 def _on_base(warm: Sequence[Params], base: Params) -> tuple[Params, ...]:
     """What a study searches, taken from each; everything else is the base's."""
-    searched = ("xgboost", "look_back_days", "enter_edge", "exit_edge")
+    searched = ("model", "look_back_days", "enter_edge", "exit_edge")
     return tuple(base.model_copy(update={name: getattr(it, name) for name in searched}) for it in warm)
 
 
@@ -141,7 +141,7 @@ class _Run:
         self._progress, self._on_trial = progress, on_trial
         rows = kept.rows() if kept else {}
         self.done = {number: trial_of(row) for number, row in rows.items() if number < trials}
-        self._asked = {number: row["asked"] for number, row in rows.items()}
+        self._asked = {number: row["suggestion"] for number, row in rows.items()}
 
     def study(self) -> Study:
         """What has ended, in the order of the numbers."""
@@ -149,7 +149,7 @@ class _Run:
 
     def to_the_end(self, evaluation: Evaluation) -> None:
         """Batch by batch: ask, evaluate what has not ended yet, tell in order."""
-        questions = Questions(self._settings.seed, self._settings.warm)
+        questions = Questions(self._settings.seed, self._shop.task.base, self._settings.warm)
         given, base = self._settings, self._shop.task.base
         swept = bool(given.space.enter_quantiles)
         needed = min_completed_trials(given.objective, base, swept=swept) if given.prune else None

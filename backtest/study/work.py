@@ -1,4 +1,4 @@
-"""What every trial of a study is evaluated on: bars, features and labels, and which rows a window has."""
+"""What every trial of a study is evaluated on: the history, which every window is a part of, and the names of fits."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from backtest.engine.history import History
+from backtest.executors.protocol import Array
 from backtest.study.cache import code_hash, fold_key
 from backtest.study.objectives import Objective
 from backtest.study.space import LONGEST_LOOK_BACK_DAYS, Plan, Space
-from trader.core.features import features, preset_named
-from trader.core.model import labels_between, select
 from trader.core.params import Params
 from trader.core.ports import Forecaster
-from trader.core.types import HOUR_MS, Bars, Filters, Floats, Matrix
+from trader.core.training import usable_rows
+from trader.core.types import Bars, Filters
 from trader.core.windows import Refit, refit_of, refits, require_history
 
 
@@ -30,25 +31,15 @@ class Task:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A refit, and the rows of X and y that it trains on and serves."""
-
-    refit: Refit
-    train: slice
-    serve: slice
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Workshop:
-    """A task with its features and labels, computed once for all trials: X (n, k), y (n,) from hour `begin` on."""
+    """A task with its history, features and labels computed once for all trials."""
 
     task: Task
     space: Space
     objective: Objective
     begin: int
-    X: Matrix
-    y: Floats
+    history: History
     code: str
     cache: Path | None
 
@@ -61,27 +52,34 @@ class Workshop:
         widest = task.base.model_copy(update={"look_back_days": longest})
         first = refit_of(widest, 0, task.start)
         require_history(task.bars, first, widest, task.source)
-        begin = first.train_from
-        X = features(task.bars, preset_named(task.base.features), begin, task.stop)
-        y = labels_between(task.bars, task.base, begin, task.stop)
-        return Workshop(task, space, objective, begin, X, y, code_hash(task.forecaster), cache)
+        history = History.of(task.forecaster, task.bars, task.base, first.train_from, task.stop)
+        return Workshop(task, space, objective, first.train_from, history, code_hash(task.forecaster), cache)
 
     @property
     def windows(self) -> int:
         """How many a trial runs to its end; they are the same hours for every look-back."""
         return len(refits(self.task.base, self.task.start, self.task.stop))
 
-    def window(self, plan: Plan, k: int) -> Window:
-        """Where window k's rows lie."""
-        refit = refit_of(plan.params, k, self.task.start)
-        train = slice(self._row(refit.train_from), self._row(refit.train_until) + 1)
-        serve = slice(self._row(refit.serve_from), self._row(min(refit.serve_until, self.task.stop)))
-        return Window(refit, train, serve)
+    def window(self, plan: Plan, k: int) -> Refit:
+        """The window k of a trial."""
+        return refit_of(plan.params, k, self.task.start)
 
-    def key(self, plan: Plan, window: Window) -> str:
+    def served_until(self, window: Refit) -> int:
+        """The hour after the last that a window serves, UTC ms."""
+        return min(window.serve_until, self.task.stop)
+
+    def key(self, plan: Plan, window: Refit) -> str:
         """The hash of all that a fit's predictions follow from. Raises DataError where it cannot be trained."""
-        chosen = select(self.X[window.train], self.y[window.train], window.refit, self.task.source)
-        return fold_key(chosen.X, chosen.y, self.X[window.serve], plan.params, plan.trees, self.code)
+        panel, y = self.history.training(window)
+        until = self.served_until(window)
+        seen = self.history.seen_by(window.train_until, window.serve_from, until)
+        if panel.X:
+            parts: tuple[Array, ...] = (*usable_rows(panel, y, window.train_until), seen.X[0])
+        else:
+            parts = (*_series(panel.bars[0]), *_series(seen.bars[0]))
+        return fold_key(parts, plan.params, plan.stages, self.code)
 
-    def _row(self, close_time: int) -> int:
-        return (close_time - self.begin) // HOUR_MS
+
+def _series(bars: Bars) -> tuple[Array, ...]:
+    """What a family that reads the series can see."""
+    return bars.close_time, bars.open, bars.high, bars.low, bars.close, bars.volume, bars.flagged

@@ -27,7 +27,8 @@ HOURS = 24
 BEGIN = datetime.fromisoformat("2022-03-01T00:00:00+00:00")
 # Small models and a decision every hour, so that a day has orders.
 PARAMS = {
-    "xgboost": {
+    "model": {
+        "family": "xgboost",
         "n_estimators": 20,
         "max_depth": 3,
         "learning_rate": 0.1,

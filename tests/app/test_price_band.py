@@ -42,7 +42,7 @@ def reasons(folder: Path, band: str) -> tuple[set[str], int]:
             closing(SimClock(market.url)) as market_clock,
             wiring.open_bot(settings, clock, durable=False, keep_bars=False) as bot,
         ):
-            retrain(bot.journal, bot.collector, bot.forecaster, PARAMS, START, "tests")
+            retrain(bot.journal, bot.collector, bot.forecaster_of, PARAMS, START, "tests")
             for hour in range(START, START + HOURS * HOUR_MS, HOUR_MS):
                 market_clock.move_to(hour)
                 clock.move_to(hour)

@@ -22,7 +22,7 @@ from trader.app.retrain import (
 from trader.core.errors import ConfigError
 from trader.core.params import Params, params_of
 from trader.core.types import HOUR_MS, Bars
-from trader.forecasters.xgboost import XGBoostForecaster
+from trader.forecasters.registry import forecaster_of
 
 BARS = bars_made(2_400, 5)
 PARAMS = params_of(quick_params(), "tests")
@@ -59,9 +59,7 @@ class DyingStore(MemoryStore):
 def train(store: MemoryStore, hour: int = START, params: Params = PARAMS, cause: Cause = ASKED) -> str:
     """One training in a process of its own; the new model's id."""
     collector = Collector(BarsAtHand(), "BTCUSDT")
-    return retrain(
-        Journal(store, "BTCUSDT"), collector, XGBoostForecaster(), params, hour, "tests", cause
-    ).model_id
+    return retrain(Journal(store, "BTCUSDT"), collector, forecaster_of, params, hour, "tests", cause).model_id
 
 
 @pytest.mark.parametrize("after", [False, True])

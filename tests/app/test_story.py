@@ -11,6 +11,7 @@ import pytest
 
 from tests.app.fakes import MemoryStore
 from tests.rig import quick_params
+from tests.rows_made import fit, training_of_rows
 from trader.app.cursors import Cursor, write_cursor
 from trader.app.halts import announce, resume
 from trader.app.journal import Journal
@@ -20,7 +21,7 @@ from trader.app.story import hour_row, tell
 from trader.core.hours import State
 from trader.core.ledger import Ledger
 from trader.core.lifecycle import BreachRule
-from trader.core.model import TrainingSet, card_for
+from trader.core.model import card_for
 from trader.core.params import params_of
 from trader.core.risk import RiskState
 from trader.core.types import HOUR_MS, iso, parse_hour
@@ -37,11 +38,12 @@ def published(journal: Journal) -> str:
     """A small model in the store, by its id."""
     params = params_of(quick_params(), "tests")
     rng = np.random.default_rng(0)
-    rows = TrainingSet(rng.random((60, 9), dtype=np.float32), rng.integers(0, 2, 60).astype(np.float64))
-    model = XGBoostForecaster().fit(rows.X, rows.y, params)
-    card = card_for(model, "xgboost", params, refit_of(params, 0, START), rows, "tests")
-    journal.store.create(f"models/{card.model_id}/model.ubj", model)
-    journal.store.create(f"models/{card.model_id}/card.json", card.to_bytes())
+    X, y = rng.random((60, 9), dtype=np.float32), rng.integers(0, 2, 60).astype(np.float64)
+    forecaster = XGBoostForecaster()
+    model = fit(forecaster, X, y, params)
+    card = card_for(model, forecaster, params, refit_of(params, 0, START), training_of_rows(X, y), "tests")
+    journal.store.create(f"models/{card.model_id}/model", model)
+    journal.store.create(f"models/{card.model_id}/card", card.to_bytes())
     return card.model_id
 
 

@@ -7,49 +7,61 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trader.core.model_params import XGBoostParams
+from trader.core.panel import Panel
 from trader.core.params import Params
 from trader.core.ports import Predictor
 from trader.core.types import Floats, Matrix
+from trader.forecasters.rows import RowForecaster, StagedRowPredictor
 
 
 @dataclass(frozen=True, slots=True)
-class QuickPredictor:
+class QuickPredictor(StagedRowPredictor):
     """`lean` and `noise` are what was learned; fewer stages lean less."""
 
     lean: float
     noise: float
     column: int
 
-    def predict_stages(self, X: Matrix, stages: Sequence[int]) -> Matrix:
+    def staged_scores(self, X: Matrix, stages: Sequence[int]) -> Matrix:
         """By the first of its stages only."""
         wave = np.sin(1e3 * self.noise * X.astype(np.float64).sum(axis=1))
         leans = self.lean * np.array(stages, dtype=np.float64)[:, None] / 1e4
         score = leans * (X[:, self.column].astype(np.float64) - 50) / 50 + 0.02 * wave
         return (0.5 + 0.4 * np.tanh(score)).astype(np.float32)
 
-    def predict(self, X: Matrix) -> Matrix:
+    def scores(self, X: Matrix) -> Matrix:
         """By all of a thousand."""
-        alone: Matrix = self.predict_stages(X, (1_000,))[0]
+        alone: Matrix = self.staged_scores(X, (1_000,))[0]
         return alone
 
 
-class QuickForecaster:
+class QuickForecaster(RowForecaster[QuickPredictor, QuickPredictor]):
     """`fits` counts what this process has fitted."""
 
     family = "quick"
+    format = "none"
+    libraries: Sequence[str] = ()
     fits = 0
 
-    def fit(self, X: Matrix, y: Floats, params: Params) -> bytes:
+    def train(
+        self, X: Matrix, y: Floats, params: Params, seed: int, symbols: Sequence[str]
+    ) -> QuickPredictor:
+        """Equal rows and parameters give an equal predictor."""
+        QuickForecaster.fits += 1
+        trees = params.model
+        assert isinstance(trees, XGBoostParams)
+        lean = (trees.learning_rate - 0.05) * 20 + float(y.mean()) - 0.5
+        return QuickPredictor(lean, trees.subsample + len(X) * 1e-6, 3 + trees.max_depth % 6)
+
+    def predictor(self, native: QuickPredictor) -> QuickPredictor:
+        """Itself."""
+        return native
+
+    def fit(self, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int) -> bytes:
         """Not stored anywhere in a study."""
         raise NotImplementedError
 
     def load(self, model: bytes, source: str) -> Predictor:
         """Not loaded either."""
         raise NotImplementedError
-
-    def fitted(self, X: Matrix, y: Floats, params: Params) -> QuickPredictor:
-        """Equal rows and parameters give an equal predictor."""
-        QuickForecaster.fits += 1
-        trees = params.xgboost
-        lean = (trees.learning_rate - 0.05) * 20 + float(y.mean()) - 0.5
-        return QuickPredictor(lean, trees.subsample + len(X) * 1e-6, 3 + trees.max_depth % 6)

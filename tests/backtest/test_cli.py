@@ -39,8 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with hourly bars of three months and parameters of small trees."""
     place = tmp_path_factory.mktemp("backtest")
     write_bars(place / "BTCUSDT-1h.parquet", bars_made(2_200, 2, missing=GAPS))
-    trees = {**DEFAULT_PARAMS["xgboost"], "n_estimators": 20, "gamma": 0}
-    params = {**DEFAULT_PARAMS, "xgboost": trees, "look_back_days": 20, "step_days": 3}
+    trees = {**DEFAULT_PARAMS["model"], "n_estimators": 20, "gamma": 0}
+    params = {**DEFAULT_PARAMS, "model": trees, "look_back_days": 20, "step_days": 3}
     (place / "P.json").write_text(json.dumps(params))
     return place
 
@@ -92,7 +92,7 @@ def test_trees_that_know_the_answers_are_shown_in_a_few_digits(ask: Any, folder:
     """Deep trees without costs multiply the stake beyond reason in sample: counted, not a crash, and readable."""
     trees = {"n_estimators": 150, "max_depth": 12, "learning_rate": 0.3}
     free = {"fee_rate": 0, "half_spread_bps": 0, "slippage_bps": 0, "enter_edge": 0}
-    params = {**json.loads((folder / "P.json").read_text()), **free, "xgboost": trees}
+    params = {**json.loads((folder / "P.json").read_text()), **free, "model": trees}
     write(folder, "deep.json", json.dumps(params))
     words = (
         "run",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
@@ -16,34 +17,36 @@ from tests.bars_made import bars_made
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.types import HOUR_MS, Bars, Filters, Floats, Matrix
+from trader.forecasters.rows import RowForecaster, RowPredictor
 
 HOURS = 3_000
 
 
-class Oracle:
+class Oracle(RowPredictor):
+    """Up where the close is above its five-hour mean."""
+
+    def scores(self, X: Matrix) -> Matrix:
+        """Sure of itself."""
+        return np.where(X[:, 0] < 1, 0.6, 0.4).astype(np.float32)
+
+
+class OracleFamily(RowForecaster[None, Oracle]):
     """A family that knows the sign of the last bar: enough where bars have memory, nothing where they have none."""
 
     family = "oracle"
+    format = "none"
+    libraries: Sequence[str] = ()
 
-    def fit(self, X: Matrix, y: Floats, params: Params) -> bytes:
+    def train(self, X: Matrix, y: Floats, params: Params, seed: int, symbols: Sequence[str]) -> None:
         """Nothing to learn."""
-        return b""
 
-    def fitted(self, X: Matrix, y: Floats, params: Params) -> Oracle:
-        """Itself."""
-        return self
+    def predictor(self, native: None) -> Oracle:
+        """The one there is."""
+        return Oracle()
 
     def load(self, model: bytes, source: str) -> Oracle:
-        """Itself."""
-        return self
-
-    def predict(self, X: Matrix) -> Matrix:
-        """Up where the close is above its five-hour mean."""
-        return np.where(X[:, 0] < 1, 0.6, 0.4).astype(np.float32)
-
-    def contributions(self, X: Matrix) -> Matrix:
-        """Not asked."""
-        raise AssertionError
+        """The one there is."""
+        return Oracle()
 
 
 @lru_cache
@@ -63,8 +66,8 @@ def told(memory: float, trials: Count, fee: str = "0.0001") -> Evidence:
     rules = Rules(params, Filters(Decimal("0.01"), Decimal("0.00001"), Decimal(5)))
     start = market.first + 1_900 * HOUR_MS
     stop = start + HOURS * HOUR_MS
-    p_up = walk_forward(Oracle(), market, params, start, stop, source="test")
-    return assess(Oracle(), market, p_up, rules, start, stop, trials=trials, source="test")
+    p_up = walk_forward(OracleFamily(), market, params, start, stop, source="test")
+    return assess(OracleFamily(), market, p_up, rules, start, stop, trials=trials, source="test")
 
 
 def _market(steps: Floats) -> Bars:

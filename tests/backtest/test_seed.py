@@ -33,8 +33,8 @@ ROWS = rows_of(BARS, "made", START, STOP)
 
 def trial(number: int, look_back_days: int, depth: int) -> PublishedTrial:
     """A small stand-in for a published parameter set."""
-    trees = {**DEFAULT_PARAMS["xgboost"], "n_estimators": 15, "max_depth": depth, "gamma": 1}
-    values = {"xgboost": trees, "look_back_days": look_back_days, "features": "seed_code", "seed": 0}
+    trees = {**DEFAULT_PARAMS["model"], "n_estimators": 15, "max_depth": depth, "gamma": 1}
+    values = {"model": trees, "look_back_days": look_back_days, "features": "seed_code", "seed": 0}
     return PublishedTrial(number, float(number), params_of({**DEFAULT_PARAMS, **values}, "x"))
 
 
@@ -43,7 +43,7 @@ TRIALS = [trial(0, 30, 3), trial(1, 45, 4), trial(2, 60, 2)]
 
 def plain_loop(rows: SeedRows, chosen: PublishedTrial) -> tuple[np.ndarray, float]:
     """The reference's loop, written down: train on b - a rows, serve 720, add or subtract |return|."""
-    trees = chosen.params.xgboost
+    trees = chosen.params.model
     settings = {
         "objective": "binary:logistic",
         "max_depth": trees.max_depth,
@@ -137,7 +137,7 @@ def test_the_published_sets_are_all_there() -> None:
     assert [t.number for t in trials] == list(range(20))
     best = max(trials, key=lambda t: t.published)
     assert (best.number, round(best.published, 4), best.params.look_back_days) == (13, 5.2103, 59)
-    assert best.params.xgboost.n_estimators == 355
+    assert best.params.model.n_estimators == 355
     assert (AFTER_LAST - FIRST) // HOUR_MS == 35_064
 
 

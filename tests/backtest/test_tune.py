@@ -31,9 +31,9 @@ from tests.bars_made import bars_made
 from trader.core.errors import ConfigError, DataError, Retry
 from trader.core.features import features, preset_named
 from trader.core.hours import Rules
-from trader.core.model import labels_between
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.summary import net_sharpe
+from trader.core.training import labels_between
 from trader.core.types import HOUR_MS, Bars, Filters, parse_hour
 from trader.forecasters.xgboost import XGBoostForecaster
 
@@ -133,16 +133,18 @@ def test_other_content_has_another_name(task: Task, tmp_path: Path) -> None:
 
 def test_fewer_trees_of_a_fit_are_a_fit_of_fewer_trees(bars: Bars) -> None:
     """To the bit, so a swept configuration is the one that would be deployed."""
-    params = base(xgboost={**DEFAULT_PARAMS["xgboost"], "n_estimators": 60, "gamma": 0.5})
+    params = base(model={**DEFAULT_PARAMS["model"], "n_estimators": 60, "gamma": 0.5})
     begin, end = START - 60 * 24 * HOUR_MS, START
     X = features(bars, preset_named("seed"), begin, end)
     y = labels_between(bars, params, begin, end)
-    large = XGBoostForecaster().fitted(X, y, params)
+    X, y = X[~np.isnan(y)], y[~np.isnan(y)]
+    forecaster = XGBoostForecaster()
+    large = forecaster.predictor(forecaster.train(X, y, params, 7, ()))
     stages = (1, 25, 59, 60)
-    for trees, scores in zip(stages, large.predict_stages(X, stages), strict=True):
-        few = params.xgboost.model_copy(update={"n_estimators": trees})
-        small = XGBoostForecaster().fitted(X, y, params.model_copy(update={"xgboost": few}))
-        assert scores.tobytes() == small.predict(X).tobytes()
+    for trees, scores in zip(stages, large.staged_scores(X, stages), strict=True):
+        few = params.model.model_copy(update={"n_estimators": trees})
+        small = forecaster.train(X, y, params.model_copy(update={"model": few}), 7, ())
+        assert scores.tobytes() == forecaster.predictor(small).scores(X).tobytes()
 
 
 def test_the_best_is_worth_what_a_run_of_it_is_worth(task: Task, tmp_path: Path) -> None:
@@ -207,20 +209,22 @@ def test_pruning_looks_at_completed_trials_of_earlier_batches_only(
 
 def deepest(trial: Trial) -> Params:
     """With the largest number of trees that was looked at."""
-    most = max(it.n_estimators for it in trial.looked)
+    most = max(it.stages for it in trial.looked)
     return trial.params.model_copy(
-        update={"xgboost": trial.params.xgboost.model_copy(update={"n_estimators": most})}
+        update={"model": trial.params.model.model_copy(update={"n_estimators": most})}
     )
 
 
 def test_what_is_drawn_at_random_is_looked_at_by_its_cost() -> None:
     """The first ten, ascending; warm ones before them."""
-    assert [it.number for it in first_asked(Questions(5, ()), 3)] == [0, 1, 2]
-    costs = [cost(it.suggestion) for it in first_asked(Questions(5, ()), STARTUP_TRIALS)]
+    assert [it.number for it in first_asked(Questions(5, base(), ()), 3)] == [0, 1, 2]
+    costs = [cost(it.suggestion, base()) for it in first_asked(Questions(5, base(), ()), STARTUP_TRIALS)]
     assert costs == sorted(costs)
     assert len(set(costs)) == STARTUP_TRIALS
-    warm = base(xgboost={**DEFAULT_PARAMS["xgboost"], "n_estimators": 1000, "gamma": 0}, look_back_days=180)
-    dear, *others = [cost(it.suggestion) for it in first_asked(Questions(5, (warm,)), STARTUP_TRIALS)]
+    warm = base(model={**DEFAULT_PARAMS["model"], "n_estimators": 1000, "gamma": 0}, look_back_days=180)
+    dear, *others = [
+        cost(it.suggestion, base()) for it in first_asked(Questions(5, base(), (warm,)), STARTUP_TRIALS)
+    ]
     assert dear > max(others)
     assert others == sorted(others)
 
@@ -234,7 +238,7 @@ def test_of_several_suggestions_the_cheapest_is_taken() -> None:
     """Once TPE has begun; a study that knows the same asks the same."""
     twice = []
     for _ in range(2):
-        questions = Questions(1, ())
+        questions = Questions(1, base(), ())
         for it in first_asked(questions, STARTUP_TRIALS):
             questions.tell(it, -float(it.suggestion["look_back_days"]), 10, "complete")
         later = []
@@ -248,18 +252,22 @@ def test_of_several_suggestions_the_cheapest_is_taken() -> None:
     costs = []
     for _ in range(STARTUP_TRIALS + 30):
         trial = alone.ask()
-        costs.append(cost(suggest(trial)))
+        costs.append(cost(suggest(trial, base()), base()))
         alone.tell(trial, -float(trial.params["look_back_days"]))
-    mean = np.mean([cost(suggestion) for suggestion in twice[0]])
+    mean = np.mean([cost(suggestion, base()) for suggestion in twice[0]])
     assert mean < 0.95 * np.mean(costs[STARTUP_TRIALS:])
 
 
 def test_a_cost_is_that_of_the_fits() -> None:
     """Linear in trees; more days and splits that cost nothing are dearer."""
     point = {"n_estimators": 400, "look_back_days": 60, "gamma": 10}
-    assert cost({**point, "n_estimators": 800}) == pytest.approx(2 * cost(point))
-    assert cost({**point, "look_back_days": 240}) == pytest.approx(2 * cost(point))
-    assert cost({**point, "gamma": 0}) > 5 * cost(point) > 5 * cost({**point, "gamma": 20})
+    assert cost({**point, "n_estimators": 800}, base()) == pytest.approx(2 * cost(point, base()))
+    assert cost({**point, "look_back_days": 240}, base()) == pytest.approx(2 * cost(point, base()))
+    assert (
+        cost({**point, "gamma": 0}, base())
+        > 5 * cost(point, base())
+        > 5 * cost({**point, "gamma": 20}, base())
+    )
 
 
 def test_every_configuration_is_counted(task: Task, tmp_path: Path) -> None:
@@ -290,12 +298,12 @@ def test_standing_aside_may_win(task: Task, tmp_path: Path) -> None:
 
 def test_a_warm_configuration_is_looked_at_first_and_as_it_is(task: Task, tmp_path: Path) -> None:
     """Also one outside the space; its trial is among what can win."""
-    trees = {**DEFAULT_PARAMS["xgboost"], "n_estimators": 40, "max_depth": 12}
-    warm = base(xgboost=trees, look_back_days=20, enter_edge=0.003, exit_edge=0.001)
+    trees = {**DEFAULT_PARAMS["model"], "n_estimators": 40, "max_depth": 12}
+    warm = base(model=trees, look_back_days=20, enter_edge=0.003, exit_edge=0.001)
     first = run(task, tmp_path, trials=3, warm=(warm,)).trials[0]
     looked = [params for _, params, _ in first.configurations()]
     assert warm in looked
-    assert all(params.look_back_days == 20 and params.xgboost.max_depth == 12 for params in looked)
+    assert all(params.look_back_days == 20 and params.model.max_depth == 12 for params in looked)
 
 
 def test_other_bars_are_refused_with_both_hashes(task: Task, tmp_path: Path) -> None:
@@ -480,5 +488,7 @@ def test_rungs_are_early_windows() -> None:
 
 def test_the_space_sweeps_smaller_numbers_of_trees() -> None:
     """Every 150 from 350, and the trial's own."""
-    assert Space().trees(900) == (350, 500, 650, 800, 900)
-    assert Space().trees(350) == (350,)
+    for trees, swept in ((900, (350, 500, 650, 800, 900)), (350, (350,))):
+        model = {**DEFAULT_PARAMS["model"], "n_estimators": trees}
+        assert Space().stages(base(model=model)) == swept
+    assert Space().stages(base(model={"family": "naive"})) == (1,)

@@ -12,8 +12,8 @@ from backtest.engine.walkforward import folds, walk, walk_forward
 from backtest.executors.registry import Setup, open_executor
 from tests.bars_made import bars_made
 from trader.core.errors import DataError
-from trader.core.model import predict_defined, training_set
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
+from trader.core.training import training_of, usable_rows
 from trader.core.types import DAY_MS, HOUR_MS, REQUIRED_COLUMNS, Bars
 from trader.core.windows import refits
 from trader.forecasters.xgboost import XGBoostForecaster
@@ -27,10 +27,8 @@ FORECASTER = XGBoostForecaster()
 
 def params(**changes: Any) -> Params:
     """Twelve small trees over ten days, a new model every fourth day."""
-    trees = {**DEFAULT_PARAMS["xgboost"], "n_estimators": 12, "gamma": 0}
-    return params_of(
-        {**DEFAULT_PARAMS, "xgboost": trees, "look_back_days": 10, "step_days": 4, **changes}, "x"
-    )
+    trees = {**DEFAULT_PARAMS["model"], "n_estimators": 12, "gamma": 0}
+    return params_of({**DEFAULT_PARAMS, "model": trees, "look_back_days": 10, "step_days": 4, **changes}, "x")
 
 
 def scores(bars: Bars = BARS, stop: int = STOP, **options: Any) -> np.ndarray:
@@ -42,16 +40,19 @@ P_UP = scores()
 
 
 def test_every_hour_is_scored_by_the_model_that_a_retrain_would_publish() -> None:
-    """Window by window: fitted on `training_set`, through bytes as the bot stores it, the scores are equal to the bit."""
+    """Window by window: fitted on `training_of`, through bytes as the bot stores it, the scores are equal to the bit."""
     from trader.core.features import features, preset_named
+    from trader.core.panel import Panel
 
     for window in refits(params(), START, STOP):
-        rows = training_set(BARS, window, params())
-        model = FORECASTER.load(FORECASTER.fit(rows.X, rows.y, params()), "stored")
+        rows = training_of(BARS, window, params(), FORECASTER.traits)
+        told = {"horizon": 1, "until": rows.until, "seed": params().seed}
+        model = FORECASTER.load(FORECASTER.fit(rows.panel, rows.y, params(), **told), "stored")
         stop = min(window.serve_until, STOP)
         X = features(BARS, preset_named("seed"), window.serve_from, stop)
         served = slice((window.serve_from - START) // HOUR_MS, (stop - START) // HOUR_MS)
-        assert P_UP[served].tobytes() == predict_defined(model, X).tobytes()
+        panel = Panel.of([BARS.span(window.serve_from, stop)], [X])
+        assert P_UP[served].tobytes() == model.predict(panel, panel.close_time).p_up.tobytes()
 
 
 @pytest.mark.parametrize("workers", [2, 3, 16])
@@ -85,11 +86,16 @@ def test_poisoning_the_future_changes_no_probability(poison: float) -> None:
 
 def test_no_fold_trains_on_what_it_serves() -> None:
     """A fold's rows are those of its window: as many as there are labelled hours in it."""
-    for fold in folds(BARS, params(), START, STOP, "made"):
+    for fold in folds(FORECASTER, BARS, params(), START, STOP, "made"):
         window = fold.window
         first, last = BARS.row(window.train_from), BARS.row(window.train_until)
         flagged = BARS.flagged[first : last + 1] | BARS.flagged[first + 1 : last + 2]
-        assert len(fold.training.y) == (~flagged).sum()
+        panel, y = fold.history.training(window)
+        assert len(usable_rows(panel, y, window.train_until)[1]) == (~flagged).sum()
+        assert (int(panel.close_time[0]), int(panel.close_time[-1])) == (
+            window.train_from,
+            window.train_until,
+        )
         assert window.train_until < window.serve_from - HOUR_MS
 
 
@@ -100,11 +106,11 @@ def test_in_sample_hours_are_scored_by_models_that_saw_them() -> None:
     windows = refits(params(), START, STOP)
     assert both.seen_from == windows[0].train_until + HOUR_MS - 4 * DAY_MS
     assert both.seen_from + len(both.p_seen) * HOUR_MS == windows[-1].train_until + HOUR_MS
-    rows = training_set(BARS, windows[0], params())
-    model = FORECASTER.fitted(rows.X, rows.y, params())
+    rows = training_of(BARS, windows[0], params(), FORECASTER.traits)
+    model = FORECASTER.fitted(rows.panel, rows.y, params(), horizon=1, until=rows.until, seed=params().seed)
     known = ~np.isnan(both.p_seen)
     assert known.all()
-    assert both.p_seen[:1].tobytes() == model.predict(rows.X[-96:-95]).tobytes()
+    assert both.p_seen[:1].tobytes() == model.scores(rows.X[-96:-95]).tobytes()
 
 
 def test_a_look_back_shorter_than_the_step_leaves_hours_unseen() -> None:

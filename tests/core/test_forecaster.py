@@ -12,6 +12,7 @@ import pytest
 import xgboost as xgb
 
 from tests.rig import quick_params
+from tests.rows_made import fit
 from trader.core.params import params_of
 from trader.forecasters.xgboost import XGBoostForecaster
 
@@ -35,10 +36,10 @@ def test_an_interruption_waits_for_the_matrix(monkeypatch: pytest.MonkeyPatch, i
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         if ignored:
-            XGBoostForecaster().fit(*rows, params_of(quick_params(), "test"))
+            fit(XGBoostForecaster(), *rows, params_of(quick_params(), "test"))
         else:
             with pytest.raises(KeyboardInterrupt):
-                XGBoostForecaster().fit(*rows, params_of(quick_params(), "test"))
+                fit(XGBoostForecaster(), *rows, params_of(quick_params(), "test"))
         assert len(made) == 1
     finally:
         signal.signal(signal.SIGINT, before)
@@ -65,6 +66,7 @@ import os
 import numpy as np
 import xgboost
 from tests.rig import quick_params
+from tests.rows_made import fit, panel_of
 from trader.core.params import params_of
 from trader.forecasters.xgboost import XGBoostForecaster
 
@@ -72,9 +74,9 @@ rng = np.random.default_rng(1)
 X, y = rng.random((500, 9), dtype=np.float32), rng.integers(0, 2, 500).astype(np.float64)
 forecaster, params = XGBoostForecaster(), params_of(quick_params(), "test")
 print(len(os.listdir("/proc/self/task")))
-forecaster.fitted(X, y, params).predict_stages(X, (5, 10))
-predictor = forecaster.load(forecaster.fit(X, y, params), "test")
-predictor.predict(X)
+predictor = forecaster.load(fit(forecaster, X, y, params), "test")
+predictor.predict_stages(panel_of(X), panel_of(X).close_time, (5, 10))
+predictor.predict(panel_of(X), panel_of(X).close_time)
 predictor.contributions(X)
 print(len(os.listdir("/proc/self/task")))
 """

@@ -13,19 +13,12 @@ import numpy as np
 import pytest
 
 from tests.bars_made import bars_made
+from tests.rows_made import fit, panel_of
 from trader.core.errors import ConfigError, DataError
-from trader.core.features import preset_named
-from trader.core.model import (
-    ModelCard,
-    TrainingSet,
-    card_for,
-    labels_between,
-    predict_defined,
-    read_card,
-    select,
-    training_set,
-)
+from trader.core.model import UPGRADED_FROM, ModelCard, card_for, id_of, read_card
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
+from trader.core.presets import preset_named
+from trader.core.training import Training, labels_between, training_of, usable_rows
 from trader.core.types import HOUR_MS, REQUIRED_COLUMNS, Bars, no_bars
 from trader.core.windows import Refit, refit_of
 from trader.forecasters.xgboost import XGBoostForecaster
@@ -37,25 +30,32 @@ START = BARS.first + 2_000 * HOUR_MS
 
 def params(**changes: Any) -> Params:
     """Ten small trees over 40 days."""
-    trees = {**DEFAULT_PARAMS["xgboost"], "n_estimators": 10, "gamma": 0}
-    return params_of({**DEFAULT_PARAMS, "xgboost": trees, "look_back_days": 40, **changes}, "a test")
+    trees = {**DEFAULT_PARAMS["model"], "n_estimators": 10, "gamma": 0}
+    return params_of({**DEFAULT_PARAMS, "model": trees, "look_back_days": 40, **changes}, "a test")
 
 
-def fitted() -> tuple[bytes, ModelCard, TrainingSet, Refit]:
+def fitted() -> tuple[bytes, ModelCard, Training, Refit]:
     """A model, its card and its rows."""
     window = refit_of(params(), 0, START)
-    rows = training_set(BARS, window, params())
-    model = XGBoostForecaster().fit(rows.X, rows.y, params())
-    card = card_for(model, "xgboost", params(), window, rows, "1.2.3")
+    forecaster = XGBoostForecaster()
+    rows = training_of(BARS, window, params(), forecaster.traits)
+    model = forecaster.fit(rows.panel, rows.y, params(), horizon=1, until=rows.until, seed=params().seed)
+    card = card_for(model, forecaster, params(), window, rows, "1.2.3")
     return model, card, rows, window
 
 
 MODEL, CARD, ROWS, WINDOW = fitted()
+_, LABELS = usable_rows(ROWS.panel, ROWS.y, ROWS.until)
+
+
+def read(text: bytes, model: bytes = MODEL) -> ModelCard:
+    """The card, asked for by the id that it should have."""
+    return read_card(text, model, CARD.model_id, "here")
 
 
 def test_a_card_survives_being_written() -> None:
     """Bytes and back, checked against the model."""
-    assert read_card(CARD.to_bytes(), MODEL, "here") == CARD
+    assert read(CARD.to_bytes()) == CARD
     assert CARD.model_id.startswith("20210325T09-")
     assert CARD.valid_from == START
 
@@ -63,15 +63,18 @@ def test_a_card_survives_being_written() -> None:
 def test_equal_rows_give_equal_bytes() -> None:
     """Fitting again gives the same model, and the same id."""
     assert fitted()[:2] == (MODEL, CARD)
-    other = XGBoostForecaster().fit(ROWS.X, ROWS.y, params(seed=8))
+    other = fit(XGBoostForecaster(), ROWS.X, LABELS, params(seed=8))
     assert other != MODEL
 
 
 def test_a_model_predicts_the_same_with_and_without_its_bytes() -> None:
     """In memory, stored and loaded: the same scores, to the bit."""
     forecaster = XGBoostForecaster()
-    stored = forecaster.load(MODEL, "here").predict(ROWS.X)
-    assert forecaster.fitted(ROWS.X, ROWS.y, params()).predict(ROWS.X).tobytes() == stored.tobytes()
+    stored = forecaster.load(MODEL, "here").scores(ROWS.X)
+    told = {"horizon": 1, "until": ROWS.until, "seed": params().seed}
+    assert (
+        forecaster.fitted(ROWS.panel, ROWS.y, params(), **told).scores(ROWS.X).tobytes() == stored.tobytes()
+    )
     assert stored.dtype == np.float32
     assert ((stored > 0) & (stored < 1)).all()
 
@@ -80,7 +83,7 @@ def test_a_model_predicts_the_same_with_and_without_its_bytes() -> None:
 def test_a_corrupt_model_is_refused(cut: int) -> None:
     """Cut short, its bytes no longer match the card, and XGBoost's own reader is never asked."""
     with pytest.raises(DataError, match=r"here: the model's bytes do not match its card.*trader retrain"):
-        read_card(CARD.to_bytes(), MODEL[:cut], "here")
+        read(CARD.to_bytes(), MODEL[:cut])
 
 
 @pytest.mark.parametrize("foreign", [b"", b"{}", b"\x80\x04\x95", b"PAR1", MODEL[:200], b"\x00" * 64])
@@ -119,7 +122,7 @@ def test_no_truncated_model_ends_the_process(tmp_path: Path) -> None:
 def test_what_is_no_card_is_refused(text: bytes) -> None:
     """An error that says what to do."""
     with pytest.raises(DataError, match=r"here: not a model card .*trader retrain"):
-        read_card(text, MODEL, "here")
+        read(text)
 
 
 def changed(**values: Any) -> bytes:
@@ -127,34 +130,65 @@ def changed(**values: Any) -> bytes:
     return replace(CARD, **values).to_bytes()
 
 
+def read_again(**values: Any) -> ModelCard:
+    """A card that was written with these values, under the id that they give."""
+    card = replace(CARD, **values)
+    card = replace(card, model_id=id_of(card))
+    return read_card(card.to_bytes(), MODEL, card.model_id, "here")
+
+
+@pytest.mark.parametrize(
+    "values", [{"rows": 1}, {"symbols": ["ETHUSDT"]}, {"family": "naive"}, {"upgraded_from": UPGRADED_FROM}]
+)
+def test_a_card_that_was_changed_is_refused(values: dict[str, Any]) -> None:
+    """Its id digests all that it says, so another symbol or family under the same id is found."""
+    with pytest.raises(DataError, match=r"here: the card is not the one that .* names"):
+        read(changed(**values))
+    with pytest.raises(DataError, match="is not the one that 20210325T09-0123456789ab names"):
+        read_card(CARD.to_bytes(), MODEL, "20210325T09-0123456789ab", "here")
+
+
+def test_two_cards_of_one_model_have_two_ids() -> None:
+    """The bytes are the same and what the cards say is not: neither takes the other's place."""
+    other = card_for(MODEL, XGBoostForecaster(), params(enter_edge=0.2), WINDOW, ROWS, "1.2.3")
+    assert other.model_sha256 == CARD.model_sha256
+    assert other.model_id != CARD.model_id
+
+
+def test_an_upgraded_card_keeps_the_id_that_its_journal_names() -> None:
+    """The hour and the digest of the model's bytes, as it was before there were cards that name their symbols."""
+    card = replace(CARD, upgraded_from=UPGRADED_FROM, model_id=f"20210325T09-{CARD.model_sha256[:12]}")
+    assert read_card(card.to_bytes(), MODEL, card.model_id, "here") == card
+
+
 def test_a_card_of_another_schema_is_refused() -> None:
     """The message says which this program reads."""
-    with pytest.raises(DataError, match=r"schema 'model-card/9', this program reads 'model-card/1'"):
-        read_card(changed(schema="model-card/9"), MODEL, "here")
+    with pytest.raises(DataError, match=r"schema 'model-card/9', this program reads 'model-card/2'"):
+        read(changed(schema="model-card/9"))
 
 
 def test_a_card_with_an_unknown_key_is_refused() -> None:
     """A later program's card is not half understood."""
     more = json.dumps({**json.loads(CARD.to_bytes()), "mood": 1}).encode()
     with pytest.raises(DataError, match="not a model card"):
-        read_card(more, MODEL, "here")
+        read(more)
 
 
 def test_a_model_of_other_feature_code_is_refused() -> None:
     """Features computed by other code are other features."""
     with pytest.raises(DataError, match="computed by other code"):
-        read_card(changed(features_hash="0" * 16), MODEL, "here")
+        read_again(features_hash="0" * 16)
     with pytest.raises(DataError, match="computed by other code"):
-        read_card(changed(features="seed_code"), MODEL, "here")
+        read_again(features="seed_code")
     with pytest.raises(ConfigError, match="no preset 'mine'"):
-        read_card(changed(features="mine"), MODEL, "here")
+        read_again(features="mine")
 
 
 def test_another_model_under_this_card_is_refused() -> None:
     """Exchanged bytes do not match."""
-    other = XGBoostForecaster().fit(ROWS.X, 1 - ROWS.y, params())
+    other = fit(XGBoostForecaster(), ROWS.X, 1 - LABELS, params())
     with pytest.raises(DataError, match="do not match its card"):
-        read_card(CARD.to_bytes(), other, "here")
+        read(CARD.to_bytes(), other)
 
 
 def test_training_sees_no_bar_after_what_was_known() -> None:
@@ -164,24 +198,25 @@ def test_training_sees_no_bar_after_what_was_known() -> None:
     for values in spoiled.values():
         values[BARS.row(known_at) + 1 :] = np.nan
     for bars in (replace(BARS, **spoiled), BARS.until(known_at)):
-        assert training_set(bars, WINDOW, params()).data_hash == ROWS.data_hash
+        assert training_of(bars, WINDOW, params(), XGBoostForecaster.traits).data_hash == ROWS.data_hash
 
 
 def test_training_leaves_out_flagged_hours_and_those_before_them() -> None:
     """Of 40 days, the hours without a bar and the hours whose outcome they would be are missing."""
     inside = [g for g in GAPS if WINDOW.train_from <= BARS.close_time[g] <= WINDOW.train_until]
     assert inside == [1_200]
-    assert len(ROWS.y) == 40 * 24 - 2
-    assert set(np.unique(ROWS.y)) == {0.0, 1.0}
+    assert ROWS.rows == len(LABELS) == 40 * 24 - 2
+    assert set(np.unique(LABELS)) == {0.0, 1.0}
 
 
 def test_one_outcome_alone_is_no_training_set() -> None:
     """A model needs both; the message says how many rows there were."""
     X = np.zeros((5, 9), np.float32)
-    with pytest.raises(DataError, match=r"here: 4 labelled rows .*both outcomes.*look_back_days"):
-        select(X, np.array([1, 1, 1, 1, np.nan]), WINDOW, "here")
-    with pytest.raises(DataError, match="here: 0 labelled rows"):
-        select(np.full((5, 9), np.nan, np.float32), np.ones(5), WINDOW, "here")
+    last = int(panel_of(X).close_time[-1])
+    with pytest.raises(DataError, match=r"BTCUSDT: 4 labelled rows .*both outcomes.*look_back_days"):
+        usable_rows(panel_of(X), np.array([[1, 1, 1, 1, np.nan]]), last)
+    with pytest.raises(DataError, match="BTCUSDT: 0 labelled rows"):
+        usable_rows(panel_of(np.full((5, 9), np.nan, np.float32)), np.ones((1, 5)), last)
 
 
 PLAIN = params_of(DEFAULT_PARAMS, "the defaults")
@@ -200,10 +235,12 @@ def test_an_undefined_row_has_no_score() -> None:
     predictor = XGBoostForecaster().load(MODEL, "here")
     X = ROWS.X[:6].copy()
     X[2, 4] = np.nan
-    got = predict_defined(predictor, X)
+    panel = panel_of(X, BARS.symbol)
+    got = predictor.predict(panel, panel.close_time).p_up
     assert np.isnan(got).tolist() == [False, False, True, False, False, False]
-    assert got[3:].tobytes() == predictor.predict(ROWS.X[3:6]).tobytes()
-    assert np.isnan(predict_defined(predictor, np.full((2, 9), np.nan, np.float32))).all()
+    assert got[3:].tobytes() == predictor.scores(ROWS.X[3:6]).tobytes()
+    none = panel_of(np.full((2, 9), np.nan, np.float32), BARS.symbol)
+    assert np.isnan(predictor.predict(none, none.close_time).p_up).all()
 
 
 def test_presets_name_the_columns_of_the_card() -> None:

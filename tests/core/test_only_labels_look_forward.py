@@ -19,17 +19,19 @@ from trader.core.costs import exact
 from trader.core.drift import calibration_decay, feature_drift
 from trader.core.errors import ConfigError
 from trader.core.features import features
+from trader.core.forecast import LEVELS, interval, probability_above
 from trader.core.labels import direction, label_of
 from trader.core.ledger import Ledger
 from trader.core.lookahead import leaks, made_bars, require_no_lookahead
 from trader.core.marks import marks, scaled_prices
 from trader.core.metrics import hourly_returns
-from trader.core.model import RANGE_QUANTILES, labels_between, predict_defined
+from trader.core.model import RANGE_QUANTILES
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.policy import Signals, Thresholds, turns
 from trader.core.presets import Preset, computed
 from trader.core.probability import shortest_all
-from trader.core.types import HOUR_MS, Bars, Floats, Matrix
+from trader.core.training import labels_between
+from trader.core.types import HOUR_MS, Bars, Floats
 
 MADE = made_bars()
 PARAMS = params_of(DEFAULT_PARAMS, "tests")
@@ -79,12 +81,9 @@ def sides_held(bars: Bars) -> Floats:
     return np.column_stack([walk.held(len(bars)) for walk in walks])
 
 
-class Sum:
-    """A predictor that is a function of its row."""
-
-    def predict(self, X: Matrix) -> Matrix:
-        """The sum of the row."""
-        return X.sum(axis=1, dtype=np.float32)
+def spread(bars: Bars) -> Floats:
+    """A distribution around the move of the hour, (n, level)."""
+    return (bars.close / bars.open - 1)[:, None] + np.array(LEVELS) / 100
 
 
 def one_column(rows: Callable[[Bars], Any]) -> Callable[[Bars], Floats]:
@@ -100,18 +99,19 @@ ONLY_BACKWARD: dict[str, Callable[[Bars], Floats]] = {
     "drift.feature_drift": lambda bars: np.column_stack(
         feature_drift(two(bars).astype(np.float32), EDGES, RANGE_QUANTILES, 48)
     ),
+    "forecast.interval": lambda bars: np.column_stack(interval(spread(bars), 0.5)),
+    "forecast.probability_above": lambda bars: probability_above(spread(bars), 0.005),
     "features.features": lambda bars: features(bars, SHIPPED[0], bars.first, bars.last + HOUR_MS),
     "marks.marks": equities,
     "marks.scaled_prices": prices_again,
     "metrics.hourly_returns": lambda bars: hourly_returns(bars.close, 30_000.0),
-    "model.predict_defined": lambda bars: predict_defined(Sum(), two(bars).astype(np.float32)),
     "policy.turns": sides_held,
     "presets.computed": lambda bars: computed(SHIPPED[0], bars),
 }
 FORWARD: dict[str, Callable[[Bars, int], Floats]] = {
     "labels.direction": direction,
     "labels.label_of": lambda bars, hours: label_of(bars, PARAMS.model_copy(update={"horizon_hours": hours})),
-    "model.labels_between": lambda bars, hours: labels_between(
+    "training.labels_between": lambda bars, hours: labels_between(
         bars, PARAMS.model_copy(update={"horizon_hours": hours}), bars.first, bars.last + HOUR_MS
     ),
 }
@@ -119,8 +119,8 @@ NO_ROW_OF_AN_HOUR = {
     "bars.as_columns": "the genuine rows as they are",
     "bars.merge": "two series that both are known",
     "lookahead.poisoned": "spoils the future on purpose",
-    "model.select": "rows of a training set, whose window ends before it serves",
-    "model.training_set": "the same; `backtest lookahead` tries it",
+    "training.training_of": "rows of a training set, whose window ends before it serves; `backtest lookahead` tries it",
+    "training.usable_rows": "the same",
 }
 
 

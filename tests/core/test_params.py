@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from trader.core.errors import ConfigError
 from trader.core.params import DEFAULT_PARAMS, Params, params_of, parse_params
 
-TREES: dict[str, Any] = DEFAULT_PARAMS["xgboost"]
+MODEL: dict[str, Any] = DEFAULT_PARAMS["model"]
 
 BAD: list[tuple[str, Any]] = [
     ("look_back_days", 0),
@@ -41,22 +42,22 @@ BAD: list[tuple[str, Any]] = [
     ("halt_cumulative_return", 0.2),
     ("halt_drawdown", -0.2),
     ("promotion", "sometimes"),
-    ("xgboost", 5),
-    ("xgboost.n_estimators", 0),
-    ("xgboost.n_estimators", 10.5),
-    ("xgboost.max_depth", 31),
-    ("xgboost.learning_rate", 0),
-    ("xgboost.subsample", 0),
-    ("xgboost.colsample_bytree", 1.1),
-    ("xgboost.gamma", -1),
-    ("xgboost.gamma", True),
+    ("model", 5),
+    ("model.n_estimators", 0),
+    ("model.n_estimators", 10.5),
+    ("model.max_depth", 31),
+    ("model.learning_rate", 0),
+    ("model.subsample", 0),
+    ("model.colsample_bytree", 1.1),
+    ("model.gamma", -1),
+    ("model.gamma", True),
 ]
 
 
 def with_value(key: str, value: Any) -> dict[str, Any]:
-    """The defaults with one value changed; a dot reaches into the trees."""
-    if key.startswith("xgboost."):
-        return {**DEFAULT_PARAMS, "xgboost": {**TREES, key.removeprefix("xgboost."): value}}
+    """The defaults with one value changed; a dot reaches into the model."""
+    if key.startswith("model."):
+        return {**DEFAULT_PARAMS, "model": {**MODEL, key.removeprefix("model."): value}}
     return {**DEFAULT_PARAMS, key: value}
 
 
@@ -77,7 +78,7 @@ def test_what_is_no_number_is_refused(key: str, number: str) -> None:
         parse_params(text, "P.json")
 
 
-@pytest.mark.parametrize("key", ["look_back", "xgboost.reg_lambda"])
+@pytest.mark.parametrize("key", ["look_back", "model.reg_lambda"])
 def test_an_unknown_key_is_refused_with_the_known_ones(key: str) -> None:
     """A misspelt key never falls back on a default."""
     with pytest.raises(
@@ -86,7 +87,7 @@ def test_an_unknown_key_is_refused_with_the_known_ones(key: str) -> None:
         params_of(with_value(key, 59), "P.json")
 
 
-@pytest.mark.parametrize("key", ["xgboost", "look_back_days", "gap_hours", "fee_rate", "seed"])
+@pytest.mark.parametrize("key", ["model", "look_back_days", "gap_hours", "fee_rate", "seed"])
 def test_a_missing_key_is_named(key: str) -> None:
     """What decides has no silent default."""
     values = {name: value for name, value in DEFAULT_PARAMS.items() if name != key}
@@ -117,7 +118,6 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "rebalance_band": 0.05,
         "halt_cumulative_return": -0.2,
         "halt_drawdown": None,
-        "promotion": "always",
     }
 
 
@@ -145,3 +145,40 @@ def test_parameters_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         params.seed = 8  # type: ignore[misc]
     assert isinstance(params, Params)
+
+
+EARLIER: dict[str, Any] = {
+    **{key: value for key, value in DEFAULT_PARAMS.items() if key != "model"},
+    "xgboost": {key: value for key, value in MODEL.items() if key != "family"},
+}
+
+
+def test_a_file_of_before_there_were_families_is_read() -> None:
+    """`xgboost` names that family, and the one promotion there was says nothing more."""
+    assert params_of({**EARLIER, "promotion": "always"}, "P.json") == params_of(DEFAULT_PARAMS, "P.json")
+    with pytest.raises(ConfigError, match=r"P.json: 'xgboost.max_depth': .*, not 0"):
+        params_of({**EARLIER, "xgboost": {**EARLIER["xgboost"], "max_depth": 0}}, "P.json")
+    with pytest.raises(ConfigError, match=r"unknown key 'xgboost\.trees'; the keys are family, n_estimators"):
+        params_of({**EARLIER, "xgboost": {**EARLIER["xgboost"], "trees": 3}}, "P.json")
+
+
+def test_two_models_in_one_file_are_refused() -> None:
+    """Neither of them wins silently."""
+    with pytest.raises(ConfigError, match=r"P\.json: 'model' and 'xgboost' both say which model"):
+        params_of({**DEFAULT_PARAMS, "xgboost": EARLIER["xgboost"]}, "P.json")
+
+
+@pytest.mark.parametrize("model", [{"n_estimators": 3}, {"family": "crystal ball"}, {"family": 3}])
+def test_an_unknown_family_is_refused_with_those_there_are(model: dict[str, Any]) -> None:
+    """Also one that is not named at all."""
+    with pytest.raises(ConfigError, match=r"P.json: 'model' must name its family; there are xgboost, "):
+        params_of({**DEFAULT_PARAMS, "model": model}, "P.json")
+
+
+def test_what_is_hashed_of_xgboost_is_what_was_hashed_before() -> None:
+    """Word for word the text of before there were families, so that what was counted then is still counted."""
+    text = json.dumps(params_of(DEFAULT_PARAMS, "x").identity(), sort_keys=True, default=str)
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "20a5a8c69600a110"
+    assert params_of({**DEFAULT_PARAMS, "model": {"family": "naive"}}, "x").identity()["model"] == {
+        "family": "naive"
+    }

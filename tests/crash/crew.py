@@ -170,7 +170,7 @@ def scene(bars_file: Path, folder: Path, start: int) -> Iterator[Scene]:
     """A bot that begins at `start`, and the exchange standing at that hour."""
     with exchange_at(bars_file, start - HOUR_MS, PARAMS, folder / STATE) as served:
         with a_bot(served.url, folder / STORE) as bot:
-            retrain(bot.journal, bot.collector, bot.forecaster, PARAMS, start, "tests")
+            retrain(bot.journal, bot.collector, bot.forecaster_of, PARAMS, start, "tests")
         made = Scene(served, folder / STORE, start)
         made.sim("/sim/clock", {"to": start})
         yield made
@@ -232,7 +232,7 @@ class TrappedHTTP(HTTPAdapter):
 
 def begin(bot: Bot) -> None:
     """The first training."""
-    retrain(bot.journal, bot.collector, bot.forecaster, PARAMS, bot.clock.now_ms() + HOUR_MS, "tests")
+    retrain(bot.journal, bot.collector, bot.forecaster_of, PARAMS, bot.clock.now_ms() + HOUR_MS, "tests")
 
 
 def refit(bot: Bot) -> None:

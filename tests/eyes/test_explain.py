@@ -90,7 +90,7 @@ def test_an_exchanged_model_is_found_out(week: Path, tmp_path: Path) -> None:
     line = first(week, order_side="BUY")
     model = told(week, line["close_time"])["model"]["id"]
     other = next(path for path in (store / "models").iterdir() if path.name != model)
-    (store / "models" / model / "model.ubj").write_bytes((other / "model.ubj").read_bytes())
+    (store / "models" / model / "model").write_bytes((other / "model").read_bytes())
     done = command("trader", "explain", line["close_time"], "--store", str(store), cwd=week, check=False)
     assert done.returncode == 2
     assert "do not match" in done.stderr

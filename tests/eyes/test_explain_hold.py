@@ -14,7 +14,7 @@ from trader.adapters.store_local import LocalStore
 from trader.app.explain import explain
 from trader.app.journal import Journal
 from trader.core.types import HOUR_MS, iso, parse_time
-from trader.forecasters.xgboost import XGBoostForecaster
+from trader.forecasters.registry import forecaster_of
 
 HORIZON = 4
 
@@ -35,7 +35,7 @@ def told(patient: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Each line beside its hour explained."""
     journal = Journal(LocalStore(patient / "store"), "BTCUSDT")
     lines = [json.loads(line) for line in (patient / "hours.jsonl").read_text().splitlines()]
-    return [(line, explain(journal, XGBoostForecaster(), parse_time(line["close_time"]))) for line in lines]
+    return [(line, explain(journal, forecaster_of, parse_time(line["close_time"]))) for line in lines]
 
 
 def test_an_hour_is_bound_from_its_entry_to_the_end_of_the_horizon(
@@ -93,6 +93,4 @@ def test_with_a_horizon_of_an_hour_nothing_is_ever_bound(week: Path) -> None:
     journal = Journal(LocalStore(week / "store"), "BTCUSDT")
     records = [record for record in journal.records() if record["state"]["entered_at"]]
     assert records
-    assert [explain(journal, XGBoostForecaster(), r["close_time"])["hold"] for r in records[:30]] == [
-        None
-    ] * 30
+    assert [explain(journal, forecaster_of, r["close_time"])["hold"] for r in records[:30]] == [None] * 30

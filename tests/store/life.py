@@ -61,7 +61,7 @@ def live(settings: Settings) -> None:
         announce(bot.journal, cut, "person", freeze=False, by="person", words="a look")
         replay(bot, clock, PARAMS, cut, cut + 2 * HOUR_MS)
         resume(bot.journal, cut + 2 * HOUR_MS, "seen")
-        retrain(bot.journal, bot.collector, bot.forecaster, PARAMS, cut + 2 * HOUR_MS, "tests")
+        retrain(bot.journal, bot.collector, bot.forecaster_of, PARAMS, cut + 2 * HOUR_MS, "tests")
         replay(bot, clock, PARAMS, cut + 2 * HOUR_MS, START + HOURS * HOUR_MS)
 
 
@@ -72,7 +72,7 @@ def begin(bars_file: Path, store: Path) -> int:
         with exchange(bars_file, hour - HOUR_MS) as served:
             for place in (folder, folder.with_suffix(".tried")):
                 with a_bot(settings_of(served.url, store=place)) as (bot, clock):
-                    retrain(bot.journal, bot.collector, bot.forecaster, PARAMS, hour, "tests")
+                    retrain(bot.journal, bot.collector, bot.forecaster_of, PARAMS, hour, "tests")
             with a_bot(settings_of(served.url, store=folder.with_suffix(".tried"))) as (bot, clock):
                 clock.move_to(hour)
                 if tick(bot).lines[0]["order_side"]:

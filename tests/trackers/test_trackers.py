@@ -143,8 +143,8 @@ def check_study(told: Told, params: dict[str, str], series: Series, files: dict[
         assert files[f"{chart}.png"].startswith(b"\x89PNG\r\n")
         assert b"<svg" in files[f"{chart}.html"]
     (model,) = (told.store / "models").iterdir()
-    assert files["best_model/model.ubj"] == (model / "model.ubj").read_bytes()
-    assert files["best_model/card.json"] == (model / "card.json").read_bytes()
+    assert files["best_model/model.ubjson"] == (model / "model").read_bytes()
+    assert json.loads(files["best_model/card.json"]) == json.loads((model / "card").read_bytes())
 
 
 def offline_runs(folder: Path) -> dict[str, dict[str, Any]]:
@@ -183,8 +183,8 @@ def test_neptunes_offline_files_hold_the_same(told: Told) -> None:
     parameters = {k.removeprefix("parameters/"): v for k, v in study["fields"].items()}
     check_study(told, parameters, study["series"], as_paths(study["files"]))
     (model,) = (told.store / "models").iterdir()
-    kept = as_paths(deployment["files"])[f"models/{model.name}/model.ubj"]
-    assert kept == (model / "model.ubj").read_bytes()
+    kept = as_paths(deployment["files"])[f"models/{model.name}/model.ubjson"]
+    assert kept == (model / "model").read_bytes()
 
     (told.store / cursor_key("neptune", "BTCUSDT")).unlink()
     told.tell(make_observer(told.settings, "neptune"))

@@ -121,7 +121,7 @@ def _serving_params(journal: Journal) -> Params | None:
     if not found:
         return None
     card, _ = load_model(journal, found[-1].model_id)
-    return params_of(card.params, f"models/{card.model_id}/card.json")
+    return params_of(card.params, f"models/{card.model_id}/card")
 
 
 def costs_check(bot: Bot) -> Finding:
@@ -193,7 +193,7 @@ def model_check(journal: Journal, hour: int) -> Finding:
         card, _ = load_model(journal, champion.model_id)
     except DataError as error:
         return Finding("model", "fail", str(error), "trader models rollback, or: trader retrain")
-    params = params_of(card.params, f"models/{card.model_id}/card.json")
+    params = params_of(card.params, f"models/{card.model_id}/card")
     said = f"{card.model_id}, {card.rows:,} hours until {iso(card.train_until)}, features {card.features}"
     if is_late(begun.start, params.step_days, champion, hour):
         return Finding("model", "warn", f"{said}; the calendar has a newer refit", "trader retrain --if-due")

@@ -18,7 +18,7 @@ from trader.core.ledger import fee_usdt
 from trader.core.model import RANGE_QUANTILES, ModelCard
 from trader.core.params import Params, params_of
 from trader.core.policy import held_until, target_side, within_holding_period
-from trader.core.ports import Forecaster
+from trader.core.ports import Contributing, ForecasterOf
 from trader.core.types import Filters, iso, plain
 
 FAR_FUTURE = 4_102_444_800_000  # 2100-01-01
@@ -31,7 +31,7 @@ def newest_hour(journal: Journal) -> int | None:
     return None if newest is None else int(newest["close_time"])
 
 
-def explain(journal: Journal, forecaster: Forecaster, hour: int) -> Json:
+def explain(journal: Journal, forecaster_of: ForecasterOf, hour: int) -> Json:
     """Everything the store knows about the decision of an hour (close time, UTC ms), as JSON.
 
     Contributions are TreeSHAP values in log-odds: with `base` they add up to the log-odds of P(up).
@@ -41,7 +41,7 @@ def explain(journal: Journal, forecaster: Forecaster, hour: int) -> Json:
     if decision is None:
         raise ConfigError(f"{journal.symbol} {iso(hour)}: nothing was decided. Closed hours: trader journal")
     card, model = load_model(journal, decision["model_id"])
-    params = params_of(card.params, f"models/{card.model_id}/card.json")
+    params = params_of(card.params, f"models/{card.model_id}/card")
     record = journal.record(hour)
     return {
         "hour": iso(hour),
@@ -50,7 +50,7 @@ def explain(journal: Journal, forecaster: Forecaster, hour: int) -> Json:
         "bar": {"close": decision["close"], "gap": decision["gap"], "bars_hash": decision["bars_hash"]},
         "model": _model(card, decision),
         "features": _features(decision, card),
-        **_contributions(forecaster, card, model, decision),
+        **_contributions(forecaster_of, card, model, decision),
         "p_up": decision["p_up"],
         "no_p_up": decision["no_p_up"],
         "enter_at": round(params.thresholds.enter_long, 6),
@@ -104,11 +104,13 @@ def _features(decision: Json, card: ModelCard) -> list[Json]:
     return rows
 
 
-def _contributions(forecaster: Forecaster, card: ModelCard, model: bytes, decision: Json) -> Json:
+def _contributions(forecaster_of: ForecasterOf, card: ModelCard, model: bytes, decision: Json) -> Json:
     values = [decision["features"].get(name) for name in card.columns]
-    if None in values:
+    if not values or None in values:
         return {"contributions": {}, "base": None}
-    predictor = forecaster.load(model, f"models/{card.model_id}/model.ubj")
+    predictor = forecaster_of(card.family).load(model, f"models/{card.model_id}/model")
+    if not isinstance(predictor, Contributing):
+        return {"contributions": {}, "base": None}
     shares = predictor.contributions(np.array([values], dtype=np.float32))[0]
     total = 1 / (1 + exp(-float(shares.sum())))
     if abs(total - decision["p_up"]) > 1e-4:

@@ -9,6 +9,7 @@ from trader.app.retrain import load_model
 from trader.core.errors import ConfigError
 from trader.core.lifecycle import Champion, serving
 from trader.core.model import ModelCard
+from trader.core.params import params_of
 from trader.core.types import iso
 
 
@@ -55,11 +56,11 @@ def differences(one: ModelCard, other: ModelCard) -> list[tuple[str, Any, Any]]:
 
 
 def _flat(card: ModelCard) -> Json:
-    params = dict(card.params)
-    trees = {f"xgboost.{key}": value for key, value in params.pop("xgboost", {}).items()}
+    params = params_of(card.params, f"the card of {card.model_id}").as_json()
+    model = {f"model.{key}": value for key, value in params.pop("model").items()}
     times = {name: iso(getattr(card, name)) for name in ("valid_from", "train_from", "train_until")}
     rest = {"rows": card.rows, "features": card.features, "data": card.data_hash, "code": card.code_version}
-    return {"model_id": card.model_id, **times, **rest, **params, **trees}
+    return {"model_id": card.model_id, **times, **rest, **params, **model}
 
 
 def roll_back(journal: Journal, card: ModelCard, from_hour: int, reason: str) -> Json:

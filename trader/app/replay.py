@@ -58,7 +58,7 @@ def _begin(bot: Bot, clock: MovableClock, params: Params, start: int) -> None:
     for hour in range(start - params.gap_hours * HOUR_MS, start + LONGEST_OUTAGE_MS, HOUR_MS):
         clock.move_to(hour)
         with suppress(Retry):
-            retrain(bot.journal, bot.collector, bot.forecaster, params, start, bot.version)
+            retrain(bot.journal, bot.collector, bot.forecaster_of, params, start, bot.version)
             return
     raise Retry("the venue stayed shut at the first hour; start later")
 

@@ -10,9 +10,10 @@ from trader.app.journal import Journal
 from trader.core.errors import ConfigError, DataError, Retry
 from trader.core.features import anchor_of
 from trader.core.lifecycle import Champion, due_refit
-from trader.core.model import ModelCard, card_for, read_card, training_set
+from trader.core.model import ModelCard, card_for, read_card
 from trader.core.params import Params, params_of
-from trader.core.ports import Forecaster
+from trader.core.ports import ForecasterOf
+from trader.core.training import training_of
 from trader.core.types import HOUR_MS, floor_hour, iso
 from trader.core.windows import refit_of, require_history
 
@@ -56,13 +57,16 @@ def champions(journal: Journal) -> list[Champion]:
 
 def load_model(journal: Journal, model_id: str) -> tuple[ModelCard, bytes]:
     """A published model's card and bytes, checked against each other. Raises DataError."""
-    card, model = (
-        journal.store.get(f"models/{model_id}/card.json"),
-        journal.store.get(f"models/{model_id}/model.ubj"),
-    )
-    if card is None or model is None:
+    text, model = journal.store.get(f"models/{model_id}/card"), journal.store.get(f"models/{model_id}/model")
+    if text is None or model is None:
         raise DataError(f"models/{model_id} is incomplete in the store. Train again: trader retrain")
-    return read_card(card, model, f"models/{model_id}/card.json"), model
+    card = read_card(text, model, model_id, f"models/{model_id}/card")
+    if journal.symbol not in card.symbols:
+        raise DataError(
+            f"models/{model_id} was trained for {', '.join(card.symbols)} and serves no hour of {journal.symbol}. Give "
+            f"{journal.symbol} another --store"
+        )
+    return card, model
 
 
 def serving_params(journal: Journal) -> Params | None:
@@ -71,7 +75,7 @@ def serving_params(journal: Journal) -> Params | None:
     if not published:
         return None
     card, _ = load_model(journal, published[-1].model_id)
-    return params_of(card.params, f"models/{card.model_id}/card.json")
+    return params_of(card.params, f"models/{card.model_id}/card")
 
 
 def next_serve_hour(now_ms: int, gap_hours: int) -> int:
@@ -82,7 +86,7 @@ def next_serve_hour(now_ms: int, gap_hours: int) -> int:
 def retrain(
     journal: Journal,
     collector: Collector,
-    forecaster: Forecaster,
+    forecaster_of: ForecasterOf,
     params: Params,
     serve_from: int,
     code_version: str,
@@ -96,17 +100,26 @@ def retrain(
     _require_tradable(params)
     window = refit_of(params, 0, serve_from)
     known_at = serve_from - params.gap_hours * HOUR_MS
-    bars = collector.between(anchor_of(window.train_from), known_at + HOUR_MS)
+    forecaster = forecaster_of(params.model.family)
+    context_from = window.train_from - forecaster.traits.context_hours * HOUR_MS
+    bars = collector.between(min(anchor_of(window.train_from), context_from), known_at + HOUR_MS)
     require_history(bars, window, params, f"the history of {collector.symbol}")
     if bars.last < window.train_until + params.horizon_hours * HOUR_MS:
         raise Retry(
             f"{collector.symbol}: training for {iso(serve_from)} needs the bar of "
             f"{iso(window.train_until + params.horizon_hours * HOUR_MS)}; the newest is {iso(bars.last)}"
         )
-    rows = training_set(bars, window, params)
-    model = forecaster.fit(rows.X, rows.y, params)
+    training = training_of(bars, window, params, forecaster.traits)
+    model = forecaster.fit(
+        training.panel,
+        training.y,
+        params,
+        horizon=params.horizon_hours,
+        until=training.until,
+        seed=params.seed,
+    )
     cause = cause if deployment(journal) else FIRST
-    card = card_for(model, forecaster.family, params, window, rows, code_version, cause.words)
+    card = card_for(model, forecaster, params, window, training, code_version, cause.words)
     _publish(journal, card, model, cause)
     return card
 
@@ -122,8 +135,8 @@ def _publish(journal: Journal, card: ModelCard, model: bytes, cause: Cause) -> N
     """Model, card, champion, deployment: killed between any two, the next training goes on where nothing is missing."""
     journal.store_id()  # a store is born, and proves itself, before anything is built on it
     folder = f"models/{card.model_id}"
-    journal.store.create(f"{folder}/model.ubj", model)
-    journal.store.create(f"{folder}/card.json", card.to_bytes())
+    journal.store.create(f"{folder}/model", model)
+    journal.store.create(f"{folder}/card", card.to_bytes())
     newest = champions(journal)
     if cause.breach or not newest or newest[-1] != Champion(card.model_id, card.valid_from):
         reason = {"why": cause.why, "breach": cause.breach, "words": cause.words}

@@ -62,7 +62,7 @@ def _wanted(
 
 
 def _train(bot: Bot, params: Params, serve_from: int, cause: Cause) -> ModelCard:
-    return retrain(bot.journal, bot.collector, bot.forecaster, params, serve_from, bot.version, cause)
+    return retrain(bot.journal, bot.collector, bot.forecaster_of, params, serve_from, bot.version, cause)
 
 
 def unanswered(bot: Bot) -> Event | None:
@@ -104,7 +104,8 @@ def _bad(bot: Bot, rule: BreachRule, newest: Json) -> str | None:
 
 def _drifted(bot: Bot, rule: DriftRule, newest: Json) -> str | None:
     """Looked at in DRIFT_HOURS of hours and as many before as a call takes to be scored."""
-    card, params, _ = bot.model(newest["model_id"])
+    model = bot.model(newest["model_id"])
+    card, params = model.card, model.params
     hours = recent_hours(bot.journal, newest, DRIFT_HOURS + params.horizon_hours)
     if hours is None:
         return None

@@ -144,7 +144,7 @@ def _window(journal: Journal, newest: Json, rule: BreachRule) -> Json | None:
 
 
 def _params(card: ModelCard) -> Params:
-    return params_of(card.params, f"models/{card.model_id}/card.json")
+    return params_of(card.params, f"models/{card.model_id}/card")
 
 
 def _champion(journal: Journal, hour: int, card_of: CardOf) -> Json | None:

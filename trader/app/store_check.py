@@ -141,9 +141,7 @@ def _models(journal: Journal, problems: list[str]) -> Models:
     models: Models = {}
     for model_id in sorted({champion.model_id for champion in champions(journal)}):
         try:
-            models[model_id] = params_of(
-                load_model(journal, model_id)[0].params, f"models/{model_id}/card.json"
-            )
+            models[model_id] = params_of(load_model(journal, model_id)[0].params, f"models/{model_id}/card")
         except TraderError as error:
             problems.append(str(error))
     return models

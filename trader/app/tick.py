@@ -16,19 +16,38 @@ from trader.app.objects import Totals, read_totals, write_decision, write_record
 from trader.app.orders import Desk, carry_out, refuse_another_life
 from trader.app.retrain import champions, deployment, load_model
 from trader.core.costs import exact
-from trader.core.errors import ConfigError, Halt
+from trader.core.errors import ConfigError, DataError, Halt
 from trader.core.features import anchor_of, features, preset_named
+from trader.core.forecast import Traits
 from trader.core.hours import GAP, MISSED, PRICE_BAND, WARM_UP, Rules, Seen, State, decide_hour
 from trader.core.labels import hurdle_of, is_up
 from trader.core.lifecycle import is_late, serving
-from trader.core.model import ModelCard, predict_defined
+from trader.core.model import ModelCard
+from trader.core.panel import Panel
 from trader.core.params import Params, params_of
-from trader.core.ports import Clock, Exchange, Forecaster, Predictor
+from trader.core.ports import Clock, Exchange, ForecasterOf, Predictor
 from trader.core.probability import shortest
 from trader.core.sanity import out_of_band
+from trader.core.training import context_from
 from trader.core.types import HOUR_MS, Bars, Filters, floor_hour, iso, plain
 
 DEADLINE_MS = 10 * 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A published model, ready to predict, and what its card says of it."""
+
+    card: ModelCard
+    params: Params
+    traits: Traits
+    predictor: Predictor
+
+    def reads_from(self, hour: int) -> int:
+        """The first hour (UTC ms) whose bar a prediction for `hour` reads."""
+        if self.traits.reads == "rows":
+            return anchor_of(hour)
+        return context_from(self.traits, self.card.train_until, hour)
 
 
 @dataclass(slots=True)
@@ -39,12 +58,12 @@ class Bot:
     journal: Journal
     exchange: Exchange
     collector: Collector
-    forecaster: Forecaster
+    forecaster_of: ForecasterOf
     clock: Clock
     version: str
     freeze_on_halt: bool = False
     price_band: Decimal | None = None  # a share; None is off
-    _models: dict[str, tuple[ModelCard, Params, Predictor]] = field(default_factory=dict)
+    _models: dict[str, Model] = field(default_factory=dict)
     _filters: tuple[int, Filters] | None = None
 
     @property
@@ -57,12 +76,19 @@ class Bot:
         """What carrying out an order needs."""
         return Desk(self.journal, self.exchange, self.clock, self.name)
 
-    def model(self, model_id: str) -> tuple[ModelCard, Params, Predictor]:
-        """A published model, read and checked once."""
+    def model(self, model_id: str) -> Model:
+        """A published model, read, checked and loaded by its card's family once."""
         if model_id not in self._models:
-            card, model = load_model(self.journal, model_id)
-            predictor = self.forecaster.load(model, f"models/{model_id}/model.ubj")
-            self._models[model_id] = card, params_of(card.params, f"models/{model_id}/card.json"), predictor
+            card, stored = load_model(self.journal, model_id)
+            forecaster = self.forecaster_of(card.family)
+            if forecaster.format != card.format:
+                raise DataError(
+                    f"models/{model_id}: its card says format {card.format!r}, this program's {card.family} reads "
+                    f"{forecaster.format!r}. Train again: trader retrain"
+                )
+            params = params_of(card.params, f"models/{model_id}/card")
+            predictor = forecaster.load(stored, f"models/{model_id}/model")
+            self._models[model_id] = Model(card, params, forecaster.traits, predictor)
         return self._models[model_id]
 
     def filters(self, hour: int) -> Filters:
@@ -143,11 +169,12 @@ def propose(bot: Bot, hour: int, current: int, newest: Json | None) -> Json:
     `newest` is the record of the hour before, None for the first.
     """
     # Gather: the model that serves, bars as the hour knew them, the price one can trade at.
-    card, params, predictor, late = _champion(bot, hour)
-    bars = bot.collector.waiting(anchor_of(hour), current, bot.clock)
+    model, late = _champion(bot, hour)
+    params = model.params
+    bars = bot.collector.waiting(model.reads_from(hour), current, bot.clock)
     in_time = hour == current and bot.exchange.time_ms() <= hour + DEADLINE_MS
     shut = hour < current and not bars.has(hour + HOUR_MS)
-    p_up, no_p_up, row = _predict(bars, hour, params, predictor) if in_time or shut else (None, MISSED, {})
+    p_up, no_p_up, row = _predict(bars, hour, model) if in_time or shut else (None, MISSED, {})
     quote = bot.exchange.quote(bot.symbol) if in_time else None
     rules = Rules(params, bot.filters(hour), bot.freeze_on_halt)
 
@@ -162,9 +189,9 @@ def propose(bot: Bot, hour: int, current: int, newest: Json | None) -> Json:
     return {
         **write_decision(decision, seen, before),
         "gap": not bars.has(hour),
-        "model_id": card.model_id,
+        "model_id": model.card.model_id,
         "model_late": late,
-        "bars_hash": _bars_hash(bars, hour),
+        "bars_hash": _bars_hash(bars.span(model.reads_from(hour), hour + HOUR_MS)),
         "features": row,
         "enter_edge": params.enter_edge,
         "exit_edge": params.exit_edge,
@@ -174,28 +201,34 @@ def propose(bot: Bot, hour: int, current: int, newest: Json | None) -> Json:
     }
 
 
-def _champion(bot: Bot, hour: int) -> tuple[ModelCard, Params, Predictor, bool]:
+def _champion(bot: Bot, hour: int) -> tuple[Model, bool]:
+    """The model that serves the hour, and whether its successor is late."""
     champion, begun = serving(champions(bot.journal), hour), deployment(bot.journal)
     if champion is None or begun is None:
         raise ConfigError(f"no model serves {iso(hour)}; train one with: trader retrain")
-    card, params, predictor = bot.model(champion.model_id)
-    return card, params, predictor, is_late(begun.start, params.step_days, champion, hour)
+    model = bot.model(champion.model_id)
+    return model, is_late(begun.start, model.params.step_days, champion, hour)
 
 
-def _predict(
-    bars: Bars, hour: int, params: Params, predictor: Predictor
-) -> tuple[float | None, str, dict[str, float | None]]:
+def _predict(bars: Bars, hour: int, model: Model) -> tuple[float | None, str, dict[str, float | None]]:
     """P(up), or why there is none, and the features it came from, None where undefined."""
     if not bars.has(hour):
         return None, GAP, {}
-    preset = preset_named(params.features)
-    row = features(bars.until(hour), preset, hour, hour + HOUR_MS)
-    score = predict_defined(predictor, row)[0]
+    panel = _panel(bars, hour, model)
+    score = model.predictor.predict(panel, np.array([hour])).p_up[0]
     seen = {
         column: None if np.isnan(value) else shortest(value)
-        for column, value in zip(preset.columns, row[0], strict=True)
+        for column, value in zip(model.card.columns, panel.X[0][0] if panel.X else (), strict=True)
     }
     return (None, WARM_UP, seen) if np.isnan(score) else (shortest(score), "", seen)
+
+
+def _panel(bars: Bars, hour: int, model: Model) -> Panel:
+    """What the model reads to predict the hour: its features, or the bars up to it."""
+    if model.traits.reads == "series":
+        return Panel.of([bars.span(model.reads_from(hour), hour + HOUR_MS)])
+    row = features(bars.until(hour), preset_named(model.card.features), hour, hour + HOUR_MS)
+    return Panel.of([bars.span(hour, hour + HOUR_MS)], [row])
 
 
 def _totals(bot: Bot, newest: Json | None, params: Params, bars: Bars, hour: int) -> Totals:
@@ -211,9 +244,8 @@ def _totals(bot: Bot, newest: Json | None, params: Params, bars: Bars, hour: int
     return replace(totals, scored=totals.scored + 1, hits=totals.hits + ((p_up >= 0.5) == rose))
 
 
-def _bars_hash(bars: Bars, hour: int) -> str:
-    """Of the block that the hour's features were computed from: what was seen can be compared later."""
-    block = bars.span(anchor_of(hour), hour + HOUR_MS)
+def _bars_hash(block: Bars) -> str:
+    """Of the bars that the hour's prediction was computed from: what was seen can be compared later."""
     digest = hashlib.sha256(block.close_time.tobytes())
     for column in (block.open, block.high, block.low, block.close, block.volume):
         digest.update(np.ascontiguousarray(column).tobytes())

@@ -42,7 +42,7 @@ def seen_drift(journal: Journal, rule: DriftRule, start: int, newest: Json, card
     """Each measure of the rule at the record `newest`: its value, what chance explains, whether it is above (None where
     one of them is unknown). `why` says why nothing was looked at. Writes nothing; `start` is the deployment's, UTC ms.
     """
-    params = params_of(card.params, f"models/{card.model_id}/card.json")
+    params = params_of(card.params, f"models/{card.model_id}/card")
     wanted = DRIFT_HOURS + params.horizon_hours
     there = (newest["close_time"] - start) // HOUR_MS + 1
     if newest["state"]["halted_at"] is not None:

@@ -215,4 +215,4 @@ def _retrain(
     hour = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, chosen.gap_hours)
     if trials:
         chosen = search_of(bot, chosen, hour, trials, seed, workers)
-    return retrain(bot.journal, bot.collector, bot.forecaster, chosen, hour, bot.version)
+    return retrain(bot.journal, bot.collector, bot.forecaster_of, chosen, hour, bot.version)

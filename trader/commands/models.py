@@ -73,19 +73,21 @@ def card(model: Model, symbol: Symbol = None, store: StoreDir = None, as_json: A
     Example: trader models card 20220101T00
     """
     from trader.app.models import card_of
+    from trader.core.params import params_of
 
-    found = asdict(card_of(_journal(symbol, store), model))
+    found: dict[str, Any] = asdict(card_of(_journal(symbol, store), model))
     if as_json:
         terminal.emit(found)
         return
-    params = found.pop("params")
-    trees = params.pop("xgboost")
+    params = params_of(found.pop("params"), "the card").as_json()
+    told = params.pop("model")
     ranges = found.pop("ranges")
     for name in ("valid_from", "train_from", "train_until"):
         found[name] = iso(found[name])
     found["columns"] = " ".join(found["columns"])
+    found["symbols"] = " ".join(found["symbols"])
     rows = [(key, str(value)) for key, value in {**found, **params}.items()]
-    rows += [(f"xgboost.{key}", str(value)) for key, value in trees.items()]
+    rows += [(f"model.{key}", str(value)) for key, value in told.items()]
     print(terminal.table(found["model_id"], rows))
     known = [(name, f"{v[0]:g}", f"{v[len(v) // 2]:g}", f"{v[-1]:g}") for name, v in ranges.items()]
     if known:
@@ -163,7 +165,7 @@ def explain(
     from trader.app.explain import explain as look
     from trader.app.explain import newest_hour
     from trader.app.explain_words import words
-    from trader.forecasters.xgboost import XGBoostForecaster
+    from trader.forecasters.registry import forecaster_of
 
     journal = _journal(symbol, store)
     asked = parse_hour(hour) if hour else newest_hour(journal)
@@ -171,7 +173,7 @@ def explain(
         raise ConfigError(
             f"{journal.symbol}: no hour is closed yet. Begin with: trader retrain, then: trader tick"
         )
-    found = look(journal, XGBoostForecaster(), asked)
+    found = look(journal, forecaster_of, asked)
     if as_json:
         terminal.emit(found)
         return

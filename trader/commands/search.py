@@ -38,7 +38,15 @@ def search_of(
     reach = anchor_of(start - longest * DAY_MS - base.gap_hours * HOUR_MS)
     bars = bot.collector.between(reach, known_at + HOUR_MS).until(known_at)
     filters = bot.exchange.filters(bot.symbol)
-    task = Task(bot.forecaster, bars, base, filters, start, known_at, f"the history of {bot.symbol}")
+    task = Task(
+        bot.forecaster_of(base.model.family),
+        bars,
+        base,
+        filters,
+        start,
+        known_at,
+        f"the history of {bot.symbol}",
+    )
     local = open_executor("local", Setup(workers), terminal.say)
     with local as executor, terminal.progress("trials") as update:
         found = tune(

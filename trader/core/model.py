@@ -1,6 +1,6 @@
-"""A model as bytes, and its card: what it was trained on, by which code, and from when it may serve.
+"""A model's card: what it was trained on, by which code, for which symbols, and from when it may serve.
 
-Bytes are XGBoost's own UBJSON, the card is JSON. Never pickle: a bucket is not a place to run code from.
+A model's bytes are its library's own open format, the card is JSON. Never pickle: a bucket is not a place to run code from.
 """
 
 from __future__ import annotations
@@ -8,21 +8,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from trader.core.drift import drift_limits
 from trader.core.errors import DataError
-from trader.core.features import features, preset_named
-from trader.core.labels import label_of
+from trader.core.features import preset_named
 from trader.core.params import Params
-from trader.core.ports import Predictor
-from trader.core.types import HOUR_MS, Bars, Floats, Matrix, iso
+from trader.core.ports import Forecaster
+from trader.core.training import Training
+from trader.core.types import Matrix, iso
 from trader.core.windows import Refit
 
-CARD_SCHEMA = "model-card/1"
+CARD_SCHEMA = "model-card/2"
+# A card that `trader store upgrade` carried over from a store of before: its id follows from the model's bytes alone.
+UPGRADED_FROM = "model-card/1"
 RANGE_QUANTILES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
 
@@ -31,7 +33,9 @@ class ModelCard:
     """Times are UTC milliseconds; train_until is inclusive. `rows` counts the labelled rows it was fitted on.
 
     `ranges` holds, by feature, the RANGE_QUANTILES of those rows: what the model knows, to compare an hour with.
-    `reason` says why it was trained: the first, by the calendar, on which breach, or because a person asked.
+    `format` is that of the model's bytes, `symbols` are those it may serve. A family that reads the series itself has no
+    features: `columns` and `ranges` are empty. `reason` says why it was trained: the first, by the calendar, on which
+    breach, or because a person asked. `upgraded_from` is the schema of a card that an upgrade carried over, else "".
     `drift_limits` holds what PSI and KS of a window stay below by chance (`trader.core.drift`); empty for few rows.
     """
 
@@ -39,6 +43,8 @@ class ModelCard:
     model_id: str
     model_sha256: str
     family: str
+    format: str
+    symbols: list[str]
     features: str
     columns: list[str]
     features_hash: str
@@ -52,6 +58,7 @@ class ModelCard:
     ranges: dict[str, list[float]]
     reason: str = ""
     drift_limits: dict[str, float] = field(default_factory=dict)
+    upgraded_from: str = ""
 
     def to_bytes(self) -> bytes:
         """Readable JSON with sorted keys."""
@@ -59,137 +66,88 @@ class ModelCard:
 
 
 def card_for(
-    booster: bytes,
-    family: str,
+    model: bytes,
+    forecaster: Forecaster,
     params: Params,
     window: Refit,
-    rows: TrainingSet,
+    training: Training,
     code_version: str,
     reason: str = "",
 ) -> ModelCard:
-    """The card of freshly fitted bytes. The id follows from model and serving hour, so a repeated training of one
-    refit gives the same id."""
-    preset = preset_named(params.features)
-    digest = hashlib.sha256(booster).hexdigest()
-    stamp = iso(window.serve_from)[:13].replace("-", "")
-    ranges = ranges_of(rows.X, preset.columns)
-    return ModelCard(
+    """The card of a freshly fitted model. The id digests all that the card says but why it was trained: a repeated training of
+    one refit gives the same id, and no two models share one."""
+    preset = preset_named(params.features) if forecaster.traits.reads == "rows" else None
+    ranges = ranges_of(training.X, preset.columns if preset else ())
+    card = ModelCard(
         schema=CARD_SCHEMA,
-        model_id=f"{stamp}-{digest[:12]}",
-        model_sha256=digest,
-        family=family,
-        features=preset.name,
-        columns=list(preset.columns),
-        features_hash=preset.code_hash,
+        model_id="",
+        model_sha256=hashlib.sha256(model).hexdigest(),
+        family=forecaster.family,
+        format=forecaster.format,
+        symbols=list(training.panel.symbols),
+        features=preset.name if preset else "",
+        columns=list(preset.columns) if preset else [],
+        features_hash=preset.code_hash if preset else "",
         params=params.as_json(),
         valid_from=window.serve_from,
         train_from=window.train_from,
         train_until=window.train_until,
-        rows=len(rows.y),
-        data_hash=rows.data_hash,
+        rows=training.rows,
+        data_hash=training.data_hash,
         code_version=code_version,
         ranges=ranges,
         reason=reason,
-        drift_limits=drift_limits_of(rows.X, ranges),
+        drift_limits=drift_limits_of(training.X, ranges),
     )
+    return replace(card, model_id=id_of(card))
+
+
+def id_of(card: ModelCard) -> str:
+    """The hour that the model serves from, and a digest: of the card, or of the model's bytes where it was upgraded."""
+    stamp = iso(card.valid_from)[:13].replace("-", "")
+    if card.upgraded_from == UPGRADED_FROM:
+        return f"{stamp}-{card.model_sha256[:12]}"
+    return f"{stamp}-{hashlib.sha256(replace(card, model_id='', reason='').to_bytes()).hexdigest()[:12]}"
 
 
 def ranges_of(X: Matrix, columns: Sequence[str]) -> dict[str, list[float]]:
     """The RANGE_QUANTILES of each column of X (n, k), without NaN rows, to seven digits."""
+    if not columns:
+        return {}
     values = np.quantile(X.astype(np.float64), RANGE_QUANTILES, axis=0)
     return {column: [float(f"{value:.7g}") for value in values[:, i]] for i, column in enumerate(columns)}
 
 
 def drift_limits_of(X: Matrix, ranges: dict[str, list[float]]) -> dict[str, float]:
     """The card's `drift_limits` of its training rows X (n, k), to seven digits."""
+    if not ranges:
+        return {}
     limits = drift_limits(X, list(ranges.values()), RANGE_QUANTILES)
     return {} if limits is None else {"psi": float(f"{limits[0]:.7g}"), "ks": float(f"{limits[1]:.7g}")}
 
 
-def read_card(text: bytes, booster: bytes, source: str) -> ModelCard:
-    """The card, checked against its model's bytes and against this program's feature code. Raises DataError."""
+def read_card(text: bytes, model: bytes, model_id: str, source: str) -> ModelCard:
+    """The card of a model, compared with the id that it is kept under, its model's bytes, and this program's feature code.
+    Raises DataError."""
     try:
-        values = json.loads(text)
-        card = ModelCard(**values)
+        card = ModelCard(**json.loads(text))
     except (ValueError, TypeError) as error:
         raise DataError(f"{source}: not a model card ({error}). Train again: trader retrain") from None
     if card.schema != CARD_SCHEMA:
         raise DataError(f"{source}: schema {card.schema!r}, this program reads {CARD_SCHEMA!r}")
-    if hashlib.sha256(booster).hexdigest() != card.model_sha256:
+    if hashlib.sha256(model).hexdigest() != card.model_sha256:
         raise DataError(
             f"{source}: the model's bytes do not match its card; it is corrupt or was exchanged. "
             f"Roll back to another model or train again: trader retrain"
         )
-    if preset_named(card.features).code_hash != card.features_hash:
+    if not model_id == card.model_id == id_of(card):
+        raise DataError(
+            f"{source}: the card is not the one that {model_id} names ({card.model_id}, and its content gives "
+            f"{id_of(card)}); it was changed or exchanged. Roll back to another model or train again: trader retrain"
+        )
+    if card.features and preset_named(card.features).code_hash != card.features_hash:
         raise DataError(
             f"{source}: features {card.features!r} were computed by other code ({card.features_hash}) than this "
             f"program's ({preset_named(card.features).code_hash}). Train again: trader retrain"
         )
     return card
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrainingSet:
-    """X (n, k) float32 without NaN rows, y (n,) of 0.0 and 1.0, and the hash of both."""
-
-    X: Matrix
-    y: Floats
-
-    @property
-    def data_hash(self) -> str:
-        """Of every byte that a fit sees."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.X).tobytes())
-        digest.update(self.y.tobytes())
-        return digest.hexdigest()[:16]
-
-
-def select(X: Matrix, y: Floats, window: Refit, source: str) -> TrainingSet:
-    """The usable rows of a window's X (n, k) and y (n,): labelled, and every feature defined.
-
-    Raises DataError if fewer than two rows, or one class only, remain.
-    """
-    usable = ~np.isnan(y)
-    usable[np.flatnonzero(np.isnan(X)) // X.shape[1]] = False
-    if not usable.all():
-        rows = np.flatnonzero(usable)
-        X, y = X.take(rows, axis=0), y[rows]
-    if len(y) < 2 or y.min() == y.max():
-        raise DataError(
-            f"{source}: {len(y)} labelled rows between {iso(window.train_from)} and "
-            f"{iso(window.train_until)}; a model needs both outcomes. Lengthen look_back_days or give older bars"
-        )
-    return TrainingSet(X, y)
-
-
-def training_set(bars: Bars, window: Refit, params: Params) -> TrainingSet:
-    """What a window's model is fitted on, by what was known when the window ended.
-
-    Bars later than the window's last label are cut away before anything is computed, so nothing can leak.
-    """
-    known = bars.until(window.train_until + params.horizon_hours * HOUR_MS)
-    preset = preset_named(params.features)
-    X = features(known, preset, window.train_from, window.train_until + HOUR_MS)
-    y = labels_between(known, params, window.train_from, window.train_until + HOUR_MS)
-    return select(X, y, window, bars.symbol)
-
-
-def labels_between(bars: Bars, params: Params, start: int, stop: int) -> Floats:
-    """`label_of` for start <= close_time < stop, NaN where there are no bars: shape ((stop - start) / 1 h,)."""
-    result = np.full((stop - start) // HOUR_MS, np.nan)
-    part = bars.span(start, stop)
-    if len(part):
-        offset = (part.first - start) // HOUR_MS
-        first = bars.row(part.first)
-        result[offset : offset + len(part)] = label_of(bars, params)[first : first + len(part)]
-    return result
-
-
-def predict_defined(predictor: Predictor, X: Matrix) -> Matrix:
-    """P(up) of every row whose features are all defined, NaN elsewhere: (n,) float32."""
-    defined = ~np.isnan(X).any(axis=1)
-    if len(X) and defined.all():
-        return predictor.predict(X)
-    scores = np.full(len(X), np.nan, dtype=np.float32)
-    if defined.any():
-        scores[defined] = predictor.predict(X[defined])
-    return scores

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -10,24 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trader.core.costs import CostModel
 from trader.core.errors import ConfigError
+from trader.core.model_params import DEFAULT_MODEL, FAMILIES, ModelParams
 from trader.core.policy import Exposure, Limits, Thresholds
 
-Share = Annotated[float, Field(gt=0, le=1)]
 Label = Literal["direction", "direction_beyond_cost"]
 Edge = Annotated[float, Field(ge=0, lt=0.5)]
-
-
-class XGBoostParams(BaseModel):
-    """The trees. Names and meaning are XGBoost's own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    n_estimators: int = Field(ge=1, le=10_000)
-    max_depth: int = Field(ge=1, le=30)
-    learning_rate: float = Field(gt=0, le=1)
-    subsample: Share = 1.0
-    colsample_bytree: Share = 1.0
-    gamma: float = Field(ge=0, default=0)
 
 
 class Params(BaseModel):
@@ -41,7 +29,7 @@ class Params(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    xgboost: XGBoostParams
+    model: ModelParams
     look_back_days: int = Field(ge=1, le=3650)
     step_days: int = Field(ge=1, le=3650)
     gap_hours: int = Field(ge=1, le=24 * 365)
@@ -60,7 +48,6 @@ class Params(BaseModel):
     rebalance_band: Decimal = Field(ge=0, le=1, default=Decimal("0.05"))
     halt_cumulative_return: Decimal | None = Field(gt=-1, lt=0, default=Decimal("-0.2"))
     halt_drawdown: Decimal | None = Field(gt=0, lt=1, default=None)
-    promotion: Literal["always"] = "always"
 
     @property
     def costs(self) -> CostModel:
@@ -78,22 +65,24 @@ class Params(BaseModel):
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values that `parse_params` reads back to an equal object. The default label is left out, so that
-        parameters that were written, hashed and counted before there was another stay the same."""
+        parameters that were written before there was another stay the same."""
         values: dict[str, Any] = self.model_dump()
         if values["label"] == "direction":
             del values["label"]
         return {key: float(value) if isinstance(value, Decimal) else value for key, value in values.items()}
 
+    def identity(self) -> dict[str, Any]:
+        """The plain values that hashes are made of. For XGBoost they are those of before there were other families, so
+        that what was counted then is still the same configuration."""
+        values = self.as_json()
+        if self.model.family != "xgboost":
+            return values
+        chosen = {key: value for key, value in values.pop("model").items() if key != "family"}
+        return {"xgboost": chosen, **values, "promotion": "always"}
+
 
 DEFAULT_PARAMS: dict[str, Any] = {
-    "xgboost": {
-        "n_estimators": 355,
-        "max_depth": 5,
-        "learning_rate": 0.0317,
-        "subsample": 0.787,
-        "colsample_bytree": 0.886,
-        "gamma": 20,
-    },
+    "model": DEFAULT_MODEL,
     "look_back_days": 59,
     "step_days": 30,
     "gap_hours": 1,
@@ -110,19 +99,51 @@ DEFAULT_PARAMS: dict[str, Any] = {
 
 
 def parse_params(text: str | bytes, source: str) -> Params:
-    """Params from JSON text. `source` names the file in the error. Raises ConfigError that names every wrong key."""
+    """Params from JSON text. `source` names the file in the error. Raises ConfigError that names every wrong key.
+
+    Files of before there were families say `"xgboost": {...}` in place of `model`, and may name a promotion.
+    """
+    current, earlier = _current(text, source)
     try:
-        return Params.model_validate_json(text)
+        return Params.model_validate_json(current)
     except ValidationError as error:
-        problems = "; ".join(_problem(item) for item in error.errors(include_url=False)[:8])
-        raise ConfigError(f"{source}: {problems}") from None
+        found = error.errors(include_url=False)[:8]
+        raise ConfigError(f"{source}: {'; '.join(_problem(item, earlier) for item in found)}") from None
 
 
-def _problem(item: Any) -> str:
-    name = ".".join(str(part) for part in item["loc"]) or "the file"
+def _current(text: str | bytes, source: str) -> tuple[str | bytes, bool]:
+    """The text in today's form, and whether it was of an earlier one. What is no JSON object is left as it is."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return text, False
+    if not isinstance(values, dict) or not {"xgboost", "promotion"} & values.keys():
+        return text, False
+    promotion = values.pop("promotion", "always")
+    if promotion != "always":
+        raise ConfigError(f"{source}: 'promotion' can only be 'always', not {promotion!r}; leave the key out")
+    if "xgboost" not in values:
+        return json.dumps(values), False
+    if "model" in values:
+        raise ConfigError(f"{source}: 'model' and 'xgboost' both say which model; leave 'xgboost' out")
+    chosen = values.pop("xgboost")
+    if isinstance(chosen, dict):
+        chosen = {**chosen, "family": chosen.get("family", "xgboost")}
+    return json.dumps({"model": chosen, **values}), True
+
+
+def _problem(item: Any, earlier: bool) -> str:
+    where = [str(part) for part in item["loc"]]
+    known: Collection[str] = Params.model_fields
+    if where[:1] == ["model"]:
+        # The tag of the union, the family, stands between `model` and its key.
+        known = FAMILIES[where[1]].model_fields if where[1:2] and where[1] in FAMILIES else FAMILIES
+        where = ["xgboost" if earlier else "model", *where[2:]]
+    name = ".".join(where) or "the file"
     if item["type"] == "extra_forbidden":
-        known = XGBoostParams.model_fields if item["loc"][0] == "xgboost" else Params.model_fields
         return f"unknown key {name!r}; the keys are {', '.join(known)}"
+    if item["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        return f"{name!r} must name its family; there are {', '.join(FAMILIES)}"
     if item["type"] == "missing":
         return f"{name!r} is missing"
     if item["type"] == "json_invalid":

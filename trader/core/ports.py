@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, Protocol, runtime_checkable
 
+from trader.core.forecast import Forecast, Traits
+from trader.core.panel import Panel
 from trader.core.params import Params
-from trader.core.types import Bars, Fill, Filters, Floats, Matrix, Quote, Side
+from trader.core.types import Bars, Fill, Filters, Floats, Ints, Matrix, Quote, Side
+
+ForecasterOf = Callable[[str], "Forecaster"]
 
 
 class Predictor(Protocol):
-    """A fitted model, ready to score."""
+    """A fitted model, ready to predict. It is never changed: what it says follows from its bytes and the panel."""
 
-    def predict(self, X: Matrix) -> Matrix:
-        """P(up) of each row: X (n, k) float32 -> (n,) float32."""
+    def predict(self, panel: Panel, hours: Ints) -> Forecast:
+        """What the model says about hours (m,) UTC ms of a panel of one symbol, each from the rows up to it alone.
+
+        Raises DataError for a symbol that the model was not fitted for, and for hours that are not in the panel.
+        """
+
+
+@runtime_checkable
+class Contributing(Protocol):
+    """A predictor that says what each feature adds."""
 
     def contributions(self, X: Matrix) -> Matrix:
         """What each feature adds to the log-odds of P(up), the last column the base: X (n, k) -> (n, k + 1) float32.
@@ -26,26 +38,52 @@ class Predictor(Protocol):
 
 @runtime_checkable
 class StagedPredictor(Protocol):
-    """A model that grew in stages, and can be asked for earlier ones."""
+    """A predictor that grew in stages, and can be asked for earlier ones."""
 
-    def predict_stages(self, X: Matrix, stages: Sequence[int]) -> Matrix:
+    def predict_stages(self, panel: Panel, hours: Ints, stages: Sequence[int]) -> Matrix:
         """P(up) by the first of its stages, for each of these ascending numbers of them: what fits of only so many
-        predict, to the bit. (numbers, n) float32."""
+        predict, to the bit. (numbers, m) float32."""
 
 
 class Forecaster(Protocol):
-    """A family of models. Bytes in and out, so that a model can be stored, hashed and sent to another process."""
+    """A family of models. Bytes in and out, so that a model can be stored, hashed and sent to another process.
+
+    format: of the bytes, as a card names it. libraries: the distributions whose versions decide what a fit gives.
+    """
 
     family: str
+    format: str
+    libraries: Sequence[str]
+    traits: Traits
 
-    def fit(self, X: Matrix, y: Floats, params: Params) -> bytes:
-        """Train on X (n, k) float32 without NaN and y (n,) of 0.0 and 1.0. Equal input gives equal bytes."""
+    def fit(self, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int) -> bytes:
+        """Train on the hours of the panel up to `until` (UTC ms, inclusive). Equal input gives equal bytes.
 
-    def fitted(self, X: Matrix, y: Floats, params: Params) -> Predictor:
-        """`load(fit(...))` without the way through bytes, on one thread: it predicts the same, to the bit."""
+        y: (symbols, n) labels of 1.0 and 0.0, NaN while unknown. horizon: hours that a prediction looks ahead.
+        """
 
     def load(self, model: bytes, source: str) -> Predictor:
         """Raises DataError, naming `source`, for bytes that are not such a model."""
+
+
+@runtime_checkable
+class FitsInMemory(Protocol):
+    """A forecaster that can leave out the way through bytes."""
+
+    def fitted(
+        self, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int
+    ) -> Predictor:
+        """`load(fit(...))`, on one thread: it predicts the same, to the bit."""
+
+
+def fitted(
+    forecaster: Forecaster, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int
+) -> Predictor:
+    """A predictor fitted here, by the shortest way that the family has."""
+    if isinstance(forecaster, FitsInMemory):
+        return forecaster.fitted(panel, y, params, horizon=horizon, until=until, seed=seed)
+    model = forecaster.fit(panel, y, params, horizon=horizon, until=until, seed=seed)
+    return forecaster.load(model, f"a {forecaster.family} model")
 
 
 class Clock(Protocol):

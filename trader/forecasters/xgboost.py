@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from trader.core.errors import DataError
+from trader.core.model_params import XGBoostParams
 from trader.core.params import Params
 from trader.core.types import Floats, Matrix
+from trader.forecasters.rows import RowForecaster, StagedRowPredictor
 from trader.forecasters.ubjson import is_whole_object
 
 FAMILY = "xgboost"
@@ -41,18 +43,19 @@ def _undisturbed() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-class XGBoostPredictor:
-    """A loaded model."""
+class XGBoostPredictor(StagedRowPredictor):
+    """A loaded model. NaN features, where a row has one, take the trees' default branches."""
 
     def __init__(self, booster: Any) -> None:
         self._booster = booster
+        self.symbols = _symbols_of(booster)
 
-    def predict(self, X: Matrix) -> Matrix:
-        """P(up) for each row: (n,) float32. NaN features take the trees' default branches."""
+    def scores(self, X: Matrix) -> Matrix:
+        """P(up) for each row: (n,) float32."""
         scores: Matrix = self._booster.inplace_predict(X)
         return scores
 
-    def predict_stages(self, X: Matrix, stages: Sequence[int]) -> Matrix:
+    def staged_scores(self, X: Matrix, stages: Sequence[int]) -> Matrix:
         """P(up) by the first trees, for each of these ascending numbers of them: what fits of only so many predict, to
         the bit. (numbers, n) float32.
 
@@ -81,39 +84,45 @@ class XGBoostPredictor:
         return shares
 
 
-class XGBoostForecaster:
+class XGBoostForecaster(RowForecaster[Any, XGBoostPredictor]):
     """The default family. Equal rows and parameters give equal bytes, on any number of processes."""
 
     family = FAMILY
+    format = "ubjson"
+    libraries: Sequence[str] = ("xgboost", "xgboost-cpu")
 
-    def fit(self, X: Matrix, y: Floats, params: Params) -> bytes:
-        """Train on X (n, k) float32 and y (n,) in {0, 1}; returns the model as UBJSON bytes."""
-        return bytes(self._train(X, y, params).save_raw("ubj"))
-
-    def fitted(self, X: Matrix, y: Floats, params: Params) -> XGBoostPredictor:
-        """`load(fit(...))` without the way through bytes: it predicts the same, to the bit."""
-        return XGBoostPredictor(self._train(X, y, params))
-
-    def _train(self, X: Matrix, y: Floats, params: Params) -> Any:
+    def train(self, X: Matrix, y: Floats, params: Params, seed: int, symbols: Sequence[str]) -> Any:
+        """A booster, on one thread."""
         import xgboost as xgb
 
+        chosen = _own(params)
         settings = {
             "objective": "binary:logistic",
-            "max_depth": params.xgboost.max_depth,
-            "learning_rate": params.xgboost.learning_rate,
-            "subsample": params.xgboost.subsample,
-            "colsample_bytree": params.xgboost.colsample_bytree,
-            "gamma": params.xgboost.gamma,
-            "seed": params.seed,
+            "max_depth": chosen.max_depth,
+            "learning_rate": chosen.learning_rate,
+            "subsample": chosen.subsample,
+            "colsample_bytree": chosen.colsample_bytree,
+            "gamma": chosen.gamma,
+            "seed": seed,
             "nthread": 1,
         }
         with _undisturbed(), xgb.config_context(nthread=1):
             rows = xgb.QuantileDMatrix(X, label=y, nthread=1)
         # xgb.train asks its callbacks before and after each round; without any, that is a fifth of a small fit.
         booster = xgb.Booster(settings, [rows])
-        for round_ in range(params.xgboost.n_estimators):
+        for round_ in range(chosen.n_estimators):
             booster.update(rows, round_)
+        if symbols:
+            booster.set_attr(symbols=",".join(symbols))
         return booster
+
+    def dump(self, native: Any) -> bytes:
+        """UBJSON, XGBoost's own format."""
+        return bytes(native.save_raw("ubj"))
+
+    def predictor(self, native: Any) -> XGBoostPredictor:
+        """The booster as it is."""
+        return XGBoostPredictor(native)
 
     def load(self, model: bytes, source: str) -> XGBoostPredictor:
         """A predictor from UBJSON bytes. Raises DataError for bytes that are not such a model."""
@@ -131,3 +140,16 @@ class XGBoostForecaster:
             first = str(error).strip().splitlines()[0][:120]
             raise DataError(f"{source}: not an XGBoost model in UBJSON ({first})") from None
         return XGBoostPredictor(booster)
+
+
+def _own(params: Params) -> XGBoostParams:
+    """The parameters of this family. Raises TypeError for another's, which is a bug of the caller."""
+    if not isinstance(params.model, XGBoostParams):
+        raise TypeError(f"parameters of {params.model.family} were given to {FAMILY}")
+    return params.model
+
+
+def _symbols_of(booster: Any) -> tuple[str, ...]:
+    """The symbols that a model was fitted for; () where its bytes are of a time when they did not say."""
+    said = booster.attr("symbols")
+    return tuple(said.split(",")) if said else ()

@@ -15,6 +15,7 @@ from trader.app.story import happened
 from trader.core.errors import ConfigError, DataError
 from trader.core.lifecycle import serving
 from trader.core.model import RANGE_QUANTILES, ModelCard
+from trader.core.params import params_of
 from trader.core.types import HOUR_MS, iso
 from trader.dashboard.page import LIBRARY, library_bytes, percent, render
 from trader.dashboard.series import SCHEMA, fold, fresh
@@ -238,15 +239,19 @@ def _short(text: str) -> str:
 
 
 def _card_rows(card: ModelCard, report: Json) -> list[tuple[str, str]]:
-    trees = ", ".join(f"{key} {value:g}" for key, value in card.params["xgboost"].items())
+    model = params_of(card.params, "the card").model.model_dump()
+    chosen = ", ".join(f"{key} {value:g}" for key, value in model.items() if key != "family")
     why = (report.get("champion") or {}).get("why", "")
     return [
         ("model", card.model_id),
         ("serves from", iso(card.valid_from)),
         ("why", why),
         ("trained on", f"{card.rows:,} hours, {iso(card.train_from)} to {iso(card.train_until)}"),
-        ("features", f"{card.features}: {', '.join(card.columns)}"),
-        ("trees", trees),
+        (
+            "features",
+            f"{card.features}: {', '.join(card.columns)}" if card.features else "reads the series itself",
+        ),
+        ("family", f"{card.family}{chosen and ': '}{chosen}"),
         (
             "enters, leaves",
             f"P(up) at {0.5 + card.params['enter_edge']:g}, {0.5 - card.params['exit_edge']:g}",

@@ -55,7 +55,7 @@ class TrackerObserver:
 
     def _best_model(self, news: News, group: str, model_id: str) -> None:
         """A champion belongs to the study that serves from the same hour with the same parameters."""
-        card = _json(news, f"models/{model_id}/card.json")
+        card = _json(news, f"models/{model_id}/card")
         prefix = f"studies/{study_stamp(card['valid_from'])}-" if card else ""
         for key in news.store.list(prefix) if card else []:
             report = _json(news, key)
@@ -138,11 +138,12 @@ def order_files(symbol: str, records: Sequence[Json]) -> Iterator[tuple[str, byt
 
 
 def model_files(news: News, model_id: str, folder: str) -> Iterator[tuple[str, bytes]]:
-    """A published model and its card."""
-    for name in ("model.ubj", "card.json"):
-        data = news.store.get(f"models/{model_id}/{name}")
-        if data is not None:
-            yield f"{folder}/{name}", data
+    """A published model, named by its format, and its card."""
+    folder_of = f"models/{model_id}"
+    model, card = news.store.get(f"{folder_of}/model"), _json(news, f"{folder_of}/card")
+    if model is not None and card is not None:
+        yield f"{folder}/model.{card['format']}", model
+        yield f"{folder}/card.json", _text(card)
 
 
 def trial_points(report: Mapping[str, Any]) -> Iterator[Point]:

@@ -1,0 +1,122 @@
+"""Bars as a family of models reads them: features, labels and contexts, computed once for all windows that are fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from backtest.executors.protocol import Array, Arrays, Settings, reference_of, resolved
+from trader.core.errors import DataError
+from trader.core.features import features, preset_named
+from trader.core.panel import Panel
+from trader.core.params import Params
+from trader.core.ports import Forecaster, Predictor, StagedPredictor, fitted
+from trader.core.training import context_from, labels_between, usable_rows
+from trader.core.types import HOUR_MS, OPTIONAL_COLUMNS, REQUIRED_COLUMNS, Bars, Floats, Matrix
+from trader.core.windows import Refit
+
+_COLUMNS = ("close_time", "flagged", *REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
+BATCHED = 0.0  # a family of this tolerance predicts many hours at once as it predicts each alone, to the bit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """panel: the hours of one symbol from the first that any window reads. y: (1, n) labels, NaN while unknown."""
+
+    forecaster: Forecaster
+    panel: Panel
+    y: Floats
+
+    def arrays(self) -> dict[str, Array]:
+        """All of it as arrays by name, for a task of an executor; `of_arrays` is the way back."""
+        series = self.panel.bars[0]
+        columns = {name: getattr(series, name) for name in _COLUMNS if getattr(series, name) is not None}
+        rows = {"X": self.panel.X[0]} if self.panel.X else {}
+        return {**columns, **rows, "y": self.y[0]}
+
+    def settings(self) -> dict[str, str]:
+        """What the arrays do not say."""
+        return {"forecaster": reference_of(type(self.forecaster)), "symbol": self.panel.symbols[0]}
+
+    @staticmethod
+    def of_arrays(arrays: Arrays, settings: Settings) -> History:
+        """The history that gave these arrays and settings."""
+        forecaster: Forecaster = resolved(settings["forecaster"])()
+        columns = {name: arrays[name] for name in _COLUMNS if name in arrays}
+        X = [arrays["X"]] if "X" in arrays else []
+        return History(
+            forecaster, Panel.of([Bars(settings["symbol"], **columns)], X), arrays["y"].reshape(1, -1)
+        )
+
+    @staticmethod
+    def of(forecaster: Forecaster, bars: Bars, params: Params, begin: int, stop: int) -> History:
+        """The hours begin <= T < stop (UTC ms), and before them the family's context as far as the bars go."""
+        traits = forecaster.traits
+        if traits.reads == "series":
+            begin = max(bars.first, begin - traits.context_hours * HOUR_MS)
+        X = [features(bars, preset_named(params.features), begin, stop)] if traits.reads == "rows" else []
+        y = labels_between(bars, params, begin, stop).reshape(1, -1)
+        return History(forecaster, Panel.of([bars.span(begin, stop)], X), y)
+
+    def training(self, window: Refit) -> tuple[Panel, Floats]:
+        """What a window's model is fitted on, sharing memory: (panel, y)."""
+        begin, stop = window.train_from, window.train_until + HOUR_MS
+        if self.forecaster.traits.reads == "series":
+            begin = max(int(self.panel.close_time[0]), begin - self.forecaster.traits.context_hours * HOUR_MS)
+        rows = slice(self.panel.row(begin), self.panel.row(stop))
+        return self.panel.span(begin, stop), self.y[:, rows]
+
+    def require_trainable(self, window: Refit, source: str) -> None:
+        """Raises DataError, naming `source`, where a family of rows has too few of them, or of one outcome only."""
+        if self.forecaster.traits.reads == "rows":
+            panel, y = self.training(window)
+            try:
+                usable_rows(panel, y, window.train_until)
+            except DataError as error:
+                raise DataError(f"{source}: {error}") from None
+
+    def fit(self, window: Refit, params: Params) -> Predictor:
+        """A window's model, fitted here on one thread. Raises DataError where it cannot be trained."""
+        panel, y = self.training(window)
+        return fitted(
+            self.forecaster,
+            panel,
+            y,
+            params,
+            horizon=params.horizon_hours,
+            until=window.train_until,
+            seed=params.seed,
+        )
+
+    def seen_by(self, train_until: int, start: int, stop: int) -> Panel:
+        """What a model that was trained up to `train_until` reads to predict start <= T < stop (UTC ms)."""
+        traits = self.forecaster.traits
+        if traits.reads == "rows":
+            return self.panel.span(start, stop)
+        begin = min(context_from(traits, train_until, start), start)
+        return self.panel.span(max(begin, int(self.panel.close_time[0])), stop)
+
+    def predict(self, model: Predictor, train_until: int, start: int, stop: int) -> Matrix:
+        """P(up) of start <= T < stop (UTC ms): (n,) float32, NaN where nothing can be said. A family that predicts many
+        hours at once otherwise than each alone is asked hour by hour, as the bot asks it."""
+        hours = np.arange(start, stop, HOUR_MS, dtype=np.int64)
+        if self.forecaster.traits.tolerance == BATCHED:
+            return model.predict(self.seen_by(train_until, start, stop), hours).p_up
+        alone = [
+            model.predict(self.seen_by(train_until, hour, hour + HOUR_MS), hours[i : i + 1]).p_up
+            for i, hour in enumerate(hours.tolist())
+        ]
+        return np.concatenate(alone) if alone else np.zeros(0, np.float32)
+
+    def predict_stages(
+        self, model: Predictor, train_until: int, start: int, stop: int, stages: tuple[int, ...]
+    ) -> Matrix:
+        """The same by each number of stages, ascending: (numbers, n) float32. Raises TypeError for several numbers of a
+        family that has no stages."""
+        if isinstance(model, StagedPredictor):
+            hours = np.arange(start, stop, HOUR_MS, dtype=np.int64)
+            return model.predict_stages(self.seen_by(train_until, start, stop), hours, stages)
+        if len(stages) > 1:
+            raise TypeError(f"{self.forecaster.family} cannot predict with fewer of its stages")
+        return self.predict(model, train_until, start, stop).reshape(1, -1)

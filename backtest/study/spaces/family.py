@@ -1,0 +1,86 @@
+"""What a study may vary of one family of models: its keys and their ranges, its stages, and what a fit costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trader.core.model_params import ModelParams
+
+if TYPE_CHECKING:
+    import optuna
+
+# A family without stages has this one: the whole model.
+WHOLE_MODEL = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """least <= value <= most; whole numbers only where `whole`."""
+
+    least: float
+    most: float
+    whole: bool = False
+
+    def nearest(self, value: float) -> float:
+        """The nearest value within the range."""
+        inside = min(max(value, self.least), self.most)
+        return round(inside) if self.whole else inside
+
+    def suggested(self, trial: optuna.Trial, name: str) -> float:
+        """A value that Optuna chooses."""
+        if self.whole:
+            return trial.suggest_int(name, int(self.least), int(self.most))
+        return trial.suggest_float(name, self.least, self.most)
+
+
+LOOK_BACK_DAYS = Range(30, 180, whole=True)
+
+
+@dataclass(frozen=True, slots=True)
+class FamilySpace:
+    """The search space of one family.
+
+    ranges: the keys of the family's parameters that are searched, in the order in which they are drawn.
+    stage_key: the key that says how many stages (boosting rounds) a model has; a fit predicts with fewer of them too, from
+    `fewest_stages` on in steps of `stage_step`. "" for a family that does not grow in stages.
+    fit_cost: what one fit costs beside another, from the searched keys and the days trained on. No seconds of any machine,
+    for what is looked at must not follow from them.
+    """
+
+    family: str
+    ranges: Mapping[str, Range]
+    fit_cost: Callable[[Mapping[str, float]], float]
+    stage_key: str = ""
+    fewest_stages: int = WHOLE_MODEL
+    stage_step: int = 1
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """A point of the space: the family's keys, then the look-back."""
+        points = {**self.ranges, "look_back_days": LOOK_BACK_DAYS}
+        return {name: range_.suggested(trial, name) for name, range_ in points.items()}
+
+    def nearest(self, model: ModelParams, look_back_days: int) -> dict[str, Any]:
+        """Parameters as the nearest point of the space, to begin a search with."""
+        values = model.model_dump()
+        inside = {name: range_.nearest(values[name]) for name, range_ in self.ranges.items()}
+        return {**inside, "look_back_days": LOOK_BACK_DAYS.nearest(look_back_days)}
+
+    def cost(self, model: ModelParams, look_back_days: int) -> float:
+        """`fit_cost` of parameters, whether or not they lie within the space."""
+        return self.fit_cost({**model.model_dump(exclude={"family"}), "look_back_days": look_back_days})
+
+    def stages(
+        self, model: ModelParams, fewest: int | None = None, step: int | None = None
+    ) -> tuple[int, ...]:
+        """The numbers of stages that a fit is looked at with, ascending, all of them last. `fewest` and `step` replace the
+        family's own."""
+        if not self.stage_key:
+            return (WHOLE_MODEL,)
+        most = int(getattr(model, self.stage_key))
+        return (*range(fewest or self.fewest_stages, most, step or self.stage_step), most)
+
+    def at_stage(self, model: ModelParams, stages: int) -> ModelParams:
+        """The parameters of a model that has only so many stages."""
+        return model.model_copy(update={self.stage_key: stages}) if self.stage_key else model

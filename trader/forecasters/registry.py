@@ -1,0 +1,44 @@
+"""Which families of models there are: the only place that knows them all. A family's library is imported when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+
+from trader.core.errors import ConfigError
+from trader.core.ports import Forecaster
+
+
+def _xgboost() -> Forecaster:
+    from trader.forecasters.xgboost import XGBoostForecaster
+
+    return XGBoostForecaster()
+
+
+def _naive() -> Forecaster:
+    from trader.forecasters.naive import NaiveForecaster
+
+    return NaiveForecaster()
+
+
+# Family -> how its forecaster is made. A new family is added here.
+BUILDERS: Mapping[str, Callable[[], Forecaster]] = {"xgboost": _xgboost, "naive": _naive}
+# What a family imports beyond the main dependencies: the extra of the same name installs it.
+NEEDS: Mapping[str, str] = {}
+
+
+def forecaster_of(family: str) -> Forecaster:
+    """The forecaster of a family. Raises ConfigError for a family that is not known, or whose library is not installed."""
+    if family not in BUILDERS:
+        raise ConfigError(f"there is no family of models {family!r}; there are {', '.join(BUILDERS)}")
+    package = NEEDS.get(family)
+    if package is not None and find_spec(package) is None:
+        raise ConfigError(
+            f"family {family!r} needs {package}, which is not installed: install the extra [{family}] of this project"
+        )
+    return BUILDERS[family]()
+
+
+def installed() -> tuple[str, ...]:
+    """The families whose libraries are there."""
+    return tuple(it for it in BUILDERS if it not in NEEDS or find_spec(NEEDS[it]) is not None)

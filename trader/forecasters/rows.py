@@ -1,0 +1,107 @@
+"""The adapter for families that see X and y: a row of features an hour, whatever the series was.
+
+A family writes `train`, `dump` and `read`, and a predictor with `scores`; everything about panels is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from trader.core.errors import DataError
+from trader.core.forecast import Forecast, Traits
+from trader.core.panel import Panel
+from trader.core.params import Params
+from trader.core.training import usable_rows
+from trader.core.types import HOUR_MS, Bools, Floats, Ints, Matrix
+
+ROWS = Traits(scope="local", reads="rows", context_hours=0, refresh="none")
+
+
+def _consecutive(hours: Ints) -> bool:
+    """A run of hours is a slice, which copies nothing."""
+    return len(hours) > 0 and int(hours[-1] - hours[0]) == (len(hours) - 1) * HOUR_MS
+
+
+class RowPredictor:
+    """A model that scores rows. Hours with an undefined feature get no P(up).
+
+    symbols: those that it was fitted for; () where its bytes do not say, and then its card alone does.
+    """
+
+    symbols: tuple[str, ...] = ()
+
+    def scores(self, X: Matrix) -> Matrix:
+        """P(up) of each row: X (n, k) float32 without NaN -> (n,) float32."""
+        raise NotImplementedError
+
+    def defined_rows(self, panel: Panel, hours: Ints) -> tuple[Matrix, Bools]:
+        """The features of hours (m,), and which of them are all defined (m,). Raises DataError for another symbol."""
+        if len(panel.X) != 1 or (self.symbols and panel.symbols[0] not in self.symbols):
+            fitted_on = ", ".join(self.symbols) or "one symbol"
+            raise DataError(
+                f"a model of {fitted_on} says nothing about {', '.join(panel.symbols)} ({len(panel.X)} sets of features)"
+            )
+        X, rows = panel.X[0], panel.rows(hours)
+        chosen = X[rows[0] : rows[-1] + 1] if _consecutive(hours) else X[rows]
+        return chosen, np.asarray(~np.isnan(chosen).any(axis=1))
+
+    def predict(self, panel: Panel, hours: Ints) -> Forecast:
+        """P(up) alone, NaN where a feature is undefined."""
+        X, defined = self.defined_rows(panel, hours)
+        if len(X) and defined.all():
+            return Forecast(self.scores(X))
+        p_up = np.full(len(X), np.nan, dtype=np.float32)
+        if defined.any():
+            p_up[defined] = self.scores(X[defined])
+        return Forecast(p_up)
+
+
+class StagedRowPredictor(RowPredictor):
+    """One that also scores rows by its first stages."""
+
+    def staged_scores(self, X: Matrix, stages: Sequence[int]) -> Matrix:
+        """P(up) by the first stages, for each of these ascending numbers: X (n, k) -> (numbers, n) float32."""
+        raise NotImplementedError
+
+    def predict_stages(self, panel: Panel, hours: Ints, stages: Sequence[int]) -> Matrix:
+        """(numbers, m) float32, NaN where a feature is undefined."""
+        X, defined = self.defined_rows(panel, hours)
+        p_up = np.full((len(stages), len(X)), np.nan, np.float32)
+        if defined.any():
+            p_up[:, defined] = self.staged_scores(X[defined], stages)
+        return p_up
+
+
+Native = TypeVar("Native")
+Fitted = TypeVar("Fitted", bound=RowPredictor)
+
+
+class RowForecaster(Generic[Native, Fitted]):
+    """Gives a family of rows its X and y: the hours up to `until` that have a label and every feature."""
+
+    traits = ROWS
+
+    def train(self, X: Matrix, y: Floats, params: Params, seed: int, symbols: Sequence[str]) -> Native:
+        """Fit X (n, k) float32 without NaN and y (n,) of 0.0 and 1.0, on one thread; the model remembers its symbols."""
+        raise NotImplementedError
+
+    def dump(self, native: Native) -> bytes:
+        """The model in its library's own open format."""
+        raise NotImplementedError
+
+    def predictor(self, native: Native) -> Fitted:
+        """The model, ready to predict."""
+        raise NotImplementedError
+
+    def fit(self, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int) -> bytes:
+        """See `trader.core.ports.Forecaster`. Raises DataError where fewer than two rows or one outcome remain."""
+        return self.dump(self.train(*usable_rows(panel, y, until), params, seed, panel.symbols))
+
+    def fitted(
+        self, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int
+    ) -> Fitted:
+        """`load(fit(...))` without the way through bytes."""
+        return self.predictor(self.train(*usable_rows(panel, y, until), params, seed, panel.symbols))
