@@ -12,7 +12,8 @@ import numpy as np
 
 from trader.core.errors import ConfigError
 from trader.core.params import Params
-from trader.core.policy import Signals, first_breach, turns
+from trader.core.policy import Signals, first_breach
+from trader.core.turns import turns
 from trader.core.types import HOUR_MS, Bars, Bools, Floats, Ints, Matrix
 
 _BPS = 1e-4

@@ -1,8 +1,8 @@
 """Bars and probabilities -> the hours of a backtest. Pure; its run time grows with the number of orders, not of hours.
 
 An hour in which anything may happen is an event, decided by `decide_hour` exactly as at the venue. Between two events
-the ledger does not change: `spans.py` finds how long by comparing floats with a margin, so that whatever is near a
-boundary is decided exactly too. The slow twin, one `decide_hour` an hour, stands in the tests and gives the same lines.
+the ledger does not change: `signal_columns.py` finds how long by comparing floats with a margin, so that whatever is
+near a boundary is decided exactly too. The slow twin, one `decide_hour` an hour, stands in the tests and gives the same lines.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from backtest.engine.spans import MARGIN, SignalColumns
+from backtest.engine.signal_columns import SignalColumns
+from backtest.engine.unchanged_ledger import MARGIN
 from trader.core.costs import exact, quote_at
 from trader.core.hours import (
     GAP,

@@ -9,8 +9,9 @@ import numpy as np
 
 from trader.core.metrics import HOURS_PER_YEAR, max_drawdown
 from trader.core.params import Params
-from trader.core.policy import LONG, SHORT, Signals, turns
+from trader.core.policy import LONG, SHORT, Signals
 from trader.core.summary import net_sharpe
+from trader.core.turns import turns
 from trader.core.types import Bars, Bools, Floats, Matrix
 
 Objective = Literal["net_sharpe", "net_return", "gross_return", "calmar"]

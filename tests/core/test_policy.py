@@ -22,11 +22,11 @@ from trader.core.policy import (
     held_until,
     hours_within_holding_period,
     target_side,
-    turns,
     within_holding_period,
 )
 from trader.core.probability import shortest, shortest_all
 from trader.core.risk import RiskState, assess
+from trader.core.turns import turns
 from trader.core.types import HOUR_MS, Target
 
 START = 1_640_995_200_000

@@ -8,6 +8,7 @@ import secrets
 import zipfile
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trader.adapters.bar_columns import (
     ARCHIVE_COLUMNS,
@@ -21,6 +22,9 @@ from trader.adapters.bar_columns import (
 from trader.core.bars import as_columns, bars_from_columns
 from trader.core.errors import ConfigError, DataError
 from trader.core.types import REQUIRED_COLUMNS, Bars, Floats, Ints
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # A whole history of minute bars unpacks to less; more is not a bar file.
 _MAX_UNPACKED_BYTES = 1 << 30
@@ -135,9 +139,6 @@ def _first_line(error: BaseException) -> str:
 
 
 def _csv_bars(data: bytes, symbol: str, source: str) -> Bars:
-    import pyarrow as pa
-    import pyarrow.csv
-
     data = data.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
     head = _head(data, source)
     delimiter = max(",;\t", key=head.count)
@@ -151,24 +152,34 @@ def _csv_bars(data: bytes, symbol: str, source: str) -> Bars:
         )
     found = match_columns(ARCHIVE_COLUMNS if headless else names, source)
     first_row = 1 if headless else 2  # the file's own line numbers
-    labels = [str(position) for position in range(len(names))]
+    table = _csv_texts(data, delimiter, len(names), list(found.values()), first_row, source)
+    arrays = {name: one_chunk(column) for name, column in zip(found, table.columns, strict=True)}
+    times = times_of(arrays.pop("open_time"), source, first_row)
+    columns = {name: floats_of(name, array, source, first_row) for name, array in arrays.items()}
+    return _bars(symbol, times, columns, source, first_row)
+
+
+def _csv_texts(
+    data: bytes, delimiter: str, width: int, wanted: list[int], first_row: int, source: str
+) -> pa.Table:
+    """Some of a CSV's `width` columns, by position and in that order, as texts: what is no number is told by its line."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    labels = [str(position) for position in range(width)]
     try:
-        table = pa.csv.read_csv(
+        return pa.csv.read_csv(
             io.BytesIO(data),
             read_options=pa.csv.ReadOptions(use_threads=False, column_names=labels, skip_rows=first_row - 1),
             parse_options=pa.csv.ParseOptions(delimiter=delimiter),
             convert_options=pa.csv.ConvertOptions(
-                include_columns=[labels[position] for position in found.values()],
-                column_types={labels[position]: pa.string() for position in found.values()},
+                include_columns=[labels[position] for position in wanted],
+                column_types={labels[position]: pa.string() for position in wanted},
                 strings_can_be_null=True,
             ),
         )
     except (pa.ArrowException, *_BAD_ARROW) as error:
         raise DataError(f"{source}: is not a readable CSV: {_first_line(error)}; correct that line") from None
-    arrays = {name: one_chunk(table.column(labels[position])) for name, position in found.items()}
-    times = times_of(arrays.pop("open_time"), source, first_row)
-    columns = {name: floats_of(name, array, source, first_row) for name, array in arrays.items()}
-    return _bars(symbol, times, columns, source, first_row)
 
 
 def _head(data: bytes, source: str) -> str:

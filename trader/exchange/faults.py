@@ -129,17 +129,8 @@ def parse_faults(raw: Any) -> list[Fault]:
 
 def _parse(index: int, raw: Any) -> Fault:
     where = f"fault {index}"
-    if not isinstance(raw, Mapping) or raw.get("action") not in ACTIONS:
-        raise ConfigError(f"{where}: needs an 'action' out of {', '.join(ACTIONS)}")
-    action = str(raw["action"])
-    defaults, phases = ACTIONS[action]
-    unknown = set(raw) - MATCH_KEYS - set(defaults)
-    lacking = [name for name, value in defaults.items() if value is None and name not in raw]
-    if unknown or lacking:
-        raise ConfigError(f"{where} ({action}): unknown {sorted(unknown)}, missing {lacking}")
-    phase = raw.get("phase", phases[0])
-    if phase not in phases:
-        raise ConfigError(f"{where} ({action}): phase must be one of {', '.join(phases)}, not {phase!r}")
+    action, phase = _action_and_phase(where, raw)
+    defaults, _ = ACTIONS[action]
     first, last = _range(where, raw.get("nth"))
     return Fault(
         name=str(raw.get("name", action)),
@@ -158,6 +149,22 @@ def _parse(index: int, raw: Any) -> Fault:
             {name: raw.get(name, value) for name, value in defaults.items()},
         ),
     )
+
+
+def _action_and_phase(where: str, raw: Any) -> tuple[str, str]:
+    """What a fault does and when, its keys checked against what that action knows."""
+    if not isinstance(raw, Mapping) or raw.get("action") not in ACTIONS:
+        raise ConfigError(f"{where}: needs an 'action' out of {', '.join(ACTIONS)}")
+    action = str(raw["action"])
+    defaults, phases = ACTIONS[action]
+    unknown = set(raw) - MATCH_KEYS - set(defaults)
+    lacking = [name for name, value in defaults.items() if value is None and name not in raw]
+    if unknown or lacking:
+        raise ConfigError(f"{where} ({action}): unknown {sorted(unknown)}, missing {lacking}")
+    phase = raw.get("phase", phases[0])
+    if phase not in phases:
+        raise ConfigError(f"{where} ({action}): phase must be one of {', '.join(phases)}, not {phase!r}")
+    return action, phase
 
 
 def _range(where: str, nth: Any) -> tuple[int, int | None]:

@@ -34,14 +34,7 @@ RESPONSES = ("ACK", "RESULT", "FULL")
 def intent_of(venue: Venue, params: Params) -> Intent:
     """Read an order; refuse what is missing, superfluous or malformed, in Binance's words."""
     side = _choice(params, "side", ("BUY", "SELL"), -1117, "Invalid side.")
-    kind = _choice(
-        params, "type", ("LIMIT", "LIMIT_MAKER", "MARKET", *STOP_TYPES), -1116, "Invalid orderType."
-    )
-    if kind in STOP_TYPES:
-        raise ApiError(-2010, STOP_TYPES[kind])
-    for name, (code, message) in NOT_OFFERED.items():
-        if name in params:
-            raise ApiError(code, message)
+    kind = _offered_type(params)
     qty, quote_qty, price = (params.decimal(name) for name in ("quantity", "quoteOrderQty", "price"))
     in_force = params.text("timeInForce")
     if in_force not in (None, "GTC", "IOC", "FOK"):
@@ -51,11 +44,10 @@ def intent_of(venue: Venue, params: Params) -> Intent:
     else:
         _check_limit(kind, qty, quote_qty, price, in_force)
     _check_positive(qty=qty, quote_qty=quote_qty, price=price)
-    mode = params.text("selfTradePreventionMode") or "EXPIRE_MAKER"
-    response = params.text("newOrderRespType") or ("FULL" if kind in ("MARKET", "LIMIT") else "ACK")
-    if mode not in SELF_TRADE_MODES or response not in RESPONSES:
-        name = "newOrderRespType" if response not in RESPONSES else "selfTradePreventionMode"
-        raise ApiError(-1130, f"Data sent for parameter '{name}' is not valid.")
+    response = _one_of(
+        params, "newOrderRespType", RESPONSES, "FULL" if kind in ("MARKET", "LIMIT") else "ACK"
+    )
+    mode = _one_of(params, "selfTradePreventionMode", SELF_TRADE_MODES, "EXPIRE_MAKER")
     params.integer("strategyId")
     params.integer("strategyType")
     return Intent(
@@ -69,6 +61,25 @@ def intent_of(venue: Venue, params: Params) -> Intent:
         response=response,
         self_trade_mode=mode,
     )
+
+
+def _offered_type(params: Params) -> str:
+    kind = _choice(
+        params, "type", ("LIMIT", "LIMIT_MAKER", "MARKET", *STOP_TYPES), -1116, "Invalid orderType."
+    )
+    if kind in STOP_TYPES:
+        raise ApiError(-2010, STOP_TYPES[kind])
+    for name, (code, message) in NOT_OFFERED.items():
+        if name in params:
+            raise ApiError(code, message)
+    return kind
+
+
+def _one_of(params: Params, name: str, allowed: tuple[str, ...], default: str) -> str:
+    value = params.text(name) or default
+    if value not in allowed:
+        raise ApiError(-1130, f"Data sent for parameter '{name}' is not valid.")
+    return value
 
 
 def _check_market(

@@ -94,14 +94,18 @@ class Matching:
             raise ApiError(-2010, "Duplicate order sent.")
         if intent.type == "LIMIT_MAKER" and self._crosses(intent.side, intent.price, now_ms):
             raise ApiError(-2010, "Order would immediately match and take.")
-        if intent.side == "BUY":
-            worst = price if not intent.is_market else self._worst(intent.side, price, book)
-            account.need(account.quote, max(qty * worst, intent.quote_qty or ZERO))
-        else:
-            account.need(account.base, qty)
+        self._need_funds(intent, qty, price, book)
         if intent.quote_qty is not None and book.takes(qty, rules.step) < rules.value("LOT_SIZE", "minQty"):
             raise ApiError(-2010, "Order book liquidity is less than LOT_SIZE filter minimum quantity.")
         return qty
+
+    def _need_funds(self, intent: Intent, qty: Decimal, price: Decimal, book: Book) -> None:
+        account = self._account
+        if intent.side == "SELL":
+            account.need(account.base, qty)
+            return
+        worst = self._worst(intent.side, price, book) if intent.is_market else price
+        account.need(account.quote, max(qty * worst, intent.quote_qty or ZERO))
 
     def _quantity(self, intent: Intent, rules: Rules, price: Decimal) -> Decimal:
         if intent.qty is not None:

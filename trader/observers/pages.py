@@ -132,6 +132,7 @@ def view_of(journal: Journal, settings: Settings, series: Json) -> Json:
     report = status(journal, rule, drift=settings.drift_rule, observers=names_of(settings))
     card = _champion_card(journal, series["until"] + HOUR_MS)
     params = card.params if card else {}
+    thresholds = params_of(card.params, "the card").thresholds if card else None
     halted = report["state"] == "halted"
     return {
         "symbol": journal.symbol,
@@ -147,8 +148,8 @@ def view_of(journal: Journal, settings: Settings, series: Json) -> Json:
         "rule": {"hours": rule.hours, "net_return": rule.net_return_below, "hit_rate": rule.hit_rate_below},
         "halt_drawdown": params.get("halt_drawdown"),
         "halt_cumulative_return": params.get("halt_cumulative_return"),
-        "enter_at": 0.5 + params["enter_edge"] if params else None,
-        "leave_at": 0.5 - params["exit_edge"] if params else None,
+        "enter_at": thresholds.enter_long if thresholds else None,
+        "leave_at": thresholds.leave_long if thresholds else None,
         "ranges": card.ranges if card else {},
         "quantiles": list(RANGE_QUANTILES),
         "all_ranges": _ranges(journal, {record["model_id"] for record in series["audit"]}),
@@ -239,7 +240,8 @@ def _short(text: str) -> str:
 
 
 def _card_rows(card: ModelCard, report: Json) -> list[tuple[str, str]]:
-    model = params_of(card.params, "the card").model.model_dump()
+    params = params_of(card.params, "the card")
+    model, thresholds = params.model.model_dump(), params.thresholds
     chosen = ", ".join(f"{key} {value:g}" for key, value in model.items() if key != "family")
     why = (report.get("champion") or {}).get("why", "")
     return [
@@ -254,7 +256,7 @@ def _card_rows(card: ModelCard, report: Json) -> list[tuple[str, str]]:
         ("family", f"{card.family}{chosen and ': '}{chosen}"),
         (
             "enters, leaves",
-            f"P(up) at {0.5 + card.params['enter_edge']:g}, {0.5 - card.params['exit_edge']:g}",
+            f"P(up) at {thresholds.enter_long:g}, {thresholds.leave_long:g}",
         ),
         ("data, code", f"{card.data_hash}, {card.code_version}"),
     ]

@@ -1,9 +1,4 @@
-"""Spans without events: for how many hours a ledger surely stays as it is, found on columns of floats with a margin.
-
-An event is an hour in which something may happen: an order, a halt, a holding that may be dust. A margin makes the answer
-safe, not approximate: an hour within it counts as an event, and is then decided exactly. So a float never decides
-anything.
-"""
+"""What many hours show, as columns, and the spans of them without an event: hours in which surely nothing happens."""
 
 from __future__ import annotations
 
@@ -12,15 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from backtest.engine.unchanged_ledger import RulesInFloats, UnchangedLedger
 from trader.core.hours import GAP, VENUE_CLOSED, WARM_UP, Rules, State
 from trader.core.policy import (
     FLAT,
-    LONG,
-    SHORT,
     TARGETS,
     Codes,
-    HaltLevels,
-    Limits,
     Signals,
     halted_side,
     hours_within_holding_period,
@@ -29,8 +21,6 @@ from trader.core.risk import RiskState
 from trader.core.track import REASONS
 from trader.core.types import HOUR_MS, Bars, Bools, Floats, Ints, Matrix
 
-# Relative to the amounts that are compared; a float's own error is below 1e-15 of them.
-MARGIN = 1e-9
 # Prices are searched for an event in steps: the first is short, each further one twice as long, so that a search costs
 # no more than the span that it finds.
 _FIRST_STEP = 256
@@ -54,7 +44,7 @@ class SignalColumns:
     venue_open: Bools
     tradable: Bools  # an order could leave: the hour has its own bar, and the venue is open
     reason: Codes
-    _floats: _RulesInFloats
+    _floats: RulesInFloats
     _targets: dict[int, Codes] = field(default_factory=dict)
     _moves: dict[int, list[int]] = field(default_factory=dict)
 
@@ -83,7 +73,7 @@ class SignalColumns:
             venue_open=venue_open,
             tradable=known & venue_open,
             reason=reason,
-            _floats=_RulesInFloats.of(rules),
+            _floats=RulesInFloats.of(rules),
         )
 
     @property
@@ -97,7 +87,7 @@ class SignalColumns:
         n = self.hours
         if first >= n:
             return n, FLAT
-        ledger = _UnchangedLedger.of(state, self.rules.limits, self._floats)
+        ledger = UnchangedLedger.of(state, self.rules.limits, self._floats)
         side = ledger.side(float(self.close[first]))
         if side is None:
             return first, FLAT
@@ -111,7 +101,7 @@ class SignalColumns:
             targets[: bound - first] = side
         return until, targets
 
-    def _until(self, ledger: _UnchangedLedger, side: int, first: int, limit: int) -> int:
+    def _until(self, ledger: UnchangedLedger, side: int, first: int, limit: int) -> int:
         """The first event at or after `first` that a price makes, at most `limit`."""
         step = _FIRST_STEP
         while first < limit:
@@ -145,99 +135,3 @@ class SignalColumns:
         moves = self._moves[key]
         at = bisect_left(moves, first)
         return moves[at] if at < len(moves) else self.hours
-
-
-@dataclass(frozen=True, slots=True)
-class _RulesInFloats:
-    """Of the rules, what an event depends on."""
-
-    min_notional: float
-    spendable_share: float
-    rebalance_band: float
-
-    @staticmethod
-    def of(rules: Rules) -> _RulesInFloats:
-        p = rules.params
-        return _RulesInFloats(
-            float(rules.filters.min_notional), 1 - float(p.cash_buffer), float(p.rebalance_band)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _UnchangedLedger:
-    """A ledger, the peak of its equity and its halt levels, in floats."""
-
-    cash: float
-    position: float
-    peak: float
-    levels: HaltLevels
-    rules: _RulesInFloats
-
-    @staticmethod
-    def of(state: State, limits: Limits, rules: _RulesInFloats) -> _UnchangedLedger:
-        risk, ledger = state.risk, state.ledger
-        live = risk.halted_at is None
-        return _UnchangedLedger(
-            float(ledger.cash),
-            float(ledger.position),
-            float(risk.peak_equity),
-            HaltLevels.of(float(risk.base_equity), limits) if live else HaltLevels(),
-            rules,
-        )
-
-    def side(self, close: float) -> int | None:
-        """The side that is held at a price; None where it is too near to call."""
-        worth = self.position * close
-        if abs(abs(worth) - self.rules.min_notional) <= MARGIN * max(abs(worth), self.rules.min_notional):
-            return None
-        if abs(worth) < self.rules.min_notional:
-            return FLAT
-        return LONG if worth > 0 else SHORT
-
-    @property
-    def spendable(self) -> float:
-        """The cash that an order which completes a position could use."""
-        return self.cash * self.rules.spendable_share
-
-    def first_event(self, close: Floats, side: int) -> int | None:
-        """Index of the first price in (m,) at which something may happen, None if there is none.
-
-        Equity and worth are monotone in the price, so the extremes of a span clear all of it at once.
-        """
-        low, high = float(np.minimum.reduce(close)), float(np.maximum.reduce(close))
-        worst, best = (low, high) if self.position >= 0 else (high, low)
-        if self._no_event_between(self.position * worst, self.position * best, side):
-            return None
-        peaks = np.maximum(np.maximum.accumulate(self.cash + self.position * close), self.peak)
-        events = self._events(close, side, peaks)
-        return int(events.argmax()) if events.any() else None
-
-    def _no_event_between(self, worst: float, best: float, side: int) -> bool:
-        """True where nothing can happen while the position is worth between `worst` and `best`."""
-        margin = MARGIN * (abs(self.cash) + max(abs(worst), abs(best)) + self.rules.min_notional)
-        lowest, peak = self.cash + worst, max(self.peak, self.cash + best)
-        if lowest <= self.levels.at(peak) + margin:
-            return False
-        if side == FLAT:
-            return max(abs(worst), abs(best)) < self.rules.min_notional - margin
-        if min(abs(worst), abs(best)) <= self.rules.min_notional + margin:
-            return False
-        return (
-            side == SHORT
-            or self.spendable < max(self.rules.min_notional, self.rules.rebalance_band * lowest) - margin
-        )
-
-    def _events(self, close: Floats, side: int, peak: Floats) -> Bools:
-        worth = self.position * close
-        equity = self.cash + worth
-        margin = MARGIN * (abs(self.cash) + np.abs(worth) + self.rules.min_notional)
-        events: Bools = equity <= self.levels.at(peak) + margin
-        if side == FLAT:
-            return events | (np.abs(worth) >= self.rules.min_notional - margin)
-        events |= np.abs(worth) <= self.rules.min_notional + margin
-        if side == LONG:
-            events |= (
-                self.spendable
-                >= np.maximum(self.rules.min_notional, self.rules.rebalance_band * equity) - margin
-            )
-        return events
