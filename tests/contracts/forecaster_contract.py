@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from backtest.engine.history import History
+from backtest.study.space import space_of
 from tests.bars_made import bars_made
 from trader.adapters.talib_features import register_shipped
 from trader.core.errors import DataError
@@ -256,7 +257,8 @@ class ForecasterContract:
             return
         panel = scene.panel(scene.window.serve_from, scene.stop)
         hours = panel.close_time[-SERVED_HOURS:]
-        few, every = predictor.predict_stages(panel, hours, (2, 12))
+        most = space_of(scene.params).stages(scene.params.model)[-1]
+        few, every = predictor.predict_stages(panel, hours, (2, most))
         assert every.tobytes() == predictor.predict(panel, hours).p_up.tobytes()
         assert few.tobytes() != every.tobytes()
 

@@ -14,7 +14,7 @@ from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
 from trader.core.hours import Rules
 from trader.core.types import HOUR_MS, Bars
 from trader.exchange.server import EmbeddedExchange, ExchangeConfig
-from trader.forecasters.xgboost import XGBoostForecaster
+from trader.forecasters.registry import forecaster_of
 from trader.simulation import rehearsal
 from trader.simulation.markets import assets_of
 
@@ -31,7 +31,9 @@ class Twins:
     def backtest(self) -> list[str]:
         """The hours file of `backtest run`."""
         bars, params = self.bars, self.rules.params
-        p_up = walk_forward(XGBoostForecaster(), bars, params, self.start, self.stop, source="twins")
+        p_up = walk_forward(
+            forecaster_of(params.model.family), bars, params, self.start, self.stop, source="twins"
+        )
         return list(simulate(bars, p_up, self.rules, self.start, self.stop).track.texts())
 
     def replay(self, store: Path) -> list[str]:
