@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from backtest.study.spaces import naive, xgboost
+from backtest.study.spaces import lightgbm, naive, xgboost
 from backtest.study.spaces.family import LOOK_BACK_DAYS, FamilySpace
 from trader.core.params import Params, params_of
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LONGEST_LOOK_BACK_DAYS = int(LOOK_BACK_DAYS.most)
 
 # A new family's space is added here.
-SPACES: Mapping[str, FamilySpace] = {it.family: it for it in (xgboost.SPACE, naive.SPACE)}
+SPACES: Mapping[str, FamilySpace] = {it.family: it for it in (xgboost.SPACE, lightgbm.SPACE, naive.SPACE)}
 
 
 def space_of(params: Params) -> FamilySpace:

@@ -32,13 +32,26 @@ class XGBoostParams(FamilyParams):
     gamma: float = Field(ge=0, default=0)
 
 
+class LightGBMParams(FamilyParams):
+    """Boosted trees by LightGBM."""
+
+    family: Literal["lightgbm"] = "lightgbm"
+    n_estimators: int = Field(ge=1, le=10_000, default=150)
+    num_leaves: int = Field(ge=2, le=1_024, default=15)
+    learning_rate: float = Field(gt=0, le=1, default=0.03)
+    min_data_in_leaf: int = Field(ge=1, le=10_000, default=80)
+    feature_fraction: Share = 0.9
+    bagging_fraction: Share = 0.8
+    lambda_l2: float = Field(ge=0, le=1_000, default=5.0)
+
+
 class NaiveParams(FamilyParams):
     """The rolling distribution of the newest returns: it is told nothing, and is what every other family must beat."""
 
     family: Literal["naive"] = "naive"
 
 
-ModelParams = Annotated[XGBoostParams | NaiveParams, Field(discriminator="family")]
+ModelParams = Annotated[XGBoostParams | LightGBMParams | NaiveParams, Field(discriminator="family")]
 
 FAMILIES: dict[str, type[FamilyParams]] = {
     kind.model_fields["family"].default: kind for kind in get_args(get_args(ModelParams)[0])

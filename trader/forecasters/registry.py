@@ -15,6 +15,12 @@ def _xgboost() -> Forecaster:
     return XGBoostForecaster()
 
 
+def _lightgbm() -> Forecaster:
+    from trader.forecasters.lightgbm import LightGBMForecaster
+
+    return LightGBMForecaster()
+
+
 def _naive() -> Forecaster:
     from trader.forecasters.naive import NaiveForecaster
 
@@ -22,9 +28,13 @@ def _naive() -> Forecaster:
 
 
 # Family -> how its forecaster is made. A new family is added here.
-BUILDERS: Mapping[str, Callable[[], Forecaster]] = {"xgboost": _xgboost, "naive": _naive}
+BUILDERS: Mapping[str, Callable[[], Forecaster]] = {
+    "xgboost": _xgboost,
+    "lightgbm": _lightgbm,
+    "naive": _naive,
+}
 # What a family imports beyond the main dependencies: the extra of the same name installs it.
-NEEDS: Mapping[str, str] = {}
+NEEDS: Mapping[str, str] = {"lightgbm": "lightgbm"}
 
 
 def forecaster_of(family: str) -> Forecaster:
