@@ -109,11 +109,11 @@ def fastapi(written: Path) -> Iterator[str]:
 
 
 @contextmanager
-def exchange(file: Path, at: str = "2022-01-01") -> Iterator[dict[str, str]]:
-    """`trader exchange` as a child, its ready line."""
+def exchange(file: Path, at: str = "2022-01-01", tree: Path = ROOT) -> Iterator[dict[str, str]]:
+    """`trader exchange` of a checkout as a child, its ready line."""
     market = ("--bars", str(file), "--symbol", "BTCUSDT", "--at", at)
     command = trader("exchange", *market, "--port", "0", "--json")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tree) as child:
         try:
             yield json.loads(child.stdout.readline() if child.stdout else "")
         finally:

@@ -140,13 +140,13 @@ def drawn(folder: Path, store: Path, size: Size) -> list[Figure]:
     (place / pages.LIBRARY).write_bytes(library_bytes())
     bare = place / "bare.html"
     bare.write_text(BARE)
-    size = Figure("its bytes, the figure library beside it", page.stat().st_size / 1e6, "at most", 2, "MB")
+    heavy = Figure("its bytes, the figure library beside it", page.stat().st_size / 1e6, "at most", 2, "MB")
     name = "five years drawn in Chromium, from navigation to a frame"
     own, alone = "its main thread's processor time", "of it the figure library alone"
     python = with_playwright()
     if python is None:
         why = "it needs Chromium and .venv-system: make system"
-        return [Figure(name, None, "at most", 1.5, "s", why), size]
+        return [Figure(name, None, "at most", 1.5, "s", why), heavy]
     (walls, busy), (_, library) = (
         seconds_drawn(python, page, size.draws),
         seconds_drawn(python, bare, size.draws),
@@ -156,7 +156,7 @@ def drawn(folder: Path, store: Path, size: Size) -> list[Figure]:
         Figure(name, median(walls), "at most", 1.5, "s", note),
         Figure(own, median(busy), unit="s"),
         Figure(alone, median(library), unit="s"),
-        size,
+        heavy,
     ]
 
 

@@ -14,7 +14,7 @@ from benchmarks import study_freqai
 from benchmarks.figure import Figure
 from benchmarks.freqai_side import FreqAI, freqai
 from benchmarks.scene import START, STOP, backtest, bars, bars_file, median, process
-from benchmarks.study_scale import FOLD, growth, workers_peak_mb
+from benchmarks.study_scale import FOLD, SMALLER, SMALLEST, growth, workers_peak_mb
 from benchmarks.study_search import Limits, Pair, pair
 from trader.core.types import DAY_MS, iso
 
@@ -44,8 +44,8 @@ def run_full() -> list[Figure]:
 
 
 def run_small() -> list[Figure]:
-    """Four trials over three windows, one run of FreqAI."""
-    return _figures(Size(freqai_runs=1, stop=START + 90 * DAY_MS, trials=4, grown=2))
+    """Three trials over two windows, one run of FreqAI."""
+    return _figures(Size(freqai_runs=1, stop=START + 60 * DAY_MS, trials=3, grown=2))
 
 
 def _figures(size: Size) -> list[Figure]:
@@ -159,9 +159,11 @@ def _told(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 
 def _scale(folder: Path, size: Size) -> list[Figure]:
-    found, times = growth(bars(folder), size.pairs, size.grown), size.grown
-    few, many = workers_peak_mb(4), workers_peak_mb(4 * times)
-    note = f"{few:.0f} MB after 4 trials, {many:.0f} MB after {4 * times}"
+    smaller = SMALLER if size.grown == FOLD else SMALLEST
+    found, times = growth(bars(folder), size.pairs, size.grown, smaller), size.grown
+    trials = smaller["trials"][0]
+    few, many = workers_peak_mb(trials), workers_peak_mb(trials * times)
+    note = f"{few:.0f} MB after {trials} trials, {many:.0f} MB after {trials * times}"
     peak = f"a worker's peak after {times} times the trials"
     return [
         *(

@@ -25,6 +25,7 @@ FIRST = parse_hour("2019-01-01")
 FOLD = 16
 # Trials, windows and days trained on of the smaller side: one of them is multiplied at a time.
 SMALLER = {"trials": (4, 24, 30), "windows": (4, 8, 30), "bars trained on": (4, 8, 11)}
+SMALLEST = dict.fromkeys(SMALLER, (2, 4, 11))
 
 
 def configuration(look_back_days: int) -> Params:
@@ -52,10 +53,12 @@ def seconds(series: Bars, trials: int, windows: int, look_back_days: int = 30) -
     return time.process_time() - began
 
 
-def growth(series: Bars, rounds: int, times: int = FOLD) -> dict[str, float]:
+def growth(
+    series: Bars, rounds: int, times: int = FOLD, smaller: dict[str, tuple[int, int, int]] = SMALLER
+) -> dict[str, float]:
     """Cost of so many times the work, of so many times the cost: 1 is linear, below 1 something is shared."""
     found = {}
-    for at, (name, least) in enumerate(SMALLER.items()):
+    for at, (name, least) in enumerate(smaller.items()):
         most = list(least)
         most[at] *= times
         ratios = [seconds(series, *most) / seconds(series, *least) / times for _ in range(rounds)]
