@@ -64,7 +64,7 @@ def run() -> list[Figure]:
 
 def run_small() -> list[Figure]:
     """The one with the fewest trees."""
-    return race([min(published_trials(), key=lambda it: it.params.xgboost.n_estimators)]).figures()
+    return race([min(published_trials(), key=lambda it: it.params.model.n_estimators)]).figures()
 
 
 @dataclass(slots=True)

@@ -132,7 +132,7 @@ def configuration(name: str, params: Params, venue_url: str) -> dict[str, Any]:
                 "plot_feature_importances": 0,
             },
             "data_split_parameters": {"test_size": 0, "shuffle": False},
-            "model_training_parameters": {**params.xgboost.model_dump(), "n_jobs": 1},
+            "model_training_parameters": {**params.model.model_dump(exclude={"family"}), "n_jobs": 1},
         },
     }
 

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
+from backtest.executors.registry import Setup, open_executor
 from backtest.study.space import Space
 from backtest.study.trials import Trial
 from backtest.study.tune import tune
@@ -97,16 +98,17 @@ def study(bars: Bars, seed: int, plain: Found, limits: Limits) -> tuple[Found | 
             raise _ReachedError
 
     try:
-        tune(
-            task,
-            trials=MOST_TRIALS,
-            seed=seed,
-            workers=WORKERS,
-            batch=BATCH,
-            objective="gross_return",
-            space=SPACE,
-            on_trial=watch,
-        )
+        with open_executor("local", Setup(WORKERS)) as executor:
+            tune(
+                task,
+                trials=MOST_TRIALS,
+                seed=seed,
+                executor=executor,
+                batch=BATCH,
+                objective="gross_return",
+                space=SPACE,
+                on_trial=watch,
+            )
     except _LateError:
         return None, ended
     except _ReachedError:
