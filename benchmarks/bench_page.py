@@ -22,10 +22,11 @@ from benchmarks.scene import ROOT, bars_file, median, process, trader
 from tests.rig import quick_params
 from trader import wiring
 from trader.adapters.store_local import LocalStore
-from trader.app.journal import Journal, encode, hour_folder
+from trader.app.journal import Journal, hour_folder
+from trader.app.stored import encode
 from trader.config import Settings, load_settings
 from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour
-from trader.dashboard.page import library_bytes, render
+from trader.dashboard.page import LIBRARY, library_bytes, render
 from trader.dashboard.series import fold, fresh
 from trader.observers import pages
 from trader.observers.process import tell_observers
@@ -33,7 +34,7 @@ from trader.observers.process import tell_observers
 START = parse_hour("2022-01-01")
 SYMBOL, STEP_DAYS = "BTCUSDT", 30
 DEAD = "http://127.0.0.1:9/"  # nobody listens on the discard port
-BARE = f"""<!doctype html><html><body><script defer src="{pages.LIBRARY}"></script><script>
+BARE = f"""<!doctype html><html><body><script defer src="{LIBRARY}"></script><script>
 document.addEventListener("DOMContentLoaded", () => {{ document.body.dataset.drawn = "yes"; }})</script></body></html>"""
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -137,7 +138,7 @@ def drawn(folder: Path, store: Path, size: Size) -> list[Figure]:
     place.mkdir()
     page = place / pages.PAGE
     page.write_text(render(pages.view_of(journal, settings, series), series))
-    (place / pages.LIBRARY).write_bytes(library_bytes())
+    (place / LIBRARY).write_bytes(library_bytes())
     bare = place / "bare.html"
     bare.write_text(BARE)
     heavy = Figure("its bytes, the figure library beside it", page.stat().st_size / 1e6, "at most", 2, "MB")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from benchmarks.scene import (
     process,
     reference_params,
 )
-from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour
+from trader.core.types import DAY_MS, HOUR_MS, Matrix, iso, parse_hour
 from trader.forecasters.xgboost import XGBoostForecaster
 
 ROUNDS = 3
@@ -104,7 +103,7 @@ def _same_work(folder: Path, other: FreqAI, title: str) -> list[Figure]:
     ]
 
 
-def _correlation(a: Sequence[float], b: Sequence[float]) -> float:
+def _correlation(a: Matrix, b: Matrix) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import xgboost as xgb
 
 from backtest.seed.reproduce import (
     AFTER_LAST,
@@ -21,7 +20,8 @@ from backtest.seed.reproduce import (
     rows_of,
 )
 from benchmarks.figure import Figure
-from benchmarks.scene import bars
+from benchmarks.plain_search import trained
+from benchmarks.scene import bars, trees_of
 from trader.core.types import Matrix
 
 WORKERS = 2
@@ -29,21 +29,10 @@ WORKERS = 2
 
 def plain_loop(rows: SeedRows, trial: PublishedTrial) -> Matrix:
     """What one writes without this project: xgb.train per window, one thread."""
-    p = trial.params.model
-    settings = {
-        "objective": "binary:logistic",
-        "max_depth": p.max_depth,
-        "learning_rate": p.learning_rate,
-        "subsample": p.subsample,
-        "colsample_bytree": p.colsample_bytree,
-        "gamma": p.gamma,
-        "nthread": 1,
-    }
     parts, a, span = [], 0, 24 * trial.params.look_back_days
     while a + span < len(rows):
         b = a + span
-        train = xgb.QuantileDMatrix(rows.X[a:b], label=rows.up[a:b], nthread=1)
-        booster = xgb.train(settings, train, num_boost_round=p.n_estimators)
+        booster = trained(trial.params, rows.X[a:b], rows.up[a:b])
         parts.append(booster.inplace_predict(rows.X[b : min(b + 720, len(rows))]))
         a += 720
     return np.concatenate(parts)
@@ -64,7 +53,7 @@ def run() -> list[Figure]:
 
 def run_small() -> list[Figure]:
     """The one with the fewest trees."""
-    return race([min(published_trials(), key=lambda it: it.params.model.n_estimators)]).figures()
+    return race([min(published_trials(), key=lambda it: trees_of(it.params).n_estimators)]).figures()
 
 
 @dataclass(slots=True)

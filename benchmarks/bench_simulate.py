@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from backtest.engine.ideal import Signals, account, quotes, signals, simulate_ideal
+from backtest.engine.ideal import QuotedSignals, account, quotes, signals, simulate_ideal
 from backtest.engine.simulate import simulate
 from benchmarks import peers
 from benchmarks.figure import Figure
@@ -69,7 +69,7 @@ def against_vectorbt(bars: Bars, p_up: Matrix, rounds: int) -> list[Figure]:
     ]
 
 
-def vectorbt(told: Signals, rounds: int) -> dict[str, Any]:
+def vectorbt(told: QuotedSignals, rounds: int) -> dict[str, Any]:
     """What vectorbt makes of the same signals in its own interpreter."""
     with tempfile.TemporaryDirectory() as name:
         given, answer = Path(name) / "given.npz", Path(name) / "answer.npz"
@@ -130,9 +130,6 @@ def repeated(hours: int) -> Bars:
     """Two years of bars, over and over: a longer walk would leave every sensible price."""
     made = bars_made(17_520, 3)
     again = np.arange(hours) % len(made)
-    return Bars(
-        "BTCUSDT",
-        made.first + np.arange(hours, dtype=np.int64) * HOUR_MS,
-        *(getattr(made, name)[again] for name in ("open", "high", "low", "close", "volume")),
-        np.zeros(hours, np.bool_),
-    )
+    times = made.first + np.arange(hours, dtype=np.int64) * HOUR_MS
+    columns = {name: getattr(made, name)[again] for name in ("open", "high", "low", "close", "volume")}
+    return Bars("BTCUSDT", times, **columns, flagged=np.zeros(hours, np.bool_))

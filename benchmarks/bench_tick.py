@@ -21,8 +21,9 @@ from tests.rig import quick_params
 from trader import wiring
 from trader.adapters.clocks import SimClock
 from trader.adapters.store_local import LocalStore
-from trader.app.journal import Journal, encode, hour_folder
+from trader.app.journal import Journal, hour_folder
 from trader.app.retrain import retrain
+from trader.app.stored import encode
 from trader.app.tick import Bot, tick
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour

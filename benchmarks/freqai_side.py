@@ -21,7 +21,7 @@ import pyarrow.feather
 
 from benchmarks import peers
 from benchmarks.bench_exchange import exchange
-from benchmarks.scene import Process, bars, bars_file, process
+from benchmarks.scene import Process, bars, bars_file, process, trees_of
 from trader.core.bars import as_columns
 from trader.core.params import Params
 from trader.core.types import HOUR_MS, Ints, Matrix, iso
@@ -132,7 +132,7 @@ def configuration(name: str, params: Params, venue_url: str) -> dict[str, Any]:
                 "plot_feature_importances": 0,
             },
             "data_split_parameters": {"test_size": 0, "shuffle": False},
-            "model_training_parameters": {**params.model.model_dump(exclude={"family"}), "n_jobs": 1},
+            "model_training_parameters": {**trees_of(params).model_dump(exclude={"family"}), "n_jobs": 1},
         },
     }
 

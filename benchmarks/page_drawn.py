@@ -27,7 +27,7 @@ def main() -> None:
     rows = []
     with chromium() as browser:
         for _ in range(times + 1):
-            with browser.new_context(viewport=DESK) as context:  # type: ignore[arg-type]
+            with browser.new_context(viewport=DESK) as context:
                 page = context.new_page()
                 session = context.new_cdp_session(page)
                 session.send("Performance.enable", {"timeDomain": "threadTicks"})

@@ -17,9 +17,10 @@ import xgboost as xgb
 from backtest.engine.walkforward import Fold, folds
 from backtest.study.objectives import next_moves
 from backtest.study.space import suggest
+from benchmarks.scene import trees_of
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.training import usable_rows
-from trader.core.types import Bars, Matrix
+from trader.core.types import Bars, Floats, Matrix
 from trader.forecasters.xgboost import XGBoostForecaster
 
 TRIALS = 20
@@ -49,9 +50,9 @@ def score(bars: Bars, p_up: Matrix, start: int) -> Score:
     return Score(gross, gross - 0.001 * (1 + 2 * int((np.diff(side) != 0).sum())))
 
 
-def fit(fold: Fold, params: Params) -> Matrix:
-    """One window, as anybody writes it."""
-    p = params.model
+def trained(params: Params, X: Matrix, y: Floats) -> xgb.Booster:
+    """XGBoost as anybody calls it, on one thread."""
+    p = trees_of(params)
     settings = {
         "objective": "binary:logistic",
         "max_depth": p.max_depth,
@@ -61,9 +62,14 @@ def fit(fold: Fold, params: Params) -> Matrix:
         "gamma": p.gamma,
         "nthread": 1,
     }
+    return xgb.train(settings, xgb.QuantileDMatrix(X, label=y, nthread=1), p.n_estimators)
+
+
+def fit(fold: Fold, params: Params) -> Matrix:
+    """One window, as anybody writes it."""
     history, window = fold.history, fold.window
     X, y = usable_rows(*history.training(window), window.train_until)
-    booster = xgb.train(settings, xgb.QuantileDMatrix(X, label=y, nthread=1), p.n_estimators)
+    booster = trained(params, X, y)
     served = history.seen_by(window.train_until, window.serve_from, fold.serve_until)
     found: Matrix = booster.inplace_predict(served.X[0])
     return found

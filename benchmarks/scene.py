@@ -16,6 +16,7 @@ from backtest.seed.reproduce import published_trials
 from tests.bars_made import bars_made
 from trader.adapters.files import read_bars, write_bars
 from trader.adapters.talib_features import register_shipped
+from trader.core.model_params import XGBoostParams
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.types import Bars, parse_hour
 
@@ -53,6 +54,13 @@ def reference_values(**trees: Any) -> dict[str, Any]:
 def reference_params(**trees: Any) -> Params:
     """The same, validated."""
     return params_of(reference_values(**trees), "the reference's best parameters")
+
+
+def trees_of(params: Params) -> XGBoostParams:
+    """XGBoost's own parameters."""
+    model = params.model
+    assert isinstance(model, XGBoostParams)
+    return model
 
 
 def params_file(folder: Path, name: str, **trees: Any) -> Path:
@@ -94,7 +102,8 @@ def process(words: Sequence[str], env: dict[str, str] | None = None, cwd: Path =
     code, *spent = json.loads(line)
     if code:
         raise RuntimeError(f"{' '.join(words)[:200]} ended with {code}: {done.stderr[-800:]}")
-    return Process(*spent, said)
+    wall_s, cpu_s, peak_mb = spent
+    return Process(wall_s, cpu_s, peak_mb, said)
 
 
 def trader(*words: str) -> list[str]:

@@ -13,7 +13,7 @@ from freqtrade.strategy import IStrategy
 from pandas import DataFrame
 
 
-class SameColumns(IStrategy):
+class SameColumns(IStrategy):  # type: ignore[misc] # freqtrade lives in the peers' environment
     """Long while the model says up, flat while it says down; nothing else opens or closes a trade."""
 
     INTERFACE_VERSION = 3
