@@ -99,10 +99,11 @@ def _judged(
     progress: Callable[[int, int], None],
 ) -> Evidence:
     from backtest.evidence.judgement import assess
+    from trader.forecasters.registry import forecaster_of
 
     return assess(
         forecaster, given.bars, run.track.p_up.astype("float32"), given.rules, given.start, given.stop,
-        trials=tried,
+        naive=forecaster_of("naive"), trials=tried,
         effective=chosen_by.effective if chosen_by else None, fitted=chosen_by.fitted if chosen_by else None,
         source=given.source, executor=executor, progress=progress,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from backtest.engine.simulate import Run, simulate
-from backtest.engine.walkforward import walks_by_seed
+from backtest.engine.walkforward import walk_forward, walks_by_seed
 from backtest.evidence.ledger import Count
 from backtest.evidence.overfitting import Overfitting
 from backtest.evidence.rivals import Lottery, Standing, break_even_bps, cost_stress, lottery, rivals
@@ -20,6 +20,7 @@ from backtest.evidence.significance import Moments, deflated_sharpe, probabilist
 from backtest.executors.protocol import Executor
 from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns
+from trader.core.model_params import NaiveParams
 from trader.core.ports import Forecaster
 from trader.core.types import Bars, Matrix, Progress
 
@@ -30,7 +31,7 @@ TOO_FITTED = 0.5  # of PBO
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """The same parameters under other random seeds of XGBoost: net returns, compounded, in the order of the seeds."""
+    """The same parameters under other random seeds of its family: net returns, compounded, in the order of the seeds."""
 
     net_returns: Sequence[float]
 
@@ -88,6 +89,7 @@ def assess(
     start: int,
     stop: int,
     *,
+    naive: Forecaster,
     trials: Count,
     effective: float | None = None,
     fitted: Overfitting | None = None,
@@ -97,6 +99,7 @@ def assess(
 ) -> Evidence:
     """The evidence about p_up (n,) traded over start <= T < stop. Refits ten times, for the seeds.
 
+    naive: the family of that name, which the strategy is compared with on the same hours.
     trials: what was tried on this span before, from the ledger; this configuration counts at least one.
     """
     run = simulate(bars, p_up, rules, start, stop)
@@ -105,9 +108,11 @@ def assess(
     moments = Moments.of(returns)
     strategy = Standing.of("strategy", run.equity, allocation, run.state.ledger.orders)
     deviation = trials.sharpe_deviation
+    plain = rules.params.model_copy(update={"model": NaiveParams()})
+    told = walk_forward(naive, bars, plain, start, stop, source=source)
     partial = {
         "strategy": strategy,
-        "rivals": rivals(bars, run.track.target, rules, start, stop),
+        "rivals": rivals(bars, run.track.target, told, rules, start, stop),
         "stress": cost_stress(bars, p_up, rules, start, stop),
         "lottery": lottery(bars, run.track.target, rules.params, start, stop),
         "break_even_bps": break_even_bps(bars, p_up, rules.params, start, stop),

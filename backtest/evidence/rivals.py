@@ -55,10 +55,12 @@ class Lottery:
     share_below: float
 
 
-def rivals(bars: Bars, target: Codes, rules: Rules, start: int, stop: int) -> list[Standing]:
-    """Flat, buy and hold, the strategy's own mean exposure held all along at no cost, and yesterday's sign.
+def rivals(bars: Bars, target: Codes, naive: Matrix, rules: Rules, start: int, stop: int) -> list[Standing]:
+    """Flat, buy and hold, the strategy's own mean exposure held all along at no cost, yesterday's sign, and the naive
+    forecast traded by the strategy's own thresholds.
 
-    target: (n,) codes of the strategy over start <= T < stop. Nothing halts; costs as in `rules` but where said.
+    target: (n,) codes of the strategy over start <= T < stop. naive: (n,) float32, P(up) by the family of that name.
+    Nothing halts; costs as in `rules` but where said.
     """
     n = (stop - start) // HOUR_MS
     free = Rules(without_limits(rules.params), rules.filters)
@@ -72,6 +74,9 @@ def rivals(bars: Bars, target: Codes, rules: Rules, start: int, stop: int) -> li
     for name, p_up in (("buy and hold", np.ones(n)), ("yesterday's sign", (close > before).astype(float))):
         run = simulate(bars, p_up.astype(np.float32), free, start, stop)
         standings.append(Standing.of(name, run.equity, allocation, run.state.ledger.orders))
+    told = Rules(never_halting(rules.params), rules.filters)
+    run = simulate(bars, naive, told, start, stop)
+    standings.append(Standing.of("naive forecast", run.equity, allocation, run.state.ledger.orders))
     standings.insert(2, Standing.of(f"exposure of {share:.0%} held, no cost", held, allocation, None))
     return standings
 
@@ -100,8 +105,12 @@ def lottery(
 
 def without_limits(params: Params) -> Params:
     """The same parameters, never halting, entering and leaving at a half."""
-    changed = {"halt_cumulative_return": None, "halt_drawdown": None, "enter_edge": 0.0, "exit_edge": 0.0}
-    return params.model_copy(update=changed)
+    return never_halting(params).model_copy(update={"enter_edge": 0.0, "exit_edge": 0.0})
+
+
+def never_halting(params: Params) -> Params:
+    """The same parameters without limits on losses."""
+    return params.model_copy(update={"halt_cumulative_return": None, "halt_drawdown": None})
 
 
 def _ideal_return(bars: Bars, long: Bools, params: Params, start: int, stop: int) -> float:
@@ -135,7 +144,7 @@ def break_even_bps(bars: Bars, p_up: Matrix, params: Params, start: int, stop: i
     In the ideal account without limits, by bisection: its return falls in the cost. None where nothing is traded or
     even 10 % a side leaves a gain.
     """
-    free = params.model_copy(update={"halt_cumulative_return": None, "halt_drawdown": None})
+    free = never_halting(params)
 
     def gain(bps: float) -> float:
         costs = {

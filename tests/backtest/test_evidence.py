@@ -17,6 +17,7 @@ from tests.bars_made import bars_made
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.types import HOUR_MS, Bars, Filters, Floats, Matrix
+from trader.forecasters.naive import NaiveForecaster
 from trader.forecasters.rows import RowForecaster, RowPredictor
 
 HOURS = 3_000
@@ -67,7 +68,17 @@ def told(memory: float, trials: Count, fee: str = "0.0001") -> Evidence:
     start = market.first + 1_900 * HOUR_MS
     stop = start + HOURS * HOUR_MS
     p_up = walk_forward(OracleFamily(), market, params, start, stop, source="test")
-    return assess(OracleFamily(), market, p_up, rules, start, stop, trials=trials, source="test")
+    return assess(
+        OracleFamily(),
+        market,
+        p_up,
+        rules,
+        start,
+        stop,
+        trials=trials,
+        source="test",
+        naive=NaiveForecaster(),
+    )
 
 
 def _market(steps: Floats) -> Bars:

@@ -54,7 +54,9 @@ def test_rivals_are_what_they_are_called(market: Bars) -> None:
     run = simulate(market, signal(market, start, 0.5), rules(), start, stop)
     found = {
         standing.name.split(" of ")[0]: standing
-        for standing in rivals(market, run.track.target, rules(), start, stop)
+        for standing in rivals(
+            market, run.track.target, run.track.p_up.astype(np.float32), rules(), start, stop
+        )
     }
     first, last = market.row(start), market.row(stop) - 1
     grown = market.close[last] / market.open[first + 1]
@@ -64,6 +66,10 @@ def test_rivals_are_what_they_are_called(market: Bars) -> None:
     steps = market.close[first + 1 : last + 1] / market.close[first:last] - 1
     assert found["exposure"].net_return == pytest.approx(np.prod(1 + share * steps) - 1)
     assert found["yesterday's sign"].orders is not None
+    # The strategy's own signal was given for the naive one: traded by its thresholds, it is the strategy.
+    naive = found["naive forecast"]
+    assert naive.orders == run.state.ledger.orders > 0
+    assert naive.net_return == pytest.approx(float(run.equity[-1]) / 10_000 - 1)
 
 
 def test_an_oracle_beats_every_lottery_ticket_and_a_coin_does_not(market: Bars) -> None:
