@@ -144,7 +144,7 @@ class Track:
         return marks([stretch.ledger for stretch in self.stretches], self._lengths(), self.close)
 
 
-# What stands between P(up) and the position of a quiet hour, and after its equity, by target and reason.
+# What stands between P(up) and the position of an hour without an event, and after its equity, by target and reason.
 _BEFORE = [
     f', "target": "{target}", "order_side": null, "order_qty": null, "fill_price": null, "fee": "0", "position": "'
     for target in TARGETS
