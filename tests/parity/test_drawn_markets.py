@@ -32,7 +32,7 @@ def params_drawn(draw: st.DrawFn) -> Params:
         "learning_rate": 0.3,
     }
     choices = {
-        "model": trees,
+        "model": {"family": "xgboost", **trees},
         "look_back_days": draw(st.integers(4, 12)),
         "step_days": draw(st.integers(1, 3)),
         "gap_hours": draw(st.integers(1, 5)),

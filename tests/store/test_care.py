@@ -130,7 +130,11 @@ DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
     ),
     ("model", lambda p: (p / key_of(p, "model")).write_bytes(b"x" * 1000), "bytes do not match its card"),
     ("card gone", lambda p: (p / key_of(p, "card")).unlink(), "is incomplete in the store"),
-    ("event gone", lambda p: (p / "state/champion/000001").unlink(), "state/champion/000001: missing"),
+    (
+        "event gone",
+        lambda p: (p / "state/BTCUSDT/champion/000001").unlink(),
+        "state/BTCUSDT/champion/000001: missing",
+    ),
     (
         "history",
         lambda p: edit(p, "state/BTCUSDT/champion/000002", lambda c: c["earlier"][0].update(model_id="x")),
