@@ -25,7 +25,7 @@ _RESULT, _ERROR = b"=", b"!"
 
 def packed(head: Mapping[str, Any], arrays: Arrays) -> bytes:
     """A head of plain JSON values and arrays by name as bytes."""
-    parts, kept = [], {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    parts, kept = [], {name: np.asarray(array, order="C") for name, array in arrays.items()}
     for name, array in kept.items():
         if array.dtype.kind not in _KINDS:
             raise TypeError(f"array {name!r} of {array.dtype} holds no plain numbers")

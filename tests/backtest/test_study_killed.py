@@ -80,7 +80,8 @@ def group(leader: int) -> list[int]:
 
 
 def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
-    """Ctrl-C says how to go on and exits 130; kill -9 leaves no worker and loses only fits in flight; the end is equal."""
+    """Ctrl-C says how to go on and exits 130; kill -9 leaves no worker and loses only fits in flight; a worker that is
+    killed is replaced, and its window given again; all files are equal in the end."""
     from trader.core.params import DEFAULT_PARAMS, params_of
 
     write_bars(tmp_path / "BTCUSDT-1h.parquet", bars_made(5_000, 4))
@@ -108,15 +109,36 @@ def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -
             assert time.monotonic() < stop, "a worker outlived its parent"
             time.sleep(0.05)
 
-        for name, workers in (("cut", 2), ("whole", 1)):
-            processes.append(begin(tmp_path, name, workers))
-            _, said = processes[-1].communicate(timeout=PATIENCE_S)
-            assert processes[-1].returncode == 0, said
+        processes.append(begin(tmp_path, "cut"))
+        stop = time.monotonic() + PATIENCE_S
+        while not (workers := set(group(processes[-1].pid)) - {processes[-1].pid}):
+            assert time.monotonic() < stop, "no worker"
+            time.sleep(0.01)
+        os.kill(workers.pop(), signal.SIGKILL)
+        _, said = processes[-1].communicate(timeout=PATIENCE_S)
+        assert processes[-1].returncode == 0, said
+        assert "ended by SIGKILL; it is given again" in said
+        assert len(said.splitlines()) == 1
+
+        processes.append(begin(tmp_path, "whole", 1))
+        _, said = processes[-1].communicate(timeout=PATIENCE_S)
+        assert processes[-1].returncode == 0, said
     finally:
         for process in processes:
             end(process)
     assert all(f.stat().st_mtime_ns == written for f, written in folds.items()), (
         "a kept fold was fitted again"
     )
-    for name in ("trials.jsonl", "P.json"):
-        assert (study / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert contents(study) == contents(tmp_path / "whole")
+
+
+def contents(study: Path) -> dict[str, list[bytes]]:
+    """Every file that is the same whoever computed it, by its lines; the journal's are in the order of their ends."""
+    names = [
+        "study.json",
+        "trials.jsonl",
+        "P.json",
+        *(f"returns/{it.name}" for it in (study / "returns").iterdir()),
+    ]
+    found = {name: (study / name).read_bytes().splitlines() for name in names}
+    return {**found, "journal.jsonl": sorted((study / "journal.jsonl").read_bytes().splitlines())}

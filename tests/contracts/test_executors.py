@@ -1,0 +1,313 @@
+"""The executors' contract over every registered executor, and what they share: keys, packing, names, options."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays_of
+from typer.testing import CliRunner
+
+from backtest.commands.computing import Computing, computed
+from backtest.executors import registry
+from backtest.executors.futures import InProcess, in_order
+from backtest.executors.packing import computed as answered
+from backtest.executors.packing import opened as result_in
+from backtest.executors.packing import packed, packed_task, unpacked
+from backtest.executors.program import program
+from backtest.executors.protocol import Executor, SharedArrays, Task, TaskFailed, reference_of, task_function
+from backtest.executors.registry import EXECUTORS, Option, Registered, Setup, open_executor
+from tests.contracts import executor_moon
+from tests.contracts import executor_tasks as tasks
+from tests.contracts.executor_contract import (
+    SHARED,
+    ExecutorContract,
+    Opened,
+    killed,
+    product,
+    until,
+    waiting,
+)
+from trader.core.errors import ConfigError, DataError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class TestRegistered(ExecutorContract):
+    """Each by its name, as `--executor` opens it."""
+
+    @pytest.fixture(params=sorted(EXECUTORS))
+    def opened(self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Opened:
+        """With a folder of its own."""
+
+        def by_name(workers: int) -> AbstractContextManager[Executor]:
+            return open_executor(request.param, Setup(workers, tmp_path_factory.mktemp("executor")))
+
+        return by_name
+
+
+def children() -> set[int]:
+    """Processes that this one has started and that live."""
+    listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    threads = [
+        Path(f"/proc/self/task/{it.name}/children").read_text() for it in Path("/proc/self/task").iterdir()
+    ]
+    return {int(pid) for text in [listed, *threads] for pid in text.split()}
+
+
+def test_local_starts_a_process_only_for_what_needs_one() -> None:
+    """None for tasks of the caller or of threads, none with one worker, one for one task, the second for the second."""
+    before = children()
+    with open_executor("local", Setup(1)) as alone:
+        alone.submit(product(1)).result()
+        assert children() == before
+    with open_executor("local", Setup(2)) as executor:
+        for placement in ("caller", "thread"):
+            executor.submit(product(1, placement=placement)).result()
+        assert children() == before
+        executor.submit(product(1)).result()
+        (first,) = children() - before
+        executor.submit(product(2)).result()
+        assert children() - before == {first}, "it was idle"
+        pid, *_ = json.loads(
+            executor.submit(Task(tasks.handed, {"seconds": 0}, SHARED, placement="caller")).result()
+        )
+        assert pid == first, "now that there is one, it spares the caller"
+    assert children() == before
+
+
+def test_local_workers_outlive_no_coordinator(tmp_path: Path) -> None:
+    """Killed with SIGKILL while its workers compute, it leaves no process behind."""
+    code = (
+        "from backtest.executors.registry import Setup, open_executor\n"
+        "from tests.contracts.executor_contract import waiting\n"
+        "from pathlib import Path\n"
+        f"folder = Path({str(tmp_path)!r})\n"
+        "with open_executor('local', Setup(2)) as executor:\n"
+        "    [f.result() for f in [executor.submit(waiting(folder, n)) for n in 'ab']]\n"
+    )
+    # No `if __name__ == '__main__'`: a worker imports what its tasks name, not the script that uses them.
+    (tmp_path / "script.py").write_text(code)
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "script.py")], env={"PYTHONPATH": str(ROOT), "PATH": os.defpath}
+    )
+    try:
+        until(lambda: (tmp_path / "a").exists() and (tmp_path / "b").exists(), "no worker")
+        workers = [int((tmp_path / name).read_text()) for name in "ab"]
+        assert len({process.pid, *workers}) == 3
+    finally:
+        process.kill()
+        process.wait()
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "a worker lives on")
+
+
+def test_whoever_watches_is_told_of_lost_workers(tmp_path: Path) -> None:
+    """Once for each, with the task, the process and its signal."""
+    said: list[str] = []
+    with open_executor("local", Setup(2), said.append) as executor:
+        executor.submit(killed(tmp_path, 2)).result()
+    assert len(said) == 2
+    assert all(
+        "(window 3): worker process" in it and "ended by SIGKILL; it is given again" in it for it in said
+    )
+
+
+def test_results_come_in_order_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    """Also where a later task is done first; after an error what was not begun is cancelled."""
+    with open_executor("local", Setup(2)) as executor:
+        many = [product(n) for n in range(6)]
+        assert list(in_order(executor, many)) == [task.result() for task in many]
+        wrong = Task(tasks.refuse, {"message": "no"})
+        (tmp_path / "go").touch()
+        rest = [waiting(tmp_path, str(n)) for n in range(50)]
+        with pytest.raises(DataError, match="no"):
+            list(in_order(executor, [wrong, *rest]))
+    assert len(list(tmp_path.iterdir())) < 50
+
+
+def test_one_worker_gives_each_result_before_the_next_is_begun(tmp_path: Path) -> None:
+    """So that progress is shown, and an error ends the work, as it goes."""
+    (tmp_path / "go").touch()
+    results = in_order(InProcess(), (waiting(tmp_path, name) for name in "abc"))
+    for begun, name in enumerate("abc", start=2):
+        assert json.loads(next(results)) == name
+        assert len(list(tmp_path.iterdir())) == begun
+
+
+def test_a_key_is_the_hash_of_what_a_task_depends_on() -> None:
+    """Equal content, equal key, whatever the objects; another number, array, shared array or function, another key."""
+    own = {"own": tasks.numbers(1, 40, 3)}
+    task = Task(tasks.product, {"factor": 2}, SHARED, own)
+    same = Task(
+        tasks.product,
+        {"factor": 2},
+        SharedArrays({"shared": tasks.numbers(1, 60, 40)}),
+        {"own": tasks.numbers(1, 40, 3)},
+        placement="thread",
+        label="another name",
+    )
+    assert task.key == same.key
+    others = [
+        Task(tasks.product, {"factor": 3}, SHARED, own),
+        Task(tasks.refuse, {"factor": 2}, SHARED, own),
+        Task(tasks.product, {"factor": 2}, SharedArrays({"shared": tasks.numbers(2, 60, 40)}), own),
+        Task(tasks.product, {"factor": 2}, SHARED, {"own": own["own"].astype(np.float32)}),
+        Task(tasks.product, {"factor": 2}, SHARED, {"own": own["own"].reshape(3, 40)}),
+        Task(tasks.product, {"factor": 2}, SHARED, {"other": own["own"]}),
+        Task(tasks.product, {"factor": 2}, SHARED, own, known_key="abc"),
+    ]
+    assert len({task.key, *(it.key for it in others)}) == 1 + len(others)
+
+
+def test_a_key_holds_the_program() -> None:
+    """Sources and versions of what is installed: a worker of another program computes other keys."""
+    assert {"python", "sources", "numpy", "xgboost-cpu", "ta-lib"} <= set(program())
+
+
+@task_function
+def echo(arrays: Any, settings: Any) -> bytes:
+    """What a task was given."""
+    return packed(dict(settings), arrays)
+
+
+NUMBERS = st.sampled_from([np.float32, np.float64, np.int64, np.bool_, np.uint8])
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(st.text(), PLAIN, max_size=4),
+    st.dictionaries(
+        st.text(max_size=5),
+        NUMBERS.flatmap(lambda kind: arrays_of.arrays(kind, arrays_of.array_shapes(min_dims=0, min_side=0))),
+        max_size=4,
+    ),
+)
+def test_what_is_packed_is_what_is_unpacked(head: dict[str, Any], arrays: dict[str, Any]) -> None:
+    """Numbers to the bit, shapes and kinds; a task on its way through a worker too."""
+    once = packed(head, arrays)
+    back, same = unpacked(once)
+    assert back == head
+    assert {name: (a.dtype, a.shape, a.tobytes()) for name, a in same.items()} == {
+        name: (a.dtype, a.shape, a.tobytes()) for name, a in arrays.items()
+    }
+    task = Task(echo, head, SHARED, arrays)
+    assert task.key == Task(echo, back, SHARED, same).key
+    answer = answered(packed_task(task), {SHARED.name: {}}.__getitem__)
+    assert result_in(answer, task) == once
+
+
+def test_bytes_from_elsewhere_are_never_unpickled(tmp_path: Path) -> None:
+    """A pickle that would write a file, as arrays, as a task and as an answer, is an error and writes none."""
+
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "sprung",)
+
+    trap, task = pickle.dumps(Trap()), product(1)
+    with pytest.raises(DataError, match="no packed arrays"):
+        unpacked(trap)
+    with pytest.raises(DataError, match="no packed arrays"):
+        result_in(answered(trap, {}.__getitem__), task)
+    with pytest.raises(DataError, match="cannot be read"):
+        result_in(trap, task)
+    with pytest.raises(TypeError, match="holds no plain numbers"):
+        packed({}, {"x": np.array([Trap()])})
+    assert not (tmp_path / "sprung").exists()
+    sources = [file.read_text() for file in (ROOT / "backtest" / "executors").glob("*.py")]
+    assert not any("import pickle" in text or "cloudpickle" in text for text in sources)
+
+
+@pytest.mark.parametrize("cut", [0, 7, 8, 40, -1])
+def test_bytes_that_were_cut_are_refused(cut: int) -> None:
+    """A file that a full disk cut short is no result."""
+    whole = packed({"a": 1}, {"x": tasks.numbers(1, 5)})
+    with pytest.raises(DataError, match="no packed arrays"):
+        unpacked(whole[:cut])
+    with pytest.raises(DataError, match="no packed arrays"):
+        unpacked(whole + b"\0")
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("os:system", "is no task function"),
+        ("tests.contracts.executor_tasks:numbers", "is no task function"),
+        ("nowhere.to.be:found", "which is not installed here"),
+        ("tests.contracts.executor_tasks:nothing", "which is not installed here"),
+    ],
+)
+def test_a_task_names_marked_functions_only(function: str, message: str) -> None:
+    """Whoever can write tasks into a folder cannot have any other function called."""
+    task = packed({"function": function, "settings": {}, "shared": ""}, {})
+    with pytest.raises(DataError, match=message):
+        result_in(answered(task, lambda _: {}), product(1))
+
+
+def test_a_mistake_in_making_a_task_is_found_where_it_is_made() -> None:
+    """A function without its mark, and one that no other process could find by its name."""
+    with pytest.raises(TypeError, match="not marked with @task_function"):
+        Task(tasks.numbers, {})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a task needs what a module holds by its name"):
+        reference_of(lambda: None)
+
+
+def test_a_bug_in_a_worker_comes_with_its_traceback() -> None:
+    """The file and the line of the task's function."""
+    with open_executor("local", Setup(2)) as executor, pytest.raises(TaskFailed) as told:
+        executor.submit(Task(tasks.fail, {}, label="window 9")).result()
+    assert "(window 9) failed in its worker" in str(told.value)
+    assert "executor_tasks.py" in str(told.value)
+
+
+def test_an_unknown_executor_is_named_with_the_known_ones() -> None:
+    """A person's mistake: exit 2."""
+    with pytest.raises(ConfigError, match=r"--executor slrum is not known\. Choose one of: local"):
+        open_executor("slrum", Setup(1)).__enter__()
+
+
+def test_an_executor_is_one_file_and_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Registered, it is chosen by its name, every verb that computes has its options, and it is handed them."""
+    options = (Option("moon_address", "where it listens"), Option("moon_open_ports", "let it", bool))
+    module = "tests.contracts.executor_moon"
+    monkeypatch.setitem(registry.EXECUTORS, "moon", Registered(module, "for this test", options))
+    app = typer.Typer()
+
+    @app.command()
+    @computed
+    def verb(first: str, computing: Computing, seed: int = 0) -> None:
+        """A verb that computes."""
+        with computing.opened(tmp_path) as executor:
+            print(first, seed, executor.submit(product(1)).result() == product(1).result())
+
+    words = [
+        "--executor",
+        "moon",
+        "--workers",
+        "3",
+        "--moon-address",
+        "there",
+        "--moon-open-ports",
+        "x",
+        "--seed",
+        "5",
+    ]
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert (done.exit_code, done.output) == (0, "x 5 True\n")
+    given_options = {"moon_address": "there", "moon_open_ports": True}
+    assert [Setup(3, tmp_path, given_options)] == executor_moon.SETUPS
+    assert CliRunner().invoke(app, ["x"], catch_exceptions=False).output == "x 0 True\n"
