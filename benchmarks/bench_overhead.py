@@ -24,35 +24,37 @@ ROUNDS = 5
 
 
 class Timed(XGBoostForecaster):
-    """XGBoost with a stopwatch: seconds spent in training and prediction."""
+    """XGBoost with a stopwatch, one for all instances, since a task makes its own: seconds spent in training and
+    prediction."""
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
+    seconds = 0.0
+
+    @staticmethod
+    def reset() -> Timed:
+        """One whose stopwatch stands at 0."""
+        Timed.seconds = 0.0
+        return Timed()
 
     def train(self, X: Matrix, y: Floats, params: Params, seed: int, symbols: Sequence[str]) -> Any:
         """Timed."""
         began = time.perf_counter()
         booster = super().train(X, y, params, seed, symbols)
-        self.seconds += time.perf_counter() - began
+        Timed.seconds += time.perf_counter() - began
         return booster
 
     def predictor(self, native: Any) -> XGBoostPredictor:
-        """One that adds to these seconds."""
-        return TimedPredictor(self, native)
+        """Timed, too."""
+        return TimedPredictor(native)
 
 
 class TimedPredictor(XGBoostPredictor):
-    """A predictor that adds to its forecaster's seconds."""
-
-    def __init__(self, timed: Timed, booster: Any) -> None:
-        super().__init__(booster)
-        self.timed = timed
+    """A predictor that adds to the same stopwatch."""
 
     def scores(self, X: Matrix) -> Matrix:
         """Timed."""
         began = time.perf_counter()
         scores = super().scores(X)
-        self.timed.seconds += time.perf_counter() - began
+        Timed.seconds += time.perf_counter() - began
         return scores
 
 
@@ -78,7 +80,7 @@ def _figures(stop: int, rounds: int) -> list[Figure]:
         walking, whole, table, busy = (list[float]() for _ in range(4))
         same = True
         for _ in range(rounds):
-            timed, began = Timed(), time.perf_counter()
+            timed, began = Timed.reset(), time.perf_counter()
             p_up = walk_forward(timed, series, params, START, stop, source="bars")
             walking.append(1 - timed.seconds / (time.perf_counter() - began))
             done = simulate(series, p_up, rules, START, stop)
@@ -88,7 +90,7 @@ def _figures(stop: int, rounds: int) -> list[Figure]:
             untimed = walk_forward(XGBoostForecaster(), series, params, START, stop, source="bars")
             same = same and p_up.tobytes() == untimed.tobytes()
             for chosen, shares in ((rules, table), (free, busy)):
-                timed, began = Timed(), time.perf_counter()
+                timed, began = Timed.reset(), time.perf_counter()
                 write(run_backtest(timed, series, chosen, START, stop, source="bars").run, folder)
                 shares.append(1 - timed.seconds / (time.perf_counter() - began))
     return [

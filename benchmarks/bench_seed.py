@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from backtest.executors.registry import Setup, open_executor
 from backtest.seed.reproduce import (
     AFTER_LAST,
     FIRST,
@@ -95,7 +96,8 @@ def race(trials: Sequence[PublishedTrial]) -> Race:
         raced.plain_s += time.perf_counter() - began
         began = time.perf_counter()
         kept: list[Matrix] = []
-        report = reproduce(rows, workers=WORKERS, trials=[trial], keep=kept.append)
+        with open_executor("local", Setup(WORKERS)) as executor:
+            report = reproduce(rows, executor=executor, trials=[trial], keep=kept.append)
         raced.ours_s += time.perf_counter() - began
         raced.equal += kept[0].tobytes() == want.tobytes()
         raced.published.append(trial.published)

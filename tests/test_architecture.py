@@ -46,7 +46,7 @@ ARROWS = {
         "backtest.study.folder",
         "backtest.study.importance",
     },
-    "backtest.seed": {"trader.core", "trader.forecasters"},
+    "backtest.seed": {"trader.core", "trader.forecasters", *TASKS},
 }
 
 # The composition root: where concrete adapters are named. startup, wiring < observers < simulation < commands < cli.

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from backtest.commands.inputs import CORES, AsJson, BarsFile, Symbol, Workers
+from backtest.commands.computing import Computing, computed
+from backtest.commands.inputs import AsJson, BarsFile, Symbol
 from trader import terminal
 
 HEAD = ("", "published", "reproduced", "other seeds", "changes of mind", "net of 0.1 %", "reopened hourly")
@@ -16,13 +17,14 @@ NOTE = (
 )
 
 
+@computed
 def reproduce_seed(
     bars: BarsFile,
+    computing: Computing,
     symbol: Symbol = None,
     more_seeds: Annotated[
         bool, typer.Option("--more-seeds", help="three more seeds of XGBoost; takes four times as long")
     ] = False,
-    workers: Workers = CORES,
     as_json: AsJson = False,
 ) -> None:
     """Repeat the published study this project starts from, on its own terms, and say what its scores are worth.
@@ -34,8 +36,8 @@ def reproduce_seed(
 
     rows = rows_of(read_bars(bars, symbol), str(bars))
     seeds = (SEED, *MORE_SEEDS) if more_seeds else (SEED,)
-    with terminal.progress("windows", quiet=as_json) as update:
-        report = reproduce(rows, seeds=seeds, workers=workers, progress=update)
+    with computing.opened() as executor, terminal.progress("windows", quiet=as_json) as update:
+        report = reproduce(rows, seeds=seeds, executor=executor, progress=update)
     if as_json:
         terminal.emit(report)
     else:

@@ -11,13 +11,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from backtest.executors.futures import InProcess, in_order
+from backtest.executors.protocol import Arrays, Executor, Settings, SharedArrays, Task, task_function
 from trader.core.errors import DataError
 from trader.core.features import preset_named
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
@@ -118,12 +120,14 @@ def windows(rows: int, look_back_days: int) -> list[tuple[int, int, int]]:
     ]
 
 
-def predict_window(rows: SeedRows, params: Params, window: tuple[int, int, int]) -> Matrix:
+@task_function
+def predict_window(arrays: Arrays, settings: Settings) -> bytes:
     """P(up) of a window's served rows, by a model fitted on the rows before them: (m,) float32."""
-    begin, served, after = window
+    begin, served, after = settings["window"]
+    params, X = Params.model_validate_json(settings["params"]), arrays["X"]
     forecaster = XGBoostForecaster()
-    booster = forecaster.train(rows.X[begin:served], rows.up[begin:served], params, params.seed, ())
-    return forecaster.predictor(booster).scores(rows.X[served:after])
+    booster = forecaster.train(X[begin:served], arrays["up"][begin:served], params, params.seed, ())
+    return forecaster.predictor(booster).scores(X[served:after]).tobytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,7 @@ def reproduce(
     rows: SeedRows,
     *,
     seeds: Sequence[int] = (SEED,),
-    workers: int = 1,
+    executor: Executor | None = None,
     progress: Progress | None = None,
     trials: Sequence[PublishedTrial] | None = None,
     keep: Callable[[Matrix], None] | None = None,
@@ -171,7 +175,7 @@ def reproduce(
     """
     began = time.perf_counter()
     trials = published_trials() if trials is None else trials
-    found = list(_scores(rows, [(t, seed) for t in trials for seed in seeds], workers, progress, keep))
+    found = list(_scores(rows, [(t, seed) for t in trials for seed in seeds], executor, progress, keep))
     report = []
     for number, trial in enumerate(trials):
         own, *others = found[number * len(seeds) : (number + 1) * len(seeds)]
@@ -205,29 +209,34 @@ def _correlation(report: list[dict[str, Any]]) -> float | None:
 def _scores(
     rows: SeedRows,
     jobs: list[tuple[PublishedTrial, int]],
-    workers: int,
+    executor: Executor | None,
     progress: Progress | None,
     keep: Callable[[Matrix], None] | None,
 ) -> Iterator[Score]:
     """In the order of the jobs. One fit is one task, so that no worker is left with a whole trial at the end."""
     spans = [windows(len(rows), trial.params.look_back_days) for trial, _ in jobs]
+    results = in_order(executor or InProcess(), _tasks(rows, jobs, spans))
     count, done = sum(map(len, spans)), 0
-    pool = ThreadPoolExecutor(workers)
-    try:
-        waiting = [
-            [pool.submit(predict_window, rows, trial.with_seed(seed), window) for window in span]
-            for (trial, seed), span in zip(jobs, spans, strict=True)
-        ]
-        for parts, span in zip(waiting, spans, strict=True):
-            p_up = []
-            for part in parts:
-                p_up.append(part.result())
-                done += 1
-                if progress:
-                    progress(done, count)
-            joined = np.concatenate(p_up)
-            if keep:
-                keep(joined)
-            yield score(rows, span[0][1], joined)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for span in spans:
+        p_up = []
+        for part in islice(results, len(span)):
+            p_up.append(np.frombuffer(part, np.float32))
+            done += 1
+            if progress:
+                progress(done, count)
+        joined = np.concatenate(p_up)
+        if keep:
+            keep(joined)
+        yield score(rows, span[0][1], joined)
+
+
+def _tasks(
+    rows: SeedRows, jobs: list[tuple[PublishedTrial, int]], spans: list[list[tuple[int, int, int]]]
+) -> Iterator[Task]:
+    shared = SharedArrays({"X": rows.X, "up": rows.up})
+    for (trial, seed), span in zip(jobs, spans, strict=True):
+        params = trial.with_seed(seed).model_dump_json()
+        for window in span:
+            settings = {"params": params, "window": list(window)}
+            label = f"trial {trial.number}, seed {seed}, rows {window[1]:,} on"
+            yield Task(predict_window, settings, shared, placement="thread", label=label)

@@ -134,6 +134,14 @@ def test_workers_change_no_byte_of_the_hours(ask: Any, folder: Path) -> None:
     assert (folder / "1.jsonl").read_bytes() == (folder / "3.jsonl").read_bytes()
 
 
+@pytest.mark.parametrize("verb", ["run", "tune", "report", "lifecycle"])
+def test_an_unknown_executor_is_refused_by_its_name(ask: Any, verb: str) -> None:
+    """Exit 2, with those that are known."""
+    got = ask(verb, *RUN[1:], *SPAN, "--executor", "slrum", "--json")
+    assert (got.code, got.out) == (2, "")
+    assert "--executor slrum is not known. Choose one of: local" in got.err
+
+
 def test_as_a_process_it_writes_the_same(ask: Any, folder: Path) -> None:
     """The console command of the package, from another folder, gives the summary that it gives here."""
     here = json.loads(ask(*RUN, *SPAN, "--json").out)

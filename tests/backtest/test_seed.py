@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
+from backtest.executors.registry import Setup, open_executor
 from backtest.seed.reproduce import (
     AFTER_LAST,
     FIRST,
@@ -13,7 +14,6 @@ from backtest.seed.reproduce import (
     Score,
     SeedRows,
     filled_forward,
-    predict_window,
     published_trials,
     reproduce,
     rows_of,
@@ -23,7 +23,7 @@ from backtest.seed.reproduce import (
 from tests.bars_made import bars_made
 from trader.core.errors import DataError
 from trader.core.params import DEFAULT_PARAMS, params_of
-from trader.core.types import HOUR_MS
+from trader.core.types import HOUR_MS, Matrix
 
 GAPS = (500, 501, 1_500)
 BARS = bars_made(3_000, 3, missing=GAPS)
@@ -71,7 +71,9 @@ def plain_loop(rows: SeedRows, chosen: PublishedTrial) -> tuple[np.ndarray, floa
 def test_every_prediction_equals_the_plain_loops(chosen: PublishedTrial) -> None:
     """All bytes of P(up), and the score to 1e-12."""
     spans = windows(len(ROWS), chosen.params.look_back_days)
-    p_up = np.concatenate([predict_window(ROWS, chosen.params, span) for span in spans])
+    kept: list[Matrix] = []
+    reproduce(ROWS, seeds=(chosen.params.seed,), trials=[chosen], keep=kept.append)
+    (p_up,) = kept
     want, total = plain_loop(ROWS, chosen)
     assert p_up.tobytes() == want.tobytes()
     assert score(ROWS, spans[0][1], p_up).gross == pytest.approx(total, abs=1e-12)
@@ -117,8 +119,9 @@ def test_the_score_by_hand() -> None:
 
 def test_the_report_holds_every_trial_and_seed() -> None:
     """Published beside reproduced, other seeds beside both; workers change nothing but the seconds."""
-    one = reproduce(ROWS, seeds=(0, 1), workers=1, trials=TRIALS)
-    two = reproduce(ROWS, seeds=(0, 1), workers=2, trials=TRIALS)
+    one = reproduce(ROWS, seeds=(0, 1), trials=TRIALS)
+    with open_executor("local", Setup(2)) as executor:
+        two = reproduce(ROWS, seeds=(0, 1), executor=executor, trials=TRIALS)
     one.pop("seconds"), two.pop("seconds")
     assert one == two
     assert one["rows"] == len(ROWS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from contextlib import AbstractContextManager
@@ -28,7 +29,6 @@ from backtest.executors.packing import packed, packed_task, unpacked
 from backtest.executors.program import program
 from backtest.executors.protocol import Executor, SharedArrays, Task, TaskFailed, reference_of, task_function
 from backtest.executors.registry import EXECUTORS, Option, Registered, Setup, open_executor
-from tests.contracts import executor_moon
 from tests.contracts import executor_tasks as tasks
 from tests.contracts.executor_contract import (
     SHARED,
@@ -280,34 +280,69 @@ def test_an_unknown_executor_is_named_with_the_known_ones() -> None:
         open_executor("slrum", Setup(1)).__enter__()
 
 
-def test_an_executor_is_one_file_and_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Registered, it is chosen by its name, every verb that computes has its options, and it is handed them."""
-    options = (Option("moon_address", "where it listens"), Option("moon_open_ports", "let it", bool))
-    module = "tests.contracts.executor_moon"
-    monkeypatch.setitem(registry.EXECUTORS, "moon", Registered(module, "for this test", options))
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The executor of docs/executors.md, as a file and a line; the folder that it is handed."""
+    page = (ROOT / "docs" / "executors.md").read_text()
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "fresh.py" in block)
+    (tmp_path / "fresh.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    options = (Option("fresh_place", "where"), Option("fresh_air", "open the windows", bool))
+    monkeypatch.setitem(registry.EXECUTORS, "fresh", Registered("fresh", "as the page shows it", options))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    return folder
+
+
+def test_the_executor_of_the_page_keeps_the_contract(fresh: Path, tmp_path: Path) -> None:
+    """Equal bytes, a refusal as itself, killed workers replaced, arrays written once."""
+    (tmp_path / "kills").mkdir()
+    with open_executor("fresh", Setup(2, fresh)) as executor:
+        many = [product(n) for n in range(3)]
+        assert [it.result() for it in [executor.submit(task) for task in many]] == [
+            it.result() for it in many
+        ]
+        with pytest.raises(DataError, match="row 7"):
+            executor.submit(Task(tasks.refuse, {"message": "row 7"})).result()
+        task = killed(tmp_path / "kills", 1)
+        assert executor.submit(task).result() == tasks.product(
+            {**SHARED.arrays, **task.arrays}, task.settings
+        )
+    assert len(list((tmp_path / "kills").iterdir())) == 2
+    assert len(list(fresh.iterdir())) == 2  # with the one that holds nothing, of the refusal
+
+
+def test_options_of_an_executor_are_on_every_verb_that_computes(fresh: Path) -> None:
+    """By its name on the command line it is opened with them and with the verb's folder; others leave them alone."""
+    seen: list[Computing] = []
     app = typer.Typer()
 
     @app.command()
     @computed
     def verb(first: str, computing: Computing, seed: int = 0) -> None:
         """A verb that computes."""
-        with computing.opened(tmp_path) as executor:
+        seen.append(computing)
+        with computing.opened(fresh) as executor:
             print(first, seed, executor.submit(product(1)).result() == product(1).result())
 
     words = [
         "--executor",
-        "moon",
+        "fresh",
         "--workers",
         "3",
-        "--moon-address",
-        "there",
-        "--moon-open-ports",
+        "--fresh-place",
+        "here",
+        "--fresh-air",
         "x",
         "--seed",
         "5",
     ]
     done = CliRunner().invoke(app, words, catch_exceptions=False)
     assert (done.exit_code, done.output) == (0, "x 5 True\n")
-    given_options = {"moon_address": "there", "moon_open_ports": True}
-    assert [Setup(3, tmp_path, given_options)] == executor_moon.SETUPS
+    assert (fresh / SHARED.name).exists()
     assert CliRunner().invoke(app, ["x"], catch_exceptions=False).output == "x 0 True\n"
+    assert seen == [
+        Computing("fresh", Setup(3, None, {"fresh_place": "here", "fresh_air": True})),
+        Computing("local", Setup(os.cpu_count() or 1, None, {"fresh_place": None, "fresh_air": False})),
+    ]
