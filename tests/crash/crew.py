@@ -12,7 +12,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -249,7 +249,7 @@ def trapped(url: str, store: Path, work: str, kind: str, n: int, when: str, numb
     trap = Trap(n, when, number)
     with a_bot(url, store) as bot:
         if kind == "write":
-            bot.journal.store = TrappedStore(bot.journal.store, trap)
+            bot = replace(bot, journal=Journal(TrappedStore(bot.journal.store, trap), bot.symbol))
         else:
             for host in (bot.exchange, bot.collector._market):
                 session = host._api.client.session  # type: ignore[attr-defined]
