@@ -27,10 +27,11 @@ from trader.core.marks import marks, scaled_prices
 from trader.core.metrics import hourly_returns
 from trader.core.model import RANGE_QUANTILES
 from trader.core.params import DEFAULT_PARAMS, params_of
-from trader.core.policy import Signals, Thresholds, turns
+from trader.core.policy import Signals, Thresholds
 from trader.core.presets import Preset, computed
 from trader.core.probability import shortest_all
 from trader.core.training import labels_between
+from trader.core.turns import turns
 from trader.core.types import HOUR_MS, Bars, Floats
 
 MADE = made_bars()
@@ -75,9 +76,9 @@ def equities(bars: Bars) -> Floats:
 
 
 def sides_held(bars: Bars) -> Floats:
-    """What two strategies hold after each hour: one with a minimum holding period and shorts, one without."""
+    """What strategies hold after each hour: without shorts, with shorts, and with a minimum holding period as well."""
     plain, wary = Thresholds(0.001, 0.0), Thresholds(0.0005, 0.0005, "long_short")
-    walks = [turns(Signals.of(p_up(bars), plain), 1), turns(Signals.of(p_up(bars), wary), 3)]
+    walks = [turns(Signals.of(p_up(bars), at), hours) for at, hours in ((plain, 1), (wary, 1), (wary, 3))]
     return np.column_stack([walk.held(len(bars)) for walk in walks])
 
 
@@ -105,7 +106,7 @@ ONLY_BACKWARD: dict[str, Callable[[Bars], Floats]] = {
     "marks.marks": equities,
     "marks.scaled_prices": prices_again,
     "metrics.hourly_returns": lambda bars: hourly_returns(bars.close, 30_000.0),
-    "policy.turns": sides_held,
+    "turns.turns": sides_held,
     "presets.computed": lambda bars: computed(SHIPPED[0], bars),
 }
 FORWARD: dict[str, Callable[[Bars, int], Floats]] = {
