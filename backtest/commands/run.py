@@ -68,7 +68,7 @@ def _show(summary: dict[str, Any], title: str, note: str) -> None:
 
 
 def _short(value: str) -> str:
-    """A figure of trees that know the answers may have forty digits; the first three say it."""
+    """A figure of a model that knows the answers may have forty digits; the first three say it."""
     number, _, unit = value.partition(" ")
     if len(number) <= 16 or number[:1] not in "+-0123456789" or number[4:5] == "-":
         return value

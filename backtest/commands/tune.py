@@ -54,7 +54,7 @@ def tune(
     evidence: EvidenceDir = EVIDENCE,
     as_json: AsJson = False,
 ) -> None:
-    """Search trees, look-back and thresholds, costs included. In-sample: report on later hours with `run`.
+    """Search a family's parameters, look-back and thresholds, costs included. In-sample: report on later hours with `run`.
 
     Example: backtest tune --bars BTCUSDT-1h.parquet --from 2021-01-01 --to 2022-01-01 --trials 20 --study study
     """

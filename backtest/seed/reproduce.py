@@ -96,7 +96,7 @@ def rows_of(bars: Bars, source: str, start: int = FIRST, stop: int = AFTER_LAST)
         )
     bars = filled_forward(bars)
     here = slice(bars.row(start), bars.row(stop))
-    # Over the whole table at once, as the reference did: in anchored blocks the last bits differ, and trees with them.
+    # Over the whole table at once, as the reference did: in anchored blocks the last bits differ, and what is fitted with them.
     X = preset_named("seed_code").compute(bars)[here].astype(np.float32)
     close = bars.close[here]
     moves = np.append(close[1:] / close[:-1] - 1, 0.0)
@@ -126,8 +126,8 @@ def predict_window(arrays: Arrays, settings: Settings) -> bytes:
     begin, served, after = settings["window"]
     params, X = Params.model_validate_json(settings["params"]), arrays["X"]
     forecaster = XGBoostForecaster()
-    booster = forecaster.train(X[begin:served], arrays["up"][begin:served], params, params.seed, ())
-    return forecaster.predictor(booster).scores(X[served:after]).tobytes()
+    native = forecaster.train(X[begin:served], arrays["up"][begin:served], params, params.seed, ())
+    return forecaster.predictor(native).scores(X[served:after]).tobytes()
 
 
 @dataclass(frozen=True, slots=True)

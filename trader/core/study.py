@@ -13,7 +13,7 @@ SCHEMA = "study-report/1"
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters on one level: the trees' own keys stand beside the strategy's."""
+    """Parameters on one level: the model's own keys stand beside the strategy's."""
     result: dict[str, Any] = {}
     for key, value in values.items():
         result.update(flat(value) if isinstance(value, Mapping) else {key: value})
