@@ -8,7 +8,7 @@ from trader.app.drift import drift_of
 from trader.app.journal import Event, Json
 from trader.app.objects import standing_of
 from trader.app.recent import recent_hours
-from trader.app.retrain import CALENDAR, Cause, deployment, due, next_serve_hour, retrain, serving_params
+from trader.app.retrain import CALENDAR, Cause, champions, deployment, due, next_serve_hour, retrain
 from trader.app.tick import Bot
 from trader.core.drift import DRIFT_HOURS
 from trader.core.lifecycle import BreachRule, DriftRule, breach, drifted, within_budget
@@ -49,9 +49,10 @@ def _wanted(
 ) -> tuple[Params, int, Event | None] | None:
     """The serving parameters, the hour that a new model should serve from, and the breach that it answers, None for the
     calendar's refit; None if nothing is due."""
-    params = serving_params(bot.journal)
-    if params is None:
+    published = champions(bot.journal)
+    if not published:
         return None
+    params = bot.params(published[-1].model_id)
     serve_from = due(bot.journal, params, now_ms)
     if serve_from is not None:
         return params, serve_from, None

@@ -64,6 +64,7 @@ class Bot:
     freeze_on_halt: bool = False
     price_band: Decimal | None = None  # a share; None is off
     _models: dict[str, Model] = field(default_factory=dict)
+    _params: dict[str, Params] = field(default_factory=dict)
     _filters: tuple[int, Filters] | None = None
 
     @property
@@ -90,6 +91,15 @@ class Bot:
             predictor = forecaster.load(stored, f"models/{model_id}/model")
             self._models[model_id] = Model(card, params, forecaster.traits, predictor)
         return self._models[model_id]
+
+    def params(self, model_id: str) -> Params:
+        """A published model's parameters, read and checked once; the model need not be loaded for them."""
+        if model_id in self._models:
+            return self._models[model_id].params
+        if model_id not in self._params:
+            card, _ = load_model(self.journal, model_id)
+            self._params[model_id] = params_of(card.params, f"models/{model_id}/card")
+        return self._params[model_id]
 
     def filters(self, hour: int) -> Filters:
         """What the venue accepts, asked again every day."""

@@ -10,6 +10,7 @@ import hashlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -32,8 +33,14 @@ class Preset:
     @property
     def code_hash(self) -> str:
         """Of the columns and the source that computes them: a model is only served by the code it was trained on."""
-        source = self.source or inspect.getsource(self.compute)
+        source = self.source or _source_of(self.compute)
         return hashlib.sha256(repr((self.columns, ANCHOR_BARS, source)).encode()).hexdigest()[:16]
+
+
+@cache
+def _source_of(compute: Callable[[Bars], Floats]) -> str:
+    """Read once in a process: it is what was imported, and a bot compares it every hour."""
+    return inspect.getsource(compute)
 
 
 _known: dict[str, Preset] = {}
