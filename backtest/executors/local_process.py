@@ -1,6 +1,6 @@
-"""One worker process of this machine, seen from both ends of its pipe. What passes through it is packed, not pickled.
+"""Worker processes of this machine, seen from both ends of their pipes. What passes through is packed, not pickled.
 
-It is a fresh interpreter that imports what its tasks name: the coordinator's main module is not imported again.
+A worker is a fresh interpreter that imports what its tasks name: the coordinator's main module is not imported again.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import subprocess
 import sys
 import threading
 from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
-from backtest.executors.packing import computed, packed, packed_task, unpacked
+from backtest.executors.packing import computed, opened, packed, packed_task, unpacked
 from backtest.executors.protocol import Arrays, SharedArrays, Task, WorkerLost
 
 # A search within a lifecycle shares other arrays than the one before: what was not used for longest is dropped.
@@ -28,6 +29,48 @@ _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
     "from backtest.executors.local_process import main; main(int(sys.argv[1]))"
 )
+
+
+class WorkerProcesses:
+    """A thread for each process hands it one task after the other; a process that is lost costs that task alone."""
+
+    def __init__(self, count: int) -> None:
+        self._own = threading.local()
+        self._all: list[WorkerProcess] = []
+        self._pool = ThreadPoolExecutor(count, initializer=_without_signals)
+
+    def submit(self, task: Task) -> Future[bytes]:
+        """First come, first served."""
+        return self._pool.submit(self._answered, task)
+
+    def close(self) -> None:
+        """Wait for what was begun; a second interrupt ends that as well."""
+        try:
+            self._pool.shutdown(cancel_futures=True)
+        except KeyboardInterrupt:
+            for process in self._all:
+                process.kill()
+            raise
+        for process in self._all:
+            process.end()
+
+    def _answered(self, task: Task) -> bytes:
+        process = getattr(self._own, "process", None)
+        if process is None:
+            process = self._own.process = WorkerProcess()
+            self._all.append(process)
+        try:
+            answer = process.answer(task)
+        except WorkerLost:
+            self._all.remove(process)
+            self._own.process = None
+            raise
+        return opened(answer, task)
+
+
+def _without_signals() -> None:
+    """Processes inherit this: Ctrl-C and `docker stop` are for their coordinator, which ends them in its own time."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
 
 
 class WorkerProcess:
