@@ -19,7 +19,9 @@ from trader import terminal
 if TYPE_CHECKING:
     from backtest.executors.protocol import Executor
 
-Name = Annotated[str, typer.Option(help=f"where it is computed: {', '.join(EXECUTORS)}; changes no result")]
+Name = Annotated[
+    str, typer.Option(help=f"where models are fitted: {', '.join(EXECUTORS)}; results do not depend on it")
+]
 
 
 @dataclass(frozen=True, slots=True)

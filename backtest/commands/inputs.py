@@ -34,7 +34,9 @@ Symbol = Annotated[str | None, typer.Option(help="default: the file's name up to
 FiltersFile = Annotated[
     Path | None, typer.Option("--filters", help="an exchangeInfo row; default: from the price")
 ]
-Workers = Annotated[int, typer.Option(min=1, help="processes; changes the time and nothing else")]
+Workers = Annotated[
+    int, typer.Option(min=1, help="models fitted at the same time; results do not depend on it")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="one line of JSON instead of a table")]
 EvidenceDir = Annotated[
     Path, typer.Option("--evidence", help="folder that counts everything ever tried on these bars")

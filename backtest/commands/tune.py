@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 Trials = Annotated[int, typer.Option(min=1, help="fits of every window to look at")]
 Seed = Annotated[int, typer.Option(min=0, help="of the search")]
-BatchSize = Annotated[int, typer.Option(min=1, help="trials asked for together; part of what a seed means")]
-StudyDir = Annotated[Path | None, typer.Option(help="folder of the study; the same command goes on with it")]
-Aim = Annotated[Objective, typer.Option(help="what the best one has most of")]
-Exact = Annotated[
-    bool, typer.Option("--exact", help="every trial to its end: none is pruned on early windows")
+BatchSize = Annotated[
+    int,
+    typer.Option(
+        min=1, help="trials per batch; results depend on seed and batch size, not on the number of workers"
+    ),
 ]
+StudyDir = Annotated[Path | None, typer.Option(help="folder of the study; the same command goes on with it")]
+Aim = Annotated[Objective, typer.Option(help="metric to maximise")]
+Exact = Annotated[bool, typer.Option("--exact", help="disable pruning: every trial runs to its end")]
 CacheDir = Annotated[
     Path | None, typer.Option(help="folder of fitted folds, shared by studies; default: in the study's")
 ]

@@ -41,8 +41,11 @@ class History:
 
     @staticmethod
     def of_arrays(arrays: Arrays, settings: Settings) -> History:
-        """The history that gave these arrays and settings."""
-        forecaster: Forecaster = resolved(settings["forecaster"])()
+        """The history that gave these arrays and settings. Raises DataError where they name no family of models."""
+        family = resolved(settings["forecaster"])
+        if not isinstance(family, type) or not hasattr(family, "traits"):
+            raise DataError(f"a task names {settings['forecaster']!r}, which is no family of models")
+        forecaster: Forecaster = family()
         columns = {name: arrays[name] for name in _COLUMNS if name in arrays}
         X = [arrays["X"]] if "X" in arrays else []
         return History(

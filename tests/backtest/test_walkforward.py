@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backtest.engine.history import History
 from backtest.engine.walkforward import folds, walk, walk_forward
 from backtest.executors.registry import Setup, open_executor
 from tests.bars_made import bars_made
@@ -125,6 +126,16 @@ def test_a_look_back_longer_than_the_bars_is_refused() -> None:
         DataError, match=r"look_back 90 d \+ gap 1 h needs 2,161 bars before .*; made has 1,600"
     ):
         walk_forward(FORECASTER, BARS, params(look_back_days=90), START, STOP, source="made")
+
+
+def test_a_task_names_a_family_and_nothing_else() -> None:
+    """Whoever can write a task's settings cannot have any other class or function called."""
+    (fold, *_) = folds(FORECASTER, BARS, params(), START, STOP, "made")
+    history = fold.history
+    assert type(History.of_arrays(history.arrays(), history.settings()).forecaster) is type(FORECASTER)
+    for other in ("os:abort", "subprocess:Popen", "trader.core.params:Params"):
+        with pytest.raises(DataError, match=f"{other}', which is no family of models"):
+            History.of_arrays(history.arrays(), {**history.settings(), "forecaster": other})
 
 
 def test_an_error_in_a_window_ends_the_walk() -> None:
