@@ -59,7 +59,8 @@ class Given:
     @property
     def title(self) -> str:
         """For the head of a table."""
-        return f"{self.bars.symbol}, {iso(self.start)} to {iso(self.stop)}"
+        family = self.rules.params.model.family
+        return f"{self.bars.symbol} by {family}, {iso(self.start)} to {iso(self.stop)}"
 
 
 def given(

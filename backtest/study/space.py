@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 LONGEST_LOOK_BACK_DAYS = int(LOOK_BACK_DAYS.most)
 
 # A new family's space is added here.
-SPACES: Mapping[str, FamilySpace] = {it.family: it for it in (xgboost.SPACE, lightgbm.SPACE, naive.SPACE)}
+_ALL = (
+    xgboost.SPACE,
+    lightgbm.SPACE,
+    naive.SPACE,
+)
+SPACES: Mapping[str, FamilySpace] = {it.family: it for it in _ALL}
 
 
 def space_of(params: Params) -> FamilySpace:
@@ -89,7 +94,6 @@ def plan_of(
         return Plan(number, exactly, space.stages(exactly), exactly)
     chosen = {name: suggestion[name] for name in space_of(base).ranges}
     model = {**base.model.model_dump(), **chosen}
-    params = params_of(
-        {**base.as_json(), "model": model, "look_back_days": suggestion["look_back_days"]}, "a trial"
-    )
+    days = suggestion.get("look_back_days", base.look_back_days)
+    params = params_of({**base.as_json(), "model": model, "look_back_days": days}, "a trial")
     return Plan(number, params, space.stages(params))

@@ -26,6 +26,7 @@ def listed(journal: Journal, hour: int) -> list[Json]:
                 "event": event.number,
                 "model_id": champion.model_id,
                 "valid_from": iso(champion.valid_from),
+                "family": card.family,
                 "why": event.content["why"],
                 "trained_until": iso(card.train_until),
                 "rows": card.rows,

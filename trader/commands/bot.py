@@ -78,7 +78,11 @@ def tick(
 def retrain(
     params: ParamsFile = None,
     trials: Annotated[
-        int, typer.Option(min=0, help="instead of --params: search, this many configurations")
+        int,
+        typer.Option(
+            min=0,
+            help="search this many configurations first, of the family that --params or the serving model names",
+        ),
     ] = 0,
     serve_from: Annotated[
         str | None, typer.Option(help="the model's first hour; default: the next by the calendar")
@@ -113,7 +117,7 @@ def retrain(
     }
     answer(
         said,
-        f"{bot.symbol}: model {card.model_id} on {card.rows:,} hours serves from {iso(card.valid_from)}",
+        f"{bot.symbol}: model {card.model_id} ({card.family}) on {card.rows:,} hours serves from {iso(card.valid_from)}",
         as_json,
     )
     process.tell_observers(settings)

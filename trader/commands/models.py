@@ -51,10 +51,11 @@ def list_(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False
     if not rows:
         terminal.say(f"{journal.symbol}: no model yet; train one with: trader retrain")
         return
-    head = ("model", "serves from", "why", "trained until", "rows", "")
+    head = ("model", "family", "serves from", "why", "trained until", "rows", "")
     table = [
         (
             r["model_id"],
+            r["family"],
             r["valid_from"],
             r["why"],
             r["trained_until"],
@@ -114,8 +115,15 @@ def compare(
         print("the two are the same model")
         return
     print(
-        terminal.table("", [(what, str(left), str(right)) for what, left, right in found], ("", one, other))
+        terminal.table(
+            "", [(what, _text(left), _text(right)) for what, left, right in found], ("", one, other)
+        )
     )
+
+
+def _text(value: Any) -> str:
+    """A dash for what only the other model has."""
+    return "-" if value is None else str(value)
 
 
 @models.command()

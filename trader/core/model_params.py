@@ -51,7 +51,11 @@ class NaiveParams(FamilyParams):
     family: Literal["naive"] = "naive"
 
 
-ModelParams = Annotated[XGBoostParams | LightGBMParams | NaiveParams, Field(discriminator="family")]
+ModelParams = Annotated[
+    # one a line
+    XGBoostParams | LightGBMParams | NaiveParams,
+    Field(discriminator="family"),
+]
 
 FAMILIES: dict[str, type[FamilyParams]] = {
     kind.model_fields["family"].default: kind for kind in get_args(get_args(ModelParams)[0])

@@ -33,7 +33,7 @@ BUILDERS: Mapping[str, Callable[[], Forecaster]] = {
     "lightgbm": _lightgbm,
     "naive": _naive,
 }
-# What a family imports beyond the main dependencies: the extra of the same name installs it.
+# What a family imports beyond the main dependencies, as `import` names it: the extra of the family's name installs it.
 NEEDS: Mapping[str, str] = {"lightgbm": "lightgbm"}
 
 
@@ -44,7 +44,7 @@ def forecaster_of(family: str) -> Forecaster:
     package = NEEDS.get(family)
     if package is not None and find_spec(package) is None:
         raise ConfigError(
-            f"family {family!r} needs {package}, which is not installed: install the extra [{family}] of this project"
+            f"family {family!r} is not installed (there is no {package}). From the checkout: python -m pip install '.[{family}]'"
         )
     return BUILDERS[family]()
 

@@ -1,6 +1,6 @@
 """The adapter for families that see X and y: a row of features an hour, whatever the series was.
 
-A family writes `train`, `dump` and `read`, and a predictor with `scores`; everything about panels is here.
+A family writes `train`, `dump`, `predictor` and `load`, and a predictor with `scores`; everything about panels is here.
 """
 
 from __future__ import annotations

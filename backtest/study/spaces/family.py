@@ -45,8 +45,9 @@ class FamilySpace:
     ranges: the keys of the family's parameters that are searched, in the order in which they are drawn.
     stage_key: the key that says how many stages (boosting rounds) a model has; a fit predicts with fewer of them too, from
     `fewest_stages` on in steps of `stage_step`. "" for a family that does not grow in stages.
-    fit_cost: what one fit costs beside another, from the searched keys and the days trained on. No seconds of any machine,
-    for what is looked at must not follow from them.
+    fit_cost: what one fit costs beside another, from the family's keys and `look_back_days`; only ratios matter. No seconds
+    of any machine, for what is looked at must not follow from them. learns: False for a family that no look-back changes,
+    so that none is searched.
     """
 
     family: str
@@ -55,17 +56,20 @@ class FamilySpace:
     stage_key: str = ""
     fewest_stages: int = WHOLE_MODEL
     stage_step: int = 1
+    learns: bool = True
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """A point of the space: the family's keys, then the look-back."""
-        points = {**self.ranges, "look_back_days": LOOK_BACK_DAYS}
-        return {name: range_.suggested(trial, name) for name, range_ in points.items()}
+        """A point of the space: the family's keys, then the look-back of a family that learns."""
+        return {name: range_.suggested(trial, name) for name, range_ in self._points().items()}
 
     def nearest(self, model: ModelParams, look_back_days: int) -> dict[str, Any]:
         """Parameters as the nearest point of the space, to begin a search with."""
         values = model.model_dump()
-        inside = {name: range_.nearest(values[name]) for name, range_ in self.ranges.items()}
-        return {**inside, "look_back_days": LOOK_BACK_DAYS.nearest(look_back_days)}
+        values["look_back_days"] = look_back_days
+        return {name: range_.nearest(values[name]) for name, range_ in self._points().items()}
+
+    def _points(self) -> Mapping[str, Range]:
+        return {**self.ranges, "look_back_days": LOOK_BACK_DAYS} if self.learns else self.ranges
 
     def cost(self, model: ModelParams, look_back_days: int) -> float:
         """`fit_cost` of parameters, whether or not they lie within the space."""

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from backtest.study.spaces.family import FamilySpace
 
-SPACE = FamilySpace(family="naive", ranges={}, fit_cost=lambda values: 1.0)
+SPACE = FamilySpace(family="naive", ranges={}, fit_cost=lambda values: 1.0, learns=False)
