@@ -11,10 +11,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from benchmarks.bench_tick import BUSY, Stage, Watch, stage
 from benchmarks.figure import Figure
@@ -22,9 +21,12 @@ from benchmarks.scene import ROOT, bars_file, median, process, trader
 from tests.rig import quick_params
 from trader import wiring
 from trader.adapters.store_local import LocalStore
-from trader.app.journal import Journal, hour_folder
-from trader.app.stored import encode
+from trader.app.codec import RECORD
+from trader.app.codec_events import CHAMPION, DEPLOYMENT
+from trader.app.journal import Journal, event_key, hour_folder
 from trader.config import Settings, load_settings
+from trader.core.events import DeploymentEvent
+from trader.core.records import HourRecord
 from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour
 from trader.dashboard.page import LIBRARY, library_bytes, render
 from trader.dashboard.series import fold, fresh
@@ -78,31 +80,30 @@ def a_year(folder: Path, size: Size) -> Path:
     shapes = list(journal.records())
     for i in range(size.year - size.replayed):
         close(store, moved(shapes[-1 - i % size.replayed], START - (i + 1) * HOUR_MS))
-    champions = [event.content for event in journal.events("champion")]
-    begun = store / "state" / "BTCUSDT" / "deployment" / "000001"
+    champions = [event.content for event in journal.events(CHAMPION)]
+    begun = store / event_key(SYMBOL, "deployment", 1)
     since = START - (size.year - size.replayed) * HOUR_MS
-    begun.write_bytes(encode({**json.loads(begun.read_bytes()), "start": since}))
+    begun.write_bytes(DEPLOYMENT.encode(DeploymentEvent(SYMBOL, since), "benchmark"))
     for event in (store / "state" / "BTCUSDT" / "champion").iterdir():
         event.unlink()
     journal = Journal(LocalStore(store, durable=False), SYMBOL)
     for valid_from in range(since, START, STEP_DAYS * DAY_MS):
-        journal.append("champion", {**champions[0], "valid_from": valid_from})
+        journal.append(replace(champions[0], valid_from_ms=valid_from))
     for content in champions:
-        journal.append("champion", content)
+        journal.append(content)
     return store
 
 
-def moved(record: dict[str, Any], hour: int) -> dict[str, Any]:
+def moved(record: HourRecord, hour: int) -> HourRecord:
     """The record as if it were of another hour (close time, UTC ms)."""
-    line = {**record["line"], "close_time": iso(hour)}
-    return {**record, "close_time": hour, "line": line}
+    return replace(record, close_time=hour, line=replace(record.line, close_time=hour))
 
 
-def close(store: Path, record: dict[str, Any]) -> None:
+def close(store: Path, record: HourRecord) -> None:
     """Put a closed hour into a store."""
-    folder = store / hour_folder(SYMBOL, record["close_time"])
+    folder = store / hour_folder(SYMBOL, record.close_time)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "record").write_bytes(encode(record))
+    (folder / "record").write_bytes(RECORD.encode(record, "benchmark"))
 
 
 def settings_of(store: Path) -> Settings:
@@ -117,7 +118,7 @@ def written(folder: Path, store: Path, size: Size) -> Figure:
     shapes = list(wiring.make_journal(settings).records(START))
     walls = []
     for i in range(size.writes):
-        close(store, moved(shapes[i], shapes[-1]["close_time"] + (i + 1) * HOUR_MS))
+        close(store, moved(shapes[i], shapes[-1].close_time + (i + 1) * HOUR_MS))
         began = time.perf_counter()
         pages.write_page(wiring.make_journal(settings), settings, folder / "page")
         walls.append(time.perf_counter() - began)
@@ -133,7 +134,7 @@ def drawn(folder: Path, store: Path, size: Size) -> list[Figure]:
     shapes = list(journal.records())
     for year in range(4, -1, -1):
         for record in shapes:
-            fold(series, moved(record, record["close_time"] - year * size.year * HOUR_MS))
+            fold(series, moved(record, record.close_time - year * size.year * HOUR_MS))
     place = folder / "five"
     place.mkdir()
     page = place / pages.PAGE

@@ -3,14 +3,13 @@ venue's, and with ten years behind it."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,14 @@ from tests.rig import quick_params
 from trader import wiring
 from trader.adapters.clocks import SimClock
 from trader.adapters.store_local import LocalStore
-from trader.app.journal import Journal, hour_folder
+from trader.app.codec import DECISION, RECORD
+from trader.app.codec_events import CHAMPION, DEPLOYMENT
+from trader.app.journal import Journal, event_key, hour_folder
 from trader.app.retrain import retrain
-from trader.app.stored import encode
 from trader.app.tick import Bot, tick
+from trader.core.events import DeploymentEvent
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
-from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour
+from trader.core.types import DAY_MS, HOUR_MS, parse_hour
 from trader.simulation import rehearsal
 
 START = parse_hour("2022-01-01")
@@ -111,7 +112,7 @@ def stage(folder: Path, params: Params, start: int, *, durable: bool) -> Iterato
             closing(SimClock(venue["url"])) as clock,
             wiring.open_bot(settings, clock, durable=durable, keep_bars=False) as bot,
         ):
-            if not bot.journal.events("champion"):
+            if not bot.journal.events(CHAMPION):
                 retrain(bot.journal, bot.collector, bot.forecaster_of, params, start, bot.version)
             yield Stage(bot, clock, folder / "store", venue["url"])
 
@@ -250,21 +251,20 @@ def age(store: Path, begun: int, hours: int) -> float:
     """
     clock = time.perf_counter()
     first = store / hour_folder("BTCUSDT", begun)
-    shapes = [(name, json.loads((first / name).read_bytes())) for name in ("decision", "record")]
+    decision = DECISION.decode("decision", (first / "decision").read_bytes(), "BTCUSDT")
+    shape = RECORD.decode("record", (first / "record").read_bytes(), "BTCUSDT")
     since = begun - hours * HOUR_MS
     for hour in range(since, begun, HOUR_MS):
         folder = store / hour_folder("BTCUSDT", hour)
         folder.mkdir(parents=True)
-        for name, content in shapes:
-            content["close_time"] = hour
-            if "line" in content:
-                content["line"]["close_time"] = iso(hour)
-            (folder / name).write_bytes(encode(content))
-    deployed = store / "state" / "BTCUSDT" / "deployment" / "000001"
-    deployed.write_bytes(encode({**json.loads(deployed.read_bytes()), "start": since}))
-    champion = Journal(LocalStore(store), "BTCUSDT").events("champion")[0].content
+        (folder / "decision").write_bytes(DECISION.encode(replace(decision, close_time=hour), "aged"))
+        line = replace(shape.line, close_time=hour)
+        (folder / "record").write_bytes(RECORD.encode(replace(shape, close_time=hour, line=line), "aged"))
+    deployed = store / event_key("BTCUSDT", "deployment", 1)
+    deployed.write_bytes(DEPLOYMENT.encode(DeploymentEvent("BTCUSDT", since), "aged"))
+    champion = Journal(LocalStore(store), "BTCUSDT").events(CHAMPION)[0].content
     (store / "state" / "BTCUSDT" / "champion" / "000001").unlink()
     aged = Journal(LocalStore(store, durable=False), "BTCUSDT")
     for month in [*range(since, begun, DEFAULTS.step_days * DAY_MS), begun]:
-        aged.append("champion", {**champion, "valid_from": month})
+        aged.append(replace(champion, valid_from_ms=month))
     return time.perf_counter() - clock

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from trader.core.hours import (
     GAP,
     WARM_UP,
     HourDecision,
+    HourLine,
     Rules,
     Seen,
     State,
@@ -44,7 +44,7 @@ class Run:
     state: State
 
     @cached_property
-    def lines(self) -> list[dict[str, Any]]:
+    def lines(self) -> list[HourLine]:
         """The line of every hour."""
         return self.track.lines()
 

@@ -118,7 +118,7 @@ def test_a_stopped_process_cannot_revive_its_order() -> None:
     with running() as sim:
         adapter = BinanceSpot(Connection(sim.exchange.url, venue_kit.KEY, venue_kit.SECRET), FakeClock(NOW))
         order = adapter.sign(SYMBOL, "BUY", Decimal("0.01"), "bot-1", adapter.time_ms())
-        sim.to(order.horizon_ms + 1)
+        sim.to(order.expires_at_ms + 1)
         sent = adapter.send(order)
         assert (sent.outcome, "code -1021" in sent.message) == ("refused", True)
         assert sim.sim("ledger?all=true") == []

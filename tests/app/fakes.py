@@ -110,7 +110,7 @@ class FakeExchange:
         """Execute, refuse or lose the order, as told; past its window it is refused as Binance does."""
         self.sent.append(order)
         how, self.next_send = self.next_send, "filled"
-        if self.clock.now_ms() > order.horizon_ms:
+        if self.clock.now_ms() > order.expires_at_ms:
             return Sent(
                 "refused",
                 message="400, code -1021: Timestamp for this request is outside of the recvWindow.",

@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.rig import Venue, command, quick_params, venue
 from tests.rig_bars import made_bars
 from trader.adapters.store_local import LocalStore
+from trader.app.codec_events import BREACH, CHAMPION
 from trader.app.journal import Journal
 from trader.app.retrain import load_model
 from trader.core.types import HOUR_MS, iso, parse_hour
@@ -39,9 +40,9 @@ def test_a_breach_is_searched_for_and_answered_once(tmp_path: Path) -> None:
     assert answered["valid_from"] == iso(START + 3 * HOUR_MS)
     assert again == {"retrained": False}
     journal = Journal(LocalStore(tmp_path / "state"), "BTCUSDT")
-    (breach,) = journal.events("breach")
-    champion = journal.events("champion")[-1].content
-    assert breach.content["at"] == START + 2 * HOUR_MS
-    assert champion["breach"] == breach.number
-    assert champion["words"] == f"breach 1: {breach.content['why']}"
-    assert load_model(journal, champion["model_id"])[0].reason == champion["words"]
+    (breach,) = journal.events(BREACH)
+    champion = journal.events(CHAMPION)[-1].content
+    assert breach.content.at_ms == START + 2 * HOUR_MS
+    assert champion.breach_number == breach.number
+    assert champion.message == f"breach 1: {breach.content.reason}"
+    assert load_model(journal, champion.model_id)[0].reason == champion.message

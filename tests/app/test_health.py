@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.app.fakes import MemoryStore
+from tests.records_made import record_made
 from trader.app.health import alive_hour
 from trader.app.journal import Journal
 from trader.core.types import HOUR_MS, parse_hour
@@ -16,7 +17,7 @@ MINUTE_MS = 60_000
 def journal_with(hour: int) -> Journal:
     """A journal whose only record is of this hour."""
     journal = Journal(MemoryStore(), "BTCUSDT")
-    journal.close_hour(hour, {"line": {"close_time": hour}})
+    journal.close_hour(record_made(hour))
     return journal
 
 
@@ -31,10 +32,10 @@ def test_an_hour_is_recent_for_75_minutes(minutes: int, healthy: bool) -> None:
 def test_the_newest_of_several_is_found() -> None:
     """With a longer patience the newest record within it answers."""
     journal = journal_with(HOUR)
-    journal.close_hour(HOUR + HOUR_MS, {"line": {"close_time": HOUR + HOUR_MS}})
+    journal.close_hour(record_made(HOUR + HOUR_MS))
     found = alive_hour(journal, HOUR + 2 * HOUR_MS, within_minutes=180)
     assert found is not None
-    assert found["line"]["close_time"] == HOUR + HOUR_MS
+    assert found.close_time == HOUR + HOUR_MS
 
 
 def test_an_empty_journal_is_not_alive() -> None:

@@ -8,35 +8,58 @@ from typing import Any
 import pytest
 
 from tests.app.fakes import FakeClock, FakeExchange, MemoryStore
+from tests.records_made import decision_made
 from trader.app.absence import shows_effect
 from trader.app.halts import announce, resume
 from trader.app.journal import Journal
-from trader.app.orders import Desk, carry_out, client_order_id
-from trader.core.errors import Halt, Parked, Retry
+from trader.app.orders import ExecutionContext, carry_out, client_order_id
+from trader.core.errors import Halt, OrderInDoubt, Retry
 from trader.core.ports import OwnTrade
-from trader.core.types import HOUR_MS, Fill, Side, parse_hour
+from trader.core.records import Attempt, Balances, Decision
+from trader.core.types import Fill, Side, parse_hour
 
 HOUR = parse_hour("2022-01-01T10:00")
 
 
 @pytest.fixture
-def desk() -> Desk:
-    """A desk at a fake venue whose clock stands one second after the hour."""
+def context() -> ExecutionContext:
+    """A bot at a fake venue whose clock stands one second after the hour."""
     clock = FakeClock(HOUR + 1_000)
-    return Desk(Journal(MemoryStore(), "BTCUSDT"), FakeExchange(clock), clock, "hourly")
+    return ExecutionContext(Journal(MemoryStore(), "BTCUSDT"), FakeExchange(clock), clock, "hourly")
 
 
-def decided(desk: Desk, qty: str = "0.1") -> dict[str, Any]:
+def decided(context: ExecutionContext, qty: str = "0.1") -> Decision:
     """A stored decision to buy."""
-    order = {"side": "BUY", "qty": qty, "expected_price": "50000"}
-    content = {"order": order, "reason": "enter", "deadline": HOUR + HOUR_MS // 6}
-    return desk.journal.decide(HOUR, content)
+    return context.journal.decide(decision_made(HOUR, "BUY", qty))[0]
 
 
-def venue(desk: Desk) -> FakeExchange:
-    """The fake behind the desk."""
-    assert isinstance(desk.exchange, FakeExchange)
-    return desk.exchange
+def outcomes(context: ExecutionContext, *numbers: int) -> list[str]:
+    """What became of these attempts, which are closed."""
+    return [outcome.kind for n in numbers if (outcome := context.journal.outcome(HOUR, n))]
+
+
+def venue(context: ExecutionContext) -> FakeExchange:
+    """The fake behind the context."""
+    assert isinstance(context.exchange, FakeExchange)
+    return context.exchange
+
+
+def attempt_made(side: Side, qty: str, balances: Balances | None = None, name: str = "mine") -> Attempt:
+    """An attempt of half a second after the hour."""
+    window_ms = 5_000
+    price, signed_ms = Decimal(50_000), HOUR + 500
+    return Attempt(
+        "BTCUSDT",
+        False,
+        side,
+        Decimal(qty),
+        price,
+        balances,
+        name,
+        signed_ms,
+        window_ms,
+        signed_ms + window_ms,
+    )
 
 
 def bought(fills: list[Fill]) -> Decimal:
@@ -44,107 +67,98 @@ def bought(fills: list[Fill]) -> Decimal:
     return sum((fill.qty for fill in fills), Decimal(0))
 
 
-def test_an_order_is_sent_once_and_its_fills_are_kept(desk: Desk) -> None:
+def test_an_order_is_sent_once_and_its_fills_are_kept(context: ExecutionContext) -> None:
     """The plain case: one attempt, one order; repeating it reads the outcome and sends nothing."""
-    decision = decided(desk)
-    first, again = carry_out(desk, HOUR, decision), carry_out(desk, HOUR, decision)
+    decision = decided(context)
+    first, again = carry_out(context, HOUR, decision), carry_out(context, HOUR, decision)
     assert first == again
     assert bought(first) == Decimal("0.1")
-    assert len(venue(desk).sent) == 1
+    assert len(venue(context).sent) == 1
 
 
 @pytest.mark.parametrize("how", ["lost_after", "late"])
-def test_a_lost_reply_is_looked_up(desk: Desk, how: str) -> None:
+def test_a_lost_reply_is_looked_up(context: ExecutionContext, how: str) -> None:
     """The order was executed and its reply lost, or it appears seconds later: it is found, and never sent again."""
-    venue(desk).next_send = how
-    assert bought(carry_out(desk, HOUR, decided(desk))) == Decimal("0.1")
-    assert len(venue(desk).sent) == 1
+    venue(context).next_send = how
+    assert bought(carry_out(context, HOUR, decided(context))) == Decimal("0.1")
+    assert len(venue(context).sent) == 1
 
 
-def test_an_order_that_was_not_taken_waits_for_the_next_tick(desk: Desk) -> None:
+def test_an_order_that_was_not_taken_waits_for_the_next_tick(context: ExecutionContext) -> None:
     """Too many orders, a ban, a closed port: one try a tick, and the hour is traded when one goes through."""
-    decision = decided(desk)
+    decision = decided(context)
     for tries in (1, 2):
-        venue(desk).next_send = "busy"
+        venue(context).next_send = "busy"
         with pytest.raises(Retry, match="the next tick tries again"):
-            carry_out(desk, HOUR, decision)
-        assert len(venue(desk).sent) == tries
-    assert bought(carry_out(desk, HOUR, decision)) == Decimal("0.1")
-    assert [desk.journal.outcome(HOUR, n)["kind"] for n in (1, 2, 3)] == ["absent", "absent", "filled"]  # type: ignore[index]
+            carry_out(context, HOUR, decision)
+        assert len(venue(context).sent) == tries
+    assert bought(carry_out(context, HOUR, decision)) == Decimal("0.1")
+    assert outcomes(context, 1, 2, 3) == ["absent", "absent", "filled"]
 
 
-def test_an_order_that_was_not_taken_is_let_go_after_the_deadline(desk: Desk) -> None:
+def test_an_order_that_was_not_taken_is_let_go_after_the_deadline(context: ExecutionContext) -> None:
     """A venue that comes back too late trades nothing: the hour is closed without a fill."""
-    decision = decided(desk)
-    venue(desk).next_send = "busy"
+    decision = decided(context)
+    venue(context).next_send = "busy"
     with pytest.raises(Retry):
-        carry_out(desk, HOUR, decision)
-    venue(desk).clock.sleep(11 * 60)
-    assert carry_out(desk, HOUR, decision) == []
-    assert len(venue(desk).sent) == 1
+        carry_out(context, HOUR, decision)
+    venue(context).clock.sleep(11 * 60)
+    assert carry_out(context, HOUR, decision) == []
+    assert len(venue(context).sent) == 1
 
 
-def test_an_order_that_never_arrived_is_tried_again_only_past_its_horizon(desk: Desk) -> None:
-    """Swallowed before execution: absent is proved past the horizon, then a second attempt with a new id trades."""
-    venue(desk).next_send = "lost_before"
-    fills = carry_out(desk, HOUR, decided(desk))
-    first, second = venue(desk).sent
+def test_an_order_that_never_arrived_is_tried_again_only_after_it_expired(context: ExecutionContext) -> None:
+    """Swallowed before execution: absent is proved after it expired, then a second attempt with a new id trades."""
+    venue(context).next_send = "lost_before"
+    fills = carry_out(context, HOUR, decided(context))
+    first, second = venue(context).sent
     assert bought(fills) == Decimal("0.1")
     assert first.client_order_id != second.client_order_id
-    assert second.timestamp_ms > first.horizon_ms + 10_000
+    assert second.timestamp_ms > first.expires_at_ms + 10_000
 
 
 @pytest.mark.parametrize(("how", "share"), [("partial", "0.05"), ("expired", "0")])
 def test_what_the_book_did_not_give_is_not_topped_up_within_the_hour(
-    desk: Desk, how: str, share: str
+    context: ExecutionContext, how: str, share: str
 ) -> None:
     """A thin book: the executed part is booked, and nothing more is sent."""
-    venue(desk).next_send = how
-    assert bought(carry_out(desk, HOUR, decided(desk))) == Decimal(share)
-    assert len(venue(desk).sent) == 1
+    venue(context).next_send = how
+    assert bought(carry_out(context, HOUR, decided(context))) == Decimal(share)
+    assert len(venue(context).sent) == 1
 
 
-def test_a_refused_order_closes_the_hour(desk: Desk) -> None:
+def test_a_refused_order_closes_the_hour(context: ExecutionContext) -> None:
     """The venue says no: no fill, no second try."""
-    venue(desk).next_send = "refused"
-    assert carry_out(desk, HOUR, decided(desk)) == []
-    assert len(venue(desk).sent) == 1
+    venue(context).next_send = "refused"
+    assert carry_out(context, HOUR, decided(context)) == []
+    assert len(venue(context).sent) == 1
 
 
-def test_another_writer_looks_and_never_sends(desk: Desk) -> None:
+def test_another_writer_looks_and_never_sends(context: ExecutionContext) -> None:
     """An attempt of another process that has not been sent: we look for it, prove it absent, and try anew after it."""
-    decision = decided(desk)
-    name = client_order_id("hourly", desk.journal.store_id(), "BTCUSDT", HOUR, "d", 1)
-    stored = {
-        "void": False,
-        "side": "BUY",
-        "qty": "0.1",
-        "expected_price": "50000",
-        "balances": {"base": "100", "quote": "1000000"},
-        "client_order_id": name,
-        "timestamp_ms": HOUR + 500,
-        "recv_window_ms": 5_000,
-        "horizon_ms": HOUR + 5_500,
-    }
-    desk.journal.try_once(HOUR, 1, stored)
-    assert bought(carry_out(desk, HOUR, decision)) == Decimal("0.1")
-    [sent] = venue(desk).sent
+    decision = decided(context)
+    name = client_order_id("hourly", context.journal.store_id(), "BTCUSDT", HOUR, "d", 1)
+    context.journal.try_once(
+        HOUR, 1, attempt_made("BUY", "0.1", Balances(Decimal(100), Decimal(1_000_000)), name)
+    )
+    assert bought(carry_out(context, HOUR, decision)) == Decimal("0.1")
+    [sent] = venue(context).sent
     assert sent.client_order_id != name
 
 
-def test_a_sleeper_is_fenced_by_a_void_attempt(desk: Desk) -> None:
+def test_a_sleeper_is_fenced_by_a_void_attempt(context: ExecutionContext) -> None:
     """Past the deadline attempt 1 is created void: whoever slept between decision and attempt cannot create it."""
-    decision = decided(desk)
-    desk.clock.sleep(11 * 60)
-    assert carry_out(desk, HOUR, decision) == []
-    attempt, ours = desk.journal.try_once(HOUR, 1, {"void": False})
-    assert (attempt["void"], ours) == (True, False)
-    assert venue(desk).sent == []
+    decision = decided(context)
+    context.clock.sleep(11 * 60)
+    assert carry_out(context, HOUR, decision) == []
+    attempt, ours = context.journal.try_once(HOUR, 1, attempt_made("BUY", "0.1"))
+    assert (attempt.void, ours) == (True, False)
+    assert venue(context).sent == []
 
 
-def test_a_venue_that_cannot_be_asked_parks_the_hour(desk: Desk) -> None:
+def test_a_venue_that_cannot_be_asked_parks_the_hour(context: ExecutionContext) -> None:
     """Reply lost and queries fail: parked, nothing else is sent, and the next look closes it."""
-    fake, decision = venue(desk), decided(desk)
+    fake, decision = venue(context), decided(context)
     fake.next_send = "lost_after"
     original = fake.send
 
@@ -154,10 +168,10 @@ def test_a_venue_that_cannot_be_asked_parks_the_hour(desk: Desk) -> None:
         return reply
 
     fake.send = send_then_go_dark  # type: ignore[method-assign]  # the fake changes its own mood at this moment
-    with pytest.raises(Parked, match="unknown and the venue cannot be asked"):
-        carry_out(desk, HOUR, decision)
+    with pytest.raises(OrderInDoubt, match="unknown and the venue cannot be asked"):
+        carry_out(context, HOUR, decision)
     fake.reads_fail = False
-    assert bought(carry_out(desk, HOUR, decision)) == Decimal("0.1")
+    assert bought(carry_out(context, HOUR, decision)) == Decimal("0.1")
     assert len(fake.sent) == 1
 
 
@@ -165,9 +179,9 @@ def test_a_venue_that_cannot_be_asked_parks_the_hour(desk: Desk) -> None:
     ("base", "quote"),
     [("0.3", "0"), ("-1", "0"), ("0", "-5000"), ("0", "250"), ("0.1", "5000"), ("-1", "-5000")],
 )
-def test_a_movement_of_one_leg_is_somebody_elses(desk: Desk, base: str, quote: str) -> None:
+def test_a_movement_of_one_leg_is_somebody_elses(context: ExecutionContext, base: str, quote: str) -> None:
     """A deposit, a withdrawal, or both while an order is unknown: no order moves the account so, and the hour trades."""
-    fake, decision = venue(desk), decided(desk)
+    fake, decision = venue(context), decided(context)
     fake.next_send = "lost_before"
     original = fake.send
 
@@ -179,73 +193,64 @@ def test_a_movement_of_one_leg_is_somebody_elses(desk: Desk, base: str, quote: s
         return reply
 
     fake.send = send_while_money_moves  # type: ignore[method-assign]  # money moves at this moment
-    assert bought(carry_out(desk, HOUR, decision)) == Decimal("0.1")
+    assert bought(carry_out(context, HOUR, decision)) == Decimal("0.1")
     assert len(fake.sent) == 2
 
 
-def test_balances_that_show_the_order_forbid_a_second_attempt(desk: Desk) -> None:
+def test_balances_that_show_the_order_forbid_a_second_attempt(context: ExecutionContext) -> None:
     """Executed, and the venue's lists are blind to it: parked, no second order; it is booked once it is listed."""
-    fake, decision = venue(desk), decided(desk)
+    fake, decision = venue(context), decided(context)
     fake.next_send, fake.blind = "lost_after", True
     for _ in range(2):
-        with pytest.raises(Parked, match=r"balances moved as order .* would have moved them"):
-            carry_out(desk, HOUR, decision)
+        with pytest.raises(OrderInDoubt, match=r"balances moved as order .* would have moved them"):
+            carry_out(context, HOUR, decision)
     fake.blind = False
-    assert bought(carry_out(desk, HOUR, decision)) == Decimal("0.1")
+    assert bought(carry_out(context, HOUR, decision)) == Decimal("0.1")
     assert len(fake.sent) == 1
 
 
-def test_balances_alone_ask_a_person_past_the_deadline(desk: Desk) -> None:
+def test_balances_alone_ask_a_person_past_the_deadline(context: ExecutionContext) -> None:
     """Still listed nowhere when no second attempt may follow: halted, not parked for ever; a resume closes it."""
-    fake, decision = venue(desk), decided(desk)
+    fake, decision = venue(context), decided(context)
     fake.next_send, fake.blind = "lost_after", True
-    with pytest.raises(Parked):
-        carry_out(desk, HOUR, decision)
-    desk.clock.sleep(11 * 60)
+    with pytest.raises(OrderInDoubt):
+        carry_out(context, HOUR, decision)
+    context.clock.sleep(11 * 60)
     for _ in range(2):
         with pytest.raises(Halt, match="trader resume closes it as never executed") as caught:
-            carry_out(desk, HOUR, decision)
-        announce(desk.journal, desk.clock.now_ms(), "reconcile", freeze=True, words=str(caught.value))
-    resume(desk.journal, desk.clock.now_ms(), "looked: it is not on the venue's page")
-    assert carry_out(desk, HOUR, decision) == []
-    assert [desk.journal.outcome(HOUR, n)["kind"] for n in (1, 2)] == ["absent", "void"]  # type: ignore[index]
+            carry_out(context, HOUR, decision)
+        announce(context.journal, context.clock.now_ms(), "reconcile", freeze=True, message=str(caught.value))
+    resume(context.journal, context.clock.now_ms(), "looked: it is not on the venue's page")
+    assert carry_out(context, HOUR, decision) == []
+    assert outcomes(context, 1, 2) == ["absent", "void"]
     assert len(fake.sent) == 1
 
 
 @pytest.mark.parametrize("side", ["BUY", "SELL"])
 @pytest.mark.parametrize("share", ["0.01", "0.4", "1"])
-def test_the_effect_of_an_order_is_seen_in_both_legs(side: str, share: str) -> None:
+def test_the_effect_of_an_order_is_seen_in_both_legs(side: Side, share: str) -> None:
     """Any part of an order from a hundredth on shows, whoever else trades beside it; listed trades explain theirs."""
     sign = 1 if side == "BUY" else -1
-    qty, price = Decimal("0.2") * Decimal(share), Decimal(50_000)
-    attempt = {
-        "side": side,
-        "qty": "0.2",
-        "expected_price": "50000",
-        "balances": {"base": "3", "quote": "70000"},
-    }
-    after = {"base": str(3 + sign * qty), "quote": str(70_000 - sign * qty * price)}
-    assert shows_effect(attempt, after, [])
-    mine: Side = "BUY" if side == "BUY" else "SELL"
-    assert not shows_effect(attempt, after, [OwnTrade("web_1", mine, qty, qty * price)])
     other: Side = "SELL" if side == "BUY" else "BUY"
-    beside = {
-        "base": str(Decimal(after["base"]) - sign),
-        "quote": str(Decimal(after["quote"]) + sign * price),
-    }
+    qty, price = Decimal("0.2") * Decimal(share), Decimal(50_000)
+    attempt = attempt_made(side, "0.2", Balances(Decimal(3), Decimal(70_000)))
+    after = Balances(3 + sign * qty, 70_000 - sign * qty * price)
+    assert shows_effect(attempt, after, [])
+    assert not shows_effect(attempt, after, [OwnTrade("web_1", side, qty, qty * price)])
+    beside = Balances(after.base - sign, after.quote + sign * price)
     assert shows_effect(attempt, beside, [OwnTrade("web_2", other, Decimal(1), price)])
 
 
-def test_an_order_of_another_life_halts(desk: Desk) -> None:
+def test_an_order_of_another_life_halts(context: ExecutionContext) -> None:
     """The venue knows the id and the journal does not: the store was lost or is shared. Nothing is sent."""
-    decision = decided(desk)
-    carry_out(desk, HOUR, decision)
-    store = desk.journal.store
+    decision = decided(context)
+    carry_out(context, HOUR, decision)
+    store = context.journal.store
     assert isinstance(store, MemoryStore)
     store.objects = {k: v for k, v in store.objects.items() if "attempt" not in k and "outcome" not in k}
     with pytest.raises(Halt, match="another life of this bot"):
-        carry_out(desk, HOUR, decision)
-    assert len(venue(desk).sent) == 1
+        carry_out(context, HOUR, decision)
+    assert len(venue(context).sent) == 1
 
 
 def test_client_order_ids_fit_the_exchange() -> None:

@@ -48,9 +48,9 @@ def reasons(folder: Path, band: str) -> tuple[set[str], int]:
                 clock.move_to(hour)
                 assert tick(bot).outcome == "traded"
                 assert tick(bot).outcome == "done"
-            lines = [record["line"] for record in bot.journal.records()]
+            lines = [record.line for record in bot.journal.records()]
         assert len(lines) == HOURS
-        return {line["reason"] for line in lines}, len(traded.ledger())
+        return {line.reason for line in lines}, len(traded.ledger())
 
 
 def test_beyond_the_band_every_hour_is_recorded_and_none_is_traded(tmp_path: Path) -> None:

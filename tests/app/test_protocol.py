@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from tests.app.fakes import FakeClock, FakeExchange, MemoryStore
+from tests.records_made import decision_made
 from trader.app.halts import announce, resume
 from trader.app.journal import Journal
-from trader.app.objects import read_fill
-from trader.app.orders import Desk, carry_out
+from trader.app.orders import ExecutionContext, carry_out
 from trader.core.errors import Halt, Retry
-from trader.core.types import HOUR_MS, Fill, parse_hour
+from trader.core.records import Decision, record_of
+from trader.core.types import HOUR_MS, Fill, Side, parse_hour
 
 START = parse_hour("2022-01-01T10:00")
 DEADLINE_MS = 10 * 60_000
@@ -69,37 +70,33 @@ class Stepped:
 
 
 class Writer:
-    """A process of the bot: its own journal and desk over the one store and the one venue, and its own idea of what
+    """A process of the bot: its own journal over the one store and the one venue, and its own idea of what
     to buy, since no two processes need see the same price."""
 
     def __init__(self, store: MemoryStore, venue: FakeExchange, clock: FakeClock, qty: str) -> None:
         self.steps, self.qty = Steps(), qty
         journal = Journal(Stepped(store, self.steps), "BTCUSDT")
-        self.desk = Desk(journal, Stepped(venue, self.steps), clock, "hourly")
+        self.context = ExecutionContext(journal, Stepped(venue, self.steps), clock, "hourly")
 
     def work(self) -> None:
         """What a tick does with the hours: those that passed undecided are missed, the current one is decided; each is
         carried out and recorded, oldest first."""
-        journal, now = self.desk.journal, self.desk.exchange.time_ms()
+        journal, now = self.context.journal, self.context.exchange.time_ms()
         for hour in range(START, now - now % HOUR_MS + HOUR_MS, HOUR_MS):
             if journal.record(hour) is not None:
                 continue
             decision = journal.decision(hour)
             if decision is None:
-                decision = journal.decide(hour, self.decided(hour, now))
-            fills = carry_out(self.desk, hour, decision)
-            journal.close_hour(hour, {"close_time": hour, "fills": [fill.trade_id for fill in fills]})
+                decision, _ = journal.decide(self.decided(hour, now))
+            fills = carry_out(self.context, hour, decision)
+            journal.close_hour(record_of(decision, fills))
 
-    def decided(self, hour: int, now: int) -> dict[str, Any]:
+    def decided(self, hour: int, now: int) -> Decision:
         """Buy and sell in turns; nothing in an hour that is over or past its deadline."""
-        side = "BUY" if (hour // HOUR_MS) % 2 == 0 else "SELL"
-        order = {"side": side, "qty": self.qty, "expected_price": "50000"}
-        in_time = now <= hour + DEADLINE_MS
-        return {
-            "order": order if in_time else None,
-            "reason": "enter" if in_time else "missed",
-            "deadline": hour + DEADLINE_MS,
-        }
+        if now > hour + DEADLINE_MS:
+            return decision_made(hour, reason="missed", deadline_ms=hour + DEADLINE_MS)
+        side: Side = "BUY" if (hour // HOUR_MS) % 2 == 0 else "SELL"
+        return decision_made(hour, side, self.qty, deadline_ms=hour + DEADLINE_MS)
 
 
 class Protocol(RuleBasedStateMachine):
@@ -121,7 +118,7 @@ class Protocol(RuleBasedStateMachine):
                 writer.work()
         except Halt as halt:
             self.seen["halted"] += 1
-            announce(self.journal, self.clock.now_ms(), halt.reason, freeze=True, words=str(halt))
+            announce(self.journal, self.clock.now_ms(), halt.reason, freeze=True, message=str(halt))
             resume(self.journal, self.clock.now_ms(), "looked")
 
     def die(self) -> None:
@@ -182,9 +179,7 @@ class Protocol(RuleBasedStateMachine):
         """What the venue executed for an hour's attempts."""
         attempts = [a for n in range(1, 10) if (a := self.journal.attempt(hour, n))]
         known = [
-            self.venue.orders[a["client_order_id"]]
-            for a in attempts
-            if a["client_order_id"] in self.venue.orders
+            self.venue.orders[a.client_order_id] for a in attempts if a.client_order_id in self.venue.orders
         ]
         return [fill for _, fills, _ in known for fill in fills]
 
@@ -194,7 +189,7 @@ class Protocol(RuleBasedStateMachine):
         assert max(Counter(order.client_order_id for order in self.venue.sent).values(), default=1) == 1
         for hour in self.hours():
             decision = self.journal.decision(hour)
-            allowed = Decimal(decision["order"]["qty"]) if decision and decision["order"] else Decimal(0)
+            allowed = decision.order.qty if decision and decision.order else Decimal(0)
             assert sum((fill.qty for fill in self.executed(hour)), Decimal(0)) <= allowed
 
     @invariant()
@@ -216,9 +211,10 @@ class Protocol(RuleBasedStateMachine):
         for hour in closed:
             record = self.journal.record(hour)
             assert record is not None
-            assert sorted(record["fills"]) == sorted(fill.trade_id for fill in self.executed(hour))
+            recorded = [fill.trade_id for fill in record.fills]
+            assert sorted(recorded) == sorted(fill.trade_id for fill in self.executed(hour))
             outcomes = [o for n in range(1, 10) if (o := self.journal.outcome(hour, n))]
-            assert [read_fill(row).trade_id for o in outcomes for row in o["fills"]] == record["fills"]
+            assert [fill.trade_id for o in outcomes for fill in o.fills] == recorded
 
     def teardown(self) -> None:
         """Left in peace, the next ticks close every hour, and every fill of the venue is in exactly one record."""
@@ -228,11 +224,8 @@ class Protocol(RuleBasedStateMachine):
             self.first.steps.arm(0, False, self.die)
             self.run(self.first)
             self.clock.sleep(61)
-        recorded = [
-            number
-            for hour in self.hours()
-            for number in (self.journal.record(hour) or {"fills": ()})["fills"]
-        ]
+        records = [record for hour in self.hours() if (record := self.journal.record(hour))]
+        recorded = [fill.trade_id for record in records for fill in record.fills]
         executed = [fill.trade_id for _, fills, _ in self.venue.orders.values() for fill in fills]
         assert sorted(recorded) == sorted(executed)
         self.seen["orders"] += len(self.venue.sent)

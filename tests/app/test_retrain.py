@@ -7,12 +7,13 @@ import pytest
 from tests.app.fakes import MemoryStore
 from tests.bars_made import bars_made
 from tests.rig import quick_params
+from trader.app.codec_events import CHAMPION, DEPLOYMENT
 from trader.app.collect import Collector
 from trader.app.journal import Journal
 from trader.app.retrain import (
     ASKED,
     CALENDAR,
-    Cause,
+    Occasion,
     champions,
     deployment,
     load_model,
@@ -56,10 +57,11 @@ class DyingStore(MemoryStore):
         return done
 
 
-def train(store: MemoryStore, hour: int = START, params: Params = PARAMS, cause: Cause = ASKED) -> str:
+def train(store: MemoryStore, hour: int = START, params: Params = PARAMS, occasion: Occasion = ASKED) -> str:
     """One training in a process of its own; the new model's id."""
     collector = Collector(BarsAtHand(), "BTCUSDT")
-    return retrain(Journal(store, "BTCUSDT"), collector, forecaster_of, params, hour, "tests", cause).model_id
+    journal = Journal(store, "BTCUSDT")
+    return retrain(journal, collector, forecaster_of, params, hour, "tests", occasion).model_id
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -72,7 +74,7 @@ def test_a_first_training_that_dies_is_made_good_by_the_next(n: int, after: bool
     model_id = train(store)
     journal = Journal(store, "BTCUSDT")
     assert [champion.model_id for champion in champions(journal)] == [model_id]
-    assert [event.content["start"] for event in journal.events("deployment")] == [START]
+    assert [event.content.start_ms for event in journal.events(DEPLOYMENT)] == [START]
     assert load_model(journal, model_id)[0].rows > 0
 
 
@@ -86,33 +88,33 @@ def test_a_bot_that_was_killed_before_it_began_has_not_begun() -> None:
     journal = Journal(store, "BTCUSDT")
     begun = deployment(journal)
     assert begun is not None
-    assert begun.start == START + 5 * HOUR_MS
-    assert champions(journal)[-1].valid_from <= begun.start
+    assert begun.start_ms == START + 5 * HOUR_MS
+    assert champions(journal)[-1].valid_from <= begun.start_ms
 
 
 @pytest.mark.parametrize(
-    ("cause", "why", "words"),
+    ("occasion", "cause", "words"),
     [
         (CALENDAR, "calendar", "the calendar's refit"),
         (
-            Cause("breach", "breach 3: hit rate of 24 h is 0.458, below 0.500", 3),
+            Occasion("breach", "breach 3: hit rate of 24 h is 0.458, below 0.500", 3),
             "breach",
             "breach 3: hit rate of 24 h",
         ),
     ],
 )
 def test_why_a_model_was_trained_stands_in_its_event_and_on_its_card(
-    cause: Cause, why: str, words: str
+    occasion: Occasion, cause: str, words: str
 ) -> None:
     """The first begins the bot, whatever was meant; later ones carry their cause."""
     store = MemoryStore()
-    first, second = train(store, cause=cause), train(store, START + HOUR_MS, cause=cause)
+    first, second = train(store, occasion=occasion), train(store, START + HOUR_MS, occasion=occasion)
     journal = Journal(store, "BTCUSDT")
-    events = [event.content for event in journal.events("champion")]
-    assert [(event["model_id"], event["why"]) for event in events] == [(first, "first"), (second, why)]
-    assert events[1]["breach"] == cause.breach
-    assert events[1]["words"].startswith(words)
-    assert load_model(journal, second)[0].reason == events[1]["words"]
+    events = [event.content for event in journal.events(CHAMPION)]
+    assert [(event.model_id, event.cause) for event in events] == [(first, "first"), (second, cause)]
+    assert events[1].breach_number == occasion.breach_number
+    assert events[1].message.startswith(words)
+    assert load_model(journal, second)[0].reason == events[1].message
     assert load_model(journal, first)[0].reason == "the first training begins the bot"
 
 

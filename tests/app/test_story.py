@@ -10,20 +10,19 @@ import numpy as np
 import pytest
 
 from tests.app.fakes import MemoryStore
+from tests.records_made import decision_made, record_made, totals_made
 from tests.rig import quick_params
 from tests.rows_made import fit, training_of_rows
-from trader.app.cursors import Cursor, write_cursor
+from trader.app.cursors import write_cursor
 from trader.app.halts import announce, resume
 from trader.app.journal import Journal
-from trader.app.objects import Totals, write_totals
 from trader.app.status import status
 from trader.app.story import hour_row, tell
-from trader.core.hours import State
-from trader.core.ledger import Ledger
+from trader.core.events import BreachEvent, ChampionEvent, DeploymentEvent
 from trader.core.lifecycle import BreachRule
 from trader.core.model import card_for
 from trader.core.params import params_of
-from trader.core.risk import RiskState
+from trader.core.records import Cursor, HourRecord
 from trader.core.types import HOUR_MS, iso, parse_hour
 from trader.core.windows import refit_of
 from trader.forecasters.xgboost import XGBoostForecaster
@@ -51,55 +50,40 @@ def published(journal: Journal) -> str:
 def journal() -> Journal:
     """Six closed hours from START, an equity that falls by 100 an hour, one call in three right."""
     made = Journal(MemoryStore(), "BTCUSDT")
-    first = {"model_id": published(made), "valid_from": START, "why": "first", "breach": 0, "words": "begins"}
-    made.append("champion", first)
-    made.append("deployment", {"symbol": "BTCUSDT", "start": START})
+    made.append(ChampionEvent("BTCUSDT", published(made), START, "first", "begins"))
+    made.append(DeploymentEvent("BTCUSDT", START))
     for i in range(HOURS):
-        made.close_hour(START + i * HOUR_MS, record(i))
+        made.close_hour(record(i))
     return made
 
 
-def record(i: int) -> dict[str, Any]:
+def record(i: int) -> HourRecord:
     """The record of hour i."""
-    equity = Decimal(10_000 - 100 * i)
-    totals = Totals(State(Ledger(equity), RiskState.fresh(Decimal(10_000))), hits=i // 3, scored=i)
-    line = {
-        "close_time": iso(START + i * HOUR_MS),
-        "p_up": 0.5312,
-        "target": "flat",
-        "order_side": "SELL" if i == 2 else None,
-        "order_qty": "0.2" if i == 2 else None,
-        "fill_price": "49990" if i == 2 else None,
-        "fee": "9.998" if i == 2 else "0",
-        "position": "0",
-        "equity": str(equity),
-        "reason": "leave" if i == 2 else "hold",
-    }
-    close_time = START + i * HOUR_MS
-    return {
-        "close_time": close_time,
-        "close": "50000",
-        "expected_price": None if i != 2 else "50000",
-        "line": line,
-        "model_id": "m1",
-        "state": write_totals(totals),
-    }
+    equity = 10_000 - 100 * i
+    line: dict[str, Any] = {"p_up": 0.5312, "equity": Decimal(equity)}
+    if i == 2:
+        line |= {"order_side": "SELL", "order_qty": Decimal("0.2"), "fill_price": Decimal(49_990)}
+        line |= {"fee": Decimal("9.998"), "reason": "leave"}
+    return record_made(
+        START + i * HOUR_MS,
+        line=line,
+        expected_price=Decimal(50_000) if i == 2 else None,
+        totals=totals_made(str(equity), hits=i // 3, scored=i),
+    )
+
+
+def breach(at_ms: int, reason: str = "hit rate") -> BreachEvent:
+    """A breach at an hour."""
+    return BreachEvent("BTCUSDT", at_ms, reason)
 
 
 def test_events_stand_between_the_hours_they_explain(journal: Journal) -> None:
     """A model before its first hour, a breach after the hour that made it, its answer and a halt before the hours they
     change, each in words."""
     two, three, four = (START + i * HOUR_MS for i in (2, 3, 4))
-    journal.append("breach", {"at": two, "why": "hit rate of 2 h is 0.000, below 0.500"})
-    champion = {
-        "model_id": "m2",
-        "valid_from": three,
-        "why": "breach",
-        "breach": 1,
-        "words": "breach 1: hit rate",
-    }
-    journal.append("champion", champion)
-    announce(journal, three + 90_000, "person", freeze=False, by="person", words="maintenance")
+    journal.append(breach(two, "hit rate of 2 h is 0.000, below 0.500"))
+    journal.append(ChampionEvent("BTCUSDT", "m2", three, "breach", "breach 1: hit rate", breach_number=1))
+    announce(journal, three + 90_000, "person", freeze=False, by="person", message="maintenance")
     resume(journal, four, "over")
     told = [(part.kind, iso(part.at)[11:16]) for part in tell(journal)]
     assert told == [
@@ -169,7 +153,7 @@ def test_status_says_how_the_bot_stands(journal: Journal) -> None:
 
 def test_status_of_a_halted_bot_says_why_and_how_to_resume(journal: Journal) -> None:
     """A halt counts from its event on, before any tick has seen it; a resume ends it."""
-    announce(journal, START + 5 * HOUR_MS, "drawdown", freeze=True, words="12 % below the peak")
+    announce(journal, START + 5 * HOUR_MS, "drawdown", freeze=True, message="12 % below the peak")
     report = status(journal, RULE)
     assert report["state"] == "halted"
     assert "drawdown at 2022-01-01T05:00:00Z, by bot: 12 % below the peak" in report["why"]
@@ -187,11 +171,12 @@ def test_status_of_a_bot_that_nobody_ticks_asks_for_the_schedule(journal: Journa
 
 def test_status_names_the_end_of_a_cooldown_and_an_hour_in_doubt(journal: Journal) -> None:
     """After a breach the rule looks again when its cooldown is over; a decision without a record is an open hour."""
-    journal.append("breach", {"at": START + 4 * HOUR_MS, "why": "hit rate"})
-    journal.decide(START + HOURS * HOUR_MS, {"order": {"side": "BUY", "qty": "0.1"}})
+    journal.append(breach(START + 4 * HOUR_MS))
+    journal.decide(decision_made(START + HOURS * HOUR_MS, "BUY", "0.1"))
     report = status(journal, RULE)
     assert report["next"]["breach_from"] == "2022-01-02T04:00:00Z"
-    assert report["open"] == {"hour": "2022-01-01T06:00:00Z", "order": {"side": "BUY", "qty": "0.1"}}
+    order = {"side": "BUY", "qty": "0.1", "expected_price": "50000"}
+    assert report["open"] == {"hour": "2022-01-01T06:00:00Z", "order": order}
     assert "an order may be in doubt" in report["why"]
     assert "last one 2022-01-01T04:00:00Z: hit rate" in screen("BTCUSDT", report)
 
@@ -230,7 +215,7 @@ def test_status_says_what_cooldown_and_budget_leave(
 ) -> None:
     """A cooldown that runs, one that is over, a budget that is used up; the rule is looked at again from the later end."""
     for ago in hours_ago:
-        journal.append("breach", {"at": START + (HOURS - 1 - ago) * HOUR_MS, "why": "hit rate"})
+        journal.append(breach(START + (HOURS - 1 - ago) * HOUR_MS))
     report = status(journal, replace(RULE, cooldown_hours=cooldown_hours, budget=budget))
     assert words in screen("BTCUSDT", report).splitlines()
     left = report["retrain"]
@@ -256,9 +241,9 @@ def test_status_of_a_bot_without_a_breach_leaves_everything(journal: Journal) ->
 def test_status_says_who_was_stopped_and_since_when_it_is_behind(journal: Journal) -> None:
     """A row for each observer that is behind or in trouble, one for those that have heard everything."""
     last = START + (HOURS - 1) * HOUR_MS
-    write_cursor(journal, "notices", Cursor(hour=last))
-    write_cursor(journal, "page", Cursor(hour=last))
-    write_cursor(journal, "mlflow", Cursor(hour=START, failures=3, trouble="stopped after 60 s"))
+    write_cursor(journal, "notices", Cursor(hour_ms=last))
+    write_cursor(journal, "page", Cursor(hour_ms=last))
+    write_cursor(journal, "mlflow", Cursor(hour_ms=START, failures=3, trouble="stopped after 60 s"))
     report = status(journal, RULE, observers=("notices", "page", "mlflow", "neptune"))
     assert [row["behind_hours"] for row in report["observers"]] == [0, 0, 5, 6]
     assert report["observers"][2]["trouble"] == "stopped after 60 s"
@@ -274,5 +259,5 @@ def test_status_before_the_first_hour_says_what_to_do() -> None:
     """An empty store: train. A model and no hour yet: tick."""
     empty = Journal(MemoryStore(), "BTCUSDT")
     assert "trader retrain" in screen("BTCUSDT", status(empty, RULE))
-    empty.append("deployment", {"symbol": "BTCUSDT", "start": START})
+    empty.append(DeploymentEvent("BTCUSDT", START))
     assert "the first hour is 2022-01-01T00:00:00Z" in screen("BTCUSDT", status(empty, RULE))

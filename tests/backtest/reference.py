@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from trader.core.costs import quote_at
-from trader.core.hours import GAP, WARM_UP, Rules, Seen, State, decide_hour, line_of, modelled_fill, settle
+from trader.core.hours import (
+    GAP,
+    WARM_UP,
+    HourLine,
+    Rules,
+    Seen,
+    State,
+    decide_hour,
+    line_of,
+    modelled_fill,
+    settle,
+)
 from trader.core.probability import shortest
 from trader.core.summary import Tape
 from trader.core.types import HOUR_MS, Bars, Matrix
@@ -15,7 +24,7 @@ from trader.core.types import HOUR_MS, Bars, Matrix
 
 def simulate_hour_by_hour(
     bars: Bars, p_up: Matrix, rules: Rules, start: int, stop: int
-) -> tuple[list[dict[str, Any]], State]:
+) -> tuple[list[HourLine], State]:
     """The lines of start <= T < stop and the state after them."""
     tape = Tape(bars)
     state = State.fresh(rules.params.allocation_usdt)

@@ -99,7 +99,7 @@ def test_the_lines_are_those_of_the_slow_twin(
     assert run.lines == want
     assert list(run.track.texts()) == [line_text(line) for line in want]
     assert run.state == state
-    assert run.equity.tolist() == [float(line["equity"]) for line in want]
+    assert run.equity.tolist() == [float(line.equity) for line in want]
 
 
 def test_a_year_of_bars_gives_the_lines_of_the_slow_twin(two_symbols: tuple[Bars, Bars]) -> None:
@@ -124,7 +124,7 @@ def test_the_last_hour_may_be_the_last_bar() -> None:
     p_up = np.full(20, 0.9, np.float32)
     run = simulate(bars, p_up, rules, bars.first, bars.last + HOUR_MS)
     assert run.lines == simulate_hour_by_hour(bars, p_up, rules, bars.first, bars.last + HOUR_MS)[0]
-    assert run.lines[-1]["reason"] == "venue_closed"
+    assert run.lines[-1].reason == "venue_closed"
 
 
 def test_no_hour_sees_a_later_one() -> None:
@@ -159,7 +159,7 @@ def test_the_exact_account_stays_near_the_ideal_one(seed: int, fee: float, edge:
     p_up = scores(seed, 0.01, 0.02)
     exact = simulate(bars, p_up, rules, start, start + HOURS * HOUR_MS)
     ideal = simulate_ideal(bars, p_up, rules.params, start, start + HOURS * HOUR_MS)
-    orders = [i for i, line in enumerate(exact.lines) if line["order_side"]]
+    orders = [i for i, line in enumerate(exact.lines) if line.order_side]
     assert orders == ideal.orders.tolist()
     lowest = float(bars.low.min())
     each = 2 * 0.01 / lowest + fee**2 + 1e-8 + 2 * (0.00001 * float(bars.high.max())) / 10_000

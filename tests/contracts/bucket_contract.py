@@ -19,6 +19,7 @@ from tests.s3_kit import Bucketry
 from tests.store.doom import killed, racer
 from tests.store.life import HOURS, START, a_bot, address, exchange, settings_of
 from trader.adapters.store_local import LocalStore
+from trader.app.codec_events import HALT
 from trader.app.halts import announce, resume
 from trader.app.journal import Journal
 from trader.app.retrain import champions
@@ -26,6 +27,7 @@ from trader.app.store_care import sync
 from trader.app.store_check import check
 from trader.app.tick import tick
 from trader.core.errors import TraderError
+from trader.core.records import HourRecord
 from trader.core.types import HOUR_MS
 from trader.exchange.server import EmbeddedExchange
 
@@ -51,8 +53,8 @@ def copied(server: Bucketry, folder: Path) -> str:
 def standing(journal: Journal) -> tuple[Any, ...]:
     """State and equity of the newest hour, halts and champions."""
     newest = list(journal.records())[-1]
-    halts = [event.content for event in journal.events("halt")]
-    return newest["state"], newest["line"]["equity"], halts, champions(journal)
+    halts = [event.content for event in journal.events(HALT)]
+    return newest.totals, newest.line.equity, halts, champions(journal)
 
 
 def executed(served: EmbeddedExchange) -> list[dict[str, Any]]:
@@ -82,17 +84,16 @@ def finish(settings: Any, served: EmbeddedExchange, hour: int) -> None:
         record = bot.journal.record(hour)
         assert record is not None
         assert tick(bot).outcome == "done"
-        booked = sorted(fill["trade_id"] for row in bot.journal.records() for fill in row["fills"])
+        booked = sorted(fill.trade_id for row in bot.journal.records() for fill in row.fills)
     orders = executed(served)
     assert len(orders) == 1
     assert booked == sorted(int(fill["tradeId"]) for order in orders for fill in order["fills"])
-    assert record["state"]["position"] == orders_position(record)
+    assert record.ledger.position == orders_position(record)
 
 
-def orders_position(record: dict[str, Any]) -> str:
+def orders_position(record: HourRecord) -> Decimal:
     """The position that a first hour's fills give."""
-    bought = sum((Decimal(fill["qty"]) - Decimal(fill["commission"]) for fill in record["fills"]), Decimal(0))
-    return f"{bought.normalize():f}"
+    return sum((fill.qty - fill.commission for fill in record.fills), Decimal(0))
 
 
 class RaceContract:
@@ -130,10 +131,10 @@ class BotContract:
     ) -> None:
         """Two days with an outage, a halt, a resume and a second model: the lines are the folder's, to the byte."""
         journal = journal_in(server, lived[0])
-        lines = [record["line"] for record in journal.records()]
-        assert lines == [record["line"] for record in Journal(LocalStore(traded), "BTCUSDT").records()]
+        lines = [record.line for record in journal.records()]
+        assert lines == [record.line for record in Journal(LocalStore(traded), "BTCUSDT").records()]
         assert len(lines) == HOURS
-        assert {line["order_side"] for line in lines} == {None, "BUY", "SELL"}
+        assert {line.order_side for line in lines} == {None, "BUY", "SELL"}
         assert check(journal).problems == []
 
     def test_replay_on_a_bucket_writes_the_lines_of_the_backtest(
@@ -187,7 +188,7 @@ class BotContract:
             with a_bot(settings_of(served.url, **address(server, bucket, proxy.url))) as (bot, _):
                 bot.journal.store._sleep = lambda _: None  # type: ignore[attr-defined]
                 proxy.faults[:] = faults
-                assert tick(bot).lines[0]["order_side"] == "BUY"
+                assert tick(bot).lines[0].order_side == "BUY"
             finish(settings_of(served.url, **address(server, bucket)), served, hour)
 
     def test_eight_processes_on_one_hour(
@@ -217,9 +218,9 @@ class BotContract:
             orders = executed(served)
         journal = journal_in(server, bucket)
         records = list(journal.records())
-        assert [record["close_time"] for record in records] == [hour + i * HOUR_MS for i in range(hours)]
+        assert [record.close_time for record in records] == [hour + i * HOUR_MS for i in range(hours)]
         assert len({order["clientOrderId"] for order in orders}) == len(orders) >= 1
-        booked = sorted(fill["trade_id"] for record in records for fill in record["fills"])
+        booked = sorted(fill.trade_id for record in records for fill in record.fills)
         assert booked == sorted(int(fill["tradeId"]) for order in orders for fill in order["fills"])
         assert check(journal).problems == []
 
@@ -231,12 +232,12 @@ class BotContract:
         bucket, venue = lived
         untouched = LocalStore(tmp_path / "untouched", durable=False)
         end = START + HOURS * HOUR_MS
-        announce(journal_in(server, bucket), end, "person", freeze=True, by="person", words="looking")
+        announce(journal_in(server, bucket), end, "person", freeze=True, by="person", message="looking")
         sync(server.store(bucket, "bot"), untouched)
         before = standing(Journal(untouched, "BTCUSDT"))
         assert standing(journal_in(server, bucket)) == before
         assert before[0] == standing(Journal(LocalStore(traded), "BTCUSDT"))[0]
-        assert Decimal(before[0]["position"]) > 0
+        assert before[0].state.ledger.position > 0
         lines = []
         for n, store in enumerate((address(server, bucket), {"store": untouched.root})):
             state = Path(shutil.copy(venue, tmp_path / f"venue-{n}.json"))
@@ -248,10 +249,10 @@ class BotContract:
                     for i in range(1, 8):
                         clock.move_to(end + i * HOUR_MS)
                         assert not tick(bot).halted
-                    lines.append([record["line"] for record in bot.journal.records(end)])
+                    lines.append([record.line for record in bot.journal.records(end)])
         assert lines[0] == lines[1]
         assert len(lines[0]) == 8
-        assert {line["order_side"] for line in lines[0]} - {None}
+        assert {line.order_side for line in lines[0]} - {None}
         assert check(journal_in(server, bucket)).problems == []
 
     def test_counted_requests(
@@ -262,13 +263,13 @@ class BotContract:
         with proxy_to(server.url) as proxy, exchange(gappy_bars, hour) as served:
             settings = settings_of(served.url, **address(server, copied(server, folder), proxy.url))
             with a_bot(settings) as (bot, clock):
-                assert tick(bot).lines[0]["order_side"] == "BUY"
+                assert tick(bot).lines[0].order_side == "BUY"
                 cold = proxy.counted()
                 warm: list[str] = []
                 for i in range(1, 20):
                     clock.move_to(hour + i * HOUR_MS)
                     proxy.counted()
-                    if tick(bot).lines[0]["order_side"] is None:
+                    if tick(bot).lines[0].order_side is None:
                         warm = proxy.counted()
                         break
                 tick(bot)

@@ -124,7 +124,7 @@ class ExchangeContract:
         assert (order.symbol, order.side, order.client_order_id) == (desk.symbol, "BUY", name)
         assert (order.timestamp_ms, order.qty) == (now, desk.small())
         assert 0 < order.recv_window_ms <= 60_000
-        assert order.horizon_ms == now + order.recv_window_ms
+        assert order.expires_at_ms == now + order.recv_window_ms
         assert desk.exchange.find(desk.symbol, name) is None
         assert name not in desk.exchange.client_order_ids(desk.symbol, now - 1_000)
 

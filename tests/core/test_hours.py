@@ -15,10 +15,12 @@ from trader.core.hours import (
     MISSED,
     VENUE_CLOSED,
     WARM_UP,
+    HourLine,
     Rules,
     Seen,
     State,
     decide_hour,
+    line_json,
     line_of,
     line_text,
     modelled_fill,
@@ -60,7 +62,7 @@ def hour(
     decision = decide_hour(state, seen, rules)
     fills = [modelled_fill(decision.order, rules)] if decision.order else []
     after = settle(state, decision, fills)
-    return after, line_of(decision, fills, after, seen.close)
+    return after, line_json(line_of(decision, fills, after, seen.close))
 
 
 def start(rules: Rules) -> State:
@@ -215,11 +217,24 @@ def test_a_drift_of_price_alone_never_trades() -> None:
 
 def test_a_line_is_written_in_the_order_of_its_keys() -> None:
     """JSON with a space after each comma and colon, money as text, plain notation."""
-    _, line = bought()
-    text = line_text(dict(reversed(line.items())))
+    line = HourLine(
+        T0,
+        0.512,
+        "long",
+        "BUY",
+        Decimal("1E-5"),
+        Decimal("4.5E+4"),
+        Decimal("0.10"),
+        Decimal(0),
+        Decimal("1.00"),
+        "enter",
+    )
+    text = line_text(line)
     assert list(json.loads(text)) == list(LINE_KEYS)
     assert text.startswith('{"close_time": "2022-01-01T00:00:00Z", "p_up": 0.512, "target": "long", ')
-    assert json.loads(text) == line
+    amounts = ("0.00001", "45000", "0.1", "0", "1")
+    assert tuple(json.loads(text).values())[4:9] == amounts
+    assert json.loads(text) == line_json(line)
 
 
 @pytest.mark.parametrize("p_up", [0.5, 0.52])

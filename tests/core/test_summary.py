@@ -14,7 +14,7 @@ from backtest.engine.outcome import summary_of_run
 from backtest.engine.simulate import Run, simulate
 from tests.bars_made import bars_made
 from trader.core.costs import commission, quote_at
-from trader.core.hours import Rules
+from trader.core.hours import HourLine, Rules
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.summary import SUMMARY_KEYS, summarise
 from trader.core.types import HOUR_MS, Bars, Filters
@@ -37,7 +37,7 @@ def summary(run: Run, rules: Rules, bars: Bars = BARS) -> dict[str, Any]:
     return summary_of_run(run, bars, rules, seconds=1.5)
 
 
-def gross_twin(lines: list[dict[str, Any]], rules: Rules) -> Decimal:
+def gross_twin(lines: list[HourLine], rules: Rules) -> Decimal:
     """Hour by hour: where the target is not what is held, all cash but the buffer buys at the next open, or all is
     sold at it; no fee, no spread, quantities on the step."""
     cash, position, close = rules.params.allocation_usdt, Decimal(0), Decimal(0)
@@ -46,7 +46,7 @@ def gross_twin(lines: list[dict[str, Any]], rules: Rules) -> Decimal:
         close = Decimal(repr(float(BARS.close[row])))
         opened = Decimal(repr(float(BARS.open[row + 1])))
         long = position * close >= 5
-        if BARS.flagged[row] or BARS.flagged[row + 1] or long == (line["target"] == "long"):
+        if BARS.flagged[row] or BARS.flagged[row + 1] or long == (line.target == "long"):
             continue
         if long:
             qty = position // FILTERS.step_size * FILTERS.step_size
@@ -85,9 +85,9 @@ def test_hit_rate_counts_hours_whose_next_close_is_known() -> None:
     hits = []
     for i, line in enumerate(run.lines):
         row = BARS.row(START) + i
-        if line["p_up"] is None or BARS.flagged[row] or BARS.flagged[row + 1]:
+        if line.p_up is None or BARS.flagged[row] or BARS.flagged[row + 1]:
             continue
-        hits.append((line["p_up"] >= 0.5) == bool(BARS.close[row + 1] > BARS.close[row]))
+        hits.append((line.p_up >= 0.5) == bool(BARS.close[row + 1] > BARS.close[row]))
     assert summary(run, rules)["hit_rate"] == pytest.approx(sum(hits) / len(hits), abs=1e-15)
 
 
@@ -115,11 +115,11 @@ def test_the_figures_of_a_run_agree_with_its_lines() -> None:
     """Hours, orders, fees, final equity and net return, counted again from the lines."""
     run, rules = run_of(3)
     got = summary(run, rules)
-    orders = [line for line in run.lines if line["order_side"]]
+    orders = [line for line in run.lines if line.order_side]
     assert (got["hours"], got["orders"], got["fills"]) == (len(run.lines), len(orders), len(orders))
-    assert Decimal(got["fees_usdt"]) == sum(Decimal(line["fee"]) for line in run.lines)
-    assert got["final_equity_usdt"] == run.lines[-1]["equity"]
-    assert got["net_return"] == pytest.approx(float(run.lines[-1]["equity"]) / 10_000 - 1)
+    assert Decimal(got["fees_usdt"]) == sum(line.fee for line in run.lines)
+    assert Decimal(got["final_equity_usdt"]) == run.lines[-1].equity
+    assert got["net_return"] == pytest.approx(float(run.lines[-1].equity) / 10_000 - 1)
 
 
 def test_costs_never_help() -> None:

@@ -84,20 +84,20 @@ class Scene:
         """Nothing executed is in no record or in two, and never more than decided was."""
         recorded: list[int] = []
         for record in self.journal().records():
-            decision = self.journal().decision(record["close_time"])
+            decision = self.journal().decision(record.close_time)
             assert decision is not None
-            done = sum((Decimal(fill["qty"]) for fill in record["fills"]), Decimal(0))
-            assert done <= (Decimal(decision["order"]["qty"]) if decision["order"] else 0)
-            recorded += [fill["trade_id"] for fill in record["fills"]]
+            done = sum((fill.qty for fill in record.fills), Decimal(0))
+            assert done <= (decision.order.qty if decision.order else 0)
+            recorded += [fill.trade_id for fill in record.fills]
         executed = [int(fill["tradeId"]) for order in self.executed() for fill in order["fills"]]
         assert sorted(recorded) == sorted(executed)
 
     def check_balances(self) -> None:
         """The account holds what the newest record says, to the last unit: the bot traded its allocation alone."""
         held = {asset: Decimal(row["free"]) for asset, row in self.sim("/sim/balances").items()}
-        state = list(self.journal().records())[-1]["state"]
-        assert held.get("BTC", Decimal(0)) == Decimal(state["position"])
-        assert held["USDT"] == Decimal(state["cash"])
+        ledger = list(self.journal().records())[-1].ledger
+        assert held.get("BTC", Decimal(0)) == ledger.position
+        assert held["USDT"] == ledger.cash
 
     def finish(self) -> None:
         """What the next tick of the schedule does, until the hour is closed; then the books agree with one order."""

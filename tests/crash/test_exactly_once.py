@@ -57,7 +57,7 @@ def test_stopped_past_the_horizon(fresh: Scene) -> None:
         child.join(10)
     outcome = fresh.journal().outcome(fresh.start, 1)
     assert outcome is not None
-    assert (outcome["kind"], "-1021" in outcome["said"]) == ("absent", True)
+    assert (outcome.kind, "-1021" in outcome.message) == ("absent", True)
     fresh.finish()
 
 
@@ -86,7 +86,7 @@ def test_eight_processes_on_one_hour(fresh: Scene) -> None:
         child.join(60)
     with fresh.bot() as bot:
         tick(bot)
-    hours = [record["close_time"] for record in fresh.journal().records()]
+    hours = [record.close_time for record in fresh.journal().records()]
     assert hours == list(range(fresh.start, fresh.start + rounds * HOUR_MS, HOUR_MS))
     orders = fresh.executed()
     assert len({order["clientOrderId"] for order in orders}) == len(orders) >= 2
@@ -136,7 +136,7 @@ def test_eight_fresh_interpreters_on_one_hour(fresh: Scene, tmp_path: Path) -> N
             rival.kill()
             rival.communicate()
     assert {rival.returncode for rival in rivals} == {0}
-    assert [record["close_time"] for record in fresh.journal().records()] == [fresh.start]
+    assert [record.close_time for record in fresh.journal().records()] == [fresh.start]
     assert [order["side"] for order in fresh.executed()] == ["BUY"]
     fresh.check_books()
     fresh.check_balances()
@@ -155,9 +155,9 @@ def test_eight_commands_on_one_hour(fresh: Scene, tmp_path: Path) -> None:
     last = eight_ticks(fresh, hours[4], tmp_path)
     records = list(fresh.journal().records())
     # The scene's loss limit is tight: whether this hour reaches it is the market's, and all eight must say the same.
-    assert last == {0 if records[-1]["state"]["halted_at"] is None else Halt.exit_code}
-    assert [row["close_time"] for row in records] == list(range(hours[0], hours[-1] + HOUR_MS, HOUR_MS))
-    assert [row["line"]["reason"] for row in records][:5] == ["enter", "missed", "missed", "halt", "halted"]
+    assert last == {Halt.exit_code if records[-1].halted else 0}
+    assert [row.close_time for row in records] == list(range(hours[0], hours[-1] + HOUR_MS, HOUR_MS))
+    assert [row.line.reason for row in records][:5] == ["enter", "missed", "missed", "halt", "halted"]
     assert [order["side"] for order in fresh.executed()][:2] == ["BUY", "SELL"]
     fresh.check_books()
     fresh.check_balances()

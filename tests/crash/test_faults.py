@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from tests.crash.crew import Scene
-from trader.app.journal import Json
 from trader.app.tick import tick
-from trader.core.errors import Parked, Retry
+from trader.core.errors import OrderInDoubt, Retry
 from trader.exchange.scenarios import SCENARIOS
 
 ONE, TWO = ["filled"], ["absent", "filled"]
@@ -69,8 +68,8 @@ def kinds(made: Scene) -> list[str]:
     for n in range(1, 10):
         if journal.attempt(made.start, n) is None:
             break
-        outcome: Json | None = journal.outcome(made.start, n)
-        found.append("open" if outcome is None else outcome["kind"])
+        outcome = journal.outcome(made.start, n)
+        found.append("open" if outcome is None else outcome.kind)
     assert "open" not in found[:-1]
     return found
 
@@ -122,7 +121,10 @@ def test_a_fault_in_a_query(fresh: Scene, lost: str, query: str, scenario: str) 
     ends = ONE if lost == LOST_AFTER else TWO
     fresh.sim("/sim/faults", faults(lost, scenario, query, {}))
     with fresh.bot() as bot:
-        for caught in (Parked, Retry):  # without the time, the second tick does not come as far as the order
+        for caught in (
+            OrderInDoubt,
+            Retry,
+        ):  # without the time, the second tick does not come as far as the order
             with pytest.raises(caught):
                 tick(bot)
             assert (kinds(fresh), posts(fresh)) == (["open"], 1)

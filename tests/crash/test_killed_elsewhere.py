@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from tests.crash.crew import PARAMS, WORK, Begun, Scene, run_trapped
+from trader.app.codec_events import DEPLOYMENT, FORMATS
 from trader.app.halts import announce
 from trader.app.retrain import champions, load_model
 from trader.app.tick import tick
-from trader.core.errors import Halt, Parked
+from trader.core.errors import Halt, OrderInDoubt
 from trader.core.types import DAY_MS, HOUR_MS
 from trader.exchange.scenarios import SCENARIOS
 
@@ -54,7 +55,7 @@ def in_doubt(made: Scene, lost: str) -> None:
     """Its order was sent, the reply was lost and no query was answered; a minute has passed."""
     silent = {"path": "/api/v3/*", "since": lost, "action": "reply", "status": 503}
     made.sim("/sim/faults", [*SCENARIOS[lost], silent])
-    with made.bot() as bot, pytest.raises(Parked):
+    with made.bot() as bot, pytest.raises(OrderInDoubt):
         tick(bot)
     made.sim("/sim/clock", {"to": made.start + 60_000})
 
@@ -116,15 +117,10 @@ def do(made: Scene, work: str) -> None:
 def told(made: Scene) -> dict[str, Any]:
     """Everything that the journal decides by, without what differs from writer to writer."""
     journal = made.journal()
-    events = {
-        name: [event.content for event in journal.events(name)]
-        for name in ("halt", "champion", "breach", "deployment")
-    }
-    for content in (content for name in events for content in events[name]):
-        content.pop("token", None)
+    events = {name: [event.content for event in journal.events(form)] for name, form in FORMATS.items()}
     return {
         **events,
-        "lines": [record["line"] for record in journal.records()],
+        "lines": [record.line for record in journal.records()],
         "orders": [(order["side"], order["executedQty"]) for order in made.executed()],
     }
 
@@ -169,7 +165,7 @@ def killed_and_done_again(
 def check_models(made: Scene) -> None:
     """The bot has begun once, and every champion's model is whole."""
     journal = made.journal()
-    assert len(journal.events("deployment")) == 1
+    assert len(journal.events(DEPLOYMENT)) == 1
     for champion in champions(journal):
         card, _ = load_model(journal, champion.model_id)
         assert (card.model_id, card.valid_from) == (champion.model_id, champion.valid_from)

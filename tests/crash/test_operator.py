@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from tests.crash.crew import Scene
+from trader.app.codec_events import CHAMPION
 from trader.app.dry import dry_tick
 from trader.app.halts import announce, resume
 from trader.app.retrain_rules import retrain_if_due
@@ -26,23 +26,23 @@ def test_a_halt_sells_and_a_resume_begins_a_new_epoch(fresh: Scene) -> None:
     """`trader halt` sells what is held at the next tick and every later hour stays flat; a resume counts limits anew."""
     with fresh.bot() as bot:
         tick(bot)
-        announce(bot.journal, fresh.start, "person", freeze=False, by="person", words="maintenance")
+        announce(bot.journal, fresh.start, "person", freeze=False, by="person", message="maintenance")
         fresh.sim("/sim/clock", {"to": fresh.start + HOUR_MS})
         halted = tick(bot)
-        assert (halted.halted, halted.lines[0]["order_side"], halted.lines[0]["reason"]) == (
+        assert (halted.halted, halted.lines[0].order_side, halted.lines[0].reason) == (
             True,
             "SELL",
             "halt",
         )
         fresh.sim("/sim/clock", {"to": fresh.start + 2 * HOUR_MS})
-        assert tick(bot).lines[0]["reason"] == "halted"
+        assert tick(bot).lines[0].reason == "halted"
         resume(bot.journal, fresh.start + 2 * HOUR_MS, "over")
         fresh.sim("/sim/clock", {"to": fresh.start + 3 * HOUR_MS})
         after = tick(bot)
         record = bot.journal.record(fresh.start + 3 * HOUR_MS)
         assert not after.halted
         assert record is not None
-        assert Decimal(record["state"]["base_equity"]) < 10_000
+        assert record.risk.base_equity < 10_000
         with pytest.raises(ConfigError, match="nothing is halted"):
             resume(bot.journal, fresh.start, "again")
     fresh.check_books()
@@ -54,7 +54,7 @@ def test_a_frozen_halt_keeps_what_is_held(fresh: Scene) -> None:
         tick(bot)
         announce(bot.journal, fresh.start, "person", freeze=True, by="person")
         fresh.sim("/sim/clock", {"to": fresh.start + HOUR_MS})
-        assert tick(bot).lines[0]["order_side"] is None
+        assert tick(bot).lines[0].order_side is None
     assert len(fresh.executed()) == 1
 
 
@@ -64,7 +64,7 @@ def test_a_dry_tick_leaves_no_trace_but_under_dry(fresh: Scene) -> None:
         before = set(bot.journal.store.list(""))
         seen = dry_tick(bot)
         new = set(bot.journal.store.list("")) - before
-    assert seen.content["order"] is not None
+    assert seen.decision.order is not None
     assert "would accept it" in seen.message
     assert [key.split("/")[0] for key in new] == ["dry"]
     assert fresh.executed() == []
@@ -88,7 +88,7 @@ def test_a_breach_trains_anew_once_and_is_answered_after_a_kill(fresh: Scene) ->
         assert card is not None
         assert card.valid_from == now + HOUR_MS
         assert retrain_if_due(bot, now, rule, None) is None
-        assert [event.content["breach"] for event in bot.journal.events("champion")] == [0, 1]
+        assert [event.content.breach_number for event in bot.journal.events(CHAMPION)] == [0, 1]
 
 
 def test_run_ticks_at_once_and_ends_on_sigterm(fresh: Scene, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import pytest
 from tests.rig import command
 from trader.adapters.store_local import LocalStore
 from trader.app.cursors import stopped
+from trader.app.halts import announce, resume
 from trader.app.journal import Journal
 from trader.config import load_settings
 from trader.core.drift import population_stability
+from trader.core.events import BreachEvent
 from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour
 from trader.dashboard.figures import figures
 from trader.dashboard.page import render
@@ -89,12 +92,11 @@ def test_the_figures_tell_the_lines(week: Path, view: tuple[dict[str, Any], dict
 
 def test_the_page_tells_what_happened(journal: Journal) -> None:
     """Models, breaches, halts and resumptions, newest first, as lines in the equity figure with the kind at its head."""
-    first, *_ = (record["close_time"] for record in journal.records())
+    first, *_ = (record.close_time for record in journal.records())
     at = [first + hours * HOUR_MS for hours in (30, 40, 50)]
-    journal.append("breach", {"at": at[0], "why": "hit rate too low"})
-    said = {"reason": "person", "by": "me", "words": "<b>maintenance", "freeze": False}
-    journal.append("halt", {"kind": "halt", "at": at[1], **said})
-    journal.append("halt", {"kind": "resume", "at": at[2], **said})
+    journal.append(BreachEvent("BTCUSDT", at[0], "hit rate too low"))
+    announce(journal, at[1], "person", freeze=False, by="person", message="<b>maintenance")
+    resume(journal, at[2], "<b>maintenance")
     series = series_of(journal)
     view = view_of(journal, load_settings(store="store"), series)
     kinds = [event["kind"] for event in view["story"]]
@@ -110,8 +112,8 @@ def test_the_page_tells_what_happened(journal: Journal) -> None:
 
 def test_the_page_tells_cooldown_drift_and_who_was_not_told(journal: Journal) -> None:
     """What may retrain and what may not yet; an observer in trouble by name, one that is merely told later not."""
-    *_, last = (record["close_time"] for record in journal.records())
-    journal.append("breach", {"at": last, "why": "hit rate too low"})
+    *_, last = (record.close_time for record in journal.records())
+    journal.append(BreachEvent("BTCUSDT", last, "hit rate too low"))
     stopped(journal, "heartbeat", "stopped after 60 s")
     told = {"drift": "psi", "heartbeat_url": "http://127.0.0.1:9/", "page_dir": "page", "trackers": "none"}
     lines = view_of(journal, load_settings(store="store", **told), series_of(journal))["next"]
@@ -127,10 +129,11 @@ def test_days_take_over_what_is_older_than_the_kept_hours(journal: Journal) -> N
     record = next(journal.records())
     series, first = fresh(), 1_609_459_200_000
     for i in range(200 * 24):
-        made = deepcopy(record)
-        made["close_time"] = first + i * HOUR_MS
-        made["state"] |= {"orders": i, "scored": i, "hits": i // 2}
-        fold(series, made)
+        ledger = replace(record.ledger, orders=i)
+        totals = replace(
+            record.totals, state=replace(record.totals.state, ledger=ledger), scored=i, hits=i // 2
+        )
+        fold(series, replace(record, close_time=first + i * HOUR_MS, totals=totals))
     assert KEPT_HOURS <= len(series["hours"]) <= KEPT_HOURS + 24
     assert len(series["days"]) * 24 + len(series["hours"]) == 200 * 24
     assert all(row[0] % DAY_MS == 23 * HOUR_MS for row in series["days"])

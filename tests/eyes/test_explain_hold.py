@@ -91,6 +91,6 @@ def test_the_words_say_that_it_was_therefore_kept(
 def test_with_a_horizon_of_an_hour_nothing_is_ever_bound(week: Path) -> None:
     """The rule never applies, and is never told."""
     journal = Journal(LocalStore(week / "store"), "BTCUSDT")
-    records = [record for record in journal.records() if record["state"]["entered_at"]]
+    records = [record for record in journal.records() if record.totals.state.entered_at]
     assert records
-    assert [explain(journal, forecaster_of, r["close_time"])["hold"] for r in records[:30]] == [None] * 30
+    assert [explain(journal, forecaster_of, r.close_time)["hold"] for r in records[:30]] == [None] * 30

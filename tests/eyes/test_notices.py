@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal
 from trader.core.errors import ConfigError, Retry
-from trader.core.news import News, Occurrence
+from trader.core.events import Event, HaltEvent
+from trader.core.hours import line_json
+from trader.core.news import News
+from trader.core.records import HourRecord
 from trader.core.types import HOUR_MS
 from trader.observers.heartbeat import Heartbeat
 from trader.observers.messages import Message, chosen, messages
@@ -67,26 +71,29 @@ def sink() -> Iterator[Sink]:
         thread.join(5)
 
 
-def records_of(week: Path) -> list[dict[str, Any]]:
+def records_of(week: Path) -> list[HourRecord]:
     """The week's records."""
     return list(Journal(LocalStore(week / "store"), "BTCUSDT").records())
 
 
-def news_of(records: list[dict[str, Any]], *events: Occurrence) -> News:
+def news_of(records: list[HourRecord], *events: Event[HaltEvent]) -> News:
     """News that hold these."""
     return News("BTCUSDT", "abcd", 0, records, lambda n: [], events, None)  # type: ignore[arg-type]
 
 
-HALT = Occurrence(
-    "halt", 1, {"kind": "halt", "at": 0, "reason": "drawdown", "by": "bot", "words": "", "freeze": False}
-)
+HALT = Event(1, HaltEvent("BTCUSDT", 0, "drawdown", False, "bot"))
+
+
+def but(record: HourRecord, **changes: Any) -> HourRecord:
+    """The record with another line."""
+    return replace(record, line=replace(record.line, **changes))
 
 
 def test_every_fill_of_the_week_is_a_message_with_its_figures(week: Path) -> None:
     """Side, price, quantity, fee and what is held after, as in the lines."""
     records = records_of(week)
     found = [message for message in messages(news_of(records)) if message.topic == "fill"]
-    lines = [record["line"] for record in records if record["line"]["fill_price"]]
+    lines = [line_json(record.line) for record in records if record.line.fill_price]
     assert len(found) == len(lines) > 3
     for message, line in zip(found, lines, strict=True):
         facts = ("order_side", "order_qty", "fill_price", "fee", "position", "equity")
@@ -96,12 +103,9 @@ def test_every_fill_of_the_week_is_a_message_with_its_figures(week: Path) -> Non
 
 def test_what_needs_a_person_is_critical_and_says_where_to_look(week: Path) -> None:
     """A halt names the runbook; a missed hour and an unfilled order are warnings; a quiet hour is nothing."""
-    record = json.loads(json.dumps(next(r for r in records_of(week) if r["line"]["order_side"])))
-    record["line"] |= {"fill_price": None}
-    missed = json.loads(json.dumps(record))
-    missed["line"] |= {"order_side": None, "reason": "missed"}
-    quiet = json.loads(json.dumps(missed))
-    quiet["line"]["reason"] = "hold"
+    record = but(next(r for r in records_of(week) if r.line.order_side), fill_price=None)
+    missed = but(record, order_side=None, order_qty=None, reason="missed")
+    quiet = but(missed, reason="hold")
     found = messages(news_of([record, missed, quiet], HALT))
     assert [(message.level, message.topic) for message in found] == [
         ("critical", "halt"),
@@ -148,8 +152,7 @@ def test_an_address_that_is_none_is_refused_without_being_repeated() -> None:
 def test_the_heartbeat_is_called_once_for_good_hours_only(week: Path) -> None:
     """Missed hours make no call; a refusing, redirecting or dead end raises, and never says its address."""
     records = records_of(week)[:30]
-    missed = json.loads(json.dumps(records[0]))
-    missed["line"]["reason"] = "missed"
+    missed = but(records[0], reason="missed")
     with sink() as end:
         beat = Heartbeat(f"{end.url}/ping/secret-token")
         beat.observe(news_of(records))
@@ -198,20 +201,19 @@ def test_metrics_are_the_records_figures_and_say_whether_it_is_ready(week: Path)
         metrics.ticked("traded")
         metrics.ticked("Retry")
         seen = scrape(url)
-        assert seen["trader_last_hour_timestamp_seconds"] * 1000 == newest["close_time"]
-        assert seen["trader_equity_usdt"] == pytest.approx(float(newest["line"]["equity"]))
-        assert seen["trader_position_base"] == pytest.approx(float(newest["line"]["position"]))
-        assert seen["trader_orders"] == newest["state"]["orders"]
+        assert seen["trader_last_hour_timestamp_seconds"] * 1000 == newest.close_time
+        assert seen["trader_equity_usdt"] == pytest.approx(float(newest.line.equity))
+        assert seen["trader_position_base"] == pytest.approx(float(newest.line.position))
+        assert seen["trader_orders"] == newest.ledger.orders
         assert seen["trader_paid_over_modelled_bps"] == 0
         assert (seen["trader_ticks_totaltraded"], seen["trader_ticks_totalRetry"]) == (1, 1)
-        clock[0] = newest["close_time"] + HOUR_MS
+        clock[0] = newest.close_time + HOUR_MS
         assert ready() == 200
         clock[0] += HOUR_MS
         assert ready() == 503
         clock[0] -= HOUR_MS
-        halted = json.loads(json.dumps(newest))
-        halted["state"] |= {"halted_at": 1, "halt_reason": "drawdown"}
-        metrics.tell(halted)
+        state = replace(newest.totals.state, risk=replace(newest.risk, halted_at=1, halt_reason="drawdown"))
+        metrics.tell(replace(newest, totals=replace(newest.totals, state=state)))
         assert ready() == 503
         assert scrape(url)["trader_halted"] == 1
         with pytest.raises(ConfigError, match="TRADER_METRICS_PORT"):

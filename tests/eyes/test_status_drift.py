@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,8 @@ def test_drift_is_told_beside_what_chance_explains(store: Path) -> None:
     found = asked(store, **SETTINGS)["drift"]
     assert files(store) == before
     records = list(journal.records())[-DRIFT_HOURS:]
-    card, _ = load_model(journal, records[-1]["model_id"])
-    rows = [r["features"] for r in records if r["features"] and None not in r["features"].values()]
+    card, _ = load_model(journal, records[-1].model_id)
+    rows = [r.features for r in records if r.features and None not in r.features.values()]
     for name, slow in (("psi", population_stability), ("ks", kolmogorov_smirnov)):
         by_column = [slow([row[c] for row in rows], card.ranges[c], RANGE_QUANTILES) for c in card.columns]
         measure = found["measures"][name]
@@ -101,11 +102,13 @@ def test_a_young_bot_and_a_halted_one_say_why_nothing_is_known(store: Path) -> N
     """So many hours of so many; a halted bot is not retrained, so nothing looks."""
     journal = Journal(LocalStore(store), "BTCUSDT")
     records = list(journal.records())
-    card, _ = load_model(journal, records[-1]["model_id"])
-    start = records[0]["close_time"]
+    card, _ = load_model(journal, records[-1].model_id)
+    start = records[0].close_time
     young = seen_drift(journal, RULE, start, records[39], card)
     assert young["why"] == "40 of 169 hours so far"
-    halted = {**records[-1], "state": {**records[-1]["state"], "halted_at": start}}
+    newest = records[-1]
+    state = replace(newest.totals.state, risk=replace(newest.risk, halted_at=start))
+    halted = replace(newest, totals=replace(newest.totals, state=state))
     assert seen_drift(journal, RULE, start, halted, card)["why"] == "not looked at while trading is halted"
 
 
@@ -141,8 +144,8 @@ def test_the_screen_says_what_drift_will_do(
 def test_a_halt_that_no_hour_has_seen_yet_hides_nothing(store: Path) -> None:
     """`trader halt` is an event before any record knows of it: what was kept is still told."""
     journal = kept(store)
-    newest = list(journal.records())[-1]["close_time"]
-    announce(journal, newest + HOUR_MS, "person", freeze=False, by="person", words="a look")
+    newest = list(journal.records())[-1].close_time
+    announce(journal, newest + HOUR_MS, "person", freeze=False, by="person", message="a look")
     report = asked(store, **SETTINGS)
     assert report["state"] == "halted"
     assert report["drift"]["measures"]["psi"]["value"] is not None

@@ -57,7 +57,7 @@ def test_real_lines_raise_their_metrics(
     [
         (errors.ConfigError("x"), {"Errors"}),
         (errors.DataError("x"), {"Errors"}),
-        (errors.Parked("x"), {"Errors"}),
+        (errors.OrderInDoubt("x"), {"Errors"}),
         (errors.Halt("reconcile", "x"), {"Halts"}),
         (errors.Retry("x"), set()),  # the next tick mends it; hours that stay open raise the other alarm
     ],

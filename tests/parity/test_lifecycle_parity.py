@@ -15,6 +15,7 @@ from tests.parity.twins import Twins, told
 from tests.rig import quick_params
 from trader import wiring
 from trader.adapters.clocks import SimClock
+from trader.app.codec_events import BREACH
 from trader.app.replay import replay
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
 from trader.core.hours import Rules, line_text
@@ -63,8 +64,8 @@ def lived_by_the_bot(it: Twins, rule: LifecycleRule, folder: Path) -> tuple[list
         clock_at = closing(SimClock(served.url))
         with clock_at as clock, wiring.open_bot(settings, clock, durable=False, keep_bars=False) as bot:
             replay(bot, clock, it.rules.params, it.start, it.stop, rule=rule.breach, drift=rule.drift)
-            lines = [line_text(record["line"]) for record in bot.journal.records(it.start, it.stop)]
-            events = [(e.content["at"], e.content["why"]) for e in bot.journal.events("breach")]
+            lines = [line_text(record.line) for record in bot.journal.records(it.start, it.stop)]
+            events = [(e.content.at_ms, e.content.reason) for e in bot.journal.events(BREACH)]
     finally:
         served.stop()
     return lines, events

@@ -15,7 +15,7 @@ from tests.rig import anew, command, quick_params, venue
 from trader.adapters.files import read_bars
 from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal
-from trader.core.hours import Rules
+from trader.core.hours import HourLine, Rules
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.summary import summarise
 from trader.core.types import HOUR_MS, Bars, Filters, parse_hour, plain
@@ -37,9 +37,9 @@ def twins_of(bars: Bars, start: str, hours: int, params: dict[str, Any]) -> Twin
     return Twins(bars, rules, first, first + hours * HOUR_MS)
 
 
-def summary_of_lines(rows: list[dict[str, Any]], twins: Twins) -> float:
+def hit_rate_of(lines: list[HourLine], twins: Twins) -> float:
     """The hit rate of written lines."""
-    told = summarise(rows, twins.bars, twins.rules, orders=0, fills=0, halted_at=None, seconds=0.0)
+    told = summarise(lines, twins.bars, twins.rules, orders=0, fills=0, halted_at=None, seconds=0.0)
     return float(told["hit_rate"])
 
 
@@ -111,7 +111,6 @@ def test_parity_of_calls_about_a_later_close(tmp_path: Path, label: str) -> None
     assert min(waited) == 4
     hourly = twins_of(bars, "2021-02-03", 120, {**params, "horizon_hours": 1, "label": "direction"})
     assert told(hourly.backtest())["orders"] > len(orders)
-    after = Journal(LocalStore(tmp_path / "store"), "BTCUSDT").record(twins.stop - HOUR_MS)
-    assert after is not None
-    known = summary_of_lines(rows[:-4], twins)
-    assert after["state"]["hits"] / after["state"]["scored"] == known
+    records = [*Journal(LocalStore(tmp_path / "store"), "BTCUSDT").records()]
+    last = records[-1].totals
+    assert last.hits / last.scored == hit_rate_of([record.line for record in records[:-4]], twins)

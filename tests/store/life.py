@@ -58,7 +58,7 @@ def live(settings: Settings) -> None:
     cut = START + 20 * HOUR_MS
     with a_bot(settings) as (bot, clock):
         replay(bot, clock, PARAMS, START, cut)
-        announce(bot.journal, cut, "person", freeze=False, by="person", words="a look")
+        announce(bot.journal, cut, "person", freeze=False, by="person", message="a look")
         replay(bot, clock, PARAMS, cut, cut + 2 * HOUR_MS)
         resume(bot.journal, cut + 2 * HOUR_MS, "seen")
         retrain(bot.journal, bot.collector, bot.forecaster_of, PARAMS, cut + 2 * HOUR_MS, "tests")
@@ -75,6 +75,6 @@ def begin(bars_file: Path, store: Path) -> int:
                     retrain(bot.journal, bot.collector, bot.forecaster_of, PARAMS, hour, "tests")
             with a_bot(settings_of(served.url, store=folder.with_suffix(".tried"))) as (bot, clock):
                 clock.move_to(hour)
-                if tick(bot).lines[0]["order_side"]:
+                if tick(bot).lines[0].order_side:
                     return hour
     raise AssertionError("no hour of these bars begins with an order")

@@ -16,11 +16,13 @@ from tests.rig import command
 from tests.s3_kit import Bucketry
 from tests.store.life import HOURS
 from trader.adapters.store_local import LocalStore
+from trader.app.codec_events import HALT
 from trader.app.journal import Journal
 from trader.app.layout import encode, keys_of
 from trader.app.store_care import prove, sync
 from trader.app.store_check import check
 from trader.core.errors import ConfigError
+from trader.core.events import HaltEvent, ResumeEvent
 from trader.core.ports import Store
 
 
@@ -51,8 +53,8 @@ def test_a_whole_journal_holds_together(traded: Path) -> None:
     found = check(journal_of(LocalStore(traded)))
     assert found.problems == []
     assert (found.hours, found.models, found.open_hour) == (HOURS, 2, None)
-    halts = journal_of(LocalStore(traded)).events("halt")
-    assert [event.content["kind"] for event in halts] == ["halt", "resume"]
+    halts = journal_of(LocalStore(traded)).events(HALT)
+    assert [type(event.content) for event in halts] == [HaltEvent, ResumeEvent]
 
 
 def with_order(life: Path) -> str:
@@ -69,13 +71,13 @@ DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
     (
         "torn",
         lambda p: (p / key_of(p, "/record", 5)).write_bytes(b'{"schema": "rec'),
-        "does not hold 'record/1'",
+        "does not hold 'record/2'",
     ),
-    ("schema", lambda p: edit(p, key_of(p, "/decision"), lambda c: c.update(schema="x/9")), "'decision/1'"),
+    ("schema", lambda p: edit(p, key_of(p, "/decision"), lambda c: c.update(schema="x/9")), "'decision/2'"),
     (
         "cash",
-        lambda p: edit(p, key_of(p, "/record", 7), lambda c: c["state"].update(cash="1")),
-        "record: state does not",
+        lambda p: edit(p, key_of(p, "/record", 7), lambda c: c["totals"].update(cash_usdt="1")),
+        "record: totals does not",
     ),
     (
         "line",
@@ -84,18 +86,18 @@ DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
     ),
     (
         "before",
-        lambda p: edit(p, key_of(p, "/decision", 7), lambda c: c["state"].update(position="3")),
+        lambda p: edit(p, key_of(p, "/decision", 7), lambda c: c["totals"].update(position="3")),
         "decision: position is 3, but",
     ),
     (
         "hits",
-        lambda p: edit(p, key_of(p, "/decision", 7), lambda c: c["state"].update(hits=99)),
+        lambda p: edit(p, key_of(p, "/decision", 7), lambda c: c["totals"].update(hits=99)),
         "decision: hits is 99",
     ),
     (
         "peak",
-        lambda p: edit(p, key_of(p, "/decision", 7), lambda c: c["state"].update(peak_equity="99999")),
-        "decision: peak_equity is 99999",
+        lambda p: edit(p, key_of(p, "/decision", 7), lambda c: c["totals"].update(peak_equity_usdt="99999")),
+        "decision: peak_equity_usdt is 99999",
     ),
     (
         "no decision",
@@ -120,8 +122,8 @@ DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
     ),
     (
         "no key",
-        lambda p: edit(p, key_of(p, "/decision", 7), lambda c: c.pop("state")),
-        "lacks what it must hold",
+        lambda p: edit(p, key_of(p, "/decision", 7), lambda c: c.pop("totals")),
+        "/decision: totals is missing",
     ),
     (
         "stranger",

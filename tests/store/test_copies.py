@@ -42,7 +42,7 @@ def told(store: MemoryStore, traded: Path, market: Bars, *parts: tuple[int, int]
 
 def test_results_are_the_journal_as_csv(traded: Path, market: Bars, tmp_path: Path) -> None:
     """Hour by hour, or all at once, or twice: the file is what `trader journal --csv` prints."""
-    lines = [record["line"] for record in Journal(LocalStore(traded), "BTCUSDT").records()]
+    lines = [record.line for record in Journal(LocalStore(traded), "BTCUSDT").records()]
     with (tmp_path / "wanted.csv").open("w") as file:
         write_csv(file, lines)
     wanted = (tmp_path / "wanted.csv").read_bytes()

@@ -9,18 +9,20 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.crash.crew import PARAMS, a_bot, scene
 from tests.rig_bars import made_bars
 from trader.adapters.store_local import LocalStore
-from trader.app.cursors import Cursor
-from trader.app.journal import Journal, Json
+from trader.app.journal import Journal
 from trader.app.tick import tick
 from trader.config import Settings, load_settings
 from trader.core.errors import Retry
+from trader.core.events import StudyEvent
 from trader.core.news import Observer
+from trader.core.records import Cursor, HourRecord
 from trader.core.study import study_key, study_report
 from trader.core.types import HOUR_MS, parse_hour
 from trader.observers.delivery import tell
@@ -46,7 +48,7 @@ def bars_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_bars(tmp_path_factory.mktemp("bars"), "2020-12-01", "2021-03-20")
 
 
-def a_study() -> Json:
+def a_study() -> dict[str, Any]:
     """A study whose best trial is the champion's parameters; one trial failed."""
     trials = []
     for number in range(TRIALS):
@@ -76,7 +78,7 @@ def traded(tmp_path_factory: pytest.TempPathFactory, bars_file: Path) -> Path:
         journal = made.journal()
         report = a_study()
         journal.store.create(study_key(report["id"]), json.dumps(report).encode())
-        journal.append("study", {"id": report["id"], "serve_from": START})
+        journal.append(StudyEvent("BTCUSDT", report["id"], START))
         return made.store
 
 
@@ -93,7 +95,7 @@ class Told:
         return Journal(LocalStore(self.store, durable=False), "BTCUSDT")
 
     @property
-    def records(self) -> list[Json]:
+    def records(self) -> list[HourRecord]:
         """All closed hours."""
         return list(self.journal.records())
 

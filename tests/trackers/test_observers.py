@@ -27,10 +27,10 @@ class Diary:
         """Remember, or fail."""
         if self.fails:
             raise self.fails
-        self.hours += [record["close_time"] for record in news.records]
+        self.hours += [record.close_time for record in news.records]
         self.parts.append(len(news.records))
         self.events += [(event.name, event.number) for event in news.events]
-        self.past.append([record["close_time"] for record in news.past(200)])
+        self.past.append([record.close_time for record in news.past(200)])
 
 
 class Rival(Diary):
@@ -81,7 +81,7 @@ def test_a_broken_observer_is_said_once_counted_and_keeps_nothing_from_the_other
         * 2
     )
     cursor = read_cursor(told.journal, "diary")
-    assert (cursor.hour, cursor.failures, cursor.trouble) == (None, 2, "RuntimeError: no route to host")
+    assert (cursor.hour_ms, cursor.failures, cursor.trouble) == (None, 2, "RuntimeError: no route to host")
     broken.fails = None
     tell_all(told.journal, [broken], said.append)
     assert broken.hours == ALL

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.crash.crew import PARAMS
 from tests.trackers.conftest import START, Told
+from trader.app.codec_events import STUDY
 from trader.commands.search import _keep
 from trader.core.params import Params, params_of
 from trader.core.study import best_trial, searched, study_key
@@ -36,9 +37,9 @@ def test_a_study_and_its_event_are_written_once(told: Told) -> None:
         journal = told.journal
         bot: Any = SimpleNamespace(journal=journal, symbol="BTCUSDT")
         _keep(bot, study, START, seed=3)
-    events = told.journal.events("study")
+    events = told.journal.events(STUDY)
     assert len(events) == 2, "the one of the fixture, and this"
-    data = told.journal.store.get(study_key(events[-1].content["id"]))
+    data = told.journal.store.get(study_key(events[-1].content.study_id))
     assert data is not None
     report = json.loads(data)
     assert [trial["value"] for trial in report["trials"]] == [trial.value for trial in trials]

@@ -14,8 +14,9 @@ import pytest
 
 from tests.rig import command
 from tests.trackers.conftest import HOURS, START, Told
-from trader.app.cursors import Cursor, read_cursor, write_cursor
+from trader.app.cursors import read_cursor, write_cursor
 from trader.config import Settings, load_settings
+from trader.core.records import Cursor
 from trader.core.types import HOUR_MS, iso
 from trader.observers import process
 
@@ -26,7 +27,7 @@ LAST = START + (HOURS - 1) * HOUR_MS
 def settings(told: Told, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Of a bot whose MLflow has heard everything but the last two hours."""
     monkeypatch.chdir(told.store.parent)
-    write_cursor(told.journal, "mlflow", Cursor(hour=LAST - 2 * HOUR_MS, events={"champion": 1}))
+    write_cursor(told.journal, "mlflow", Cursor(hour_ms=LAST - 2 * HOUR_MS, events={"champion": 1}))
     return load_settings(
         store=told.store, tracker_dir=told.tracking, trackers="mlflow", observer_patience_s=1
     )
@@ -74,7 +75,7 @@ def test_one_that_hangs_is_stopped_counted_and_named(
         )
         assert capsys.readouterr().err == f"{words}, after the others\n"
         assert trouble(told) == (n, "stopped after 1 s")
-        assert read_cursor(told.journal, "mlflow").hour == before.hour == LAST - 2 * HOUR_MS
+        assert read_cursor(told.journal, "mlflow").hour_ms == before.hour_ms == LAST - 2 * HOUR_MS
         assert read_cursor(told.journal, "mlflow").events == before.events
     assert trouble(told, "notices") == (0, "")
 

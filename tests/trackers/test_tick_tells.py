@@ -23,6 +23,7 @@ from trader.app.journal import Journal
 from trader.commands import tracker
 from trader.config import EMBEDDED_SECRET, load_settings
 from trader.core.errors import ConfigError
+from trader.core.hours import line_text
 from trader.core.types import HOUR_MS
 from trader.observers import builders, process
 from trader.observers import names as observer_names
@@ -48,7 +49,7 @@ def tracked(made: Venue, names: str, **settings: str) -> None:
 
 def records(made: Venue) -> list[str]:
     """The lines of its closed hours."""
-    return [json.dumps(record["line"]) for record in journal(made).records()]
+    return [line_text(record.line) for record in journal(made).records()]
 
 
 def journal(made: Venue) -> Journal:
@@ -132,7 +133,7 @@ def test_a_broken_tracker_costs_no_hour_and_hears_of_it_later(bot: Venue, traded
     assert "observer mlflow: " in full.stderr
     for left in (bot.folder / "tracking").glob("mlflow.db*"):
         left.unlink()
-    never_troubled = [json.dumps(r["line"]) for r in make_journal(load_settings(store=traded)).records()]
+    never_troubled = [line_text(r.line) for r in make_journal(load_settings(store=traded)).records()]
     assert records(bot) == never_troubled[:3]
 
     done = bot.trader("tick")

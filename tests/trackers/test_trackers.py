@@ -7,15 +7,16 @@ import io
 import json
 import socket
 from collections import defaultdict
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.trackers.conftest import HOURS, START, TRIALS, Told, a_study
-from trader.app.cursors import Cursor, cursor_key
+from trader.app.cursors import cursor_key
 from trader.core.errors import ConfigError
+from trader.core.hours import line_json
+from trader.core.records import Cursor, HourRecord
 from trader.core.types import HOUR_MS
 from trader.observers.builders import make_observer
 from trader.observers.tracker_content import TABLE_HOURS
@@ -29,22 +30,22 @@ pytestmark = [
 Series = dict[str, dict[int, tuple[int, float]]]
 
 
-def expected(records: list[dict[str, Any]]) -> Series:
+def expected(records: list[HourRecord]) -> Series:
     """Name -> step -> (time, value), computed anew from the lines and running totals."""
     series: Series = defaultdict(dict)
-    before = Decimal(records[0]["state"]["base_equity"])
+    before = records[0].risk.base_equity
     for step, record in enumerate(records):
-        line, state, at = record["line"], record["state"], START + step * HOUR_MS
-        equity = Decimal(line["equity"])
+        line, totals, at = record.line, record.totals, START + step * HOUR_MS
+        equity = line.equity
         series["equity_usdt"][step] = (at, float(equity))
         series["hourly_return"][step] = (at, float(equity / before - 1))
-        series["exposure"][step] = (at, float(Decimal(line["position"]) * Decimal(record["close"]) / equity))
-        series["close"][step] = (at, float(record["close"]))
-        series["fees_usdt"][step] = (at, float(state["fees_usdt"]))
-        if line["p_up"] is not None:
-            series["p_up"][step] = (at, line["p_up"])
-        if state["scored"]:
-            series["hit_rate"][step] = (at, state["hits"] / state["scored"])
+        series["exposure"][step] = (at, float(line.position * record.close / equity))
+        series["close"][step] = (at, float(record.close))
+        series["fees_usdt"][step] = (at, float(record.ledger.fees_usdt))
+        if line.p_up is not None:
+            series["p_up"][step] = (at, line.p_up)
+        if totals.scored:
+            series["hit_rate"][step] = (at, totals.hits / totals.scored)
         before = equity
     return series
 
@@ -108,10 +109,10 @@ def test_mlflow_holds_every_hour_order_and_study(told: Told) -> None:
 def check_order_files(told: Told, files: dict[str, bytes]) -> None:
     """After each order a PNG, a page that needs no network, and the last hours as a table."""
     records = told.records
-    orders = [i for i, record in enumerate(records) if record["line"]["order_side"]]
+    orders = [i for i, record in enumerate(records) if record.line.order_side]
     assert len(orders) >= 4
     for i in orders:
-        line = records[i]["line"]
+        line = line_json(records[i].line)
         folder = f"orders/{line['close_time'][:13]}-{line['order_side']}"
         assert files[f"{folder}/equity-and-price.png"].startswith(b"\x89PNG\r\n")
         page = files[f"{folder}/equity-and-price.html"].decode()
@@ -120,7 +121,7 @@ def check_order_files(told: Told, files: dict[str, bytes]) -> None:
         assert "<script" not in page
         assert "<svg" in page
         table = [*csv.DictReader(io.StringIO(files[f"{folder}/last-{TABLE_HOURS}-hours.csv"].decode()))]
-        shown = [record["line"] for record in records[: i + 1]][-TABLE_HOURS:]
+        shown = [line_json(record.line) for record in records[: i + 1]][-TABLE_HOURS:]
         assert [row["close_time"] for row in table] == [row["close_time"] for row in shown]
         assert [row["equity"] for row in table] == [row["equity"] for row in shown]
     assert len([name for name in files if name.endswith(".png")]) == len(orders)

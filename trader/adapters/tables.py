@@ -5,26 +5,28 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from trader.core.errors import ConfigError
-from trader.core.hours import LINE_KEYS
+from trader.core.hours import LINE_KEYS, HourLine, line_json
 
 
-def write_csv(file: TextIO, lines: Sequence[dict[str, Any]]) -> None:
+def write_csv(file: TextIO, lines: Sequence[HourLine]) -> None:
     """Lines with a header, in the order of LINE_KEYS; what is unknown is empty."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(LINE_KEYS)
-    writer.writerows([["" if line[key] is None else line[key] for key in LINE_KEYS] for line in lines])
+    rows = [line_json(line).values() for line in lines]
+    writer.writerows([["" if value is None else value for value in row] for row in rows])
 
 
-def write_parquet(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+def write_parquet(path: Path, lines: Sequence[HourLine]) -> None:
     """Lines as a table: close_time in UTC, p_up a double, amounts as decimal strings so that none is rounded."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    table = pa.table({key: [line[key] for line in lines] for key in LINE_KEYS})
+    rows = [line_json(line) for line in lines]
+    table = pa.table({key: [row[key] for row in rows] for key in LINE_KEYS})
     times = pc.strptime(table["close_time"], format="%Y-%m-%dT%H:%M:%SZ", unit="ms")
     table = table.set_column(0, "close_time", times.cast(pa.timestamp("ms", "UTC")))
     try:

@@ -42,6 +42,7 @@ from trader.core.types import Fill, Filters, Quote, Side, Target
 
 SIDE, TARGET = word_of(Side), word_of(Target)
 FEATURES = by_name(maybe(NUMBER))
+QUOTE = maybe(shape(Quote, {"bid": MONEY, "ask": MONEY}))
 FILLS = list_of(
     shape(
         Fill,
@@ -142,7 +143,8 @@ MODEL_SAID: Mapping[str, Kind[Any]] = {
     "model_late": FLAG,
 }
 HEAD: Mapping[str, Kind[Any]] = {"symbol": TEXT, "close_time": INTEGER}
-ORDER: Mapping[str, Kind[Any]] = {"side": SIDE, "qty": MONEY, "expected_price": MONEY}
+ORDERED: Mapping[str, Kind[Any]] = {"side": SIDE, "qty": MONEY, "expected_price": MONEY}
+ORDER = shape(Order, ORDERED)
 
 
 DECISION = Format(
@@ -156,9 +158,9 @@ DECISION = Format(
             "no_p_up": TEXT,
             "target": TARGET,
             "reason": TEXT,
-            "order": maybe(shape(Order, ORDER)),
+            "order": maybe(ORDER),
             "close": MONEY,
-            "quote": maybe(shape(Quote, {"bid": MONEY, "ask": MONEY})),
+            "quote": QUOTE,
             "equity_before_usdt": MONEY,
             "totals": TOTALS,
             "bars_hash": TEXT,
@@ -175,7 +177,7 @@ ATTEMPT = Format(
     shape(
         Attempt,
         {
-            **ORDER,
+            **ORDERED,
             "symbol": TEXT,
             "void": FLAG,
             "balances": maybe(shape(Balances, {"base": MONEY, "quote": MONEY})),
@@ -215,8 +217,6 @@ RECORD = Format(
         },
     ),
 )
-
-DRY = Format("dry", DECISION.kind)
 
 RECENT = Note(
     "recent",

@@ -8,29 +8,17 @@ note and no decision: without it everything is told again, and observers bear th
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
-from trader.app.journal import Journal, Json
-from trader.app.stored import encode
-from trader.core.types import HOUR_MS, iso
+from trader.app.codec import CURSOR
+from trader.app.codec_events import DEPLOYMENT
+from trader.app.journal import Journal
+from trader.core.records import Cursor
+from trader.core.types import HOUR_MS, Json, iso
 
-SCHEMA = "cursor/1"
 # Failures in a row after which only a new hour is a reason to try again: as many as the ticks of an hour.
 OFTEN = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """hour: the newest hour that was heard, UTC ms. events: the newest number by name. failures: tries in a row that
-    failed or were stopped since, trouble: why the last one was."""
-
-    hour: int | None = None
-    events: Mapping[str, int] = field(default_factory=dict)
-    edition: int = 1
-    failures: int = 0
-    trouble: str = ""
 
 
 def cursor_key(name: str, symbol: str) -> str:
@@ -40,23 +28,18 @@ def cursor_key(name: str, symbol: str) -> str:
 
 def read_cursor(journal: Journal, name: str) -> Cursor:
     """An observer's cursor; one at the beginning if there is none that can be read."""
-    data = journal.store.get(cursor_key(name, journal.symbol))
-    try:
-        values = json.loads(data) if data else {}
-        return Cursor(**values) if values.pop("schema", SCHEMA) == SCHEMA else Cursor()
-    except (ValueError, TypeError, AttributeError):
-        return Cursor()
+    return CURSOR.decode(journal.store.get(cursor_key(name, journal.symbol))) or Cursor()
 
 
 def write_cursor(journal: Journal, name: str, cursor: Cursor) -> None:
     """Put an observer's cursor."""
-    journal.store.put(cursor_key(name, journal.symbol), encode({**asdict(cursor), "schema": SCHEMA}))
+    journal.store.put(cursor_key(name, journal.symbol), CURSOR.encode(cursor))
 
 
 def behind(journal: Journal, names: Sequence[str], hour: int) -> bool:
     """Whether an observer has not heard of `hour` yet and may be tried once more: one small read each."""
     cursors = (read_cursor(journal, name) for name in names)
-    return any((cursor.hour or 0) < hour and cursor.failures < OFTEN for cursor in cursors)
+    return any((cursor.hour_ms or 0) < hour and cursor.failures < OFTEN for cursor in cursors)
 
 
 def standing(journal: Journal, names: Sequence[str], hour: int, start: int) -> list[Json]:
@@ -66,7 +49,7 @@ def standing(journal: Journal, names: Sequence[str], hour: int, start: int) -> l
 
 
 def _standing(name: str, cursor: Cursor, hour: int, start: int) -> Json:
-    first = start if cursor.hour is None else cursor.hour + HOUR_MS
+    first = start if cursor.hour_ms is None else cursor.hour_ms + HOUR_MS
     return {
         "name": name,
         "behind_hours": max(0, (hour - first) // HOUR_MS + 1),
@@ -90,8 +73,8 @@ def stopped(journal: Journal, name: str, why: str, *, count: bool = True) -> str
     cursor = read_cursor(journal, name)
     if count:
         write_cursor(journal, name, replace(cursor, failures=cursor.failures + 1, trouble=why))
-    begun = journal.events("deployment")
-    first = (
-        cursor.hour + HOUR_MS if cursor.hour is not None else int(begun[-1].content["start"]) if begun else 0
-    )
+    begun = journal.events(DEPLOYMENT)
+    first = begun[-1].content.start_ms if begun else 0
+    if cursor.hour_ms is not None:
+        first = cursor.hour_ms + HOUR_MS
     return iso(first) if first and journal.record(first) is not None else ""

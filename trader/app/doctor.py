@@ -13,7 +13,7 @@ from typing import Literal
 
 from trader.app.cursors import standing, standing_in_words
 from trader.app.explain import newest_hour
-from trader.app.halts import newest_event
+from trader.app.halts import standing_halt
 from trader.app.journal import Journal
 from trader.app.retrain import champions, deployment, load_model
 from trader.app.tick import Bot
@@ -109,11 +109,11 @@ def _believed(bot: Bot) -> tuple[Decimal, Decimal]:
     begun = deployment(bot.journal)
     if begun is None:
         return Decimal(0), Decimal(0)
-    newest = bot.journal.newest_record(floor_hour(bot.exchange.time_ms()), begun.start)
+    newest = bot.journal.newest_record(floor_hour(bot.exchange.time_ms()), begun.start_ms)
     if newest is None:
         params = _serving_params(bot.journal)
         return (params.allocation_usdt if params else Decimal(0)), Decimal(0)
-    return Decimal(newest["state"]["cash"]), max(Decimal(newest["state"]["position"]), Decimal(0))
+    return newest.ledger.cash, max(newest.ledger.position, Decimal(0))
 
 
 def _serving_params(journal: Journal) -> Params | None:
@@ -186,7 +186,7 @@ def model_check(journal: Journal, hour: int) -> Finding:
     begun = deployment(journal)
     if begun is None:
         return Finding("model", "fail", "this bot has not begun", "trader retrain --params P.json")
-    champion = serving(champions(journal), max(hour, begun.start))
+    champion = serving(champions(journal), max(hour, begun.start_ms))
     if champion is None:
         return Finding("model", "fail", f"no model serves {iso(hour)}", "trader retrain")
     try:
@@ -195,17 +195,17 @@ def model_check(journal: Journal, hour: int) -> Finding:
         return Finding("model", "fail", str(error), "trader models rollback, or: trader retrain")
     params = params_of(card.params, f"models/{card.model_id}/card")
     said = f"{card.model_id}, {card.rows:,} hours until {iso(card.train_until)}, features {card.features}"
-    if is_late(begun.start, params.step_days, champion, hour):
+    if is_late(begun.start_ms, params.step_days, champion, hour):
         return Finding("model", "warn", f"{said}; the calendar has a newer refit", "trader retrain --if-due")
     return Finding("model", "pass", said)
 
 
 def halt_check(journal: Journal) -> Finding:
     """Trading is not halted."""
-    event = newest_event(journal)
-    if event is None or event.content["kind"] != "halt":
+    found = standing_halt(journal)
+    if found is None:
         return Finding("halt", "pass", "not halted")
-    said = f"halted since {iso(event.content['at'])}: {event.content['reason']} {event.content['words']}".rstrip()
+    said = f"halted since {iso(found.at_ms)}: {found.reason} {found.message}".rstrip()
     return Finding(
         "halt", "fail", said, "find and mend the cause (docs/runbook.md), then: trader resume --reason ..."
     )
@@ -214,11 +214,11 @@ def halt_check(journal: Journal) -> Finding:
 def hours_check(journal: Journal, hour: int) -> Finding:
     """The newest closed hour is the current one or the one before."""
     begun = deployment(journal)
-    newest = None if begun is None else journal.newest_record(hour, begun.start)
+    newest = None if begun is None else journal.newest_record(hour, begun.start_ms)
     if newest is None:
         return Finding("hours", "warn", "no hour is closed yet", "the first tick closes one")
-    behind = (hour - newest["close_time"]) // HOUR_MS
-    said = f"newest closed hour {iso(newest['close_time'])}"
+    behind = (hour - newest.close_time) // HOUR_MS
+    said = f"newest closed hour {iso(newest.close_time)}"
     if behind > 1:
         todo = "see why ticks did not run or failed; missed hours are recorded, never traded late"
         return Finding("hours", "fail", f"{said}, {behind} hours ago", todo)
@@ -229,7 +229,7 @@ def observers_check(journal: Journal, names: Sequence[str]) -> Finding:
     """Nobody who is told of the hours failed or was stopped the last time."""
     begun, hour = deployment(journal), newest_hour(journal)
     if begun is not None and hour is not None:
-        wrong = [row for row in standing(journal, names, hour, begun.start) if row["failures"]]
+        wrong = [row for row in standing(journal, names, hour, begun.start_ms) if row["failures"]]
         if wrong:
             todo = "no hour and no news is lost by it; mend what it says, then: trader observe"
             return Finding("observers", "warn", ". ".join(map(standing_in_words, wrong)), todo)

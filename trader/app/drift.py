@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 
 import numpy as np
 
-from trader.app.journal import Json
 from trader.core.drift import DRIFT_HOURS, calibration_decay, feature_drift
 from trader.core.labels import hurdle_of, is_up
 from trader.core.lifecycle import Drift
 from trader.core.model import RANGE_QUANTILES, ModelCard
 from trader.core.params import Params
+from trader.core.records import RecentHour
 from trader.core.types import Floats
 
 
-def drift_of(hours: Sequence[Json], card: ModelCard, params: Params) -> Drift:
+def drift_of(hours: Sequence[RecentHour], card: ModelCard, params: Params) -> Drift:
     """What DRIFT_HOURS and `horizon_hours` more hours (`recent_hours`), oldest first, show against the card's training
     sample: the features of the newest DRIFT_HOURS, the calls of the oldest, since the newest have no outcome yet.
     """
@@ -25,25 +24,25 @@ def drift_of(hours: Sequence[Json], card: ModelCard, params: Params) -> Drift:
     )
     edges = [card.ranges[column] for column in card.columns]
     psi, ks = feature_drift(X, edges, RANGE_QUANTILES, DRIFT_HOURS)
-    p_up = np.array([_number(hour["p_up"]) for hour in hours[: -params.horizon_hours]])
+    p_up = np.array([_number(hour.p_up) for hour in hours[: -params.horizon_hours]])
     decay = calibration_decay(p_up, _outcomes(hours, params), DRIFT_HOURS)
     limits = card.drift_limits
     return Drift(_newest(psi), _newest(ks), _newest(decay), limits.get("psi"), limits.get("ks"))
 
 
-def _row(hour: Json, columns: Sequence[str]) -> list[float]:
+def _row(hour: RecentHour, columns: Sequence[str]) -> list[float]:
     """An hour's features, NaN where it has none."""
-    return [_number(hour["features"].get(column)) for column in columns]
+    return [_number(hour.features.get(column)) for column in columns]
 
 
-def _outcomes(hours: Sequence[Json], params: Params) -> Floats:
+def _outcomes(hours: Sequence[RecentHour], params: Params) -> Floats:
     """What became of the calls that have an outcome, oldest first, NaN where either end has no bar of its own."""
-    close = [float(Decimal(hour["close"])) for hour in hours]
+    close = [float(hour.close) for hour in hours]
     hurdle, ahead = hurdle_of(params), params.horizon_hours
     return np.array(
         [
             np.nan
-            if hours[i]["gap"] or hours[i + ahead]["gap"]
+            if hours[i].gap or hours[i + ahead].gap
             else float(is_up(close[i], close[i + ahead], hurdle))
             for i in range(len(hours) - ahead)
         ]

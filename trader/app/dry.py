@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
+from typing import Any
 
-from trader.app.journal import Json
+from trader.app.codec import DECISION
 from trader.app.retrain import deployment
 from trader.app.stored import encode
 from trader.app.tick import Bot, propose
 from trader.core.errors import ConfigError
-from trader.core.types import HOUR_MS, floor_hour, iso
+from trader.core.records import Decision
+from trader.core.types import HOUR_MS, floor_hour, iso, plain
 
 
 @dataclass(frozen=True, slots=True)
 class DryTick:
-    """What the hour would decide, and what the venue says to its order ("" if it would accept it, or has none)."""
+    """What the hour would decide, and why the venue would refuse its order ("" if it would accept it, or there is none)."""
 
-    content: Json
+    decision: Decision
+    venue_message: str
     message: str
+
+    def as_json(self) -> dict[str, Any]:
+        """What lies under `dry/`, and what machines are told."""
+        return {**DECISION.content(self.decision), "schema": "dry/2", "venue_message": self.venue_message}
 
 
 def dry_tick(bot: Bot) -> DryTick:
@@ -29,15 +35,14 @@ def dry_tick(bot: Bot) -> DryTick:
         raise ConfigError(
             "this bot has not begun yet; train its first model with: trader retrain --params P.json"
         )
-    newest = bot.journal.newest_record(hour - HOUR_MS, begun.start)
+    newest = bot.journal.newest_record(hour - HOUR_MS, begun.start_ms)
     proposal = propose(bot, hour, hour, newest)
-    order, said = proposal["order"], ""
+    order, refusal, answer, verdict = proposal.order, "", "", "no order"
     if order is not None:
-        said = bot.exchange.check(bot.symbol, order["side"], Decimal(order["qty"]))
-    content = {**proposal, "schema": "dry/1", "venue_says": said}
-    bot.journal.store.put(f"dry/{bot.symbol}/{iso(hour)[:13]}", encode(content))
-    verdict = "no order" if order is None else f"{order['side']} {order['qty']}"
-    answer = (
-        "" if order is None else f"; the venue {'would refuse it: ' + said if said else 'would accept it'}"
-    )
-    return DryTick(content, f"{bot.symbol} {iso(hour)} (dry): {verdict} ({proposal['reason']}){answer}")
+        refusal = bot.exchange.check(bot.symbol, order.side, order.qty)
+        answer = f"; the venue would refuse it: {refusal}" if refusal else "; the venue would accept it"
+        verdict = f"{order.side} {plain(order.qty)}"
+    words = f"{bot.symbol} {iso(hour)} (dry): {verdict} ({proposal.reason}){answer}"
+    made = DryTick(proposal, refusal, words)
+    bot.journal.store.put(f"dry/{bot.symbol}/{iso(hour)[:13]}", encode(made.as_json()))
+    return made

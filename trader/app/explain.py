@@ -8,8 +8,8 @@ from math import exp
 
 import numpy as np
 
-from trader.app.journal import Journal, Json
-from trader.app.objects import read_decision, read_fill, read_totals
+from trader.app.codec import FILLS, QUOTE
+from trader.app.journal import Journal
 from trader.app.retrain import deployment, load_model
 from trader.core.costs import commission, worse_bps
 from trader.core.errors import ConfigError, DataError
@@ -19,7 +19,8 @@ from trader.core.model import RANGE_QUANTILES, ModelCard
 from trader.core.params import Params, params_of
 from trader.core.policy import held_until, target_side, within_holding_period
 from trader.core.ports import Contributing, ForecasterOf
-from trader.core.types import Filters, iso, plain
+from trader.core.records import Decision, HourRecord
+from trader.core.types import Json, iso, plain
 
 FAR_FUTURE = 4_102_444_800_000  # 2100-01-01
 
@@ -27,8 +28,8 @@ FAR_FUTURE = 4_102_444_800_000  # 2100-01-01
 def newest_hour(journal: Journal) -> int | None:
     """The close time (UTC ms) of the newest closed hour, None before the first."""
     begun = deployment(journal)
-    newest = None if begun is None else journal.newest_record(FAR_FUTURE, begun.start)
-    return None if newest is None else int(newest["close_time"])
+    newest = None if begun is None else journal.newest_record(FAR_FUTURE, begun.start_ms)
+    return None if newest is None else newest.close_time
 
 
 def explain(journal: Journal, forecaster_of: ForecasterOf, hour: int) -> Json:
@@ -40,19 +41,19 @@ def explain(journal: Journal, forecaster_of: ForecasterOf, hour: int) -> Json:
     decision = journal.decision(hour)
     if decision is None:
         raise ConfigError(f"{journal.symbol} {iso(hour)}: nothing was decided. Closed hours: trader journal")
-    card, model = load_model(journal, decision["model_id"])
+    card, model = load_model(journal, decision.model_id)
     params = params_of(card.params, f"models/{card.model_id}/card")
     record = journal.record(hour)
     return {
         "hour": iso(hour),
         "symbol": journal.symbol,
         "closed": record is not None,
-        "bar": {"close": decision["close"], "gap": decision["gap"], "bars_hash": decision["bars_hash"]},
+        "bar": {"close": plain(decision.close), "gap": decision.gap, "bars_hash": decision.bars_hash},
         "model": _model(card, decision),
         "features": _features(decision, card),
         **_contributions(forecaster_of, card, model, decision),
-        "p_up": decision["p_up"],
-        "no_p_up": decision["no_p_up"],
+        "p_up": decision.p_up,
+        "no_p_up": decision.no_p_up,
         "enter_at": round(params.thresholds.enter_long, 6),
         "leave_at": round(params.thresholds.leave_long, 6),
         "hold": _hold(decision, params),
@@ -64,24 +65,24 @@ def explain(journal: Journal, forecaster_of: ForecasterOf, hour: int) -> Json:
     }
 
 
-def _model(card: ModelCard, decision: Json) -> Json:
+def _model(card: ModelCard, decision: Decision) -> Json:
     return {
         "id": card.model_id,
-        "late": decision["model_late"],
+        "late": decision.model_late,
         "valid_from": iso(card.valid_from),
         "trained_from": iso(card.train_from),
         "trained_until": iso(card.train_until),
         "rows": card.rows,
         "features": card.features,
-        "version": decision["version"],
+        "version": decision.code_version,
     }
 
 
-def _features(decision: Json, card: ModelCard) -> list[Json]:
+def _features(decision: Decision, card: ModelCard) -> list[Json]:
     """Each feature beside what the model was trained on; `place` is the share of training rows below it."""
     rows = []
-    for name in card.columns if decision["features"] else ():
-        value = decision["features"].get(name)
+    for name in card.columns if decision.features else ():
+        value = decision.features.get(name)
         known = card.ranges.get(name, [])
         row = {
             "name": name,
@@ -104,36 +105,35 @@ def _features(decision: Json, card: ModelCard) -> list[Json]:
     return rows
 
 
-def _contributions(forecaster_of: ForecasterOf, card: ModelCard, model: bytes, decision: Json) -> Json:
-    values = [decision["features"].get(name) for name in card.columns]
-    if not values or None in values:
+def _contributions(forecaster_of: ForecasterOf, card: ModelCard, model: bytes, decision: Decision) -> Json:
+    values = [decision.features.get(name) for name in card.columns]
+    if not values or None in values or decision.p_up is None:
         return {"contributions": {}, "base": None}
     predictor = forecaster_of(card.family).load(model, f"models/{card.model_id}/model")
     if not isinstance(predictor, Contributing):
         return {"contributions": {}, "base": None}
     shares = predictor.contributions(np.array([values], dtype=np.float32))[0]
     total = 1 / (1 + exp(-float(shares.sum())))
-    if abs(total - decision["p_up"]) > 1e-4:
+    if abs(total - decision.p_up) > 1e-4:
         raise DataError(
-            f"{decision['model_id']} now says {total:.6f} for these features, the hour was decided by "
-            f"{decision['p_up']}: the model in the store is not the one that decided"
+            f"{decision.model_id} now says {total:.6f} for these features, the hour was decided by "
+            f"{decision.p_up}: the model in the store is not the one that decided"
         )
     parts = {name: round(float(share), 6) for name, share in zip(card.columns, shares, strict=False)}
     return {"contributions": parts, "base": round(float(shares[-1]), 6)}
 
 
-def _hold(decision: Json, params: Params) -> Json | None:
+def _hold(decision: Decision, params: Params) -> Json | None:
     """The minimum holding period where it decides the target: the entry, the first hour that may leave, and the target by
     P(up) alone (None without one). None in an hour that was free."""
     if params.horizon_hours == 1:
         return None
-    state, row = read_totals(decision["state"]).state, decision["filters"]
-    filters = Filters(*(Decimal(row[key]) for key in ("tick_size", "step_size", "min_notional")))
-    held, entered_at = state.ledger.held(Decimal(decision["close"]), filters), state.entered_at
-    bound = within_holding_period(held, decision["close_time"], entered_at, params.horizon_hours)
+    state = decision.totals.state
+    held, entered_at = state.ledger.held(decision.close, decision.filters), state.entered_at
+    bound = within_holding_period(held, decision.close_time, entered_at, params.horizon_hours)
     if entered_at is None or not bound or state.risk.halted_at:
         return None
-    p_up = decision["p_up"]
+    p_up = decision.p_up
     return {
         "held": held,
         "entered_at": iso(entered_at),
@@ -143,17 +143,16 @@ def _hold(decision: Json, params: Params) -> Json | None:
     }
 
 
-def _risk(decision: Json, params: Params) -> Json:
-    state, equity = decision["state"], Decimal(decision["equity_before"])
-    base, peak = Decimal(state["base_equity"]), Decimal(state["peak_equity"])
+def _risk(decision: Decision, params: Params) -> Json:
+    risk, equity = decision.totals.state.risk, decision.equity_before_usdt
     return {
-        "equity_before": decision["equity_before"],
-        "cumulative_return": round(float(equity / base - 1), 6),
+        "equity_before": plain(equity),
+        "cumulative_return": round(float(equity / risk.base_equity - 1), 6),
         "halt_cumulative_return": _number(params.halt_cumulative_return),
-        "drawdown": round(float(1 - equity / peak), 6),
+        "drawdown": round(float(1 - equity / risk.peak_equity), 6),
         "halt_drawdown": _number(params.halt_drawdown),
-        "halted_at": None if state["halted_at"] is None else iso(state["halted_at"]),
-        "halt_reason": state["halt_reason"],
+        "halted_at": None if risk.halted_at is None else iso(risk.halted_at),
+        "halt_reason": risk.halt_reason,
     }
 
 
@@ -161,18 +160,18 @@ def _number(value: Decimal | None) -> float | None:
     return None if value is None else float(value)
 
 
-def _decided(decision: Json) -> Json:
-    order = decision["order"]
+def _decided(decision: Decision) -> Json:
+    order, ledger = decision.order, decision.totals.state.ledger
     return {
-        "target": decision["target"],
-        "reason": decision["reason"],
-        "position_before": decision["state"]["position"],
-        "cash_before": decision["state"]["cash"],
-        "quote": decision["quote"],
-        "side": order and order["side"],
-        "qty": order and order["qty"],
-        "expected_price": order and order["expected_price"],
-        "deadline": iso(decision["deadline"]),
+        "target": decision.target,
+        "reason": decision.reason,
+        "position_before": plain(ledger.position),
+        "cash_before": plain(ledger.cash),
+        "quote": QUOTE.write(decision.quote),
+        "side": order and order.side,
+        "qty": order and plain(order.qty),
+        "expected_price": order and plain(order.expected_price),
+        "deadline": iso(decision.deadline_ms),
     }
 
 
@@ -186,23 +185,22 @@ def _attempts(journal: Journal, hour: int) -> list[Json]:
         rows.append(
             {
                 "n": n,
-                "client_order_id": attempt["client_order_id"],
-                "signed_at_ms": attempt["timestamp_ms"],
-                "horizon_ms": attempt["horizon_ms"],
-                "outcome": outcome["kind"] if outcome else "unknown",
-                "said": outcome["said"] if outcome else "",
-                "fills": outcome["fills"] if outcome else [],
+                "client_order_id": attempt.client_order_id,
+                "signed_at_ms": attempt.timestamp_ms,
+                "expires_at_ms": attempt.expires_at_ms,
+                "outcome": outcome.kind if outcome else "unknown",
+                "said": outcome.message if outcome else "",
+                "fills": FILLS.write(outcome.fills) if outcome else [],
             }
         )
     return rows
 
 
-def _cost(decision: Json, record: Json, params: Params) -> Json | None:
+def _cost(decision: Decision, record: HourRecord, params: Params) -> Json | None:
     """The modelled cost of the executed quantity beside the paid one; None without a fill. `worse_bps` is positive
     where the fill was worse than modelled, in 1/10,000 of the expected price."""
-    fills = [read_fill(row) for row in record["fills"]]
+    fills, order = record.fills, decision.order
     paid = average_price(fills)
-    order = read_decision(decision).order
     if paid is None or order is None:
         return None
     qty = sum((fill.qty for fill in fills), Decimal(0))
@@ -218,6 +216,5 @@ def _cost(decision: Json, record: Json, params: Params) -> Json | None:
     }
 
 
-def _after(record: Json) -> Json:
-    line = record["line"]
-    return {"position": line["position"], "equity": line["equity"]}
+def _after(record: HourRecord) -> Json:
+    return {"position": plain(record.line.position), "equity": plain(record.line.equity)}

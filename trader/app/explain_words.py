@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trader.app.journal import Json
+from trader.core.types import Json
 
 BAR_WIDTH = 12
 

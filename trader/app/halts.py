@@ -6,51 +6,57 @@ from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 
-from trader.app.journal import Event, Journal
-from trader.app.objects import Totals
+from trader.app.codec_events import HALT
+from trader.app.journal import Journal
 from trader.core.errors import ConfigError
+from trader.core.events import Author, Event, HaltEvent, ResumeEvent
+from trader.core.records import Totals
 from trader.core.risk import RiskState, halted
+
+Halts = Event[HaltEvent | ResumeEvent]
 
 
 def announce(
-    journal: Journal, at_ms: int, reason: str, *, freeze: bool, by: str = "bot", words: str = ""
-) -> Event:
+    journal: Journal, at_ms: int, reason: str, *, freeze: bool, by: Author = "bot", message: str = ""
+) -> Halts:
     """Write a halt, unless the newest event already is one of this reason. Safe to repeat."""
     newest = newest_event(journal)
-    if newest and newest.content["kind"] == "halt" and newest.content["reason"] == reason:
+    if newest and isinstance(newest.content, HaltEvent) and newest.content.reason == reason:
         return newest
-    content = {"kind": "halt", "at": at_ms, "reason": reason, "freeze": freeze, "by": by, "words": words}
-    return journal.append("halt", content)
+    return journal.append(HaltEvent(journal.symbol, at_ms, reason, freeze, by, message))
 
 
-def resume(journal: Journal, at_ms: int, words: str) -> Event:
+def resume(journal: Journal, at_ms: int, message: str) -> Halts:
     """Lift the halt: the next hour begins a new risk epoch at its equity. Raises ConfigError if nothing is halted."""
-    newest = newest_event(journal)
-    if newest is None or newest.content["kind"] != "halt":
+    if standing_halt(journal) is None:
         raise ConfigError("nothing is halted; see: trader status")
-    return journal.append(
-        "halt", {"kind": "resume", "at": at_ms, "reason": "person", "by": "person", "words": words}
-    )
+    return journal.append(ResumeEvent(journal.symbol, at_ms, "person", message))
 
 
-def newest_event(journal: Journal) -> Event | None:
+def newest_event(journal: Journal) -> Halts | None:
     """The newest halt or resume, None if there never was one."""
-    events = journal.events("halt")
+    events = journal.events(HALT)
     return events[-1] if events else None
+
+
+def standing_halt(journal: Journal) -> HaltEvent | None:
+    """The halt that is not lifted yet, None while trading goes on."""
+    newest = newest_event(journal)
+    return newest.content if newest and isinstance(newest.content, HaltEvent) else None
 
 
 def with_events(journal: Journal, before: Totals, hour: int, close: Decimal) -> Totals:
     """The totals an hour begins with, after every halt and resume that they do not hold yet."""
-    return taken_in(before, journal.new_events("halt", before.halt_event), hour, close)
+    return taken_in(before, journal.new_events(HALT, before.halt_event), hour, close)
 
 
-def taken_in(before: Totals, events: Iterable[Event], hour: int, close: Decimal) -> Totals:
+def taken_in(before: Totals, events: Iterable[Halts], hour: int, close: Decimal) -> Totals:
     """The totals after these halts and resumes, which they do not hold yet."""
     risk, number = before.state.risk, before.halt_event
     for event in events:
         number = event.number
-        if event.content["kind"] == "resume":
-            risk = RiskState.fresh(before.state.ledger.equity(close))
+        if isinstance(event.content, HaltEvent):
+            risk = halted(risk, hour, event.content.reason, event.content.freeze)
         else:
-            risk = halted(risk, hour, event.content["reason"], event.content["freeze"])
+            risk = RiskState.fresh(before.state.ledger.equity(close))
     return replace(before, state=replace(before.state, risk=risk), halt_event=number)

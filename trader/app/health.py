@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from trader.app.journal import Journal, Json
+from trader.app.journal import Journal
+from trader.core.records import HourRecord
 from trader.core.types import HOUR_MS, floor_hour
 
 # The hour's last try by cron-job is at minute 10; it gets five minutes.
 WITHIN_MINUTES = 75
 
 
-def alive_hour(journal: Journal, now_ms: int, within_minutes: int = WITHIN_MINUTES) -> Json | None:
+def alive_hour(journal: Journal, now_ms: int, within_minutes: int = WITHIN_MINUTES) -> HourRecord | None:
     """The newest record whose hour is at most `within_minutes` before `now_ms`, None without one.
 
     Reads one object per hour looked at and lists nothing: on S3 that is a request or two.

@@ -13,23 +13,26 @@ carries those before it, so that a fresh process reads one object and not a hist
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from trader.app.codec import ATTEMPT, DECISION, OUTCOME, RECORD
+from trader.app.codec_events import FORMATS
 from trader.app.layout import PAGE, Birth, birth_of, give_birth
-from trader.app.stored import encode
+from trader.app.stored import EventFormat, Format
 from trader.core.errors import DataError, Retry
+from trader.core.events import AnyEvent, Event
 from trader.core.ports import Store
-from trader.core.types import HOUR_MS
+from trader.core.records import Attempt, Decision, HourRecord, Outcome
+from trader.core.types import HOUR_MS, iso
 
-Json = dict[str, Any]
+T = TypeVar("T")
+D = TypeVar("D", Decision, HourRecord)
+E = TypeVar("E", bound=AnyEvent)
 
-DECISION, ATTEMPT, OUTCOME, RECORD = "decision/1", "attempt/1", "outcome/1", "record/1"
 EVENT_RACES = 20
 MOST_EARLIER = 65_536  # bytes: events that tell long stories are read one by one
 
@@ -52,14 +55,6 @@ def hour_of_key(key: str) -> int:
     return round(moment.timestamp() * 1000)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A numbered event of `state/<symbol>/<name>/`."""
-
-    number: int
-    content: Json
-
-
 class Journal:
     """One symbol's journal in one store. Every method is safe to repeat."""
 
@@ -68,9 +63,9 @@ class Journal:
         self.symbol = symbol
         self._looked = False
         self._birth: Birth | None = None
-        self._events: dict[str, list[Event]] = {}  # events never change: what was read once is known
+        self._events: dict[str, list[Event[Any]]] = {}  # events never change: what was read once is known
         self._glance: dict[str, int] = {}  # numbers of the newest events, where one look is to be enough
-        self._newest: tuple[int, Json] | None = None  # the newest record that this process has seen
+        self._newest: HourRecord | None = None  # the newest record that this process has seen
 
     @property
     def store(self) -> Store:
@@ -84,79 +79,72 @@ class Journal:
             self._birth = birth_of(self._store, self.symbol)
             self._looked = True
 
-    def read(self, key: str, schema: str) -> Json | None:
-        """The object at `key`, None if absent. Raises DataError if it is not of this schema."""
+    def _read(self, key: str, form: Format[T]) -> T | None:
         data = self.store.get(key)
-        return None if data is None else self.decode(key, data, schema)
+        return None if data is None else form.decode(key, data, self.symbol)
 
-    def create(self, key: str, content: Json, schema: str) -> tuple[Json, bool]:
-        """Create the object if absent: (what is there now, whether this call's own content is it)."""
-        mine = {**content, "schema": schema, "token": secrets.token_hex(8)}
-        if self.store.create(key, encode(mine)):
-            return mine, True
-        there = self.read(key, schema)
+    def _create(self, key: str, form: Format[T], value: T) -> tuple[T, bool]:
+        """Create the object if absent: (what is there now, whether this call created it)."""
+        if self.store.create(key, form.encode(value, secrets.token_hex(8))):
+            return value, True
+        there = self._read(key, form)
         if there is None:
             raise Retry(f"{key} was said to exist and cannot be read yet")
         return there, False
 
-    def decode(self, key: str, data: bytes, schema: str) -> Json:
-        """The object whose bytes these are. Raises DataError if it is not of this schema."""
-        try:
-            value = json.loads(data)
-        except ValueError:
-            value = None
-        if not isinstance(value, dict) or value.get("schema") != schema:
+    def _key(self, hour: int, name: str) -> str:
+        return f"{hour_folder(self.symbol, hour)}/{name}"
+
+    def _of(self, hour: int, found: D | None) -> D | None:
+        """The object itself. Raises DataError where it is another hour's."""
+        if found is not None and found.close_time != hour:
             raise DataError(
-                f"{key} does not hold {schema!r}. It is damaged or of another version; restore it from a copy"
+                f"{hour_folder(self.symbol, hour)} holds an object of {iso(found.close_time)}; restore it from a copy"
             )
-        return value
+        return found
 
-    def decision(self, hour: int) -> Json | None:
+    def decision(self, hour: int) -> Decision | None:
         """The decision of an hour, None before there is one."""
-        return self.read(f"{hour_folder(self.symbol, hour)}/decision", DECISION)
+        return self._of(hour, self._read(self._key(hour, "decision"), DECISION))
 
-    def decide(self, hour: int, content: Json) -> Json:
-        """Create the hour's decision, or read the one that was there first."""
-        return self.decide_first(hour, content)[0]
+    def decide(self, decision: Decision) -> tuple[Decision, bool]:
+        """Create an hour's decision, or read the one that was there first: (the decision that is there, whether it is ours
+        and therefore has no attempt yet)."""
+        return self._create(self._key(decision.close_time, "decision"), DECISION, decision)
 
-    def decide_first(self, hour: int, content: Json) -> tuple[Json, bool]:
-        """As `decide`: (the decision that is there, whether it is ours and therefore has no attempt yet)."""
-        return self.create(f"{hour_folder(self.symbol, hour)}/decision", content, DECISION)
-
-    def attempt(self, hour: int, n: int) -> Json | None:
+    def attempt(self, hour: int, n: int) -> Attempt | None:
         """Attempt n of an hour, None before there is one."""
-        return self.read(f"{hour_folder(self.symbol, hour)}/attempt-{n}", ATTEMPT)
+        return self._read(self._key(hour, f"attempt-{n}"), ATTEMPT)
 
-    def try_once(self, hour: int, n: int, content: Json) -> tuple[Json, bool]:
+    def try_once(self, hour: int, n: int, attempt: Attempt) -> tuple[Attempt, bool]:
         """Create attempt n: (the attempt that is there, whether it is ours and therefore ours to send)."""
-        return self.create(f"{hour_folder(self.symbol, hour)}/attempt-{n}", content, ATTEMPT)
+        return self._create(self._key(hour, f"attempt-{n}"), ATTEMPT, attempt)
 
-    def outcome(self, hour: int, n: int) -> Json | None:
+    def outcome(self, hour: int, n: int) -> Outcome | None:
         """What became of attempt n, None while it is open."""
-        return self.read(f"{hour_folder(self.symbol, hour)}/outcome-{n}", OUTCOME)
+        return self._read(self._key(hour, f"outcome-{n}"), OUTCOME)
 
-    def close_attempt(self, hour: int, n: int, content: Json) -> Json:
+    def close_attempt(self, hour: int, n: int, outcome: Outcome) -> Outcome:
         """Create the outcome of attempt n, or read the one that was there first."""
-        return self.create(f"{hour_folder(self.symbol, hour)}/outcome-{n}", content, OUTCOME)[0]
+        return self._create(self._key(hour, f"outcome-{n}"), OUTCOME, outcome)[0]
 
-    def record(self, hour: int) -> Json | None:
+    def record(self, hour: int) -> HourRecord | None:
         """The record of an hour, None while it is not closed."""
-        if self._newest is not None and self._newest[0] == hour:
-            return self._newest[1]
-        return self._seen(hour, self.read(f"{hour_folder(self.symbol, hour)}/record", RECORD))
+        if self._newest is not None and self._newest.close_time == hour:
+            return self._newest
+        found = self._of(hour, self._read(self._key(hour, "record"), RECORD))
+        return None if found is None else self._seen(found)
 
-    def _seen(self, hour: int, record: Json | None) -> Json | None:
-        if record is not None and (self._newest is None or hour > self._newest[0]):
-            self._newest = hour, record
+    def _seen(self, record: HourRecord) -> HourRecord:
+        if self._newest is None or record.close_time > self._newest.close_time:
+            self._newest = record
         return record
 
-    def close_hour(self, hour: int, content: Json) -> Json:
-        """Create the hour's record, or read the one that was there first; two writers write the same."""
-        record = self.create(f"{hour_folder(self.symbol, hour)}/record", content, RECORD)[0]
-        self._seen(hour, record)
-        return record
+    def close_hour(self, record: HourRecord) -> HourRecord:
+        """Create an hour's record, or read the one that was there first; two writers write the same."""
+        return self._seen(self._create(self._key(record.close_time, "record"), RECORD, record)[0])
 
-    def newest_record(self, until: int, since: int) -> Json | None:
+    def newest_record(self, until: int, since: int) -> HourRecord | None:
         """The newest record with since <= close_time <= until, None without one.
 
         `since` is the deployment's first hour. Hours are closed in order, so the records are one run without holes:
@@ -175,7 +163,7 @@ class Journal:
                 high = middle
         return found
 
-    def records(self, since: int | None = None, until: int | None = None) -> Iterator[Json]:
+    def records(self, since: int | None = None, until: int | None = None) -> Iterator[HourRecord]:
         """Records in the order of their hours, since <= close_time < until where given."""
         prefix = f"journal/{self.symbol}/"
         after = "" if since is None else hour_folder(self.symbol, since)
@@ -185,7 +173,7 @@ class Journal:
             hour = hour_of_key(key)
             if until is not None and hour >= until:
                 return
-            record = self.read(key, RECORD)
+            record = self._read(key, RECORD)
             if record is not None:
                 yield record
 
@@ -198,9 +186,9 @@ class Journal:
             after = page[-1]
 
     @contextmanager
-    def glance(self, *names: str) -> Iterator[None]:
-        """Within it one listing is enough for the events of these names: what others append meanwhile is seen after it."""
-        newest = dict.fromkeys(names, 0)
+    def glance(self, *forms: EventFormat[Any]) -> Iterator[None]:
+        """Within it one listing is enough for the events of these: what others append meanwhile is seen after it."""
+        newest = dict.fromkeys([form.name for form in forms], 0)
         folder = f"state/{self.symbol}/"
         for key in self._keys(folder):
             name, _, number = key.removeprefix(folder).partition("/")
@@ -212,19 +200,21 @@ class Journal:
         finally:
             self._glance = {}
 
-    def events(self, name: str) -> list[Event]:
+    def events(self, form: EventFormat[E]) -> list[Event[E]]:
         """All events of a name, oldest first. Nothing is read twice."""
+        name = form.name
         if newest := self._glance[name] if name in self._glance else self._number(name):
-            self._learn(name, newest)
+            self._learn(form, newest)
         return list(self._events.get(name, []))
 
-    def new_events(self, name: str, after: int) -> list[Event]:
+    def new_events(self, form: EventFormat[E], after: int) -> list[Event[E]]:
         """The events above `after`, which is known to exist, asked by their very numbers: cheaper than a listing."""
-        number, newest = max(after, len(self._events.get(name, []))), None
-        while (content := self.read(event_key(self.symbol, name, number + 1), f"{name}/1")) is not None:
-            number, newest = number + 1, content
+        name, data = form.name, None
+        number = max(after, len(self._events.get(name, [])))
+        while (there := self.store.get(event_key(self.symbol, name, number + 1))) is not None:
+            number, data = number + 1, there
         if number > after:
-            self._learn(name, number, newest)
+            self._learn(form, number, data)
         return self._events.get(name, [])[after:]
 
     def _number(self, name: str) -> int:
@@ -234,38 +224,38 @@ class Journal:
         listed = [*self._keys(last.removesuffix(f"{len(known):06d}"), last)]
         return int(listed[-1].rsplit("/", 1)[1]) if listed else len(known)
 
-    def _learn(self, name: str, newest: int, content: Json | None = None) -> None:
-        """Read the newest event (or take its content) and, where it does not carry them, those before it."""
-        known = self._events.setdefault(name, [])
-        contents: list[Json] = []
+    def _learn(self, form: EventFormat[Any], newest: int, data: bytes | None = None) -> None:
+        """Read the newest event (or take its bytes) and, where it does not carry them, those before it."""
+        known = self._events.setdefault(form.name, [])
+        contents: list[AnyEvent] = []
         for number in range(newest, len(known), -1):
-            key = event_key(self.symbol, name, number)
-            content = content or self.read(key, f"{name}/1")
-            if content is None:
+            key = event_key(self.symbol, form.name, number)
+            data = data or self.store.get(key)
+            if data is None:
                 raise DataError(f"{key} is missing although a later event is there; restore it from a copy")
-            earlier = content.pop("earlier", None)
-            contents.insert(0, content)
-            content = None
+            event, earlier = form.decode_all(key, data, self.symbol)
+            contents.insert(0, event)
+            data = None
             if earlier is not None and len(earlier) == number - 1:
                 contents[:0] = earlier[len(known) :]
                 break
         known += [Event(number, content) for number, content in enumerate(contents, len(known) + 1)]
 
-    def append(self, name: str, content: Json) -> Event:
+    def append(self, event: E) -> Event[E]:
         """Create the next numbered event. Safe against other writers; not a repeat of an equal one. The first event of all
         gives birth to the store."""
         self.store_id()
+        name, form = event.name, FORMATS[event.name]
         for _ in range(EVENT_RACES):
             if newest := self._number(name):
-                self._learn(name, newest)
+                self._learn(form, newest)
             known = self._events.setdefault(name, [])
-            earlier = [event.content for event in known]
-            told = {**content, "earlier": earlier} if len(encode({"": earlier})) <= MOST_EARLIER else content
-            written, mine = self.create(event_key(self.symbol, name, newest + 1), told, f"{name}/1")
-            if mine:
-                written.pop("earlier", None)
-                known.append(Event(newest + 1, written))
-                return known[-1]
+            data = form.encode_after(event, secrets.token_hex(8), [before.content for before in known])
+            if len(data) > MOST_EARLIER:
+                data = form.encode(event, secrets.token_hex(8))
+            if self.store.create(event_key(self.symbol, name, newest + 1), data):
+                known.append(Event(newest + 1, event))
+                return Event(newest + 1, event)
         raise Retry(
             f"state/{self.symbol}/{name}: {EVENT_RACES} other writers were faster; something writes events in a loop"
         )

@@ -13,13 +13,11 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import dataclass
-from typing import Any
 
 from trader.app.stored import RESTORE, encode
 from trader.core.errors import ConfigError, DataError, Retry, WrongStore
 from trader.core.ports import Store
-
-Json = dict[str, Any]
+from trader.core.types import Json
 
 STORE = "state/store"
 BORN, BORN_BEFORE_SYMBOLS = "store/2", "store/1"

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from trader.app.journal import Journal, Json
-from trader.app.retrain import load_model
+from trader.app.codec_events import CHAMPION
+from trader.app.journal import Journal
+from trader.app.retrain import champions, load_model
 from trader.core.errors import ConfigError
-from trader.core.lifecycle import Champion, serving
+from trader.core.events import ChampionEvent
+from trader.core.lifecycle import serving
 from trader.core.model import ModelCard
 from trader.core.params import params_of
-from trader.core.types import iso
+from trader.core.types import Json, iso
 
 
 def listed(journal: Journal, hour: int) -> list[Json]:
     """Every champion event in its order; `serves` marks the one that serves `hour` (UTC ms)."""
-    events = journal.events("champion")
-    found = [Champion(event.content["model_id"], int(event.content["valid_from"])) for event in events]
+    events, found = journal.events(CHAMPION), champions(journal)
     chosen = serving(found, hour)
     rows = []
     for event, champion in zip(events, found, strict=True):
@@ -27,7 +28,7 @@ def listed(journal: Journal, hour: int) -> list[Json]:
                 "model_id": champion.model_id,
                 "valid_from": iso(champion.valid_from),
                 "family": card.family,
-                "why": event.content["why"],
+                "why": event.content.cause,
                 "trained_until": iso(card.train_until),
                 "rows": card.rows,
                 "serves": champion is chosen,
@@ -38,7 +39,7 @@ def listed(journal: Journal, hour: int) -> list[Json]:
 
 def card_of(journal: Journal, model_id: str) -> ModelCard:
     """A model's card, by its id or the beginning of it. Raises ConfigError where that names none or several."""
-    known = {str(event.content["model_id"]) for event in journal.events("champion")}
+    known = {champion.model_id for champion in champions(journal)}
     named = sorted(name for name in known if name.startswith(model_id))
     if len(named) != 1:
         what = f"names {len(named)} models: {', '.join(named)}" if named else "names no model"
@@ -64,23 +65,14 @@ def _flat(card: ModelCard) -> Json:
     return {"model_id": card.model_id, **times, **rest, **params, **model}
 
 
-def roll_back(journal: Journal, card: ModelCard, from_hour: int, reason: str) -> Json:
+def roll_back(journal: Journal, card: ModelCard, from_hour: int, reason: str) -> ChampionEvent:
     """Let an earlier model serve from an hour (UTC ms) on, as a new champion event; nothing is removed.
 
     The next refit of the calendar or a breach replaces it in its turn. Raises ConfigError where it serves already.
     """
-    found = [
-        Champion(event.content["model_id"], int(event.content["valid_from"]))
-        for event in journal.events("champion")
-    ]
-    chosen = serving(found, from_hour)
+    chosen = serving(champions(journal), from_hour)
     if chosen is not None and chosen.model_id == card.model_id:
         raise ConfigError(f"{card.model_id} serves {iso(from_hour)} already")
-    content = {
-        "model_id": card.model_id,
-        "valid_from": from_hour,
-        "why": "rollback",
-        "breach": 0,
-        "words": reason,
-    }
-    return journal.append("champion", content).content
+    return journal.append(
+        ChampionEvent(journal.symbol, card.model_id, from_hour, cause="rollback", message=reason)
+    ).content

@@ -7,14 +7,10 @@ It is a copy of what never changes: without it, or where it is damaged, the reco
 
 from __future__ import annotations
 
-import json
-
-from trader.app.journal import Journal, Json
-from trader.app.stored import encode
+from trader.app.codec import RECENT
+from trader.app.journal import Journal
+from trader.core.records import HourRecord, RecentHour, RecentHours
 from trader.core.types import HOUR_MS
-
-SCHEMA = "recent/1"
-KEYS = {"close_time", "close", "gap", "p_up", "features"}
 
 
 def recent_key(symbol: str) -> str:
@@ -23,15 +19,14 @@ def recent_key(symbol: str) -> str:
 
 
 def recent_hours(
-    journal: Journal, newest: Json, hours: int, most_reads: int | None = None
-) -> list[Json] | None:
-    """The `hours` consecutive hours up to the record `newest`, oldest first: close_time (UTC ms), close, gap, p_up (None
-    without one), features by name (None where undefined). None before there are so many.
+    journal: Journal, newest: HourRecord, hours: int, most_reads: int | None = None
+) -> list[RecentHour] | None:
+    """The `hours` consecutive hours up to the record `newest`, oldest first. None before there are so many.
 
     What was read is kept for the next call. `most_reads` is for who only looks: nothing is written, and where more
     records than that would have to be read the answer is None.
     """
-    last = int(newest["close_time"])
+    last = newest.close_time
     first = last - (hours - 1) * HOUR_MS
     known = _kept(journal, first, last)
     missing = [hour for hour in range(first, last, HOUR_MS) if hour not in known]
@@ -46,28 +41,15 @@ def recent_hours(
     known[last] = _seen(newest)
     rows = [known[hour] for hour in sorted(known)]
     if most_reads is None and (missing or fresh):
-        journal.store.put(recent_key(journal.symbol), encode({"schema": SCHEMA, "hours": rows}))
+        journal.store.put(recent_key(journal.symbol), RECENT.encode(RecentHours(tuple(rows))))
     return rows
 
 
-def _seen(record: Json) -> Json:
-    return {
-        "close_time": int(record["close_time"]),
-        "close": record["close"],
-        "gap": record["gap"],
-        "p_up": record["line"]["p_up"],
-        "features": record.get("features", {}),  # hours of earlier code have none
-    }
+def _seen(record: HourRecord) -> RecentHour:
+    return RecentHour(record.close_time, record.close, record.gap, record.line.p_up, record.features)
 
 
-def _kept(journal: Journal, first: int, last: int) -> dict[int, Json]:
+def _kept(journal: Journal, first: int, last: int) -> dict[int, RecentHour]:
     """The kept hours within a span, by their time; none where the object is not what it should be."""
-    data = journal.store.get(recent_key(journal.symbol))
-    try:
-        value = json.loads(data) if data else {}
-        if value.get("schema") != SCHEMA:
-            return {}
-        rows = [row for row in value["hours"] if row.keys() == KEYS]
-        return {row["close_time"]: row for row in rows if first <= row["close_time"] <= last}
-    except (ValueError, TypeError, AttributeError, KeyError):
-        return {}
+    kept = RECENT.decode(journal.store.get(recent_key(journal.symbol)))
+    return {hour.close_time: hour for hour in kept.hours if first <= hour.close_time <= last} if kept else {}

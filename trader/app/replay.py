@@ -67,7 +67,7 @@ def _close_last_hours(bot: Bot, clock: MovableClock, start: int, stop: int) -> N
     """Hours at the end during which the venue was shut are closed by the first tick after it opens again."""
     for hour in range(stop, stop + LONGEST_OUTAGE_MS, HOUR_MS):
         newest = bot.journal.newest_record(stop - HOUR_MS, start)
-        if newest is not None and newest["close_time"] == stop - HOUR_MS:
+        if newest is not None and newest.close_time == stop - HOUR_MS:
             return
         clock.move_to(hour)
         with suppress(Retry):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from trader.app.codec_events import CHAMPION, DEPLOYMENT
 from trader.app.collect import Collector
 from trader.app.journal import Journal
 from trader.core.errors import ConfigError, DataError, Retry
+from trader.core.events import Cause, ChampionEvent, DeploymentEvent
 from trader.core.features import anchor_of
 from trader.core.lifecycle import Champion, due_refit
 from trader.core.model import ModelCard, card_for, read_card
@@ -19,40 +20,30 @@ from trader.core.windows import refit_of, require_history
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
-    """When this bot began and on which calendar it retrains. `start` is S_0, UTC ms."""
-
-    symbol: str
-    start: int
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Why a model is trained; its words stand in the champion event and on the model's card. `breach` is the number of
+class Occasion:
+    """Why a model is trained; its message stands in the champion event and on the model's card. `breach_number` is that of
     the breach event that the training answers, 0 for none."""
 
-    why: Literal["first", "calendar", "breach", "asked"]
-    words: str
-    breach: int = 0
+    cause: Cause
+    message: str
+    breach_number: int = 0
 
 
-FIRST = Cause("first", "the first training begins the bot")
-CALENDAR = Cause("calendar", "the calendar's refit")
-ASKED = Cause("asked", "asked for by a person")
+FIRST = Occasion("first", "the first training begins the bot")
+CALENDAR = Occasion("calendar", "the calendar's refit")
+ASKED = Occasion("asked", "asked for by a person")
 
 
-def deployment(journal: Journal) -> Deployment | None:
-    """The deployment that the journal belongs to, None before the first training."""
-    events = journal.events("deployment")
-    return Deployment(events[-1].content["symbol"], int(events[-1].content["start"])) if events else None
+def deployment(journal: Journal) -> DeploymentEvent | None:
+    """The deployment that the journal belongs to, None before the first training. It begins on S_0 of the calendar."""
+    events = journal.events(DEPLOYMENT)
+    return events[-1].content if events else None
 
 
 def champions(journal: Journal) -> list[Champion]:
     """Published models in the order of their events."""
-    return [
-        Champion(event.content["model_id"], int(event.content["valid_from"]))
-        for event in journal.events("champion")
-    ]
+    events = journal.events(CHAMPION)
+    return [Champion(event.content.model_id, event.content.valid_from_ms) for event in events]
 
 
 def load_model(journal: Journal, model_id: str) -> tuple[ModelCard, bytes]:
@@ -90,12 +81,12 @@ def retrain(
     params: Params,
     serve_from: int,
     code_version: str,
-    cause: Cause = ASKED,
+    occasion: Occasion = ASKED,
 ) -> ModelCard:
     """Fit for the hours from `serve_from` (UTC ms) on, by what was known `gap_hours` before it, and publish.
 
     The rows follow from `serve_from` alone, not from when this runs. The first training begins the deployment, whatever
-    its cause. Raises ConfigError for parameters that no venue here can trade, DataError where the history is too short.
+    its occasion. Raises ConfigError for parameters that no venue here can trade, DataError where the history is too short.
     """
     _require_tradable(params)
     window = refit_of(params, 0, serve_from)
@@ -118,9 +109,9 @@ def retrain(
         until=training.until,
         seed=params.seed,
     )
-    cause = cause if deployment(journal) else FIRST
-    card = card_for(model, forecaster, params, window, training, code_version, cause.words)
-    _publish(journal, card, model, cause)
+    occasion = occasion if deployment(journal) else FIRST
+    card = card_for(model, forecaster, params, window, training, code_version, occasion.message)
+    _publish(journal, card, model, occasion)
     return card
 
 
@@ -131,18 +122,26 @@ def _require_tradable(params: Params) -> None:
         )
 
 
-def _publish(journal: Journal, card: ModelCard, model: bytes, cause: Cause) -> None:
+def _publish(journal: Journal, card: ModelCard, model: bytes, occasion: Occasion) -> None:
     """Model, card, champion, deployment: killed between any two, the next training goes on where nothing is missing."""
     journal.store_id()  # a store is born, and proves itself, before anything is built on it
     folder = f"models/{card.model_id}"
     journal.store.create(f"{folder}/model", model)
     journal.store.create(f"{folder}/card", card.to_bytes())
     newest = champions(journal)
-    if cause.breach or not newest or newest[-1] != Champion(card.model_id, card.valid_from):
-        reason = {"why": cause.why, "breach": cause.breach, "words": cause.words}
-        journal.append("champion", {"model_id": card.model_id, "valid_from": card.valid_from, **reason})
+    if occasion.breach_number or not newest or newest[-1] != Champion(card.model_id, card.valid_from):
+        journal.append(
+            ChampionEvent(
+                symbol=journal.symbol,
+                model_id=card.model_id,
+                valid_from_ms=card.valid_from,
+                cause=occasion.cause,
+                message=occasion.message,
+                breach_number=occasion.breach_number,
+            )
+        )
     if deployment(journal) is None:
-        journal.append("deployment", {"symbol": journal.symbol, "start": card.valid_from})
+        journal.append(DeploymentEvent(journal.symbol, card.valid_from))
 
 
 def due(journal: Journal, params: Params, now_ms: int) -> int | None:
@@ -152,4 +151,6 @@ def due(journal: Journal, params: Params, now_ms: int) -> int | None:
         raise ConfigError(
             "this bot has not begun yet; train its first model with: trader retrain --params P.json"
         )
-    return due_refit(begun.start, params.step_days, params.gap_hours, floor_hour(now_ms), champions(journal))
+    return due_refit(
+        begun.start_ms, params.step_days, params.gap_hours, floor_hour(now_ms), champions(journal)
+    )

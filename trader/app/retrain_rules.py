@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from trader.app.codec_events import BREACH, CHAMPION, DEPLOYMENT
 from trader.app.drift import drift_of
-from trader.app.journal import Event, Json
-from trader.app.objects import standing_of
 from trader.app.recent import recent_hours
-from trader.app.retrain import CALENDAR, Cause, champions, deployment, due, next_serve_hour, retrain
+from trader.app.retrain import CALENDAR, Occasion, champions, deployment, due, next_serve_hour, retrain
 from trader.app.tick import Bot
 from trader.core.drift import DRIFT_HOURS
+from trader.core.events import BreachEvent, Event
 from trader.core.lifecycle import BreachRule, DriftRule, breach, drifted, within_budget
 from trader.core.model import ModelCard
 from trader.core.params import Params
+from trader.core.records import HourRecord, standing_of
 from trader.core.types import HOUR_MS, floor_hour
 
 # (bot, the serving parameters, the hour that the new model serves from) -> the parameters that a search found
@@ -32,7 +33,7 @@ def retrain_if_due(
     A breach, of recent results or by drift, is an event in the store before anything is searched, so a search that is
     killed is begun again by the next call. Without a tuner a breach refits the serving parameters.
     """
-    with bot.journal.glance("deployment", "champion", "breach"):
+    with bot.journal.glance(DEPLOYMENT, CHAMPION, BREACH):
         found = _wanted(bot, now_ms, rule, drift)
     if found is None:
         return None
@@ -40,13 +41,13 @@ def retrain_if_due(
     if answered is None:
         return _train(bot, params, serve_from, CALENDAR)
     chosen = tuner(bot, params, serve_from) if tuner else params
-    words = f"breach {answered.number}: {answered.content['why']}"
-    return _train(bot, chosen, serve_from, Cause("breach", words, answered.number))
+    message = f"breach {answered.number}: {answered.content.reason}"
+    return _train(bot, chosen, serve_from, Occasion("breach", message, answered.number))
 
 
 def _wanted(
     bot: Bot, now_ms: int, rule: BreachRule | None, drift: DriftRule | None
-) -> tuple[Params, int, Event | None] | None:
+) -> tuple[Params, int, Event[BreachEvent] | None] | None:
     """The serving parameters, the hour that a new model should serve from, and the breach that it answers, None for the
     calendar's refit; None if nothing is due."""
     published = champions(bot.journal)
@@ -62,38 +63,40 @@ def _wanted(
     return None if open_breach is None else (params, next_serve_hour(now_ms, params.gap_hours), open_breach)
 
 
-def _train(bot: Bot, params: Params, serve_from: int, cause: Cause) -> ModelCard:
-    return retrain(bot.journal, bot.collector, bot.forecaster_of, params, serve_from, bot.version, cause)
+def _train(bot: Bot, params: Params, serve_from: int, occasion: Occasion) -> ModelCard:
+    return retrain(bot.journal, bot.collector, bot.forecaster_of, params, serve_from, bot.version, occasion)
 
 
-def unanswered(bot: Bot) -> Event | None:
+def unanswered(bot: Bot) -> Event[BreachEvent] | None:
     """The newest breach if no champion has answered it, else None."""
-    breaches = bot.journal.events("breach")
+    breaches = bot.journal.events(BREACH)
     if not breaches:
         return None
-    answered = {event.content["breach"] for event in bot.journal.events("champion")}
+    answered = {event.content.breach_number for event in bot.journal.events(CHAMPION)}
     return None if breaches[-1].number in answered else breaches[-1]
 
 
-def notice(bot: Bot, rule: BreachRule | None, hour: int, drift: DriftRule | None = None) -> Event | None:
+def notice(
+    bot: Bot, rule: BreachRule | None, hour: int, drift: DriftRule | None = None
+) -> Event[BreachEvent] | None:
     """Write a breach event if the hours up to the newest record breach a rule; None if they do not."""
     begun = deployment(bot.journal)
-    newest = bot.journal.newest_record(hour, begun.start) if begun else None
-    if newest is None or newest["state"]["halted_at"] is not None:
+    newest = bot.journal.newest_record(hour, begun.start_ms) if begun else None
+    if newest is None or newest.halted:
         return None  # a halted bot needs a person, not another model
     why = _bad(bot, rule, newest) if rule else None
     if why is None and drift is not None:
         why = _drifted(bot, drift, newest)
-    return bot.journal.append("breach", {"at": newest["close_time"], "why": why}) if why else None
+    return bot.journal.append(BreachEvent(bot.symbol, newest.close_time, why)) if why else None
 
 
 def _earlier(bot: Bot) -> list[int]:
     """The hours of all breaches so far."""
-    return [int(event.content["at"]) for event in bot.journal.events("breach")]
+    return [event.content.at_ms for event in bot.journal.events(BREACH)]
 
 
-def _bad(bot: Bot, rule: BreachRule, newest: Json) -> str | None:
-    hour = newest["close_time"]
+def _bad(bot: Bot, rule: BreachRule, newest: HourRecord) -> str | None:
+    hour = newest.close_time
     then = bot.journal.record(hour - rule.hours * HOUR_MS)
     if then is None:
         return None
@@ -103,16 +106,14 @@ def _bad(bot: Bot, rule: BreachRule, newest: Json) -> str | None:
     return breach(rule, standing_of(newest), standing_of(then), earlier[-1] if earlier else None)
 
 
-def _drifted(bot: Bot, rule: DriftRule, newest: Json) -> str | None:
+def _drifted(bot: Bot, rule: DriftRule, newest: HourRecord) -> str | None:
     """Looked at in DRIFT_HOURS of hours and as many before as a call takes to be scored."""
-    model = bot.model(newest["model_id"])
+    model = bot.model(newest.model_id)
     card, params = model.card, model.params
     hours = recent_hours(bot.journal, newest, DRIFT_HOURS + params.horizon_hours)
     if hours is None:
         return None
     earlier = _earlier(bot)
-    if not within_budget(rule.budget, newest["close_time"], earlier):
+    if not within_budget(rule.budget, newest.close_time, earlier):
         return None
-    return drifted(
-        rule, newest["close_time"], drift_of(hours, card, params), earlier[-1] if earlier else None
-    )
+    return drifted(rule, newest.close_time, drift_of(hours, card, params), earlier[-1] if earlier else None)

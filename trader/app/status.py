@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from functools import cache
 
+from trader.app.codec import ORDER
+from trader.app.codec_events import BREACH, CHAMPION, DEPLOYMENT, HALT
 from trader.app.cursors import standing
-from trader.app.halts import newest_event
-from trader.app.journal import Journal, Json
-from trader.app.objects import standing_of
+from trader.app.halts import standing_halt
+from trader.app.journal import Journal
 from trader.app.retrain import champions, deployment, load_model
 from trader.app.watch import allowance, seen_drift
+from trader.core.hours import line_json
 from trader.core.lifecycle import BreachRule, DriftRule, calendar_refit, is_late, serving
 from trader.core.model import ModelCard
 from trader.core.params import Params, params_of
-from trader.core.types import DAY_MS, HOUR_MS, floor_hour, iso, plain
+from trader.core.records import Decision, HourRecord, standing_of
+from trader.core.types import DAY_MS, HOUR_MS, Json, floor_hour, iso, plain
 
 FAR_FUTURE = 4_102_444_800_000  # 2100-01-01
 
@@ -34,7 +36,7 @@ def status(
     Keys: state, why, next always; hour, model_id, line, holding, results, window, retrain, drift (None without its
     rule), champion, halt, open, behind_hours, observers (those named) once an hour is closed.
     """
-    with journal.glance("deployment", "champion", "breach", "halt"):
+    with journal.glance(DEPLOYMENT, CHAMPION, BREACH, HALT):
         return _status(journal, rule, now_ms, drift, observers)
 
 
@@ -44,42 +46,42 @@ def _status(
     begun = deployment(journal)
     if begun is None:
         return {"state": "not begun", "why": "no model yet", "next": {"do": "trader retrain --params P.json"}}
-    newest = journal.newest_record(FAR_FUTURE, begun.start)
+    newest = journal.newest_record(FAR_FUTURE, begun.start_ms)
     halt = _halt(journal)
     if newest is None:
-        why = f"the first hour is {iso(begun.start)}"
+        why = f"the first hour is {iso(begun.start_ms)}"
         return {
             "state": "halted" if halt else "begun",
             "why": why,
             "halt": halt,
             "next": {"do": "trader tick"},
         }
-    hour = int(newest["close_time"])
+    hour = newest.close_time
     behind = None if now_ms is None else (floor_hour(now_ms) - hour) // HOUR_MS
     card_of: CardOf = cache(lambda model_id: load_model(journal, model_id)[0])
-    left = allowance(rule, hour, [int(event.content["at"]) for event in journal.events("breach")])
+    left = allowance(rule, hour, [event.content.at_ms for event in journal.events(BREACH)])
     pending = journal.decision(hour + HOUR_MS)
     return {
         "state": "halted" if halt else "trading",
         "why": _why(halt, behind, pending),
         "hour": iso(hour),
-        "model_id": newest["model_id"],
-        "line": newest["line"],
+        "model_id": newest.model_id,
+        "line": line_json(newest.line),
         "holding": _holding(newest),
         "results": _results(journal, newest, card_of),
         "window": _window(journal, newest, rule),
         "retrain": left,
-        "drift": drift and seen_drift(journal, drift, begun.start, newest, card_of(newest["model_id"])),
+        "drift": drift and seen_drift(journal, drift, begun.start_ms, newest, card_of(newest.model_id)),
         "champion": _champion(journal, hour, card_of),
         "halt": halt,
-        "open": None if pending is None else {"hour": iso(hour + HOUR_MS), "order": pending["order"]},
+        "open": None if pending is None else _open(pending),
         "behind_hours": behind,
-        "observers": standing(journal, observers, hour, begun.start),
-        "next": _next(journal, begun.start, hour, card_of, rule, left),
+        "observers": standing(journal, observers, hour, begun.start_ms),
+        "next": _next(journal, begun.start_ms, hour, card_of, rule, left),
     }
 
 
-def _why(halt: Json | None, behind: int | None, pending: Json | None) -> str:
+def _why(halt: Json | None, behind: int | None, pending: Decision | None) -> str:
     if halt:
         return f"{halt['reason']} at {halt['at']}, by {halt['by']}" + (
             f": {halt['words']}" if halt["words"] else ""
@@ -92,44 +94,48 @@ def _why(halt: Json | None, behind: int | None, pending: Json | None) -> str:
 
 
 def _halt(journal: Journal) -> Json | None:
-    event = newest_event(journal)
-    if event is None or event.content["kind"] != "halt":
+    halt = standing_halt(journal)
+    if halt is None:
         return None
-    keys = ("reason", "by", "words", "freeze")
-    return {"at": iso(event.content["at"]), **{key: event.content[key] for key in keys}}
+    said = {"reason": halt.reason, "by": halt.by, "words": halt.message, "freeze": halt.freeze}
+    return {"at": iso(halt.at_ms), **said}
 
 
-def _holding(newest: Json) -> Json:
-    state, close = newest["state"], Decimal(newest["close"])
-    worth = Decimal(state["position"]) * close
+def _open(pending: Decision) -> Json:
+    order = pending.order and ORDER.write(pending.order)
+    return {"hour": iso(pending.close_time), "order": order}
+
+
+def _holding(newest: HourRecord) -> Json:
+    ledger = newest.ledger
     return {
-        "position": state["position"],
-        "close": newest["close"],
-        "worth_usdt": plain(worth),
-        "cash_usdt": state["cash"],
-        "equity_usdt": plain(Decimal(state["cash"]) + worth),
+        "position": plain(ledger.position),
+        "close": plain(newest.close),
+        "worth_usdt": plain(ledger.position * newest.close),
+        "cash_usdt": plain(ledger.cash),
+        "equity_usdt": plain(newest.equity_usdt),
     }
 
 
-def _results(journal: Journal, newest: Json, card_of: CardOf) -> Json:
+def _results(journal: Journal, newest: HourRecord, card_of: CardOf) -> Json:
     """Since the first hour, and since the running risk epoch began, by which the limits count."""
-    state, equity = newest["state"], standing_of(newest).equity
+    ledger, risk, totals, equity = newest.ledger, newest.risk, newest.totals, float(newest.equity_usdt)
     allocation = _params(card_of(champions(journal)[0].model_id)).allocation_usdt
     return {
         "net_return": equity / float(allocation) - 1,
-        "epoch_return": equity / float(state["base_equity"]) - 1,
-        "drawdown": 1 - equity / float(state["peak_equity"]),
-        "orders": state["orders"],
-        "fills": state["fills"],
-        "fees_usdt": state["fees_usdt"],
-        "scored": state["scored"],
-        "hit_rate": state["hits"] / state["scored"] if state["scored"] else None,
+        "epoch_return": equity / float(risk.base_equity) - 1,
+        "drawdown": 1 - equity / float(risk.peak_equity),
+        "orders": ledger.orders,
+        "fills": ledger.fills,
+        "fees_usdt": plain(ledger.fees_usdt),
+        "scored": totals.scored,
+        "hit_rate": totals.hits / totals.scored if totals.scored else None,
     }
 
 
-def _window(journal: Journal, newest: Json, rule: BreachRule) -> Json | None:
+def _window(journal: Journal, newest: HourRecord, rule: BreachRule) -> Json | None:
     """The breach rule's own window, None while there are fewer hours."""
-    then = journal.record(newest["close_time"] - rule.hours * HOUR_MS)
+    then = journal.record(newest.close_time - rule.hours * HOUR_MS)
     if then is None:
         return None
     now, past = standing_of(newest), standing_of(then)
@@ -148,7 +154,7 @@ def _params(card: ModelCard) -> Params:
 
 
 def _champion(journal: Journal, hour: int, card_of: CardOf) -> Json | None:
-    events, found = journal.events("champion"), champions(journal)
+    events, found = journal.events(CHAMPION), champions(journal)
     chosen = serving(found, hour + HOUR_MS)
     if chosen is None:
         return None
@@ -158,9 +164,10 @@ def _champion(journal: Journal, hour: int, card_of: CardOf) -> Json | None:
         "model_id": chosen.model_id,
         "valid_from": iso(chosen.valid_from),
         "age_hours": (hour + HOUR_MS - chosen.valid_from) // HOUR_MS,
-        "why": event.content["why"],
-        "words": event.content.get("words", ""),
-        "late": begun is not None and is_late(begun.start, card.params["step_days"], chosen, hour + HOUR_MS),
+        "why": event.content.cause,
+        "words": event.content.message,
+        "late": begun is not None
+        and is_late(begun.start_ms, card.params["step_days"], chosen, hour + HOUR_MS),
     }
 
 
@@ -168,7 +175,7 @@ def _next(journal: Journal, start: int, hour: int, card_of: CardOf, rule: Breach
     params = _params(card_of(champions(journal)[-1].model_id))
     refit = calendar_refit(start, params.step_days, hour)
     serves = None if refit is None else refit + params.step_days * DAY_MS
-    breaches = journal.events("breach")
+    breaches = [event.content for event in journal.events(BREACH)]
     known = journal.record(hour - rule.hours * HOUR_MS) is not None
     begins = iso(hour if known else start + rule.hours * HOUR_MS)
     return {
@@ -177,7 +184,5 @@ def _next(journal: Journal, start: int, hour: int, card_of: CardOf, rule: Breach
         "refit": None if serves is None else iso(serves),
         "refit_is_trained_from": None if serves is None else iso(serves - params.gap_hours * HOUR_MS),
         "breach_from": max(begins, left["cooldown_until"] or "", left["budget_from"] or ""),
-        "last_breach": {"at": iso(breaches[-1].content["at"]), "why": breaches[-1].content["why"]}
-        if breaches
-        else None,
+        "last_breach": {"at": iso(breaches[-1].at_ms), "why": breaches[-1].reason} if breaches else None,
     }

@@ -6,31 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from trader.app.codec import ATTEMPT, DECISION, OUTCOME, RECORD, TOTALS
+from trader.app.codec_events import FORMATS, HALT
 from trader.app.halts import taken_in
-from trader.app.journal import (
-    ATTEMPT,
-    DECISION,
-    OUTCOME,
-    RECORD,
-    Journal,
-    Json,
-    event_key,
-    hour_folder,
-    hour_of_key,
-)
+from trader.app.journal import Journal, event_key, hour_folder, hour_of_key
 from trader.app.layout import OLD_NAMES, STORE, keys_of
-from trader.app.objects import Totals, read_fill, read_totals, write_record, write_totals
-from trader.app.orders import ABSENT, MAX_ATTEMPTS
+from trader.app.orders import MAX_ATTEMPTS
 from trader.app.retrain import champions, deployment, load_model
 from trader.app.store_care import prove, read_all
 from trader.core.errors import TraderError
+from trader.core.events import AnyEvent
 from trader.core.hours import State
 from trader.core.params import Params, params_of
+from trader.core.records import Attempt, Decision, HourRecord, Order, Outcome, Totals, record_of
 from trader.core.risk import assess
-from trader.core.types import HOUR_MS, Progress, iso
-
-SCHEMAS = {"decision": DECISION, "attempt": ATTEMPT, "outcome": OUTCOME, "record": RECORD}
-EVENTS = ("deployment", "champion", "halt", "breach", "study")
+from trader.core.types import HOUR_MS, Fill, Json, Progress, iso
 
 
 @dataclass(slots=True)
@@ -45,7 +35,16 @@ class Checked:
 
 
 Models = dict[str, Params]
-Hour = dict[str, Json]  # an hour's objects by their last part: decision, attempt-1, outcome-1, record
+
+
+@dataclass(slots=True)
+class Hour:
+    """What lies in an hour's folder; attempts and outcomes by their number."""
+
+    decision: Decision | None = None
+    record: HourRecord | None = None
+    attempts: dict[int, Attempt] = field(default_factory=dict)
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
 
 
 def check(journal: Journal, progress: Progress | None = None) -> Checked:
@@ -56,7 +55,7 @@ def check(journal: Journal, progress: Progress | None = None) -> Checked:
     objects = read_all(journal.store, keys_of(journal.store, f"journal/{journal.symbol}/"), progress)
     hours = _hours(journal, objects, found.problems)
     found.problems += _strangers(journal)
-    for name in EVENTS:
+    for name in FORMATS:
         found.problems += _check_events(journal, name)
     found.objects = len(objects)
     models = {} if found.problems else _models(journal, found.problems)
@@ -69,12 +68,12 @@ def check(journal: Journal, progress: Progress | None = None) -> Checked:
             f"state/{journal.symbol}/deployment/: missing, although hours were traded; restore it from a copy"
         )
     elif begun is not None:
-        _check_run(journal, models, hours, begun.start, found)
+        _check_run(journal, models, hours, begun.start_ms, found)
     return found
 
 
 def _check_run(journal: Journal, models: Models, hours: dict[int, Hour], start: int, found: Checked) -> None:
-    before: Json | None = None
+    before: HourRecord | None = None
     wanted = start
     for hour, there in sorted(hours.items()):
         folder = hour_folder(journal.symbol, hour)
@@ -82,33 +81,49 @@ def _check_run(journal: Journal, models: Models, hours: dict[int, Hour], start: 
             found.problems.append(
                 f"{folder}: hours are missing; the next after {iso(wanted - HOUR_MS)} is this"
             )
-        if "record" in there:
+        if there.record is not None:
             found.hours += 1
         elif hour == max(hours):
             found.open_hour = iso(hour)
         else:
             found.problems.append(f"{folder}/record: missing, although later hours were traded")
         found.problems += (f"{folder}/{said}" for said in _told(journal, models, there, before))
-        before, wanted = there.get("record", before), hour + HOUR_MS
+        before, wanted = there.record or before, hour + HOUR_MS
 
 
 def _hours(journal: Journal, objects: dict[str, bytes], problems: list[str]) -> dict[int, Hour]:
     hours: dict[int, Hour] = {}
     for key, data in objects.items():
-        name = key.rsplit("/", 1)[1]
-        schema = SCHEMAS.get(name.partition("-")[0])
         try:
-            hour = hour_of_key(key)
-        except ValueError:
-            schema = None
-        if schema is None:
-            problems.append(f"{key}: no object of a journal has this name")
-            continue
-        try:
-            hours.setdefault(hour, {})[name] = journal.decode(key, data, schema)
+            known = _put(hours, key, data, journal.symbol)
         except TraderError as error:
             problems.append(str(error))
+            continue
+        if not known:
+            problems.append(f"{key}: no object of a journal has this name")
     return hours
+
+
+def _put(hours: dict[int, Hour], key: str, data: bytes, symbol: str) -> bool:
+    """Read an object into its hour; False where a journal has none of this name. Raises DataError."""
+    name, _, number = key.rsplit("/", 1)[1].partition("-")
+    n = int(number) if number.isdecimal() else 0
+    try:
+        hour = hours.setdefault(hour_of_key(key), Hour())
+    except ValueError:
+        return False
+    match name, n:
+        case "decision", 0:
+            hour.decision = DECISION.decode(key, data, symbol)
+        case "record", 0:
+            hour.record = RECORD.decode(key, data, symbol)
+        case "attempt", _ if n:
+            hour.attempts[n] = ATTEMPT.decode(key, data, symbol)
+        case "outcome", _ if n:
+            hour.outcomes[n] = OUTCOME.decode(key, data, symbol)
+        case _:
+            return False
+    return True
 
 
 def _strangers(journal: Journal) -> Iterator[str]:
@@ -120,20 +135,20 @@ def _strangers(journal: Journal) -> Iterator[str]:
 
 def _check_events(journal: Journal, name: str) -> Iterator[str]:
     """The events of a name one by one, against what each says of those before it."""
-    earlier: list[Json] = []
+    before: list[AnyEvent] = []
     keys = keys_of(journal.store, f"state/{journal.symbol}/{name}/")
     for number, key in enumerate(keys, start=1):
         if key != (wanted := event_key(journal.symbol, name, number)):
             yield f"{wanted}: missing, although later events are there; restore it from a copy"
             return
         try:
-            content = journal.read(key, f"{name}/1") or {}
+            event, earlier = FORMATS[name].decode_all(key, journal.store.get(key) or b"", journal.symbol)
         except TraderError as error:
             yield str(error)
             return
-        if content.pop("earlier", earlier) != earlier:
+        if earlier is not None and list(earlier) != before:
             yield f"{key}: what it says of earlier events is not what they say"
-        earlier.append(content)
+        before.append(event)
 
 
 def _models(journal: Journal, problems: list[str]) -> Models:
@@ -147,34 +162,26 @@ def _models(journal: Journal, problems: list[str]) -> Models:
     return models
 
 
-def _told(journal: Journal, models: Models, there: Hour, before: Json | None) -> list[str]:
-    """What is wrong with an hour; an object that lacks what it must hold is one more problem, not an end."""
-    try:
-        return [*_check_hour(journal, models, there, before)]
-    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-        return [f": an object lacks what it must hold ({type(error).__name__}: {error})"]
-
-
-def _check_hour(journal: Journal, models: Models, there: Hour, before: Json | None) -> Iterator[str]:
-    decision, record = there.get("decision"), there.get("record")
+def _told(journal: Journal, models: Models, there: Hour, before: HourRecord | None) -> Iterator[str]:
+    """What is wrong with an hour."""
+    decision, record = there.decision, there.record
     if decision is None:
         yield "decision: missing, although the hour has other objects"
         return
     yield from _check_totals(journal, models, decision, before)
-    fills: list[Json] = []
-    yield from _check_attempts(there, decision, closed=record is not None, fills=fills)
+    fills: list[Fill] = []
+    yield from _check_attempts(there, decision.order, closed=record is not None, fills=fills)
     if record is None:
         return
-    wanted = write_record(decision, [read_fill(row) for row in fills])
-    for part, value in wanted.items():
-        if record.get(part) != value:
+    said, follows = RECORD.content(record), RECORD.content(record_of(decision, fills))
+    for part in follows:
+        if said[part] != follows[part]:
             yield f"record: {part} does not follow from the decision and the outcomes"
 
 
-def _check_attempts(there: Hour, decision: Json, *, closed: bool, fills: list[Json]) -> Iterator[str]:
+def _check_attempts(there: Hour, order: Order | None, *, closed: bool, fills: list[Fill]) -> Iterator[str]:
     """Attempts in one run, each under a decision with an order, each with one outcome; collects what was filled."""
-    numbers = [n for n in range(1, MAX_ATTEMPTS + 1) if f"attempt-{n}" in there]
-    order = decision["order"]
+    numbers = [n for n in range(1, MAX_ATTEMPTS + 1) if n in there.attempts]
     if order is None:
         if numbers:
             yield f"attempt-{numbers[0]}: there is no order to carry out"
@@ -182,47 +189,54 @@ def _check_attempts(there: Hour, decision: Json, *, closed: bool, fills: list[Js
     if numbers != list(range(1, len(numbers) + 1)) or (closed and not numbers):
         yield f"attempt-{len(numbers) + 1}: missing"
     for n in numbers:
-        attempt, outcome = there[f"attempt-{n}"], there.get(f"outcome-{n}")
-        if (attempt["side"], attempt["qty"]) != (order["side"], order["qty"]):
+        attempt, outcome, previous = there.attempts[n], there.outcomes.get(n), there.outcomes.get(n - 1)
+        if (attempt.side, attempt.qty) != (order.side, order.qty):
             yield f"attempt-{n}: another order than the decision's"
-        if attempt["horizon_ms"] != attempt["timestamp_ms"] + attempt["recv_window_ms"]:
-            yield f"attempt-{n}: its horizon is not its timestamp and window"
-        if n > 1 and there.get(f"outcome-{n - 1}", {}).get("kind") != ABSENT:
+        if attempt.expires_at_ms != attempt.timestamp_ms + attempt.recv_window_ms:
+            yield f"attempt-{n}: expires_at_ms is not its timestamp and window"
+        if n > 1 and (previous is None or previous.kind != "absent"):
             yield f"attempt-{n}: the attempt before it was not proved absent"
-        if outcome is None:
-            if closed:
-                yield f"outcome-{n}: missing, although the hour is closed"
-            continue
-        fills += outcome["fills"]
-    if sum((Decimal(row["qty"]) for row in fills), Decimal(0)) > Decimal(order["qty"]):
+        if outcome is not None:
+            fills += outcome.fills
+        elif closed:
+            yield f"outcome-{n}: missing, although the hour is closed"
+    if sum((fill.qty for fill in fills), Decimal(0)) > order.qty:
         yield "outcome: more was filled than was decided"
 
 
-def _check_totals(journal: Journal, models: Models, decision: Json, before: Json | None) -> Iterator[str]:
+def _check_totals(
+    journal: Journal, models: Models, decision: Decision, before: HourRecord | None
+) -> Iterator[str]:
     """The decision's totals are those of the hour before: its call scored, halts taken in, equity and risk marked."""
-    hour, close, said = decision["close_time"], Decimal(decision["close"]), read_totals(decision["state"])
-    params = models.get(decision["model_id"])
+    hour, close, said = decision.close_time, decision.close, decision.totals
+    params = models.get(decision.model_id)
     if params is None:
-        yield f"decision: no champion event names its model {decision['model_id']}"
+        yield f"decision: no champion event names its model {decision.model_id}"
         return
     start = Totals(State.fresh(params.allocation_usdt)) if before is None else _scored(before, decision)
-    events = journal.events("halt")[start.halt_event : said.halt_event]
+    events = journal.events(HALT)[start.halt_event : said.halt_event]
     start = taken_in(start, events, hour, close)
     equity = start.state.ledger.equity(close)
     limits = params.limits(freeze=said.state.risk.frozen)
     wanted = replace(start, state=replace(start.state, risk=assess(start.state.risk, equity, hour, limits)))
-    told, follows = write_totals(said), write_totals(wanted)
+    told, follows = _parts(said), _parts(wanted)
     for part in follows:
         if told[part] != follows[part]:
             yield f"decision: {part} is {told[part]}, but {follows[part]} follows from the hour before"
-    if Decimal(decision["equity_before"]) != equity:
-        yield "decision: equity_before is not cash and position at the close"
+    if decision.equity_before_usdt != equity:
+        yield "decision: equity_before_usdt is not cash and position at the close"
 
 
-def _scored(before: Json, decision: Json) -> Totals:
+def _parts(totals: Totals) -> Json:
+    """Totals by the names that they are stored under."""
+    parts: Json = TOTALS.write(totals)
+    return parts
+
+
+def _scored(before: HourRecord, decision: Decision) -> Totals:
     """The totals of the hour before, its call scored by this hour's close."""
-    totals, p_up = read_totals(before["state"]), before["line"]["p_up"]
-    if p_up is None or before["gap"] or decision["gap"]:
+    totals, p_up = before.totals, before.line.p_up
+    if p_up is None or before.gap or decision.gap:
         return totals
-    rose = float(decision["close"]) > float(before["close"])
+    rose = decision.close > before.close
     return replace(totals, scored=totals.scored + 1, hits=totals.hits + ((p_up >= 0.5) == rose))

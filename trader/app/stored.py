@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from trader.app.fields import Kind, Refused
-from trader.app.version1 import Json, modern
+from trader.app.version1 import modern
 from trader.core.errors import DataError
 from trader.core.events import AnyEvent
+from trader.core.types import Json
 
 T = TypeVar("T")
 E = TypeVar("E", bound=AnyEvent)
@@ -40,6 +41,11 @@ class Format(Generic[T]):
     name: str
     kind: Kind[T]
 
+    @property
+    def schema(self) -> str:
+        """The schema of what is written."""
+        return f"{self.name}/2"
+
     def content(self, value: T) -> Json:
         """The fields of an object as JSON values."""
         content: Json = self.kind.write(value)
@@ -47,7 +53,7 @@ class Format(Generic[T]):
 
     def encode(self, value: T, token: str) -> bytes:
         """The bytes of an object."""
-        return encode({**self.content(value), "schema": f"{self.name}/2", "token": token})
+        return encode({**self.content(value), "schema": self.schema, "token": token})
 
     def decode(self, key: str, data: bytes, symbol: str) -> T:
         """The object of these bytes. Raises DataError that names key and field, and for another symbol's object."""
@@ -75,7 +81,7 @@ class EventFormat(Format[E]):
     def encode_after(self, value: E, token: str, earlier: Sequence[E]) -> bytes:
         """The bytes of an event that carries those before it."""
         before = [self.content(event) for event in earlier]
-        content = {**self.content(value), "schema": f"{self.name}/2", "token": token, "earlier": before}
+        content = {**self.content(value), "schema": self.schema, "token": token, "earlier": before}
         return encode(content)
 
     def decode_all(self, key: str, data: bytes, symbol: str) -> tuple[E, tuple[E, ...] | None]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from heapq import merge
 
-from trader.app.journal import Event, Journal, Json
-from trader.core.costs import worse_bps
-from trader.core.types import iso
+from trader.app.codec_events import BREACH, CHAMPION, HALT
+from trader.app.journal import Journal
+from trader.core.events import ChampionEvent, HaltEvent, ResumeEvent
+from trader.core.records import HourRecord
+from trader.core.types import iso, plain
 
 # Within one time: a model that begins to serve and a halt stand before the hour that they change, a breach after the
 # hour that made it.
@@ -24,7 +25,7 @@ class Told:
     rank: int
     kind: str
     words: str
-    record: Json | None = None
+    record: HourRecord | None = None
 
 
 def tell(journal: Journal, since: int | None = None, until: int | None = None) -> Iterator[Told]:
@@ -34,16 +35,16 @@ def tell(journal: Journal, since: int | None = None, until: int | None = None) -
         for event in happened(journal)
         if (since is None or event.at >= since) and (until is None or event.at < until)
     ]
-    hours = (Told(record["close_time"], HOUR, "hour", "", record) for record in journal.records(since, until))
+    hours = (Told(record.close_time, HOUR, "hour", "", record) for record in journal.records(since, until))
     return merge(within, hours, key=_order)
 
 
 def happened(journal: Journal) -> list[Told]:
     """The events alone, oldest first."""
     events = [
-        *(_champion(event) for event in journal.events("champion")),
-        *(Told(int(e.content["at"]), AFTER, "breach", e.content["why"]) for e in journal.events("breach")),
-        *(_halt(event) for event in journal.events("halt")),
+        *(_champion(event.content) for event in journal.events(CHAMPION)),
+        *(Told(e.content.at_ms, AFTER, "breach", e.content.reason) for e in journal.events(BREACH)),
+        *(_halt(event.content) for event in journal.events(HALT)),
     ]
     return sorted(events, key=_order)
 
@@ -52,45 +53,40 @@ def _order(told: Told) -> tuple[int, int]:
     return told.at, told.rank
 
 
-def _champion(event: Event) -> Told:
-    said = event.content
-    words = f"model {said['model_id']} serves: {said.get('words') or said['why']}"
-    return Told(int(said["valid_from"]), BEFORE, "champion", words)
+def _champion(event: ChampionEvent) -> Told:
+    words = f"model {event.model_id} serves: {event.message or event.cause}"
+    return Told(event.valid_from_ms, BEFORE, "champion", words)
 
 
-def _halt(event: Event) -> Told:
-    said = event.content
-    by = f"by {said['by']}" + (f": {said['words']}" if said["words"] else "")
-    if said["kind"] == "resume":
-        return Told(int(said["at"]), BEFORE, "resume", f"{by}; a new risk epoch begins")
-    position = "what is held is kept" if said["freeze"] else "what is held is sold"
-    return Told(int(said["at"]), BEFORE, "halt", f"{said['reason']}, {by}; {position}")
+def _halt(event: HaltEvent | ResumeEvent) -> Told:
+    by = f"by {event.by}" + (f": {event.message}" if event.message else "")
+    if isinstance(event, ResumeEvent):
+        return Told(event.at_ms, BEFORE, "resume", f"{by}; a new risk epoch begins")
+    position = "what is held is kept" if event.freeze else "what is held is sold"
+    return Told(event.at_ms, BEFORE, "halt", f"{event.reason}, {by}; {position}")
 
 
-def hour_row(record: Json) -> tuple[str, ...]:
+def hour_row(record: HourRecord) -> tuple[str, ...]:
     """An hour in a person's columns: HOUR_HEAD. Amounts in USDT are rounded to cents, prices as they were."""
-    line = record["line"]
-    order = "-" if line["order_side"] is None else f"{line['order_side']} {line['order_qty']}"
+    line = record.line
     return (
-        iso(record["close_time"])[:16] + "Z",
-        record["model_id"],
-        "-" if line["p_up"] is None else f"{line['p_up']:.4f}",
-        line["target"],
-        line["reason"],
-        order,
-        line["fill_price"] or "-",
+        iso(record.close_time)[:16] + "Z",
+        record.model_id,
+        "-" if line.p_up is None else f"{line.p_up:.4f}",
+        line.target,
+        line.reason,
+        "-" if line.order_qty is None else f"{line.order_side} {plain(line.order_qty)}",
+        "-" if line.fill_price is None else plain(line.fill_price),
         _worse(record),
-        f"{float(line['fee']):.2f}",
-        f"{float(line['equity']):,.2f}",
+        f"{float(line.fee):.2f}",
+        f"{float(line.equity):,.2f}",
     )
 
 
 HOUR_HEAD = ("hour", "model", "P(up)", "target", "reason", "order", "fill", "bps worse", "fee", "equity")
 
 
-def _worse(record: Json) -> str:
+def _worse(record: HourRecord) -> str:
     """How much worse the fill was than the cost model's price; nothing without one."""
-    line, expected = record["line"], record["expected_price"]
-    if line["fill_price"] is None or expected is None:
-        return "-"
-    return f"{worse_bps(line['order_side'], Decimal(line['fill_price']), Decimal(expected)):+.2f}"
+    worse = record.worse_bps()
+    return "-" if worse is None else f"{worse:+.2f}"

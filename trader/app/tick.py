@@ -9,17 +9,17 @@ from typing import Literal
 
 import numpy as np
 
+from trader.app.codec_events import CHAMPION, DEPLOYMENT
 from trader.app.collect import Collector
 from trader.app.halts import announce, with_events
-from trader.app.journal import Journal, Json
-from trader.app.objects import Totals, read_totals, write_decision, write_record
-from trader.app.orders import Desk, carry_out, refuse_another_life
+from trader.app.journal import Journal
+from trader.app.orders import ExecutionContext, carry_out, refuse_another_life
 from trader.app.retrain import champions, deployment, load_model
 from trader.core.costs import exact
 from trader.core.errors import ConfigError, DataError, Halt
 from trader.core.features import anchor_of, features, preset_named
 from trader.core.forecast import Traits
-from trader.core.hours import GAP, MISSED, PRICE_BAND, WARM_UP, Rules, Seen, State, decide_hour
+from trader.core.hours import GAP, MISSED, PRICE_BAND, WARM_UP, HourLine, Rules, Seen, State, decide_hour
 from trader.core.labels import hurdle_of, is_up
 from trader.core.lifecycle import is_late, serving
 from trader.core.model import ModelCard
@@ -27,6 +27,7 @@ from trader.core.panel import Panel
 from trader.core.params import Params, params_of
 from trader.core.ports import Clock, Exchange, ForecasterOf, Predictor
 from trader.core.probability import shortest
+from trader.core.records import Decision, HourRecord, Order, Totals, record_of
 from trader.core.sanity import out_of_band
 from trader.core.training import context_from
 from trader.core.types import HOUR_MS, Bars, Filters, floor_hour, iso, plain
@@ -73,9 +74,9 @@ class Bot:
         return self.journal.symbol
 
     @property
-    def desk(self) -> Desk:
+    def context(self) -> ExecutionContext:
         """What carrying out an order needs."""
-        return Desk(self.journal, self.exchange, self.clock, self.name)
+        return ExecutionContext(self.journal, self.exchange, self.clock, self.name)
 
     def model(self, model_id: str) -> Model:
         """A published model, read, checked and loaded by its card's family once."""
@@ -115,7 +116,7 @@ class Ticked:
 
     outcome: Literal["traded", "done", "not_begun"]
     hour: int
-    lines: list[Json]
+    lines: list[HourLine]
     message: str
     halted: bool = False
 
@@ -124,10 +125,10 @@ def tick(bot: Bot, before: int | None = None) -> Ticked:
     """Close every hour that is over and not closed, the current one included.
 
     Hours that passed without a decision are recorded as missed, or as shut where the venue was; they are never
-    traded late. `before` (UTC ms) leaves the hours from it on alone. Raises Retry (nothing lost, try again), Parked
+    traded late. `before` (UTC ms) leaves the hours from it on alone. Raises Retry (nothing lost, try again), OrderInDoubt
     (an order is unknown), Halt (written to the store before it is raised), ConfigError.
     """
-    with bot.journal.glance("deployment", "champion"):
+    with bot.journal.glance(DEPLOYMENT, CHAMPION):
         return _tick(bot, before)
 
 
@@ -139,41 +140,41 @@ def _tick(bot: Bot, before: int | None) -> Ticked:
         raise ConfigError(
             "this bot has not begun yet; train its first model with: trader retrain --params P.json"
         )
-    if hour < begun.start:
+    if hour < begun.start_ms:
         return Ticked(
-            "not_begun", hour, [], f"{bot.symbol}: the first hour is {iso(begun.start)}; nothing to do"
+            "not_begun", hour, [], f"{bot.symbol}: the first hour is {iso(begun.start_ms)}; nothing to do"
         )
-    newest = bot.journal.newest_record(hour, begun.start)
-    if newest is not None and newest["close_time"] == hour:
-        halted = newest["state"]["halted_at"] is not None
-        return Ticked("done", hour, [], f"{bot.symbol} {iso(hour)}: already done", halted)
+    newest = bot.journal.newest_record(hour, begun.start_ms)
+    if newest is not None and newest.close_time == hour:
+        return Ticked("done", hour, [], f"{bot.symbol} {iso(hour)}: already done", newest.halted)
     lines = []
     try:
-        for todo in range(newest["close_time"] + HOUR_MS if newest else begun.start, hour + HOUR_MS, HOUR_MS):
+        for todo in range(newest.close_time + HOUR_MS if newest else begun.start_ms, hour + HOUR_MS, HOUR_MS):
             newest = _close(bot, todo, floor_hour(now), newest)
-            lines.append(newest["line"])
+            lines.append(newest.line)
     except Halt as halt:
-        announce(bot.journal, now, halt.reason, freeze=True, words=str(halt))
+        announce(bot.journal, now, halt.reason, freeze=True, message=str(halt))
         raise
-    halted = newest is not None and newest["state"]["halted_at"] is not None
+    halted = newest is not None and newest.halted
     return Ticked("traded", hour, lines, f"{bot.symbol} {iso(hour)}: {_sentence(lines[-1])}", halted)
 
 
-def _close(bot: Bot, hour: int, current: int, newest: Json | None) -> Json:
+def _close(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> HourRecord:
     """Decide the hour if nobody has, carry the decision out, close the hour. Each step is created if absent."""
     ours = False
     decision = bot.journal.decision(hour)
     if decision is None:
         proposal = propose(bot, hour, current, newest)
-        _require_cover(bot, hour, proposal["order"])
-        if proposal["halts"]:
-            announce(bot.journal, hour, proposal["state"]["halt_reason"], freeze=bot.freeze_on_halt)
-        decision, ours = bot.journal.decide_first(hour, proposal)
-    fills = carry_out(bot.desk, hour, decision, untried=ours)
-    return bot.journal.close_hour(hour, write_record(decision, fills))
+        _require_cover(bot, hour, proposal.order)
+        if proposal.halts:
+            reason = proposal.totals.state.risk.halt_reason or ""
+            announce(bot.journal, hour, reason, freeze=bot.freeze_on_halt)
+        decision, ours = bot.journal.decide(proposal)
+    fills = carry_out(bot.context, hour, decision, untried=ours)
+    return bot.journal.close_hour(record_of(decision, fills))
 
 
-def propose(bot: Bot, hour: int, current: int, newest: Json | None) -> Json:
+def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Decision:
     """What `hour` should decide, by what is known at it. Nothing is sent and nothing is written here.
 
     `newest` is the record of the hour before, None for the first.
@@ -193,22 +194,32 @@ def propose(bot: Bot, hour: int, current: int, newest: Json | None) -> Json:
     before = with_events(bot.journal, _totals(bot, newest, params, bars, hour), hour, close)
     refused = PRICE_BAND if out_of_band(close, quote, bot.price_band) else ""
     seen = Seen(hour, close, quote, p_up, no_p_up, refused)
-    decision = decide_hour(before.state, seen, rules)
+    made = decide_hour(before.state, seen, rules)
 
     # Apply: the caller does.
-    return {
-        **write_decision(decision, seen, before),
-        "gap": not bars.has(hour),
-        "model_id": model.card.model_id,
-        "model_late": late,
-        "bars_hash": _bars_hash(bars.span(model.reads_from(hour), hour + HOUR_MS)),
-        "features": row,
-        "enter_edge": params.enter_edge,
-        "exit_edge": params.exit_edge,
-        "deadline": hour + DEADLINE_MS,
-        "filters": rules.filters.as_json(),
-        "version": bot.version,
-    }
+    return Decision(
+        symbol=bot.symbol,
+        close_time=hour,
+        p_up=made.p_up,
+        no_p_up=no_p_up,
+        target=made.target,
+        reason=made.reason,
+        order=Order(made.order.side, made.order.qty, made.order.expected_price) if made.order else None,
+        close=close,
+        gap=not bars.has(hour),
+        quote=quote,
+        equity_before_usdt=made.equity_before,
+        totals=replace(before, state=replace(before.state, risk=made.risk)),
+        model_id=model.card.model_id,
+        model_late=late,
+        bars_hash=_bars_hash(bars.span(model.reads_from(hour), hour + HOUR_MS)),
+        features=row,
+        enter_edge=params.enter_edge,
+        exit_edge=params.exit_edge,
+        deadline_ms=hour + DEADLINE_MS,
+        filters=rules.filters,
+        code_version=bot.version,
+    )
 
 
 def _champion(bot: Bot, hour: int) -> tuple[Model, bool]:
@@ -217,7 +228,7 @@ def _champion(bot: Bot, hour: int) -> tuple[Model, bool]:
     if champion is None or begun is None:
         raise ConfigError(f"no model serves {iso(hour)}; train one with: trader retrain")
     model = bot.model(champion.model_id)
-    return model, is_late(begun.start, model.params.step_days, champion, hour)
+    return model, is_late(begun.start_ms, model.params.step_days, champion, hour)
 
 
 def _predict(bars: Bars, hour: int, model: Model) -> tuple[float | None, str, dict[str, float | None]]:
@@ -241,16 +252,16 @@ def _panel(bars: Bars, hour: int, model: Model) -> Panel:
     return Panel.of([bars.span(hour, hour + HOUR_MS)], [row])
 
 
-def _totals(bot: Bot, newest: Json | None, params: Params, bars: Bars, hour: int) -> Totals:
+def _totals(bot: Bot, newest: HourRecord | None, params: Params, bars: Bars, hour: int) -> Totals:
     """The totals at the end of the hour before, and the call that is about this hour's close scored by it."""
     if newest is None:
         return Totals(State.fresh(params.allocation_usdt))
-    totals, ahead = read_totals(newest["state"]), params.horizon_hours
+    totals, ahead = newest.totals, params.horizon_hours
     called = newest if ahead == 1 else bot.journal.record(hour - ahead * HOUR_MS)
-    p_up = None if called is None else called["line"]["p_up"]
-    if called is None or p_up is None or called["gap"] or not bars.has(hour):
+    p_up = None if called is None else called.line.p_up
+    if called is None or p_up is None or called.gap or not bars.has(hour):
         return totals
-    rose = is_up(float(Decimal(called["close"])), float(bars.close[bars.row(hour)]), hurdle_of(params))
+    rose = is_up(float(called.close), float(bars.close[bars.row(hour)]), hurdle_of(params))
     return replace(totals, scored=totals.scored + 1, hits=totals.hits + ((p_up >= 0.5) == rose))
 
 
@@ -262,7 +273,7 @@ def _bars_hash(block: Bars) -> str:
     return digest.hexdigest()[:16]
 
 
-def _require_cover(bot: Bot, hour: int, order: Json | None) -> None:
+def _require_cover(bot: Bot, hour: int, order: Order | None) -> None:
     """The bot trades its own allocation inside an account; the account only has to cover the order.
 
     Another process of this bot may have traded this hour meanwhile. Its decision stands before its order leaves, so a
@@ -272,10 +283,9 @@ def _require_cover(bot: Bot, hour: int, order: Json | None) -> None:
         return
     base, quote = bot.exchange.assets(bot.symbol)
     free = bot.exchange.balances()
-    qty, price = Decimal(order["qty"]), Decimal(order["expected_price"])
-    asset, needed = (quote, qty * price) if order["side"] == "BUY" else (base, qty)
+    asset, needed = (quote, order.qty * order.expected_price) if order.side == "BUY" else (base, order.qty)
     if free.get(asset, Decimal(0)) < needed and bot.journal.decision(hour) is None:
-        refuse_another_life(bot.desk, hour)  # the better reason, where there is one
+        refuse_another_life(bot.context, hour)  # the better reason, where there is one
         raise Halt(
             "reconcile",
             f"the journal says that {plain(needed)} {asset} can be spent, the account has "
@@ -283,9 +293,9 @@ def _require_cover(bot: Bot, hour: int, order: Json | None) -> None:
         )
 
 
-def _sentence(line: Json) -> str:
-    held = f"position {line['position']}, equity {line['equity']} USDT"
-    if line["order_side"] is None:
-        return f"no order ({line['reason']}), {held}"
-    filled = "not filled" if line["fill_price"] is None else f"filled at {line['fill_price']}"
-    return f"{line['order_side']} {line['order_qty']} ({line['reason']}) {filled}, {held}"
+def _sentence(line: HourLine) -> str:
+    held = f"position {plain(line.position)}, equity {plain(line.equity)} USDT"
+    if line.order_side is None or line.order_qty is None:
+        return f"no order ({line.reason}), {held}"
+    filled = "not filled" if line.fill_price is None else f"filled at {plain(line.fill_price)}"
+    return f"{line.order_side} {plain(line.order_qty)} ({line.reason}) {filled}, {held}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-Json = dict[str, Any]
+from trader.core.types import Json
 
 # By the name before the schema's slash: what a key of version 1 is called in version 2.
 RENAMED: dict[str, Mapping[str, str]] = {

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from trader.app.drift import drift_of
-from trader.app.journal import Journal, Json
+from trader.app.journal import Journal
 from trader.app.recent import recent_hours
 from trader.core.drift import CALIBRATION_LIMIT, DRIFT_HOURS
 from trader.core.lifecycle import BUDGET_DAYS, BreachRule, Drift, DriftRule, Measure, drifted
 from trader.core.model import ModelCard
 from trader.core.params import params_of
-from trader.core.types import DAY_MS, HOUR_MS, iso
+from trader.core.records import HourRecord
+from trader.core.types import DAY_MS, HOUR_MS, Json, iso
 
 # `trader retrain --if-due` keeps the hours that drift is seen in; who only looks reads no more than a day of later ones.
 MOST_READS = 24
@@ -38,14 +39,14 @@ def allowance(rule: BreachRule, hour: int, breaches: Sequence[int]) -> Json:
     }
 
 
-def seen_drift(journal: Journal, rule: DriftRule, start: int, newest: Json, card: ModelCard) -> Json:
+def seen_drift(journal: Journal, rule: DriftRule, start: int, newest: HourRecord, card: ModelCard) -> Json:
     """Each measure of the rule at the record `newest`: its value, what chance explains, whether it is above (None where
     one of them is unknown). `why` says why nothing was looked at. Writes nothing; `start` is the deployment's, UTC ms.
     """
     params = params_of(card.params, f"models/{card.model_id}/card")
     wanted = DRIFT_HOURS + params.horizon_hours
-    there = (newest["close_time"] - start) // HOUR_MS + 1
-    if newest["state"]["halted_at"] is not None:
+    there = (newest.close_time - start) // HOUR_MS + 1
+    if newest.halted:
         return _unseen("not looked at while trading is halted")
     if there < wanted:
         return _unseen(f"{there} of {wanted} hours so far")

@@ -47,12 +47,13 @@ def tick(
     from trader import wiring
     from trader.app.dry import dry_tick
     from trader.app.tick import tick as do_tick
+    from trader.core.hours import line_json
 
     settings = load_settings(symbol=symbol, store=store, bars=data)
     with wiring.open_bot(settings) as bot:
         if dry:
             seen = dry_tick(bot)
-            answer(seen.content, seen.message, as_json)
+            answer(seen.as_json(), seen.message, as_json)
             return
         try:
             ticked = do_tick(bot)
@@ -62,7 +63,7 @@ def tick(
     said = {
         "outcome": ticked.outcome,
         "hour": iso(ticked.hour),
-        "lines": ticked.lines,
+        "lines": [line_json(line) for line in ticked.lines],
         "halted": ticked.halted,
     }
     answer(said, ticked.message, as_json)
@@ -162,7 +163,7 @@ def halt(
 
     settings = load_settings(symbol=symbol, store=store)
     journal = wiring.make_journal(settings)
-    event = announce(journal, WallClock().now_ms(), "person", freeze=freeze, by="person", words=reason)
+    event = announce(journal, WallClock().now_ms(), "person", freeze=freeze, by="person", message=reason)
     words = f"{journal.symbol}: halted; the next tick {'keeps' if freeze else 'sells'} what is held"
     answer({"halted": True, "event": event.number, "freeze": freeze}, words, as_json)
     process.tell_observers(settings)

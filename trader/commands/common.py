@@ -50,7 +50,7 @@ def _last_attempt(journal: Journal, ticked: Ticked) -> int | None:
     """The number of the hour's last attempt; None without an order."""
     from trader.app.orders import MAX_ATTEMPTS
 
-    if not ticked.lines or ticked.lines[-1]["order_side"] is None:
+    if not ticked.lines or ticked.lines[-1].order_side is None:
         return None
     return next(
         (n - 1 for n in range(2, MAX_ATTEMPTS + 1) if not journal.attempt(ticked.hour, n)), MAX_ATTEMPTS

@@ -10,6 +10,7 @@ from trader.app.health import WITHIN_MINUTES, alive_hour
 from trader.commands.common import AsJson, StoreDir, Symbol, answer
 from trader.config import load_settings
 from trader.core.errors import Retry
+from trader.core.types import iso
 
 
 def health(
@@ -34,5 +35,5 @@ def health(
         raise Retry(
             f"{journal.symbol}: no hour was closed in the last {within_minutes} minutes; see: trader status"
         )
-    hour = record["line"]["close_time"]
+    hour = iso(record.close_time)
     answer({"healthy": True, "hour": hour}, f"{journal.symbol}: {hour} is closed", as_json)

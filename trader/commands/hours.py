@@ -105,7 +105,7 @@ def journal(
     if not (jsonl or csv or parquet):
         _print_story(kept, since, until, settings.store)
         return
-    lines = [record["line"] for record in kept.records(since, until)]
+    lines = [record.line for record in kept.records(since, until)]
     if jsonl:
         for line in lines:
             print(line_text(line))

@@ -154,7 +154,7 @@ def rollback(
         with wiring.open_bot(settings) as bot:
             hour = floor_hour(bot.exchange.time_ms()) + HOUR_MS
     done = roll_back(journal, found, hour, reason)
-    said = {"model_id": done["model_id"], "valid_from": iso(done["valid_from"])}
+    said = {"model_id": done.model_id, "valid_from": iso(done.valid_from_ms)}
     answer(said, f"{journal.symbol}: {said['model_id']} serves from {said['valid_from']}", as_json)
 
 

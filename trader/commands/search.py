@@ -66,6 +66,8 @@ def _keep(bot: Bot, study: Study, serve_from: int, seed: int) -> None:
     import json
 
     from backtest.study.importance import importance
+    from trader.app.codec_events import STUDY
+    from trader.core.events import StudyEvent
     from trader.core.study import flat, study_key, study_report
 
     trials: list[dict[str, Any]] = [
@@ -83,8 +85,8 @@ def _keep(bot: Bot, study: Study, serve_from: int, seed: int) -> None:
         bot.symbol, serve_from, "net Sharpe, annualised", seed, trials, study.best.number, shares
     )
     bot.journal.store.create(study_key(report["id"]), json.dumps(report, sort_keys=True).encode())
-    if report["id"] not in [event.content["id"] for event in bot.journal.events("study")]:
-        bot.journal.append("study", {"id": report["id"], "serve_from": serve_from})
+    if report["id"] not in [event.content.study_id for event in bot.journal.events(STUDY)]:
+        bot.journal.append(StudyEvent(bot.symbol, report["id"], serve_from))
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, float]:

@@ -49,7 +49,7 @@ def observe(
             answer({"observers": []}, "another process tells the observers at this moment", as_json)
             return
         journal = wiring.make_journal(settings)
-        if "neptune" in names and read_cursor(journal, "neptune").hour is None:
+        if "neptune" in names and read_cursor(journal, "neptune").hour_ms is None:
             terminal.say(builders.note_of(settings))
         observers = [builders.make_observer(settings, name) for name in names]
         heard = tell_all(journal, observers, terminal.say, process.Steps(steps))
@@ -74,7 +74,8 @@ def rebuild(
     Example: trader tracker rebuild --only mlflow
     """
     from trader import wiring
-    from trader.app.cursors import Cursor, read_cursor
+    from trader.app.cursors import read_cursor
+    from trader.core.records import Cursor
     from trader.observers.delivery import tell
 
     settings = load_settings(symbol=symbol, store=store, trackers=only)

@@ -5,7 +5,7 @@
     │   ├── DataError   a person: bars, a model or a record do not hold what they must          (exit 2)
     │   └── WrongStore  a person: the store is another symbol's, or of an earlier version       (exit 2)
     ├── Retry           the scheduler: the same call may go through later; nothing was lost     (exit 3)
-    │   └── Parked      the scheduler: an order's fate is still unknown, so nothing else is sent (exit 3)
+    │   └── OrderInDoubt  the scheduler: an order's outcome is unknown, so nothing else is sent (exit 3)
     └── Halt            a person: trading has stopped and only `trader resume` starts it again  (exit 4)
 
 Foreign exceptions (requests, python-binance, botocore, OSError) stop at the adapter that knows them and leave
@@ -46,7 +46,7 @@ class Retry(TraderError):
         self.until_ms = until_ms
 
 
-class Parked(Retry):
+class OrderInDoubt(Retry):
     """An order's outcome is unknown. Nothing else may be sent for its symbol until it is known."""
 
 

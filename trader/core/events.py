@@ -91,3 +91,8 @@ class Event(Generic[E_co]):
 
     number: int
     content: E_co
+
+    @property
+    def name(self) -> str:
+        """The name of the sequence that it is numbered in."""
+        return self.content.name

@@ -190,24 +190,39 @@ def average_price(fills: Sequence[Fill]) -> Decimal | None:
     return sum((fill.qty * fill.price for fill in fills), Decimal(0)) / qty if qty else None
 
 
-def line_of(decision: HourDecision, fills: Sequence[Fill], after: State, close: Decimal) -> dict[str, Any]:
-    """The line of an hour, keys in the order of LINE_KEYS. `close` marks the equity after the fill."""
-    price = average_price(fills)
-    side: Side | None = decision.order.side if decision.order else None
+def line_of(decision: HourDecision, fills: Sequence[Fill], after: State, close: Decimal) -> HourLine:
+    """The line of an hour. `close` marks the equity after the fill."""
+    order = decision.order
+    return HourLine(
+        close_time=decision.close_time,
+        p_up=decision.p_up,
+        target=decision.target,
+        order_side=order.side if order else None,
+        order_qty=order.qty if order else None,
+        fill_price=average_price(fills),
+        fee=sum((fee_usdt(fill) for fill in fills), Decimal(0)),
+        position=after.ledger.position,
+        equity=after.ledger.equity(close),
+        reason=decision.reason,
+    )
+
+
+def line_json(line: HourLine) -> dict[str, Any]:
+    """A line as machines read it, keys in the order of LINE_KEYS: the hour in ISO, amounts as decimal text."""
     return {
-        "close_time": iso(decision.close_time),
-        "p_up": decision.p_up,
-        "target": decision.target,
-        "order_side": side,
-        "order_qty": plain(decision.order.qty) if decision.order else None,
-        "fill_price": None if price is None else plain(price),
-        "fee": plain(sum((fee_usdt(fill) for fill in fills), Decimal(0))),
-        "position": plain(after.ledger.position),
-        "equity": plain(after.ledger.equity(close)),
-        "reason": decision.reason,
+        "close_time": iso(line.close_time),
+        "p_up": line.p_up,
+        "target": line.target,
+        "order_side": line.order_side,
+        "order_qty": None if line.order_qty is None else plain(line.order_qty),
+        "fill_price": None if line.fill_price is None else plain(line.fill_price),
+        "fee": plain(line.fee),
+        "position": plain(line.position),
+        "equity": plain(line.equity),
+        "reason": line.reason,
     }
 
 
-def line_text(line: dict[str, Any]) -> str:
+def line_text(line: HourLine) -> str:
     """A line as one row of JSON Lines, without the newline: the very bytes that both hosts write."""
-    return json.dumps({key: line[key] for key in LINE_KEYS}, separators=(", ", ": "))
+    return json.dumps(line_json(line), separators=(", ", ": "))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-Json = dict[str, Any]
+from trader.core.events import AnyEvent, Event
+from trader.core.records import HourRecord
 
 
 class Reader(Protocol):
@@ -17,15 +18,6 @@ class Reader(Protocol):
 
     def list(self, prefix: str, after: str = "", limit: int = 1000) -> list[str]:
         """Keys that begin with `prefix` and sort after `after`, at most `limit`, sorted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Occurrence:
-    """A numbered event of the store: a deployment, champion, halt, breach or study."""
-
-    name: str
-    number: int
-    content: Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +32,9 @@ class News:
     symbol: str
     store_id: str
     began: int
-    records: Sequence[Json]
-    past: Callable[[int], Sequence[Json]]
-    events: Sequence[Occurrence]
+    records: Sequence[HourRecord]
+    past: Callable[[int], Sequence[HourRecord]]
+    events: Sequence[Event[AnyEvent]]
     store: Reader
     edition: int = 1
 

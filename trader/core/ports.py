@@ -123,7 +123,7 @@ class MarketData(Protocol):
 @dataclass(frozen=True, slots=True)
 class SignedOrder:
     """A market order whose bytes are fixed. `body` is what will be sent, signature apart; the exchange refuses it
-    after horizon_ms = timestamp_ms + recv_window_ms, on its own clock."""
+    after expires_at_ms = timestamp_ms + recv_window_ms, on its own clock."""
 
     symbol: str
     side: Side
@@ -133,7 +133,7 @@ class SignedOrder:
     recv_window_ms: int
 
     @property
-    def horizon_ms(self) -> int:
+    def expires_at_ms(self) -> int:
         """The last instant at which the exchange may still accept these bytes, UTC ms on its clock."""
         return self.timestamp_ms + self.recv_window_ms
 

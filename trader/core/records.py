@@ -7,12 +7,13 @@ base; p_up is a share. A model's id names the object that it was published as.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
 
-from trader.core.hours import HourDecision, HourLine, State
+from trader.core.costs import worse_bps
+from trader.core.hours import HourDecision, HourLine, State, line_of, settle
 from trader.core.ledger import Ledger
 from trader.core.lifecycle import Standing
 from trader.core.risk import RiskState
@@ -175,6 +176,13 @@ class HourRecord:
         """Cash and position, marked at the close."""
         return self.ledger.equity(self.close)
 
+    def worse_bps(self) -> float | None:
+        """How much worse the fill was than the cost model's price, in 1/10,000 of it; None without a fill."""
+        line = self.line
+        if line.order_side is None or line.fill_price is None or self.expected_price is None:
+            return None
+        return worse_bps(line.order_side, line.fill_price, self.expected_price)
+
     @property
     def halted(self) -> bool:
         """Whether trading was halted at this hour."""
@@ -209,6 +217,26 @@ class Cursor:
     edition: int = 1
     failures: int = 0
     trouble: str = ""
+
+
+def record_of(decision: Decision, fills: Sequence[Fill]) -> HourRecord:
+    """The closed hour of a decision and what was executed of its order."""
+    computed, before = decision.computed(), decision.totals
+    after = settle(before.state, computed, fills)
+    return HourRecord(
+        symbol=decision.symbol,
+        close_time=decision.close_time,
+        line=line_of(computed, fills, after, decision.close),
+        fills=tuple(fills),
+        close=decision.close,
+        gap=decision.gap,
+        expected_price=decision.order.expected_price if decision.order else None,
+        features=decision.features,
+        model_id=decision.model_id,
+        model_late=decision.model_late,
+        totals=replace(before, state=after),
+        quantiles=decision.quantiles,
+    )
 
 
 def standing_of(record: HourRecord) -> Standing:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from trader.core.costs import exact, quote_at
-from trader.core.hours import GAP, Rules, modelled_fill
+from trader.core.hours import GAP, HourLine, Rules, modelled_fill
 from trader.core.labels import label_of
 from trader.core.ledger import Ledger
 from trader.core.metrics import hit_rate, hourly_returns, max_drawdown, sharpe
 from trader.core.policy import FLAT, LONG, SHORT, TARGETS, Codes
 from trader.core.sizing import SizedOrder, SizingRules, size
 from trader.core.track import Track
-from trader.core.types import HOUR_MS, Bars, Bools, Fill, Floats, Ints, Quote, parse_time, plain
+from trader.core.types import HOUR_MS, Bars, Bools, Fill, Floats, Ints, Quote, plain
 
 SUMMARY_KEYS = (
     "hours",
@@ -66,17 +66,17 @@ class Columns:
     fees_usdt: Decimal
 
     @staticmethod
-    def of_lines(lines: Sequence[dict[str, Any]]) -> Columns:
+    def of_lines(lines: Sequence[HourLine]) -> Columns:
         """The columns of written lines."""
-        p_up = [np.nan if line["p_up"] is None else line["p_up"] for line in lines]
+        p_up = [np.nan if line.p_up is None else line.p_up for line in lines]
         return Columns(
-            hours=np.array([parse_time(line["close_time"]) for line in lines], dtype=np.int64),
+            hours=np.array([line.close_time for line in lines], dtype=np.int64),
             p_up=np.array(p_up, dtype=float),
-            target=np.array([TARGETS.index(line["target"]) for line in lines], dtype=np.int8),
-            gap=np.array([line["reason"] == GAP for line in lines], dtype=np.bool_),
-            equity=np.array([float(line["equity"]) for line in lines]),
-            final_equity=Decimal(lines[-1]["equity"]) if lines else None,
-            fees_usdt=sum((Decimal(line["fee"]) for line in lines), Decimal(0)),
+            target=np.array([TARGETS.index(line.target) for line in lines], dtype=np.int8),
+            gap=np.array([line.reason == GAP for line in lines], dtype=np.bool_),
+            equity=np.array([float(line.equity) for line in lines]),
+            final_equity=lines[-1].equity if lines else None,
+            fees_usdt=sum((line.fee for line in lines), Decimal(0)),
         )
 
     @staticmethod
@@ -88,7 +88,7 @@ class Columns:
 
 
 def summarise(
-    lines: Sequence[dict[str, Any]],
+    lines: Sequence[HourLine],
     bars: Bars,
     rules: Rules,
     *,

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from itertools import pairwise, repeat
-from typing import Any
 
 import numpy as np
 
 from trader.core.costs import exact
-from trader.core.hours import GAP, VENUE_CLOSED, WARM_UP
+from trader.core.hours import GAP, VENUE_CLOSED, WARM_UP, HourLine
 from trader.core.ledger import Ledger, fee_usdt
 from trader.core.marks import Marks, marks
 from trader.core.policy import TARGETS, Codes
@@ -87,29 +86,29 @@ class Track:
             return None
         return self.stretches[-1].ledger.equity(exact(float(self.close[-1])))
 
-    def lines(self) -> list[dict[str, Any]]:
-        """A dictionary an hour, as `line_of` makes it."""
-        rows = []
-        columns = zip(hour_texts(self.hours), self.p_up.tolist(), self._marks().texts(), strict=True)
+    def lines(self) -> list[HourLine]:
+        """A line an hour, as `line_of` makes it."""
+        lines = []
+        columns = zip(self.hours.tolist(), self.p_up.tolist(), self._marks().texts(), strict=True)
         positions = self._positions()
-        for i, (time, p, equity) in enumerate(columns):
+        for i, (hour, p, equity) in enumerate(columns):
             event = self.events.get(i)
-            side, qty, price, fee = _trade(event)
-            rows.append(
-                {
-                    "close_time": time,
-                    "p_up": None if p != p else p,
-                    "target": TARGETS[self.target[i]],
-                    "order_side": side,
-                    "order_qty": qty,
-                    "fill_price": price,
-                    "fee": fee,
-                    "position": positions[i],
-                    "equity": equity,
-                    "reason": event.reason if event else REASONS[self.reason[i]],
-                }
+            order, fill = (event.order, event.fill) if event else (None, None)
+            lines.append(
+                HourLine(
+                    close_time=hour,
+                    p_up=None if p != p else p,
+                    target=TARGETS[self.target[i]],
+                    order_side=order.side if order else None,
+                    order_qty=order.qty if order else None,
+                    fill_price=fill.price if fill else None,
+                    fee=fee_usdt(fill) if fill else Decimal(0),
+                    position=Decimal(positions[i]),
+                    equity=Decimal(equity),
+                    reason=event.reason if event else REASONS[self.reason[i]],
+                )
             )
-        return rows
+        return lines
 
     def texts(self) -> list[str]:
         """A row of JSON Lines an hour, without the newline: the bytes of `line_text`."""

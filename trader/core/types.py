@@ -23,6 +23,8 @@ Bools = npt.NDArray[np.bool_]
 
 # What a long work calls as it goes on: how much is done, of how much.
 Progress = Callable[[int, int], None]
+# What JSON holds: output for machines. Within the program values are typed.
+Json = dict[str, Any]
 
 Side = Literal["BUY", "SELL"]
 Target = Literal["long", "flat", "short"]

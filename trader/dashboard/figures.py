@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from trader.core.drift import MUCH, SOME, population_stability
-from trader.core.types import HOUR_MS, iso
+from trader.core.types import HOUR_MS, Json, iso
 from trader.dashboard.series import DRIFT_HOURS, rolling
 
-Json = dict[str, Any]
 LONGEST_ROLL = 30 * 24
 # What happened to the bot: the role of its mark. Of many, the newest are marked.
 MARKS = {"breach": "warn", "champion": "main", "halt": "bad", "resume": "good"}

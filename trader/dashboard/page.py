@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import Any
 
 from trader.core.errors import ConfigError
+from trader.core.types import Json
 from trader.dashboard.figures import figures, span_of
 
-Json = dict[str, Any]
 LIBRARY = "plotly.min.js"
 # Chromium compiles a script that begins so at once, beside the page's own work, and not each function when it is first
 # called, while the page waits; to every other browser it is a comment.

@@ -5,13 +5,11 @@ The last KEPT_HOURS stand hourly, everything older by day. Amounts are floats he
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
-from trader.core.costs import worse_bps
-from trader.core.types import DAY_MS, HOUR_MS
-
-Json = dict[str, Any]
+from trader.core.hours import line_json
+from trader.core.records import HourRecord
+from trader.core.types import DAY_MS, HOUR_MS, Json, plain
 
 SCHEMA = "series/2"
 KEPT_HOURS = 90 * 24
@@ -44,70 +42,64 @@ def fresh() -> Json:
     }
 
 
-def fold(series: Json, record: Json) -> None:
+def fold(series: Json, record: HourRecord) -> None:
     """Take one closed hour in. Records come in the order of their hours; one that was taken in already is passed over."""
-    time = int(record["close_time"])
+    time = record.close_time
     if time <= series["until"]:
         return
     row = _row(record)
     before = series["hours"][-1] if series["hours"] else None
     if series["first"] is None:
-        series["first"] = {"time": time, "close": row[1], "equity": float(record["state"]["base_equity"])}
+        series["first"] = {"time": time, "close": row[1], "equity": float(record.risk.base_equity)}
     _calibrate(series["bins"], before, row)
     series["hours"].append(row)
     series["audit"] = [*series["audit"], _audit(record)][-AUDITED_HOURS:]
-    if record.get("features"):  # hours of earlier code have none
-        series["features"] = [*series["features"], record["features"]][-DRIFT_HOURS:]
-    if record["fills"]:
-        done = [time, record["line"]["order_side"], record["line"]["fill_price"]]
+    if record.features:  # hours of earlier code have none
+        series["features"] = [*series["features"], dict(record.features)][-DRIFT_HOURS:]
+    if record.line.fill_price is not None:
+        done = [time, record.line.order_side, plain(record.line.fill_price)]
         series["traded"] = [*series["traded"], done][-KEPT_FILLS:]
-    if record["fills"] and record.get("expected_price"):
-        series["fills"] = [*series["fills"], [time, _worse(record)]][-KEPT_FILLS:]
+    if (worse := record.worse_bps()) is not None:
+        series["fills"] = [*series["fills"], [time, worse]][-KEPT_FILLS:]
     series["until"] = time
     if len(series["hours"]) > KEPT_HOURS + 24:
         _retire(series)
 
 
-def _row(record: Json) -> list[Any]:
-    state, close = record["state"], float(record["close"])
-    position = float(state["position"])
-    equity = float(Decimal(state["cash"]) + Decimal(state["position"]) * Decimal(record["close"]))
-    peak, base = float(state["peak_equity"]), float(state["base_equity"])
+def _row(record: HourRecord) -> list[Any]:
+    ledger, risk, totals, close = record.ledger, record.risk, record.totals, float(record.close)
+    equity, peak, base = float(record.equity_usdt), float(risk.peak_equity), float(risk.base_equity)
     return [
-        int(record["close_time"]),
+        record.close_time,
         close,
         round(equity, 2),
-        int(abs(position) * close > 1),
-        record["line"]["p_up"],
-        state["hits"],
-        state["scored"],
-        round(float(state["fees_usdt"]), 4),
+        int(abs(float(ledger.position)) * close > 1),
+        record.line.p_up,
+        totals.hits,
+        totals.scored,
+        round(float(ledger.fees_usdt), 4),
         round(max(0.0, 1 - equity / max(peak, equity)), 6),
         round(equity / base - 1, 6),
-        state["orders"],
-        int(state["halted_at"] is not None),
+        ledger.orders,
+        int(record.halted),
     ]
 
 
-def _audit(record: Json) -> Json:
-    keys = (
-        "close_time",
-        "line",
-        "fills",
-        "close",
-        "gap",
-        "expected_price",
-        "features",
-        "model_id",
-        "model_late",
-    )
-    known: Json = {"expected_price": None, "features": {}} | record
-    return {key: known[key] for key in keys}
-
-
-def _worse(record: Json) -> float:
-    line = record["line"]
-    return worse_bps(line["order_side"], Decimal(line["fill_price"]), Decimal(record["expected_price"]))
+def _audit(record: HourRecord) -> Json:
+    """What the page's table tells of an hour."""
+    return {
+        "close_time": record.close_time,
+        "line": line_json(record.line),
+        "fills": [
+            {"side": fill.side, "price": plain(fill.price), "qty": plain(fill.qty)} for fill in record.fills
+        ],
+        "close": plain(record.close),
+        "gap": record.gap,
+        "expected_price": None if record.expected_price is None else plain(record.expected_price),
+        "features": dict(record.features),
+        "model_id": record.model_id,
+        "model_late": record.model_late,
+    }
 
 
 def _calibrate(bins: Json, before: list[Any] | None, row: list[Any]) -> None:

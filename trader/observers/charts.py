@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from html import escape
 from typing import Any, Literal
 
-from trader.core.news import Json
+from trader.core.records import HourRecord
 from trader.core.study import flat, searched
+from trader.core.types import iso, plain
 
 Chart = tuple[bytes, bytes]
 BLUE, GREEN, RED, GREY = "#1f5fa8", "#2b7a4b", "#b3362b", "#6b7684"
@@ -25,32 +27,31 @@ STYLE: dict[str, Any] = {
 DOTS_PER_INCH = 100
 
 
-def equity_and_price(symbol: str, records: Sequence[Json]) -> Chart:
+def equity_and_price(symbol: str, records: Sequence[HourRecord]) -> Chart:
     """Equity and close of consecutive hours, fills marked where and at what price they happened."""
-    hours = [datetime.fromtimestamp(record["close_time"] / 1000, UTC) for record in records]
+    hours = [datetime.fromtimestamp(record.close_time / 1000, UTC) for record in records]
 
     def draw(figure: Any) -> None:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 3))
         figure.subplots_adjust(left=0.1, right=0.98, top=0.93, bottom=0.12, hspace=0.08)
-        above.plot(hours, [float(record["line"]["equity"]) for record in records], color=BLUE)
+        above.plot(hours, [float(record.line.equity) for record in records], color=BLUE)
         above.set_ylabel("equity, USDT")
-        below.plot(hours, [float(record["close"]) for record in records], color=GREY, linewidth=1)
+        below.plot(hours, [float(record.close) for record in records], color=GREY, linewidth=1)
         below.set_ylabel(f"{symbol}, close")
         for side, marker, color in (("BUY", "^", GREEN), ("SELL", "v", RED)):
             filled = [
-                (hour, float(record["line"]["fill_price"]))
+                (hour, float(record.line.fill_price))
                 for hour, record in zip(hours, records, strict=True)
-                if record["line"]["order_side"] == side and record["line"]["fill_price"] is not None
+                if record.line.order_side == side and record.line.fill_price is not None
             ]
             if filled:
                 below.scatter(*zip(*filled, strict=True), marker=marker, color=color, zorder=3, label=side)
                 below.legend(loc="upper left", frameon=False)
         below.tick_params("x", rotation=30)
 
-    last = records[-1]["line"]
-    title = (
-        f"{symbol}, {len(records)} hours until {last['close_time']}: {last['order_side']} {last['order_qty']}"
-    )
+    last = records[-1].line
+    order = f"{last.order_side} {plain(last.order_qty or Decimal(0))}"
+    title = f"{symbol}, {len(records)} hours until {iso(last.close_time)}: {order}"
     return _chart(title, draw, (9.0, 5.5), layout=None)  # there are many of them, and measuring texts is slow
 
 

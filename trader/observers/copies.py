@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from trader.core.features import month_start
-from trader.core.hours import LINE_KEYS
+from trader.core.hours import LINE_KEYS, line_json
 from trader.core.news import News
 from trader.core.ports import Store
 from trader.core.types import HOUR_MS, OPTIONAL_COLUMNS, Bars, iso
@@ -40,13 +40,13 @@ class Copies:
         if not news.records:
             return
         years: dict[str, list[list[str]]] = {}
-        for line in (record["line"] for record in news.records):
+        for line in (line_json(record.line) for record in news.records):
             row = ["" if line[key] is None else str(line[key]) for key in LINE_KEYS]
             years.setdefault(line["close_time"][:4], []).append(row)
         for year, rows in years.items():
             key = results_key(news.symbol, year)
             self._store.put(key, merged(self._store.get(key), LINE_KEYS, rows))
-        hours = [record["close_time"] for record in news.records]
+        hours = [record.close_time for record in news.records]
         bars = self._bars(month_start(hours[0] - HOUR_MS) + HOUR_MS, hours[-1] + HOUR_MS)
         for month, candles in by_month(bars).items():
             self._store.put(candles_key(news.symbol, month), candles)

@@ -11,16 +11,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from trader.app.cursors import Cursor, read_cursor, write_cursor
-from trader.app.journal import Journal, Json
+from trader.app.codec_events import BREACH, CHAMPION, DEPLOYMENT, HALT, STUDY
+from trader.app.cursors import read_cursor, write_cursor
+from trader.app.journal import Journal
+from trader.app.stored import EventFormat
 from trader.core.errors import TraderError
-from trader.core.news import News, Observer, Occurrence
+from trader.core.events import AnyEvent, Event
+from trader.core.news import News, Observer
+from trader.core.records import Cursor, HourRecord
 from trader.core.types import HOUR_MS
 
 # So many hours are told at a time; a backlog that does not fit into one tick's patience goes on with the next.
 CHUNK_HOURS = 48
 # A study comes before the champion that it found.
-EVENT_NAMES = ("deployment", "study", "champion", "breach", "halt")
+EVENTS: tuple[EventFormat[Any], ...] = (DEPLOYMENT, STUDY, CHAMPION, BREACH, HALT)
 LONGEST_TROUBLE = 300
 
 Say = Callable[[str], None]
@@ -81,14 +85,14 @@ def tell(
     """Tell one observer everything after its cursor (or after `cursor`), oldest first; yields after each part that was
     taken in and noted: `chunk_hours` at first and up to CHUNK_HOURS later, None for all at once. Raises whatever the observer raises."""
     cursor = cursor or read_cursor(journal, observer.name)
-    deployments = journal.new_events("deployment", 0)
+    deployments = journal.new_events(DEPLOYMENT, 0)
     if not deployments:
         return
-    began = int(deployments[-1].content["start"])
+    began = deployments[-1].content.start_ms
     events = _events_after(journal, cursor)
     past = _Past(journal, began)
     while True:
-        first = began if cursor.hour is None else cursor.hour + HOUR_MS
+        first = began if cursor.hour_ms is None else cursor.hour_ms + HOUR_MS
         records = _records_from(journal, first, chunk_hours)
         if not records and not events:
             return
@@ -105,7 +109,7 @@ def tell(
             )
         )
         cursor = Cursor(
-            hour=records[-1]["close_time"] if records else cursor.hour,
+            hour_ms=records[-1].close_time if records else cursor.hour_ms,
             events={**cursor.events, **{event.name: event.number for event in events}},
             edition=cursor.edition,
         )
@@ -116,17 +120,13 @@ def tell(
         chunk_hours = chunk_hours and min(CHUNK_HOURS, 2 * chunk_hours)
 
 
-def _events_after(journal: Journal, cursor: Cursor) -> list[Occurrence]:
-    return [
-        Occurrence(name, event.number, event.content)
-        for name in EVENT_NAMES
-        for event in journal.new_events(name, cursor.events.get(name, 0))
-    ]
+def _events_after(journal: Journal, cursor: Cursor) -> list[Event[AnyEvent]]:
+    return [event for form in EVENTS for event in journal.new_events(form, cursor.events.get(form.name, 0))]
 
 
-def _records_from(journal: Journal, first: int, most: int | None) -> list[Json]:
+def _records_from(journal: Journal, first: int, most: int | None) -> list[HourRecord]:
     """Hours are closed in order, so the records are one run without holes: read until there is none."""
-    records: list[Json] = []
+    records: list[HourRecord] = []
     while most is None or len(records) < most:
         record = journal.record(first + len(records) * HOUR_MS)
         if record is None:
@@ -140,22 +140,22 @@ class _Past:
 
     def __init__(self, journal: Journal, began: int) -> None:
         self._journal, self._began = journal, began
-        self._known: dict[int, Json] = {}
+        self._known: dict[int, HourRecord] = {}
 
-    def keep(self, records: Sequence[Json]) -> None:
+    def keep(self, records: Sequence[HourRecord]) -> None:
         """Remember what was just told."""
-        self._known.update({record["close_time"]: record for record in records})
+        self._known.update({record.close_time: record for record in records})
 
-    def before(self, first: int) -> Callable[[int], Sequence[Json]]:
+    def before(self, first: int) -> Callable[[int], Sequence[HourRecord]]:
         """`News.past` for news that begin at `first`."""
 
-        def past(n: int) -> list[Json]:
+        def past(n: int) -> list[HourRecord]:
             hours = range(max(self._began, first - n * HOUR_MS), first, HOUR_MS)
             return [record for hour in hours if (record := self._at(hour)) is not None]
 
         return past
 
-    def _at(self, hour: int) -> Any:
+    def _at(self, hour: int) -> HourRecord | None:
         if hour not in self._known:
             record = self._journal.record(hour)
             if record is not None:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
-from trader.core.costs import worse_bps
-from trader.core.news import News, Occurrence
-from trader.core.types import HOUR_MS, iso
+from trader.core.events import (
+    AnyEvent,
+    BreachEvent,
+    ChampionEvent,
+    DeploymentEvent,
+    HaltEvent,
+    ResumeEvent,
+    StudyEvent,
+)
+from trader.core.news import News
+from trader.core.records import HourRecord
+from trader.core.types import HOUR_MS, iso, plain
 
-Json = dict[str, Any]
 Level = Literal["info", "warning", "critical"]
 LEVELS: tuple[Level, ...] = ("info", "warning", "critical")
 MOST = 20
@@ -29,12 +37,9 @@ class Message:
 
 def messages(news: News) -> list[Message]:
     """Everything in the news that is worth telling, oldest first: fills, orders without one, missed hours, events."""
-    hours = [
-        (record["close_time"], message)
-        for record in news.records
-        if (message := _of_hour(news.symbol, record))
-    ]
-    events = [(_time(event), message) for event in news.events if (message := _of_event(news.symbol, event))]
+    hours = [(record.close_time, message) for record in news.records if (message := _of_hour(record))]
+    told = [event.content for event in news.events]
+    events = [(_time_ms(event), message) for event in told if (message := _of_event(event))]
     return [message for _, message in sorted(hours + events, key=lambda pair: pair[0])]
 
 
@@ -50,63 +55,69 @@ def chosen(found: list[Message], least: Level) -> list[Message]:
     return [Message(worst, "backlog", "many messages at once", said), *rest]
 
 
-def _of_hour(symbol: str, record: Json) -> Message | None:
-    line, state = record["line"], record["state"]
-    when = line["close_time"][:16].replace("T", " ")
-    held = f"position {line['position']}, equity {line['equity']} USDT"
-    if line["order_side"] is None:
-        if line["reason"] == "missed":
+def _of_hour(record: HourRecord) -> Message | None:
+    symbol, line = record.symbol, record.line
+    when = _minute(line.close_time)
+    held = f"position {plain(line.position)}, equity {plain(line.equity)} USDT"
+    if line.order_side is None or line.order_qty is None:
+        if line.reason == "missed":
             body = f"{when} UTC passed without a tick; it is recorded and will not be traded late. {held}"
             return Message("warning", "missed", f"{symbol}: an hour was missed", body)
         return None
-    order = f"{line['order_side']} {line['order_qty']} ({line['reason']})"
-    if line["fill_price"] is None:
-        body = f"{when} UTC: {order} was not filled. {held}. See: trader explain {line['close_time'][:13]}"
+    order = f"{line.order_side} {plain(line.order_qty)} ({line.reason})"
+    if line.fill_price is None:
+        body = f"{when} UTC: {order} was not filled. {held}. See: trader explain {iso(line.close_time)[:13]}"
         return Message("warning", "refused", f"{symbol}: an order was not filled", body)
-    worse = worse_bps(line["order_side"], Decimal(line["fill_price"]), Decimal(record["expected_price"]))
-    cost = f"fee {line['fee']} USDT, {worse:+.2f} bps against the model's price"
-    executed = sum((Decimal(fill["qty"]) for fill in record["fills"]), Decimal(0))
-    part = "" if executed == Decimal(line["order_qty"]) else f" of which {executed} was filled"
-    body = (
-        f"{when} UTC: {order}{part} at {line['fill_price']}, {cost}. {held}, {state['orders']} orders so far"
-    )
-    return Message("info", "fill", f"{symbol}: {line['order_side']} at {line['fill_price']}", body)
+    cost = f"fee {plain(line.fee)} USDT, {record.worse_bps() or 0.0:+.2f} bps against the model's price"
+    executed = sum((fill.qty for fill in record.fills), Decimal(0))
+    part = "" if executed == line.order_qty else f" of which {plain(executed)} was filled"
+    price = plain(line.fill_price)
+    body = f"{when} UTC: {order}{part} at {price}, {cost}. {held}, {record.ledger.orders} orders so far"
+    return Message("info", "fill", f"{symbol}: {line.order_side} at {price}", body)
 
 
-def _time(event: Occurrence) -> int:
-    said = event.content
-    moment = next((said[key] for key in ("at", "valid_from", "start") if key in said), 0)
-    return int(moment)
+def _time_ms(event: AnyEvent) -> int:
+    match event:
+        case ChampionEvent():
+            return event.valid_from_ms
+        case DeploymentEvent():
+            return event.start_ms
+        case StudyEvent():
+            return event.serve_from_ms
+        case _:
+            return event.at_ms
 
 
-def _of_event(symbol: str, event: Occurrence) -> Message | None:
-    said, when = event.content, iso(_time(event))[:16].replace("T", " ")
-    if event.name == "halt" and said["kind"] == "halt":
-        words = f": {said['words']}" if said["words"] else ""
-        held = "what is held is kept" if said["freeze"] else "what is held is sold"
-        body = f"{when} UTC, {said['reason']}, by {said['by']}{words}; {held}. See docs/runbook.md, then: trader resume"
-        return Message("critical", "halt", f"{symbol}: trading is HALTED ({said['reason']})", body)
-    if event.name == "halt":
-        return Message(
-            "info", "resume", f"{symbol}: trading resumed", f"{when} UTC by {said['by']}: {said['words']}"
-        )
-    if event.name == "breach":
-        body = f"{when} UTC: {said['why']}; parameters are searched again"
-        return Message("warning", "breach", f"{symbol}: recent results breach their threshold", body)
-    if event.name == "champion":
-        why = said.get("words") or said["why"]
-        body = (
-            f"{said['model_id']} serves from {iso(int(said['valid_from']))[:16].replace('T', ' ')} UTC: {why}"
-        )
-        return Message("info", "retrain", f"{symbol}: a new model", body)
-    return None
+def _minute(time_ms: int) -> str:
+    return iso(time_ms)[:16].replace("T", " ")
 
 
-def is_good(record: Json) -> bool:
+def _of_event(event: AnyEvent) -> Message | None:
+    symbol, when = event.symbol, _minute(_time_ms(event))
+    match event:
+        case HaltEvent():
+            words = f": {event.message}" if event.message else ""
+            held = "what is held is kept" if event.freeze else "what is held is sold"
+            body = f"{when} UTC, {event.reason}, by {event.by}{words}; {held}. See docs/runbook.md, then: trader resume"
+            return Message("critical", "halt", f"{symbol}: trading is HALTED ({event.reason})", body)
+        case ResumeEvent():
+            body = f"{when} UTC by {event.by}: {event.message}"
+            return Message("info", "resume", f"{symbol}: trading resumed", body)
+        case BreachEvent():
+            body = f"{when} UTC: {event.reason}; parameters are searched again"
+            return Message("warning", "breach", f"{symbol}: recent results breach their threshold", body)
+        case ChampionEvent():
+            body = f"{event.model_id} serves from {when} UTC: {event.message or event.cause}"
+            return Message("info", "retrain", f"{symbol}: a new model", body)
+        case _:
+            return None
+
+
+def is_good(record: HourRecord) -> bool:
     """True for an hour that was decided in time, traded or not; a missed one is none."""
-    return bool(record["line"]["reason"] != "missed")
+    return record.line.reason != "missed"
 
 
-def fresh_enough(record: Json, now_ms: int, allowed_ms: int = HOUR_MS) -> bool:
+def fresh_enough(record: HourRecord, now_ms: int, allowed_ms: int = HOUR_MS) -> bool:
     """True where the record's hour closed at most `allowed_ms` before now."""
-    return now_ms - int(record["close_time"]) <= allowed_ms
+    return now_ms - record.close_time <= allowed_ms

@@ -8,12 +8,11 @@ from decimal import Decimal
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from trader.core.costs import worse_bps
 from trader.core.errors import ConfigError
-from trader.core.types import HOUR_MS
+from trader.core.records import HourRecord
+from trader.core.types import HOUR_MS, Json, iso
 from trader.observers.messages import fresh_enough
 
-Json = dict[str, Any]
 # An hour may be closed this long after it ended before the bot counts as not ready.
 LATE_MS = HOUR_MS + 15 * 60_000
 
@@ -28,7 +27,7 @@ class Metrics:
         except ImportError:
             raise ConfigError("metrics need prometheus-client; install hourly-trader[eyes]") from None
         self._now_ms = now_ms
-        self._record: Json | None = None
+        self._record: HourRecord | None = None
         self.registry = CollectorRegistry()
 
         def gauge(name: str, words: str) -> Any:
@@ -62,43 +61,41 @@ class Metrics:
         """Count a tick: traded, done, not_begun, or the name of its error."""
         self._outcomes.labels(self._symbol, outcome).inc()
 
-    def tell(self, record: Json | None) -> None:
+    def tell(self, record: HourRecord | None) -> None:
         """Show a closed hour's record; nothing before the first."""
         if record is None:
             return
         self._record = record
-        state, line = record["state"], record["line"]
-        equity = Decimal(state["cash"]) + Decimal(state["position"]) * Decimal(record["close"])
-        values = {
-            "hour": record["close_time"] / 1000,
+        ledger, line, equity = record.ledger, record.line, record.equity_usdt
+        values: dict[str, Decimal | float] = {
+            "hour": record.close_time / 1000,
             "equity": equity,
-            "position": state["position"],
-            "held": line["target"] != "flat",
-            "p_up": float("nan") if line["p_up"] is None else line["p_up"],
-            "halted": state["halted_at"] is not None,
-            "drawdown": max(Decimal(0), 1 - equity / Decimal(state["peak_equity"])),
-            "fees": state["fees_usdt"],
-            "orders": state["orders"],
-            "hits": state["hits"],
-            "scored": state["scored"],
-            "late": record["model_late"],
+            "position": ledger.position,
+            "held": line.target != "flat",
+            "p_up": float("nan") if line.p_up is None else line.p_up,
+            "halted": record.halted,
+            "drawdown": max(Decimal(0), 1 - equity / record.risk.peak_equity),
+            "fees": ledger.fees_usdt,
+            "orders": ledger.orders,
+            "hits": record.totals.hits,
+            "scored": record.totals.scored,
+            "late": record.model_late,
         }
         for name, value in values.items():
             self._gauges[name].set(float(value))
-        if line["fill_price"] is not None and record["expected_price"] is not None:
-            paid, expected = Decimal(line["fill_price"]), Decimal(record["expected_price"])
-            self._gauges["worse"].set(worse_bps(line["order_side"], paid, expected))
+        if (worse := record.worse_bps()) is not None:
+            self._gauges["worse"].set(worse)
 
     @property
     def ready(self) -> tuple[bool, str]:
         """Whether the newest hour is closed and trading is not halted, and why not."""
         if self._record is None:
             return False, "no hour is closed yet"
-        if self._record["state"]["halted_at"] is not None:
-            return False, f"halted: {self._record['state']['halt_reason']}"
+        if self._record.halted:
+            return False, f"halted: {self._record.risk.halt_reason}"
         if not fresh_enough(self._record, self._now_ms(), LATE_MS):
-            return False, f"the newest closed hour is {self._record['line']['close_time']}"
-        return True, f"closed {self._record['line']['close_time']}"
+            return False, f"the newest closed hour is {iso(self._record.close_time)}"
+        return True, f"closed {iso(self._record.close_time)}"
 
     def answer(self, environ: Json, start: Callable[..., Any]) -> Iterable[bytes]:
         """The WSGI application."""

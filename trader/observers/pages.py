@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trader import terminal
 from trader.app.cursors import standing_in_words
@@ -16,7 +16,7 @@ from trader.core.errors import ConfigError, DataError
 from trader.core.lifecycle import serving
 from trader.core.model import RANGE_QUANTILES, ModelCard
 from trader.core.params import params_of
-from trader.core.types import HOUR_MS, iso
+from trader.core.types import HOUR_MS, Json, iso
 from trader.dashboard.page import LIBRARY, library_bytes, percent, render
 from trader.dashboard.series import SCHEMA, fold, fresh
 from trader.observers.names import names_of
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from trader.config import Settings
     from trader.core.news import News
 
-Json = dict[str, Any]
 PAGE = "index.html"
 LISTED = 24  # events, and as many orders: as many as a day can have
 LINK_UNITS = {"m": 60, "h": 3_600, "d": 86_400}

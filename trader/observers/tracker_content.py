@@ -7,14 +7,16 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from trader.adapters.tables import write_csv
-from trader.core.news import Json, News, Occurrence
+from trader.app.codec_events import FORMATS
+from trader.core.events import AnyEvent, ChampionEvent, Event, StudyEvent
+from trader.core.news import News
+from trader.core.records import HourRecord
 from trader.core.study import best_trial, flat, searched, study_key, study_stamp
 from trader.core.tracking import Point, Title, TrackerBackend
-from trader.core.types import HOUR_MS, iso
+from trader.core.types import HOUR_MS, Json, iso
 
 # What a chart and a table after an order reach back.
 TABLE_HOURS = 200
@@ -36,10 +38,10 @@ class TrackerObserver:
             for path, data in files(news):
                 run.file(path, data)
         for event in news.events:
-            if event.name == "study":
-                self._study(news, group, event.content["id"])
-            elif event.name == "champion":
-                self._best_model(news, group, event.content["model_id"])
+            if isinstance(event.content, StudyEvent):
+                self._study(news, group, event.content.study_id)
+            elif isinstance(event.content, ChampionEvent):
+                self._best_model(news, group, event.content.model_id)
 
     def _study(self, news: News, group: str, study_id: str) -> None:
         report = _json(news, study_key(study_id))
@@ -77,24 +79,24 @@ def study_title(news: News, group: str, report: Mapping[str, Any]) -> Title:
     return Title(group, key, f"study {report['id']}", report["serve_from"], finished=True)
 
 
-def measures(record: Json, before: Json | None) -> dict[str, float]:
+def measures(record: HourRecord, before: HourRecord | None) -> dict[str, float]:
     """Figures of a closed hour: hourly_return is simple, against the hour before (the allocation for the first);
     exposure is the position's worth over equity; hit_rate is that of all calls scored so far; p_up is missing where
     nothing was predicted."""
-    line, state = record["line"], record["state"]
-    equity, close = Decimal(line["equity"]), Decimal(record["close"])
-    earlier = Decimal(before["line"]["equity"] if before else state["base_equity"])
+    line, totals = record.line, record.totals
+    equity = line.equity
+    earlier = before.line.equity if before else record.risk.base_equity
     figures = {
         "equity_usdt": float(equity),
         "hourly_return": float(equity / earlier - 1) if earlier else 0.0,
-        "exposure": float(Decimal(state["position"]) * close / equity) if equity else 0.0,
-        "close": float(close),
-        "fees_usdt": float(state["fees_usdt"]),
+        "exposure": float(record.ledger.position * record.close / equity) if equity else 0.0,
+        "close": float(record.close),
+        "fees_usdt": float(record.ledger.fees_usdt),
     }
-    if line["p_up"] is not None:
-        figures["p_up"] = float(line["p_up"])
-    if state["scored"]:
-        figures["hit_rate"] = state["hits"] / state["scored"]
+    if line.p_up is not None:
+        figures["p_up"] = line.p_up
+    if totals.scored:
+        figures["hit_rate"] = totals.hits / totals.scored
     return figures
 
 
@@ -102,7 +104,7 @@ def points(news: News) -> Iterator[Point]:
     """The figures of all told hours, step = hours since the deployment's first."""
     before = next(iter(news.past(1)), None) if news.records else None
     for record in news.records:
-        hour = record["close_time"]
+        hour = record.close_time
         for name, value in measures(record, before).items():
             yield Point(name, value, (hour - news.began) // HOUR_MS, hour)
         before = record
@@ -110,7 +112,7 @@ def points(news: News) -> Iterator[Point]:
 
 def files(news: News) -> Iterator[tuple[str, bytes]]:
     """After each order a chart as image and as page, and the last hours as a table; models and events as they are."""
-    orders = [i for i, record in enumerate(news.records) if record["line"]["order_side"]]
+    orders = [i for i, record in enumerate(news.records) if record.line.order_side]
     if orders:
         known = [*news.past(TABLE_HOURS - 1), *news.records]
         offset = len(known) - len(news.records)
@@ -119,21 +121,22 @@ def files(news: News) -> Iterator[tuple[str, bytes]]:
             yield from order_files(news.symbol, seen)
     for event in news.events:
         yield f"events/{event.name}-{event.number:06d}.json", _text(_shown(event))
-        if event.name == "champion":
-            yield from model_files(news, event.content["model_id"], f"models/{event.content['model_id']}")
+        if isinstance(event.content, ChampionEvent):
+            model_id = event.content.model_id
+            yield from model_files(news, model_id, f"models/{model_id}")
 
 
-def order_files(symbol: str, records: Sequence[Json]) -> Iterator[tuple[str, bytes]]:
+def order_files(symbol: str, records: Sequence[HourRecord]) -> Iterator[tuple[str, bytes]]:
     """Chart and table of consecutive hours, the last of which gave an order."""
     from trader.observers.charts import equity_and_price
 
-    line = records[-1]["line"]
-    folder = f"orders/{line['close_time'][:13]}-{line['order_side']}"
+    line = records[-1].line
+    folder = f"orders/{iso(line.close_time)[:13]}-{line.order_side}"
     image, page = equity_and_price(symbol, records)
     yield f"{folder}/equity-and-price.png", image
     yield f"{folder}/equity-and-price.html", page
     table = io.StringIO()
-    write_csv(table, [record["line"] for record in records])
+    write_csv(table, [record.line for record in records])
     yield f"{folder}/last-{TABLE_HOURS}-hours.csv", table.getvalue().encode()
 
 
@@ -184,8 +187,9 @@ def trials_csv(report: Mapping[str, Any]) -> bytes:
     return text.getvalue().encode()
 
 
-def _shown(event: Occurrence) -> Json:
-    return {key: value for key, value in event.content.items() if key != "token"}
+def _shown(event: Event[AnyEvent]) -> Json:
+    form = FORMATS[event.name]
+    return {**form.content(event.content), "schema": form.schema}
 
 
 def _json(news: News, key: str) -> Json | None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from trader import terminal
 from trader.adapters.clocks import SimClock
+from trader.app import codec_events
 from trader.app.collect import collect
-from trader.app.journal import Json
 from trader.app.replay import replay
 from trader.app.retrain_rules import Tuner, unanswered
 from trader.app.tick import Bot
@@ -20,7 +20,7 @@ from trader.core.errors import ConfigError
 from trader.core.hours import Rules
 from trader.core.lifecycle import BreachRule, chance_of_low_hit_rate
 from trader.core.params import Params
-from trader.core.types import DAY_MS, HOUR_MS, Bars, floor_hour, iso
+from trader.core.types import DAY_MS, HOUR_MS, Bars, Json, floor_hour, iso
 from trader.observers import pages
 
 COLLECTED_DAYS = 730
@@ -83,7 +83,7 @@ def act(
     def retune(bot: Bot, serving: Params, hour: int) -> Params:
         event = unanswered(bot)
         if event is not None:
-            say(f"     {iso(event.content['at'])}  breach: {event.content['why']}")
+            say(f"     {iso(event.content.at_ms)}  breach: {event.content.reason}")
         say("     searching again, the serving parameters first")
         found = tuner(bot, serving, hour)
         say(
@@ -110,15 +110,17 @@ def rule_words(rule: BreachRule) -> str:
 
 def breaches(bot: Bot) -> list[Json]:
     """Every breach of the run, why, and the model that answered it."""
-    answers = {event.content["breach"]: event.content for event in bot.journal.events("champion")}
+    answers = {
+        event.content.breach_number: event.content for event in bot.journal.events(codec_events.CHAMPION)
+    }
     return [
         {
-            "at": iso(event.content["at"]),
-            "why": event.content["why"],
-            "model_id": answers[event.number]["model_id"],
-            "serves_from": iso(answers[event.number]["valid_from"]),
+            "at": iso(event.content.at_ms),
+            "why": event.content.reason,
+            "model_id": answers[event.number].model_id,
+            "serves_from": iso(answers[event.number].valid_from_ms),
         }
-        for event in bot.journal.events("breach")
+        for event in bot.journal.events(codec_events.BREACH)
         if event.number in answers
     ]
 

@@ -12,7 +12,7 @@ from trader.adapters.clocks import SimClock
 from trader.app.replay import replay
 from trader.app.tick import Bot
 from trader.config import Settings, load_settings
-from trader.core.hours import Rules, line_text
+from trader.core.hours import HourLine, Rules, line_text
 from trader.core.labels import direction
 from trader.core.metrics import hit_rate
 from trader.core.params import Params
@@ -61,20 +61,19 @@ def replay_hours(
 
 def summary_of(
     bot: Bot, market: Bars, rules: Rules, first: int, last: int, seconds: float
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+) -> tuple[dict[str, Any], list[HourLine]]:
     """The summary of the journal's hours first <= T < last, and their lines."""
 
     records = list(bot.journal.records(first, last))
-    lines = [record["line"] for record in records]
-    after = records[-1]["state"]
-    halted = after["halted_at"]
+    lines = [record.line for record in records]
+    ledger, halted_at = records[-1].ledger, records[-1].risk.halted_at
     summary = summarise(
         lines,
         market,
         rules,
-        orders=after["orders"],
-        fills=after["fills"],
-        halted_at=None if halted is None else iso(halted),
+        orders=ledger.orders,
+        fills=ledger.fills,
+        halted_at=None if halted_at is None else iso(halted_at),
         seconds=seconds,
     )
     summary["filters"] = rules.filters.as_json()
