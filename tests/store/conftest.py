@@ -11,6 +11,7 @@ import pytest
 from tests.rig_bars import made_bars
 from tests.s3_kit import Bucketry, moto
 from tests.store.life import START, address, begin, exchange, live, settings_of
+from tests.store.old_program import old_bars, old_store, unpacked
 from trader.core.types import HOUR_MS
 
 
@@ -59,3 +60,21 @@ def lived(server: Bucketry, gappy_bars: Path, tmp_path_factory: pytest.TempPathF
         live(settings_of(served.url, **address(server, bucket), bars=folder / "host"))
     shutil.rmtree(folder / "host", ignore_errors=True)
     return bucket, folder / "venue.json"
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sources of version 0.1.0."""
+    return unpacked(tmp_path_factory.mktemp("program"))
+
+
+@pytest.fixture(scope="session")
+def old_market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bars that the store of version 0.1.0 was made on."""
+    return old_bars(tmp_path_factory.mktemp("old-bars"))
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A folder with the store of version 0.1.0 (`state`), what its exchange remembers, and its parameters."""
+    return old_store(tmp_path / "old").parent

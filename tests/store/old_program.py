@@ -56,3 +56,45 @@ def old_store(folder: Path) -> Path:
     """The old store's files: `state` (the store), `venue.jsonl` (what the exchange remembers), `P.json`."""
     shutil.unpack_archive(STORE, folder, filter="data")
     return folder / "state"
+
+
+# What the old program does in hours to come, in one process: each is ticked once, as the schedule would, and its line is told.
+TICKS = """
+import sys
+from contextlib import suppress
+from trader import wiring
+from trader.adapters.clocks import SimClock
+from trader.app.tick import tick
+from trader.config import load_settings
+from trader.core.errors import Retry
+from trader.core.hours import line_text
+first, hours = map(int, sys.argv[1:])
+settings = load_settings()
+with wiring.open_bot(settings, SimClock(settings.exchange_url)) as bot:
+    for i in range(hours):
+        bot.clock.move_to(first + i * 3_600_000)
+        with suppress(Retry):
+            tick(bot)
+    for record in bot.journal.records(first):
+        print(line_text(record["line"]))
+"""
+
+
+def old_lines(program: Path, folder: Path, url: str, first: int, hours: int) -> list[str]:
+    """The old program's lines of hours from `first` on (UTC ms), traded at an exchange in a folder's store."""
+    done = subprocess.run(
+        [sys.executable, "-c", TICKS, str(first), str(hours)],
+        cwd=folder,
+        env=old_environment(program, **at_venue(url)),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def at_venue(url: str) -> dict[str, str]:
+    """Where either program finds an embedded exchange."""
+    return {"TRADER_VENUE": "embedded", "TRADER_VENUE_URL": url, "TRADER_DATA_URL": url}

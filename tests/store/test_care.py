@@ -62,6 +62,11 @@ def with_order(life: Path) -> str:
     return key_of(life, "/outcome-1").rsplit("/", 1)[0]
 
 
+def stray(life: Path, key: str) -> None:
+    """Write an event that nothing reads."""
+    assert LocalStore(life).create(key, encode({"schema": "halt/1", "kind": "halt"}))
+
+
 DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
     (
         "a record gone",
@@ -137,6 +142,8 @@ DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
         lambda p: (p / "state/BTCUSDT/champion/000001").unlink(),
         "state/BTCUSDT/champion/000001: missing",
     ),
+    ("strange event", lambda p: stray(p, "state/halt/000001"), "state/halt/000001: no event of BTCUSDT"),
+    ("another's", lambda p: stray(p, "state/ETHUSDT/halt/000001"), "no event of BTCUSDT"),
     (
         "history",
         lambda p: edit(p, "state/BTCUSDT/champion/000002", lambda c: c["earlier"][0].update(model_id="x")),

@@ -66,7 +66,7 @@ def birth_of(store: Store, symbol: str) -> Birth | None:
     if data is None:
         _require_unborn(store)
         return None
-    content = _decoded(STORE, data, BORN, BORN_BEFORE_SYMBOLS)
+    content = decoded(STORE, data, BORN, BORN_BEFORE_SYMBOLS)
     said = content if content["schema"] == BORN else _fence(store)
     symbols = said.get("symbols")
     if not isinstance(content.get("id"), str) or not isinstance(symbols, list) or not symbols:
@@ -92,10 +92,11 @@ def give_birth(store: Store, symbol: str) -> Birth:
     raise Retry(f"{STORE} was said to exist and cannot be read yet")
 
 
-def needs_upgrade(why: str) -> WrongStore:
+def needs_upgrade() -> WrongStore:
     """The error of every verb in a store that an earlier version laid out."""
     return WrongStore(
-        f"{why}, and this version keeps them by symbol. Stop every bot that uses this store, then run: trader store upgrade"
+        "this store was written by version 0.1.0, which kept events and models elsewhere in it. Stop every bot that uses it, "
+        "then run: trader store upgrade"
     )
 
 
@@ -105,7 +106,7 @@ def _require_unborn(store: Store) -> None:
     if first is None:
         return
     if first.split("/")[1] in OLD_NAMES:
-        raise needs_upgrade("this store holds events of version 0.1.0")
+        raise needs_upgrade()
     raise DataError(f"{STORE} is missing although {first} is there; restore it from a copy")
 
 
@@ -113,13 +114,14 @@ def _fence(store: Store) -> Json:
     """The last event of the old layout. Raises WrongStore where it is not there yet."""
     keys = keys_of(store, "state/champion/")
     data = store.get(keys[-1]) if keys else None
-    content = {} if data is None else _decoded(keys[-1], data, FENCE, "champion/1")
+    content = {} if data is None else decoded(keys[-1], data, FENCE, "champion/1")
     if content.get("schema") != FENCE:
-        raise needs_upgrade("this store was written by version 0.1.0")
+        raise needs_upgrade()
     return content
 
 
-def _decoded(key: str, data: bytes, *schemas: str) -> Json:
+def decoded(key: str, data: bytes, *schemas: str) -> Json:
+    """The JSON object of these bytes. Raises DataError unless it is of one of these schemas."""
     try:
         content = json.loads(data)
     except ValueError:

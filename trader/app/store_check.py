@@ -127,10 +127,14 @@ def _put(hours: dict[int, Hour], key: str, data: bytes, symbol: str) -> bool:
 
 
 def _strangers(journal: Journal) -> Iterator[str]:
-    """Objects beneath `state/` that are neither this symbol's nor what an earlier version left there."""
-    for key in keys_of(journal.store, "state/"):
-        if key != STORE and key.split("/")[1] not in (journal.symbol, *OLD_NAMES):
-            yield f"{key}: no event of {journal.symbol}"
+    """Objects beneath `state/` that are neither this symbol's nor what an upgrade left there. Version 0.1.0, asked to halt a
+    store that it does not know, writes one."""
+    keys = keys_of(journal.store, "state/")
+    upgraded = any(key.startswith("state/champion/") for key in keys)
+    known = (journal.symbol, *(OLD_NAMES if upgraded else ()))
+    for key in keys:
+        if key != STORE and key.split("/")[1] not in known:
+            yield f"{key}: no event of {journal.symbol}; nothing reads it"
 
 
 def _check_events(journal: Journal, name: str) -> Iterator[str]:

@@ -1,7 +1,8 @@
-"""Care for the store: copying one into another, reading all of it."""
+"""Care for the store: copying one into another, reading all of it, upgrading one of an earlier version."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from trader.commands.common import AsJson, StoreDir, Symbol
 from trader.config import load_settings
 from trader.core.errors import DataError
 
-app = typer.Typer(no_args_is_help=True, help="Care for the store: copy it, check it.")
+app = typer.Typer(no_args_is_help=True, help="Care for the store: copy it, check it, upgrade it.")
 SHOWN = 20
 
 
@@ -79,6 +80,31 @@ def verify(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
         )
     if found.problems:
         raise DataError(f"{settings.store} does not hold together; restore what is named above from a copy")
+
+
+@app.command()
+def upgrade(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False) -> None:
+    """Bring a store of version 0.1.0 to this version's layout, in place. Deletes and overwrites nothing. Stop its bots first.
+
+    Safe to interrupt and to repeat. The store belongs to the symbol that it began with; `--symbol` counts only where
+    nothing was begun. Example: trader store upgrade --store s3://my-bucket/bot
+    """
+    from trader import wiring
+    from trader.app.store_upgrade import upgrade as bring
+
+    settings = load_settings(symbol=symbol, store=store)
+    with terminal.progress("objects", quiet=as_json) as update:
+        done = bring(wiring.make_store(settings), settings.symbol, update)
+    if as_json:
+        terminal.emit({"store": settings.store, **asdict(done)})
+    elif not done.needed:
+        print(f"{settings.store}: nothing to upgrade")
+    else:
+        counts = ("models", "events", "created", "already_there")
+        rows = [(name.replace("_", " "), f"{getattr(done, name):,}") for name in counts]
+        print(terminal.table(f"{done.symbol} in {settings.store}: upgraded", rows))
+    for warning in done.warnings:
+        terminal.say(warning, "warning")
 
 
 def _some(keys: list[str]) -> str:
