@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from trader.app.codec import RECORD
@@ -25,7 +24,6 @@ from trader.app.layout import (
     BORN_BEFORE_SYMBOLS,
     OLD_NAMES,
     STORE,
-    Json,
     birth_of,
     decoded,
     keys_of,
@@ -34,14 +32,12 @@ from trader.app.layout import (
 from trader.app.stored import RESTORE, encode
 from trader.core.errors import DataError, Retry, TraderError
 from trader.core.ports import Store
-from trader.core.types import iso, plain
+from trader.core.types import Json, Progress, iso, plain
 
 # In this order: the champion's fence opens the store to this version.
 FENCED = ("halt", "champion")
 OLD_CARD, NEW_CARD, OLD_FORMAT = "model-card/1", "model-card/2", "ubjson"
 RACES = 20
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(slots=True)
