@@ -18,11 +18,17 @@ from trader.adapters.store_s3 import S3Store
 
 # moto prints nothing useful; the port is chosen by the system and written to a file.
 SERVE = """
-import sys
+import sys, threading
 from pathlib import Path
 from werkzeug.serving import make_server
 from moto.server import DomainDispatcherApplication, create_backend_app
-server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True)
+moto, one_at_a_time = DomainDispatcherApplication(create_backend_app), threading.Lock()
+def answer(environ, start_response):
+    if not environ.get("HTTP_IF_NONE_MATCH"):
+        return moto(environ, start_response)
+    with one_at_a_time:  # moto looks and then writes; S3 does both at once
+        return list(moto(environ, start_response))
+server = make_server("127.0.0.1", 0, answer, threaded=True)
 place = Path(sys.argv[1])
 place.with_suffix(".new").write_text(str(server.server_port))
 place.with_suffix(".new").rename(place)
