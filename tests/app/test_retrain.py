@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.app.fakes import MemoryStore
@@ -20,7 +22,8 @@ from trader.app.retrain import (
     retrain,
     serving_params,
 )
-from trader.core.errors import ConfigError
+from trader.core.errors import ConfigError, DataError
+from trader.core.model import digest_of
 from trader.core.params import Params, params_of
 from trader.core.types import HOUR_MS, Bars
 from trader.forecasters.registry import forecaster_of
@@ -132,3 +135,15 @@ def test_what_spot_cannot_trade_is_refused_before_anything_is_written() -> None:
         train(store, params=params_of(quick_params(exposure="long_short"), "tests"))
     assert store.objects == {}
     assert serving_params(Journal(store, "BTCUSDT")) is None
+
+
+def test_a_card_that_was_exchanged_is_refused() -> None:
+    """The champion's event holds the digest of its card: another digest is another card, whatever its name says."""
+    store = MemoryStore()
+    model_id = train(store)
+    journal = Journal(store, "BTCUSDT")
+    [event] = journal.events(CHAMPION)
+    assert event.content.card_sha256 == digest_of(load_model(journal, model_id)[0])
+    journal.append(replace(event.content, card_sha256="0" * 64))
+    with pytest.raises(DataError, match=f"models/{model_id}/card is not the card that was named champion"):
+        load_model(journal, model_id)

@@ -63,3 +63,5 @@ def test_a_loop_of_ticks_writes_the_same_lines(tmp_path: Path, family: str) -> N
         explained = json.loads(exchange.trader("explain", "--json").stdout)
     assert lines == (tmp_path / "backtest.jsonl").read_text().splitlines()
     assert explained["p_up"] == json.loads(lines[-1])["p_up"]
+    assert explained["model"]["family"] == family
+    assert bool(explained["quantiles"]) == (family == "naive")

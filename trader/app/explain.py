@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from itertools import count
-from math import exp
+from math import exp, expm1
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from trader.app.journal import Journal
 from trader.app.retrain import deployment, load_model
 from trader.core.costs import commission, worse_bps
 from trader.core.errors import ConfigError, DataError
+from trader.core.forecast import LEVELS
 from trader.core.hours import average_price
 from trader.core.ledger import fee_usdt
 from trader.core.model import RANGE_QUANTILES, ModelCard
@@ -35,7 +36,7 @@ def newest_hour(journal: Journal) -> int | None:
 def explain(journal: Journal, forecaster_of: ForecasterOf, hour: int) -> Json:
     """Everything the store knows about the decision of an hour (close time, UTC ms), as JSON.
 
-    Contributions are TreeSHAP values in log-odds: with `base` they add up to the log-odds of P(up).
+    Contributions are in log-odds: with `base` they add up to the log-odds of P(up); none where the family gives none.
     Raises ConfigError where the hour was never decided.
     """
     decision = journal.decision(hour)
@@ -54,6 +55,8 @@ def explain(journal: Journal, forecaster_of: ForecasterOf, hour: int) -> Json:
         **_contributions(forecaster_of, card, model, decision),
         "p_up": decision.p_up,
         "no_p_up": decision.no_p_up,
+        "quantiles": _quantiles(decision),
+        "horizon_hours": params.horizon_hours,
         "enter_at": round(params.thresholds.enter_long, 6),
         "leave_at": round(params.thresholds.leave_long, 6),
         "hold": _hold(decision, params),
@@ -68,6 +71,7 @@ def explain(journal: Journal, forecaster_of: ForecasterOf, hour: int) -> Json:
 def _model(card: ModelCard, decision: Decision) -> Json:
     return {
         "id": card.model_id,
+        "family": card.family,
         "late": decision.model_late,
         "valid_from": iso(card.valid_from),
         "trained_from": iso(card.train_from),
@@ -76,6 +80,14 @@ def _model(card: ModelCard, decision: Decision) -> Json:
         "features": card.features,
         "version": decision.code_version,
     }
+
+
+def _quantiles(decision: Decision) -> list[Json]:
+    """The distribution of the return over the horizon, as simple returns by level; [] for a family that gives P(up) alone."""
+    return [
+        {"level": level, "return": round(expm1(value), 8)}
+        for level, value in zip(LEVELS, decision.quantiles, strict=False)
+    ]
 
 
 def _features(decision: Decision, card: ModelCard) -> list[Json]:

@@ -31,18 +31,19 @@ def _model(told: Json) -> str:
     model = told["model"]
     late = "; its successor is late" if model["late"] else ""
     return (
-        f"model     {model['id']}, trained on {model['rows']:,} hours "
+        f"model     {model['id']} ({model['family']}), trained on {model['rows']:,} hours "
         f"{model['trained_from']} to {model['trained_until']}{late}"
     )
 
 
 def _features(told: Json) -> list[str]:
     if not told["features"]:
-        return ["features  none: " + (told["no_p_up"] or "not computed")]
+        reads = f"{told['model']['family']} reads the bars themselves"
+        return ["features  none: " + (told["no_p_up"] or reads)]
     shares = told["contributions"]
     largest = max((abs(share) for share in shares.values()), default=0.0) or 1.0
-    head = f"{'feature':<18}{'value':>12}{'trained on':>24}{'below it':>10}   adds to log-odds"
-    lines = [head]
+    head = f"{'feature':<18}{'value':>12}{'trained on':>24}{'below it':>10}"
+    lines = [head + "   adds to log-odds" if shares else head]
     for row in told["features"]:
         value = "-" if row["value"] is None else f"{row['value']:.6g}"
         known = "-" if row["low"] is None else f"{row['low']:.5g} .. {row['high']:.5g}"
@@ -63,7 +64,17 @@ def _strip(share: float) -> str:
 def _belief(told: Json) -> str:
     if told["p_up"] is None:
         return f"P(up)     none ({told['no_p_up']}); what is held is kept"
-    return f"P(up)     {told['p_up']}; enters at {told['enter_at']:g}, leaves at {told['leave_at']:g}"
+    said = f"P(up)     {told['p_up']}; enters at {told['enter_at']:g}, leaves at {told['leave_at']:g}"
+    return said + _distribution(told)
+
+
+def _distribution(told: Json) -> str:
+    """The middle half and the middle 95 % of the returns that the family expects, where it says so."""
+    at = {row["level"]: row["return"] for row in told["quantiles"]}
+    if not at:
+        return ""
+    half, most = f"{at[0.25]:+.2%} to {at[0.75]:+.2%}", f"{at[0.025]:+.2%} to {at[0.975]:+.2%}"
+    return f"\nreturn    of {told['horizon_hours']} h: half of all from {half}, 95 % from {most}"
 
 
 def _hold(hold: Json | None) -> list[str]:

@@ -10,7 +10,7 @@ from trader.app.retrain import champions, load_model
 from trader.core.errors import ConfigError
 from trader.core.events import ChampionEvent
 from trader.core.lifecycle import serving
-from trader.core.model import ModelCard
+from trader.core.model import ModelCard, digest_of
 from trader.core.params import params_of
 from trader.core.types import Json, iso
 
@@ -74,5 +74,12 @@ def roll_back(journal: Journal, card: ModelCard, from_hour: int, reason: str) ->
     if chosen is not None and chosen.model_id == card.model_id:
         raise ConfigError(f"{card.model_id} serves {iso(from_hour)} already")
     return journal.append(
-        ChampionEvent(journal.symbol, card.model_id, from_hour, cause="rollback", message=reason)
+        ChampionEvent(
+            journal.symbol,
+            card.model_id,
+            from_hour,
+            cause="rollback",
+            message=reason,
+            card_sha256=digest_of(card),
+        )
     ).content

@@ -11,7 +11,7 @@ from trader.core.errors import ConfigError, DataError, Retry
 from trader.core.events import Cause, ChampionEvent, DeploymentEvent
 from trader.core.features import anchor_of
 from trader.core.lifecycle import Champion, due_refit
-from trader.core.model import ModelCard, card_for, read_card
+from trader.core.model import ModelCard, card_for, digest_of, read_card
 from trader.core.params import Params, params_of
 from trader.core.ports import ForecasterOf
 from trader.core.training import training_of
@@ -56,6 +56,14 @@ def load_model(journal: Journal, model_id: str) -> tuple[ModelCard, bytes]:
         raise DataError(
             f"models/{model_id} was trained for {', '.join(card.symbols)} and serves no hour of {journal.symbol}. Give "
             f"{journal.symbol} another --store"
+        )
+    said = {
+        event.content.card_sha256 for event in journal.events(CHAMPION) if event.content.model_id == model_id
+    }
+    if said - {"", digest_of(card)}:
+        raise DataError(
+            f"models/{model_id}/card is not the card that was named champion; it was exchanged. Roll back to another model, "
+            f"or train again: trader retrain"
         )
     return card, model
 
@@ -138,6 +146,7 @@ def _publish(journal: Journal, card: ModelCard, model: bytes, occasion: Occasion
                 cause=occasion.cause,
                 message=occasion.message,
                 breach_number=occasion.breach_number,
+                card_sha256=digest_of(card),
             )
         )
     if deployment(journal) is None:

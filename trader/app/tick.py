@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
@@ -185,7 +186,7 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
     bars = bot.collector.waiting(model.reads_from(hour), current, bot.clock)
     in_time = hour == current and bot.exchange.time_ms() <= hour + DEADLINE_MS
     shut = hour < current and not bars.has(hour + HOUR_MS)
-    p_up, no_p_up, row = _predict(bars, hour, model) if in_time or shut else (None, MISSED, {})
+    told = _predict(bars, hour, model) if in_time or shut else Prediction(None, MISSED)
     quote = bot.exchange.quote(bot.symbol) if in_time else None
     rules = Rules(params, bot.filters(hour), bot.freeze_on_halt)
 
@@ -193,7 +194,7 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
     close = exact(float(bars.close[bars.row(hour)]))
     before = with_events(bot.journal, _totals(bot, newest, params, bars, hour), hour, close)
     refused = PRICE_BAND if out_of_band(close, quote, bot.price_band) else ""
-    seen = Seen(hour, close, quote, p_up, no_p_up, refused)
+    seen = Seen(hour, close, quote, told.p_up, told.no_p_up, refused)
     made = decide_hour(before.state, seen, rules)
 
     # Apply: the caller does.
@@ -201,7 +202,7 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
         symbol=bot.symbol,
         close_time=hour,
         p_up=made.p_up,
-        no_p_up=no_p_up,
+        no_p_up=told.no_p_up,
         target=made.target,
         reason=made.reason,
         order=Order(made.order.side, made.order.qty, made.order.expected_price) if made.order else None,
@@ -213,12 +214,13 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
         model_id=model.card.model_id,
         model_late=late,
         bars_hash=_bars_hash(bars.span(model.reads_from(hour), hour + HOUR_MS)),
-        features=row,
+        features=told.features,
         enter_edge=params.enter_edge,
         exit_edge=params.exit_edge,
         deadline_ms=hour + DEADLINE_MS,
         filters=rules.filters,
         code_version=bot.version,
+        quantiles=told.quantiles,
     )
 
 
@@ -231,17 +233,31 @@ def _champion(bot: Bot, hour: int) -> tuple[Model, bool]:
     return model, is_late(begun.start_ms, model.params.step_days, champion, hour)
 
 
-def _predict(bars: Bars, hour: int, model: Model) -> tuple[float | None, str, dict[str, float | None]]:
-    """P(up), or why there is none, and the features it came from, None where undefined."""
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """P(up), or why there is none; the features it came from, None where undefined; and, where the family gives them, the
+    quantiles of the return over the horizon, at `trader.core.forecast.LEVELS`."""
+
+    p_up: float | None
+    no_p_up: str = ""
+    features: Mapping[str, float | None] = field(default_factory=dict)
+    quantiles: tuple[float, ...] = ()
+
+
+def _predict(bars: Bars, hour: int, model: Model) -> Prediction:
     if not bars.has(hour):
-        return None, GAP, {}
+        return Prediction(None, GAP)
     panel = _panel(bars, hour, model)
-    score = model.predictor.predict(panel, np.array([hour])).p_up[0]
+    told = model.predictor.predict(panel, np.array([hour]))
+    score = told.p_up[0]
     seen = {
         column: None if np.isnan(value) else shortest(value)
         for column, value in zip(model.card.columns, panel.X[0][0] if panel.X else (), strict=True)
     }
-    return (None, WARM_UP, seen) if np.isnan(score) else (shortest(score), "", seen)
+    if np.isnan(score):
+        return Prediction(None, WARM_UP, seen)
+    ahead = None if told.quantiles is None else told.quantiles[0, model.params.horizon_hours - 1]
+    return Prediction(shortest(score), "", seen, () if ahead is None else tuple(ahead.tolist()))
 
 
 def _panel(bars: Bars, hour: int, model: Model) -> Panel:

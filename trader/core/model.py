@@ -107,7 +107,12 @@ def id_of(card: ModelCard) -> str:
     stamp = iso(card.valid_from)[:13].replace("-", "")
     if card.upgraded_from == UPGRADED_FROM:
         return f"{stamp}-{card.model_sha256[:12]}"
-    return f"{stamp}-{hashlib.sha256(replace(card, model_id='', reason='').to_bytes()).hexdigest()[:12]}"
+    return f"{stamp}-{digest_of(card)[:12]}"
+
+
+def digest_of(card: ModelCard) -> str:
+    """The SHA-256 of all that a card says but its id and why the model was trained."""
+    return hashlib.sha256(replace(card, model_id="", reason="").to_bytes()).hexdigest()
 
 
 def ranges_of(X: Matrix, columns: Sequence[str]) -> dict[str, list[float]]:
