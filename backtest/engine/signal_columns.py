@@ -109,6 +109,7 @@ class SignalColumns:
             event = ledger.first_event(self.close[first:stop], side)
             if event is not None:
                 return first + event
+            ledger = ledger.after(self.close[first:stop])
             first, step = stop, min(2 * step, _LONGEST_STEP)
         return limit
 

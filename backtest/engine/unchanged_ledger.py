@@ -7,7 +7,7 @@ never decides anything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -83,6 +83,11 @@ class UnchangedLedger:
         peaks = np.maximum(np.maximum.accumulate(self.cash + self.position * close), self.peak)
         events = self._events(close, side, peaks)
         return int(events.argmax()) if events.any() else None
+
+    def after(self, close: Floats) -> UnchangedLedger:
+        """The same ledger after hours at the prices (m,): its equity may have risen to a new peak."""
+        best = np.maximum.reduce(close) if self.position >= 0 else np.minimum.reduce(close)
+        return replace(self, peak=max(self.peak, self.cash + self.position * float(best)))
 
     def _no_event_between(self, worst: float, best: float, side: int) -> bool:
         """True where nothing can happen while the position is worth between `worst` and `best`."""

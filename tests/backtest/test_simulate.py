@@ -127,6 +127,26 @@ def test_the_last_hour_may_be_the_last_bar() -> None:
     assert run.lines[-1].reason == "venue_closed"
 
 
+def test_a_drawdown_counts_from_a_peak_long_before() -> None:
+    """Nothing happens for two thousand hours but a slow rise and a slow fall: the halt is in the hour of the slow twin,
+    however far back the peak lies."""
+    hours, top = 2_000, 300
+    close = np.concatenate([np.linspace(300, 360, top), np.linspace(360, 300, hours + 10 - top)]).round(2)
+    bars = bars_made(hours + 10, 1, price=300.0)
+    for column in (bars.open, bars.high, bars.low, bars.close):
+        column[:] = close
+    changes = {"halt_cumulative_return": None, "halt_drawdown": 0.1, "rebalance_band": 1}
+    rules = Rules(params_of({**DEFAULT_PARAMS, **changes}, "x"), Filters.derived(300.0))
+    p_up = np.full(hours, 0.9, np.float32)
+    want, state = simulate_hour_by_hour(bars, p_up, rules, bars.first, bars.first + hours * HOUR_MS)
+    run = simulate(bars, p_up, rules, bars.first, bars.first + hours * HOUR_MS)
+    halted = [i for i, line in enumerate(want) if line.reason == "halt"]
+    assert len(halted) == 1
+    assert halted[0] > top + 512
+    assert run.lines == want
+    assert run.state == state
+
+
 def test_no_hour_sees_a_later_one() -> None:
     """Other prices and probabilities after an hour change no line up to it."""
     bars, other = bars_made(200, 1), bars_made(200, 2)
