@@ -139,6 +139,26 @@ def test_events_without_a_birth_are_a_damaged_store() -> None:
         Journal(store, "BTCUSDT").store_id()
 
 
+class BornBetween(MemoryStore):
+    """A store in which another process gives birth between a look for it and the listing."""
+
+    def list(self, prefix: str, after: str = "", limit: int = 1000) -> list[str]:
+        """What is there once the other process has written."""
+        if "state/store" not in self.objects:
+            other = MemoryStore()
+            Journal(other, "BTCUSDT").store_id()
+            self.objects.update(other.objects)
+        return super().list(prefix, after, limit)
+
+
+def test_a_birth_that_another_process_gives_meanwhile_is_seen() -> None:
+    """Looked for, not there, listed, there: it is read once more, and decides as if it had been there from the beginning."""
+    journal = Journal(BornBetween(), "BTCUSDT")
+    assert len(journal.store_id()) == 4
+    with pytest.raises(WrongStore, match="this store belongs to BTCUSDT"):
+        Journal(BornBetween(), "ETHUSDT").require_own()
+
+
 def test_a_store_that_cannot_be_asked_is_a_finding_of_the_doctor(ether: Venue, server: Bucketry) -> None:
     """Whose a missing bucket is nobody knows: the doctor goes on and says what is wrong with it, beside everything else."""
     place = {"TRADER_S3_ENDPOINT_URL": server.url, "TRADER_S3_REGION": "us-east-1", **server.environment}

@@ -64,7 +64,8 @@ def birth_of(store: Store, symbol: str) -> Birth | None:
     more."""
     data = store.get(STORE)
     if data is None:
-        _require_unborn(store)
+        data = _born_meanwhile(store)
+    if data is None:
         return None
     content = decoded(STORE, data, BORN, BORN_BEFORE_SYMBOLS)
     said = content if content["schema"] == BORN else _fence(store)
@@ -100,13 +101,16 @@ def needs_upgrade() -> WrongStore:
     )
 
 
-def _require_unborn(store: Store) -> None:
-    """Raises unless there is no event either."""
+def _born_meanwhile(store: Store) -> bytes | None:
+    """What says whose the store is, where another process has written it since it was looked for; None where there is no
+    event either. Raises where there are events without it."""
     first = next(iter(store.list("state/", limit=1)), None)
     if first is None:
-        return
+        return None
     if first.split("/")[1] in OLD_NAMES:
         raise needs_upgrade()
+    if (data := store.get(STORE)) is not None:
+        return data
     raise DataError(f"{STORE} is missing although {first} is there; restore it from a copy")
 
 
