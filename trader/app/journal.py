@@ -5,7 +5,7 @@
     journal/<symbol>/<yyyy>/<mm>/<dd>T<hh>/outcome-<n>   what became of it
     journal/<symbol>/<yyyy>/<mm>/<dd>T<hh>/record        the closed hour, with running totals
     state/<symbol>/<name>/<number>                       numbered events: deployment, champion, halt, breach, study
-    models/<id>/{model.ubj,card.json}
+    models/<id>/{model,card}                             a model, and what it was trained on
 
 Nothing here is ever overwritten. Who loses a race reads the winner's object and works with that one. A short event
 carries those before it, so that a fresh process reads one object and not a history; in a bucket every object is a request.
