@@ -2,54 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
-
-import numpy as np
 
 from trader.app.codec_events import CHAMPION, DEPLOYMENT
 from trader.app.collect import Collector
 from trader.app.halts import announce, with_events
 from trader.app.journal import Journal
 from trader.app.orders import ExecutionContext, carry_out, refuse_another_life
+from trader.app.prediction import Model, Prediction, bars_hash_of, predict
 from trader.app.retrain import champions, deployment, load_model
 from trader.core.costs import exact
 from trader.core.errors import ConfigError, DataError, Halt
-from trader.core.features import anchor_of, features, preset_named
-from trader.core.forecast import Traits
-from trader.core.hours import GAP, MISSED, PRICE_BAND, WARM_UP, HourLine, Rules, Seen, State, decide_hour
+from trader.core.hours import MISSED, PRICE_BAND, HourLine, Rules, Seen, State, decide_hour
 from trader.core.labels import hurdle_of, is_up
 from trader.core.lifecycle import is_late, serving
-from trader.core.model import ModelCard
-from trader.core.panel import Panel
 from trader.core.params import Params, params_of
-from trader.core.ports import Clock, Exchange, ForecasterOf, Predictor
-from trader.core.probability import shortest
+from trader.core.ports import Clock, Exchange, ForecasterOf
 from trader.core.records import Decision, HourRecord, Order, Totals, record_of
 from trader.core.sanity import out_of_band
-from trader.core.training import context_from
 from trader.core.types import HOUR_MS, Bars, Filters, floor_hour, iso, plain
 
 DEADLINE_MS = 10 * 60_000
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A published model, ready to predict, and what its card says of it."""
-
-    card: ModelCard
-    params: Params
-    traits: Traits
-    predictor: Predictor
-
-    def reads_from(self, hour: int) -> int:
-        """The first hour (UTC ms) whose bar a prediction for `hour` reads."""
-        if self.traits.reads == "rows":
-            return anchor_of(hour)
-        return context_from(self.traits, self.card.train_until, hour)
 
 
 @dataclass(slots=True)
@@ -186,7 +161,7 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
     bars = bot.collector.waiting(model.reads_from(hour), current, bot.clock)
     in_time = hour == current and bot.exchange.time_ms() <= hour + DEADLINE_MS
     shut = hour < current and not bars.has(hour + HOUR_MS)
-    told = _predict(bars, hour, model) if in_time or shut else Prediction(None, MISSED)
+    told = predict(bars, hour, model) if in_time or shut else Prediction(None, MISSED)
     quote = bot.exchange.quote(bot.symbol) if in_time else None
     rules = Rules(params, bot.filters(hour), bot.freeze_on_halt)
 
@@ -213,7 +188,7 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
         totals=replace(before, state=replace(before.state, risk=made.risk)),
         model_id=model.card.model_id,
         model_late=late,
-        bars_hash=_bars_hash(bars.span(model.reads_from(hour), hour + HOUR_MS)),
+        bars_hash=bars_hash_of(bars.span(model.reads_from(hour), hour + HOUR_MS)),
         features=told.features,
         enter_edge=params.enter_edge,
         exit_edge=params.exit_edge,
@@ -233,41 +208,6 @@ def _champion(bot: Bot, hour: int) -> tuple[Model, bool]:
     return model, is_late(begun.start_ms, model.params.step_days, champion, hour)
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """P(up), or why there is none; the features it came from, None where undefined; and, where the family gives them, the
-    quantiles of the return over the horizon, at `trader.core.forecast.LEVELS`."""
-
-    p_up: float | None
-    no_p_up: str = ""
-    features: Mapping[str, float | None] = field(default_factory=dict)
-    quantiles: tuple[float, ...] = ()
-
-
-def _predict(bars: Bars, hour: int, model: Model) -> Prediction:
-    if not bars.has(hour):
-        return Prediction(None, GAP)
-    panel = _panel(bars, hour, model)
-    told = model.predictor.predict(panel, np.array([hour]))
-    score = told.p_up[0]
-    seen = {
-        column: None if np.isnan(value) else shortest(value)
-        for column, value in zip(model.card.columns, panel.X[0][0] if panel.X else (), strict=True)
-    }
-    if np.isnan(score):
-        return Prediction(None, WARM_UP, seen)
-    ahead = None if told.quantiles is None else told.quantiles[0, model.params.horizon_hours - 1]
-    return Prediction(shortest(score), "", seen, () if ahead is None else tuple(ahead.tolist()))
-
-
-def _panel(bars: Bars, hour: int, model: Model) -> Panel:
-    """What the model reads to predict the hour: its features, or the bars up to it."""
-    if model.traits.reads == "series":
-        return Panel.of([bars.span(model.reads_from(hour), hour + HOUR_MS)])
-    row = features(bars.until(hour), preset_named(model.card.features), hour, hour + HOUR_MS)
-    return Panel.of([bars.span(hour, hour + HOUR_MS)], [row])
-
-
 def _totals(bot: Bot, newest: HourRecord | None, params: Params, bars: Bars, hour: int) -> Totals:
     """The totals at the end of the hour before, and the call that is about this hour's close scored by it."""
     if newest is None:
@@ -279,14 +219,6 @@ def _totals(bot: Bot, newest: HourRecord | None, params: Params, bars: Bars, hou
         return totals
     rose = is_up(float(called.close), float(bars.close[bars.row(hour)]), hurdle_of(params))
     return replace(totals, scored=totals.scored + 1, hits=totals.hits + ((p_up >= 0.5) == rose))
-
-
-def _bars_hash(block: Bars) -> str:
-    """Of the bars that the hour's prediction was computed from: what was seen can be compared later."""
-    digest = hashlib.sha256(block.close_time.tobytes())
-    for column in (block.open, block.high, block.low, block.close, block.volume):
-        digest.update(np.ascontiguousarray(column).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _require_cover(bot: Bot, hour: int, order: Order | None) -> None:
