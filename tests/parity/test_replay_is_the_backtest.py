@@ -15,6 +15,7 @@ from tests.rig import anew, command, quick_params, venue
 from trader.adapters.files import read_bars
 from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal
+from trader.app.store_check import check
 from trader.core.hours import HourLine, Rules
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.summary import summarise
@@ -112,5 +113,6 @@ def test_parity_of_calls_about_a_later_close(tmp_path: Path, label: str) -> None
     hourly = twins_of(bars, "2021-02-03", 120, {**params, "horizon_hours": 1, "label": "direction"})
     assert told(hourly.backtest())["orders"] > len(orders)
     records = [*Journal(LocalStore(tmp_path / "store"), "BTCUSDT").records()]
+    assert check(Journal(LocalStore(tmp_path / "store"), "BTCUSDT")).problems == []
     last = records[-1].totals
     assert last.hits / last.scored == hit_rate_of([record.line for record in records[:-4]], twins)

@@ -17,6 +17,7 @@ from trader.app.store_care import prove, read_all
 from trader.core.errors import TraderError
 from trader.core.events import AnyEvent
 from trader.core.hours import State
+from trader.core.labels import hurdle_of, is_up
 from trader.core.params import Params, params_of
 from trader.core.records import Attempt, Decision, HourRecord, Order, Outcome, Totals, record_of
 from trader.core.risk import assess
@@ -217,7 +218,11 @@ def _check_totals(
     if params is None:
         yield f"decision: no champion event names its model {decision.model_id}"
         return
-    start = Totals(State.fresh(params.allocation_usdt)) if before is None else _scored(before, decision)
+    start = (
+        Totals(State.fresh(params.allocation_usdt))
+        if before is None
+        else _scored(journal, params, before, decision)
+    )
     events = journal.events(HALT)[start.halt_event : said.halt_event]
     start = taken_in(start, events, hour, close)
     equity = start.state.ledger.equity(close)
@@ -237,10 +242,12 @@ def _parts(totals: Totals) -> Json:
     return parts
 
 
-def _scored(before: HourRecord, decision: Decision) -> Totals:
-    """The totals of the hour before, its call scored by this hour's close."""
-    totals, p_up = before.totals, before.line.p_up
-    if p_up is None or before.gap or decision.gap:
+def _scored(journal: Journal, params: Params, before: HourRecord, decision: Decision) -> Totals:
+    """The totals of the hour before, and the prediction that is about this hour's close scored by it."""
+    totals, ahead = before.totals, params.horizon_hours
+    made = before if ahead == 1 else journal.record(decision.close_time - ahead * HOUR_MS)
+    p_up = None if made is None else made.line.p_up
+    if made is None or p_up is None or made.gap or decision.gap:
         return totals
-    rose = decision.close > before.close
+    rose = is_up(float(made.close), float(decision.close), hurdle_of(params))
     return replace(totals, scored=totals.scored + 1, hits=totals.hits + ((p_up >= 0.5) == rose))
