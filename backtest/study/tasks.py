@@ -35,7 +35,6 @@ def fit_window(arrays: Arrays, settings: Settings) -> bytes:
     """P(up) of a window's hours by each number of stages of one fit: (numbers, hours) float32, NaN where nothing can be
     said. Raises DataError for a window that cannot be trained on."""
     history, plan, window = History.of_arrays(arrays, settings), _plan(settings), Refit(*settings["window"])
-    history.require_trainable(window, settings["source"])
     model = history.fit(window, plan.params)
     hours = window.serve_from, settings["serve_until"]
     return history.predict_stages(model, window.train_until, *hours, plan.stages).tobytes()
@@ -103,7 +102,6 @@ class StudyTasks:
         settings = {
             **_of_plan(plan),
             **self.shop.history.settings(),
-            "source": self.shop.task.source,
             "window": list(astuple(window)),
             "serve_until": self.shop.served_until(window),
         }
