@@ -24,6 +24,7 @@ RULES: dict[str, str] = {
     "numpy/_core/include": "C headers",
     "pandas/tests": "tests",
     "plotly/labextension": "a notebook's widget",
+    "plotly/package_data/widgetbundle.js": "the same",
     "pyarrow/include": "C++ headers",
     "pyarrow/src": "C++ sources",
     "pyarrow/tests": "tests",
