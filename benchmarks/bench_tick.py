@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from benchmarks.figure import Figure
 from benchmarks.import_floor import record, words
@@ -124,19 +125,19 @@ class Watch:
     requests: list[tuple[float, float, str]] = field(default_factory=list)
 
     def over(self, api: Any) -> None:
-        """Watch one connection's HTTP adapter."""
-        adapter = api.client.session.get_adapter(api.url)
-        send = adapter.send
+        """Watch one connection's HTTP session."""
+        session = api.client.session
+        send = session.request
 
-        def timed(request: Any, **options: Any) -> Any:
+        def timed(method: str, uri: str, **asked: Any) -> Any:
             began = time.perf_counter()
             try:
-                return send(request, **options)
+                return send(method, uri, **asked)
             finally:
-                what = f"{request.method} {request.path_url.split('?')[0]}"
+                what = f"{method} {urlsplit(uri).path}"
                 self.requests.append((began, time.perf_counter(), what))
 
-        adapter.send = timed
+        session.request = timed
 
     def own_seconds(self, ended: float) -> tuple[float, bool]:
         """From the answer with the closed bar to the order's leaving (or to the hour's end), requests left out; and

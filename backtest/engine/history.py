@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from trader.core.features import features, preset_named
 from trader.core.panel import Panel
 from trader.core.params import Params
 from trader.core.ports import Forecaster, Predictor, StagedPredictor, fitted
-from trader.core.training import context_from, labels_between, usable_rows
+from trader.core.training import context_from, labels_between, usable_hours, usable_rows
 from trader.core.types import HOUR_MS, OPTIONAL_COLUMNS, REQUIRED_COLUMNS, Bars, Floats, Matrix
 from trader.core.windows import Refit
 
@@ -70,14 +71,26 @@ class History:
         rows = slice(self.panel.row(begin), self.panel.row(stop))
         return self.panel.span(begin, stop), self.y[:, rows]
 
-    def require_trainable(self, window: Refit, source: str) -> None:
-        """Raises DataError, naming `source`, where a family of rows has too few of them, or of one outcome only."""
-        if self.forecaster.traits.reads == "rows":
-            panel, y = self.training(window)
-            try:
-                usable_rows(panel, y, window.train_until)
-            except DataError as error:
-                raise DataError(f"{source}: {error}") from None
+    def require_trainable(self, windows: Sequence[Refit], source: str) -> None:
+        """Raises DataError, naming `source`, where a family of rows has too few of them for a window, or of one outcome only."""
+        if self.forecaster.traits.reads != "rows":
+            return
+        usable = usable_hours(self.panel.X[0], self.y[0])
+        up_to = [np.concatenate([[0], np.cumsum(seen)]) for seen in (usable, usable & (self.y[0] > 0))]
+        for window in windows:
+            begin, stop = (
+                max(0, self.panel.row(hour)) for hour in (window.train_from, window.train_until + HOUR_MS)
+            )
+            rows, rose = (int(counted[stop] - counted[begin]) for counted in up_to)
+            if rows < 2 or rose in (0, rows):
+                self._refuse(window, source)
+
+    def _refuse(self, window: Refit, source: str) -> None:
+        panel, y = self.training(window)
+        try:
+            usable_rows(panel, y, window.train_until)
+        except DataError as error:
+            raise DataError(f"{source}: {error}") from None
 
     def fit(self, window: Refit, params: Params) -> Predictor:
         """A window's model, fitted here on one thread. Raises DataError where it cannot be trained."""

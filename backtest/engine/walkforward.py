@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -69,9 +71,9 @@ def folds(
     windows = refits(params, start, stop)
     require_history(bars, windows[0], params, source)
     history = History.of(forecaster, bars, params, windows[0].train_from, stop)
+    history.require_trainable(windows, source)
     result = []
     for window in windows:
-        history.require_trainable(window, source)
         seen_from = _seen_from(window, params) if in_sample else window.train_until + HOUR_MS
         result.append(Fold(history, window, min(window.serve_until, stop), seen_from))
     return result
@@ -87,33 +89,40 @@ def fit_and_predict(arrays: Arrays, settings: Settings) -> bytes:
     """P(up) of a fold's served hours, then of the newest hours that it was trained on: float32, NaN where nothing can be
     said."""
     history, window = History.of_arrays(arrays, settings), Refit(*settings["window"])
-    params = Params.model_validate_json(settings["params"])
+    params = _params(settings["params"])
     model = history.fit(window, params)
     served = history.predict(model, window.train_until, window.serve_from, settings["serve_until"])
-    seen_until = window.train_until + HOUR_MS
-    seen = history.predict(model, window.train_until, settings["seen_from"], seen_until)
-    return served.tobytes() + seen.tobytes()
+    seen_from, seen_until = settings["seen_from"], window.train_until + HOUR_MS
+    if seen_from >= seen_until:
+        return served.tobytes()
+    return served.tobytes() + history.predict(model, window.train_until, seen_from, seen_until).tobytes()
+
+
+@lru_cache(maxsize=64)
+def _params(text: str) -> Params:
+    """The same for all windows of a walk."""
+    return Params.model_validate_json(text)
 
 
 def _tasks(todo: list[Fold], *variants: Params) -> Iterator[Task]:
     """One a fold, for one variant of the parameters after the other. Threads do, since the libraries let go of the
     interpreter while they work: they share the bars and one import, where a process would begin with a second of both."""
     shared = SharedArrays(todo[0].history.arrays())
+    history = todo[0].history.settings()
     for params in variants:
+        text = params.model_dump_json()
         for fold in todo:
-            yield _task(fold, shared, params)
+            label = f"window {fold.window.k}, seed {params.seed}"
+            settings = _settings(fold) | history | {"params": text}
+            yield Task(fit_and_predict, settings, shared, placement="thread", label=label)
 
 
-def _task(fold: Fold, shared: SharedArrays, params: Params) -> Task:
-    settings = {
-        **fold.history.settings(),
-        "params": params.model_dump_json(),
-        "window": list(astuple(fold.window)),
+def _settings(fold: Fold) -> dict[str, Any]:
+    return {
+        "window": fold.window.numbers(),
         "serve_until": fold.serve_until,
         "seen_from": fold.seen_from,
     }
-    label = f"window {fold.window.k}, seed {params.seed}"
-    return Task(fit_and_predict, settings, shared, placement="thread", label=label)
 
 
 def walk(

@@ -79,7 +79,7 @@ class Market:
     def fitted(self, champion: Champion, params: Params, *, with_drift: bool) -> FittedModel:
         """Fit for the hours from champion.valid_from on, by what was known `gap` before. Raises DataError."""
         window = refit_of(params, 0, champion.valid_from)
-        self._history.require_trainable(window, self.source)
+        self._history.require_trainable([window], self.source)
         predictor = self._history.fit(window, params)
         ranges, limits = self._known(window, params) if with_drift else ({}, {})
         return FittedModel(champion, params, predictor, window.train_until, ranges, limits)

@@ -7,7 +7,7 @@ Every fit is one thread, so that a core is a process; which process does what ch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -102,7 +102,7 @@ class StudyTasks:
         settings = {
             **_of_plan(plan),
             **self.shop.history.settings(),
-            "window": list(astuple(window)),
+            "window": window.numbers(),
             "serve_until": self.shop.served_until(window),
         }
         key, label = self.shop.key(plan, window), f"window {k} of trial {plan.number}"

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-import requests
+from urllib3.exceptions import LocationValueError
 
 from tests.adapters.raw_server import (
     KEY,
@@ -61,7 +61,7 @@ def test_no_server_holds_a_call_beyond_its_patience(where: str) -> None:
     """A server that sends a byte now and then, wherever in its answer, is given up when the patience is over."""
     with serving(DRIPS[where]) as server:
         api = Api(Connection(server.url, timeout_s=PATIENCE_S), FakeClock(NOW))
-        with pytest.raises(NoAnswer, match=r"ReadTimeout|ConnectionError") as none:
+        with pytest.raises(NoAnswer, match=r"ReadTimeoutError|ProtocolError") as none:
             api.call(api.client.get_server_time)
         assert none.value.sent
         api.close()
@@ -169,15 +169,13 @@ STRAYS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("flag", ["", "testnet", "demo"])
 @pytest.mark.parametrize("name", STRAYS)
-def test_a_stray_call_ends_on_this_machine(name: str, flag: str) -> None:
-    """Futures, options, margin and the rest fail on loopback, also with the client's testnet and demo switches."""
+def test_a_stray_call_never_leaves(name: str, flag: str) -> None:
+    """Futures, options, margin and the rest fail before anything is sent, also with the client's testnet and demo switches."""
     api = Api(Connection("http://127.0.0.1:1", KEY, SECRET), FakeClock(NOW))
     if flag:
         setattr(api.client, flag, True)
-    with pytest.raises(requests.exceptions.ConnectionError) as stray:
+    with pytest.raises(LocationValueError, match=f"^{DEAD}"):
         STRAYS[name](api.client)
-    assert stray.value.request is not None
-    assert str(stray.value.request.url).startswith(DEAD)
     api.close()
 
 

@@ -397,7 +397,8 @@ def test_keys_are_needed_and_looked_at_before_anything_is_sent() -> None:
         assert "y'" not in str(caught.value)
 
 
-def test_an_address_that_is_none_is_a_retry_without_a_stranger() -> None:
-    """A base address that requests cannot use fails as one of ours too."""
-    with klines("http://[half") as market, pytest.raises(Retry, match="InvalidURL"):
-        market.time_ms()
+@pytest.mark.parametrize("url", ["http://[half", "127.0.0.1:8900", "ftp://host", "http://"])
+def test_an_address_that_is_none_is_said_before_anything_is_asked(url: str) -> None:
+    """Nothing can be asked there, now or later: a person must act."""
+    with pytest.raises(ConfigError, match="is no address of an exchange; write https://"), klines(url):
+        pass

@@ -61,7 +61,7 @@ def tls(certificate: Path) -> ssl.SSLContext:
 def trusting(server: RawServer, certificate: Path, timeout_s: float = 5.0) -> Iterator[BinanceSpot]:
     """The adapter at a server whose certificate it trusts."""
     with spot(server.url.replace("http:", "https:"), timeout_s) as adapter:
-        adapter._api.client.session.verify = str(certificate)
+        adapter._api.client.session.pool.ca_certs = str(certificate)
         yield adapter
 
 

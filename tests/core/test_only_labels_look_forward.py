@@ -30,7 +30,7 @@ from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.policy import Signals, Thresholds
 from trader.core.presets import Preset, computed
 from trader.core.probability import shortest_all
-from trader.core.training import labels_between
+from trader.core.training import labels_between, usable_hours
 from trader.core.turns import turns
 from trader.core.types import HOUR_MS, Bars, Floats
 
@@ -107,6 +107,9 @@ ONLY_BACKWARD: dict[str, Callable[[Bars], Floats]] = {
     "marks.scaled_prices": prices_again,
     "metrics.hourly_returns": lambda bars: hourly_returns(bars.close, 30_000.0),
     "turns.turns": sides_held,
+    "training.usable_hours": lambda bars: usable_hours(two(bars).astype(np.float32), up_already(bars))[
+        :, None
+    ],
     "presets.computed": lambda bars: computed(SHIPPED[0], bars),
 }
 FORWARD: dict[str, Callable[[Bars, int], Floats]] = {

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from tests.forked import crew
 from tests.rig import command, quick_params
@@ -192,6 +192,10 @@ class Trap:
             os.kill(os.getpid(), self.signal)
         return result
 
+    def around_call(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Do a step that takes arguments, trapped."""
+        return self.around(lambda: step(*args, **kwargs))
+
 
 class TrappedStore:
     """A store whose writes are steps."""
@@ -217,19 +221,6 @@ class TrappedStore:
         return done
 
 
-class TrappedHTTP(HTTPAdapter):
-    """An HTTP session's transport whose requests are steps."""
-
-    def __init__(self, inner: Any, trap: Trap) -> None:
-        super().__init__()
-        self.inner, self.trap = inner, trap
-
-    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """A step."""
-        reply: requests.Response = self.trap.around(lambda: self.inner.send(*args, **kwargs))
-        return reply
-
-
 def begin(bot: Bot) -> None:
     """The first training."""
     retrain(bot.journal, bot.collector, bot.forecaster_of, PARAMS, bot.clock.now_ms() + HOUR_MS, "tests")
@@ -253,7 +244,7 @@ def trapped(url: str, store: Path, work: str, kind: str, n: int, when: str, numb
         else:
             for host in (bot.exchange, bot.collector._market):
                 session = host._api.client.session  # type: ignore[attr-defined]
-                session.mount("http://", TrappedHTTP(session.get_adapter("http://"), trap))
+                session.request = partial(trap.around_call, session.request)
         with suppress(Halt):
             WORK[work](bot)
     os._exit(0 if trap.left > 0 else 3)

@@ -6,12 +6,11 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 from binance.client import Client
 
-from trader.adapters.http_deadline import DeadlineAdapter
+from trader.adapters.http_deadline import DeadlineSession
 from trader.core.errors import ConfigError
 from trader.core.ports import SignedOrder
 
@@ -70,19 +69,11 @@ def signing_client(connection: Connection, stamp: Callable[[], int]) -> SigningC
     # Below ERROR urllib3 logs addresses, and a signed read has its signature there.
     for name in ("urllib3.connectionpool", "urllib3.connection"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    wait = (min(CONNECT_S, connection.timeout_s), connection.timeout_s)
-    client = SigningClient(
-        connection.api_key or None,
-        connection.api_secret or None,
-        requests_params={"timeout": wait, "allow_redirects": False},
-        ping=False,
-    )
+    client = SigningClient(connection.api_key or None, connection.api_secret or None, ping=False)
     client.API_URL = connection.url.rstrip("/") + "/api"
     client.stamp = stamp
-    session = client.session
-    session.trust_env = False  # neither proxies nor passwords from the environment
-    # No cookie is kept: one answer cannot spoil the requests after it.
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, DeadlineAdapter(connection.timeout_s))
+    client.session.close()
+    client.session = DeadlineSession(
+        connection.url.rstrip("/"), client._get_headers(), connection.timeout_s, CONNECT_S
+    )
     return client

@@ -11,8 +11,6 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import requests
-
 from trader.adapters.bans import BanFile
 from trader.adapters.binance_client import Connection, signing_client
 from trader.adapters.binance_errors import (
@@ -26,6 +24,7 @@ from trader.adapters.binance_errors import (
     way_out,
 )
 from trader.adapters.binance_replies import UNREADABLE, moment
+from trader.adapters.http_deadline import Reply
 from trader.core.errors import ConfigError, Retry
 from trader.core.ports import Clock
 from trader.core.types import iso
@@ -145,7 +144,7 @@ class Api:
         # Raised here, outside of the handler: what the client raised holds the request with its key.
         raise problem
 
-    def _translated(self, error: Exception, response: requests.Response | None) -> Refused | NoAnswer:
+    def _translated(self, error: Exception, response: Reply | None) -> Refused | NoAnswer:
         if response is None:
             return NoAnswer(type(error).__name__, sent=not never_sent(error))
         self.quota.note(response.headers)

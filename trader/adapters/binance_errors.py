@@ -8,9 +8,8 @@ from __future__ import annotations
 from http.client import HTTPException
 from typing import Literal
 
-import requests
 from binance.exceptions import BinanceAPIException, BinanceRequestException
-from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError
 
 from trader.core.ports import Again
 
@@ -26,9 +25,8 @@ LONGEST_BAN_S = 3 * 86_400.0
 # The wait after these answers where they do not say how long. A firewall's 403 ends after minutes.
 DEFAULT_WAIT_S = {403: 120.0, 418: 120.0, 429: 60.0}
 
-# What the client, requests, urllib3, http.client and json are known to raise for what a server sends.
+# What the client, urllib3, http.client and json are known to raise for what a server sends.
 FOREIGN = (
-    requests.exceptions.RequestException,
     BinanceAPIException,
     BinanceRequestException,
     HTTPError,
@@ -40,14 +38,8 @@ FOREIGN = (
     LookupError,
     RecursionError,  # brackets nested ten thousand deep
 )
-# Raised before anything is sent, for an address or a header that cannot be.
-NEVER_SENT = (
-    requests.exceptions.ConnectTimeout,
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.MissingSchema,
-    requests.exceptions.InvalidHeader,
-)
+# Raised before anything is sent: no connection was made, or the address is none of this host's.
+NEVER_SENT = (ConnectTimeoutError, NewConnectionError, LocationValueError)
 
 
 class Refused(Exception):
@@ -110,5 +102,4 @@ def again(refused: Refused) -> Again:
 
 def never_sent(error: Exception) -> bool:
     """True where no connection was made, so that nothing can have been executed."""
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    return isinstance(error, NEVER_SENT) or isinstance(reason, NewConnectionError)
+    return isinstance(error, NEVER_SENT)

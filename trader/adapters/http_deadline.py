@@ -1,22 +1,29 @@
 """HTTP with one patience for a whole answer: a server that drips a byte a second is given up in time, one that floods too.
 
-The timeout of requests is counted anew at every byte that arrives. Here every wait of a request, from its first byte
-sent to the last one received, comes out of one budget. Nothing is ever sent twice.
+A read's timeout is usually counted anew at every byte that arrives. Here every wait of a request, from its first byte
+sent to the last one received, comes out of one budget. Nothing is ever sent twice, no redirect is followed, no cookie is
+kept, and neither proxies nor passwords are taken from the environment.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import math
 import socket
 import time
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
-from requests import PreparedRequest, Response
-from requests.adapters import HTTPAdapter
+import certifi
+from urllib3 import HTTPHeaderDict, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError
+from urllib3.exceptions import ConnectTimeoutError, LocationParseError, LocationValueError
+from urllib3.util import parse_url
+
+from trader.core.errors import ConfigError
 
 # A page of 1,000 klines has 200 kB, and nothing that is asked for here has more.
 MOST_BYTES = 32 << 20
@@ -48,30 +55,93 @@ class Deadline:
         return left
 
 
-class DeadlineAdapter(HTTPAdapter):
-    """A transport whose answers must be whole `timeout_s` after they were asked for. One request at a time.
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, whole, in what python-binance asks of one."""
+
+    status_code: int
+    headers: HTTPHeaderDict
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        """As UTF-8, with a replacement for what is none."""
+        return self.content.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """Raises ValueError for what is no JSON."""
+        return json.loads(self.content)
+
+
+class DeadlineSession:
+    """What python-binance asks through: one host, one request at a time, each answer whole `timeout_s` after it was asked for.
 
     A name that is looked up, and further addresses of a host that does not let one connect, come on top; then the
-    request has not been sent, and the error says so.
+    request has not been sent, and the error says so. What fails raises what urllib3 raises. Raises ConfigError for a
+    `url` that is no address.
     """
 
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
+    def __init__(self, url: str, headers: dict[str, str], timeout_s: float, connect_s: float) -> None:
         self._deadline = Deadline()
-        super().__init__(max_retries=0)
+        self._timeout_s = timeout_s
+        self._headers = {"Accept-Encoding": "gzip, deflate"} | headers
+        self.pool, self._origin = _pool_of(url, self._deadline)
+        self.pool.timeout = Timeout(connect=min(connect_s, timeout_s), read=timeout_s)
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Connections of this adapter's pools know its deadline."""
-        super().init_poolmanager(*args, **kwargs)
-        known = {"deadline": self._deadline}
-        plain = type("Plain", (HTTPConnectionPool,), {"ConnectionCls": type("_", (_Plain,), known)})
-        tls = type("Tls", (HTTPSConnectionPool,), {"ConnectionCls": type("_", (_Tls,), known)})
-        self.poolmanager.pool_classes_by_scheme = {"http": plain, "https": tls}
+    def get(self, uri: str, **asked: Any) -> Reply:
+        """GET."""
+        return self.request("GET", uri, **asked)
 
-    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        """Send once; the patience begins now."""
+    def post(self, uri: str, **asked: Any) -> Reply:
+        """POST."""
+        return self.request("POST", uri, **asked)
+
+    def request(
+        self,
+        method: str,
+        uri: str,
+        headers: dict[str, str],
+        params: str = "",
+        data: list[tuple[str, Any]] | None = None,
+        timeout: object = None,
+    ) -> Reply:
+        """Send once; the patience begins now. `params` are a query as it shall be, `data` a form; the client's own `timeout` says
+        nothing. Raises LocationValueError for an address at another host: nothing was sent."""
+        target = uri.removeprefix(self._origin)
+        if not target.startswith("/"):
+            raise LocationValueError(f"{uri} is not at {self._origin}")
         self._deadline.set(self._timeout_s)
-        return super().send(request, *args, **kwargs)
+        answer = self.pool.urlopen(
+            method,
+            f"{target}?{params}" if params else target,
+            body=urlencode(data) if data else None,
+            headers=self._headers | headers,
+            retries=False,
+            redirect=False,
+        )
+        return Reply(answer.status, answer.headers, answer.data)
+
+    def close(self) -> None:
+        """Give back the connection."""
+        self.pool.close()
+
+
+def _pool_of(url: str, deadline: Deadline) -> tuple[HTTPConnectionPool, str]:
+    """Connections to the host of an address that know the deadline, and scheme, host and port as the address has them."""
+    try:
+        parts = parse_url(url)
+    except LocationParseError:
+        parts = parse_url("")
+    if parts.scheme not in ("http", "https") or not parts.host:
+        raise ConfigError(f"{url!r} is no address of an exchange; write https://host or http://host:port")
+    known, origin = {"deadline": deadline}, url[: len(url) - len(parts.request_uri)] if parts.path else url
+    if parts.scheme == "http":
+        pool = HTTPConnectionPool(parts.host, parts.port)
+        pool.ConnectionCls = type("_", (_Plain,), known)
+        return pool, origin
+    tls = HTTPSConnectionPool(parts.host, parts.port, cert_reqs="CERT_REQUIRED", ca_certs=certifi.where())
+    tls.ConnectionCls = type("_", (_Tls,), known)
+    return tls, origin
 
 
 class _Timed:

@@ -13,7 +13,7 @@ from trader.core.forecast import Traits
 from trader.core.labels import label_of
 from trader.core.panel import Panel
 from trader.core.params import Params
-from trader.core.types import HOUR_MS, Bars, Floats, Matrix, iso
+from trader.core.types import HOUR_MS, Bars, Bools, Floats, Matrix, iso
 from trader.core.windows import Refit
 
 _HASHED = ("close_time", "open", "high", "low", "close", "volume", "flagged")
@@ -67,6 +67,13 @@ def _of_series(part: Bars, window: Refit, params: Params) -> Training:
     return Training(Panel.of([part]), y, window.train_until, np.zeros((rows, 0), np.float32), bars_hash(part))
 
 
+def usable_hours(X: Matrix, y: Floats) -> Bools:
+    """(n,) the hours that a family of rows learns from: those with a label and every feature. X (n, k), y (n,)."""
+    usable: Bools = ~np.isnan(y)
+    usable[np.flatnonzero(np.isnan(X)) // X.shape[1]] = False
+    return usable
+
+
 def usable_rows(panel: Panel, y: Floats, until: int) -> tuple[Matrix, Floats]:
     """X (m, k) and labels (m,) of the hours up to `until` (UTC ms) that have a label and every feature.
 
@@ -78,8 +85,7 @@ def usable_rows(panel: Panel, y: Floats, until: int) -> tuple[Matrix, Floats]:
         )
     after = min(len(panel), panel.row(until) + 1)
     X, labels = panel.X[0][:after], y[0, :after]
-    usable = ~np.isnan(labels)
-    usable[np.flatnonzero(np.isnan(X)) // X.shape[1]] = False
+    usable = usable_hours(X, labels)
     if not usable.all():
         rows = np.flatnonzero(usable)
         X, labels = X.take(rows, axis=0), labels[rows]

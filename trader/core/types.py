@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -126,12 +126,10 @@ class Bars:
 
     def rows(self, start: int, stop: int) -> Bars:
         """The rows start <= i < stop, by index, sharing memory."""
-        cut = {
-            f.name: value[start:stop]
-            for f in fields(self)
-            if f.name != "symbol" and (value := getattr(self, f.name)) is not None
+        cut: dict[str, Any] = {
+            name: None if (column := getattr(self, name)) is None else column[start:stop] for name in _COLUMNS
         }
-        return replace(self, **cut)
+        return Bars(self.symbol, **cut)
 
     def until(self, close_time: int) -> Bars:
         """The rows known at `close_time`: those that closed at or before it."""
@@ -159,11 +157,13 @@ class Bars:
                 f"{self.symbol}: bars to {iso(self.last)} cannot be followed by {iso(later.first)}"
             )
         joined: dict[str, Any] = {}
-        for f in fields(self):
-            mine, theirs = getattr(self, f.name), getattr(later, f.name)
-            if f.name != "symbol":
-                joined[f.name] = None if mine is None or theirs is None else np.concatenate([mine, theirs])
-        return replace(self, **joined)
+        for name in _COLUMNS:
+            mine, theirs = getattr(self, name), getattr(later, name)
+            joined[name] = None if mine is None or theirs is None else np.concatenate([mine, theirs])
+        return Bars(self.symbol, **joined)
+
+
+_COLUMNS = tuple(column.name for column in fields(Bars) if column.name != "symbol")
 
 
 def flat_bars(symbol: str, close: float, first: int, hours: int) -> Bars:

@@ -24,6 +24,10 @@ class Refit:
     train_from: int
     train_until: int
 
+    def numbers(self) -> list[int]:
+        """All of it, in the order of the constructor."""
+        return [self.k, self.serve_from, self.serve_until, self.train_from, self.train_until]
+
 
 def refit(k: int, start: int, step_days: int, look_back_days: int, gap: int, horizon: int) -> Refit:
     """Refit k of a deployment that begins at `start`; gap and horizon in hours, without defaults because they leak."""
