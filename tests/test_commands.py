@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +15,7 @@ import typer
 import backtest.cli
 import trader.cli
 from trader.core import errors
-from trader.terminal import EXIT_INTERRUPTED
+from trader.terminal import EXIT_INTERRUPTED, run
 
 PROGRAMS = {"trader": trader.cli.app, "backtest": backtest.cli.app}
 
@@ -80,3 +82,21 @@ def test_the_programs_help_names_every_exit_code(program: str) -> None:
     if program == "backtest":
         codes.discard(errors.Halt.exit_code)  # nothing is traded there
     assert [code for code in sorted(codes) if not re.search(rf"\b{code}\b", text)] == []
+
+
+def test_ctrl_c_within_a_lock_is_ctrl_c(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    """Python's own wait for a lock may end an interrupt as RuntimeError; one without an interrupt stays a bug."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    def waiting() -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            threading.Lock().release()
+
+    with pytest.raises(SystemExit) as ended:
+        run(waiting)
+    assert ended.value.code == EXIT_INTERRUPTED
+    assert "nothing that was written is lost" in capsys.readouterr().err
+    with pytest.raises(RuntimeError, match="unlocked"):
+        run(threading.Lock().release)

@@ -22,7 +22,8 @@ def run(app: Callable[[], object]) -> None:
     130 interrupted. Everything else is a bug: a traceback and 1."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app()
+        with ctrl_c_heard():
+            app()
     except TraderError as error:
         say(
             f"{type(error).__name__}: {error}", "error", error=type(error).__name__, exit_code=error.exit_code
@@ -34,6 +35,18 @@ def run(app: Callable[[], object]) -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe has seen enough
         raise SystemExit(0) from None
+
+
+@contextmanager
+def ctrl_c_heard() -> Iterator[None]:
+    """Ctrl-C that comes while Python waits for a lock may leave it as "RuntimeError: release unlocked lock": here it goes on
+    as the KeyboardInterrupt that it was."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
 
 
 def say(text: str, level: str = "info", **facts: Any) -> None:

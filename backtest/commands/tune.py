@@ -110,7 +110,11 @@ def _watched(
     """The search, its progress shown; an interrupted one ends by saying what is kept."""
     ended = 0
     try:
-        with computing.opened(study) as executor, terminal.progress("trials", quiet=quiet) as update:
+        with (
+            computing.opened(study) as executor,
+            terminal.progress("trials", quiet=quiet) as update,
+            terminal.ctrl_c_heard(),
+        ):
 
             def report(done: int, of: int, best: float) -> None:
                 nonlocal ended
