@@ -17,9 +17,7 @@ from trader.core.lifecycle import BreachRule, DriftRule, calendar_refit, is_late
 from trader.core.model import ModelCard
 from trader.core.params import Params, params_of
 from trader.core.records import Decision, HourRecord, standing_of
-from trader.core.types import DAY_MS, HOUR_MS, Json, floor_hour, iso, plain
-
-FAR_FUTURE = 4_102_444_800_000  # 2100-01-01
+from trader.core.types import DAY_MS, FAR_FUTURE_MS, HOUR_MS, Json, floor_hour, iso, plain
 
 CardOf = Callable[[str], ModelCard]
 
@@ -46,7 +44,7 @@ def _status(
     begun = deployment(journal)
     if begun is None:
         return {"state": "not begun", "why": "no model yet", "next": {"do": "trader retrain --params P.json"}}
-    newest = journal.newest_record(FAR_FUTURE, begun.start_ms)
+    newest = journal.newest_record(FAR_FUTURE_MS, begun.start_ms)
     halt = _halt(journal)
     if newest is None:
         why = f"the first hour is {iso(begun.start_ms)}"
