@@ -160,6 +160,7 @@ def _champion(journal: Journal, hour: int, card_of: CardOf) -> Json | None:
     begun, card = deployment(journal), card_of(chosen.model_id)
     return {
         "model_id": chosen.model_id,
+        "family": card.family,
         "valid_from": iso(chosen.valid_from),
         "age_hours": (hour + HOUR_MS - chosen.valid_from) // HOUR_MS,
         "why": event.content.cause,
