@@ -75,7 +75,7 @@ def report(
     if as_json:
         terminal.emit(made)
         return
-    _show(given.title, told, outcome.summary)
+    _show(given.title, told, outcome.summary, made["notes"])
     print(f"the page: {out}; its figures: {figures}; {time.perf_counter() - given.began:.0f} s")
 
 
@@ -99,11 +99,12 @@ def _judged(
     progress: Callable[[int, int], None],
 ) -> Evidence:
     from backtest.evidence.judgement import assess
+    from trader.core.model_params import NAIVE
     from trader.forecasters.registry import forecaster_of
 
     return assess(
         forecaster, given.bars, run.track.p_up.astype("float32"), given.rules, given.start, given.stop,
-        naive=forecaster_of("naive"), trials=tried,
+        naive=forecaster_of(NAIVE), trials=tried,
         effective=chosen_by.effective if chosen_by else None, fitted=chosen_by.fitted if chosen_by else None,
         source=given.source, executor=executor, progress=progress,
     )  # fmt: skip
@@ -116,7 +117,7 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _show(title: str, told: Evidence, summary: dict[str, Any]) -> None:
+def _show(title: str, told: Evidence, summary: dict[str, Any], notes: list[str]) -> None:
     rows = [
         (s.name, terminal.percent(s.net_return), f"{s.sharpe:.2f}", f"{s.max_drawdown * 100:.1f} %",
          "-" if s.orders is None else f"{s.orders:,}")
@@ -144,4 +145,4 @@ def _show(title: str, told: Evidence, summary: dict[str, Any]) -> None:
     print()
     print(terminal.table("", facts))
     print()
-    print(told.verdict)
+    print(told.verdict, *notes, sep="\n")

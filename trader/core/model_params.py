@@ -55,6 +55,9 @@ class NaiveParams(FamilyParams):
     family: Literal["naive"] = "naive"
 
 
+# The family that every other must beat.
+NAIVE = "naive"
+
 ModelParams = Annotated[
     # one a line
     XGBoostParams | LightGBMParams | NaiveParams,
