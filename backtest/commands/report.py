@@ -61,14 +61,14 @@ def report(
             outcome = run_backtest(
                 forecaster, given.bars, given.rules, *hours,
                 source=given.source, executor=executor, progress=update, began=given.began,
-            )  # fmt: skip
+            )  # fmt: skip  # what is traded, then how it is computed
         tried = _counted(given, outcome.run, ledger)
         with terminal.progress("seeds", quiet=as_json) as update:
             told = _judged(forecaster, given, outcome.run, tried, chosen_by, executor, update)
     made = report_of(
         given.bars, given.rules, outcome.run, outcome.summary, told, *hours,
         source=Path(given.source).name, versions=_versions(), study=chosen_by.part if chosen_by else None,
-    )  # fmt: skip
+    )  # fmt: skip  # what is told, then what it is of
     figures = out.with_suffix(".json")
     terminal.write_lines(out, iter([page_of(made)]))
     terminal.write_lines(figures, iter([json.dumps(made)]))
@@ -107,7 +107,7 @@ def _judged(
         naive=forecaster_of(NAIVE), trials=tried,
         effective=chosen_by.effective if chosen_by else None, fitted=chosen_by.fitted if chosen_by else None,
         source=given.source, executor=executor, progress=progress,
-    )  # fmt: skip
+    )  # fmt: skip  # the strategy, what it is held against, how it is computed
 
 
 def _versions() -> dict[str, str]:
@@ -122,7 +122,7 @@ def _show(title: str, told: Evidence, summary: dict[str, Any], notes: list[str])
         (s.name, terminal.percent(s.net_return), f"{s.sharpe:.2f}", f"{s.max_drawdown * 100:.1f} %",
          "-" if s.orders is None else f"{s.orders:,}")
         for s in (told.strategy, *told.rivals, *told.stress[1:])
-    ]  # fmt: skip
+    ]  # fmt: skip  # a row of the table on two lines
     head = ("", "net return", "Sharpe, a year", "drawdown", "orders")
     print(terminal.table(f"{title}, out of sample", rows, head))
     lot = told.lottery
