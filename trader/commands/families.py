@@ -35,7 +35,7 @@ def families(
         return
     for one in told:
         print("\n".join(_lines(one)), end="\n\n")
-    print('In P.json: {"model": {"family": "lightgbm", "num_leaves": 31}}')
+    print('In P.json: {"model": {"family": NAME, KEY: VALUE}}, a needed key always')
     print("How one of your own is added: docs/families.md")
 
 
