@@ -63,7 +63,7 @@ def halt_reasons() -> set[str]:
 def hour_reasons() -> set[str]:
     """What a line of the journal can say."""
     sized = [argument(call, 0) for call in calls("NoOrder")]
-    words = {hours.GAP, hours.VENUE_CLOSED, hours.MISSED, hours.NO_MODEL, hours.WARM_UP, hours.PRICE_BAND}
+    words = {hours.GAP, hours.VENUE_CLOSED, hours.MISSED, hours.WARM_UP, hours.PRICE_BAND}
     tree = (
         ast.parse((ROOT / "trader/core/hours.py").read_text()),
         ast.parse((ROOT / "trader/core/sizing.py").read_text()),

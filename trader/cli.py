@@ -5,7 +5,20 @@ from __future__ import annotations
 import typer
 
 from trader import terminal
-from trader.commands import bars, bot, dashboard, demo, doctor, health, hours, models, store, tracker, venue
+from trader.commands import (
+    bars,
+    bot,
+    dashboard,
+    demo,
+    doctor,
+    families,
+    health,
+    hours,
+    models,
+    store,
+    tracker,
+    venue,
+)
 from trader.startup import begin
 
 app = typer.Typer(
@@ -42,6 +55,7 @@ VERBS = (
 )
 for verb in VERBS:
     app.command()(verb)
+models.models.command()(families.families)
 app.add_typer(models.models, name="models")
 app.add_typer(store.app, name="store")
 app.add_typer(tracker.app, name="tracker")

@@ -55,7 +55,7 @@ def computed(verb: Callable[..., None]) -> Callable[..., None]:
         verb(*given, computing=Computing(name, Setup(workers, None, chosen)), **values)
 
     # What the command line reads a verb's options from.
-    asked.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    asked.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]  # inspect's own name for it
     asked.__annotations__ = {it.name: it.annotation for it in options}
     return asked
 

@@ -96,7 +96,7 @@ def on_hours(verb: Callable[..., None]) -> Callable[..., None]:
         verb(given(**read), **values)  # type: ignore[arg-type]  # the command line has checked them
 
     # What the command line reads a verb's options from.
-    asked.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    asked.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]  # inspect's own name for it
     asked.__annotations__ = {it.name: it.annotation for it in options}
     return asked
 

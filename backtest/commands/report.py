@@ -61,21 +61,21 @@ def report(
             outcome = run_backtest(
                 forecaster, given.bars, given.rules, *hours,
                 source=given.source, executor=executor, progress=update, began=given.began,
-            )  # fmt: skip
+            )  # fmt: skip  # what is traded, then how it is computed
         tried = _counted(given, outcome.run, ledger)
         with terminal.progress("seeds", quiet=as_json) as update:
             told = _judged(forecaster, given, outcome.run, tried, chosen_by, executor, update)
     made = report_of(
         given.bars, given.rules, outcome.run, outcome.summary, told, *hours,
         source=Path(given.source).name, versions=_versions(), study=chosen_by.part if chosen_by else None,
-    )  # fmt: skip
+    )  # fmt: skip  # what is told, then what it is of
     figures = out.with_suffix(".json")
     terminal.write_lines(out, iter([page_of(made)]))
     terminal.write_lines(figures, iter([json.dumps(made)]))
     if as_json:
         terminal.emit(made)
         return
-    _show(given.title, told, outcome.summary)
+    _show(given.title, told, outcome.summary, made["notes"])
     print(f"the page: {out}; its figures: {figures}; {time.perf_counter() - given.began:.0f} s")
 
 
@@ -99,14 +99,15 @@ def _judged(
     progress: Callable[[int, int], None],
 ) -> Evidence:
     from backtest.evidence.judgement import assess
+    from trader.core.model_params import NAIVE
     from trader.forecasters.registry import forecaster_of
 
     return assess(
         forecaster, given.bars, run.track.p_up.astype("float32"), given.rules, given.start, given.stop,
-        naive=forecaster_of("naive"), trials=tried,
+        naive=forecaster_of(NAIVE), trials=tried,
         effective=chosen_by.effective if chosen_by else None, fitted=chosen_by.fitted if chosen_by else None,
         source=given.source, executor=executor, progress=progress,
-    )  # fmt: skip
+    )  # fmt: skip  # the strategy, what it is held against, how it is computed
 
 
 def _versions() -> dict[str, str]:
@@ -116,12 +117,12 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _show(title: str, told: Evidence, summary: dict[str, Any]) -> None:
+def _show(title: str, told: Evidence, summary: dict[str, Any], notes: list[str]) -> None:
     rows = [
         (s.name, terminal.percent(s.net_return), f"{s.sharpe:.2f}", f"{s.max_drawdown * 100:.1f} %",
          "-" if s.orders is None else f"{s.orders:,}")
         for s in (told.strategy, *told.rivals, *told.stress[1:])
-    ]  # fmt: skip
+    ]  # fmt: skip  # a row of the table on two lines
     head = ("", "net return", "Sharpe, a year", "drawdown", "orders")
     print(terminal.table(f"{title}, out of sample", rows, head))
     lot = told.lottery
@@ -144,4 +145,4 @@ def _show(title: str, told: Evidence, summary: dict[str, Any]) -> None:
     print()
     print(terminal.table("", facts))
     print()
-    print(told.verdict)
+    print(told.verdict, *notes, sep="\n")

@@ -59,6 +59,7 @@ def tune(
 ) -> None:
     """Search a family's parameters, look-back and thresholds, costs included. In-sample: report on later hours with `run`.
 
+    The family is the one that --params names; `trader models families` lists them.
     Example: backtest tune --bars BTCUSDT-1h.parquet --from 2021-01-01 --to 2022-01-01 --trials 20 --study study
     """
     from backtest.study.tune import Task, tune
@@ -137,6 +138,7 @@ def _answer(found: Study, best: Trial, objective: Objective, seconds: float) -> 
     states = Counter(trial.state for trial in found.trials)
     return {
         "best": best.row(),
+        "family": best.params.model.family,
         "objective": objective,
         "trials": len(found.trials),
         "states": dict(sorted(states.items())),

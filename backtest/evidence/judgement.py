@@ -124,7 +124,7 @@ def assess(
         "effective": effective,
         "pbo": None if fitted is None else fitted.pbo,
     }
-    return Evidence(**partial, objections=_objections(partial, run))  # type: ignore[arg-type]
+    return Evidence(**partial, objections=_objections(partial, run))  # type: ignore[arg-type]  # a value for each field
 
 
 def _seeds(

@@ -49,7 +49,7 @@ def unpacked(data: bytes | memoryview) -> tuple[dict[str, Any], dict[str, Array]
             arrays[name] = np.frombuffer(data, dtype, count, at).reshape(shape)
             at += -(-count * dtype.itemsize // _UNIT) * _UNIT
         if at != len(data):
-            raise ValueError(f"{len(data):,} bytes, not {at:,}")  # noqa: TRY301
+            raise ValueError(f"{len(data):,} bytes, not {at:,}")  # noqa: TRY301  # the one below names it
         return dict(described["head"]), arrays
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"these bytes are no packed arrays ({error})") from None
@@ -90,7 +90,7 @@ def opened(answer: bytes, task: Task) -> bytes:
         return answer[1:]
     try:
         if answer[:1] != _ERROR:
-            raise ValueError(f"it begins with {answer[:8]!r}")  # noqa: TRY301
+            raise ValueError(f"it begins with {answer[:8]!r}")  # noqa: TRY301  # the one below names it
         told = json.loads(answer[1:])
         kind, message, trace = told["error"], told["message"], told["trace"]
     except (ValueError, TypeError, KeyError) as error:

@@ -142,7 +142,7 @@ def calibration(report: Part) -> str:
         left.errorbar(
             said, [row["rose"] for row in rows], [2 * row["error"] for row in rows],
             fmt="o", ms=4, color=MAIN, ecolor=MUTED, lw=1, label="tenths of the hours, two standard errors",
-        )  # fmt: skip
+        )  # fmt: skip  # what is drawn, then how it looks
         if said:
             left.plot(
                 [min(said), max(said)], [min(said), max(said)], color=OTHER, ls="--", lw=1, label="perfect"

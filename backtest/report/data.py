@@ -15,6 +15,7 @@ from trader.core.features import preset_named
 from trader.core.hours import Rules
 from trader.core.labels import label_of
 from trader.core.metrics import hit_rate
+from trader.core.model_params import NAIVE
 from trader.core.params import Params
 from trader.core.policy import LONG
 from trader.core.types import DAY_MS, HOUR_MS, Bars, Floats, iso
@@ -56,6 +57,7 @@ def report_of(
         },
         "in_sample": summary.get("in_sample"),
         "evidence": evidence.as_json(),
+        "notes": notes_of(rules.params),
         "curve": _curve(run, hold, allocation),
         "months": _months(run, hold, allocation),
         "windows": _windows(rules.params, run, hold, label, allocation, start, stop),
@@ -63,6 +65,16 @@ def report_of(
         "p_up": _scores(run.track.p_up, rules.params),
         "study": study,
     }
+
+
+def notes_of(params: Params) -> list[str]:
+    """What a reader must know to read the figures right, a sentence each."""
+    if params.model.family != NAIVE:
+        return []
+    return [
+        "This strategy is the naive forecast itself: the rival of that name is the same strategy over again, but for loss limits "
+        "that halt, and all ten seeds are one; only the other rivals say something."
+    ]
 
 
 def _settings(bars: Bars, rules: Rules, source: str, versions: dict[str, str]) -> Part:

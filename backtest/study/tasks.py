@@ -135,7 +135,7 @@ def _market(arrays: Arrays, settings: Settings) -> Market:
     columns = {name: arrays[name] for name in ("close_time", "flagged", *REQUIRED_COLUMNS)}
     filters = {name: None if text is None else Decimal(text) for name, text in settings["filters"].items()}
     bars = Bars(settings["symbol"], **columns)
-    return Market(bars, Filters(**filters), settings["start"], settings["objective"])  # type: ignore[arg-type]
+    return Market(bars, Filters(**filters), settings["start"], settings["objective"])  # type: ignore[arg-type]  # None is max_qty's alone
 
 
 def _text(value: Decimal | None) -> str | None:

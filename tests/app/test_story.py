@@ -112,11 +112,12 @@ def test_a_span_holds_its_hours_and_events_only(journal: Journal) -> None:
 
 
 def test_an_hour_is_told_in_a_row(journal: Journal) -> None:
-    """Model, P(up), target, reason, order, fill, fee, equity."""
-    assert hour_row(record(2)) == (
+    """Model and its family, P(up), target, reason, order, fill, fee, equity."""
+    assert hour_row(record(2), "naive") == (
         *(
             "2022-01-01T02:00Z",
             "m1",
+            "naive",
             "0.5312",
             "flat",
             "leave",
@@ -137,6 +138,8 @@ def test_status_says_how_the_bot_stands(journal: Journal) -> None:
     assert report["window"]["net_return"] == pytest.approx(9_500 / 9_900 - 1)
     assert report["window"]["hit_rate"] == 0.25
     assert (report["champion"]["words"], report["champion"]["age_hours"]) == ("begins", 6)
+    assert report["champion"]["family"] == "xgboost"
+    assert f"{report['champion']['model_id']} (xgboost), serves since" in screen("BTCUSDT", report)
     assert report["next"] == {
         "do": "trader tick",
         "hour": "2022-01-01T06:00:00Z",

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trader.core.model_params import XGBoostParams
-from trader.core.panel import Panel
 from trader.core.params import Params
-from trader.core.ports import Predictor
 from trader.core.types import Floats, Matrix
 from trader.forecasters.rows import RowForecaster, StagedRowPredictor
 
@@ -58,10 +56,10 @@ class QuickForecaster(RowForecaster[QuickPredictor, QuickPredictor]):
         """Itself."""
         return native
 
-    def fit(self, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int) -> bytes:
+    def dump(self, native: QuickPredictor) -> bytes:
         """Not stored anywhere in a study."""
         raise NotImplementedError
 
-    def load(self, model: bytes, source: str) -> Predictor:
+    def load(self, model: bytes, source: str) -> QuickPredictor:
         """Not loaded either."""
         raise NotImplementedError

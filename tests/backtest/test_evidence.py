@@ -41,6 +41,10 @@ class OracleFamily(RowForecaster[None, Oracle]):
     def train(self, X: Matrix, y: Floats, params: Params, seed: int, symbols: Sequence[str]) -> None:
         """Nothing to learn."""
 
+    def dump(self, native: None) -> bytes:
+        """Nothing to keep."""
+        return b""
+
     def predictor(self, native: None) -> Oracle:
         """The one there is."""
         return Oracle()

@@ -27,7 +27,7 @@ def _talib() -> Any:
         import talib
 
         return talib
-    sys.modules["pandas"] = None  # type: ignore[assignment] # the import system's own way to say "not found"
+    sys.modules["pandas"] = None  # type: ignore[assignment]  # the import system's own way to say "not found"
     try:
         import talib
     finally:
@@ -36,15 +36,15 @@ def _talib() -> Any:
 
 
 def _average(bars: Bars, n: int) -> Floats:
-    return _talib().SMA(bars.close, timeperiod=n) / bars.close  # type: ignore[no-any-return]
+    return _talib().SMA(bars.close, timeperiod=n) / bars.close  # type: ignore[no-any-return]  # TA-Lib ships no types
 
 
 def _rsi(bars: Bars, n: int) -> Floats:
-    return _talib().RSI(bars.close, timeperiod=n)  # type: ignore[no-any-return]
+    return _talib().RSI(bars.close, timeperiod=n)  # type: ignore[no-any-return]  # TA-Lib ships no types
 
 
 def _mfi(bars: Bars, n: int) -> Floats:
-    return _talib().MFI(bars.high, bars.low, bars.close, bars.volume, timeperiod=n)  # type: ignore[no-any-return]
+    return _talib().MFI(bars.high, bars.low, bars.close, bars.volume, timeperiod=n)  # type: ignore[no-any-return]  # TA-Lib ships no types
 
 
 def _seed(bars: Bars) -> Floats:

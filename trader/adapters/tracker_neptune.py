@@ -71,7 +71,7 @@ class NeptuneBackend:
 
     def _open(self, title: Title) -> Any:
         # The optional check of URIs in JSON schemas is half of the client's import time, and nothing here uses it.
-        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None says "not found"
         try:
             import neptune
             from neptune.common.exceptions import NeptuneException

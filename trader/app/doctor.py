@@ -20,7 +20,7 @@ from trader.app.tick import Bot
 from trader.core.errors import DataError, TraderError
 from trader.core.lifecycle import is_late, serving
 from trader.core.params import Params, params_of
-from trader.core.ports import Clock, Exchange, Store
+from trader.core.ports import Clock, Exchange, ForecasterOf, Store
 from trader.core.types import HOUR_MS, Side, floor_hour, iso, plain
 
 Verdict = Literal["pass", "warn", "fail"]
@@ -181,8 +181,9 @@ def disk_check(free_bytes: int, where: str) -> Finding:
     return Finding("disk", "warn" if free_bytes < DISK_WARN_BYTES else "pass", said)
 
 
-def model_check(journal: Journal, hour: int) -> Finding:
-    """A model serves the hour, its bytes match its card, its features are this program's, and it is not late."""
+def model_check(journal: Journal, hour: int, forecaster_of: ForecasterOf) -> Finding:
+    """A model serves the hour, its bytes match its card, its features are this program's, and it is not late. Raises
+    ConfigError where its family is not installed."""
     begun = deployment(journal)
     if begun is None:
         return Finding("model", "fail", "this bot has not begun", "trader retrain --params P.json")
@@ -193,8 +194,9 @@ def model_check(journal: Journal, hour: int) -> Finding:
         card, _ = load_model(journal, champion.model_id)
     except DataError as error:
         return Finding("model", "fail", str(error), "trader models rollback, or: trader retrain")
+    forecaster_of(card.family)
     params = params_of(card.params, f"models/{card.model_id}/card")
-    said = f"{card.model_id}, {card.rows:,} hours until {iso(card.train_until)}, features {card.features}"
+    said = f"{card.model_id} ({card.family}), {card.rows:,} hours until {iso(card.train_until)}, features {card.features}"
     if is_late(begun.start_ms, params.step_days, champion, hour):
         return Finding("model", "warn", f"{said}; the calendar has a newer refit", "trader retrain --if-due")
     return Finding("model", "pass", said)

@@ -21,15 +21,13 @@ from trader.core.params import Params, params_of
 from trader.core.policy import held_until, target_side, within_holding_period
 from trader.core.ports import Contributing, ForecasterOf
 from trader.core.records import Decision, HourRecord
-from trader.core.types import Json, iso, plain
-
-FAR_FUTURE = 4_102_444_800_000  # 2100-01-01
+from trader.core.types import FAR_FUTURE_MS, Json, iso, plain
 
 
 def newest_hour(journal: Journal) -> int | None:
     """The close time (UTC ms) of the newest closed hour, None before the first."""
     begun = deployment(journal)
-    newest = None if begun is None else journal.newest_record(FAR_FUTURE, begun.start_ms)
+    newest = None if begun is None else journal.newest_record(FAR_FUTURE_MS, begun.start_ms)
     return None if newest is None else newest.close_time
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from trader.app.codec_events import CHAMPION
 from trader.app.journal import Journal
 from trader.app.retrain import champions, load_model
-from trader.core.errors import ConfigError
+from trader.core.errors import ConfigError, DataError
 from trader.core.events import ChampionEvent
 from trader.core.lifecycle import serving
 from trader.core.model import ModelCard, digest_of
@@ -45,6 +45,14 @@ def card_of(journal: Journal, model_id: str) -> ModelCard:
         what = f"names {len(named)} models: {', '.join(named)}" if named else "names no model"
         raise ConfigError(f"{model_id!r} {what}. See: trader models list")
     return load_model(journal, named[0])[0]
+
+
+def family_of(journal: Journal, model_id: str) -> str:
+    """The family of a model; "?" where the store does not hold it whole, which `trader store verify` tells."""
+    try:
+        return load_model(journal, model_id)[0].family
+    except DataError:
+        return "?"
 
 
 def differences(one: ModelCard, other: ModelCard) -> list[tuple[str, Any, Any]]:

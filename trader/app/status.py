@@ -17,9 +17,7 @@ from trader.core.lifecycle import BreachRule, DriftRule, calendar_refit, is_late
 from trader.core.model import ModelCard
 from trader.core.params import Params, params_of
 from trader.core.records import Decision, HourRecord, standing_of
-from trader.core.types import DAY_MS, HOUR_MS, Json, floor_hour, iso, plain
-
-FAR_FUTURE = 4_102_444_800_000  # 2100-01-01
+from trader.core.types import DAY_MS, FAR_FUTURE_MS, HOUR_MS, Json, floor_hour, iso, plain
 
 CardOf = Callable[[str], ModelCard]
 
@@ -46,7 +44,7 @@ def _status(
     begun = deployment(journal)
     if begun is None:
         return {"state": "not begun", "why": "no model yet", "next": {"do": "trader retrain --params P.json"}}
-    newest = journal.newest_record(FAR_FUTURE, begun.start_ms)
+    newest = journal.newest_record(FAR_FUTURE_MS, begun.start_ms)
     halt = _halt(journal)
     if newest is None:
         why = f"the first hour is {iso(begun.start_ms)}"
@@ -162,6 +160,7 @@ def _champion(journal: Journal, hour: int, card_of: CardOf) -> Json | None:
     begun, card = deployment(journal), card_of(chosen.model_id)
     return {
         "model_id": chosen.model_id,
+        "family": card.family,
         "valid_from": iso(chosen.valid_from),
         "age_hours": (hour + HOUR_MS - chosen.valid_from) // HOUR_MS,
         "why": event.content.cause,

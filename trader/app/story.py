@@ -66,12 +66,13 @@ def _halt(event: HaltEvent | ResumeEvent) -> Told:
     return Told(event.at_ms, BEFORE, "halt", f"{event.reason}, {by}; {position}")
 
 
-def hour_row(record: HourRecord) -> tuple[str, ...]:
-    """An hour in a person's columns: HOUR_HEAD. Amounts in USDT are rounded to cents, prices as they were."""
+def hour_row(record: HourRecord, family: str) -> tuple[str, ...]:
+    """An hour in a person's columns: HOUR_HEAD. family: of its model. Amounts in USDT are rounded to cents, prices as they were."""
     line = record.line
     return (
         iso(record.close_time)[:16] + "Z",
         record.model_id,
+        family,
         "-" if line.p_up is None else f"{line.p_up:.4f}",
         line.target,
         line.reason,
@@ -83,7 +84,19 @@ def hour_row(record: HourRecord) -> tuple[str, ...]:
     )
 
 
-HOUR_HEAD = ("hour", "model", "P(up)", "target", "reason", "order", "fill", "bps worse", "fee", "equity")
+HOUR_HEAD = (
+    "hour",
+    "model",
+    "family",
+    "P(up)",
+    "target",
+    "reason",
+    "order",
+    "fill",
+    "bps worse",
+    "fee",
+    "equity",
+)
 
 
 def _worse(record: HourRecord) -> str:

@@ -50,7 +50,7 @@ def doctor(
             "bars": lambda: checks.data_check(bot),
             "store": lambda: checks.store_check(bot.journal.store),
             "disk": lambda: _disk(settings),
-            "model": lambda: checks.model_check(bot.journal, hour()),
+            "model": lambda: checks.model_check(bot.journal, hour(), bot.forecaster_of),
             "hours": lambda: checks.hours_check(bot.journal, hour()),
             "halt": lambda: checks.halt_check(bot.journal),
             "observers": lambda: checks.observers_check(bot.journal, names_of(settings)),

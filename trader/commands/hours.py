@@ -119,10 +119,13 @@ def journal(
 
 
 def _print_story(journal: Journal, since: int | None, until: int | None, store: str) -> None:
+    from trader.app.models import family_of
     from trader.app.story import HOUR_HEAD, hour_row, tell
 
     told = list(tell(journal, since, until))
-    rows = [hour_row(part.record) for part in told if part.record]
+    used = {part.record.model_id for part in told if part.record}
+    families = {model_id: family_of(journal, model_id) for model_id in used}
+    rows = [hour_row(part.record, families[part.record.model_id]) for part in told if part.record]
     if not rows:
         terminal.say(f"{journal.symbol}: no hour is closed in {store} within this span")
     head, *hours = terminal.table("", rows, HOUR_HEAD).splitlines()

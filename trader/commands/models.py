@@ -16,7 +16,10 @@ from trader.core.types import HOUR_MS, floor_hour, iso, parse_hour
 if TYPE_CHECKING:
     from trader.app.journal import Journal
 
-models = typer.Typer(no_args_is_help=True, help="The models of the store: list, card, compare, roll back.")
+models = typer.Typer(
+    no_args_is_help=True,
+    help="The models of the store: list, card, compare, roll back; and the families of models that there are.",
+)
 
 Model = Annotated[str, typer.Argument(help="a model's id, or the beginning of it")]
 

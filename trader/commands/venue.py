@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,35 +18,49 @@ from trader.core.errors import ConfigError
 from trader.core.types import DAY_MS, HOUR_MS, Bars, floor_hour, iso, parse_hour
 from trader.simulation import markets
 
+if TYPE_CHECKING:
+    from trader.core.costs import CostModel
+    from trader.exchange.venue import ExchangeConfig
+
 # `--at now`: a year to look back on, a month to trade in.
 YEAR_HOURS, MONTH_HOURS = 365 * 24, 30 * 24
 
 
+At = Annotated[
+    str | None,
+    typer.Option(
+        help="the virtual clock's first hour, UTC, or `now` (synthetic only); default: 30 days before the end"
+    ),
+]
+BarsFile = Annotated[Path | None, typer.Option(help="hourly bars of the market: Parquet, CSV or zip")]
+Synthetic = Annotated[int | None, typer.Option(help="instead of bars: the seed of a synthetic market")]
+FiltersFile = Annotated[
+    Path | None, typer.Option(help="an exchangeInfo row; default: from the price at --at")
+]
+Balances = Annotated[list[str] | None, typer.Option(help="ASSET=AMOUNT, repeatable")]
+FeeRate = Annotated[str, typer.Option(help="share of the received amount")]
+HalfSpread = Annotated[str, typer.Option(help="half the spread, in 1/10,000 of the price")]
+Slippage = Annotated[str, typer.Option(help="slippage of market orders, in 1/10,000")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one")]
+Speed = Annotated[str, typer.Option(help="virtual seconds a second; 0 stands still until POST /sim/clock")]
+StateFile = Annotated[Path | None, typer.Option(help="file that orders and balances survive in")]
+FaultsFile = Annotated[Path | None, typer.Option(help="faults to inject, a JSON list")]
+
+
 def exchange(
-    at: Annotated[
-        str | None,
-        typer.Option(
-            help="the virtual clock's first hour, UTC, or `now` (synthetic only); default: 30 days before the end"
-        ),
-    ] = None,
-    bars: Annotated[Path | None, typer.Option(help="hourly bars of the market: Parquet, CSV or zip")] = None,
-    synthetic: Annotated[
-        int | None, typer.Option(help="instead of bars: the seed of a synthetic market")
-    ] = None,
+    at: At = None,
+    bars: BarsFile = None,
+    synthetic: Synthetic = None,
     symbol: Symbol = None,
-    filters: Annotated[
-        Path | None, typer.Option(help="an exchangeInfo row; default: from the price at --at")
-    ] = None,
-    balance: Annotated[list[str] | None, typer.Option(help="ASSET=AMOUNT, repeatable")] = None,
-    fee_rate: Annotated[str, typer.Option(help="share of the received amount")] = "0.001",
-    half_spread_bps: Annotated[str, typer.Option(help="half the spread, in 1/10,000 of the price")] = "1",
-    slippage_bps: Annotated[str, typer.Option(help="slippage of market orders, in 1/10,000")] = "1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one")] = EMBEDDED_PORT,
-    speed: Annotated[
-        str, typer.Option(help="virtual seconds a second; 0 stands still until POST /sim/clock")
-    ] = "0",
-    state: Annotated[Path | None, typer.Option(help="file that orders and balances survive in")] = None,
-    faults: Annotated[Path | None, typer.Option(help="faults to inject, a JSON list")] = None,
+    filters: FiltersFile = None,
+    balance: Balances = None,
+    fee_rate: FeeRate = "0.001",
+    half_spread_bps: HalfSpread = "1",
+    slippage_bps: Slippage = "1",
+    port: Port = EMBEDDED_PORT,
+    speed: Speed = "0",
+    state: StateFile = None,
+    faults: FaultsFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve the embedded exchange on loopback until SIGTERM. It speaks Binance's spot protocol and needs no account.
@@ -55,56 +70,80 @@ def exchange(
 
     Example: trader exchange --bars BTCUSDT-1h.parquet --at 2022-01-01 --port 8900
     """
-    from trader.core.costs import CostModel
-    from trader.exchange.server import EmbeddedExchange, ExchangeConfig
-
     market, at_ms = _market_at(at, bars, synthetic, symbol)
-    if not market.first <= at_ms < market.last:
-        raise ConfigError(f"--at {iso(at_ms)} is outside the bars, {iso(market.first)} to {iso(market.last)}")
+    costs = _costs(fee_rate, half_spread_bps, slippage_bps)
+    config = replace(
+        _account(market, at_ms, costs, filters, balance),
+        port=port,
+        speed=float(markets.decimal_option("--speed", speed)),
+        state_path=state,
+        faults=_read_faults(faults) if faults else (),
+    )
+    _serve(config, "synthetic market" if bars is None else str(bars), as_json)
+
+
+def _account(
+    market: Bars, at_ms: int, costs: CostModel, filters: Path | None, balance: list[str] | None
+) -> ExchangeConfig:
+    """The market at the first moment of its clock (UTC ms), its rules, and what the account holds there."""
+    from trader.exchange.venue import ExchangeConfig
+
     row, accepted = markets.rules_for(filters, market, floor_hour(at_ms))
     base, quote = (row["baseAsset"], row["quoteAsset"]) if row else markets.assets_of(market.symbol)
-    served = EmbeddedExchange(
-        ExchangeConfig(
-            bars=market,
-            base=base,
-            quote=quote,
-            filters=accepted,
-            costs=CostModel(
-                markets.decimal_option("--fee-rate", fee_rate),
-                markets.decimal_option("--half-spread-bps", half_spread_bps),
-                markets.decimal_option("--slippage-bps", slippage_bps),
-            ),
-            at_ms=at_ms,
-            balances=markets.balances_option(balance or [f"{quote}=10000"]),
-            api_key=EMBEDDED_KEY,
-            api_secret=EMBEDDED_SECRET,
-            port=port,
-            speed=float(markets.decimal_option("--speed", speed)),
-            state_path=state,
-            faults=_read_faults(faults) if faults else (),
-            exchange_info_row=row,
-        )
+    held = markets.balances_option(balance or [f"{quote}=10000"])
+    return ExchangeConfig(
+        market,
+        base,
+        quote,
+        accepted,
+        costs,
+        at_ms,
+        held,
+        api_key=EMBEDDED_KEY,
+        api_secret=EMBEDDED_SECRET,
+        exchange_info_row=row,
     )
+
+
+def _costs(fee_rate: str, half_spread_bps: str, slippage_bps: str) -> CostModel:
+    """Raises ConfigError that names the option which is no amount."""
+    from trader.core.costs import CostModel
+
+    return CostModel(
+        markets.decimal_option("--fee-rate", fee_rate),
+        markets.decimal_option("--half-spread-bps", half_spread_bps),
+        markets.decimal_option("--slippage-bps", slippage_bps),
+    )
+
+
+def _serve(config: ExchangeConfig, source: str, as_json: bool) -> None:
+    """Until a signal; one line says when it is ready. source: what the bars are, for a person."""
+    from trader.exchange.server import EmbeddedExchange
+
+    served = EmbeddedExchange(config)
     served.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: served.stop())
-    ready = {"url": served.url, "api_key": EMBEDDED_KEY, "api_secret": EMBEDDED_SECRET}
+    ready = {"url": served.url, "api_key": config.api_key, "api_secret": config.api_secret}
     if as_json:
         terminal.emit(ready)
     else:
-        said = "synthetic market" if bars is None else str(bars)
-        print(
-            f"{market.symbol} ({said}) at {iso(at_ms)}: " + ", ".join(f"{k} {v}" for k, v in ready.items()),
-            flush=True,
-        )
+        told = ", ".join(f"{key} {value}" for key, value in ready.items())
+        print(f"{config.bars.symbol} ({source}) at {iso(config.at_ms)}: {told}", flush=True)
     served.serve_forever()
 
 
 def _market_at(at: str | None, bars: Path | None, seed: int | None, symbol: str | None) -> tuple[Bars, int]:
-    """The bars that are served, and the first moment of the clock in UTC milliseconds."""
+    """The bars that are served, and the first moment of the clock in UTC milliseconds. Raises ConfigError where the two do
+    not fit."""
     if at != "now":
         market = markets.market_of(bars, seed, symbol)
-        return market, parse_hour(at) if at else market.last - 30 * DAY_MS
+        at_ms = parse_hour(at) if at else market.last - 30 * DAY_MS
+        if not market.first <= at_ms < market.last:
+            raise ConfigError(
+                f"--at {iso(at_ms)} is outside the bars, {iso(market.first)} to {iso(market.last)}"
+            )
+        return market, at_ms
     if bars is not None:
         raise ConfigError(
             "--at now needs hours that are still to come: give --synthetic SEED instead of --bars"

@@ -9,6 +9,7 @@ import numpy as np
 
 from trader.core.errors import DataError
 from trader.core.types import (
+    FAR_FUTURE_MS,
     HOUR_MS,
     OPTIONAL_COLUMNS,
     REQUIRED_COLUMNS,
@@ -21,9 +22,9 @@ from trader.core.types import (
 
 PRICES = ("open", "high", "low", "close")
 
-# Bars outside these years are a wrong unit or a broken file; the bounds also keep a filled grid below 900,000 rows.
+# Bars before this, or from FAR_FUTURE_MS on, are a wrong unit or a broken file; the bounds also keep a filled grid below
+# 900,000 rows.
 _EARLIEST_MS = 946_684_800_000  # 2000-01-01
-_LATEST_MS = 4_102_444_800_000  # 2100-01-01
 # The longest hole in a known series (a delisted and relisted pair) has 165 days.
 _LONGEST_GAP_HOURS = 366 * 24
 # From this many rows on, a file without one pair of neighbouring hours is taken for bars of another interval.
@@ -194,7 +195,7 @@ def _check_shapes(open_time_ms: Ints, columns: Mapping[str, Floats], source: str
 
 
 def _check_times(times: Ints, source: str, first_row: int) -> None:
-    outside = (times < _EARLIEST_MS) | (times >= _LATEST_MS)
+    outside = (times < _EARLIEST_MS) | (times >= FAR_FUTURE_MS)
     if outside.any():
         row = int(np.argmax(outside))
         raise DataError(f"{source}: row {first_row + row}: {_explain_unit(int(times[row]))}")
@@ -226,7 +227,7 @@ def _check_times(times: Ints, source: str, first_row: int) -> None:
 
 def _explain_unit(time: int) -> str:
     for unit, per_second in (("seconds", 1), ("microseconds", 10**6), ("nanoseconds", 10**9)):
-        if _EARLIEST_MS * per_second <= time * 1000 < _LATEST_MS * per_second:
+        if _EARLIEST_MS * per_second <= time * 1000 < FAR_FUTURE_MS * per_second:
             way_out = "multiply it by 1000" if unit == "seconds" else f"divide it by {per_second // 1000}"
             return f"open time {time} is in {unit}; this needs milliseconds, so {way_out}"
     return f"open time {time} is not a time in milliseconds between the years 2000 and 2100; check the column"

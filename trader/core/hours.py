@@ -35,7 +35,7 @@ LINE_KEYS = (
 )
 
 # Reasons of an hour without a chance to trade.
-GAP, VENUE_CLOSED, MISSED, NO_MODEL, WARM_UP = "gap", "venue_closed", "missed", "no_model", "warm_up"
+GAP, VENUE_CLOSED, MISSED, WARM_UP = "gap", "venue_closed", "missed", "warm_up"
 # The venue's price is not the signal's: whatever is decided, nothing is sent.
 PRICE_BAND = "price_band"
 
@@ -60,7 +60,7 @@ class HourLine:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What is known at an hour. `close` marks the equity: close[T], or the last one before a gap. `quote` is None while
-    the venue is shut. `p_up` is None without a prediction, and then `no_p_up` says why (gap, no_model, warm_up, missed).
+    the venue is shut. `p_up` is None without a prediction, and then `no_p_up` says why (gap, warm_up, missed).
     `refused` says why nothing may be sent although the venue quotes, "" if it may.
     """
 

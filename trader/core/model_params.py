@@ -5,6 +5,8 @@ A new family adds its class here and to `ModelParams`; names and meaning of its 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,25 +26,27 @@ class XGBoostParams(FamilyParams):
     """Boosted trees by XGBoost."""
 
     family: Literal["xgboost"] = "xgboost"
-    n_estimators: int = Field(ge=1, le=10_000)
-    max_depth: int = Field(ge=1, le=30)
-    learning_rate: float = Field(gt=0, le=1)
-    subsample: Share = 1.0
-    colsample_bytree: Share = 1.0
-    gamma: float = Field(ge=0, default=0)
+    n_estimators: int = Field(ge=1, le=10_000, description="boosting rounds, a tree each")
+    max_depth: int = Field(ge=1, le=30, description="splits above a leaf, at most")
+    learning_rate: float = Field(gt=0, le=1, description="what a tree's answer is multiplied by")
+    subsample: Share = Field(default=1.0, description="share of the rows that a tree sees")
+    colsample_bytree: Share = Field(default=1.0, description="share of the features that a tree sees")
+    gamma: float = Field(ge=0, default=0, description="the least loss that a split must save")
 
 
 class LightGBMParams(FamilyParams):
     """Boosted trees by LightGBM."""
 
     family: Literal["lightgbm"] = "lightgbm"
-    n_estimators: int = Field(ge=1, le=10_000, default=150)
-    num_leaves: int = Field(ge=2, le=1_024, default=15)
-    learning_rate: float = Field(gt=0, le=1, default=0.03)
-    min_data_in_leaf: int = Field(ge=1, le=10_000, default=80)
-    feature_fraction: Share = 0.9
-    bagging_fraction: Share = 0.8
-    lambda_l2: float = Field(ge=0, le=1_000, default=5.0)
+    n_estimators: int = Field(ge=1, le=10_000, default=150, description="boosting rounds, a tree each")
+    num_leaves: int = Field(ge=2, le=1_024, default=15, description="leaves of a tree, at most")
+    learning_rate: float = Field(
+        gt=0, le=1, default=0.03, description="what a tree's answer is multiplied by"
+    )
+    min_data_in_leaf: int = Field(ge=1, le=10_000, default=80, description="rows in a leaf, at least")
+    feature_fraction: Share = Field(default=0.9, description="share of the features that a tree sees")
+    bagging_fraction: Share = Field(default=0.8, description="share of the rows that a tree sees")
+    lambda_l2: float = Field(ge=0, le=1_000, default=5.0, description="L2 penalty on a leaf's answer")
 
 
 class NaiveParams(FamilyParams):
@@ -50,6 +54,9 @@ class NaiveParams(FamilyParams):
 
     family: Literal["naive"] = "naive"
 
+
+# The family that every other must beat.
+NAIVE = "naive"
 
 ModelParams = Annotated[
     # one a line
@@ -71,3 +78,30 @@ DEFAULT_MODEL: dict[str, Any] = {
     "colsample_bytree": 0.886,
     "gamma": 20,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of a family as a person is told of it. default: None where it must be given. The bounds are None where there
+    are none: least <= value, above < value, value <= most, value < below."""
+
+    name: str
+    default: Any
+    least: float | None
+    above: float | None
+    most: float | None
+    below: float | None
+    meaning: str
+
+
+def keys_of(family: str) -> Iterator[Key]:
+    """The keys that `model` may hold beside the family, in their order."""
+    for name, field in FAMILIES[family].model_fields.items():
+        if name == "family":
+            continue
+        least, above, most, below = (
+            next((getattr(it, bound) for it in field.metadata if hasattr(it, bound)), None)
+            for bound in ("ge", "gt", "le", "lt")
+        )
+        default = None if field.is_required() else field.default
+        yield Key(name, default, least, above, most, below, field.description or "")

@@ -143,7 +143,7 @@ def _problem(item: Any, earlier: bool) -> str:
     if item["type"] == "extra_forbidden":
         return f"unknown key {name!r}; the keys are {', '.join(known)}"
     if item["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        return f"{name!r} must name its family; there are {', '.join(FAMILIES)}"
+        return f"{name!r} must name its family; there are {', '.join(FAMILIES)}. See: trader models families"
     if item["type"] == "missing":
         return f"{name!r} is missing"
     if item["type"] == "json_invalid":

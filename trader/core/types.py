@@ -15,6 +15,7 @@ from trader.core.errors import ConfigError, DataError
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+FAR_FUTURE_MS = 4_102_444_800_000  # 2100-01-01: every bar and every hour lies before it
 
 Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float32]

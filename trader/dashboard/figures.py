@@ -54,7 +54,7 @@ def _limit(value: float | None, name: str, role: str = "bad") -> tuple[list[Json
     note = {
         "xref": "paper", "x": 0, "y": value, "text": name, "showarrow": False, "xanchor": "left", "yanchor": "bottom",
         "font": {"size": 11, "color": f"role:{role}"},
-    }  # fmt: skip
+    }  # fmt: skip  # what is drawn, then how it looks
     return [shape], [note]
 
 
@@ -99,7 +99,7 @@ def _orders(series: Json, equity: dict[int, float]) -> list[Json]:
                 "x": [time for time, _ in rows], "y": [equity[time] for time, _ in rows],
                 "text": [f"at {price}" for _, price in rows],
                 "marker": {"color": f"role:{role}", "symbol": symbol, "size": 8},
-            })  # fmt: skip
+            })  # fmt: skip  # what is drawn, then how it looks
     return made
 
 
@@ -116,7 +116,7 @@ def _marks(happened: list[Json], times: list[int]) -> tuple[list[Json], list[Jso
             notes.append({
                 "x": x, "yref": "paper", "y": 1, "text": event["kind"], "showarrow": False,
                 "xanchor": "left", "yanchor": "top", "font": {"size": 11, "color": f"role:{role}"},
-            })  # fmt: skip
+            })  # fmt: skip  # what is drawn, then how it looks
     return shapes, notes
 
 
@@ -213,12 +213,12 @@ def calibration(series: Json) -> Json:
     points = {
         "type": "scatter", "mode": "markers", "name": "hours", "x": said, "y": rose, "text": [f"{n:,} hours" for n in counts],
         "marker": {"color": "role:main", "size": size, "opacity": 0.7},
-    }  # fmt: skip
+    }  # fmt: skip  # what is drawn, then how it looks
     ends = [min(said), max(said)] if said else []
     perfect = {
         "type": "scatter", "mode": "lines", "name": "perfect", "x": ends, "y": ends,
         "line": {"color": "role:other", "dash": "dash", "width": 1.2},
-    }  # fmt: skip
+    }  # fmt: skip  # what is drawn, then how it looks
     titles = {"xaxis": {"title": {"text": "P(up) said"}}, "yaxis": {"title": {"text": "share that rose"}}}
     return _figure("calibration", "Calibration", words, [perfect, points], **titles, plain_x=True)
 
@@ -238,7 +238,7 @@ def drift(series: Json, view: Json) -> Json:
     bars = {
         "type": "bar", "orientation": "h", "name": "PSI", "x": list(seen.values()), "y": list(seen),
         "marker": {"color": [f"role:{'bad' if v > MUCH else 'warn' if v > SOME else 'main'}" for v in seen.values()]},
-    }  # fmt: skip
+    }  # fmt: skip  # what is drawn, then how it looks
     return _figure(
         "drift", "Drift of features (PSI; above 0.25 is much)", words, [bars], plain_x=True, left=120
     )
@@ -252,7 +252,7 @@ def costs(series: Json) -> Json:
     trace = {
         "type": "scatter", "mode": "markers", "name": "paid over modelled", "x": times, "y": worse,
         "marker": {"color": "role:main", "size": 6},
-    }  # fmt: skip
+    }  # fmt: skip  # what is drawn, then how it looks
     return _figure("costs", "Paid against modelled price, bps", words, [trace])
 
 

@@ -18,13 +18,6 @@ DRIFT_HOURS = 14 * 24
 BIN_WIDTH = 0.01
 KEPT_FILLS = 500
 
-# The columns of an hourly row, in order.
-COLUMNS = (
-    "time", "close", "equity", "held", "p_up", "hits", "scored", "fees", "drawdown", "since_base", "orders", "halted",
-)  # fmt: skip
-# The columns of a daily row: marked at the day's last hour; exposure is the day's share held, drawdown its worst.
-DAY_COLUMNS = ("time", "close", "equity", "exposure", "hits", "scored", "fees", "drawdown", "orders")
-
 
 def fresh() -> Json:
     """Before the first hour."""
@@ -67,6 +60,7 @@ def fold(series: Json, record: HourRecord) -> None:
 
 
 def _row(record: HourRecord) -> list[Any]:
+    """time, close, equity, held, p_up, hits, scored, fees, drawdown, since_base, orders, halted."""
     ledger, risk, totals, close = record.ledger, record.risk, record.totals, float(record.close)
     equity, peak, base = float(record.equity_usdt), float(risk.peak_equity), float(risk.base_equity)
     return [
@@ -123,7 +117,8 @@ def _retire(series: Json) -> None:
 
 
 def by_day(rows: list[list[Any]]) -> list[Any]:
-    """A daily row of a day's hourly ones."""
+    """A daily row of a day's hourly ones: time, close, equity, exposure, hits, scored, fees, drawdown, orders. It is marked
+    at the day's last hour; exposure is the day's share held, drawdown its worst."""
     last = rows[-1]
     exposure = sum(row[3] for row in rows) / len(rows)
     worst = max(row[8] for row in rows)

@@ -158,7 +158,7 @@ class Account:
 
 def order_to_json(order: Order) -> dict[str, Any]:
     """An order as the state file keeps it."""
-    return _plain(asdict(order))  # type: ignore[no-any-return]
+    return _plain(asdict(order))  # type: ignore[no-any-return]  # of a dict it makes a dict
 
 
 def order_from_json(raw: Mapping[str, Any]) -> Order:

@@ -40,11 +40,13 @@ NEEDS: Mapping[str, str] = {"lightgbm": "lightgbm"}
 def forecaster_of(family: str) -> Forecaster:
     """The forecaster of a family. Raises ConfigError for a family that is not known, or whose library is not installed."""
     if family not in BUILDERS:
-        raise ConfigError(f"there is no family of models {family!r}; there are {', '.join(BUILDERS)}")
-    package = NEEDS.get(family)
-    if package is not None and find_spec(package) is None:
         raise ConfigError(
-            f"family {family!r} is not installed (there is no {package}). From the checkout: python -m pip install '.[{family}]'"
+            f"there is no family of models {family!r}; there are {', '.join(BUILDERS)}. See: trader models families, and "
+            "docs/families.md"
+        )
+    if family not in installed():
+        raise ConfigError(
+            f"family {family!r} is not installed (there is no {NEEDS[family]}). Install it: {way_to(family)}"
         )
     return BUILDERS[family]()
 
@@ -52,3 +54,8 @@ def forecaster_of(family: str) -> Forecaster:
 def installed() -> tuple[str, ...]:
     """The families whose libraries are there."""
     return tuple(it for it in BUILDERS if it not in NEEDS or find_spec(NEEDS[it]) is not None)
+
+
+def way_to(family: str) -> str:
+    """The command that installs the extra of a family; "" for one that needs none."""
+    return f"pip install 'hourly-trader[{family}]'" if family in NEEDS else ""

@@ -1,10 +1,12 @@
 """The adapter for families that see X and y: a row of features an hour, whatever the series was.
 
-A family writes `train`, `dump`, `predictor` and `load`, and a predictor with `scores`; everything about panels is here.
+A family writes `train`, `dump`, `predictor` and `load`, and a predictor with `scores`: one that lacks any of them cannot be
+made. Everything about panels is here.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
@@ -17,7 +19,7 @@ from trader.core.params import Params
 from trader.core.training import usable_rows
 from trader.core.types import HOUR_MS, Bools, Floats, Ints, Matrix
 
-ROWS = Traits(scope="local", reads="rows", context_hours=0, refresh="none")
+ROWS = Traits(reads="rows", context_hours=0, refresh="none")
 
 
 def _consecutive(hours: Ints) -> bool:
@@ -25,7 +27,7 @@ def _consecutive(hours: Ints) -> bool:
     return len(hours) > 0 and int(hours[-1] - hours[0]) == (len(hours) - 1) * HOUR_MS
 
 
-class RowPredictor:
+class RowPredictor(ABC):
     """A model that scores rows. Hours with an undefined feature get no P(up).
 
     symbols: those that it was fitted for; () where its bytes do not say, and then its card alone does.
@@ -33,9 +35,9 @@ class RowPredictor:
 
     symbols: tuple[str, ...] = ()
 
+    @abstractmethod
     def scores(self, X: Matrix) -> Matrix:
         """P(up) of each row: X (n, k) float32 without NaN -> (n,) float32."""
-        raise NotImplementedError
 
     def defined_rows(self, panel: Panel, hours: Ints) -> tuple[Matrix, Bools]:
         """The features of hours (m,), and which of them are all defined (m,). Raises DataError for another symbol."""
@@ -62,9 +64,9 @@ class RowPredictor:
 class StagedRowPredictor(RowPredictor):
     """One that also scores rows by its first stages."""
 
+    @abstractmethod
     def staged_scores(self, X: Matrix, stages: Sequence[int]) -> Matrix:
         """P(up) by the first stages, for each of these ascending numbers: X (n, k) -> (numbers, n) float32."""
-        raise NotImplementedError
 
     def predict_stages(self, panel: Panel, hours: Ints, stages: Sequence[int]) -> Matrix:
         """(numbers, m) float32, NaN where a feature is undefined."""
@@ -79,22 +81,26 @@ Native = TypeVar("Native")
 Fitted = TypeVar("Fitted", bound=RowPredictor)
 
 
-class RowForecaster(Generic[Native, Fitted]):
+class RowForecaster(ABC, Generic[Native, Fitted]):
     """Gives a family of rows its X and y: the hours up to `until` that have a label and every feature."""
 
     traits = ROWS
 
+    @abstractmethod
     def train(self, X: Matrix, y: Floats, params: Params, seed: int, symbols: Sequence[str]) -> Native:
         """Fit X (n, k) float32 without NaN and y (n,) of 0.0 and 1.0, on one thread; the model remembers its symbols."""
-        raise NotImplementedError
 
+    @abstractmethod
     def dump(self, native: Native) -> bytes:
         """The model in its library's own open format."""
-        raise NotImplementedError
 
+    @abstractmethod
     def predictor(self, native: Native) -> Fitted:
         """The model, ready to predict."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def load(self, model: bytes, source: str) -> Fitted:
+        """A predictor from such bytes. Raises DataError, naming `source`, for others."""
 
     def fit(self, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int) -> bytes:
         """See `trader.core.ports.Forecaster`. Raises DataError where fewer than two rows or one outcome remain."""

@@ -74,7 +74,7 @@ def _champion(champion: dict[str, Any] | None) -> str:
     late = "; the calendar's newer one is late" if champion["late"] else ""
     why = champion["words"] or champion["why"]
     return (
-        f"{champion['model_id']}, serves since {champion['valid_from']} "
+        f"{champion['model_id']} ({champion['family']}), serves since {champion['valid_from']} "
         f"({champion['age_hours'] / 24:.1f} d): {why}{late}"
     )
 
