@@ -69,9 +69,10 @@ def wait_until_stopped(pid: int) -> None:
         time.sleep(0.01)
 
 
-def test_eight_processes_on_one_hour(fresh: Scene) -> None:
+@pytest.mark.parametrize("rounds", [50, pytest.param(200, marks=pytest.mark.long)])
+def test_eight_processes_on_one_hour(fresh: Scene, rounds: int) -> None:
     """Eight long-lived bots tick the same hours at the same moments: every hour has one record and at most one order."""
-    rounds, rivals = 200, 8
+    rivals = 8
     barrier = crew.Barrier(rivals + 1)
     children = [
         crew.Process(target=racer, args=(fresh.url, fresh.store, rounds, barrier)) for _ in range(rivals)
@@ -116,6 +117,7 @@ def surroundings(made: Scene) -> dict[str, str]:
     return {"PATH": os.defpath, "TRADER_VENUE_URL": made.url, "TRADER_STORE": str(made.store)}
 
 
+@pytest.mark.long  # what races is the commands of the next test; each takes seconds to import it all anew
 def test_eight_fresh_interpreters_on_one_hour(fresh: Scene, tmp_path: Path) -> None:
     """Eight commands that import everything anew and tell the tracker, as by default: one record, one order, one answer."""
     rivals = [
