@@ -243,4 +243,4 @@ def test_the_invariants_hold_whatever_happens(histories: int) -> None:
         ),
     )
     assert min(Protocol.seen[what] for what in ("killed", "interleaved", "slept")) >= 30, Protocol.seen
-    assert Protocol.seen["orders"] >= 200, Protocol.seen
+    assert Protocol.seen["orders"] >= histories // 2, Protocol.seen
