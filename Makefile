@@ -4,12 +4,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 BARS   ?=
-PYTEST_WORKERS ?= 2
+# One more than there are cores: tests wait for processes and sockets about a third of their time.
+PYTEST_WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
+PYTEST = $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --ignore=tests/system
 
 # The scripts of this project must find compiled bytecode, whatever the shell says about writing it.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test check system packages peers image format bench bench-small bench-full lock clean
+.PHONY: help setup demo test test-long check system packages peers image format bench bench-small bench-full lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -27,8 +29,11 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup ## the main job, offline: two years collected, a study, two weeks traded (BARS=FILE for real bars)
 	$(BIN)/trader demo $(if $(BARS),--bars $(BARS))
 
-test: setup ## every test that needs Python only
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --ignore=tests/system
+test: setup ## every test that needs Python only, and no hour or example more than a claim needs
+	$(PYTEST) -m "not long"
+
+test-long: setup ## the same claims over more hours and examples; before a release
+	$(PYTEST) -m long
 
 # Debian packages that the system tests start; each suite lists its own.
 PACKAGES = $(shell sed 's/\#.*//' tests/system/packages*.txt)

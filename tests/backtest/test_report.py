@@ -16,12 +16,12 @@ from backtest.study.importance import importance
 from tests.rig import command, quick_params
 from tests.rig_bars import made_bars
 
-SPAN = ("--from", "2021-03-05", "--to", "2021-04-20")
+SPAN = ("--from", "2021-03-05", "--to", "2021-04-06")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of six weeks, and the run that it is about."""
+    """A report of a month, and the run that it is about."""
     there = tmp_path_factory.mktemp("report")
     bars = made_bars(there, "2020-12-01", "2021-05-01")
     (there / "P.json").write_text(json.dumps(quick_params(step_days=10)))

@@ -69,16 +69,24 @@ def outages(seed: int) -> tuple[int, ...]:
     return (*singles.tolist(), *range(first, first + int(random.integers(0, 6))))
 
 
-@given(
-    market=markets,
-    chosen=strategies,
-    filters=exchanges,
-    spread=st.sampled_from([0.002, 0.01, 0.05]),
-    undefined=st.sampled_from([0.0, 0.02, 0.5, 1.0]),
-    freeze=st.booleans(),
-)
-@settings(max_examples=250)
-def test_the_lines_are_those_of_the_slow_twin(
+@pytest.mark.parametrize("examples", [80, pytest.param(250, marks=pytest.mark.long)])
+def test_the_lines_are_those_of_the_slow_twin(examples: int) -> None:
+    """Every line, its bytes, the final state and the equities as floats: equal to one `decide_hour` an hour, over random
+    prices, gaps, probabilities, thresholds, costs, accounts, filters and halts."""
+    settings(max_examples=examples)(given(**drawn)(compare_with_the_slow_twin))()
+
+
+drawn: dict[str, st.SearchStrategy[Any]] = {
+    "market": markets,
+    "chosen": strategies,
+    "filters": exchanges,
+    "spread": st.sampled_from([0.002, 0.01, 0.05]),
+    "undefined": st.sampled_from([0.0, 0.02, 0.5, 1.0]),
+    "freeze": st.booleans(),
+}
+
+
+def compare_with_the_slow_twin(
     market: tuple[int, int, float],
     chosen: dict[str, Any],
     filters: Filters,
@@ -86,8 +94,7 @@ def test_the_lines_are_those_of_the_slow_twin(
     undefined: float,
     freeze: bool,
 ) -> None:
-    """Every line, its bytes, the final state and the equities as floats: equal to one `decide_hour` an hour, over random
-    prices, gaps, probabilities, thresholds, costs, accounts, filters and halts."""
+    """One market under one strategy."""
     seed, decimals, price = market
     bars = bars_made(HOURS + 10, seed, missing=outages(seed), price=price, decimals=decimals)
     rules = Rules(params_of({**DEFAULT_PARAMS, **chosen}, "a test"), filters, freeze_on_halt=freeze)

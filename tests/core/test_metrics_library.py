@@ -9,14 +9,13 @@ import pytest
 
 from trader.core.metrics import HOURS_PER_YEAR, hourly_returns, max_drawdown, sharpe
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    import empyrical
-
 
 @pytest.mark.parametrize("seed", range(5))
 def test_they_are_those_of_empyrical(seed: int) -> None:
     """Sharpe ratio, drawdown and compounded return of a year of hours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import empyrical
     rng = np.random.default_rng(seed)
     equity = 10_000 * np.cumprod(1 + rng.normal(1e-5, 0.006, 8_760))
     returns = hourly_returns(equity, 10_000.0)

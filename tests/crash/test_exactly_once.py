@@ -23,10 +23,11 @@ from trader.core.types import HOUR_MS
 MOST_STEPS = 40
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["after", pytest.param("before", marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", ["write", "request"])
 def test_killed_at_every_step(kind: str, when: str, tmp_path: Path, begun: Begun) -> None:
-    """SIGKILL just before and just after every write and every request of a tick with an order: one order, one record."""
+    """SIGKILL just after every write and every request of a tick with an order: one order, one record. (Just before one is
+    just after the one before it.)"""
     killed = 0
     for n in range(1, MOST_STEPS):
         with begun.again(tmp_path / str(n)) as made:
@@ -69,9 +70,10 @@ def wait_until_stopped(pid: int) -> None:
         time.sleep(0.01)
 
 
-def test_eight_processes_on_one_hour(fresh: Scene) -> None:
+@pytest.mark.parametrize("rounds", [50, pytest.param(200, marks=pytest.mark.long)])
+def test_eight_processes_on_one_hour(fresh: Scene, rounds: int) -> None:
     """Eight long-lived bots tick the same hours at the same moments: every hour has one record and at most one order."""
-    rounds, rivals = 200, 8
+    rivals = 8
     barrier = crew.Barrier(rivals + 1)
     children = [
         crew.Process(target=racer, args=(fresh.url, fresh.store, rounds, barrier)) for _ in range(rivals)
@@ -116,6 +118,7 @@ def surroundings(made: Scene) -> dict[str, str]:
     return {"PATH": os.defpath, "TRADER_VENUE_URL": made.url, "TRADER_STORE": str(made.store)}
 
 
+@pytest.mark.long  # what races is the commands of the next test; each takes seconds to import it all anew
 def test_eight_fresh_interpreters_on_one_hour(fresh: Scene, tmp_path: Path) -> None:
     """Eight commands that import everything anew and tell the tracker, as by default: one record, one order, one answer."""
     rivals = [

@@ -97,7 +97,12 @@ def test_run_ticks_at_once_and_ends_on_sigterm(fresh: Scene, tmp_path: Path) -> 
     child = subprocess.Popen(
         [sys.executable, "-m", "trader.cli", "run"],
         cwd=tmp_path,
-        env={"PATH": "/usr/bin:/bin", "TRADER_VENUE_URL": fresh.url, "TRADER_STORE": str(fresh.store)},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "TRADER_VENUE_URL": fresh.url,
+            "TRADER_STORE": str(fresh.store),
+            "TRADER_TRACKERS": "none",
+        },
         stderr=subprocess.PIPE,
         text=True,
     )

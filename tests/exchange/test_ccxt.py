@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import ccxt
 import pytest
 from venue_kit import KEY, SECRET, SYMBOL, Sim, flat_bars, running
 
@@ -32,6 +31,8 @@ def sim() -> Iterator[Sim]:
 
 def client_of(sim: Sim, secret: str = SECRET) -> Any:
     """ccxt's binance with every host it knows replaced by the exchange, and nothing else changed."""
+    import ccxt
+
     client = ccxt.binance({"apiKey": KEY, "secret": secret})
     client.urls["api"] = {
         name: re.sub(r"https://[^/]+", sim.exchange.url, address)
@@ -99,12 +100,16 @@ def test_it_cancels_a_half_filled_order(sim: Sim, client: Any) -> None:
     assert balance["USDT"]["used"] == 0
     assert balance["USDT"]["free"] == pytest.approx(10_000 - cancelled["cost"], abs=1e-9)
     assert sum(trade["amount"] for trade in client.fetch_my_trades(PAIR)) == 0.05
+    import ccxt
+
     with pytest.raises(ccxt.OrderNotFound, match="Unknown order sent"):
         client.cancel_order(order["id"], PAIR)
 
 
 def test_it_knows_the_errors_it_is_given(sim: Sim, client: Any) -> None:
     """-1013, -2010, -1021 and -1022 arrive as ccxt's own exceptions for them, and nothing is booked."""
+    import ccxt
+
     with pytest.raises(ccxt.BadRequest, match=r"-1013.*Filter failure: NOTIONAL"):
         client.create_order(PAIR, "market", "buy", 0.0001)
     with pytest.raises(ccxt.InsufficientFunds, match="insufficient balance"):
@@ -120,6 +125,8 @@ def test_it_knows_the_errors_it_is_given(sim: Sim, client: Any) -> None:
 
 def test_it_stops_where_it_is_told_to(sim: Sim, client: Any) -> None:
     """429 and 418 are its DDoSProtection."""
+    import ccxt
+
     for scenario in ("weight_429", "ban_418"):
         sim.sim("faults", {"scenario": scenario})
         with pytest.raises(ccxt.DDoSProtection):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cfnlint.api import ManualArgs, lint
 
 from tests.infra.conftest import client
 from tests.infra.stack_kit import REGION, ROOT, STACK, TEMPLATE, Rendered
@@ -14,6 +13,8 @@ from tests.s3_kit import Bucketry
 
 def test_cfn_lint_finds_nothing() -> None:
     """Every property, value and reference is what CloudFormation knows, in the default region and others."""
+    from cfnlint.api import ManualArgs, lint
+
     found = lint(TEMPLATE.read_text(), config=ManualArgs(regions=[REGION, "ap-northeast-1"]))
     assert [f"{match.rule.id} {match.message}" for match in found] == []
 

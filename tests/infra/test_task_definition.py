@@ -10,7 +10,6 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
-from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from infra.ecs.render import outputs_of, render
 from tests.infra.conftest import client
@@ -43,6 +42,8 @@ def test_it_is_valid_to_the_api_and_to_cloudformation(task: dict[str, Any]) -> N
     shape = botocore.session.get_session().get_service_model("ecs").operation_model("RegisterTaskDefinition")
     report = ParamValidator().validate(task, shape.input_shape)
     assert not report.has_errors(), report.generate_report()
+    from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
+
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema(REGION, "AWS::ECS::TaskDefinition").schema
     problems = [e.message for e in Draft7Validator(dict(schema)).iter_errors(pascal(task))]
     assert problems == []

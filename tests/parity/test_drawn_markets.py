@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ from trader.core.hours import Rules
 from trader.core.params import Params, params_of
 from trader.core.types import HOUR_MS, Filters, parse_time
 
-EXAMPLES, HOURS = 24, 48
+HOURS = 48
 # Symbol, price in quote, digits after the point.
 MARKETS = [("BTCUSDT", 40_000.0, 2), ("SOLUSDT", 30.0, 2), ("XRPUSDT", 0.5, 5), ("SHIBUSDT", 0.00002, 8)]
 
@@ -108,13 +109,14 @@ TOO_SMALL = told_example((), "100", allocation_usdt=20)
 TROUBLED = told_example(((5, 3), (20, 1)), "5", fee_rate=0.0075, halt_cumulative_return=-0.02)
 
 
-def test_replay_is_the_backtest_on_drawn_markets() -> None:
+@pytest.mark.parametrize("examples", [6, pytest.param(24, marks=pytest.mark.long)])
+def test_replay_is_the_backtest_on_drawn_markets(examples: int) -> None:
     """Every line is equal, and what was drawn holds what the promise is about: orders, halts, outages, dust."""
     seen: Counter[str] = Counter()
 
     # Not shrunk: an example is a whole replay, and one that fails is small enough to be read as it is.
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         suppress_health_check=list(HealthCheck),
         phases=[Phase.explicit, Phase.generate],
     )
@@ -129,5 +131,5 @@ def test_replay_is_the_backtest_on_drawn_markets() -> None:
         seen.update(told(backtest))
 
     compare()
-    assert seen["orders"] >= 2 * EXAMPLES, seen
+    assert seen["orders"] >= 2 * examples, seen
     assert all(seen[reason] for reason in ("gap", "venue_closed", "dust", "halt", "halted", "hold")), seen

@@ -28,7 +28,7 @@ from trader.core.types import HOUR_MS, parse_hour
 from trader.observers.delivery import tell
 
 START = parse_hour("2021-03-06T00:00")
-HOURS = 60
+HOURS = 50  # more than are told at once
 TRIALS = 12
 
 
@@ -68,7 +68,7 @@ def a_study() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def traded(tmp_path_factory: pytest.TempPathFactory, bars_file: Path) -> Path:
-    """The store of a bot that ticked through 60 hours at a real embedded exchange, an outage among them."""
+    """The store of a bot that ticked through 50 hours at a real embedded exchange, an outage among them."""
     with scene(bars_file, tmp_path_factory.mktemp("traded"), START) as made:
         with a_bot(made.url, made.store) as bot:
             for hour in range(START, START + HOURS * HOUR_MS, HOUR_MS):

@@ -124,7 +124,7 @@ def test_who_was_stopped_comes_after_the_others_and_in_smaller_parts(told: Told)
         stopped(told.journal, "diary", "stopped after 60 s")
     tell_all(told.journal, [slow, well], lambda words: None, order.append)
     assert order == ["rival", "", "diary", ""]
-    assert (slow.parts, well.parts) == ([3, 6, 12, 24, 15], [48, 12])
+    assert (slow.parts, well.parts) == ([3, 6, 12, 24, 5], [48, 2])
     assert slow.hours == well.hours == ALL
     assert read_cursor(told.journal, "diary").failures == 0
     order.clear()
