@@ -11,6 +11,17 @@ PYTEST = $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --ignore=
 # The scripts of this project must find compiled bytecode, whatever the shell says about writing it.
 export PYTHONDONTWRITEBYTECODE :=
 
+# $(call locked,FOLDER,LOCK,OPTIONS): a new environment of what a lock names. uv does it in a tenth of pip's time, and comes by its
+# own lines of a lock; where it cannot run, pip does it all.
+INSTALL := install --quiet --no-deps --require-hashes
+define locked
+$(PYTHON) -m venv $(1)
+@awk '/^[^ ]/ { ours = /^uv==/ } ours' requirements-peers.lock > $(1)/uv.lock
+$(1)/bin/python -m pip $(INSTALL) --disable-pip-version-check -r $(1)/uv.lock \
+    && $(1)/bin/uv pip $(INSTALL) $(3) --python $(1)/bin/python -r $(2) \
+    || $(1)/bin/python -m pip $(INSTALL) --disable-pip-version-check -r $(2)
+endef
+
 .PHONY: help setup demo test test-long check system packages peers image format bench bench-small bench-full lock clean
 
 help: ## show this list
@@ -20,8 +31,7 @@ setup: $(STAMP) ## .venv with the locked dependencies, bytecode compiled, and th
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hourly-trader needs Python 3.11 or newer; this is %s. Try: make PYTHON=python3.11 setup" % sys.version.split()[0] or 0)'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(call locked,$(VENV),requirements.lock,--compile-bytecode)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/python -m compileall -q trader backtest
 	@touch $(STAMP)
@@ -48,8 +58,7 @@ packages:
 	    $(AS_ROOT)env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES); }
 
 $(SYSTEM)/.installed: requirements-system.lock pyproject.toml
-	$(PYTHON) -m venv $(SYSTEM)
-	$(SYSTEM)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-system.lock
+	$(call locked,$(SYSTEM),requirements-system.lock)
 	$(SYSTEM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -70,18 +79,12 @@ format: setup ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# What the benchmarks compare with. uv comes by its own line of the lock; where it cannot run, pip does it all.
-PEERS   := .venv-peers
-INSTALL := install --quiet --no-deps --require-hashes
+PEERS := .venv-peers
 
 peers: $(PEERS)/.installed ## .venv-peers: vectorbt, FreqAI, FastAPI and statsforecast, which the benchmarks compare with
 
 $(PEERS)/.installed: requirements-peers.lock
-	$(PYTHON) -m venv $(PEERS)
-	@awk '/^[^ ]/ { ours = /^uv==/ } ours' $< > $(PEERS)/uv.lock
-	$(PEERS)/bin/python -m pip $(INSTALL) --disable-pip-version-check -r $(PEERS)/uv.lock \
-	    && $(PEERS)/bin/uv pip $(INSTALL) --python $(PEERS)/bin/python -r $< \
-	    || $(PEERS)/bin/python -m pip $(INSTALL) --disable-pip-version-check -r $<
+	$(call locked,$(PEERS),requirements-peers.lock)
 	@touch $@
 
 bench: setup peers ## the numbers, as ratios within one run
