@@ -16,8 +16,8 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import cast
 
 from benchmarks.figure import Figure
 from trader import terminal
@@ -33,8 +33,10 @@ def names() -> list[str]:
 def form_of(name: str, form: str, commit: str | None) -> Callable[[], list[Figure]]:
     """How a module is measured: run_full where it has one, run_small, or run; `before` against a commit."""
     module = importlib.import_module(f"benchmarks.bench_{name}")
-    taken = module.against(commit) if commit else getattr(module, form, module.run)
-    return cast("Callable[[], list[Figure]]", taken)
+    if commit:
+        return partial(module.against, commit)
+    taken: Callable[[], list[Figure]] = getattr(module, form, module.run)
+    return taken
 
 
 def measure(name: str, form: str = "run", commit: str | None = None) -> list[Figure]:
@@ -70,8 +72,8 @@ def main() -> int:
     size.add_argument("--small", action="store_true", help="the small form; times are not judged")
     parser.add_argument("--commit", help="what `before` compares with (default: HEAD~1)")
     given = parser.parse_args()
-    if given.commit and given.name != ["before"]:
-        parser.error("--commit belongs to: python -m benchmarks before")
+    if given.commit and (given.name != ["before"] or given.small):
+        parser.error("--commit belongs to: python -m benchmarks before, which then has no small form")
     form = "run_full" if given.full else "run_small" if given.small else "run"
     figures = [figure for name in given.name or names() for figure in measure(name, form, given.commit)]
     missed = failed(figures, given.small)
