@@ -58,9 +58,19 @@ def _endpoint(url: str) -> str:
     """An S3 server's address. Raises ValueError."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ValueError(
-            f"{url!r} must be http(s)://host[:port], without a path: the bucket is named by store"
-        )
+        raise ValueError("write http(s)://host[:port] without a path: the bucket is named by store")
+    if "@" in parts.netloc:
+        raise ValueError("write http(s)://host[:port] without a user: keys come from AWS's own settings")
+    return url.rstrip("/")
+
+
+def _market(url: str) -> str:
+    """The address of a host of bars, which never sees a key. Raises ValueError, and repeats nothing."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("write http(s)://host[:port]")
+    if "@" in parts.netloc:
+        raise ValueError("write http(s)://host[:port] without a user: bars are public")
     return url.rstrip("/")
 
 
@@ -85,7 +95,9 @@ class Settings(BaseSettings):
         "embedded", description="embedded, testnet, demo or live (refused until it is armed)"
     )
     venue_url: str | None = Field(None, description="the embedded exchange's address; loopback only")
-    data_url: str | None = Field(None, description="where signals' bars come from; never sees a key")
+    data_url: Annotated[str, AfterValidator(_market)] | None = Field(
+        None, description="where signals' bars come from; never sees a key"
+    )
     api_key: SecretStr = Field(SecretStr(""), description="the venue's API key")
     api_secret: SecretStr = Field(SecretStr(""), description="the venue's API secret")
     symbol: str = Field("BTCUSDT", pattern=r"^[A-Z0-9]{2,20}$", description="what is traded")
@@ -253,3 +265,12 @@ def export(values: Mapping[str, str]) -> None:
     """Give a library its own environment variables before it is imported; what a person set already stays."""
     for name, value in values.items():
         os.environ.setdefault(name, value)
+
+
+def environment_without_keys() -> dict[str, str]:
+    """For a process that never asks the venue: this one's environment, but the venue's keys."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() not in ("TRADER_API_KEY", "TRADER_API_SECRET")
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import os
 import subprocess
@@ -94,6 +95,35 @@ def test_a_flood_is_given_up_before_it_fills_the_memory() -> None:
     with serving(order=[flood]) as server, spot(server.url, 60) as adapter:
         assert adapter.send(ORDER).outcome == "unknown"
     assert sent < 64
+
+
+def test_a_small_answer_that_unpacks_to_a_flood_is_given_up() -> None:
+    """What is unpacked is counted: 64 KiB of gzip are 64 MiB of zeros, and are not kept."""
+    packed = gzip.compress(bytes(64 << 20))
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
+    with (
+        serving(order=[raw(head + packed)], time=[raw(head + packed)]) as server,
+        spot(server.url, 60) as adapter,
+    ):
+        assert adapter.send(ORDER).outcome == "unknown"
+        with pytest.raises(Retry, match=r"OSError|ProtocolError"):
+            adapter.time_ms()
+
+
+def test_a_packed_answer_is_taken() -> None:
+    """A page of klines comes as gzip, and its connection serves the next request."""
+    body = gzip.compress(b'{"serverTime": 1700000000001}')
+    said = f"Content-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
+    heard: list[int] = []
+
+    def packed(sock: Any, _: Any) -> bool:
+        heard.append(sock.fileno())
+        sock.sendall(b"HTTP/1.1 200 OK\r\n" + said.encode() + body)
+        return True
+
+    with serving(time=[packed, packed]) as server, spot(server.url) as adapter:
+        assert [adapter.time_ms(), adapter.time_ms()] == [NOW + 1, NOW + 1]
+    assert len(set(heard)) == 1
 
 
 def test_a_slow_but_timely_answer_is_taken() -> None:

@@ -44,6 +44,14 @@ def test_a_missing_or_broken_filter_is_named(place: tuple[Any, ...], value: Any)
         filters_of(row, "a test")
 
 
+@pytest.mark.parametrize("place", [(1, "stepSize"), (0, "tickSize")])
+def test_a_step_of_zero_is_no_step(place: tuple[Any, ...]) -> None:
+    """Nothing is a multiple of 0: it is said, and never divided by."""
+    row = put(INFO_ROW, ("filters", *place), "0.00000000")
+    with pytest.raises(ConfigError, match=r"a test: BTCUSDT lacks a filter that sizing needs .*is no step"):
+        filters_of(row, "a test")
+
+
 def test_a_file_may_hold_the_row_or_a_reply(tmp_path: Path) -> None:
     """Both give the same filters; anything else is refused by name."""
     path = tmp_path / "row.json"

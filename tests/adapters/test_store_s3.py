@@ -234,3 +234,8 @@ def test_addresses() -> None:
     assert load_settings(store=Path("state")).bucket is None
     with pytest.raises(ConfigError, match=r"s3_endpoint_url: .*without a path"):
         load_settings(s3_endpoint_url="http://host/bucket")
+    for name in ("s3_endpoint_url", "data_url"):
+        for url in ("https://me:pa55word@host", "https://me:pa55word@host/path", "me:pa55word@host"):
+            with pytest.raises(ConfigError, match=rf"{name}: .*write http") as caught:
+                load_settings(**{name: url})
+            assert "pa55word" not in str(caught.value)

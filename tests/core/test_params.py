@@ -30,6 +30,7 @@ BAD: list[tuple[str, Any]] = [
     ("half_spread_bps", -1),
     ("slippage_bps", 5_000),
     ("allocation_usdt", 0),
+    ("allocation_usdt", 1e300),
     ("features", 7),
     ("seed", -1),
     ("seed", 2**31),

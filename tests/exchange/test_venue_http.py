@@ -14,7 +14,7 @@ from venue_kit import AT, SYMBOL, Sim, config, running
 from trader.core.errors import ConfigError
 from trader.exchange.server import EmbeddedExchange
 
-PING = b"GET /api/v3/ping HTTP/1.1\r\nHost: x\r\n\r\n"
+PING = b"GET /api/v3/ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def talk(sim: Sim, *pieces: bytes) -> bytes:
@@ -33,7 +33,7 @@ def test_a_connection_serves_many_requests(sim: Sim) -> None:
     """Requests one after the other, even sent together or in pieces, are answered in order."""
     assert talk(sim, PING * 3).count(b"HTTP/1.1 200 OK") == 3
     assert talk(sim, *(PING[i : i + 1] for i in range(len(PING)))).count(b"200 OK") == 1
-    closing = PING.replace(b"Host: x", b"Connection: close")
+    closing = PING.replace(b"Host: localhost", b"Connection: close")
     assert talk(sim, closing * 2).count(b"200 OK") == 1
 
 
@@ -159,3 +159,36 @@ def test_serve_forever_ends_with_stop() -> None:
     exchange.stop()
     server.join(10)
     assert not server.is_alive()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Host: evil.example",
+        "Host: evil.example:80",
+        "Host: localhost\r\nOrigin: https://evil.example",
+        "Host: localhost\r\nOrigin: null",
+    ],
+)
+def test_a_page_of_elsewhere_cannot_move_the_clock(sim: Sim, said: str) -> None:
+    """A browser on this machine that shows a stranger's page names another host or origin: nothing is done for it."""
+    order = b'{"to": 9999999999999}'
+    head = f"POST /sim/clock HTTP/1.1\r\n{said}\r\nContent-Length: {len(order)}\r\nConnection: close\r\n\r\n"
+    before = sim.exchange.venue.clock.now()
+    assert b"403 Forbidden" in talk(sim, head.encode() + order)
+    assert sim.exchange.venue.clock.now() == before
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Host: 127.0.0.1:8900",
+        "Host: localhost",
+        "Host: [::1]:80",
+        "X: y",
+        "Host: localhost:1\r\nOrigin: http://localhost:3000",
+    ],
+)
+def test_this_machine_may_ask(sim: Sim, said: str) -> None:
+    """By any of its own names, and by a page that it serves itself."""
+    assert b"200 OK" in talk(sim, f"GET /sim/clock HTTP/1.1\r\n{said}\r\nConnection: close\r\n\r\n".encode())

@@ -45,7 +45,7 @@ class Wire:
 
     def ask(self, shot: Shot) -> tuple[int, bytes]:
         """Status and body; status 0 where the connection ended without a whole answer."""
-        lines = [b"%s %s HTTP/1.1" % (shot.method.encode(), shot.target), b"host: x", *shot.headers]
+        lines = [b"%s %s HTTP/1.1" % (shot.method.encode(), shot.target), b"host: localhost", *shot.headers]
         if shot.body:
             lines.append(b"content-length: %d" % len(shot.body))
         try:

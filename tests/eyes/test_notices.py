@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -193,6 +194,9 @@ def test_metrics_are_the_records_figures_and_say_whether_it_is_ready(week: Path)
         except urllib.error.HTTPError as error:
             return error.code
 
+    silent = socket.create_connection(
+        ("127.0.0.1", server.server_port)
+    )  # says nothing, and keeps nobody waiting
     try:
         assert urllib.request.urlopen(f"{url}/livez", timeout=5).status == 200
         assert ready() == 503
@@ -219,5 +223,6 @@ def test_metrics_are_the_records_figures_and_say_whether_it_is_ready(week: Path)
         with pytest.raises(ConfigError, match="TRADER_METRICS_PORT"):
             serve(metrics, "127.0.0.1", server.server_port)
     finally:
+        silent.close()
         server.shutdown()
         server.server_close()

@@ -183,3 +183,16 @@ def test_a_telling_whose_parent_is_gone_ends_by_itself() -> None:
     code = "import time; from trader.observers.process import limit_life; limit_life(0.2); time.sleep(60)"
     done = subprocess.run([sys.executable, "-c", code], timeout=50, check=False)
     assert done.returncode == -signal.SIGALRM
+
+
+def test_the_venues_keys_stay_with_the_bot(
+    told: Told, settings: Settings, child: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Observers read the store and never ask the venue: their process gets no key of it, and everything else."""
+    for name in ("TRADER_API_KEY", "TRADER_API_SECRET", "TRADER_NOTIFY"):
+        monkeypatch.setenv(name, f"value of {name}")
+    child.write_text(f"env > {tmp_path}/environment\n")
+    process.tell_after_tick(settings, told.journal, LAST, closed=True)
+    seen = (tmp_path / "environment").read_text()
+    assert "value of TRADER_NOTIFY" in seen
+    assert "TRADER_API" not in seen

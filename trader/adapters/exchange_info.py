@@ -40,8 +40,8 @@ def filters_of(row: Mapping[str, Any], source: str) -> Filters:
         notional = by_type.get("NOTIONAL") or by_type["MIN_NOTIONAL"]
         limits = [_figure(lot["maxQty"]), _figure(market.get("maxQty", "0"))]
         return Filters(
-            tick_size=_figure(by_type["PRICE_FILTER"]["tickSize"]),
-            step_size=_figure(lot["stepSize"]),
+            tick_size=_step(by_type["PRICE_FILTER"]["tickSize"]),
+            step_size=_step(lot["stepSize"]),
             min_notional=_figure(notional["minNotional"]),
             min_qty=max(_figure(lot["minQty"]), _figure(market.get("minQty", "0"))),
             max_qty=min((limit for limit in limits if limit > 0), default=None),
@@ -58,3 +58,11 @@ def _figure(value: Any) -> Decimal:
     if not figure.is_finite() or figure < 0:
         raise ValueError(f"{value} is no limit")
     return figure
+
+
+def _step(value: Any) -> Decimal:
+    """What prices or quantities are multiples of, above 0. Raises as `_figure`."""
+    step = _figure(value)
+    if not step:
+        raise ValueError(f"{value} is no step")
+    return step

@@ -118,8 +118,15 @@ class DeadlineSession:
             headers=self._headers | headers,
             retries=False,
             redirect=False,
+            preload_content=False,
         )
-        return Reply(answer.status, answer.headers, answer.data)
+        # Unpacked as it comes, so that a small answer cannot become a large one unseen.
+        content = answer.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            answer.close()
+            raise OSError(f"the answer has over {MOST_BYTES >> 20} MiB")
+        answer.release_conn()
+        return Reply(answer.status, answer.headers, content)
 
     def close(self) -> None:
         """Give back the connection."""

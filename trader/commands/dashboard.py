@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
+from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
@@ -54,10 +56,25 @@ def dashboard(
 
 
 def _serve(folder: Path, port: int, as_json: bool) -> None:
+    """On loopback, to who asks for loopback; files of the folder alone, wherever a link in it points."""
     from functools import partial
     from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
-    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    from trader.exchange.wire import asked_here
+
+    class Handler(SimpleHTTPRequestHandler):
+        timeout = 10  # seconds for a client to say what it wants
+
+        def send_head(self) -> io.BytesIO | BinaryIO | None:
+            if not asked_here(self.headers.get("Host", ""), self.headers.get("Origin", "")):
+                self.send_error(HTTPStatus.FORBIDDEN, "Only this machine may ask")
+                return None
+            if not Path(self.translate_path(self.path)).resolve().is_relative_to(folder.resolve()):
+                self.send_error(HTTPStatus.NOT_FOUND)
+                return None
+            return super().send_head()
+
+    handler = partial(Handler, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         url = f"http://127.0.0.1:{server.server_port}/"
         if as_json:

@@ -15,6 +15,7 @@ from trader.core.model_params import DEFAULT_MODEL, FAMILIES, ModelParams
 from trader.core.policy import Exposure, Limits, Thresholds
 
 Label = Literal["direction", "direction_beyond_cost"]
+MOST_USDT = Decimal(10) ** 12  # beyond it a quantity needs more digits than a Decimal keeps
 Edge = Annotated[float, Field(ge=0, lt=0.5)]
 
 
@@ -39,7 +40,7 @@ class Params(BaseModel):
     fee_rate: Decimal = Field(ge=0, lt=1)
     half_spread_bps: Decimal = Field(ge=0, lt=5000)
     slippage_bps: Decimal = Field(ge=0, lt=5000)
-    allocation_usdt: Decimal = Field(gt=0)
+    allocation_usdt: Decimal = Field(gt=0, le=MOST_USDT)
     features: str = "seed"
     seed: int = Field(ge=0, lt=2**31)
     horizon_hours: int = Field(ge=1, le=24, default=1)

@@ -15,12 +15,14 @@ from trader.exchange.public_api import MICROSECOND, MILLISECOND
 from trader.exchange.replies import ApiError, Reply, dump
 from trader.exchange.routes import ROUTES, Route
 from trader.exchange.venue import Call, Venue
-from trader.exchange.wire import Request
+from trader.exchange.wire import Request, asked_here
 
 KEY_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 TIME_UNITS = {unit: name for name in (MICROSECOND, MILLISECOND) for unit in (name, name.lower())}
 # What the exchange answers to; `/sim` beside it is no part of the exchange.
 SPOKEN = ("/api/", "/sapi/", "/fapi/", "/dapi/")
+# A page of elsewhere that a browser shows on this machine must not move the clock.
+ONLY_HERE = "Only this machine may ask, by http://127.0.0.1 or http://localhost."
 # Response times that the microsecond header makes a thousand times larger.
 TIME_KEYS = frozenset(
     {"serverTime", "time", "updateTime", "transactTime", "workingTime", "closeTime", "openTime"}
@@ -39,6 +41,8 @@ class Api:
         """The reply to one request, spoilt as the active faults want it."""
         venue = self._venue
         if request.path.startswith("/sim/"):
+            if not asked_here(request.headers.get("host", ""), request.headers.get("origin", "")):
+                return ApiError(-1000, ONLY_HERE, 403).reply()
             with venue.lock:
                 return sim_api.answer(venue, request)
         if not request.path.startswith(SPOKEN):

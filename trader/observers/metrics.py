@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -117,7 +118,15 @@ class Metrics:
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each scrape: a client that says nothing keeps no other waiting."""
+
+    daemon_threads = True
+
+
 class _Quiet(WSGIRequestHandler):
+    timeout = 10  # seconds for a client to say what it wants
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """A scrape is no event."""
 
@@ -126,7 +135,7 @@ def serve(metrics: Metrics, host: str, port: int) -> WSGIServer:
     """Serve from a thread that ends with the process; `server.shutdown()` ends it sooner. Raises ConfigError where the
     address is taken."""
     try:
-        server = make_server(host, port, metrics.answer, handler_class=_Quiet)
+        server = make_server(host, port, metrics.answer, server_class=_Server, handler_class=_Quiet)
     except OSError as error:
         raise ConfigError(
             f"metrics cannot listen on {host}:{port} ({error.strerror}); set TRADER_METRICS_PORT"

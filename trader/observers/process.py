@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from trader import terminal
 from trader.app.cursors import behind, stopped
+from trader.config import environment_without_keys
 from trader.core.errors import Retry, TraderError
 from trader.observers.names import names_of
 
@@ -109,7 +110,11 @@ class ObserverProcess:
         command = [sys.executable, "-m", "trader.cli", "observe", *options, "--steps", str(to_child)]
         try:
             self.child = subprocess.Popen(  # noqa: S603 - this very program
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(to_child,)
+                command,
+                env=environment_without_keys(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(to_child,),
             )
         except OSError:
             os.close(self._steps)
