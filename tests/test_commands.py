@@ -84,9 +84,17 @@ def test_the_programs_help_names_every_exit_code(program: str) -> None:
     assert [code for code in sorted(codes) if not re.search(rf"\b{code}\b", text)] == []
 
 
-def test_ctrl_c_within_a_lock_is_ctrl_c(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+@pytest.fixture
+def _sigterm_as_before() -> Iterator[None]:
+    """`run` takes SIGTERM for Ctrl-C; the tests after it do not."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("_sigterm_as_before")
+def test_ctrl_c_within_a_lock_is_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
     """Python's own wait for a lock may end an interrupt as RuntimeError; one without an interrupt stays a bug."""
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
 
     def waiting() -> None:
         try:

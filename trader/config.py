@@ -20,6 +20,7 @@ from pydantic_settings import (
 
 from trader.core.errors import ConfigError
 from trader.core.lifecycle import MEASURES, SEED_BREACH, BreachRule, DriftRule
+from trader.core.types import LOOPBACK
 
 Venue = Literal["embedded", "testnet", "demo", "live"]
 
@@ -34,7 +35,6 @@ PUBLIC_DATA_HOST = "https://data-api.binance.vision"
 EMBEDDED_PORT = 8900
 # The embedded exchange's keys open nothing but a simulation on this machine's loopback.
 EMBEDDED_KEY, EMBEDDED_SECRET = "embedded-key", "embedded-secret"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 S3_ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*)")
 
 
@@ -54,34 +54,20 @@ def _store_address(address: str) -> str:
     return address
 
 
-def _endpoint(url: str) -> str:
-    """An S3 server's address. Raises ValueError."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ValueError("write http(s)://host[:port] without a path: the bucket is named by store")
-    if "@" in parts.netloc:
-        raise ValueError("write http(s)://host[:port] without a user: keys come from AWS's own settings")
-    return url.rstrip("/")
+def _host(user: str, path: str = "") -> AfterValidator:
+    """Takes http(s)://host[:port] and repeats nothing of what it refuses. user: where a name and a password belong instead;
+    path: why there is none, "" where one may be."""
 
+    def read(url: str) -> str:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
+        if not known or "@" in parts.netloc:
+            raise ValueError(f"write http(s)://host[:port] without a user: {user}")
+        if path and parts.path.strip("/"):
+            raise ValueError(f"write http(s)://host[:port] without a path: {path}")
+        return url.rstrip("/")
 
-def _market(url: str) -> str:
-    """The address of a host of bars, which never sees a key. Raises ValueError, and repeats nothing."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("write http(s)://host[:port]")
-    if "@" in parts.netloc:
-        raise ValueError("write http(s)://host[:port] without a user: bars are public")
-    return url.rstrip("/")
-
-
-def _server(url: str) -> str:
-    """A tracking server's address. Raises ValueError."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-        raise ValueError(
-            "write http(s)://host[:port] without a user: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD name one"
-        )
-    return url.rstrip("/")
+    return AfterValidator(read)
 
 
 class Settings(BaseSettings):
@@ -95,7 +81,7 @@ class Settings(BaseSettings):
         "embedded", description="embedded, testnet, demo or live (refused until it is armed)"
     )
     venue_url: str | None = Field(None, description="the embedded exchange's address; loopback only")
-    data_url: Annotated[str, AfterValidator(_market)] | None = Field(
+    data_url: Annotated[str, _host("bars are public")] | None = Field(
         None, description="where signals' bars come from; never sees a key"
     )
     api_key: SecretStr = Field(SecretStr(""), description="the venue's API key")
@@ -108,9 +94,9 @@ class Settings(BaseSettings):
     s3_region: str | None = Field(
         None, pattern=r"^[a-z0-9-]{1,40}$", description="the bucket's region; default: AWS's own settings"
     )
-    s3_endpoint_url: Annotated[str, AfterValidator(_endpoint)] | None = Field(
-        None, description="an S3 server other than AWS"
-    )
+    s3_endpoint_url: (
+        Annotated[str, _host("keys come from AWS's own settings", "the bucket is named by store")] | None
+    ) = Field(None, description="an S3 server other than AWS")
     bars: Path = Field(Path("data"), description="folder of collected bars")
     halt_policy: Literal["flatten", "freeze"] = Field(
         "flatten", description="what a breached loss limit does"
@@ -145,9 +131,9 @@ class Settings(BaseSettings):
         description="mlflow, neptune, mlflow,neptune or none; default: mlflow where it is installed",
     )
     tracker_dir: Path = Field(Path("tracking"), description="folder of what trackers write here")
-    mlflow_uri: Annotated[str, AfterValidator(_server)] | None = Field(
-        None, description="an MLflow server; default: an SQLite file in tracker_dir"
-    )
+    mlflow_uri: (
+        Annotated[str, _host("MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD name one")] | None
+    ) = Field(None, description="an MLflow server; default: an SQLite file in tracker_dir")
     neptune_project: str | None = Field(None, description="workspace/project at a Neptune server of your own")
     neptune_token: SecretStr = Field(SecretStr(""), description="its API token, which names the server")
     notify: SecretStr = Field(

@@ -168,6 +168,8 @@ def test_serve_forever_ends_with_stop() -> None:
         "Host: evil.example:80",
         "Host: localhost\r\nOrigin: https://evil.example",
         "Host: localhost\r\nOrigin: null",
+        "Host: localhost\r\nOrigin: http://[",
+        "Host: [",
     ],
 )
 def test_a_page_of_elsewhere_cannot_move_the_clock(sim: Sim, said: str) -> None:

@@ -135,13 +135,15 @@ class DeadlineSession:
 
 def _pool_of(url: str, deadline: Deadline) -> tuple[HTTPConnectionPool, str]:
     """Connections to the host of an address that know the deadline, and scheme, host and port as the address has them."""
+    wrong = ConfigError(f"{url!r} is no address of an exchange; write https://host or http://host:port")
     try:
         parts = parse_url(url)
     except LocationParseError:
-        parts = parse_url("")
+        raise wrong from None
     if parts.scheme not in ("http", "https") or not parts.host:
-        raise ConfigError(f"{url!r} is no address of an exchange; write https://host or http://host:port")
-    known, origin = {"deadline": deadline}, url[: len(url) - len(parts.request_uri)] if parts.path else url
+        raise wrong
+    origin = url[: len(url) - len(parts.request_uri)] if parts.path else url
+    known = {"deadline": deadline}
     if parts.scheme == "http":
         pool = HTTPConnectionPool(parts.host, parts.port)
         pool.ConnectionCls = type("_", (_Plain,), known)

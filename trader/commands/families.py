@@ -49,6 +49,7 @@ def _told(family: str) -> dict[str, Any]:
         "what": FAMILIES[family].__doc__,
         "installed": family in installed(),
         "install": way_to(family) or None,
+        "scope": traits.scope,
         "reads": traits.reads,
         "context_hours": traits.context_hours,
         "keys": [asdict(key) for key in keys_of(family)],

@@ -18,11 +18,13 @@ LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 class Traits:
     """What a family of models is.
 
-    reads: rows of features, or the series of bars. context_hours: how many hours before an hour a prediction for it reads.
-    refresh: filter where a prediction follows from all bars since the fit, none where the context alone decides.
-    tolerance: by how much P(up) of many hours at once may differ from that of each alone; 0.0 is to the bit.
+    scope: a local model knows one symbol, a global one all that it was fitted on. reads: rows of features, or the series
+    of bars. context_hours: how many hours before an hour a prediction for it reads. refresh: filter where a prediction
+    follows from all bars since the fit, none where the context alone decides. tolerance: by how much P(up) of many hours
+    at once may differ from that of each alone; 0.0 is to the bit.
     """
 
+    scope: Literal["local", "global"]
     reads: Literal["rows", "series"]
     context_hours: int
     refresh: Literal["none", "filter"]

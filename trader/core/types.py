@@ -17,6 +17,8 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 FAR_FUTURE_MS = 4_102_444_800_000  # 2100-01-01: every bar and every hour lies before it
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # the names of this machine
+
 Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]

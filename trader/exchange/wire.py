@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import struct
 import threading
@@ -10,12 +9,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from trader.core.types import LOOPBACK
 from trader.exchange.replies import JSON_TYPE, Reply
 
 MAX_HEAD_BYTES = 65_536
 MAX_BODY_BYTES = 4_194_304
 CHUNK_BYTES = 65_536
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -115,10 +114,14 @@ class Connection:
 def asked_here(host: str, origin: str) -> bool:
     """Whether a request was meant for this machine by this machine: a page of elsewhere that a browser shows here names another
     host, or itself as the origin. A request without either is of no browser."""
-    names = [host.rpartition(":")[0] if re.search(r":\d*$", host) else host]
-    if origin:
-        names.append(urlsplit(origin).hostname or "elsewhere")
-    return all(name.lower().strip("[]") in LOOPBACK for name in names if name)
+    return (not host or _is_here(f"//{host}")) and (not origin or _is_here(origin))
+
+
+def _is_here(address: str) -> bool:
+    try:
+        return urlsplit(address).hostname in LOOPBACK
+    except ValueError:  # brackets that do not close
+        return False
 
 
 def _parse_head(head: bytes) -> tuple[str, bytes, dict[str, str]]:

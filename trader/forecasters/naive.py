@@ -74,7 +74,7 @@ class NaiveForecaster:
     family = FAMILY
     format = "json"
     libraries: Sequence[str] = ("numpy",)
-    traits = Traits("series", WINDOW_HOURS + LONGEST_HORIZON_HOURS, "none")
+    traits = Traits("local", "series", WINDOW_HOURS + LONGEST_HORIZON_HOURS, "none")
 
     def fit(self, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int) -> bytes:
         """Nothing is learnt: neither labels nor hours nor the seed change the model."""

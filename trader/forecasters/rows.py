@@ -19,7 +19,7 @@ from trader.core.params import Params
 from trader.core.training import usable_rows
 from trader.core.types import HOUR_MS, Bools, Floats, Ints, Matrix
 
-ROWS = Traits(reads="rows", context_hours=0, refresh="none")
+ROWS = Traits(scope="local", reads="rows", context_hours=0, refresh="none")
 
 
 def _consecutive(hours: Ints) -> bool:
