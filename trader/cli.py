@@ -11,7 +11,6 @@ from trader.commands import (
     dashboard,
     demo,
     doctor,
-    families,
     health,
     hours,
     models,
@@ -55,7 +54,6 @@ VERBS = (
 )
 for verb in VERBS:
     app.command()(verb)
-models.models.command()(families.families)
 app.add_typer(models.models, name="models")
 app.add_typer(store.app, name="store")
 app.add_typer(tracker.app, name="tracker")

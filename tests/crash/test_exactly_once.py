@@ -118,9 +118,9 @@ def surroundings(made: Scene) -> dict[str, str]:
     return {"PATH": os.defpath, "TRADER_VENUE_URL": made.url, "TRADER_STORE": str(made.store)}
 
 
-@pytest.mark.long  # what races is the commands of the next test; each takes seconds to import it all anew
-def test_eight_fresh_interpreters_on_one_hour(fresh: Scene, tmp_path: Path) -> None:
-    """Eight commands that import everything anew and tell the tracker, as by default: one record, one order, one answer."""
+@pytest.mark.parametrize("rivals_at_once", [3, pytest.param(8, marks=pytest.mark.long)])
+def test_fresh_interpreters_on_one_hour(fresh: Scene, tmp_path: Path, rivals_at_once: int) -> None:
+    """Commands that import everything anew and tell the tracker, as by default: one record, one order, one answer."""
     rivals = [
         subprocess.Popen(
             [sys.executable, "-m", "trader.cli", "tick"],
@@ -130,7 +130,7 @@ def test_eight_fresh_interpreters_on_one_hour(fresh: Scene, tmp_path: Path) -> N
             stderr=subprocess.PIPE,
             text=True,
         )
-        for _ in range(8)
+        for _ in range(rivals_at_once)
     ]
     try:
         print(*{rival.communicate(timeout=120)[1] for rival in rivals})

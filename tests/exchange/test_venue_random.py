@@ -1,4 +1,5 @@
-"""Random requests over HTTP, 25,000 of them, and in `make test-long` 75,000 more: none crashes, none that was refused changes anything, no unit is lost.
+"""Random requests over HTTP: none crashes, none that was refused changes anything, no unit is lost. They are 25,000, and
+75,000 more in `make test-long`.
 
 The bytes of a life become a session of requests on one keep-alive connection to a fresh exchange: orders, cancels,
 queries, moves of the clock, nonsense; in a quarter of the lives faults are active too.

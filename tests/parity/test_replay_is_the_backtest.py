@@ -21,11 +21,11 @@ from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.summary import summarise
 from trader.core.types import HOUR_MS, Bars, Filters, parse_hour, plain
 
-# Over an outage; the long ones over a second training too.
+# Over an outage and a second training, for which the short span changes the days of a step and nothing else.
 BTC_SPANS = [
-    ("2021-04-20", "2021-05-01"),
-    pytest.param("2022-01-01", "2022-03-01", marks=pytest.mark.long),
-    pytest.param("2020-02-01", "2020-03-10", marks=pytest.mark.long),
+    ("2021-04-20", "2021-05-01", 6),
+    pytest.param("2022-01-01", "2022-03-01", 30, marks=pytest.mark.long),
+    pytest.param("2020-02-01", "2020-03-10", 30, marks=pytest.mark.long),
 ]
 # Symbol, price, digits after the point, and the step of quantity that follows. Real ones are in benchmarks/parity.py.
 SYMBOLS = [
@@ -81,11 +81,15 @@ def test_a_loop_of_ticks_writes_the_same_lines(tmp_path: Path, gappy_bars: Path)
     assert told(lines)["orders"] >= 5
 
 
-@pytest.mark.parametrize(("start", "stop"), BTC_SPANS)
-def test_parity_over_weeks(tmp_path: Path, btc_over_years: Path, start: str, stop: str) -> None:
-    """The documented parameters over weeks of BTCUSDT, outages included."""
+@pytest.mark.parametrize(("start", "stop", "step_days"), BTC_SPANS)
+def test_parity_over_weeks(
+    tmp_path: Path, btc_over_years: Path, start: str, stop: str, step_days: int
+) -> None:
+    """The documented parameters over weeks of BTCUSDT, outages and a second training included."""
     hours = (parse_hour(stop) - parse_hour(start)) // HOUR_MS
-    twins = twins_of(read_bars(btc_over_years, "BTCUSDT"), start, hours, DEFAULT_PARAMS)
+    twins = twins_of(
+        read_bars(btc_over_years, "BTCUSDT"), start, hours, {**DEFAULT_PARAMS, "step_days": step_days}
+    )
     assert twins.replay(tmp_path / "store") == twins.backtest()
 
 

@@ -9,6 +9,7 @@ import typer
 
 from trader import terminal
 from trader.commands.common import AsJson, StoreDir, Symbol, answer
+from trader.commands.families import families
 from trader.config import load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS, floor_hour, iso, parse_hour
@@ -20,6 +21,8 @@ models = typer.Typer(
     no_args_is_help=True,
     help="The models of the store: list, card, compare, roll back; and the families of models that there are.",
 )
+
+models.command()(families)
 
 Model = Annotated[str, typer.Argument(help="a model's id, or the beginning of it")]
 
