@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 from tests.app.drawn_records import EVENTS, NO_MONEY, NOTES, OBJECTS, SYMBOL
 from trader.app import codec, codec_events
 from trader.app.codec_events import FORMATS
+from trader.app.fields import MONEY, Refused, shape
 from trader.app.stored import EventFormat, Format
 from trader.core.errors import DataError
 from trader.core.events import ChampionEvent, DeploymentEvent, HaltEvent, ResumeEvent
+from trader.core.records import Balances
 from trader.core.types import HOUR_MS
 
 VERSION1 = json.loads(Path(__file__).with_name("version1.json").read_text())
@@ -242,3 +245,20 @@ def test_events_of_version_1_become_version_2() -> None:
     assert (halted.message, resumed.message) == ("looked odd", "was not")
     assert found["breach"][0].reason.startswith("net return of 168 h")
     assert found["study"][0].study_id == "20210308T00-1f2e3d4c5b6a"
+
+
+def test_a_key_that_came_later_is_absent_where_it_says_nothing() -> None:
+    """What was written before the key was known is read with the value that its absence means, and stays the same bytes;
+    any other value is written and read; nothing else is taken for it."""
+    kind = shape(Balances, {"base": MONEY}, {"quote": (MONEY, Decimal(0))})
+    assert kind.read({"base": "1"}) == Balances(Decimal(1), Decimal(0))
+    assert kind.write(Balances(Decimal(1), Decimal(0))) == {"base": "1"}
+    assert kind.read({"base": "1", "quote": "2"}) == Balances(Decimal(1), Decimal(2))
+    assert kind.write(Balances(Decimal(1), Decimal(2))) == {"base": "1", "quote": "2"}
+    for wrong, why in (
+        ({"base": "1", "qoute": "2"}, "is no field"),
+        ({"quote": "2"}, "is missing"),
+        ({"base": "1", "quote": 2}, "must be a decimal"),
+    ):
+        with pytest.raises(Refused, match=why):
+            kind.read(wrong)

@@ -156,26 +156,49 @@ def _within(field: str, kind: Kind[T], value: Any) -> T:
         raise error.within(field) from None
 
 
-def shape(make: Callable[..., T], fields: Mapping[str, Kind[Any]], **paths: str) -> Kind[T]:
+def shape(
+    make: Callable[..., T],
+    fields: Mapping[str, Kind[Any]],
+    optional: Mapping[str, tuple[Kind[Any], Any]] | None = None,
+    **paths: str,
+) -> Kind[T]:
     """An object with exactly these keys. `make` is a dataclass of such fields, or takes their values in this order; each is
-    read back from the attribute of its name, or from the dotted path that `paths` gives."""
-    names = fields.keys()
+    read back from the attribute of its name, or from the dotted path that `paths` gives.
+
+    `optional`: keys that came later, each with the value that its absence means. They are written only where the value
+    is another one, so that what an earlier version wrote is read as it was meant and written again as the same bytes.
+    """
+    later = optional or {}
+    names, known = fields.keys(), {**fields, **{name: kind for name, (kind, _) in later.items()}}
     # A dataclass says the order in which it takes its fields; by position is quicker than by name.
-    order = getattr(make, "__match_args__", None) or tuple(fields)
-    readers = [(name, fields[name].read) for name in order]
+    order = getattr(make, "__match_args__", None) or tuple(known)
+    readers = [(name, known[name].read) for name in order]
     writers = [(name, attrgetter(paths.get(name, name)), kind.write) for name, kind in fields.items()]
+    rare = [
+        (name, attrgetter(paths.get(name, name)), kind.write, absent)
+        for name, (kind, absent) in later.items()
+    ]
 
     def read(value: Any) -> T:
         if type(value) is not dict:
             raise Refused(f"must be an object, not {value!r}")
-        if value.keys() != names:
-            raise _other_keys(value.keys() - names, names - value.keys())
+        if value.keys() != names and (
+            wrong := _other_keys(value.keys() - known.keys(), names - value.keys())
+        ):
+            raise wrong
         try:
-            return make(*[take(value[name]) for name, take in readers])
+            return make(*[take(value[name]) if name in value else later[name][1] for name, take in readers])
         except Refused:
-            raise _first_refused(readers, value) from None
+            raise _first_refused([pair for pair in readers if pair[0] in value], value) from None
 
-    return Kind(read, lambda value: {name: write(get(value)) for name, get, write in writers})
+    def write(value: T) -> Any:
+        content = {name: put(get(value)) for name, get, put in writers}
+        for name, get, put, absent in rare:
+            if (there := get(value)) != absent:
+                content[name] = put(there)
+        return content
+
+    return Kind(read, write)
 
 
 def _first_refused(readers: Sequence[tuple[str, Callable[[Any], Any]]], value: Mapping[str, Any]) -> Refused:
@@ -188,7 +211,7 @@ def _first_refused(readers: Sequence[tuple[str, Callable[[Any], Any]]], value: M
     return Refused("cannot be read")
 
 
-def _other_keys(extra: set[Any], missing: set[str]) -> Refused:
+def _other_keys(extra: set[Any], missing: set[str]) -> Refused | None:
     if missing:
         return Refused("is missing", min(missing))
-    return Refused("is no field of it", min(extra))
+    return Refused("is no field of it", min(extra)) if extra else None
