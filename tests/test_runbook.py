@@ -64,6 +64,7 @@ def hour_reasons() -> set[str]:
     """What a line of the journal can say."""
     sized = [argument(call, 0) for call in calls("NoOrder")]
     words = {hours.GAP, hours.VENUE_CLOSED, hours.MISSED, hours.WARM_UP, hours.PRICE_BAND}
+    words |= {hours.ADOPTED, hours.NOT_IN_ACCOUNT}
     tree = (
         ast.parse((ROOT / "trader/core/hours.py").read_text()),
         ast.parse((ROOT / "trader/core/sizing.py").read_text()),

@@ -6,6 +6,7 @@ import typer
 
 from trader import terminal
 from trader.commands import (
+    account,
     bars,
     bot,
     dashboard,
@@ -42,6 +43,11 @@ VERBS = (
     bot.run,
     bot.halt,
     bot.resume,
+    account.adopt,
+    account.ignore,
+    account.close_attempt,
+    account.flatten,
+    account.epoch,
     hours.replay,
     hours.journal,
     hours.status,

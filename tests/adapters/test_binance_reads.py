@@ -168,7 +168,7 @@ READS: dict[str, tuple[Reading, Any]] = {
     "order": (lambda a: a.find("BTCUSDT", "bot-1"), STATE),
     "openOrders": (lambda a: a.open_orders("BTCUSDT"), [STATE]),
     "myTrades": (lambda a: a.fills("BTCUSDT", 1), [TRADE]),
-    "allOrders": (lambda a: a.client_order_ids("BTCUSDT", 1), [STATE]),
+    "allOrders": (lambda a: a.orders("BTCUSDT", 1), [STATE]),
 }
 RUBBISH: tuple[Any, ...] = (None, [], {}, [None], [[]], 7, 1.5, "x", "NaN", "-1", "1e5", "１", True, {"a": 1})
 
@@ -193,7 +193,8 @@ def test_a_reply_with_anything_wrong_in_it_ends_in_words(name: str) -> None:
     """Each value of each reply is replaced by each kind of rubbish: the read answers, or says so as one of ours."""
     ask, good = READS[name]
     refusals = 0
-    with serving(**{name: [http(200, good)]}) as server, spot(server.url) as adapter:
+    others = {"myTrades": [http(200, [])], "allOrders": [http(200, [])]}
+    with serving(**{**others, name: [http(200, good)]}) as server, spot(server.url) as adapter:
         assert ask(adapter) is not None
         adapter.assets("BTCUSDT")
         for place in spoiled(good):
@@ -249,15 +250,16 @@ def test_long_lists_are_read_to_their_end() -> None:
     """Pages of 1,000 follow each other by id, and a list without end is given up."""
     first = [{**STATE, "orderId": n, "clientOrderId": f"o-{n}"} for n in range(1, 1001)]
     last = [{**STATE, "orderId": 1001, "clientOrderId": "o-1001"}]
-    with serving(allOrders=[http(200, first), http(200, last)]) as server, spot(server.url) as adapter:
-        assert adapter.client_order_ids("BTCUSDT", NOW)[-1] == "o-1001"
-        asked = [heard.params for heard in server.heard]
+    pages = [http(200, first), http(200, last)]
+    with serving(allOrders=pages, myTrades=[http(200, [])]) as server, spot(server.url) as adapter:
+        assert adapter.orders("BTCUSDT", NOW)[-1].client_order_id == "o-1001"
+        asked = [heard.params for heard in server.heard if heard.path == "/api/v3/allOrders"]
     assert (asked[0]["startTime"], asked[0]["limit"]) == (str(NOW), "1000")
     assert asked[1]["orderId"] == "1001"
     assert "startTime" not in asked[1]
     endless = pytest.raises(Retry, match="over 20,000 rows")
     with serving(allOrders=[http(200, first)]) as server, spot(server.url) as adapter, endless:
-        adapter.client_order_ids("BTCUSDT", NOW)
+        adapter.orders("BTCUSDT", NOW)
 
 
 def test_own_trades_carry_the_ids_of_their_orders() -> None:
@@ -274,6 +276,18 @@ def test_own_trades_carry_the_ids_of_their_orders() -> None:
             OwnTrade("bot-1", "BUY", Decimal(1), Decimal(9)),
             OwnTrade("by-hand", "SELL", Decimal(1), Decimal(9)),
         ]
+
+
+def test_an_order_that_only_a_trade_shows_is_among_the_orders() -> None:
+    """The list of orders lags behind the list of trades: the order of a trade is asked for by its number. Without a time the
+    newest page is all there is."""
+    late = {**STATE, "orderId": 2, "clientOrderId": "late"}
+    script = {"myTrades": [http(200, [{**TRADE, "orderId": 2}])], "allOrders": [http(200, [STATE])]}
+    with serving(**script, order=[http(200, late)]) as server, spot(server.url) as adapter:
+        for since in (NOW, None):
+            assert [order.client_order_id for order in adapter.orders("BTCUSDT", since)] == ["bot-1", "late"]
+        asked = [heard.params for heard in server.heard if heard.path == "/api/v3/allOrders"]
+        assert ["startTime" in params for params in asked] == [True, False]
 
 
 def test_check_tells_refusals_from_troubles() -> None:

@@ -67,7 +67,7 @@ class FakeExchange:
         default_factory=lambda: {"BTC": Decimal(100), "USDT": Decimal(1_000_000)}
     )
     sent: list[SignedOrder] = field(default_factory=list)
-    orders: dict[str, tuple[OrderState, list[Fill], int]] = field(default_factory=dict)
+    known: dict[str, tuple[OrderState, list[Fill], int]] = field(default_factory=dict)
 
     def _ask(self) -> None:
         if self.reads_fail:
@@ -127,7 +127,7 @@ class FakeExchange:
         share = {"partial": Decimal("0.5"), "expired": Decimal(0)}.get(how, Decimal(1))
         state, fills = self._execute(order, share)
         seen_from = self.clock.now_ms() + (7_000 if how == "late" else 0)
-        self.orders[order.client_order_id] = state, fills, seen_from
+        self.known[order.client_order_id] = state, fills, seen_from
         if how in ("lost_after", "late"):
             return Sent("unknown", message="ReadTimeout")
         return Sent("accepted", state, fills)
@@ -136,7 +136,7 @@ class FakeExchange:
         qty = order.qty * share
         paid_in: Literal["base", "quote"] = "base" if order.side == "BUY" else "quote"
         fee = (qty if order.side == "BUY" else qty * self.price) * Decimal("0.001")
-        number = len(self.orders) + 1
+        number = len(self.known) + 1
         sign = 1 if order.side == "BUY" else -1
         self.free["BTC"] += sign * qty - (fee if paid_in == "base" else 0)
         self.free["USDT"] -= sign * qty * self.price + (fee if paid_in == "quote" else 0)
@@ -155,7 +155,7 @@ class FakeExchange:
     def _visible(self) -> dict[str, tuple[OrderState, list[Fill], int]]:
         if self.blind:
             return {}
-        return {k: v for k, v in self.orders.items() if v[2] <= self.clock.now_ms()}
+        return {k: v for k, v in self.known.items() if v[2] <= self.clock.now_ms()}
 
     def find(self, symbol: str, client_order_id: str) -> OrderState | None:
         """The order, once it can be seen."""
@@ -163,10 +163,10 @@ class FakeExchange:
         found = self._visible().get(client_order_id)
         return found[0] if found else None
 
-    def client_order_ids(self, symbol: str, since_ms: int) -> list[str]:
-        """Ids of orders since."""
+    def orders(self, symbol: str, since_ms: int | None) -> list[OrderState]:
+        """Orders since."""
         self._ask()
-        return [name for name, (s, _, _) in self._visible().items() if s.transact_ms >= since_ms]
+        return [state for state, _, _ in self._visible().values() if state.transact_ms >= (since_ms or 0)]
 
     def trades(self, symbol: str, since_ms: int) -> list[OwnTrade]:
         """Executions since."""
@@ -186,7 +186,7 @@ class FakeExchange:
     def fills(self, symbol: str, order_id: int) -> list[Fill]:
         """Of one order."""
         self._ask()
-        return next((fills for state, fills, _ in self.orders.values() if state.order_id == order_id), [])
+        return next((fills for state, fills, _ in self.known.values() if state.order_id == order_id), [])
 
 
 @dataclass

@@ -12,7 +12,8 @@ from tests.records_made import decision_made
 from trader.app.absence import shows_effect
 from trader.app.halts import announce, resume
 from trader.app.journal import Journal
-from trader.app.orders import ExecutionContext, carry_out, client_order_id
+from trader.app.order_ids import client_order_id
+from trader.app.orders import ExecutionContext, carry_out
 from trader.core.errors import Halt, OrderInDoubt, Retry
 from trader.core.ports import OwnTrade
 from trader.core.records import Attempt, Balances, Decision
@@ -241,15 +242,30 @@ def test_the_effect_of_an_order_is_seen_in_both_legs(side: Side, share: str) -> 
     assert shows_effect(attempt, beside, [OwnTrade("web_2", other, Decimal(1), price)])
 
 
-def test_an_order_of_another_life_halts(context: ExecutionContext) -> None:
-    """The venue knows the id and the journal does not: the store was lost or is shared. Nothing is sent."""
-    decision = decided(context)
-    carry_out(context, HOUR, decision)
+def without_attempts(context: ExecutionContext) -> None:
+    """The store loses what it knows of attempts."""
     store = context.journal.store
     assert isinstance(store, MemoryStore)
     store.objects = {k: v for k, v in store.objects.items() if "attempt" not in k and "outcome" not in k}
-    with pytest.raises(Halt, match="another life of this bot"):
-        carry_out(context, HOUR, decision)
+
+
+def test_an_attempt_that_the_journal_lost_is_taken_from_the_venue(context: ExecutionContext) -> None:
+    """The venue knows the id and the journal does not: the order is booked as it was executed, and nothing is sent."""
+    decision = decided(context)
+    fills = carry_out(context, HOUR, decision)
+    without_attempts(context)
+    assert carry_out(context, HOUR, decision) == fills
+    assert len(venue(context).sent) == 1
+
+
+def test_an_order_that_cannot_be_the_decided_one_halts(context: ExecutionContext) -> None:
+    """Another life of this bot has bought more under the hour's id than this journal decided: nothing is sent, and the halt
+    says what to type."""
+    carry_out(context, HOUR, decided(context))
+    without_attempts(context)
+    with pytest.raises(Halt, match=r"trader adopt hourly-.*-d1") as caught:
+        carry_out(context, HOUR, decision_made(HOUR, "BUY", "0.07"))
+    assert caught.value.reason == "foreign_order"
     assert len(venue(context).sent) == 1
 
 

@@ -180,7 +180,7 @@ class Protocol(RuleBasedStateMachine):
         """What the venue executed for an hour's attempts."""
         attempts = [a for n in range(1, 10) if (a := self.journal.attempt(hour, n))]
         known = [
-            self.venue.orders[a.client_order_id] for a in attempts if a.client_order_id in self.venue.orders
+            self.venue.known[a.client_order_id] for a in attempts if a.client_order_id in self.venue.known
         ]
         return [fill for _, fills, _ in known for fill in fills]
 
@@ -227,7 +227,7 @@ class Protocol(RuleBasedStateMachine):
             self.clock.sleep(61)
         records = [record for hour in self.hours() if (record := self.journal.record(hour))]
         recorded = [fill.trade_id for record in records for fill in record.fills]
-        executed = [fill.trade_id for _, fills, _ in self.venue.orders.values() for fill in fills]
+        executed = [fill.trade_id for _, fills, _ in self.venue.known.values() for fill in fills]
         assert sorted(recorded) == sorted(executed)
         self.seen["orders"] += len(self.venue.sent)
 

@@ -62,7 +62,7 @@ def require_lists(desk: Desk, order: SignedOrder, state: OrderState, fills: list
     exchange, name = desk.exchange, order.client_order_id
     assert desk.eventually(lambda: exchange.find(desk.symbol, name)) == state
     assert all(open_.client_order_id != name for open_ in exchange.open_orders(desk.symbol))
-    assert name in exchange.client_order_ids(desk.symbol, order.timestamp_ms)
+    assert name in [o.client_order_id for o in exchange.orders(desk.symbol, order.timestamp_ms)]
     if state.executed_qty:
         assert desk.eventually(lambda: exchange.fills(desk.symbol, state.order_id) or None) == fills
     own = [t for t in exchange.trades(desk.symbol, order.timestamp_ms) if t.client_order_id == name]
@@ -126,7 +126,7 @@ class ExchangeContract:
         assert 0 < order.recv_window_ms <= 60_000
         assert order.expires_at_ms == now + order.recv_window_ms
         assert desk.exchange.find(desk.symbol, name) is None
-        assert name not in desk.exchange.client_order_ids(desk.symbol, now - 1_000)
+        assert name not in [o.client_order_id for o in desk.exchange.orders(desk.symbol, now - 1_000)]
 
     def test_an_order_is_told_the_same_way_everywhere(self, desk: Desk) -> None:
         """Reply, query, fills, lists and balances agree to the last unit, for a buy and for the sale after it."""

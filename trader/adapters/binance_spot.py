@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, TypeVar
 
@@ -21,7 +22,6 @@ from trader.adapters.binance_replies import (
     listed,
     order_state,
     states,
-    text,
     whole,
 )
 from trader.adapters.exchange_info import filters_of
@@ -34,6 +34,24 @@ LIST_PAGE = 1_000
 MOST_PAGES = 20
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Trade:
+    """A row of the account's trades. qty in base, quote_qty in quote."""
+
+    order_id: int
+    side: Side
+    qty: Decimal
+    quote_qty: Decimal
+
+
+def _trade(row: Reply) -> _Trade:
+    """Raises one of UNREADABLE."""
+    if type(row["isBuyer"]) is not bool:
+        raise TypeError("a trade without a side")
+    side: Side = "BUY" if row["isBuyer"] else "SELL"
+    return _Trade(whole(row["orderId"]), side, amount(row["qty"]), amount(row["quoteQty"]))
 
 
 class BinanceSpot:
@@ -196,45 +214,59 @@ class BinanceSpot:
         own = {"symbol": symbol, "orderId": order_id}
         return self._all(self._client.get_my_trades, parse, own, lambda row: own | {"fromId": row["id"] + 1})
 
-    def client_order_ids(self, symbol: str, since_ms: int) -> list[str]:
-        """Client ids of orders since a time, whoever sent them."""
-        return [name for _, name in self._orders(symbol, since_ms)]
+    def orders(self, symbol: str, since_ms: int | None) -> list[OrderState]:
+        """Orders since a time, whoever sent them, oldest first; a list may lag, so those that only a trade shows are asked
+        for one by one. Without a time: the newest page."""
+        found = {order.order_id: order for order in self._listed(symbol, since_ms)}
+        for order_id in sorted({row.order_id for row in self._trades(symbol, since_ms)} - set(found)):
+            found[order_id] = self._order(symbol, order_id)
+        return [found[order_id] for order_id in sorted(found)]
 
     def trades(self, symbol: str, since_ms: int) -> list[OwnTrade]:
         """This account's executions since a time, oldest first, whoever ordered them."""
+        rows = self._trades(symbol, since_ms)
+        names = {o.order_id: o.client_order_id for o in self._listed(symbol, since_ms)} if rows else {}
+        for order_id in {row.order_id for row in rows} - set(names):  # of orders that were resting before
+            names[order_id] = self._order(symbol, order_id).client_order_id
+        return [OwnTrade(names[row.order_id], row.side, row.qty, row.quote_qty) for row in rows]
 
-        def parse(row: Reply) -> tuple[int, bool, Decimal, Decimal]:
-            if type(row["isBuyer"]) is not bool:
-                raise TypeError("a trade without a side")
-            return whole(row["orderId"]), row["isBuyer"], amount(row["qty"]), amount(row["quoteQty"])
+    def _order(self, symbol: str, order_id: int) -> OrderState:
+        def parse(reply: Reply) -> OrderState:
+            if reply["orderId"] != order_id:
+                raise ValueError("another order")
+            return order_state(reply, reply["clientOrderId"])
 
-        def after(row: Reply) -> Reply:
-            return {"symbol": symbol, "fromId": row["id"] + 1}
+        return self._api.read(self._client.get_order, parse, symbol=symbol, orderId=order_id)
 
-        first = {"symbol": symbol, "startTime": since_ms}
-        rows = self._all(self._client.get_my_trades, parse, first, after)
-        names = dict(self._orders(symbol, since_ms)) if rows else {}
-        for order_id in {row[0] for row in rows} - set(names):  # of orders that were resting before
-            names[order_id] = self._api.read(
-                self._client.get_order,
-                lambda reply: text(reply["clientOrderId"]),
-                symbol=symbol,
-                orderId=order_id,
-            )
-        return [
-            OwnTrade(names[order_id], "BUY" if buys else "SELL", qty, quote_qty)
-            for order_id, buys, qty, quote_qty in rows
-        ]
+    def _listed(self, symbol: str, since_ms: int | None) -> list[OrderState]:
+        def parse(row: Reply) -> OrderState:
+            return order_state(row, row["clientOrderId"])
 
-    def _orders(self, symbol: str, since_ms: int) -> list[tuple[int, str]]:
         def after(row: Reply) -> Reply:
             return {"symbol": symbol, "orderId": row["orderId"] + 1}
 
-        def parse(row: Reply) -> tuple[int, str]:
-            return whole(row["orderId"]), text(row["clientOrderId"])
+        return self._since(self._client.get_all_orders, parse, symbol, since_ms, after)
 
-        first = {"symbol": symbol, "startTime": since_ms}
-        return self._all(self._client.get_all_orders, parse, first, after)
+    def _trades(self, symbol: str, since_ms: int | None) -> list[_Trade]:
+        def after(row: Reply) -> Reply:
+            return {"symbol": symbol, "fromId": row["id"] + 1}
+
+        return self._since(self._client.get_my_trades, _trade, symbol, since_ms, after)
+
+    def _since(
+        self,
+        method: Callable[..., Any],
+        parse: Callable[[Reply], T],
+        symbol: str,
+        since_ms: int | None,
+        after: Callable[[Reply], Reply],
+    ) -> list[T]:
+        """A list of the account from a time on, every page of it; without a time its newest page."""
+        if since_ms is not None:
+            return self._all(method, parse, {"symbol": symbol, "startTime": since_ms}, after)
+        return self._api.read(
+            method, lambda rows: [parse(row) for row in listed(rows)], symbol=symbol, limit=LIST_PAGE
+        )
 
     def _all(
         self,

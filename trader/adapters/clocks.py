@@ -26,7 +26,8 @@ class WallClock:
 class SimClock:
     """The clock of an embedded exchange that stands still until it is moved. Sleeping moves it and returns at once.
 
-    One SimClock is the only one to move its exchange: between moves it knows the time without asking.
+    Between its own moves it knows the time without asking. Where somebody else moved the exchange meanwhile it runs behind by
+    that much, as a machine's clock may: a sleep advances both by the same span.
     """
 
     def __init__(self, url: str, timeout_s: float = 15.0) -> None:
@@ -44,7 +45,9 @@ class SimClock:
 
     def sleep(self, seconds: float) -> None:
         """Advance the exchange by this span."""
-        self.move_to(self._now_ms + round(seconds * 1000))
+        span_ms = round(seconds * 1000)
+        self._ask("POST", json.dumps({"to": self._ask("GET", None) + span_ms}).encode())
+        self._now_ms += span_ms
 
     def move_to(self, time_ms: int) -> None:
         """Advance the exchange to a time; moving to the past does nothing."""

@@ -45,7 +45,7 @@ def require_absent(
     if any(order.client_order_id == name for order in exchange.open_orders(symbol)):
         raise OrderInDoubt(f"order {name} is open although a query does not find it")
     # The account may trade beside this bot: only an order of this very id speaks against its absence.
-    if name in exchange.client_order_ids(symbol, since):
+    if any(order.client_order_id == name for order in exchange.orders(symbol, since)):
         raise OrderInDoubt(f"order {name} is listed although a query does not find it")
     trades = exchange.trades(symbol, since)
     if any(trade.client_order_id == name for trade in trades):

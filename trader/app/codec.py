@@ -88,10 +88,11 @@ def _totals(
     hits: int,
     scored: int,
     halt_event: int,
+    account_event: int,
 ) -> Totals:
     ledger = Ledger(cash_usdt, position, fees_usdt, orders, fills)
     risk = RiskState(base_equity_usdt, peak_equity_usdt, halted_at_ms, halt_reason, frozen)
-    return Totals(State(ledger, risk, entered_at_ms), hits, scored, halt_event)
+    return Totals(State(ledger, risk, entered_at_ms), hits, scored, halt_event, account_event)
 
 
 TOTALS = shape(
@@ -112,6 +113,7 @@ TOTALS = shape(
         "scored": INTEGER,
         "halt_event": INTEGER,
     },
+    {"account_event": (INTEGER, 0)},
     cash_usdt="state.ledger.cash",
     position="state.ledger.position",
     fees_usdt="state.ledger.fees_usdt",
@@ -170,6 +172,7 @@ DECISION = Format(
             "filters": FILTERS,
             "code_version": TEXT,
         },
+        {"adopted": (FILLS, ()), "found_at_venue": (FLAG, False)},
     ),
 )
 ATTEMPT = Format(
@@ -215,6 +218,7 @@ RECORD = Format(
             "expected_price": maybe(MONEY),
             "totals": TOTALS,
         },
+        {"adopted": (INTEGER, 0)},
     ),
 )
 

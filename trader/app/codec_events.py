@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trader.app.fields import DIGEST, FLAG, INTEGER, TEXT, Kind, Refused, shape, word_of
+from trader.app.codec import FILLS
+from trader.app.fields import DIGEST, FLAG, INTEGER, MONEY, TEXT, Kind, Refused, shape, word_of
 from trader.app.stored import EventFormat
 from trader.core.events import (
+    AccountEvent,
+    AdoptEvent,
     Author,
     BreachEvent,
     Cause,
     ChampionEvent,
+    ClosedAttemptEvent,
     DeploymentEvent,
+    EpochEvent,
+    FlattenEvent,
     HaltEvent,
+    IgnoreEvent,
     ResumeEvent,
     StudyEvent,
+    TroubleEvent,
 )
 
 DEPLOYMENT = EventFormat("deployment", shape(DeploymentEvent, {"symbol": TEXT, "start_ms": INTEGER}))
@@ -38,29 +46,65 @@ BREACH = EventFormat("breach", shape(BreachEvent, {"symbol": TEXT, "at_ms": INTE
 STUDY = EventFormat("study", shape(StudyEvent, {"symbol": TEXT, "study_id": TEXT, "serve_from_ms": INTEGER}))
 
 PERSON: Mapping[str, Kind[Any]] = {"symbol": TEXT, "at_ms": INTEGER, "by": word_of(Author), "message": TEXT}
-HALTED = shape(HaltEvent, {**PERSON, "reason": TEXT, "freeze": FLAG})
-RESUMED = shape(ResumeEvent, PERSON)
 
 
-def _read_halt(value: Any) -> HaltEvent | ResumeEvent:
-    """A halt or a resume: both are numbered in one sequence, `kind` tells them apart."""
-    if type(value) is not dict:
-        raise Refused(f"must be an object, not {value!r}")
-    kind = value.get("kind")
-    if kind not in ("halt", "resume"):
-        raise Refused(f"must be one of halt, resume, not {kind!r}", "kind")
-    content = {key: item for key, item in value.items() if key != "kind"}
-    return HALTED.read(content) if kind == "halt" else RESUMED.read(content)
+def _one_of(kinds: Mapping[str, tuple[type[Any], Kind[Any]]]) -> Kind[Any]:
+    """Events of several classes that are numbered in one sequence: the key `kind` tells them apart."""
+
+    def read(value: Any) -> Any:
+        if type(value) is not dict:
+            raise Refused(f"must be an object, not {value!r}")
+        kind = value.get("kind")
+        if type(kind) is not str or kind not in kinds:
+            raise Refused(f"must be one of {', '.join(kinds)}, not {kind!r}", "kind")
+        return kinds[kind][1].read({key: item for key, item in value.items() if key != "kind"})
+
+    def write(event: Any) -> Any:
+        name, form = next((name, form) for name, (made, form) in kinds.items() if isinstance(event, made))
+        return {**form.write(event), "kind": name}
+
+    return Kind(read, write)
 
 
-def _write_halt(event: HaltEvent | ResumeEvent) -> Any:
-    if isinstance(event, HaltEvent):
-        return {**HALTED.write(event), "kind": "halt"}
-    return {**RESUMED.write(event), "kind": "resume"}
-
-
-HALT: EventFormat[HaltEvent | ResumeEvent] = EventFormat("halt", Kind(_read_halt, _write_halt))
+HALT: EventFormat[HaltEvent | ResumeEvent] = EventFormat(
+    "halt",
+    _one_of(
+        {
+            "halt": (HaltEvent, shape(HaltEvent, {**PERSON, "reason": TEXT, "freeze": FLAG})),
+            "resume": (ResumeEvent, shape(ResumeEvent, PERSON)),
+        }
+    ),
+)
+ORDER_SEEN: Mapping[str, Kind[Any]] = {**PERSON, "client_order_id": TEXT, "transact_ms": INTEGER}
+ATTEMPTED: Mapping[str, Kind[Any]] = {**PERSON, "hour_ms": INTEGER, "attempt": INTEGER}
+SOLD: Mapping[str, Kind[Any]] = {
+    **PERSON,
+    "hour_ms": INTEGER,
+    "qty": MONEY,
+    "expected_price": MONEY,
+    "deadline_ms": INTEGER,
+    "first_attempt": INTEGER,
+}
+ACCOUNT: EventFormat[AccountEvent] = EventFormat(
+    "account",
+    _one_of(
+        {
+            "adopt": (AdoptEvent, shape(AdoptEvent, {**ORDER_SEEN, "fills": FILLS})),
+            "ignore": (IgnoreEvent, shape(IgnoreEvent, ORDER_SEEN)),
+            "close-attempt": (ClosedAttemptEvent, shape(ClosedAttemptEvent, ATTEMPTED)),
+            "flatten": (FlattenEvent, shape(FlattenEvent, SOLD)),
+            "epoch": (EpochEvent, shape(EpochEvent, {**PERSON, "allocation_usdt": MONEY})),
+        }
+    ),
+)
+TROUBLE = EventFormat(
+    "trouble",
+    shape(
+        TroubleEvent,
+        {"symbol": TEXT, "at_ms": INTEGER, "over": FLAG, "exit_code": INTEGER, "message": TEXT},
+    ),
+)
 
 FORMATS: Mapping[str, EventFormat[Any]] = {
-    found.name: found for found in (DEPLOYMENT, CHAMPION, HALT, BREACH, STUDY)
+    found.name: found for found in (DEPLOYMENT, CHAMPION, HALT, BREACH, STUDY, ACCOUNT, TROUBLE)
 }

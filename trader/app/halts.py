@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from trader.app.codec_events import HALT
+from trader.app.codec_events import ACCOUNT, HALT
 from trader.app.journal import Journal
+from trader.app.order_ids import ORDER_ID
 from trader.core.errors import ConfigError
-from trader.core.events import Author, Event, HaltEvent, ResumeEvent
+from trader.core.events import AdoptEvent, Author, Event, HaltEvent, IgnoreEvent, ResumeEvent
 from trader.core.records import Totals
 from trader.core.risk import RiskState, halted
 
@@ -19,18 +20,54 @@ Halts = Event[HaltEvent | ResumeEvent]
 def announce(
     journal: Journal, at_ms: int, reason: str, *, freeze: bool, by: Author = "bot", message: str = ""
 ) -> Halts:
-    """Write a halt, unless the newest event already is one of this reason. Safe to repeat."""
-    newest = newest_event(journal)
-    if newest and isinstance(newest.content, HaltEvent) and newest.content.reason == reason:
+    """Write a halt, unless the newest event already says the same: of a bot, one of this reason; of a person, one with this
+    reason, these words and the same about what is held. Safe to repeat."""
+    newest, made = newest_event(journal), HaltEvent(journal.symbol, at_ms, reason, freeze, by, message)
+    said = newest.content if newest else None
+    repeats = isinstance(said, HaltEvent) and said.reason == reason and by == "bot"
+    if newest and (repeats or (isinstance(said, HaltEvent) and replace(said, at_ms=at_ms) == made)):
         return newest
-    return journal.append(HaltEvent(journal.symbol, at_ms, reason, freeze, by, message))
+    return journal.append(made)
 
 
 def resume(journal: Journal, at_ms: int, message: str) -> Halts:
-    """Lift the halt: the next hour begins a new risk epoch at its equity. Raises ConfigError if nothing is halted."""
+    """Lift the halt: the next hour begins a new risk epoch at its equity. Raises ConfigError if nothing is halted, and while
+    nobody has said whose an order is that halted."""
     if standing_halt(journal) is None:
         raise ConfigError("nothing is halted; see: trader status")
+    if names := _unsettled(journal):
+        raise ConfigError(
+            f"order {names[0]} halted this bot, and nobody has said whose it is. If what it executed is this bot's: trader adopt "
+            f"{names[0]} --reason ...; if not: trader ignore {names[0]} --reason ..."
+        )
     return journal.append(ResumeEvent(journal.symbol, at_ms, "person", message))
+
+
+def _unsettled(journal: Journal) -> list[str]:
+    """Orders that halts since the last resume name as nobody's, and of which no event says whose they are."""
+    settled = {
+        event.content.client_order_id
+        for event in journal.events(ACCOUNT)
+        if isinstance(event.content, AdoptEvent | IgnoreEvent)
+    }
+    found: list[str] = []
+    for event in reversed(journal.events(HALT)):
+        if isinstance(event.content, ResumeEvent):
+            break
+        if event.content.reason in ("two_stores", "foreign_order"):
+            found += ORDER_ID.findall(event.content.message)[:1]
+    return [name for name in found if name not in settled]
+
+
+def lift(journal: Journal, at_ms: int, named: str, message: str) -> bool:
+    """Lift the halt that stands, if its words name `named`: a person has just mended its cause."""
+    halt = standing_halt(journal)
+    if halt is None or named not in halt.message:
+        return False
+    if _unsettled(journal):
+        return False
+    resume(journal, at_ms, message)
+    return True
 
 
 def newest_event(journal: Journal) -> Halts | None:
@@ -47,16 +84,31 @@ def standing_halt(journal: Journal) -> HaltEvent | None:
 
 def with_events(journal: Journal, before: Totals, hour: int, close: Decimal) -> Totals:
     """The totals an hour begins with, after every halt and resume that they do not hold yet."""
-    return taken_in(before, journal.new_events(HALT, before.halt_event), hour, close)
+    if not journal.new_events(HALT, before.halt_event):
+        return before
+    return taken_in(before, journal.events(HALT), hour, close)
 
 
-def taken_in(before: Totals, events: Iterable[Halts], hour: int, close: Decimal) -> Totals:
-    """The totals after these halts and resumes, which they do not hold yet."""
-    risk, number = before.state.risk, before.halt_event
-    for event in events:
-        number = event.number
-        if isinstance(event.content, HaltEvent):
-            risk = halted(risk, hour, event.content.reason, event.content.freeze)
-        else:
+def taken_in(before: Totals, events: Sequence[Halts], hour: int, close: Decimal) -> Totals:
+    """The totals after all of these halts and resumes, from the first one on, of which they hold `halt_event` already."""
+    risk = before.state.risk
+    for event in events[before.halt_event :]:
+        if isinstance(event.content, ResumeEvent):
             risk = RiskState.fresh(before.state.ledger.equity(close))
-    return replace(before, state=replace(before.state, risk=risk), halt_event=number)
+        else:
+            risk = halted(risk, hour, event.content.reason, event.content.freeze)
+            risk = replace(risk, frozen=keeps_position(events[: event.number]))
+    return replace(before, state=replace(before.state, risk=risk), halt_event=len(events))
+
+
+def keeps_position(events: Sequence[Halts]) -> bool:
+    """Whether what is held is kept while halted: the newest word of a person since the last resume says it; without one it is
+    kept if any halt since then keeps it."""
+    kept = False
+    for event in reversed(events):
+        if isinstance(event.content, ResumeEvent):
+            break
+        if event.content.by == "person":
+            return event.content.freeze
+        kept = kept or event.content.freeze
+    return kept

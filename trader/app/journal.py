@@ -3,8 +3,10 @@
     journal/<symbol>/<yyyy>/<mm>/<dd>T<hh>/decision      what an hour decided: one, before anything leaves
     journal/<symbol>/<yyyy>/<mm>/<dd>T<hh>/attempt-<n>   an order's fixed bytes, before it is sent
     journal/<symbol>/<yyyy>/<mm>/<dd>T<hh>/outcome-<n>   what became of it
+    .../flatten_attempt-<n>, .../flatten_outcome-<n>     the same of a sale that a person ordered within the hour
     journal/<symbol>/<yyyy>/<mm>/<dd>T<hh>/record        the closed hour, with running totals
-    state/<symbol>/<name>/<number>                       numbered events: deployment, champion, halt, breach, study
+    state/<symbol>/<name>/<number>                       numbered events: deployment, champion, halt, breach, study, account,
+                                                         trouble
     models/<id>/{model,card}                             a model, and what it was trained on
 
 Nothing here is ever overwritten. Who loses a race reads the winner's object and works with that one. A short event
@@ -17,7 +19,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from trader.app.codec import ATTEMPT, DECISION, OUTCOME, RECORD
 from trader.app.codec_events import FORMATS
@@ -33,6 +35,8 @@ T = TypeVar("T")
 D = TypeVar("D", Decision, HourRecord)
 E = TypeVar("E", bound=AnyEvent)
 
+# Attempts of the hour's own decision, or of a sale that a person ordered within the hour.
+Series = Literal["", "flatten_"]
 EVENT_RACES = 20
 MOST_EARLIER = 65_536  # bytes: events that tell long stories are read one by one
 
@@ -65,6 +69,7 @@ class Journal:
         self._birth: Birth | None = None
         self._events: dict[str, list[Event[Any]]] = {}  # events never change: what was read once is known
         self._glance: dict[str, int] = {}  # numbers of the newest events, where one look is to be enough
+        self._listed: dict[str, int] = {}  # the same of every name that the look has seen
         self._newest: HourRecord | None = None  # the newest record that this process has seen
 
     @property
@@ -112,21 +117,21 @@ class Journal:
         and therefore has no attempt yet)."""
         return self._create(self._key(decision.close_time, "decision"), DECISION, decision)
 
-    def attempt(self, hour: int, n: int) -> Attempt | None:
+    def attempt(self, hour: int, n: int, series: Series = "") -> Attempt | None:
         """Attempt n of an hour, None before there is one."""
-        return self._read(self._key(hour, f"attempt-{n}"), ATTEMPT)
+        return self._read(self._key(hour, f"{series}attempt-{n}"), ATTEMPT)
 
-    def try_once(self, hour: int, n: int, attempt: Attempt) -> tuple[Attempt, bool]:
+    def try_once(self, hour: int, n: int, attempt: Attempt, series: Series = "") -> tuple[Attempt, bool]:
         """Create attempt n: (the attempt that is there, whether it is ours and therefore ours to send)."""
-        return self._create(self._key(hour, f"attempt-{n}"), ATTEMPT, attempt)
+        return self._create(self._key(hour, f"{series}attempt-{n}"), ATTEMPT, attempt)
 
-    def outcome(self, hour: int, n: int) -> Outcome | None:
+    def outcome(self, hour: int, n: int, series: Series = "") -> Outcome | None:
         """What became of attempt n, None while it is open."""
-        return self._read(self._key(hour, f"outcome-{n}"), OUTCOME)
+        return self._read(self._key(hour, f"{series}outcome-{n}"), OUTCOME)
 
-    def close_attempt(self, hour: int, n: int, outcome: Outcome) -> Outcome:
+    def close_attempt(self, hour: int, n: int, outcome: Outcome, series: Series = "") -> Outcome:
         """Create the outcome of attempt n, or read the one that was there first."""
-        return self._create(self._key(hour, f"outcome-{n}"), OUTCOME, outcome)[0]
+        return self._create(self._key(hour, f"{series}outcome-{n}"), OUTCOME, outcome)[0]
 
     def record(self, hour: int) -> HourRecord | None:
         """The record of an hour, None while it is not closed."""
@@ -188,17 +193,22 @@ class Journal:
     @contextmanager
     def glance(self, *forms: EventFormat[Any]) -> Iterator[None]:
         """Within it one listing is enough for the events of these: what others append meanwhile is seen after it."""
-        newest = dict.fromkeys([form.name for form in forms], 0)
+        newest: dict[str, int] = {}
         folder = f"state/{self.symbol}/"
         for key in self._keys(folder):
             name, _, number = key.removeprefix(folder).partition("/")
-            if name in newest and number.isdigit():
-                newest[name] = max(newest[name], int(number))
-        self._glance = newest
+            if number.isdigit():
+                newest[name] = max(newest.get(name, 0), int(number))
+        self._listed = newest
+        self._glance = {form.name: newest.get(form.name, 0) for form in forms}
         try:
             yield
         finally:
-            self._glance = {}
+            self._glance, self._listed = {}, {}
+
+    def listed(self, form: EventFormat[Any]) -> int:
+        """The number of the newest event of a name that a glance has seen, 0 for none; the glance need not name it."""
+        return self._listed.get(form.name, 0)
 
     def events(self, form: EventFormat[E]) -> list[Event[E]]:
         """All events of a name, oldest first. Nothing is read twice."""

@@ -1,11 +1,11 @@
-"""The exactly-once protocol: a decision's order becomes attempts, and every attempt gets one outcome.
+"""The exactly-once protocol: an order becomes attempts, and every attempt gets one outcome.
 
 1. Before attempt n is created its bytes are fixed: id, timestamp and window. It is created if absent.
 2. Its creator alone sends it, once. Everybody else, and the creator after a doubt, looks.
 3. An attempt stays unknown until the order is found in a final state, or until it is absent: the exchange's clock is
    past what the attempt expires at by SETTLE_MS, then two looks find nothing, and open orders, own trades and balances
    agree (`absence.py`). If a look fails, the order is in doubt and nothing else is sent.
-4. Only an absent attempt may be followed by another, and only before the decision's deadline.
+4. Only an absent attempt may be followed by another, and only before the order's deadline.
 
 Every function is safe to repeat from any number of processes.
 """
@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trader.app.absence import free_of, require_absent
-from trader.app.journal import Journal
+from trader.app.journal import Journal, Series
+from trader.app.order_ids import OrderKind, client_order_id
 from trader.core.errors import Halt, OrderInDoubt, Retry
 from trader.core.ports import Clock, Exchange, OrderState, SignedOrder
 from trader.core.records import Attempt, Decision, Order, Outcome, OutcomeKind
-from trader.core.types import Fill, iso
+from trader.core.types import Fill
 
 SETTLE_MS = 10_000
 LOOK_EVERY_S = 1.0
@@ -39,99 +40,129 @@ class ExecutionContext:
     bot: str
 
 
-def client_order_id(bot: str, store: str, symbol: str, hour: int, kind: str, n: int) -> str:
-    """`<bot>-<store>-<symbol>-<yymmddhh>-<kind><n>`: at most 36 characters, the same for everyone who computes it."""
-    stamp = iso(hour)[2:13].replace("-", "").replace("T", "")
-    return f"{bot[:6]}-{store}-{symbol[:12]}-{stamp}-{kind}{n}"
+@dataclass(frozen=True, slots=True)
+class ParentOrder:
+    """An order that is carried out by attempts. hour: whose folder holds them. Nothing is sent after deadline_ms, UTC on the
+    exchange's clock; nothing at all where `sent_before`: the venue executed it, and the journal lost or never had it; nor where it is
+    `forbidden`, which says why."""
+
+    hour: int
+    order: Order
+    kind: OrderKind
+    deadline_ms: int
+    sent_before: bool = False
+    first_attempt: int = 1
+    forbidden: str = ""
+
+    @property
+    def series(self) -> Series:
+        """The attempts that belong to it."""
+        return "flatten_" if self.kind == "f" else ""
+
+
+def parent_of(decision: Decision, forbidden: str = "") -> ParentOrder | None:
+    """The order that an hour decided, None without one. forbidden: why it must not be sent, "" where it may."""
+    if decision.order is None:
+        return None
+    kind: OrderKind = "h" if decision.reason == "halt" else "d"
+    hour, order, deadline_ms = decision.close_time, decision.order, decision.deadline_ms
+    return ParentOrder(hour, order, kind, deadline_ms, decision.found_at_venue, forbidden=forbidden)
 
 
 def carry_out(
-    context: ExecutionContext, hour: int, decision: Decision, *, untried: bool = False
+    context: ExecutionContext, hour: int, decision: Decision, *, untried: bool = False, forbidden: str = ""
 ) -> list[Fill]:
     """Bring a decision's order to its end and return what was executed, whoever sent it.
 
     `untried`: this process has just made the decision, so that looking for an earlier attempt can wait for the
-    creation of its own, which finds out.
-    Raises OrderInDoubt while an attempt is unknown, Halt where another life of this bot is found.
+    creation of its own, which finds out. `forbidden`: why it must not be sent.
+    Raises OrderInDoubt while an attempt is unknown, Halt where the venue knows another order of its id.
     """
+    parent = parent_of(decision, forbidden)
+    return [] if parent is None else execute(context, parent, untried=untried)
+
+
+def execute(context: ExecutionContext, parent: ParentOrder, *, untried: bool = False) -> list[Fill]:
+    """Bring an order to its end and return what was executed, whoever sent it. Raises as `carry_out`."""
     fills: list[Fill] = []
-    order = decision.order
-    if order is None:
-        return fills
-    for n in range(1, MAX_ATTEMPTS + 1):
-        first = untried and n == 1
-        outcome = None if first else context.journal.outcome(hour, n)
-        outcome = outcome or _work(context, hour, n, decision, order, first)
+    for n in range(parent.first_attempt, MAX_ATTEMPTS + 1):
+        first = untried and n == parent.first_attempt
+        outcome = None if first else context.journal.outcome(parent.hour, n, parent.series)
+        outcome = outcome or _work(context, parent, n, first)
         fills += outcome.fills
         if outcome.kind != "absent":
             break
     return fills
 
 
-def _work(
-    context: ExecutionContext, hour: int, n: int, decision: Decision, order: Order, untried: bool
-) -> Outcome:
-    attempt = None if untried else context.journal.attempt(hour, n)
+def order_name(context: ExecutionContext, parent: ParentOrder, n: int) -> str:
+    """The client order id of attempt n."""
+    journal = context.journal
+    return client_order_id(context.bot, journal.store_id(), journal.symbol, parent.hour, parent.kind, n)
+
+
+def _work(context: ExecutionContext, parent: ParentOrder, n: int, untried: bool) -> Outcome:
+    attempt = None if untried else context.journal.attempt(parent.hour, n, parent.series)
     if attempt is None:
-        attempt, ours = _begin(context, hour, n, decision, order)
+        attempt, ours = _begin(context, parent, n)
         if ours:
-            return _send(context, hour, n, attempt, decision.deadline_ms)
+            return _send(context, parent, n, attempt)
+    if attempt.void and not parent.sent_before:
+        return _close(context, parent, n, "void", parent.forbidden or "not sent before the deadline")
     if attempt.void:
-        return _close(context, hour, n, "void", "not sent before the deadline")
-    return _look(context, hour, n, attempt, decision.deadline_ms)
+        return _close(context, parent, n, "absent", "its record was lost, and the venue does not know it")
+    return _look(context, parent, n, attempt)
 
 
-def _begin(
-    context: ExecutionContext, hour: int, n: int, decision: Decision, order: Order
-) -> tuple[Attempt, bool]:
-    """Create attempt n; past the deadline, a void one, which fences whoever slept between decision and attempt."""
+def _begin(context: ExecutionContext, parent: ParentOrder, n: int) -> tuple[Attempt, bool]:
+    """Create attempt n. It is a void one past the deadline, which fences whoever slept between decision and attempt. Where
+    the venue knows the order already, it is that order's, and nobody sends it."""
     symbol, now = context.journal.symbol, context.exchange.time_ms()
-    void = now > decision.deadline_ms
-    kind = "h" if decision.reason == "halt" else "d"
-    name = client_order_id(context.bot, context.journal.store_id(), symbol, hour, kind, n)
-    if not void and n == 1:
-        refuse_another_life(context, hour, name)
-    signed = context.exchange.sign(symbol, order.side, order.qty, name, now)
+    name = order_name(context, parent, n)
+    late = now > parent.deadline_ms or parent.sent_before or bool(parent.forbidden)
+    known = context.exchange.find(symbol, name) if parent.sent_before or (not late and n == 1) else None
+    if known is not None and context.journal.attempt(parent.hour, n, parent.series) is None:
+        _require_same(parent, known)
+    if known is None and parent.sent_before:
+        _require_later(context, parent, n)
+    void = late and known is None
+    order = parent.order
+    signed = context.exchange.sign(symbol, order.side, order.qty, name, known.transact_ms if known else now)
     made = Attempt(
         symbol=symbol,
         void=void,
         side=order.side,
         qty=order.qty,
         expected_price=order.expected_price,
-        balances=None if void else free_of(context.exchange, symbol),
+        balances=None if void or known else free_of(context.exchange, symbol),
         client_order_id=signed.client_order_id,
         timestamp_ms=signed.timestamp_ms,
         recv_window_ms=signed.recv_window_ms,
         expires_at_ms=signed.expires_at_ms,
     )
-    attempt, ours = context.journal.try_once(hour, n, made)
-    return attempt, ours and not void
+    attempt, ours = context.journal.try_once(parent.hour, n, made, parent.series)
+    return attempt, ours and not void and known is None
 
 
-def refuse_another_life(context: ExecutionContext, hour: int, name: str | None = None) -> None:
-    """Raises Halt where the venue knows an hour's order that was not sent yet, or one of this bot from another store.
+def _require_same(parent: ParentOrder, known: OrderState) -> None:
+    """Raises Halt where the venue's order of this id cannot be what was decided."""
+    if known.side == parent.order.side and known.executed_qty <= parent.order.qty:
+        return
+    raise Halt(
+        "foreign_order",
+        f"the venue knows order {known.client_order_id} as {known.side} of {known.executed_qty}, and this journal decided "
+        f"{parent.order.side} {parent.order.qty} under that id: another life of this bot trades here. Stop it, then say "
+        f"whose the order is: trader adopt {known.client_order_id}, or trader ignore {known.client_order_id}",
+    )
 
-    An order that another process of this bot has just sent is no other life: its attempt stood before it was sent.
-    """
-    store = context.journal.store_id()
-    name = name or client_order_id(context.bot, store, context.journal.symbol, hour, "d", 1)
-    if (
-        context.exchange.find(context.journal.symbol, name) is not None
-        and context.journal.attempt(hour, 1) is None
-    ):
-        raise Halt(
-            "foreign_order",
-            f"the venue already knows order {name}, and this journal has not sent it: another life of this bot "
-            f"trades here. Restore its journal, or give this bot another name",
+
+def _require_later(context: ExecutionContext, parent: ParentOrder, n: int) -> None:
+    """Raises OrderInDoubt unless the venue knows a later attempt of an order that it is known to have executed."""
+    names = [order_name(context, parent, later) for later in range(n + 1, MAX_ATTEMPTS + 1)]
+    if not any(context.exchange.find(context.journal.symbol, name) for name in names):
+        raise OrderInDoubt(
+            f"order {order_name(context, parent, n)} is listed although a query finds neither it nor a later attempt"
         )
-    bot, mine = f"{context.bot[:6]}-", f"{context.bot[:6]}-{store}-"
-    for other in context.exchange.client_order_ids(context.journal.symbol, hour):
-        if other.startswith(bot) and not other.startswith(mine):
-            raise Halt(
-                "two_stores",
-                f"order {other} was sent by a bot of this name with another store: two bots trade one account. Stop "
-                f"one of them, or give it another name",
-            )
 
 
 def _signed(attempt: Attempt) -> SignedOrder:
@@ -145,23 +176,23 @@ def _signed(attempt: Attempt) -> SignedOrder:
     )
 
 
-def _send(context: ExecutionContext, hour: int, n: int, attempt: Attempt, deadline_ms: int) -> Outcome:
+def _send(context: ExecutionContext, parent: ParentOrder, n: int, attempt: Attempt) -> Outcome:
     sent = context.exchange.send(_signed(attempt))
     if sent.outcome == "refused":
         # The venue said no, or never heard: these bytes were not executed and will not be sent again. What a new attempt
-        # may mend is absent, so that one may follow before the hour's deadline: at once, or with the next tick.
-        closed = _close(context, hour, n, "absent" if sent.again else "refused", sent.message)
+        # may mend is absent, so that one may follow before the deadline: at once, or with the next tick.
+        closed = _close(context, parent, n, "absent" if sent.again else "refused", sent.message)
         if sent.again == "later":
             raise Retry(
                 f"order {attempt.client_order_id} was not taken ({sent.message}); the next tick tries again"
             )
         return closed
     if sent.outcome == "accepted" and sent.state is not None and sent.state.final:
-        return _executed(context, hour, n, sent.state, sent.fills or [])
-    return _look(context, hour, n, attempt, deadline_ms)
+        return _executed(context, parent, n, sent.state, sent.fills or [])
+    return _look(context, parent, n, attempt)
 
 
-def _look(context: ExecutionContext, hour: int, n: int, attempt: Attempt, deadline_ms: int) -> Outcome:
+def _look(context: ExecutionContext, parent: ParentOrder, n: int, attempt: Attempt) -> Outcome:
     """Ask until the attempt is found in a final state or proved absent. Raises OrderInDoubt if neither comes in time, Halt if
     balances alone speak against absence past the deadline."""
     symbol, name = context.journal.symbol, attempt.client_order_id
@@ -172,10 +203,10 @@ def _look(context: ExecutionContext, hour: int, n: int, attempt: Attempt, deadli
             if state is not None and state.final:
                 fills = context.exchange.fills(symbol, state.order_id) if state.executed_qty else []
                 if sum((fill.qty for fill in fills), Decimal(0)) == state.executed_qty:
-                    return _executed(context, hour, n, state, fills)
+                    return _executed(context, parent, n, state, fills)
             if state is None and context.exchange.time_ms() > attempt.expires_at_ms + SETTLE_MS:
-                require_absent(context.journal, context.exchange, context.clock, attempt, deadline_ms)
-                return _close(context, hour, n, "absent", "never reached the venue")
+                require_absent(context.journal, context.exchange, context.clock, attempt, parent.deadline_ms)
+                return _close(context, parent, n, "absent", "never reached the venue")
             context.clock.sleep(LOOK_EVERY_S)
             waited += LOOK_EVERY_S
     except OrderInDoubt:
@@ -183,22 +214,30 @@ def _look(context: ExecutionContext, hour: int, n: int, attempt: Attempt, deadli
     except Retry as error:
         raise OrderInDoubt(f"order {name} is unknown and the venue cannot be asked: {error}") from None
     raise OrderInDoubt(
-        f"order {name} is still unknown after {waited:.0f} s of looking; looking again next time"
+        f"order {name} is still unknown after {waited:.0f} s of looking; looking again next time. If the venue never "
+        f"brings it to an end, close it by hand: see trader close-attempt --help"
     )
 
 
 def _executed(
-    context: ExecutionContext, hour: int, n: int, state: OrderState, fills: Sequence[Fill]
+    context: ExecutionContext, parent: ParentOrder, n: int, state: OrderState, fills: Sequence[Fill]
 ) -> Outcome:
+    return context.journal.close_attempt(
+        parent.hour, n, outcome_of(context.journal.symbol, state, fills), parent.series
+    )
+
+
+def outcome_of(symbol: str, state: OrderState, fills: Sequence[Fill], message: str = "") -> Outcome:
+    """What became of an attempt whose order the venue knows."""
     kind: OutcomeKind = (
         "filled" if state.status == "FILLED" else "partial" if state.executed_qty else "expired"
     )
-    outcome = Outcome(
-        context.journal.symbol, kind, tuple(fills), state.status, state.order_id, state.transact_ms
-    )
-    return context.journal.close_attempt(hour, n, outcome)
+    return Outcome(symbol, kind, tuple(fills), message or state.status, state.order_id, state.transact_ms)
 
 
-def _close(context: ExecutionContext, hour: int, n: int, kind: OutcomeKind, message: str) -> Outcome:
+def _close(
+    context: ExecutionContext, parent: ParentOrder, n: int, kind: OutcomeKind, message: str
+) -> Outcome:
     """The outcome of an attempt that left nothing at the venue."""
-    return context.journal.close_attempt(hour, n, Outcome(context.journal.symbol, kind, (), message))
+    nothing = Outcome(context.journal.symbol, kind, (), message)
+    return context.journal.close_attempt(parent.hour, n, nothing, parent.series)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from trader.app import adoption
 from trader.app.codec import ATTEMPT, DECISION, OUTCOME, RECORD, TOTALS
-from trader.app.codec_events import FORMATS, HALT
+from trader.app.codec_events import ACCOUNT, FORMATS, HALT
 from trader.app.halts import taken_in
 from trader.app.journal import Journal, event_key, hour_folder, hour_of_key
 from trader.app.layout import OLD_NAMES, STORE, keys_of
@@ -40,12 +41,14 @@ Models = dict[str, Params]
 
 @dataclass(slots=True)
 class Hour:
-    """What lies in an hour's folder; attempts and outcomes by their number."""
+    """What lies in an hour's folder; attempts and outcomes by their number, those of sales at once apart."""
 
     decision: Decision | None = None
     record: HourRecord | None = None
     attempts: dict[int, Attempt] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+    flattened: dict[int, Attempt] = field(default_factory=dict)
+    flatten_outcomes: dict[int, Outcome] = field(default_factory=dict)
 
 
 def check(journal: Journal, progress: Progress | None = None) -> Checked:
@@ -122,6 +125,10 @@ def _put(hours: dict[int, Hour], key: str, data: bytes, symbol: str) -> bool:
             hour.attempts[n] = ATTEMPT.decode(key, data, symbol)
         case "outcome", _ if n:
             hour.outcomes[n] = OUTCOME.decode(key, data, symbol)
+        case "flatten_attempt", _ if n:
+            hour.flattened[n] = ATTEMPT.decode(key, data, symbol)
+        case "flatten_outcome", _ if n:
+            hour.flatten_outcomes[n] = OUTCOME.decode(key, data, symbol)
         case _:
             return False
     return True
@@ -180,7 +187,7 @@ def _told(journal: Journal, models: Models, there: Hour, before: HourRecord | No
         return
     said, follows = RECORD.content(record), RECORD.content(record_of(decision, fills))
     for part in follows:
-        if said[part] != follows[part]:
+        if said.get(part) != follows[part]:
             yield f"record: {part} does not follow from the decision and the outcomes"
 
 
@@ -223,14 +230,17 @@ def _check_totals(
         if before is None
         else _scored(journal, params, before, decision)
     )
-    events = journal.events(HALT)[start.halt_event : said.halt_event]
-    start = taken_in(start, events, hour, close)
+    account = journal.events(ACCOUNT)[: said.account_event]
+    start, adopted = adoption.taken_in(start, account, lambda name: adoption.is_attempted(journal, name))
+    if decision.adopted != adopted:
+        yield "decision: what it adopted is not what the account's events book"
+    start = taken_in(start, journal.events(HALT)[: said.halt_event], hour, close)
     equity = start.state.ledger.equity(close)
     limits = params.limits(freeze=said.state.risk.frozen)
     wanted = replace(start, state=replace(start.state, risk=assess(start.state.risk, equity, hour, limits)))
     told, follows = _parts(said), _parts(wanted)
     for part in follows:
-        if told[part] != follows[part]:
+        if told.get(part) != follows[part]:
             yield f"decision: {part} is {told[part]}, but {follows[part]} follows from the hour before"
     if decision.equity_before_usdt != equity:
         yield "decision: equity_before_usdt is not cash and position at the close"

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, get_args
 
-from trader.app.codec_events import CHAMPION, DEPLOYMENT
+from trader.app import trouble
+from trader.app.adoption import is_attempted, made_after_the_fact, taken_in, with_account
+from trader.app.codec_events import ACCOUNT, CHAMPION, DEPLOYMENT, HALT, TROUBLE
 from trader.app.collect import Collector
-from trader.app.halts import announce, with_events
-from trader.app.journal import Journal
-from trader.app.orders import ExecutionContext, carry_out, refuse_another_life
+from trader.app.comparison import Unknown, require_known, unknown_orders
+from trader.app.cover import OrderLimits, broken_limit, covered
+from trader.app.flatten import settle_flatten
+from trader.app.halts import announce, standing_halt, with_events
+from trader.app.journal import Journal, hour_folder
+from trader.app.orders import ExecutionContext, carry_out
 from trader.app.prediction import Model, Prediction, bars_hash_of, predict
 from trader.app.retrain import champions, deployment, load_model
 from trader.core.costs import exact
 from trader.core.errors import ConfigError, DataError, Halt
 from trader.core.hours import MISSED, PRICE_BAND, HourLine, Rules, Seen, State, decide_hour
 from trader.core.labels import hurdle_of, is_up
+from trader.core.ledger import Ledger
 from trader.core.lifecycle import is_late, serving
 from trader.core.params import Params, params_of
-from trader.core.ports import Clock, Exchange, ForecasterOf
+from trader.core.policy import HaltReason
+from trader.core.ports import Clock, Exchange, ForecasterOf, OrderState
 from trader.core.records import Decision, HourRecord, Order, Totals, record_of
 from trader.core.sanity import out_of_band
-from trader.core.types import HOUR_MS, Bars, Filters, floor_hour, iso, plain
+from trader.core.types import HOUR_MS, Bars, Fill, Filters, floor_hour, iso, plain
 
 DEADLINE_MS = 10 * 60_000
 
@@ -40,6 +48,7 @@ class Bot:
     version: str
     freeze_on_halt: bool = False
     price_band: Decimal | None = None  # a share; None is off
+    limits: OrderLimits = field(default_factory=OrderLimits)
     _models: dict[str, Model] = field(default_factory=dict)
     _params: dict[str, Params] = field(default_factory=dict)
     _filters: tuple[int, Filters] | None = None
@@ -78,6 +87,15 @@ class Bot:
             self._params[model_id] = params_of(card.params, f"models/{model_id}/card")
         return self._params[model_id]
 
+    def totals_before(self, newest: HourRecord | None) -> Totals:
+        """The totals after the newest record; before the first, flat with the allocation of the first champion."""
+        if newest is not None:
+            return newest.totals
+        published = champions(self.journal)
+        if not published:
+            raise ConfigError("no model serves yet; train one with: trader retrain --params P.json")
+        return Totals(State.fresh(self.params(published[0].model_id).allocation_usdt))
+
     def filters(self, hour: int) -> Filters:
         """What the venue accepts, asked again every day."""
         day = hour // (24 * HOUR_MS)
@@ -104,7 +122,7 @@ def tick(bot: Bot, before: int | None = None) -> Ticked:
     traded late. `before` (UTC ms) leaves the hours from it on alone. Raises Retry (nothing lost, try again), OrderInDoubt
     (an order is unknown), Halt (written to the store before it is raised), ConfigError.
     """
-    with bot.journal.glance(DEPLOYMENT, CHAMPION):
+    with bot.journal.glance(DEPLOYMENT, CHAMPION, ACCOUNT, TROUBLE):
         return _tick(bot, before)
 
 
@@ -122,32 +140,122 @@ def _tick(bot: Bot, before: int | None) -> Ticked:
         )
     newest = bot.journal.newest_record(hour, begun.start_ms)
     if newest is not None and newest.close_time == hour:
-        return Ticked("done", hour, [], f"{bot.symbol} {iso(hour)}: already done", newest.halted)
+        settle_flatten(bot.context)
+        halted = _stands_halted(bot.journal, newest)
+        return Ticked("done", hour, [], f"{bot.symbol} {iso(hour)}: already done", halted)
+    first = newest.close_time + HOUR_MS if newest else begun.start_ms
     lines = []
     try:
-        for todo in range(newest.close_time + HOUR_MS if newest else begun.start_ms, hour + HOUR_MS, HOUR_MS):
-            newest = _close(bot, todo, floor_hour(now), newest)
+        found = _compared(bot, newest, first, floor_hour(now))
+        for todo in range(first, hour + HOUR_MS, HOUR_MS):
+            newest = _close(bot, todo, floor_hour(now), newest, found.lost.get(todo, ()))
             lines.append(newest.line)
     except Halt as halt:
-        announce(bot.journal, now, halt.reason, freeze=True, message=str(halt))
+        announce(bot.journal, floor_hour(now), halt.reason, freeze=True, message=str(halt))
         raise
+    trouble.over(bot.journal, now)
     halted = newest is not None and newest.halted
     return Ticked("traded", hour, lines, f"{bot.symbol} {iso(hour)}: {_sentence(lines[-1])}", halted)
 
 
-def _close(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> HourRecord:
-    """Decide the hour if nobody has, carry the decision out, close the hour. Each step is created if absent."""
-    ours = False
-    decision = bot.journal.decision(hour)
+def _stands_halted(journal: Journal, newest: HourRecord) -> bool:
+    """Whether trading is halted now: as the newest hour was, unless a halt or a resume came after it."""
+    if journal.listed(HALT) <= newest.totals.halt_event:
+        return newest.halted
+    return standing_halt(journal) is not None
+
+
+def _compared(bot: Bot, newest: HourRecord | None, first: int, current: int) -> Unknown:
+    """What the venue executed and the journal does not know, once a sale that a person ordered is settled. Raises Halt where
+    only a person can say whose an order is."""
+    settle_flatten(bot.context)
+    found = unknown_orders(bot.context, newest, first, current, bot.journal.events(ACCOUNT))
+    if found.strangers or found.closed:
+        require_known(found, standing_halt(bot.journal))
+    return found
+
+
+def _close(
+    bot: Bot, hour: int, current: int, newest: HourRecord | None, lost: Sequence[OrderState]
+) -> HourRecord:
+    """Decide the hour if nobody has, carry the decision out, close the hour. Each step is created if absent. `lost`: orders
+    that the venue executed for it and the journal does not know."""
+    decision, ours = bot.journal.decision(hour), False
     if decision is None:
-        proposal = propose(bot, hour, current, newest)
-        _require_cover(bot, hour, proposal.order)
-        if proposal.halts:
-            reason = proposal.totals.state.risk.halt_reason or ""
-            announce(bot.journal, hour, reason, freeze=bot.freeze_on_halt)
+        proposal = (
+            _adopting(bot, hour, current, newest, lost) if lost else _covered(bot, hour, current, newest)
+        )
+        reason = proposal.totals.state.risk.halt_reason
+        if proposal.halts and reason in get_args(HaltReason):
+            announce(bot.journal, hour, reason or "", freeze=bot.freeze_on_halt)
         decision, ours = bot.journal.decide(proposal)
-    fills = carry_out(bot.context, hour, decision, untried=ours)
+    if not ours:
+        _require_sound(bot, decision, newest)
+    fills = _carried_out(bot, decision, ours)
     return bot.journal.close_hour(record_of(decision, fills))
+
+
+def _adopting(
+    bot: Bot, hour: int, current: int, newest: HourRecord | None, lost: Sequence[OrderState]
+) -> Decision:
+    """The decision of an hour whose own was lost. Raises Halt where the bars to close the hour are not there."""
+    try:
+        return made_after_the_fact(bot.journal, propose(bot, hour, current, newest), lost)
+    except DataError as error:
+        name = lost[-1].client_order_id
+        raise Halt(
+            "foreign_order",
+            f"order {name} was executed for {iso(hour)}, the journal does not know it, and the hour cannot be closed: {error}. "
+            f"Collect the bars (trader collect), then trader resume; or book it as it is: trader adopt {name} --reason ...",
+        ) from None
+
+
+def _covered(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Decision:
+    """What the hour should decide, with an order that the account covers."""
+    return covered(
+        bot.context, propose(bot, hour, current, newest), lambda: propose(bot, hour, current, newest)
+    )
+
+
+def _carried_out(bot: Bot, decision: Decision, ours: bool) -> list[Fill]:
+    """What was executed of the decision. An order that exceeds a limit and was not sent yet never is, and trading halts."""
+    hour, untried = decision.close_time, ours and not decision.found_at_venue
+    allocation = bot.params(decision.model_id).allocation_usdt if decision.order else Decimal(0)
+    why = broken_limit(bot.context, decision, bot.limits, allocation)
+    if not why or (not ours and bot.journal.attempt(hour, 1) is not None):
+        return carry_out(bot.context, hour, decision, untried=untried)
+    announce(
+        bot.journal,
+        hour,
+        "limit",
+        freeze=True,
+        message=f"the order of {iso(hour)} was not sent: {why}",
+    )
+    return carry_out(bot.context, hour, decision, forbidden=why)
+
+
+def _require_sound(bot: Bot, decision: Decision, newest: HourRecord | None) -> None:
+    """Raises DataError for a decision of the store that does not follow from the hour before it: whoever wrote it, nothing is
+    sent for it."""
+    before = newest.totals if newest else None
+    if before is None:
+        before = Totals(State.fresh(bot.params(decision.model_id).allocation_usdt))
+    events = bot.journal.events(ACCOUNT)[: decision.totals.account_event]
+    follows = taken_in(before, events, lambda name: is_attempted(bot.journal, name))[0].state.ledger
+    wrong = []
+    if decision.totals.state.ledger != follows:
+        wrong.append(f"it begins with {_held(decision.totals.state.ledger)}, and {_held(follows)} follows")
+    if decision.deadline_ms != decision.close_time + DEADLINE_MS:
+        wrong.append(f"its deadline is {iso(decision.deadline_ms)}")
+    if wrong:
+        raise DataError(
+            f"{hour_folder(bot.symbol, decision.close_time)}/decision does not follow from the hour before: {'; '.join(wrong)}. "
+            f"Somebody else wrote it; nothing is sent for it. See: trader store repair"
+        )
+
+
+def _held(ledger: Ledger) -> str:
+    return f"{plain(ledger.cash)} USDT and {plain(ledger.position)} held"
 
 
 def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Decision:
@@ -167,7 +275,8 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
 
     # Decide: all of it is core.
     close = exact(float(bars.close[bars.row(hour)]))
-    before = with_events(bot.journal, _totals(bot, newest, params, bars, hour), hour, close)
+    begun, adopted = with_account(bot.journal, _totals(bot, newest, params, bars, hour))
+    before = with_events(bot.journal, begun, hour, close)
     refused = PRICE_BAND if out_of_band(close, quote, bot.price_band) else ""
     seen = Seen(hour, close, quote, told.p_up, told.no_p_up, refused)
     made = decide_hour(before.state, seen, rules)
@@ -196,6 +305,7 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
         filters=rules.filters,
         code_version=bot.version,
         quantiles=told.quantiles,
+        adopted=adopted,
     )
 
 
@@ -219,26 +329,6 @@ def _totals(bot: Bot, newest: HourRecord | None, params: Params, bars: Bars, hou
         return totals
     rose = is_up(float(called.close), float(bars.close[bars.row(hour)]), hurdle_of(params))
     return replace(totals, scored=totals.scored + 1, hits=totals.hits + ((p_up >= 0.5) == rose))
-
-
-def _require_cover(bot: Bot, hour: int, order: Order | None) -> None:
-    """The bot trades its own allocation inside an account; the account only has to cover the order.
-
-    Another process of this bot may have traded this hour meanwhile. Its decision stands before its order leaves, so a
-    shortage counts only while the hour is still undecided after it was seen.
-    """
-    if order is None:
-        return
-    base, quote = bot.exchange.assets(bot.symbol)
-    free = bot.exchange.balances()
-    asset, needed = (quote, order.qty * order.expected_price) if order.side == "BUY" else (base, order.qty)
-    if free.get(asset, Decimal(0)) < needed and bot.journal.decision(hour) is None:
-        refuse_another_life(bot.context, hour)  # the better reason, where there is one
-        raise Halt(
-            "reconcile",
-            f"the journal says that {plain(needed)} {asset} can be spent, the account has "
-            f"{plain(free.get(asset, Decimal(0)))} free. Find what moved it before resuming",
-        )
 
 
 def _sentence(line: HourLine) -> str:

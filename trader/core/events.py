@@ -1,12 +1,17 @@
-"""What happens to a bot, typed: it begins, gets models, halts, resumes, breaches its thresholds, searches parameters.
+"""What happens to a bot, typed: it begins, gets models, halts, resumes, breaches its thresholds, searches parameters, and what
+a person or the bot does about its account: orders adopted or ignored, attempts closed, sales at once, a new epoch.
 
-Events of one `name` are numbered from 1 on, halts and resumes in one sequence; the newest wins. How they become JSON stands in `trader.app.codec_events`.
+Events of one `name` are numbered from 1 on, halts and resumes in one sequence; the newest wins. Account events are taken in
+one by one, in their order. How they become JSON stands in `trader.app.codec_events`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import ClassVar, Generic, Literal, TypeVar
+
+from trader.core.types import Fill
 
 Cause = Literal["first", "calendar", "breach", "asked", "rollback"]
 Author = Literal["bot", "person"]
@@ -81,7 +86,100 @@ class StudyEvent:
     serve_from_ms: int
 
 
-AnyEvent = DeploymentEvent | ChampionEvent | HaltEvent | ResumeEvent | BreachEvent | StudyEvent
+@dataclass(frozen=True, slots=True)
+class AdoptEvent:
+    """What an order executed that no decision of this journal sent is this bot's from the next decision on: its fills are
+    booked there. transact_ms: the venue's time of the order, UTC ms."""
+
+    name: ClassVar[str] = "account"
+    symbol: str
+    at_ms: int
+    by: Author
+    message: str
+    client_order_id: str
+    transact_ms: int
+    fills: tuple[Fill, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreEvent:
+    """An order is none of this bot's business: it is seen no more, and nothing of it is booked."""
+
+    name: ClassVar[str] = "account"
+    symbol: str
+    at_ms: int
+    by: Author
+    message: str
+    client_order_id: str
+    transact_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedAttemptEvent:
+    """A person closed attempt n of an hour, whose order the venue did not bring to an end."""
+
+    name: ClassVar[str] = "account"
+    symbol: str
+    at_ms: int
+    by: Author
+    message: str
+    hour_ms: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlattenEvent:
+    """A person sells what is held at once: `qty` in base, at `expected_price` in quote per base by the cost model. Its
+    attempts lie in the folder of the hour and are numbered from `first_attempt` on; nothing is sent after deadline_ms."""
+
+    name: ClassVar[str] = "account"
+    symbol: str
+    at_ms: int
+    by: Author
+    message: str
+    hour_ms: int
+    qty: Decimal
+    expected_price: Decimal
+    deadline_ms: int
+    first_attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpochEvent:
+    """The account begins anew, flat with `allocation_usdt`: the equity curve starts again, and nothing of what was before
+    counts as a loss. The records of before stay."""
+
+    name: ClassVar[str] = "account"
+    symbol: str
+    at_ms: int
+    by: Author
+    message: str
+    allocation_usdt: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class TroubleEvent:
+    """Ticks began to fail, for a reason that lasts, or are well again (`over`). exit_code: of the failed tick, 0 when over."""
+
+    name: ClassVar[str] = "trouble"
+    symbol: str
+    at_ms: int
+    over: bool
+    exit_code: int
+    message: str
+
+
+AccountEvent = AdoptEvent | IgnoreEvent | ClosedAttemptEvent | FlattenEvent | EpochEvent
+AnyEvent = (
+    DeploymentEvent
+    | ChampionEvent
+    | HaltEvent
+    | ResumeEvent
+    | BreachEvent
+    | StudyEvent
+    | AccountEvent
+    | TroubleEvent
+)
 E_co = TypeVar("E_co", bound=AnyEvent, covariant=True)
 
 

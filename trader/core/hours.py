@@ -36,6 +36,10 @@ LINE_KEYS = (
 
 # Reasons of an hour without a chance to trade.
 GAP, VENUE_CLOSED, MISSED, WARM_UP = "gap", "venue_closed", "missed", "warm_up"
+# The venue had executed the hour's order, and the journal did not know it.
+ADOPTED = "adopted"
+# The account does not hold what is to be sold, and not even a part of it that could be.
+NOT_IN_ACCOUNT = "not_in_account"
 # The venue's price is not the signal's: whatever is decided, nothing is sent.
 PRICE_BAND = "price_band"
 
@@ -173,8 +177,12 @@ def settle(state: State, decision: HourDecision, fills: Sequence[Fill]) -> State
         ledger = replace(ledger, orders=ledger.orders + 1)
     for fill in fills:
         ledger = ledger.after(fill)
-    entered = decision.order is not None and decision.order.reason == "enter" and bool(fills)
+    entered = bool(fills) and decision.order is not None and _is_entry(decision.order)
     return State(ledger, decision.risk, decision.close_time if entered else state.entered_at)
+
+
+def _is_entry(order: SizedOrder) -> bool:
+    return order.reason == "enter" or (order.reason == ADOPTED and order.side == "BUY")
 
 
 def modelled_fill(order: SizedOrder, rules: Rules) -> Fill:
@@ -190,8 +198,15 @@ def average_price(fills: Sequence[Fill]) -> Decimal | None:
     return sum((fill.qty * fill.price for fill in fills), Decimal(0)) / qty if qty else None
 
 
-def line_of(decision: HourDecision, fills: Sequence[Fill], after: State, close: Decimal) -> HourLine:
-    """The line of an hour. `close` marks the equity after the fill."""
+def line_of(
+    decision: HourDecision,
+    fills: Sequence[Fill],
+    after: State,
+    close: Decimal,
+    adopted: Sequence[Fill] = (),
+) -> HourLine:
+    """The line of an hour. `close` marks the equity after the fill. adopted: fills that were booked before the hour decided;
+    they count as its fees."""
     order = decision.order
     return HourLine(
         close_time=decision.close_time,
@@ -200,7 +215,7 @@ def line_of(decision: HourDecision, fills: Sequence[Fill], after: State, close: 
         order_side=order.side if order else None,
         order_qty=order.qty if order else None,
         fill_price=average_price(fills),
-        fee=sum((fee_usdt(fill) for fill in fills), Decimal(0)),
+        fee=sum((fee_usdt(fill) for fill in (*adopted, *fills)), Decimal(0)),
         position=after.ledger.position,
         equity=after.ledger.equity(close),
         reason=decision.reason,

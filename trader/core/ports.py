@@ -221,8 +221,9 @@ class Exchange(Protocol):
     def fills(self, symbol: str, order_id: int) -> list[Fill]:
         """The executions of one order, oldest first."""
 
-    def client_order_ids(self, symbol: str, since_ms: int) -> list[str]:
-        """Client ids of this account's orders since a time, whoever sent them."""
+    def orders(self, symbol: str, since_ms: int | None) -> list[OrderState]:
+        """This account's orders since a time (UTC ms), whoever sent them, those included that only a trade of theirs shows;
+        without a time the newest ones."""
 
     def trades(self, symbol: str, since_ms: int) -> list[OwnTrade]:
         """This account's executions since a time, whoever ordered them."""

@@ -37,13 +37,14 @@ class Totals:
     """What an hour hands to the next: the trading state, and the running totals beside it.
 
     hits, scored: predictions that came true, and those whose outcome is known. halt_event: the number of the newest halt
-    or resume that `state` holds already.
+    or resume that `state` holds already. account_event: the same of account events.
     """
 
     state: State
     hits: int = 0
     scored: int = 0
     halt_event: int = 0
+    account_event: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class Decision:
     p_up is None without a prediction, and then no_p_up says why. quantiles: of the return over the horizon, at the levels
     of `trader.core.forecast`, empty where the model's family gives P(up) alone. features: None where undefined.
     gap: the hour has no bar of its own. totals: as this hour marked them, before its order. Nothing may be sent after
-    deadline_ms, UTC on the exchange's clock.
+    deadline_ms, UTC on the exchange's clock. adopted: fills of account events that `totals` took in at this hour.
+    found_at_venue: the order is one that the venue had executed and the journal did not know, so nothing is sent for it.
     """
 
     symbol: str
@@ -78,6 +80,8 @@ class Decision:
     filters: Filters
     code_version: str
     quantiles: tuple[float, ...] = ()
+    adopted: tuple[Fill, ...] = ()
+    found_at_venue: bool = False
 
     @property
     def halts(self) -> bool:
@@ -145,7 +149,8 @@ class Outcome:
 class HourRecord:
     """A closed hour. It follows from the decision and the venue's answers alone, so that two writers write the same.
 
-    line: the hour's line as the backtest writes it. expected_price: the order's, None without one. totals: after the fills.
+    line: the hour's line as the backtest writes it. fills: those that the hour adopted first, so many, then its own.
+    expected_price: the order's, None without one. totals: after the fills.
     """
 
     symbol: str
@@ -160,6 +165,12 @@ class HourRecord:
     model_late: bool
     totals: Totals
     quantiles: tuple[float, ...] = ()
+    adopted: int = 0
+
+    @property
+    def own_fills(self) -> tuple[Fill, ...]:
+        """What the hour's own order executed."""
+        return self.fills[self.adopted :]
 
     @property
     def ledger(self) -> Ledger:
@@ -226,8 +237,8 @@ def record_of(decision: Decision, fills: Sequence[Fill]) -> HourRecord:
     return HourRecord(
         symbol=decision.symbol,
         close_time=decision.close_time,
-        line=line_of(computed, fills, after, decision.close),
-        fills=tuple(fills),
+        line=line_of(computed, fills, after, decision.close, decision.adopted),
+        fills=(*decision.adopted, *fills),
         close=decision.close,
         gap=decision.gap,
         expected_price=decision.order.expected_price if decision.order else None,
@@ -236,6 +247,7 @@ def record_of(decision: Decision, fills: Sequence[Fill]) -> HourRecord:
         model_late=decision.model_late,
         totals=replace(before, state=after),
         quantiles=decision.quantiles,
+        adopted=len(decision.adopted),
     )
 
 

@@ -1,0 +1,104 @@
+"""Orders that no decision of this journal sent become this bot's: by an event that a person writes, or by a decision made after
+the fact where the order carries this store's own id and its hour is not closed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from trader.app.codec_events import ACCOUNT
+from trader.app.journal import Journal
+from trader.app.order_ids import parse_order_id
+from trader.core.errors import Halt
+from trader.core.events import AccountEvent, AdoptEvent, EpochEvent, Event
+from trader.core.hours import ADOPTED, State
+from trader.core.ports import OrderState
+from trader.core.records import Decision, Order, Totals
+from trader.core.risk import RiskState
+from trader.core.types import Fill
+
+PRICE_QUANTUM = Decimal("1e-8")
+
+
+def with_account(journal: Journal, before: Totals) -> tuple[Totals, tuple[Fill, ...]]:
+    """The totals an hour begins with, after every account event that they do not hold yet, and the fills that these booked."""
+    events = journal.events(ACCOUNT)
+    if len(events) <= before.account_event:
+        return before, ()
+    return taken_in(before, events, lambda name: is_attempted(journal, name))
+
+
+def taken_in(
+    before: Totals, events: Sequence[Event[AccountEvent]], attempted: Callable[[str], bool]
+) -> tuple[Totals, tuple[Fill, ...]]:
+    """The totals after all of these events, from the first one on, of which they hold `account_event` already.
+
+    An order is booked once, however often it was adopted, and not at all where it is `attempted`, for then the hour of its
+    attempt books it. An epoch begins flat; a halt that stands goes on standing.
+    """
+    booked = {
+        e.content.client_order_id for e in events[: before.account_event] if isinstance(e.content, AdoptEvent)
+    }
+    totals, fills = before, list[Fill]()
+    for said in (event.content for event in events[before.account_event :]):
+        if isinstance(said, EpochEvent):
+            totals = _begun_anew(totals, said.allocation_usdt)
+        elif isinstance(said, AdoptEvent) and said.client_order_id not in booked:
+            booked.add(said.client_order_id)
+            if not attempted(said.client_order_id):
+                totals = replace(totals, state=_after(totals.state, said.fills))
+                fills += said.fills
+    return replace(totals, account_event=len(events)), tuple(fills)
+
+
+def is_attempted(journal: Journal, client_order_id: str) -> bool:
+    """Whether an order is an attempt of this journal for an hour's decision."""
+    name = parse_order_id(client_order_id)
+    if name is None or name.store != journal.store_id() or name.kind == "f":
+        return False
+    return journal.attempt(name.hour, name.attempt) is not None
+
+
+def _begun_anew(totals: Totals, allocation_usdt: Decimal) -> Totals:
+    state, risk = State.fresh(allocation_usdt), totals.state.risk
+    kept = RiskState(allocation_usdt, allocation_usdt, risk.halted_at, risk.halt_reason, risk.frozen)
+    return Totals(replace(state, risk=kept), halt_event=totals.halt_event)
+
+
+def _after(state: State, fills: Sequence[Fill]) -> State:
+    ledger = state.ledger
+    for fill in fills:
+        ledger = ledger.after(fill)
+    return replace(state, ledger=ledger)
+
+
+def made_after_the_fact(journal: Journal, proposal: Decision, orders: Sequence[OrderState]) -> Decision:
+    """The decision of an hour whose own was lost, by what the venue executed for it, and by its attempts where they are there:
+    nothing is sent for it any more.
+
+    Raises Halt where the orders of an hour went both ways.
+    """
+    sides = {order.side for order in orders}
+    if len(sides) > 1:
+        names = ", ".join(order.client_order_id for order in orders)
+        raise Halt(
+            "foreign_order",
+            f"orders {names} of one hour bought and sold: another life of this bot trades here",
+        )
+    side = sides.pop()
+    qty = sum((order.executed_qty for order in orders), Decimal(0))
+    paid = sum((order.quote_qty for order in orders), Decimal(0))
+    price = (paid / qty).quantize(PRICE_QUANTUM) or proposal.close
+    for name in (parse_order_id(order.client_order_id) for order in orders):
+        attempt = name and journal.attempt(name.hour, name.attempt)
+        if attempt:
+            qty, price = attempt.qty, attempt.expected_price
+    by_halt = any((name := parse_order_id(o.client_order_id)) and name.kind == "h" for o in orders)
+    return replace(
+        proposal,
+        order=Order(side, qty, price),
+        target="long" if side == "BUY" else "flat",
+        reason="halt" if by_halt else ADOPTED,
+        found_at_venue=True,
+    )

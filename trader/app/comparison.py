@@ -1,0 +1,163 @@
+"""What the account did, compared with what the journal knows, before anything is decided and before an hour is called missed.
+
+The venue's orders and trades since the newest record say by their client order ids whose they are. An order of this store
+that no attempt knows was lost here, or the store is older than the account; one of another store of this bot means that two
+stores trade one account, or that this one is not the one that bought what is held.
+
+A list may lag, and another process of this bot may be at work. So an order is unknown only where two looks say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trader.app.journal import Journal
+from trader.app.order_ids import OrderName, parse_order_id
+from trader.app.orders import ExecutionContext
+from trader.core.errors import Halt, OrderInDoubt
+from trader.core.events import AccountEvent, AdoptEvent, Event, HaltEvent, IgnoreEvent
+from trader.core.ports import OrderState
+from trader.core.records import HourRecord
+from trader.core.types import iso, plain
+
+LOOK_APART_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Executed orders of this bot that the journal does not know. lost: this store's, by the hour (UTC ms) that their ids
+    name and that is not closed yet. closed: this store's, of hours that are closed or to come. strangers: those of other
+    stores."""
+
+    lost: Mapping[int, tuple[OrderState, ...]]
+    closed: tuple[OrderState, ...]
+    strangers: tuple[OrderState, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.lost or self.closed or self.strangers)
+
+
+def unknown_orders(
+    context: ExecutionContext,
+    newest: HourRecord | None,
+    first: int,
+    current: int,
+    account: Sequence[Event[AccountEvent]],
+) -> Unknown:
+    """What the journal does not know of this bot's orders since its newest record.
+
+    first: the first hour that is not closed, current: the running one, both UTC ms. account: every account event. Asks two
+    lists; twice where something is unknown, or where hours passed without a decision. Raises OrderInDoubt while an order that
+    the journal does not know is not final.
+    """
+    found = _look(context, newest, first, current, account)
+    if found or first < current:
+        context.clock.sleep(LOOK_APART_S)
+        found = _look(context, newest, first, current, account)
+    return found
+
+
+def _look(
+    context: ExecutionContext,
+    newest: HourRecord | None,
+    first: int,
+    current: int,
+    account: Sequence[Event[AccountEvent]],
+) -> Unknown:
+    journal = context.journal
+    orders = context.exchange.orders(journal.symbol, None if newest is None else newest.close_time)
+    mine = [(order, name) for order in orders if (name := _name_of(context, order))]
+    lost: dict[int, tuple[OrderState, ...]] = {}
+    closed: list[OrderState] = []
+    strangers: list[OrderState] = []
+    for order, name in mine:
+        if _is_settled(order, name, journal.store_id(), account):
+            continue
+        if name.store != journal.store_id():
+            strangers.append(order)
+        elif not order.executed_qty or _is_known(journal, newest, name, mine):
+            continue
+        elif not order.final:
+            raise OrderInDoubt(
+                f"order {order.client_order_id} is {order.status}, and the journal does not know it"
+            )
+        elif name.kind != "f" and first <= name.hour <= current:
+            lost[name.hour] = (*lost.get(name.hour, ()), order)
+        else:
+            closed.append(order)
+    return Unknown(lost, tuple(closed), tuple(strangers))
+
+
+def _name_of(context: ExecutionContext, order: OrderState) -> OrderName | None:
+    """What the id of an order of this bot says, None for anybody else's order."""
+    name = parse_order_id(order.client_order_id)
+    return name if name is not None and name.bot == context.bot[:6] else None
+
+
+def _is_settled(
+    order: OrderState, name: OrderName, store_id: str, account: Sequence[Event[AccountEvent]]
+) -> bool:
+    """Whether an event says whose an order is. What is said of an order of another store holds for the earlier ones of that
+    store as well."""
+    for said in (event.content for event in account):
+        if not isinstance(said, AdoptEvent | IgnoreEvent):
+            continue
+        other = parse_order_id(said.client_order_id)
+        same_stranger = other is not None and other.store == name.store != store_id
+        if said.client_order_id == order.client_order_id or (
+            same_stranger and order.transact_ms <= said.transact_ms
+        ):
+            return True
+    return False
+
+
+def _is_known(
+    journal: Journal, newest: HourRecord | None, name: OrderName, mine: Sequence[tuple[OrderState, OrderName]]
+) -> bool:
+    """Whether an attempt of the journal is an order of this store. The newest record says it of its own hour without a read:
+    what was executed under the ids of that hour is what it booked."""
+    if name.kind == "f":
+        return journal.attempt(name.hour, name.attempt, "flatten_") is not None
+    if newest is None or name.hour != newest.close_time:
+        attempted = journal.attempt(name.hour, name.attempt) is not None
+        return attempted and journal.decision(name.hour) is not None
+    same = [o for o, n in mine if (n.store, n.hour) == (name.store, name.hour) and n.kind != "f"]
+    executed = sum((order.executed_qty for order in same), Decimal(0))
+    return executed == sum((fill.qty for fill in newest.own_fills), Decimal(0))
+
+
+def require_known(found: Unknown, standing: HaltEvent | None) -> None:
+    """Raises Halt for orders that only a person can settle, unless the halt that stands names them already: then hours go on
+    to be closed, and nothing is bought."""
+    for order in (*found.strangers[-1:], *found.closed[-1:]):
+        name = order.client_order_id
+        if standing is not None and name in standing.message:
+            return
+        raise _stranger(order) if order in found.strangers else _closed(order)
+
+
+def _stranger(order: OrderState) -> Halt:
+    return Halt(
+        "two_stores",
+        f"{_seen(order)} was sent by a bot of this name with another store: two bots trade one account, or this store is not "
+        f"the one that traded before. {_ways(order)} Two bots need two names (TRADER_BOT)",
+    )
+
+
+def _closed(order: OrderState) -> Halt:
+    return Halt(
+        "foreign_order",
+        f"{_seen(order)} carries this store's id, and the record of its hour does not hold it: the store is a copy of another, "
+        f"or it lost something. {_ways(order)}",
+    )
+
+
+def _seen(order: OrderState) -> str:
+    return f"order {order.client_order_id} ({order.side}, {plain(order.executed_qty)} executed at {iso(order.transact_ms)})"
+
+
+def _ways(order: OrderState) -> str:
+    name = order.client_order_id
+    return f"If what it executed is this bot's: trader adopt {name} --reason ...; if not: trader ignore {name} --reason ..."
