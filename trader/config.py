@@ -31,6 +31,8 @@ HOSTS: dict[str, str] = {
 }
 # The testnet's book is wild; a demo account quotes the live market's prices with little behind them.
 PRICE_BANDS = {"testnet": Decimal("0.2"), "demo": Decimal("0.02"), "live": Decimal("0.01")}
+# A bot that holds three times what it was given has grown a lot, or something is wrong: a person looks.
+EXPOSURE_LIMITS = {"testnet": Decimal(3), "demo": Decimal(3), "live": Decimal(3)}
 PUBLIC_DATA_HOST = "https://data-api.binance.vision"
 EMBEDDED_PORT = 8900
 # The embedded exchange's keys open nothing but a simulation on this machine's loopback.
@@ -103,6 +105,15 @@ class Settings(BaseSettings):
     )
     price_band: Decimal | None = Field(
         None, gt=0, le=1, description="most that venue's mid and newest close may differ; default by venue"
+    )
+    largest_order_usdt: Decimal | None = Field(
+        None, gt=0, description="most that one purchase may cost; default: no limit of its own"
+    )
+    largest_exposure: Decimal | None = Field(
+        None, gt=0, le=1000, description="most that may be held, in allocations; default by venue"
+    )
+    orders_a_day: int | None = Field(
+        None, ge=0, le=24, description="most orders in 24 hours, exits apart; default: no limit"
     )
     breach_preset: Literal["", "seed"] = Field(
         "", description="seed: fewer than 60 % of the last 24 calls right"
@@ -200,6 +211,11 @@ class Settings(BaseSettings):
         """Beyond which gap of signal and venue nothing is sent, a share; None for the embedded exchange, whose bars are
         its own market."""
         return self.price_band or PRICE_BANDS.get(self.venue)
+
+    @property
+    def exposure_limit(self) -> Decimal | None:
+        """Most that may be held, in allocations; None for the embedded exchange, whose money is none."""
+        return self.largest_exposure or EXPOSURE_LIMITS.get(self.venue)
 
     @property
     def breach_rule(self) -> BreachRule:

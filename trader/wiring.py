@@ -21,6 +21,7 @@ from trader.adapters.clocks import WallClock
 from trader.adapters.files import read_bars, write_bars
 from trader.adapters.store_local import LocalStore
 from trader.app.collect import Collector
+from trader.app.cover import OrderLimits
 from trader.app.journal import Journal
 from trader.app.tick import Bot
 from trader.config import Settings
@@ -141,6 +142,7 @@ def open_bot(
             version=version("hourly-trader"),
             freeze_on_halt=settings.halt_policy == "freeze",
             price_band=settings.band,
+            limits=OrderLimits(settings.largest_order_usdt, settings.exposure_limit, settings.orders_a_day),
         )
     finally:
         exchange.close()

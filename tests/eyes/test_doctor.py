@@ -56,6 +56,7 @@ def test_a_healthy_bot_passes_all_but_the_clock(begun: Venue) -> None:
         "model",
         "hours",
         "halt",
+        "ticks",
         "observers",
         "account",
         "costs",

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Protocol
 
 from trader.core.bars import Gap, gaps, merge
-from trader.core.errors import DataError
+from trader.core.errors import Retry
 from trader.core.ports import Clock, MarketData
 from trader.core.types import HOUR_MS, Bars, iso, no_bars
 
@@ -85,7 +85,7 @@ class Collector:
     def waiting(self, start: int, hour: int, clock: Clock) -> Bars:
         """As `between`, up to and with the bar of `hour`, waiting a little for it.
 
-        Raises DataError if it does not come: a late bar makes a recorded skip, never a trade on an old one.
+        Raises Retry if it does not come: a late bar makes a recorded skip, never a trade on an old one.
         """
         waited = 0.0
         while True:
@@ -94,7 +94,7 @@ class Collector:
                 return bars
             if waited >= BAR_PATIENCE_S:
                 newest = iso(bars.last) if len(bars) else "none"
-                raise DataError(
+                raise Retry(
                     f"{self.symbol}: the bar of {iso(hour)} is not there after {waited:.0f} s; newest is {newest}"
                 )
             clock.sleep(BAR_PAUSE_S)

@@ -17,6 +17,7 @@ from trader.app.halts import standing_halt
 from trader.app.journal import Journal
 from trader.app.retrain import champions, deployment, load_model
 from trader.app.tick import Bot
+from trader.app.trouble import standing_trouble
 from trader.core.errors import DataError, TraderError
 from trader.core.lifecycle import is_late, serving
 from trader.core.params import Params, params_of
@@ -210,6 +211,17 @@ def halt_check(journal: Journal) -> Finding:
     said = f"halted since {iso(found.at_ms)}: {found.reason} {found.message}".rstrip()
     return Finding(
         "halt", "fail", said, "find and mend the cause (docs/runbook.md), then: trader resume --reason ..."
+    )
+
+
+def trouble_check(journal: Journal) -> Finding:
+    """Ticks go through."""
+    found = standing_trouble(journal)
+    if found is None:
+        return Finding("ticks", "pass", "the newest tick went through")
+    said = f"ticks fail since {iso(found.at_ms)} (exit {found.exit_code}): {found.message}"
+    return Finding(
+        "ticks", "fail", said, "mend what the message names; the next tick that goes through ends it"
     )
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from functools import cache
 
 from trader.app.codec import ORDER
-from trader.app.codec_events import BREACH, CHAMPION, DEPLOYMENT, HALT
+from trader.app.codec_events import ACCOUNT, BREACH, CHAMPION, DEPLOYMENT, HALT, TROUBLE
 from trader.app.cursors import standing
-from trader.app.halts import standing_halt
+from trader.app.halts import keeps_position, standing_halt
 from trader.app.journal import Journal
 from trader.app.retrain import champions, deployment, load_model
+from trader.app.trouble import standing_trouble
 from trader.app.watch import allowance, seen_drift
+from trader.core.events import EpochEvent
 from trader.core.hours import line_json
 from trader.core.lifecycle import BreachRule, DriftRule, calendar_refit, is_late, serving
 from trader.core.model import ModelCard
@@ -32,9 +35,9 @@ def status(
     """The whole report. Returns are compounded shares; `now_ms` (UTC) is None where the venue has a clock of its own.
 
     Keys: state, why, next always; hour, model_id, line, holding, results, window, retrain, drift (None without its
-    rule), champion, halt, open, behind_hours, observers (those named) once an hour is closed.
+    rule), champion, halt, trouble, open, behind_hours, observers (those named) once an hour is closed.
     """
-    with journal.glance(DEPLOYMENT, CHAMPION, BREACH, HALT):
+    with journal.glance(DEPLOYMENT, CHAMPION, BREACH, HALT, ACCOUNT, TROUBLE):
         return _status(journal, rule, now_ms, drift, observers)
 
 
@@ -72,6 +75,7 @@ def _status(
         "drift": drift and seen_drift(journal, drift, begun.start_ms, newest, card_of(newest.model_id)),
         "champion": _champion(journal, hour, card_of),
         "halt": halt,
+        "trouble": _trouble(journal),
         "open": None if pending is None else _open(pending),
         "behind_hours": behind,
         "observers": standing(journal, observers, hour, begun.start_ms),
@@ -95,8 +99,16 @@ def _halt(journal: Journal) -> Json | None:
     halt = standing_halt(journal)
     if halt is None:
         return None
-    said = {"reason": halt.reason, "by": halt.by, "words": halt.message, "freeze": halt.freeze}
+    kept = keeps_position(journal.events(HALT))
+    said = {"reason": halt.reason, "by": halt.by, "words": halt.message, "freeze": kept}
     return {"at": iso(halt.at_ms), **said}
+
+
+def _trouble(journal: Journal) -> Json | None:
+    trouble = standing_trouble(journal)
+    if trouble is None:
+        return None
+    return {"since": iso(trouble.at_ms), "exit_code": trouble.exit_code, "words": trouble.message}
 
 
 def _open(pending: Decision) -> Json:
@@ -118,7 +130,7 @@ def _holding(newest: HourRecord) -> Json:
 def _results(journal: Journal, newest: HourRecord, card_of: CardOf) -> Json:
     """Since the first hour, and since the running risk epoch began, by which the limits count."""
     ledger, risk, totals, equity = newest.ledger, newest.risk, newest.totals, float(newest.equity_usdt)
-    allocation = _params(card_of(champions(journal)[0].model_id)).allocation_usdt
+    allocation = _allocation(journal, newest, card_of)
     return {
         "net_return": equity / float(allocation) - 1,
         "epoch_return": equity / float(risk.base_equity) - 1,
@@ -129,6 +141,16 @@ def _results(journal: Journal, newest: HourRecord, card_of: CardOf) -> Json:
         "scored": totals.scored,
         "hit_rate": totals.hits / totals.scored if totals.scored else None,
     }
+
+
+def _allocation(journal: Journal, newest: HourRecord, card_of: CardOf) -> Decimal:
+    """What the running epoch began with: the newest one that the record has taken in, else the first model's allocation."""
+    epochs = [
+        event.content.allocation_usdt
+        for event in journal.events(ACCOUNT)[: newest.totals.account_event]
+        if isinstance(event.content, EpochEvent)
+    ]
+    return epochs[-1] if epochs else _params(card_of(champions(journal)[0].model_id)).allocation_usdt
 
 
 def _window(journal: Journal, newest: HourRecord, rule: BreachRule) -> Json | None:

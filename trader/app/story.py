@@ -6,9 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import merge
 
-from trader.app.codec_events import BREACH, CHAMPION, HALT
+from trader.app.codec_events import ACCOUNT, BREACH, CHAMPION, HALT, TROUBLE
 from trader.app.journal import Journal
-from trader.core.events import ChampionEvent, HaltEvent, ResumeEvent
+from trader.core.events import (
+    AccountEvent,
+    ChampionEvent,
+    HaltEvent,
+    ResumeEvent,
+    TroubleEvent,
+    account_words,
+)
 from trader.core.records import HourRecord
 from trader.core.types import iso, plain
 
@@ -19,7 +26,8 @@ BEFORE, HOUR, AFTER = range(3)
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A closed hour's record, or an event in words. `at` is UTC ms; `kind` is hour, champion, breach, halt or resume."""
+    """A closed hour's record, or an event in words. `at` is UTC ms; `kind` is hour, champion, breach, halt, resume, account or
+    trouble."""
 
     at: int
     rank: int
@@ -45,6 +53,8 @@ def happened(journal: Journal) -> list[Told]:
         *(_champion(event.content) for event in journal.events(CHAMPION)),
         *(Told(e.content.at_ms, AFTER, "breach", e.content.reason) for e in journal.events(BREACH)),
         *(_halt(event.content) for event in journal.events(HALT)),
+        *(_account(event.content) for event in journal.events(ACCOUNT)),
+        *(_trouble(event.content) for event in journal.events(TROUBLE)),
     ]
     return sorted(events, key=_order)
 
@@ -64,6 +74,15 @@ def _halt(event: HaltEvent | ResumeEvent) -> Told:
         return Told(event.at_ms, BEFORE, "resume", f"{by}; a new risk epoch begins")
     position = "what is held is kept" if event.freeze else "what is held is sold"
     return Told(event.at_ms, BEFORE, "halt", f"{event.reason}, {by}; {position}")
+
+
+def _account(event: AccountEvent) -> Told:
+    return Told(event.at_ms, BEFORE, "account", f"{account_words(event)}, by {event.by}: {event.message}")
+
+
+def _trouble(event: TroubleEvent) -> Told:
+    words = "over" if event.over else f"ticks fail (exit {event.exit_code}): {event.message}"
+    return Told(event.at_ms, BEFORE, "trouble", words)
 
 
 def hour_row(record: HourRecord, family: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from trader.commands.common import (
 )
 from trader.commands.search import CORES, search_of
 from trader.config import load_settings
-from trader.core.errors import Halt
+from trader.core.errors import Halt, TraderError
 from trader.core.types import iso, parse_hour
 from trader.observers import process
 
@@ -47,6 +47,7 @@ def tick(
     from trader import wiring
     from trader.app.dry import dry_tick
     from trader.app.tick import tick as do_tick
+    from trader.app.trouble import failed
     from trader.core.hours import line_json
 
     settings = load_settings(symbol=symbol, store=store, bars=data)
@@ -57,8 +58,10 @@ def tick(
             return
         try:
             ticked = do_tick(bot)
-        except Halt:
-            process.tell_observers(settings)  # the halt is in the store, and news
+        except TraderError as error:
+            # A halt is in the store, and news; so is trouble that begins.
+            if failed(bot.journal, bot.exchange, bot.clock, error) or isinstance(error, Halt):
+                process.tell_observers(settings)
             raise
     said = {
         "outcome": ticked.outcome,
@@ -159,12 +162,14 @@ def halt(
     """
     from trader import wiring
     from trader.adapters.clocks import WallClock
-    from trader.app.halts import announce
+    from trader.app.halts import announce, standing_halt
 
     settings = load_settings(symbol=symbol, store=store)
     journal = wiring.make_journal(settings)
+    was = standing_halt(journal)
     event = announce(journal, WallClock().now_ms(), "person", freeze=freeze, by="person", message=reason)
-    words = f"{journal.symbol}: halted; the next tick {'keeps' if freeze else 'sells'} what is held"
+    before = f" (it was halted already: {was.reason})" if was else ""
+    words = f"{journal.symbol}: halted{before}; the next tick {'keeps' if freeze else 'sells'} what is held"
     answer({"halted": True, "event": event.number, "freeze": freeze}, words, as_json)
     process.tell_observers(settings)
 
@@ -181,12 +186,20 @@ def resume(
     """
     from trader import wiring
     from trader.adapters.clocks import WallClock
-    from trader.app.halts import resume
+    from trader.app.halts import newest_event, resume
+    from trader.core.events import ResumeEvent
 
     settings = load_settings(symbol=symbol, store=store)
     journal = wiring.make_journal(settings)
-    event = resume(journal, WallClock().now_ms(), reason)
-    words = f"{journal.symbol}: resumed; limits count anew from the next hour's equity"
+    newest = newest_event(journal)
+    if newest is not None and isinstance(newest.content, ResumeEvent):
+        event, words = (
+            newest,
+            f"{journal.symbol}: nothing is halted, it was resumed at {iso(newest.content.at_ms)}",
+        )
+    else:
+        event = resume(journal, WallClock().now_ms(), reason)
+        words = f"{journal.symbol}: resumed; limits count anew from the next hour's equity"
     answer({"halted": False, "event": event.number}, words, as_json)
     process.tell_observers(settings)
 

@@ -53,6 +53,7 @@ def doctor(
             "model": lambda: checks.model_check(bot.journal, hour(), bot.forecaster_of),
             "hours": lambda: checks.hours_check(bot.journal, hour()),
             "halt": lambda: checks.halt_check(bot.journal),
+            "ticks": lambda: checks.trouble_check(bot.journal),
             "observers": lambda: checks.observers_check(bot.journal, names_of(settings)),
             "account": lambda: checks.account_check(bot),
             "costs": lambda: checks.costs_check(bot),

@@ -13,6 +13,7 @@ from trader import terminal, wiring
 from trader.adapters.scheduler import NOW, Scheduled, run_schedule
 from trader.app.run import Job, parse_cron_jobs
 from trader.app.tick import Bot, tick
+from trader.app.trouble import failed
 from trader.commands.common import say_ticked
 from trader.config import Settings
 from trader.core.errors import Halt, TraderError
@@ -69,7 +70,7 @@ def _tick(bot: Bot, observers: process.BackgroundObservers, metrics: Metrics | N
             terminal.say(f"{type(error).__name__}: {error}", "error", error=type(error).__name__)
             if metrics:
                 metrics.ticked(type(error).__name__)
-            if isinstance(error, Halt):
+            if failed(bot.journal, bot.exchange, bot.clock, error) or isinstance(error, Halt):
                 observers.tell(bot.journal, 0, closed=True)
             return
         say_ticked(bot.journal, ticked)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Generic, Literal, TypeVar
 
-from trader.core.types import Fill
+from trader.core.types import Fill, iso, plain
 
 Cause = Literal["first", "calendar", "breach", "asked", "rollback"]
 Author = Literal["bot", "person"]
@@ -180,6 +180,24 @@ AnyEvent = (
     | AccountEvent
     | TroubleEvent
 )
+
+
+def account_words(event: AccountEvent) -> str:
+    """What happened, in a few words, without who did it and why."""
+    match event:
+        case AdoptEvent():
+            qty = sum((fill.qty for fill in event.fills), Decimal(0))
+            return f"order {event.client_order_id} adopted, {plain(qty)} executed"
+        case IgnoreEvent():
+            return f"order {event.client_order_id} ignored"
+        case ClosedAttemptEvent():
+            return f"attempt {event.attempt} of {iso(event.hour_ms)} closed"
+        case FlattenEvent():
+            return f"{plain(event.qty)} to be sold at once"
+        case EpochEvent():
+            return f"a new epoch begins with {plain(event.allocation_usdt)} USDT"
+
+
 E_co = TypeVar("E_co", bound=AnyEvent, covariant=True)
 
 

@@ -6,14 +6,22 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from trader.core.errors import ConfigError
 from trader.core.events import (
+    AdoptEvent,
     AnyEvent,
     BreachEvent,
     ChampionEvent,
+    ClosedAttemptEvent,
     DeploymentEvent,
+    EpochEvent,
+    FlattenEvent,
     HaltEvent,
+    IgnoreEvent,
     ResumeEvent,
     StudyEvent,
+    TroubleEvent,
+    account_words,
 )
 from trader.core.news import News
 from trader.core.records import HourRecord
@@ -109,6 +117,18 @@ def _of_event(event: AnyEvent) -> Message | None:
         case ChampionEvent():
             body = f"{event.model_id} serves from {when} UTC: {event.message or event.cause}"
             return Message("info", "retrain", f"{symbol}: a new model", body)
+        case TroubleEvent(over=True):
+            return Message(
+                "info", "trouble", f"{symbol}: ticks go well again", f"{when} UTC: {event.message}"
+            )
+        case TroubleEvent():
+            level: Level = "critical" if event.exit_code == ConfigError.exit_code else "warning"
+            who = "a person must act" if level == "critical" else "the schedule goes on trying"
+            body = f"{when} UTC, exit {event.exit_code}, {who}: {event.message}. See docs/runbook.md"
+            return Message(level, "trouble", f"{symbol}: ticks FAIL", body)
+        case AdoptEvent() | IgnoreEvent() | ClosedAttemptEvent() | FlattenEvent() | EpochEvent():
+            body = f"{when} UTC by {event.by}: {account_words(event)}: {event.message}"
+            return Message("warning", "account", f"{symbol}: {account_words(event)}", body)
         case _:
             return None
 

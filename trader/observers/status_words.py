@@ -13,6 +13,7 @@ LABEL_WIDTH = 12
 def screen(title: str, report: dict[str, Any]) -> str:
     """Label and text, a line each."""
     lines = [(title, ""), ("state", f"{report['state']}: {report['why']}"), *_halted(report.get("halt"))]
+    lines += _trouble(report.get("trouble"))
     if "line" in report:
         lines += [
             ("last hour", _hour(report["hour"], report["line"])),
@@ -36,6 +37,14 @@ def _halted(halt: dict[str, Any] | None) -> list[tuple[str, str]]:
     held = "kept" if halt["freeze"] else "sold by the next tick"
     way = f'docs/runbook.md says what {halt["reason"]} means; when its cause is gone: trader resume --reason "..."'
     return [("halt", f"what is held is {held}; {way}")]
+
+
+def _trouble(trouble: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if not trouble:
+        return []
+    return [
+        ("trouble", f"ticks fail since {trouble['since']} (exit {trouble['exit_code']}): {trouble['words']}")
+    ]
 
 
 def _hour(hour: str, line: dict[str, Any]) -> str:
