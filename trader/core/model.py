@@ -152,9 +152,9 @@ def _parsed(text: bytes) -> ModelCard:
     return card
 
 
-def read_card(text: bytes, model: bytes, model_id: str, source: str) -> ModelCard:
-    """The card of a model, compared with the id that it is kept under, its model's bytes, and this program's feature code.
-    The id is computed anew from all that the card says, by `id_of`. Raises DataError."""
+def own_card(text: bytes, model: bytes, model_id: str, source: str) -> ModelCard:
+    """The card of a model, compared with its model's bytes and with the id that it is kept under, which is computed anew from all
+    that the card says, by `id_of`. Raises DataError."""
     try:
         card = _parsed(text)
     except (ValueError, TypeError, RecursionError) as error:
@@ -173,6 +173,12 @@ def read_card(text: bytes, model: bytes, model_id: str, source: str) -> ModelCar
             f"{source}: the card is not the one that {model_id} names ({card.model_id}, and its content gives "
             f"{id_of(card)}); it was changed or exchanged. Roll back to another model or train again: trader retrain"
         )
+    return card
+
+
+def read_card(text: bytes, model: bytes, model_id: str, source: str) -> ModelCard:
+    """The card of a model that is to predict: `own_card`, compared with this program's feature code too. Raises DataError."""
+    card = own_card(text, model, model_id, source)
     if card.features and preset_named(card.features).code_hash != card.features_hash:
         raise DataError(
             f"{source}: features {card.features!r} were computed by other code ({card.features_hash}) than this "
