@@ -17,6 +17,7 @@ from typing import Any
 
 from trader.core.errors import ConfigError, TraderError
 from trader.core.text import visible
+from trader.plain_file import read_plain
 
 EXIT_INTERRUPTED = 130
 LOG_LEVELS = {"info": 20, "warning": 30, "error": 40}
@@ -180,7 +181,7 @@ def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
 def read_text(path: Path, what: str) -> bytes:
     """A small file's bytes. Raises ConfigError that names it."""
     try:
-        return path.read_bytes()
+        return read_plain(path)
     except OSError as error:
         raise ConfigError(f"{what} {path} cannot be read: {error.strerror or error}") from None
 
