@@ -21,10 +21,11 @@ TASKS = {"backtest.executors.protocol", "backtest.executors.futures"}
 # Room -> what it may import of this project, besides itself. A room is a folder or a module; every module is in one.
 ARROWS = {
     "trader.core": set(),
-    "trader.config": {"trader.core"},
-    "trader.terminal": {"trader.core"},
+    "trader.plain_file": set(),
+    "trader.config": {"trader.core", "trader.plain_file"},
+    "trader.terminal": {"trader.core", "trader.plain_file"},
     "trader.app": {"trader.core"},
-    "trader.adapters": {"trader.core"},
+    "trader.adapters": {"trader.core", "trader.plain_file"},
     "trader.forecasters": {"trader.core"},
     "trader.dashboard": {"trader.core"},
     "trader.exchange": {"trader.core.costs", "trader.core.types", "trader.core.errors"},

@@ -21,9 +21,11 @@ from pydantic_settings import (
 from trader.core.errors import ConfigError
 from trader.core.lifecycle import MEASURES, SEED_BREACH, BreachRule, DriftRule
 from trader.core.types import LOOPBACK
+from trader.plain_file import NOT_PLAIN
 
 Venue = Literal["embedded", "testnet", "demo", "live"]
 
+TOML = Path("trader.toml")
 HOSTS: dict[str, str] = {
     "testnet": "https://testnet.binance.vision",
     "demo": "https://demo-api.binance.com",
@@ -76,7 +78,7 @@ class Settings(BaseSettings):
     """Frozen settings of one process. Every field can stand in trader.toml or as TRADER_<NAME> in the environment."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TRADER_", toml_file="trader.toml", frozen=True, extra="forbid", env_ignore_empty=True
+        env_prefix="TRADER_", toml_file=TOML, frozen=True, extra="forbid", env_ignore_empty=True
     )
 
     venue: Venue = Field(
@@ -252,6 +254,8 @@ class Settings(BaseSettings):
 def load_settings(**options: Any) -> Settings:
     """Settings with options that are not None on top. Raises ConfigError that names the setting."""
     given = {key: value for key, value in options.items() if value is not None}
+    if TOML.exists() and not TOML.is_file():
+        raise ConfigError(f"{TOML} {NOT_PLAIN}")
     try:
         return Settings(**given)
     except ValidationError as error:

@@ -1,16 +1,23 @@
-"""What both commands show a person: errors with their exit code, progress, tables, JSON for machines."""
+"""What both commands show a person: errors with their exit code, progress, tables, JSON for machines.
+
+Every text leaves through `show` or `say`, which let no control character through: much of it comes from a store or a server.
+"""
 
 from __future__ import annotations
 
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from trader.core.errors import ConfigError, TraderError
+from trader.core.text import visible
+from trader.plain_file import read_plain
 
 EXIT_INTERRUPTED = 130
 LOG_LEVELS = {"info": 20, "warning": 30, "error": 40}
@@ -21,6 +28,7 @@ def run(app: Callable[[], object]) -> None:
     """Run a command line to its exit code: 0 done, 2 a person must mend something, 3 try again later, 4 halted,
     130 interrupted. Everything else is a bug: a traceback and 1."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.excepthook = _bug
     try:
         with ctrl_c_heard():
             app()
@@ -35,6 +43,12 @@ def run(app: Callable[[], object]) -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe has seen enough
         raise SystemExit(0) from None
+
+
+def _bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A traceback as Python writes it, its texts made visible."""
+    told = "".join(traceback.format_exception(kind, error, trace))
+    print(visible(told, lines=True), file=sys.stderr, end="", flush=True)
 
 
 @contextmanager
@@ -53,7 +67,7 @@ def say(text: str, level: str = "info", **facts: Any) -> None:
     """A line on standard error (standard output belongs to results): `text` for a person, and where logs are JSON the
     facts beside it, with those that `about` bound."""
     if _log is None:
-        print(text, file=sys.stderr, flush=True)
+        print(visible(text), file=sys.stderr, flush=True)
     else:
         _log.log(LOG_LEVELS[level], text, **facts)
 
@@ -92,6 +106,11 @@ def about(**facts: Any) -> Iterator[None]:
         yield
 
 
+def show(*texts: str, end: str = "\n", flush: bool = False) -> None:
+    """A result for a person on standard output; texts of one call stand on lines of their own."""
+    print(visible("\n".join(texts), lines=True), end=end, flush=flush)
+
+
 def emit(value: Any) -> None:
     """A result for a machine: one line of JSON on standard output."""
     print(json.dumps(value), flush=True)
@@ -124,8 +143,9 @@ def progress(label: str, quiet: bool = False) -> Iterator[Callable[..., None]]:
 
 def table(title: str, rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = ()) -> str:
     """Aligned text, the same on a terminal, in a file and in the README: first column left, the others right."""
-    lines = [head, *rows] if head else list(rows)
+    lines = [tuple(map(visible, line)) for line in ([head, *rows] if head else rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    title = visible(title)
     text = [title, "-" * max(len(title), sum(widths) + 2 * (len(widths) - 1))] if title else []
     for line in lines:
         cells = [
@@ -161,7 +181,7 @@ def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
 def read_text(path: Path, what: str) -> bytes:
     """A small file's bytes. Raises ConfigError that names it."""
     try:
-        return path.read_bytes()
+        return read_plain(path)
     except OSError as error:
         raise ConfigError(f"{what} {path} cannot be read: {error.strerror or error}") from None
 

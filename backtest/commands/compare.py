@@ -52,11 +52,11 @@ def compare(
         return
     rows = [(w, _text(a), _text(b)) for w, a, b in figures] + [("", "", "")]
     rows += [(w, _text(a), _text(b)) for w, a, b in settings]
-    print(terminal.table("", rows, ("", one.stem, other.stem)))
+    terminal.show(terminal.table("", rows, ("", one.stem, other.stem)))
     for path, told in ((one, left), (other, right)):
-        print(f"{path.stem}: {told['evidence']['verdict']}")
+        terminal.show(f"{path.stem}: {told['evidence']['verdict']}")
     if left["settings"]["data_hash"] != right["settings"]["data_hash"]:
-        print("The two ran on different bars.")
+        terminal.show("The two ran on different bars.")
 
 
 def _read(path: Path) -> dict[str, Any]:

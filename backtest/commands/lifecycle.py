@@ -71,9 +71,9 @@ def lifecycle(
         span = {"from": iso(given.start), "to": iso(given.stop)}
         terminal.emit({"symbol": given.bars.symbol, **span, "rules": rows})
         return
-    print(_table(f"{given.title}, out of sample", rows))
+    terminal.show(_table(f"{given.title}, out of sample", rows))
     answer = f"a search over {trials} trials and a refit" if trials else "a refit"
-    print(
+    terminal.show(
         NOTE.format(
             answer=answer, cooldown=cooldown_hours, budget=budget, looks=len(rows), ledger=ledger.path
         )

@@ -45,9 +45,9 @@ def lookahead(given: Given, features: Preset = None, as_json: AsJson = False) ->
             for check in checks
         ]
         title = f"{given.bars.symbol}, features {rules.params.features}"
-        print(terminal.table(title, rows, ("", "looked at", "")))
+        terminal.show(terminal.table(title, rows, ("", "looked at", "")))
         for check in checks:
             for sentence in check.found[:10]:
-                print(f"  {sentence}")
+                terminal.show(f"  {sentence}")
     if any(check.found for check in checks):
         raise SystemExit(ConfigError.exit_code)

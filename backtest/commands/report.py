@@ -76,7 +76,7 @@ def report(
         terminal.emit(made)
         return
     _show(given.title, told, outcome.summary, made["notes"])
-    print(f"the page: {out}; its figures: {figures}; {time.perf_counter() - given.began:.0f} s")
+    terminal.show(f"the page: {out}; its figures: {figures}; {time.perf_counter() - given.began:.0f} s")
 
 
 def _counted(given: Given, run: Run, ledger: EvidenceLedger) -> Count:
@@ -124,7 +124,7 @@ def _show(title: str, told: Evidence, summary: dict[str, Any], notes: list[str])
         for s in (told.strategy, *told.rivals, *told.stress[1:])
     ]  # fmt: skip  # a row of the table on two lines
     head = ("", "net return", "Sharpe, a year", "drawdown", "orders")
-    print(terminal.table(f"{title}, out of sample", rows, head))
+    terminal.show(terminal.table(f"{title}, out of sample", rows, head))
     lot = told.lottery
     facts = [
         ("random entries that did worse", "-" if lot is None else f"{lot.share_below:.1%} of {lot.draws:,}"),
@@ -142,7 +142,7 @@ def _show(title: str, told: Evidence, summary: dict[str, Any], notes: list[str])
         ("probability of overfitting", "-" if told.pbo is None else f"{told.pbo:.1%}"),
         ("hit rate", "-" if summary["hit_rate"] is None else f"{summary['hit_rate']:.2%}"),
     ]
-    print()
-    print(terminal.table("", facts))
-    print()
-    print(told.verdict, *notes, sep="\n")
+    terminal.show("")
+    terminal.show(terminal.table("", facts))
+    terminal.show("")
+    terminal.show(told.verdict, *notes)

@@ -59,9 +59,9 @@ def run(
 def _show(summary: dict[str, Any], title: str, note: str) -> None:
     seen = {name: _short(value) for name, value in terminal.summary_rows(summary["in_sample"])}
     rows = [(name, value, seen[name]) for name, value in terminal.summary_rows(summary)]
-    print(terminal.table(title, rows, ("", "out of sample", "in sample")))
-    print(note)
-    print(
+    terminal.show(terminal.table(title, rows, ("", "out of sample", "in sample")))
+    terminal.show(note)
+    terminal.show(
         f"tick {summary['filters']['tick_size']}, step {summary['filters']['step_size']}, "
         f"least order {summary['filters']['min_notional']} USDT; {summary['seconds']:.1f} s"
     )

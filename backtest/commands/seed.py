@@ -41,7 +41,7 @@ def reproduce_seed(
     if as_json:
         terminal.emit(report)
     else:
-        print(_table(report))
+        terminal.show(_table(report))
 
 
 def _table(report: dict[str, Any]) -> str:

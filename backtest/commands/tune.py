@@ -96,8 +96,8 @@ def tune(
         terminal.emit(_answer(found, best, objective, time.perf_counter() - given.began))
         return
     title = f"{given.title}, in sample: {found.looked:,} configurations"
-    print(_table(title, found.trials, objective))
-    print(_conclusion(best, objective, study))
+    terminal.show(_table(title, found.trials, objective))
+    terminal.show(_conclusion(best, objective, study))
 
 
 def _watched(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.contracts.store_contract import StoreContract
 from trader.adapters.store_local import LocalStore
-from trader.core.errors import ConfigError, Retry
+from trader.core.errors import ConfigError, DataError, Retry
 from trader.core.ports import Store
 
 HELPER = """
@@ -298,3 +300,58 @@ def test_nothing_happens_before_the_first_call(tmp_path: Path) -> None:
     assert store.get("a") is None
     assert store.list("") == []
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ["pipe", "link", "dangling", "socket"])
+def test_only_plain_files_are_objects(kind: str, tmp_path: Path) -> None:
+    """A pipe, a link, a socket under an object's name: reading, creating and listing name it with the way out, and none waits."""
+    store = LocalStore(tmp_path / "store", durable=False)
+    store.create("a/b", b"1")
+    (tmp_path / "secret").write_bytes(b"of somebody else")
+    odd = tmp_path / "store" / "a" / "odd"
+    if kind == "pipe":
+        os.mkfifo(odd)
+    elif kind == "socket":
+        odd_socket = socket.socket(socket.AF_UNIX)
+        odd_socket.bind(str(odd))
+        odd_socket.close()
+    else:
+        odd.symlink_to(tmp_path / ("secret" if kind == "link" else "nowhere"))
+    way_out = rf"{odd}: .*Remove it, and restore the object from a copy$"
+    if kind != "socket":  # it cannot be opened at all
+        with pytest.raises(DataError, match=way_out):
+            store.get("a/odd")
+        with pytest.raises(DataError, match=way_out):
+            store.create("a/odd", b"x")
+    for prefix in ("", "a/", "a/o"):
+        with pytest.raises(DataError, match=way_out):
+            store.list(prefix)
+    assert store.list("a/b") == ["a/b"]
+    assert store.list("", limit=1) == ["a/b"]
+    store.put("a/odd", b"a page")
+    assert store.get("a/odd") == b"a page"
+    assert (tmp_path / "secret").read_bytes() == b"of somebody else"
+
+
+@pytest.mark.parametrize("call", ["get", "list", "create", "put"])
+def test_no_folder_of_a_store_is_a_link(call: str, tmp_path: Path) -> None:
+    """A folder that leads elsewhere is named; nothing is read there and nothing written. The root may be a link."""
+    elsewhere = tmp_path / "elsewhere" / "deep"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "object").write_bytes(b"of somebody else")
+    (tmp_path / "store").mkdir()
+    (tmp_path / "root").symlink_to(tmp_path / "store")
+    store = LocalStore(tmp_path / "root", durable=False)
+    assert store.create("b/object", b"1")
+    (tmp_path / "store" / "a").symlink_to(tmp_path / "elsewhere")
+    calls: dict[str, Callable[[], object]] = {
+        "get": lambda: store.get("a/deep/object"),
+        "list": lambda: store.list("a"),
+        "create": lambda: store.create("a/deep/new", b"x"),
+        "put": lambda: store.put("a/deep/object", b"x"),
+    }
+    with pytest.raises(DataError, match=rf"{tmp_path / 'root' / 'a'}: is no plain file or folder"):
+        calls[call]()
+    assert {it.name: it.read_bytes() for it in elsewhere.iterdir()} == {"object": b"of somebody else"}
+    assert store.get("b/object") == b"1"

@@ -161,6 +161,50 @@ def test_an_upgraded_card_keeps_the_id_that_its_journal_names() -> None:
     assert read_card(card.to_bytes(), MODEL, card.model_id, "here") == card
 
 
+def test_a_model_exchanged_with_its_card_is_refused() -> None:
+    """Another model and its card, which fit each other, under this model's name: in whole, with the name written into the card,
+    and passed off as an upgraded one."""
+    bytes_ = fit(XGBoostForecaster(), ROWS.X, 1 - LABELS, params())
+    other = card_for(bytes_, XGBoostForecaster(), params(), WINDOW, ROWS, "1.2.3")
+    renamed = replace(other, model_id=CARD.model_id)
+    for card in (other, renamed, replace(renamed, upgraded_from=UPGRADED_FROM)):
+        with pytest.raises(DataError, match=rf"here: the card is not the one that {CARD.model_id} names"):
+            read(card.to_bytes(), bytes_)
+
+
+NO_FIELD = {
+    "valid_from": ["x", None, 1.5, -1, 10**30],
+    "symbols": [None, "BTCUSDT", [1]],
+    "params": [[], 7],
+    "ranges": [{"rsi": "x"}, []],
+    "rows": [True, "9"],
+    "family": [None, ["xgboost"]],
+    "reason": [7],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, it) for name, values in NO_FIELD.items() for it in values]
+)
+def test_a_card_whose_field_is_of_another_kind_is_refused(name: str, value: Any) -> None:
+    """A text for a time, a number for symbols: an error with the way out, before anything is done with it."""
+    told = json.dumps({**json.loads(CARD.to_bytes()), name: value}).encode()
+    with pytest.raises(DataError, match=r"here: not a model card \(.*trader retrain"):
+        read(told)
+
+
+def test_a_card_that_nests_without_end_is_refused() -> None:
+    """As deep as a parser goes, and deeper."""
+    for depth in (300, 900, 100_000):
+        nested = b"[" * depth + b"]" * depth
+        with pytest.raises(DataError, match=r"here: (not a model card|the card is not the one)"):
+            read(
+                CARD.to_bytes()
+                .replace(b'"reason"', b'"drift_limits": {}, "reason"')
+                .replace(b'"gap_hours": 1', b'"gap_hours": ' + nested)
+            )
+
+
 def test_a_card_of_another_schema_is_refused() -> None:
     """The message says which this program reads."""
     with pytest.raises(DataError, match=r"schema 'model-card/9', this program reads 'model-card/2'"):

@@ -135,6 +135,19 @@ def allows(
     )
 
 
+def denies(
+    statements: list[dict[str, Any]], action: str, resource: str, context: Mapping[str, str] | None = None
+) -> bool:
+    """True where one Deny statement that knows no condition, or one that a key is missing, covers the action on the resource."""
+    return any(
+        statement["Effect"] == "Deny"
+        and action in as_list(statement["Action"])
+        and any(fnmatchcase(resource, pattern) for pattern in as_list(statement["Resource"]))
+        and all(key not in (context or {}) for key in statement.get("Condition", {}).get("Null", {}))
+        for statement in statements
+    )
+
+
 def actions(statements: list[dict[str, Any]]) -> Iterator[str]:
     """Every action that is allowed anywhere."""
     for statement in statements:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.infra.conftest import Call, Recorded
-from tests.infra.stack_kit import ACCOUNT, REGION, ROOT, STACK, Rendered, actions, allows
+from tests.infra.stack_kit import ACCOUNT, REGION, ROOT, STACK, Rendered, actions, allows, denies
 
 ARN = f"arn:aws:ecs:{REGION}:{ACCOUNT}"
 
@@ -41,10 +41,31 @@ def test_everything_that_is_allowed_was_asked_for(rendered: Rendered, recorded: 
 
 
 def test_everything_that_decides_was_created_and_not_overwritten(recorded: Recorded) -> None:
-    """The bucket's policy refuses unconditional writes beneath journal/ and state/: the bot makes each key once."""
+    """The bucket's policy refuses unconditional writes beneath journal/, state/ and models/: the bot makes each key once."""
     puts = [call.key for calls in recorded.calls.values() for call in calls if call.action == "s3:PutObject"]
-    decided = [key for key in puts if "/journal/" in key or "/state/" in key]
+    decided = [key for key in puts if any(f"/{room}/" in key for room in DECIDES)]
     assert len(decided) == len(set(decided)) > 5
+    assert [key for key in decided if "/models/" in key] != []
+
+
+DECIDES = ("journal", "state", "models", "tags")
+
+
+def test_the_bucket_lets_nobody_change_what_decides(rendered: Rendered) -> None:
+    """Whoever asks, with whatever rights: an object that decides is created if absent, and neither overwritten nor deleted. A page
+    and a cache are written over."""
+    (policy,) = rendered.of_type("AWS::S3::BucketPolicy").values()
+    statements = policy["PolicyDocument"]["Statement"]
+    assert {str(statement["Principal"]) for statement in statements} == {"*"}
+    if_absent = {"s3:if-none-match": "*"}
+    for room in DECIDES:
+        key = f"<Bucket.Arn>/bot/{room}/x/y"
+        assert denies(statements, "s3:PutObject", key)
+        assert not denies(statements, "s3:PutObject", key, if_absent)
+        for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
+            assert denies(statements, action, key, if_absent)
+    for key in ("dashboard/index.html", "results/BTCUSDT/2022/results.csv", "caches/BTCUSDT/recent.json"):
+        assert not denies(statements, "s3:PutObject", f"<Bucket.Arn>/bot/{key}")
 
 
 @pytest.mark.parametrize(

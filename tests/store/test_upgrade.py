@@ -15,9 +15,11 @@ from tests.store.verbs import VERBS, held, host
 from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal
 from trader.app.layout import birth_of, keys_of
+from trader.app.retrain import champions, load_model
 from trader.app.store_upgrade import upgrade
 from trader.app.stored import encode
 from trader.core.errors import ConfigError, DataError, WrongStore
+from trader.core.types import HOUR_MS, Json
 
 NAMES_THE_COMMAND = "this store was written by version 0.1.0, .*run: trader store upgrade"
 
@@ -150,16 +152,19 @@ def test_what_an_old_bot_writes_meanwhile_is_not_lost(before: dict[str, bytes]) 
     """Just before the fences version 0.1.0 halts, and answers another breach by a search and a new model: all of it gets its
     place, and the fences stand behind it."""
     [card] = [key for key in before if key.startswith("models/20210306T19") and key.endswith("/card.json")]
+    old = json.loads(before[card])
+    name = old["model_id"].replace("T19", "T20")  # the same trees, from an hour later on
+    late_card = json.dumps({**old, "model_id": name, "valid_from": old["valid_from"] + HOUR_MS}).encode()
     champion = json.loads(before["state/champion/000004"])
-    champion |= {"model_id": "late", "breach": 2, "token": "t"}
+    champion |= {"model_id": name, "breach": 2, "token": "t"}
     champion.pop("earlier")
     late = {
         "state/halt/000003": {"state/halt/000003": before["state/halt/000002"]},
         "state/champion/000005": {
             "state/breach/000002": before["state/breach/000001"],
             "state/study/000002": before["state/study/000001"],
-            "models/late/card.json": before[card],
-            "models/late/model.ubj": before[card.replace("card.json", "model.ubj")],
+            f"models/{name}/card.json": late_card,
+            f"models/{name}/model.ubj": before[card.replace("card.json", "model.ubj")],
             "state/champion/000005": encode(champion),
         },
     }
@@ -171,9 +176,9 @@ def test_what_an_old_bot_writes_meanwhile_is_not_lost(before: dict[str, bytes]) 
 
     store = Beside(dict(before))
     assert upgrade(store, "BTCUSDT").models == 4
-    for name, number in (("halt", 3), ("breach", 2), ("study", 2), ("champion", 5)):
-        assert keys_of(store, f"state/BTCUSDT/{name}/")[-1] == f"state/BTCUSDT/{name}/{number:06d}"
-    assert {"models/late/model", "models/late/card"} <= store.objects.keys()
+    for event, number in (("halt", 3), ("breach", 2), ("study", 2), ("champion", 5)):
+        assert keys_of(store, f"state/BTCUSDT/{event}/")[-1] == f"state/BTCUSDT/{event}/{number:06d}"
+    assert {f"models/{name}/model", f"models/{name}/card"} <= store.objects.keys()
     assert keys_of(store, "state/champion/")[-1] == "state/champion/000006"
     assert keys_of(store, "state/halt/")[-1] == "state/halt/000004"
     assert birth_of(store, "BTCUSDT") is not None
@@ -214,6 +219,36 @@ def test_a_broken_model_is_left_and_said(before: dict[str, bytes]) -> None:
     said = " ".join(done.warnings)
     assert f"models/{models[0]} is incomplete" in said
     assert f"models/{models[1]}/card.json: the model's bytes do not match its card" in said
+
+
+def test_a_model_exchanged_with_its_card_is_left_and_said(before: dict[str, bytes]) -> None:
+    """Another model's bytes and card under this name fit each other: the name's own digest says that they are not its."""
+    one, other = sorted({key.split("/")[1] for key in before if key.startswith("models/")})[:2]
+    for part in ("card.json", "model.ubj"):
+        before[f"models/{one}/{part}"] = before[f"models/{other}/{part}"]
+    store = MemoryStore()
+    store.objects = dict(before)
+    done = upgrade(store, "BTCUSDT")
+    assert done.models == 2
+    assert f"models/{one}/card.json: the card is not the one that {one} names" in " ".join(done.warnings)
+
+
+@pytest.mark.parametrize("changed", [{"params": {"exit_edge": 0.4}}, {"valid_from": 1}, {"rows": 7}])
+def test_an_upgraded_card_that_was_changed_is_refused(before: dict[str, bytes], changed: Json) -> None:
+    """Its id digests the model's bytes alone; the card that it was made of lies beside it, and is compared."""
+    store = upgraded(before)
+    journal = Journal(store, "BTCUSDT")
+    newest = champions(journal)[-1].model_id
+    assert load_model(journal, newest)[0].model_id == newest
+    key = f"models/{newest}/card"
+    card = json.loads(store.objects[key])
+    more = {name: {**card[name], **it} if isinstance(it, dict) else it for name, it in changed.items()}
+    store.objects[key] = json.dumps({**card, **more}, indent=1, sort_keys=True).encode()
+    with pytest.raises(DataError, match=rf"{key}.*(is not what an upgrade makes of|is not the one that)"):
+        load_model(journal, newest)
+    del store.objects[f"{key}.json"]
+    with pytest.raises(DataError, match=rf"{key}"):
+        load_model(journal, newest)
 
 
 @pytest.mark.parametrize(

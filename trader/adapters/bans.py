@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trader.adapters.binance_errors import LONGEST_BAN_S
+from trader.plain_file import read_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class BanFile:
 
     def _read(self) -> dict[str, int]:
         try:
-            found = json.loads(self.path.read_bytes())
+            found = json.loads(read_plain(self.path))
         except (OSError, ValueError):
             return {}
         if not isinstance(found, dict):

@@ -10,12 +10,13 @@ from typing import Any
 
 from trader.core.errors import ConfigError
 from trader.core.types import Filters
+from trader.plain_file import read_plain
 
 
 def read_info_row(path: Path) -> dict[str, Any]:
     """An exchangeInfo row (or a reply that holds one symbol). Raises ConfigError that names the file."""
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(read_plain(path))
     except OSError as error:
         raise ConfigError(f"filters {path} cannot be read: {error.strerror or error}") from None
     except ValueError as error:

@@ -22,6 +22,7 @@ from trader.adapters.bar_columns import (
 from trader.core.bars import as_columns, bars_from_columns
 from trader.core.errors import ConfigError, DataError
 from trader.core.types import REQUIRED_COLUMNS, Bars, Floats, Ints
+from trader.plain_file import read_plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,7 +101,7 @@ def _replace(path: Path, data: memoryview) -> None:
 
 def _read_file(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        data = read_plain(path)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; check the path of the bars") from None
     except IsADirectoryError:

@@ -6,12 +6,14 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
 from trader.adapters.keys import SEGMENT, require_key, require_page
-from trader.core.errors import ConfigError, Retry, TraderError
+from trader.core.errors import ConfigError, DataError, Retry, TraderError
+from trader.plain_file import NotPlainError, read_plain
 
 _TEMPORARY = ".tmp"  # no segment begins with a dot, so no key can lie in it
 _STALE_S = 86_400.0
@@ -40,6 +42,8 @@ class LocalStore:
 
     Bytes are written to `<root>/.tmp`, flushed to the disk, then linked or renamed to their name: under its name an
     object is whole or absent, whenever the process dies. durable=False leaves out the flushes, for replays.
+    Objects are plain files in plain folders: anything else, such as a pipe that would never end or a symbolic link that leads to
+    files of others, is a DataError that names it. Only the root itself may be a link.
     Every method raises ConfigError for an unusable key or folder and Retry for a full disk or an I/O error.
     """
 
@@ -48,13 +52,15 @@ class LocalStore:
         self._durable = durable
         self._step = _step
         self._settled: set[Path] = set()  # folders that are known to exist and to survive a power cut
+        self._plain = {self.root}  # folders that are known to be no links
         self._swept = False
 
     def get(self, key: str) -> bytes | None:
         """The object, or None where there is none."""
         path = self._path(key)
         try:
-            return path.read_bytes()
+            self._require_plain(path.parent)
+            return read_plain(path, follow=False)
         except (FileNotFoundError, IsADirectoryError):
             return None
         except NotADirectoryError as error:
@@ -81,7 +87,7 @@ class LocalStore:
             try:
                 os.link(temporary, path)
             except FileExistsError:
-                created = path.read_bytes() == data
+                created = read_plain(path, follow=False) == data
             else:
                 created = True
             self._step("linked")
@@ -103,25 +109,37 @@ class LocalStore:
         """In the order of whole keys: a folder sorts as its name with the `/`, since `a-b` comes before `a/b`."""
         try:
             with os.scandir(self.root / base) as entries:
-                keys = [
-                    f"{base}{entry.name}/" if entry.is_dir() else f"{base}{entry.name}"
-                    for entry in entries
-                    if SEGMENT.fullmatch(entry.name)
-                ]
+                found = [entry for entry in entries if SEGMENT.fullmatch(entry.name)]
+                folders = {f"{base}{entry.name}/" for entry in found if entry.is_dir(follow_symlinks=False)}
+                files = {f"{base}{entry.name}" for entry in found if entry.is_file(follow_symlinks=False)}
+                others = (
+                    {f"{base}{entry.name}" for entry in found} - {key.rstrip("/") for key in folders} - files
+                )
         except FileNotFoundError:
             return
         except NotADirectoryError:
             if base and self.root.is_dir():
                 return
             raise
-        for key in sorted(keys):
+        for key in sorted(folders | files | others):
             if not key.endswith("/"):
                 if key.startswith(prefix) and key > after:
+                    if key in others:
+                        raise _not_plain(self.root / key)
                     yield key
                 continue
             fits = key.startswith(prefix) or prefix.startswith(key)
             if fits and (key > after or after.startswith(key)):
                 yield from self._walk(key, prefix, after)
+
+    def _require_plain(self, folder: Path) -> None:
+        """Raises DataError where a folder of the store is a symbolic link, FileNotFoundError where it is not there. Looks at
+        each folder once per process."""
+        if folder not in self._plain:
+            self._require_plain(folder.parent)
+            if stat.S_ISLNK(folder.lstat().st_mode):
+                raise _not_plain(folder)
+            self._plain.add(folder)
 
     def _path(self, key: str) -> Path:
         require_key(key)
@@ -150,7 +168,8 @@ class LocalStore:
                 temporary.unlink(missing_ok=True)
             self._step("removed")
         except OSError as error:
-            self._settled.clear()  # a folder may have been taken away; look again next time
+            self._settled.clear()
+            self._plain = {self.root}  # a folder may have been taken away; look again next time
             raise _translated(error, path) from None
 
     def _settle(self, folder: Path) -> None:
@@ -162,6 +181,7 @@ class LocalStore:
         else:
             self._settle(folder.parent)
             folder.mkdir(exist_ok=True)
+            self._require_plain(folder)
         self._sync(folder.parent)
         self._step("folder made")
         self._settled.add(folder)
@@ -189,7 +209,16 @@ class LocalStore:
                         leftover.unlink()
 
 
+def _not_plain(path: Path) -> DataError:
+    return DataError(
+        f"store: {path}: is no plain file or folder but a symbolic link, a pipe, a socket or a device; somebody else put it there. "
+        "Remove it, and restore the object from a copy"
+    )
+
+
 def _translated(error: OSError, path: Path) -> TraderError:
+    if isinstance(error, NotPlainError) or (error.errno == errno.ELOOP and path.is_symlink()):
+        return _not_plain(path)
     way_out = _FOR_A_PERSON.get(error.errno or 0)
     if way_out:
         return ConfigError(f"store: {path}: {way_out}")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
 from trader.core.errors import ConfigError
 from trader.core.hours import LINE_KEYS, HourLine, line_json
+from trader.core.text import write_csv_rows
 
 
 def write_csv(file: TextIO, lines: Sequence[HourLine]) -> None:
-    """Lines with a header, in the order of LINE_KEYS; what is unknown is empty."""
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(LINE_KEYS)
-    rows = [line_json(line).values() for line in lines]
-    writer.writerows([["" if value is None else value for value in row] for row in rows])
+    """Lines with a header, in the order of LINE_KEYS; what is unknown is empty, and no text is a formula."""
+    write_csv_rows(file, [LINE_KEYS, *(line_json(line).values() for line in lines)])
 
 
 def write_parquet(path: Path, lines: Sequence[HourLine]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trader.core.errors import ConfigError
-from trader.core.tracking import Point, Title
+from trader.core.tracking import Point, Title, require_within
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -115,6 +115,7 @@ class MlflowRun:
 
     def file(self, path: str, data: bytes) -> None:
         """As an artifact, kept back until the run's context ends."""
+        require_within(path)
         target = self._folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)

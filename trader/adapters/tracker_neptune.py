@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from trader.core.errors import ConfigError
-from trader.core.tracking import Point, Title
+from trader.core.tracking import Point, Title, require_within
 
 # For the library, before it is imported: without it a dead server is waited for a minute.
 ENVIRONMENT = {"NEPTUNE_RETRIES_TIMEOUT": "3"}
@@ -104,6 +104,7 @@ class NeptuneRun:
 
     def file(self, path: str, data: bytes) -> None:
         """A file; one of the same path is replaced."""
+        require_within(path)
         self._files[path] = data
 
     def write(self, run: Any) -> None:

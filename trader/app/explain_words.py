@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trader.core.text import visible
 from trader.core.types import Json
 
 BAR_WIDTH = 12
@@ -12,7 +13,14 @@ def words(told: Json) -> str:
     lines = [f"{told['symbol']} {told['hour']}, close {told['bar']['close']}{_bar_note(told)}", ""]
     lines += [_model(told), ""]
     lines += _features(told)
-    lines += ["", _belief(told), *_hold(told["hold"]), _risk(told["risk"]), _decision(told["decision"])]
+    lines += [
+        "",
+        _belief(told),
+        *_distribution(told),
+        *_hold(told["hold"]),
+        _risk(told["risk"]),
+        _decision(told["decision"]),
+    ]
     lines += [_attempt(row) for row in told["attempts"]]
     if told["cost"]:
         lines.append(_cost(told["cost"]))
@@ -20,7 +28,7 @@ def words(told: Json) -> str:
         lines.append(f"after     position {told['after']['position']}, equity {told['after']['equity']}")
     else:
         lines.append("after     the hour is not closed yet; the next tick closes it")
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
 
 
 def _bar_note(told: Json) -> str:
@@ -64,17 +72,16 @@ def _strip(share: float) -> str:
 def _belief(told: Json) -> str:
     if told["p_up"] is None:
         return f"P(up)     none ({told['no_p_up']}); what is held is kept"
-    said = f"P(up)     {told['p_up']}; enters at {told['enter_at']:g}, leaves at {told['leave_at']:g}"
-    return said + _distribution(told)
+    return f"P(up)     {told['p_up']}; enters at {told['enter_at']:g}, leaves at {told['leave_at']:g}"
 
 
-def _distribution(told: Json) -> str:
+def _distribution(told: Json) -> list[str]:
     """The middle half and the middle 95 % of the returns that the family expects, where it says so."""
     at = {row["level"]: row["return"] for row in told["quantiles"]}
-    if not at:
-        return ""
+    if not at or told["p_up"] is None:
+        return []
     half, most = f"{at[0.25]:+.2%} to {at[0.75]:+.2%}", f"{at[0.025]:+.2%} to {at[0.975]:+.2%}"
-    return f"\nreturn    of {told['horizon_hours']} h: half of all from {half}, 95 % from {most}"
+    return [f"return    of {told['horizon_hours']} h: half of all from {half}, 95 % from {most}"]
 
 
 def _hold(hold: Json | None) -> list[str]:

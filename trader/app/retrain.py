@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from trader.app.codec_events import CHAMPION, DEPLOYMENT
 from trader.app.collect import Collector
 from trader.app.journal import Journal
+from trader.app.stored import RESTORE
 from trader.core.errors import ConfigError, DataError, Retry
 from trader.core.events import Cause, ChampionEvent, DeploymentEvent
 from trader.core.features import anchor_of
 from trader.core.lifecycle import Champion, due_refit
-from trader.core.model import ModelCard, card_for, digest_of, read_card
+from trader.core.model import UPGRADED_FROM, ModelCard, card_for, digest_of, read_card, upgraded_card
 from trader.core.params import Params, params_of
 from trader.core.ports import ForecasterOf
 from trader.core.training import training_of
@@ -57,6 +58,7 @@ def load_model(journal: Journal, model_id: str) -> tuple[ModelCard, bytes]:
             f"models/{model_id} was trained for {', '.join(card.symbols)} and serves no hour of {journal.symbol}. Give "
             f"{journal.symbol} another --store"
         )
+    _require_original(journal, card, text, model)
     said = {
         event.content.card_sha256 for event in journal.events(CHAMPION) if event.content.model_id == model_id
     }
@@ -66,6 +68,21 @@ def load_model(journal: Journal, model_id: str) -> tuple[ModelCard, bytes]:
             f"or train again: trader retrain"
         )
     return card, model
+
+
+def _require_original(journal: Journal, card: ModelCard, text: bytes, model: bytes) -> None:
+    """The id of an upgraded model follows from its bytes alone, so its card is compared with the one that it was made of."""
+    if card.upgraded_from != UPGRADED_FROM:
+        return
+    folder = f"models/{card.model_id}"
+    old = journal.store.get(f"{folder}/card.json")
+    if old is None or len(card.symbols) != 1:
+        raise DataError(f"{folder}/card.json, which {folder}/card was made of, is missing. {RESTORE}")
+    if upgraded_card(old, model, card.model_id, card.symbols[0], f"{folder}/card.json") != text:
+        raise DataError(
+            f"{folder}/card is not what an upgrade makes of {folder}/card.json; one of them was changed. Restore both from a "
+            "copy, roll back to another model, or train again: trader retrain"
+        )
 
 
 def serving_params(journal: Journal) -> Params | None:

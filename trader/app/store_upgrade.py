@@ -12,7 +12,6 @@ upgrade that is killed earlier has begun nothing: the same command goes on.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 from dataclasses import dataclass, field
@@ -31,12 +30,12 @@ from trader.app.layout import (
 )
 from trader.app.stored import RESTORE, encode
 from trader.core.errors import DataError, Retry, TraderError
+from trader.core.model import upgraded_card
 from trader.core.ports import Store
-from trader.core.types import Json, Progress, iso, plain
+from trader.core.types import Progress, iso, plain
 
 # In this order: the champion's fence opens the store to this version.
 FENCED = ("halt", "champion")
-OLD_CARD, NEW_CARD, OLD_FORMAT = "model-card/1", "model-card/2", "ubjson"
 RACES = 20
 
 
@@ -142,7 +141,7 @@ class _Upgrade:
         folder = f"models/{model_id}"
         card, model = self.store.get(f"{folder}/card.json"), self.store.get(f"{folder}/model.ubj")
         try:
-            made = _card(f"{folder}/card.json", card, model, self.symbol)
+            made = _card(folder, card, model, self.symbol)
         except DataError as error:
             self.result.warnings.append(f"{error}. It is left as it is, and no hour can be traded with it.")
             return
@@ -200,15 +199,11 @@ def _fence(name: str, symbol: str) -> bytes:
     return encode({"schema": f"{name}/2", "symbols": [symbol], "words": words})
 
 
-def _card(source: str, card: bytes | None, model: bytes | None, symbol: str) -> bytes:
-    """An old card with what a card says now: the format of its model and the symbols that it serves. Raises DataError."""
+def _card(folder: str, card: bytes | None, model: bytes | None, symbol: str) -> bytes:
+    """The card of an old model as this version keeps it. Raises DataError."""
     if card is None or model is None:
-        raise DataError(f"{source.rpartition('/')[0]} is incomplete in the store")
-    old = decoded(source, card, OLD_CARD)
-    if hashlib.sha256(model).hexdigest() != old.get("model_sha256"):
-        raise DataError(f"{source}: the model's bytes do not match its card")
-    new: Json = {"format": OLD_FORMAT, "symbols": [symbol], "upgraded_from": OLD_CARD, "schema": NEW_CARD}
-    return json.dumps({**old, **new}, indent=1, sort_keys=True).encode()
+        raise DataError(f"{folder} is incomplete in the store")
+    return upgraded_card(card, model, folder.removeprefix("models/"), symbol, f"{folder}/card.json")
 
 
 def _strangers(store: Store, symbol: str) -> list[str]:

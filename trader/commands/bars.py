@@ -90,8 +90,8 @@ def _say(settings: Settings, bars: Bars, stock: Bars | None, as_json: bool) -> N
     if as_json:
         terminal.emit(said)
         return
-    print(f"{bars.symbol}: {len(bars):,} hours, {said['first']} to {said['last']}, in {said['file']}")
+    terminal.show(f"{bars.symbol}: {len(bars):,} hours, {said['first']} to {said['last']}, in {said['file']}")
     if stock is not None:
-        print(f"  {said['from_archive']:,} of them stand in the archive")
+        terminal.show(f"  {said['from_archive']:,} of them stand in the archive")
     for gap in found:
-        print(f"  {iso(gap.close_time)}: {gap.hours} h without bars ({explain_gap(gap)})")
+        terminal.show(f"  {iso(gap.close_time)}: {gap.hours} h without bars ({explain_gap(gap)})")

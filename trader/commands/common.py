@@ -62,4 +62,4 @@ def answer(value: dict[str, Any], words: str, as_json: bool) -> None:
     if as_json:
         terminal.emit(value)
     else:
-        print(words)
+        terminal.show(words)

@@ -80,5 +80,5 @@ def _serve(folder: Path, port: int, as_json: bool) -> None:
         if as_json:
             terminal.emit({"url": url})
         else:
-            print(f"the page: {url} (Ctrl-C ends it)", flush=True)
+            terminal.show(f"the page: {url} (Ctrl-C ends it)", flush=True)
         server.serve_forever()

@@ -82,7 +82,7 @@ def demo(
         rows.append(
             ("the market's true edge: an oracle's hit rate", f"{summary['true_hit_rate'] * 100:.2f} %")
         )
-    print(terminal.table(title, rows))
+    terminal.show(terminal.table(title, rows))
     terminal.say(f"{summary['seconds']:.0f} s. Look at it: trader status --store {settings.store}")
     terminal.say(f"every hour: trader journal --store {settings.store}")
     if page is not None:

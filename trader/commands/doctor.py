@@ -13,6 +13,7 @@ from trader import terminal
 from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol
 from trader.config import Settings, load_settings
 from trader.core.errors import ConfigError
+from trader.core.text import visible
 from trader.core.types import floor_hour
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ def doctor(
         for finding in examine(asked):
             findings.append(finding)
             if not as_json:
-                print(f"{MARKS[finding.verdict]}  {finding.check:<9} {finding.said}")
+                terminal.show(f"{MARKS[finding.verdict]}  {finding.check:<9} {visible(finding.said)}")
                 if finding.todo:
-                    print(f"                → {finding.todo}")
+                    terminal.show(f"                → {visible(finding.todo)}")
     if as_json:
         terminal.emit([asdict(finding) for finding in findings])
     if failing(findings):

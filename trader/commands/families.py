@@ -34,9 +34,9 @@ def families(
         terminal.emit(told)
         return
     for one in told:
-        print("\n".join(_lines(one)), end="\n\n")
-    print('In P.json: {"model": {"family": NAME, KEY: VALUE}}, a needed key always')
-    print("How one of your own is added: docs/families.md")
+        terminal.show("\n".join(_lines(one)), end="\n\n")
+    terminal.show('In P.json: {"model": {"family": NAME, KEY: VALUE}}, a needed key always')
+    terminal.show("How one of your own is added: docs/families.md")
 
 
 def _told(family: str) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def journal(
     lines = [record.line for record in kept.records(since, until)]
     if jsonl:
         for line in lines:
-            print(line_text(line))
+            terminal.show(line_text(line))
         return
     from trader.adapters.tables import write_csv, write_parquet
 
@@ -121,6 +121,7 @@ def journal(
 def _print_story(journal: Journal, since: int | None, until: int | None, store: str) -> None:
     from trader.app.models import family_of
     from trader.app.story import HOUR_HEAD, hour_row, tell
+    from trader.core.text import visible
 
     told = list(tell(journal, since, until))
     used = {part.record.model_id for part in told if part.record}
@@ -130,10 +131,12 @@ def _print_story(journal: Journal, since: int | None, until: int | None, store: 
         terminal.say(f"{journal.symbol}: no hour is closed in {store} within this span")
     head, *hours = terminal.table("", rows, HOUR_HEAD).splitlines()
     if rows:
-        print(head)
+        terminal.show(head)
     lines = iter(hours)
     for part in told:
-        print(next(lines) if part.record else f"{iso(part.at)[:16]}Z  {part.kind}: {part.words}")
+        terminal.show(
+            next(lines) if part.record else visible(f"{iso(part.at)[:16]}Z  {part.kind}: {part.words}")
+        )
 
 
 def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False) -> None:
@@ -155,12 +158,12 @@ def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
     if as_json:
         terminal.emit({"symbol": settings.symbol, "store": settings.store, **report})
         return
-    print(screen(f"{settings.symbol} in {settings.store}", report))
+    terminal.show(screen(f"{settings.symbol} in {settings.store}", report))
 
 
 def _show_summary(summary: dict[str, Any], title: str, as_json: bool) -> None:
     if as_json:
         terminal.emit(summary)
         return
-    print(terminal.table(title, terminal.summary_rows(summary)))
-    print(f"{summary['ticks_per_second']:.0f} hours a second, {summary['seconds']:.1f} s")
+    terminal.show(terminal.table(title, terminal.summary_rows(summary)))
+    terminal.show(f"{summary['ticks_per_second']:.0f} hours a second, {summary['seconds']:.1f} s")

@@ -70,7 +70,7 @@ def list_(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False
         )
         for r in rows
     ]
-    print(terminal.table("", table, head))
+    terminal.show(terminal.table("", table, head))
 
 
 @models.command()
@@ -95,11 +95,11 @@ def card(model: Model, symbol: Symbol = None, store: StoreDir = None, as_json: A
     found["symbols"] = " ".join(found["symbols"])
     rows = [(key, str(value)) for key, value in {**found, **params}.items()]
     rows += [(f"model.{key}", str(value)) for key, value in told.items()]
-    print(terminal.table(found["model_id"], rows))
+    terminal.show(terminal.table(found["model_id"], rows))
     known = [(name, f"{v[0]:g}", f"{v[len(v) // 2]:g}", f"{v[-1]:g}") for name, v in ranges.items()]
     if known:
-        print()
-        print(terminal.table("", known, ("trained on", "lowest", "median", "highest")))
+        terminal.show("")
+        terminal.show(terminal.table("", known, ("trained on", "lowest", "median", "highest")))
 
 
 @models.command()
@@ -118,9 +118,9 @@ def compare(
         terminal.emit([{"what": what, "one": left, "other": right} for what, left, right in found])
         return
     if not found:
-        print("the two are the same model")
+        terminal.show("the two are the same model")
         return
-    print(
+    terminal.show(
         terminal.table(
             "", [(what, _text(left), _text(right)) for what, left, right in found], ("", one, other)
         )
@@ -191,4 +191,4 @@ def explain(
     if as_json:
         terminal.emit(found)
         return
-    print(words(found))
+    terminal.show(words(found))

@@ -11,6 +11,7 @@ from trader import terminal
 from trader.commands.common import AsJson, StoreDir, Symbol
 from trader.config import load_settings
 from trader.core.errors import DataError
+from trader.core.text import visible
 
 app = typer.Typer(no_args_is_help=True, help="Care for the store: copy it, check it, upgrade it.")
 SHOWN = 20
@@ -39,7 +40,7 @@ def sync(
     if as_json:
         terminal.emit(said)
     else:
-        print(
+        terminal.show(
             f"{source} -> {target}: {done.copied:,} copied, {done.equal:,} there already, {done.renewed:,} pages renewed"
         )
     if done.refused:
@@ -72,9 +73,9 @@ def verify(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
         terminal.emit(said)
     else:
         for problem in found.problems:
-            print(problem)
+            terminal.show(visible(problem))
         opened = f"; {found.open_hour} is open, the next tick closes it" if found.open_hour else ""
-        print(
+        terminal.show(
             f"{settings.symbol} in {settings.store}: {found.hours:,} hours, {found.objects:,} objects, "
             f"{found.models:,} models, {len(found.problems):,} problems{opened}"
         )
@@ -98,11 +99,11 @@ def upgrade(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fal
     if as_json:
         terminal.emit({"store": settings.store, **asdict(done)})
     elif not done.needed:
-        print(f"{settings.store}: nothing to upgrade")
+        terminal.show(f"{settings.store}: nothing to upgrade")
     else:
         counts = ("models", "events", "created", "already_there")
         rows = [(name.replace("_", " "), f"{getattr(done, name):,}") for name in counts]
-        print(terminal.table(f"{done.symbol} in {settings.store}: upgraded", rows))
+        terminal.show(terminal.table(f"{done.symbol} in {settings.store}: upgraded", rows))
     for warning in done.warnings:
         terminal.say(warning, "warning")
 

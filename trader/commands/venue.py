@@ -129,7 +129,7 @@ def _serve(config: ExchangeConfig, source: str, as_json: bool) -> None:
         terminal.emit(ready)
     else:
         told = ", ".join(f"{key} {value}" for key, value in ready.items())
-        print(f"{config.bars.symbol} ({source}) at {iso(config.at_ms)}: {told}", flush=True)
+        terminal.show(f"{config.bars.symbol} ({source}) at {iso(config.at_ms)}: {told}", flush=True)
     served.serve_forever()
 
 

@@ -9,9 +9,11 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from trader.core.drift import drift_limits
 from trader.core.errors import DataError
@@ -19,12 +21,14 @@ from trader.core.features import preset_named
 from trader.core.params import Params
 from trader.core.ports import Forecaster
 from trader.core.training import Training
-from trader.core.types import Matrix, iso
+from trader.core.types import Json, Matrix, iso
 from trader.core.windows import Refit
 
 CARD_SCHEMA = "model-card/2"
 # A card that `trader store upgrade` carried over from a store of before: its id follows from the model's bytes alone.
 UPGRADED_FROM = "model-card/1"
+UPGRADED_FORMAT = "ubjson"
+LATEST_MS = 253_402_300_799_999  # the last that a date can hold, UTC ms
 RANGE_QUANTILES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
 
@@ -131,13 +135,32 @@ def drift_limits_of(X: Matrix, ranges: dict[str, list[float]]) -> dict[str, floa
     return {} if limits is None else {"psi": float(f"{limits[0]:.7g}"), "ks": float(f"{limits[1]:.7g}")}
 
 
-def read_card(text: bytes, model: bytes, model_id: str, source: str) -> ModelCard:
-    """The card of a model, compared with the id that it is kept under, its model's bytes, and this program's feature code.
-    Raises DataError."""
+@cache
+def _kinds() -> TypeAdapter[ModelCard]:
+    """What the fields of a card must be."""
+    return TypeAdapter(ModelCard)
+
+
+def _parsed(text: bytes) -> ModelCard:
+    """The card of these bytes, every field of its kind. Raises ValueError, TypeError or RecursionError for others."""
+    card = ModelCard(**json.loads(text))
+    _kinds().validate_json(text, strict=True)
+    times = (card.valid_from, card.train_from, card.train_until)
+    if not all(0 <= time <= LATEST_MS for time in times):
+        raise ValueError(f"valid_from, train_from and train_until are no times: {times}")
+    card.to_bytes()  # what nests too deep to be written again is found here
+    return card
+
+
+def own_card(text: bytes, model: bytes, model_id: str, source: str) -> ModelCard:
+    """The card of a model, compared with its model's bytes and with the id that it is kept under, which is computed anew from all
+    that the card says, by `id_of`. Raises DataError."""
     try:
-        card = ModelCard(**json.loads(text))
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{source}: not a model card ({error}). Train again: trader retrain") from None
+        card = _parsed(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DataError(
+            f"{source}: not a model card ({_first(error)}). Train again: trader retrain"
+        ) from None
     if card.schema != CARD_SCHEMA:
         raise DataError(f"{source}: schema {card.schema!r}, this program reads {CARD_SCHEMA!r}")
     if hashlib.sha256(model).hexdigest() != card.model_sha256:
@@ -150,9 +173,40 @@ def read_card(text: bytes, model: bytes, model_id: str, source: str) -> ModelCar
             f"{source}: the card is not the one that {model_id} names ({card.model_id}, and its content gives "
             f"{id_of(card)}); it was changed or exchanged. Roll back to another model or train again: trader retrain"
         )
+    return card
+
+
+def read_card(text: bytes, model: bytes, model_id: str, source: str) -> ModelCard:
+    """The card of a model that is to predict: `own_card`, compared with this program's feature code too. Raises DataError."""
+    card = own_card(text, model, model_id, source)
     if card.features and preset_named(card.features).code_hash != card.features_hash:
         raise DataError(
             f"{source}: features {card.features!r} were computed by other code ({card.features_hash}) than this "
             f"program's ({preset_named(card.features).code_hash}). Train again: trader retrain"
         )
     return card
+
+
+def upgraded_card(text: bytes, model: bytes, model_id: str, symbol: str, source: str) -> bytes:
+    """The card that `trader store upgrade` makes of one of version 0.1.0: with the format of its model and the symbol that it
+    serves. Raises DataError where the old card is not that of `model_id` and of these bytes."""
+    try:
+        old: Json = json.loads(text)
+        made = {**old, "format": UPGRADED_FORMAT, "symbols": [symbol], "upgraded_from": UPGRADED_FROM}
+        card = _parsed(json.dumps({**made, "schema": CARD_SCHEMA}).encode())
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DataError(f"{source}: not a model card ({_first(error)})") from None
+    if old.get("schema") != UPGRADED_FROM:
+        raise DataError(f"{source}: schema {old.get('schema')!r} instead of {UPGRADED_FROM!r}")
+    if hashlib.sha256(model).hexdigest() != card.model_sha256:
+        raise DataError(f"{source}: the model's bytes do not match its card")
+    if not model_id == card.model_id == id_of(card):
+        raise DataError(
+            f"{source}: the card is not the one that {model_id} names ({card.model_id}, and its model gives {id_of(card)})"
+        )
+    return json.dumps({**made, "schema": CARD_SCHEMA}, indent=1, sort_keys=True).encode()
+
+
+def _first(error: Exception) -> str:
+    """What an error says, in a line of a bounded length."""
+    return " ".join(str(error).split())[:200]

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from trader.core.errors import DataError
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -16,6 +18,15 @@ class Point:
     value: float
     step: int
     time_ms: int
+
+
+def require_within(path: str) -> None:
+    """Raises DataError for a path that leads out of the folder of a run: parts of it come from a store."""
+    parts = path.split("/")
+    if not all(
+        part and part not in (".", "..") and part.isprintable() and "\\" not in part for part in parts
+    ):
+        raise DataError(f"{path!r} is no path within a run; what it is named after was changed in the store")
 
 
 @dataclass(frozen=True, slots=True)

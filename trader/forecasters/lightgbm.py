@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from trader.core.errors import DataError
 from trader.core.model_params import LightGBMParams
 from trader.core.params import Params
 from trader.core.types import Floats, Matrix
+from trader.forecasters.lightgbm_trees import KIND, require_trees
+from trader.forecasters.refusal import Refused, not_a_model, symbols_of
 from trader.forecasters.rows import RowForecaster, StagedRowPredictor
 
 FAMILY = "lightgbm"
@@ -33,6 +34,7 @@ class LightGBMPredictor(StagedRowPredictor):
 
     def __init__(self, grown: Grown) -> None:
         self._booster, self.symbols = grown.booster, grown.symbols
+        self.features = grown.booster.num_feature()
 
     def scores(self, X: Matrix) -> Matrix:
         """P(up) for each row: (n,) float32."""
@@ -84,21 +86,33 @@ class LightGBMForecaster(RowForecaster[Grown, LightGBMPredictor]):
     def load(self, model: bytes, source: str) -> LightGBMPredictor:
         """A predictor from such bytes. Raises DataError for others; LightGBM itself never reads them."""
         line, _, text = model.partition(b"\n")
-        try:
-            head = json.loads(line)
-            wrong = head["schema"] != SCHEMA or hashlib.sha256(text).hexdigest() != head["sha256"]
-            symbols = tuple(map(str, head["symbols"]))
-        except (ValueError, TypeError, KeyError) as error:
-            raise DataError(f"{source}: not a LightGBM model of schema {SCHEMA} ({error!r})") from None
-        if wrong:
-            raise DataError(f"{source}: not a whole LightGBM model of schema {SCHEMA} ({len(model):,} bytes)")
+        symbols = _symbols(line, text, source)
+        require_trees(text, source)
         import lightgbm as lgb
 
         try:
             booster = lgb.Booster(model_str=text.decode())
-        except (lgb.basic.LightGBMError, UnicodeDecodeError) as error:
-            raise DataError(f"{source}: not a LightGBM model ({str(error).splitlines()[0][:120]})") from None
+        except lgb.basic.LightGBMError as error:
+            raise not_a_model(source, KIND, model, str(error).splitlines()[0][:120]) from None
         return LightGBMPredictor(Grown(booster, symbols))
+
+
+def _symbols(line: bytes, text: bytes, source: str) -> tuple[str, ...]:
+    """The symbols that a model's first line names. Raises DataError for another line, or one of another text."""
+    try:
+        return _named(json.loads(line), text)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise not_a_model(source, f"{KIND} of schema {SCHEMA}", text, repr(error)[:120]) from None
+    except Refused as error:
+        raise not_a_model(source, f"{KIND} of schema {SCHEMA}", text, error) from None
+
+
+def _named(head: Any, text: bytes) -> tuple[str, ...]:
+    if head["schema"] != SCHEMA:
+        raise Refused("its first line is of another schema")
+    if hashlib.sha256(text).hexdigest() != head["sha256"]:
+        raise Refused("its text is not the one that its first line names")
+    return symbols_of(head["symbols"])
 
 
 _SETTINGS = {

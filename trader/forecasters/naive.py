@@ -19,13 +19,15 @@ from trader.core.labels import hurdle_of
 from trader.core.panel import Panel
 from trader.core.params import Params
 from trader.core.types import Bars, Floats, Ints
+from trader.forecasters.refusal import Refused, not_a_model, symbols_of
 
-FAMILY = "naive"
+FAMILY, KIND = "naive", "a naive model"
 SCHEMA = "naive/1"
 WINDOW_HOURS = 168
 # Of fewer returns the outer quantiles say nothing.
 FEWEST_RETURNS = 40
 LONGEST_HORIZON_HOURS = 24
+MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,25 @@ class NaiveForecaster:
     def load(self, model: bytes, source: str) -> NaivePredictor:
         """Raises DataError, naming `source`, for bytes that are not such a model."""
         try:
-            values = json.loads(model)
-            schema, symbols = values.pop("schema"), tuple(map(str, values.pop("symbols")))
-            found = NaivePredictor(symbols, int(values.pop("horizon_hours")), float(values.pop("hurdle")))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise DataError(f"{source}: not a naive model ({error!r})") from None
-        if schema != SCHEMA or values or not 1 <= found.horizon_hours <= LONGEST_HORIZON_HOURS:
-            raise DataError(f"{source}: not a naive model of schema {SCHEMA}")
-        return found
+            return _read(model)
+        except (ValueError, RecursionError) as error:
+            raise not_a_model(source, KIND, model, repr(error)[:120]) from None
+        except Refused as error:
+            raise not_a_model(source, KIND, model, error) from None
+
+
+def _read(model: bytes) -> NaivePredictor:
+    """The model of these bytes. Raises Refused, ValueError or RecursionError for others."""
+    if len(model) > MOST_BYTES:
+        raise Refused(f"more than {MOST_BYTES:,} bytes")
+    values = json.loads(model)
+    if not isinstance(values, dict) or values.keys() != {"schema", "symbols", "horizon_hours", "hurdle"}:
+        raise Refused("it has other keys")
+    horizon, hurdle = values["horizon_hours"], values["hurdle"]
+    if values["schema"] != SCHEMA:
+        raise Refused(f"its schema is not {SCHEMA}")
+    if type(horizon) is not int or not 1 <= horizon <= LONGEST_HORIZON_HOURS:
+        raise Refused(f"its horizon is not 1 to {LONGEST_HORIZON_HOURS} hours")
+    if type(hurdle) is not float or not 0 <= hurdle < math.inf:
+        raise Refused("its hurdle is no share of 0 or more")
+    return NaivePredictor(symbols_of(values["symbols"]), horizon, hurdle)

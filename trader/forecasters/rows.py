@@ -30,10 +30,12 @@ def _consecutive(hours: Ints) -> bool:
 class RowPredictor(ABC):
     """A model that scores rows. Hours with an undefined feature get no P(up).
 
-    symbols: those that it was fitted for; () where its bytes do not say, and then its card alone does.
+    symbols: those that it was fitted for; () where its bytes do not say, and then its card alone does. features: how many a row
+    has; 0 where its bytes do not say.
     """
 
     symbols: tuple[str, ...] = ()
+    features: int = 0
 
     @abstractmethod
     def scores(self, X: Matrix) -> Matrix:
@@ -47,6 +49,11 @@ class RowPredictor(ABC):
                 f"a model of {fitted_on} says nothing about {', '.join(panel.symbols)} ({len(panel.X)} sets of features)"
             )
         X, rows = panel.X[0], panel.rows(hours)
+        if self.features not in (0, X.shape[1]):
+            raise DataError(
+                f"a model of {self.features} features says nothing about rows of {X.shape[1]}; it is not the model of its card. "
+                "Roll back to another model, or train again: trader retrain"
+            )
         chosen = X[rows[0] : rows[-1] + 1] if _consecutive(hours) else X[rows]
         return chosen, np.asarray(~np.isnan(chosen).any(axis=1))
 

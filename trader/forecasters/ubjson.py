@@ -1,104 +1,60 @@
-"""Is this one whole UBJSON object? Asked before XGBoost reads bytes from a store.
+"""UBJSON as XGBoost writes it: the bytes of texts, integers, packed arrays and objects.
 
-XGBoost trusts the lengths that it reads: an empty buffer ends the process, and a model cut short can make it ask for
-all the memory there is. Nothing is decoded here; every length is followed and must stay within the bytes.
+XGBoost writes each value in one way: lengths as 64-bit integers, a number in the smallest type that holds it, keys in
+alphabetical order. So that whoever knows what a model may say knows its bytes, and need not read bytes of a stranger.
 Source of the format: ubjson.org, draft 12.
 """
 
 from __future__ import annotations
 
-_FIXED = {
-    b"Z": 0,
-    b"N": 0,
-    b"T": 0,
-    b"F": 0,
-    b"i": 1,
-    b"U": 1,
-    b"C": 1,
-    b"I": 2,
-    b"l": 4,
-    b"d": 4,
-    b"L": 8,
-    b"D": 8,
-}
-_INTEGERS = b"iUIlL"
-_DEEPEST = 64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+_INTEGERS = ((b"i", 1), (b"I", 2), (b"l", 4), (b"L", 8))
+SIZES = {b"U": 1, b"l": 4, b"d": 4, b"L": 8}  # bytes of an item of a packed array
 
 
-def is_whole_object(data: bytes) -> bool:
-    """True if `data` is exactly one UBJSON object, complete and with nothing behind it."""
-    try:
-        return data[:1] == b"{" and _Walk(data).value(0, 0) == len(data)
-    except _BrokenError:
-        return False
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """An array of numbers of one type, big-endian, one after the other."""
+
+    kind: bytes
+    data: bytes = b""
 
 
-class _BrokenError(Exception):
-    pass
+Value: TypeAlias = "str | int | Packed | Sequence[Value] | Mapping[str, Value]"
 
 
-class _Walk:
-    """Positions go in and come out: each method returns where what it read ends."""
+def encode(value: Value) -> bytes:
+    """The bytes of a value; an object's keys in the order that they are given in."""
+    if isinstance(value, str):
+        return b"S" + length(len(value.encode())) + value.encode()
+    if isinstance(value, int):
+        return integer(value)
+    if isinstance(value, Packed):
+        return packed_head(value.kind, len(value.data) // SIZES[value.kind]) + value.data
+    if isinstance(value, Mapping):
+        return b"{" + b"".join(key(name) + encode(item) for name, item in value.items()) + b"}"
+    return b"[#" + length(len(value)) + b"".join(map(encode, value))
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
 
-    def value(self, at: int, depth: int) -> int:
-        """A marker and what belongs to it."""
-        return self._content(self._take(at, 1), at + 1, depth)
+def integer(value: int) -> bytes:
+    """A whole number in the smallest type between whose ends, not at them, it lies."""
+    kind, size = next(it for it in _INTEGERS if -(1 << 8 * it[1] - 1) < value < (1 << 8 * it[1] - 1) - 1)
+    return kind + value.to_bytes(size, "big", signed=True)
 
-    def _content(self, marker: bytes, at: int, depth: int) -> int:
-        if marker in _FIXED:
-            return self._skip(at, _FIXED[marker])
-        if marker in (b"S", b"H"):
-            return self._text(at)
-        if marker in (b"{", b"["):
-            return self._container(marker == b"{", at, depth)
-        raise _BrokenError
 
-    def _container(self, keyed: bool, at: int, depth: int) -> int:
-        if depth > _DEEPEST:
-            raise _BrokenError
-        kind = count = None
-        if self._peek(at) == b"$":
-            kind, at = self._take(at + 1, 1), at + 2
-        if self._peek(at) == b"#":
-            count, at = self._integer(at + 1)
-        if kind is not None and count is None:
-            raise _BrokenError
-        if count is not None and kind in _FIXED and not keyed:
-            return self._skip(at, _FIXED[kind] * count)
-        end = b"}" if keyed else b"]"
-        read = 0
-        while read != count:
-            if count is None and self._peek(at) == end:
-                return at + 1
-            at = self._text(at) if keyed else at
-            at = self.value(at, depth + 1) if kind is None else self._content(kind, at, depth + 1)
-            read += 1
-        return at
+def length(value: int) -> bytes:
+    """How many items or bytes follow."""
+    return b"L" + value.to_bytes(8, "big")
 
-    def _text(self, at: int) -> int:
-        length, at = self._integer(at)
-        return self._skip(at, length)
 
-    def _integer(self, at: int) -> tuple[int, int]:
-        marker = self._take(at, 1)
-        if marker not in _INTEGERS:
-            raise _BrokenError
-        size = _FIXED[marker]
-        number = int.from_bytes(self._take(at + 1, size), "big", signed=marker != b"U")
-        if number < 0:
-            raise _BrokenError
-        return number, at + 1 + size
+def key(name: str) -> bytes:
+    """A key of an object."""
+    return length(len(name)) + name.encode()
 
-    def _skip(self, at: int, size: int) -> int:
-        if at + size > len(self._data):
-            raise _BrokenError
-        return at + size
 
-    def _take(self, at: int, size: int) -> bytes:
-        return self._data[at : self._skip(at, size)]
-
-    def _peek(self, at: int) -> bytes:
-        return self._take(at, 1)
+def packed_head(kind: bytes, items: int) -> bytes:
+    """What stands before the numbers of a packed array."""
+    return b"[$" + kind + b"#" + length(items)

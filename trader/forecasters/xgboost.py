@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from trader.core.errors import DataError
 from trader.core.model_params import XGBoostParams
 from trader.core.params import Params
 from trader.core.types import Floats, Matrix
+from trader.forecasters.refusal import not_a_model
 from trader.forecasters.rows import RowForecaster, StagedRowPredictor
-from trader.forecasters.ubjson import is_whole_object
+from trader.forecasters.xgboost_trees import KIND, require_trees
 
 FAMILY = "xgboost"
 
@@ -48,7 +48,9 @@ class XGBoostPredictor(StagedRowPredictor):
 
     def __init__(self, booster: Any) -> None:
         self._booster = booster
-        self.symbols = _symbols_of(booster)
+        said = booster.attr("symbols")  # models of earlier versions did not say
+        self.symbols = tuple(said.split(",")) if said else ()
+        self.features = booster.num_features()
 
     def scores(self, X: Matrix) -> Matrix:
         """P(up) for each row: (n,) float32."""
@@ -125,20 +127,16 @@ class XGBoostForecaster(RowForecaster[Any, XGBoostPredictor]):
         return XGBoostPredictor(native)
 
     def load(self, model: bytes, source: str) -> XGBoostPredictor:
-        """A predictor from UBJSON bytes. Raises DataError for bytes that are not such a model."""
+        """A predictor from UBJSON bytes. Raises DataError for bytes that are not such a model; XGBoost never reads them."""
+        require_trees(model, source)
         import xgboost as xgb
 
-        if not is_whole_object(model):
-            raise DataError(
-                f"{source}: not an XGBoost model in UBJSON ({len(model):,} bytes, not one whole object)"
-            )
         booster = xgb.Booster({"nthread": 1})
         try:
             with xgb.config_context(nthread=1):
                 booster.load_model(bytearray(model))
         except xgb.core.XGBoostError as error:
-            first = str(error).strip().splitlines()[0][:120]
-            raise DataError(f"{source}: not an XGBoost model in UBJSON ({first})") from None
+            raise not_a_model(source, KIND, model, str(error).strip().splitlines()[0][:120]) from None
         return XGBoostPredictor(booster)
 
 
@@ -147,9 +145,3 @@ def _own(params: Params) -> XGBoostParams:
     if not isinstance(params.model, XGBoostParams):
         raise TypeError(f"parameters of {params.model.family} were given to {FAMILY}")
     return params.model
-
-
-def _symbols_of(booster: Any) -> tuple[str, ...]:
-    """The symbols that a model was fitted for; () where its bytes are of a time when they did not say."""
-    said = booster.attr("symbols")
-    return tuple(said.split(",")) if said else ()

@@ -3,7 +3,8 @@
     results/<symbol>/<yyyy>/results.csv    the journal's lines of a year, for a spreadsheet
     candles/<symbol>/<yyyy>/<mm>.csv       the signal's bars by the month of their open; `--bars` reads them
 
-An observer writes them after the record. They decide nothing and can be made again from the journal and the market.
+An observer writes them after the record. They decide nothing and can be made again from the journal and the market. No cell is
+a formula: a text that would be one begins with an apostrophe.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from trader.core.features import month_start
 from trader.core.hours import LINE_KEYS, line_json
 from trader.core.news import News
 from trader.core.ports import Store
+from trader.core.text import write_csv_rows
 from trader.core.types import HOUR_MS, OPTIONAL_COLUMNS, Bars, iso
 
 CANDLE_KEYS = ("open_time", "open", "high", "low", "close", "volume")
@@ -85,9 +87,7 @@ def merged(there: bytes | None, columns: Sequence[str], rows: Iterable[Sequence[
         known = {row[0]: row for row in old[1:] if len(row) == len(columns)}
     known.update((row[0], row) for row in rows)
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(known[time] for time in sorted(known))
+    write_csv_rows(text, [columns, *(known[time] for time in sorted(known))])
     return text.getvalue().encode()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from trader.core.errors import ConfigError, Retry
 from trader.core.news import News
+from trader.core.text import visible
 from trader.observers.messages import Level, Message, chosen, messages
 
 
@@ -39,5 +40,6 @@ class Notifier:
             "warning": apprise.NotifyType.WARNING,
             "critical": apprise.NotifyType.FAILURE,
         }
-        if not target.notify(title=message.title, body=message.body, notify_type=kinds[message.level]):
+        title, body = visible(message.title), visible(message.body)
+        if not target.notify(title=title, body=body, notify_type=kinds[message.level]):
             raise Retry(f"a notice ({message.topic}) was not taken by every address")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trader.app.cursors import standing_in_words
+from trader.core.text import visible
 from trader.terminal import percent
 
 LABEL_WIDTH = 12
@@ -27,7 +28,8 @@ def screen(title: str, report: dict[str, Any]) -> str:
         ]
     else:
         lines.append(("next", report["next"]["do"]))
-    rows = [f"{label:<{LABEL_WIDTH}}  {text}".rstrip() for label, text in lines[1:]]
+    rows = [visible(f"{label:<{LABEL_WIDTH}}  {text}".rstrip()) for label, text in lines[1:]]
+    title = visible(title)
     return "\n".join([title, "-" * len(title), *rows])
 
 

@@ -6,15 +6,18 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from trader.adapters.tables import write_csv
 from trader.app.codec_events import FORMATS
 from trader.core.events import AnyEvent, ChampionEvent, Event, StudyEvent
+from trader.core.model import own_card
 from trader.core.news import News
 from trader.core.records import HourRecord
 from trader.core.study import best_trial, flat, searched, study_key, study_stamp
+from trader.core.text import visible, write_csv_rows
 from trader.core.tracking import Point, Title, TrackerBackend
 from trader.core.types import HOUR_MS, Json, iso
 
@@ -49,8 +52,8 @@ class TrackerObserver:
             return
         chosen = best_trial(report)
         with self._backend.run(study_title(news, group, report)) as run:
-            run.settings({key: str(value) for key, value in flat(chosen["params"]).items()})
-            run.settings({"objective": report["objective"], "trials": str(len(report["trials"]))})
+            run.settings({visible(key): visible(str(value)) for key, value in flat(chosen["params"]).items()})
+            run.settings({"objective": visible(report["objective"]), "trials": str(len(report["trials"]))})
             run.series([*trial_points(report)])
             for path, data in study_files(report):
                 run.file(path, data)
@@ -69,14 +72,25 @@ class TrackerObserver:
 
 def deployment_title(news: News, group: str) -> Title:
     """The run of everything that this deployment traded."""
-    key = f"{news.store_id}-{iso(news.began)[:13]}-{news.edition}"
+    key = _key(f"{news.store_id}-{iso(news.began)[:13]}-{news.edition}")
     return Title(group, key, f"{news.symbol} since {iso(news.began)[:13]}", news.began)
+
+
+def _key(text: str) -> str:
+    """What tells runs apart, without the marks that mean something in a tracker's query."""
+    return re.sub(r"[^A-Za-z0-9:_.-]", "_", text)
 
 
 def study_title(news: News, group: str, report: Mapping[str, Any]) -> Title:
     """The run of a study."""
-    key = f"{news.store_id}-{report['id']}-{news.edition}"
-    return Title(group, key, f"study {report['id']}", report["serve_from"], finished=True)
+    name = visible(f"study {report['id']}")
+    return Title(
+        group,
+        _key(f"{news.store_id}-{report['id']}-{news.edition}"),
+        name,
+        report["serve_from"],
+        finished=True,
+    )
 
 
 def measures(record: HourRecord, before: HourRecord | None) -> dict[str, float]:
@@ -143,10 +157,11 @@ def order_files(symbol: str, records: Sequence[HourRecord]) -> Iterator[tuple[st
 def model_files(news: News, model_id: str, folder: str) -> Iterator[tuple[str, bytes]]:
     """A published model, named by its format, and its card."""
     folder_of = f"models/{model_id}"
-    model, card = news.store.get(f"{folder_of}/model"), _json(news, f"{folder_of}/card")
-    if model is not None and card is not None:
-        yield f"{folder}/model.{card['format']}", model
-        yield f"{folder}/card.json", _text(card)
+    model, text = news.store.get(f"{folder_of}/model"), news.store.get(f"{folder_of}/card")
+    if model is not None and text is not None:
+        card = own_card(text, model, model_id, f"{folder_of}/card")
+        yield f"{folder}/model.{card.format}", model
+        yield f"{folder}/card.json", _text(json.loads(text))
 
 
 def trial_points(report: Mapping[str, Any]) -> Iterator[Point]:
@@ -173,17 +188,13 @@ def study_files(report: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
 
 def trials_csv(report: Mapping[str, Any]) -> bytes:
     """A row for each trial: number, state, value and what was searched."""
-    import csv
-
     names = searched(report)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["number", "state", "value", *names])
+    rows: list[list[Any]] = [["number", "state", "value", *names]]
     for trial in report["trials"]:
         values = flat(trial["params"])
-        writer.writerow(
-            [trial["number"], trial["state"], trial["value"], *(values.get(name, "") for name in names)]
-        )
+        rows.append([trial["number"], trial["state"], trial["value"], *map(values.get, names)])
+    text = io.StringIO()
+    write_csv_rows(text, rows)
     return text.getvalue().encode()
 
 
