@@ -38,6 +38,7 @@ from trader.core.records import (
     Totals,
 )
 from trader.core.risk import RiskState
+from trader.core.sanity import Doubt
 from trader.core.types import Fill, Filters, Quote, Side, Target
 
 SIDE, TARGET = word_of(Side), word_of(Target)
@@ -88,10 +89,11 @@ def _totals(
     hits: int,
     scored: int,
     halt_event: int,
+    doubt: Doubt | None,
 ) -> Totals:
     ledger = Ledger(cash_usdt, position, fees_usdt, orders, fills)
     risk = RiskState(base_equity_usdt, peak_equity_usdt, halted_at_ms, halt_reason, frozen)
-    return Totals(State(ledger, risk, entered_at_ms), hits, scored, halt_event)
+    return Totals(State(ledger, risk, entered_at_ms, doubt), hits, scored, halt_event)
 
 
 TOTALS = shape(
@@ -112,6 +114,8 @@ TOTALS = shape(
         "scored": INTEGER,
         "halt_event": INTEGER,
     },
+    # A close that the venue's book disagreed with; before there was a price band for marks, every close was one.
+    optional={"doubt": (maybe(shape(Doubt, {"close": MONEY, "mark": maybe(MONEY)})), None)},
     cash_usdt="state.ledger.cash",
     position="state.ledger.position",
     fees_usdt="state.ledger.fees_usdt",
@@ -123,6 +127,7 @@ TOTALS = shape(
     halt_reason="state.risk.halt_reason",
     frozen="state.risk.frozen",
     entered_at_ms="state.entered_at",
+    doubt="state.doubt",
 )
 
 FILTERS = shape(

@@ -45,18 +45,18 @@ def standing_halt(journal: Journal) -> HaltEvent | None:
     return newest.content if newest and isinstance(newest.content, HaltEvent) else None
 
 
-def with_events(journal: Journal, before: Totals, hour: int, close: Decimal) -> Totals:
-    """The totals an hour begins with, after every halt and resume that they do not hold yet."""
-    return taken_in(before, journal.new_events(HALT, before.halt_event), hour, close)
+def with_events(journal: Journal, before: Totals, hour: int, mark: Decimal) -> Totals:
+    """The totals an hour begins with, after every halt and resume that they do not hold yet; `mark` marks its equity."""
+    return taken_in(before, journal.new_events(HALT, before.halt_event), hour, mark)
 
 
-def taken_in(before: Totals, events: Iterable[Halts], hour: int, close: Decimal) -> Totals:
-    """The totals after these halts and resumes, which they do not hold yet."""
+def taken_in(before: Totals, events: Iterable[Halts], hour: int, mark: Decimal) -> Totals:
+    """The totals after these halts and resumes, which they do not hold yet. A resume begins an epoch at the mark's equity."""
     risk, number = before.state.risk, before.halt_event
     for event in events:
         number = event.number
         if isinstance(event.content, HaltEvent):
             risk = halted(risk, hour, event.content.reason, event.content.freeze)
         else:
-            risk = RiskState.fresh(before.state.ledger.equity(close))
+            risk = RiskState.fresh(before.state.ledger.equity(mark))
     return replace(before, state=replace(before.state, risk=risk), halt_event=number)

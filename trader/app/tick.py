@@ -15,13 +15,21 @@ from trader.app.prediction import Model, Prediction, bars_hash_of, predict
 from trader.app.retrain import champions, deployment, load_model
 from trader.core.costs import exact
 from trader.core.errors import ConfigError, DataError, Halt
-from trader.core.hours import MISSED, PRICE_BAND, HourLine, Rules, Seen, State, decide_hour
+from trader.core.hours import (
+    MISSED,
+    HourLine,
+    Rules,
+    Seen,
+    State,
+    decide_hour,
+    doubt_at,
+)
 from trader.core.labels import hurdle_of, is_up
 from trader.core.lifecycle import is_late, serving
 from trader.core.params import Params, params_of
 from trader.core.ports import Clock, Exchange, ForecasterOf
 from trader.core.records import Decision, HourRecord, Order, Totals, record_of
-from trader.core.sanity import out_of_band
+from trader.core.sanity import marked_at
 from trader.core.types import HOUR_MS, Bars, Filters, floor_hour, iso, plain
 
 DEADLINE_MS = 10 * 60_000
@@ -39,7 +47,7 @@ class Bot:
     clock: Clock
     version: str
     freeze_on_halt: bool = False
-    price_band: Decimal | None = None  # a share; None is off
+    price_band: Decimal | None = None  # a share, for parameters without one of their own; None is off
     _models: dict[str, Model] = field(default_factory=dict)
     _params: dict[str, Params] = field(default_factory=dict)
     _filters: tuple[int, Filters] | None = None
@@ -163,13 +171,23 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
     shut = hour < current and not bars.has(hour + HOUR_MS)
     told = predict(bars, hour, model) if in_time or shut else Prediction(None, MISSED)
     quote = bot.exchange.quote(bot.symbol) if in_time else None
-    rules = Rules(params, bot.filters(hour), bot.freeze_on_halt)
+    rules = Rules(params, bot.filters(hour), bot.freeze_on_halt, bot.price_band)
 
     # Decide: all of it is core.
     close = exact(float(bars.close[bars.row(hour)]))
-    before = with_events(bot.journal, _totals(bot, newest, params, bars, hour), hour, close)
-    refused = PRICE_BAND if out_of_band(close, quote, bot.price_band) else ""
-    seen = Seen(hour, close, quote, told.p_up, told.no_p_up, refused)
+    seen = Seen(
+        hour,
+        close,
+        quote,
+        told.p_up,
+        told.no_p_up,
+        gap=not bars.has(hour),
+        close_before=None if newest is None else newest.close,
+        open_next=_open_at(bars, hour) if hour < current else None,
+    )
+    before = _totals(bot, newest, params, bars, hour)
+    mark = marked_at(close, doubt_at(before.state, seen, rules))
+    before = with_events(bot.journal, before, hour, mark)
     made = decide_hour(before.state, seen, rules)
 
     # Apply: the caller does.
@@ -182,10 +200,10 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
         reason=made.reason,
         order=Order(made.order.side, made.order.qty, made.order.expected_price) if made.order else None,
         close=close,
-        gap=not bars.has(hour),
+        gap=seen.gap,
         quote=quote,
         equity_before_usdt=made.equity_before,
-        totals=replace(before, state=replace(before.state, risk=made.risk)),
+        totals=replace(before, state=replace(before.state, risk=made.risk, doubt=made.doubt)),
         model_id=model.card.model_id,
         model_late=late,
         bars_hash=bars_hash_of(bars.span(model.reads_from(hour), hour + HOUR_MS)),
@@ -197,6 +215,11 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
         code_version=bot.version,
         quantiles=told.quantiles,
     )
+
+
+def _open_at(bars: Bars, hour: int) -> Decimal | None:
+    """The open of the bar that opens at an hour, None where there is none."""
+    return exact(float(bars.open[bars.row(hour + HOUR_MS)])) if bars.has(hour + HOUR_MS) else None
 
 
 def _champion(bot: Bot, hour: int) -> tuple[Model, bool]:
