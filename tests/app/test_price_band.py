@@ -28,13 +28,15 @@ from trader.app.status import status
 from trader.app.store_check import check
 from trader.app.story import hour_row
 from trader.app.tick import Bot, tick
-from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
+from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, Settings, load_settings
 from trader.core.errors import ConfigError
 from trader.core.params import params_of
 from trader.core.records import HourRecord
 from trader.core.types import HOUR_MS, Filters, parse_hour
-from trader.dashboard.series import fold, fresh
+from trader.dashboard.page import render
 from trader.exchange.server import EmbeddedExchange, ExchangeConfig
+from trader.observers.metrics import Metrics
+from trader.observers.pages import series_of, view_of
 from trader.observers.status_words import screen
 
 PARAMS = params_of(quick_params(), "tests")
@@ -57,6 +59,7 @@ class Held:
 
     bot: Bot
     exchange: EmbeddedExchange
+    settings: Settings
     hour: int
 
     def faults(self, *faults: dict[str, Any]) -> None:
@@ -101,7 +104,7 @@ def flat(folder: Path, prints: Mapping[int, float], **changes: Any) -> Iterator[
             wiring.open_bot(settings, clock, durable=False, keep_bars=False) as bot,
         ):
             retrain(bot.journal, bot.collector, bot.forecaster_of, params, BEGINS, "tests")
-            yield Held(bot, served, BEGINS - HOUR_MS)
+            yield Held(bot, served, settings, BEGINS - HOUR_MS)
     finally:
         served.stop()
 
@@ -187,7 +190,7 @@ def test_a_bad_print_moves_no_limit_and_is_seen(tmp_path: Path, edit: str) -> No
 
 
 def seen_by_a_person(made: Held, bad: HourRecord) -> None:
-    """Status, journal, explanation and what the page remembers."""
+    """Status, journal, explanation, page and metrics."""
     journal = made.bot.journal
     report = status(journal, load_settings().breach_rule)
     assert (report["holding"]["unconfirmed"], report["holding"]["equity_usdt"]) == (
@@ -197,11 +200,16 @@ def seen_by_a_person(made: Held, bad: HourRecord) -> None:
     assert "unconfirmed: the close" in screen("status", report)
     assert hour_row(bad, "naive")[-1].endswith(" unconfirmed")
     assert "unconfirmed: marked at" in words(explain(journal, made.bot.forecaster_of, made.hour))
-    series = fresh()
-    for record in journal.records():
-        fold(series, record)
-    assert series["audit"][-1]["unconfirmed"]
+    series = series_of(journal)
     assert series["hours"][-1][1:3] == series["hours"][-2][1:3]
+    page = render(view_of(journal, made.settings, series), series)
+    assert "equity, USDT (unconfirmed)" in page
+    assert page.count("(unconfirmed: marked at the last confirmed close)") == 1
+    metrics = Metrics("BTCUSDT", lambda: made.hour)
+    metrics.tell(bad)
+    shown = metrics.registry.get_sample_value
+    assert shown("trader_equity_unconfirmed", {"symbol": "BTCUSDT"}) == 1
+    assert shown("trader_equity_usdt", {"symbol": "BTCUSDT"}) == float(bad.line.equity)
 
 
 def test_a_wide_book_is_not_traded_at(tmp_path: Path) -> None:
