@@ -67,10 +67,10 @@ class Held:
         body = json.dumps(faults).encode()
         urllib.request.urlopen(urllib.request.Request(f"{self.exchange.url}/sim/faults", body), timeout=10)
 
-    def next(self, hours: int = 1) -> HourRecord:
+    def next(self, hours: int = 1, late_ms: int = 0) -> HourRecord:
         """Let that many hours pass, tick in the last of them, and return its record."""
         self.hour += hours * HOUR_MS
-        self.bot.clock.sleep((self.hour - self.bot.clock.now_ms()) / 1000)
+        self.bot.clock.sleep((self.hour + late_ms - self.bot.clock.now_ms()) / 1000)
         assert tick(self.bot).outcome == "traded"
         record = self.bot.journal.record(self.hour)
         assert record is not None
@@ -241,6 +241,14 @@ def test_a_missed_hour_is_marked_by_the_open_of_the_next_bar(tmp_path: Path) -> 
             ("missed", False, False),
         ]
         assert (last.halted, last.line.reason) == (False, "hold")
+
+
+def test_a_late_tick_asks_the_book_of_its_own_minute(tmp_path: Path) -> None:
+    """A quarter of an hour after a bar at half its price the hour is missed, and the book still says what the price is."""
+    with holding(tmp_path, {6: 0.5}) as made:
+        late = made.next(late_ms=HOUR_MS // 4)
+        assert (late.line.reason, late.unconfirmed, late.halted) == ("missed", True, False)
+        assert (made.next().line.reason, made.next().halted) == ("hold", False)
 
 
 def test_an_epoch_begins_at_a_confirmed_equity(tmp_path: Path) -> None:

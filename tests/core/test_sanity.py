@@ -207,7 +207,7 @@ def test_a_halts_sale_needs_an_honest_bid_only() -> None:
 def test_a_missed_hour_is_compared_with_the_open_of_its_next_bar() -> None:
     """Nobody asked the book in time: the open at T stands for it. Without that bar the close counts."""
     missed = {"quote": None, "p_up": None, "no_p_up": MISSED, **closing(0.5)}
-    (late,), _ = hours(HOLDING, [{**missed, "open_next": CLOSE}], rules())
+    (late,), _ = hours(HOLDING, [{**missed, "price_after": CLOSE}], rules())
     assert (late.reason, late.halts, late.equity_before) == (MISSED, False, 10_000)
     (shut,), _ = hours(HOLDING, [missed], rules())
     assert (shut.reason, shut.halts, shut.equity_before) == (MISSED, True, 7_500)

@@ -29,7 +29,7 @@ from trader.core.lifecycle import is_late, serving
 from trader.core.params import Params, params_of
 from trader.core.ports import Clock, Exchange, ForecasterOf
 from trader.core.records import Decision, HourRecord, Order, Totals, record_of
-from trader.core.sanity import marked_at
+from trader.core.sanity import marked_at, mid
 from trader.core.types import HOUR_MS, Bars, Filters, floor_hour, iso, plain
 
 DEADLINE_MS = 10 * 60_000
@@ -183,7 +183,7 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
         told.no_p_up,
         gap=not bars.has(hour),
         close_before=None if newest is None else newest.close,
-        open_next=_open_at(bars, hour) if hour < current else None,
+        price_after=None if quote is not None else _price_after(bot, bars, hour, current, rules),
     )
     before = _totals(bot, newest, params, bars, hour)
     mark = marked_at(close, doubt_at(before.state, seen, rules))
@@ -217,9 +217,14 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
     )
 
 
-def _open_at(bars: Bars, hour: int) -> Decimal | None:
-    """The open of the bar that opens at an hour, None where there is none."""
-    return exact(float(bars.open[bars.row(hour + HOUR_MS)])) if bars.has(hour + HOUR_MS) else None
+def _price_after(bot: Bot, bars: Bars, hour: int, current: int, rules: Rules) -> Decimal | None:
+    """The venue's price of an hour that was not met in time, to compare its close with: the open at it, or the book's now
+    while that bar is forming; None where the venue was shut, or nobody compares."""
+    if rules.band is None:
+        return None
+    if bars.has(hour + HOUR_MS):
+        return exact(float(bars.open[bars.row(hour + HOUR_MS)]))
+    return mid(bot.exchange.quote(bot.symbol)) if hour == current else None
 
 
 def _champion(bot: Bot, hour: int) -> tuple[Model, bool]:

@@ -66,8 +66,8 @@ class Seen:
     the venue is shut. `p_up` is None without a prediction, and then `no_p_up` says why (gap, warm_up, missed).
 
     The others are asked where there is a price band. gap: the hour has no bar of its own. close_before: the close of the
-    hour before, None in the first. open_next: the open of the bar that opens at T, where an hour is over and nobody asked
-    for a quote in time.
+    hour before, None in the first. price_after: the venue's price where nobody asked for a quote in time: the open at T,
+    or a later price while that bar is forming.
     """
 
     close_time: int
@@ -77,12 +77,12 @@ class Seen:
     no_p_up: str = ""
     gap: bool = False
     close_before: Decimal | None = None
-    open_next: Decimal | None = None
+    price_after: Decimal | None = None
 
     @property
     def book(self) -> Decimal | None:
-        """The venue's price at the hour: the middle of its quote, else the open at T; None where nobody knows it."""
-        return self.open_next if self.quote is None else mid(self.quote)
+        """The venue's price: the middle of its quote, else the one after the hour; None where nobody knows it."""
+        return self.price_after if self.quote is None else mid(self.quote)
 
 
 @dataclass(frozen=True, slots=True)
