@@ -106,7 +106,10 @@ class Settings(BaseSettings):
         "flatten", description="what a breached loss limit does"
     )
     price_band: Decimal | None = Field(
-        None, gt=0, le=1, description="most that venue's mid and newest close may differ; default by venue"
+        None,
+        gt=0,
+        le=1,
+        description="most that venue and newest close may differ, unless P.json says; default by venue",
     )
     largest_order_usdt: Decimal | None = Field(
         None, gt=0, description="most that one purchase may cost; default: no limit of its own"
@@ -210,8 +213,8 @@ class Settings(BaseSettings):
 
     @property
     def band(self) -> Decimal | None:
-        """Beyond which gap of signal and venue nothing is sent, a share; None for the embedded exchange, whose bars are
-        its own market."""
+        """Beyond which gap of signal and venue nothing is sent and no close counts, a share, where the parameters say none; None
+        for the embedded exchange, whose bars are its own market."""
         return self.price_band or PRICE_BANDS.get(self.venue)
 
     @property

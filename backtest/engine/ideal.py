@@ -6,13 +6,16 @@ the exact account must stay near: how near is a property test. Returns compound.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import numpy as np
 
+from trader.core.costs import exact
 from trader.core.errors import ConfigError
 from trader.core.params import Params
 from trader.core.policy import Signals, first_breach
+from trader.core.sanity import Doubt, doubt_of
 from trader.core.turns import turns
 from trader.core.types import HOUR_MS, Bars, Bools, Floats, Ints, Matrix
 
@@ -33,13 +36,16 @@ class Ideal:
 @dataclass(frozen=True, slots=True, eq=False)
 class Quotes:
     """Of n hours: tradable (n,), whether an order could leave; open_next and close (n,), what is traded at and what
-    marks. A purchase costs open_next x buy_factor, a sale brings open_next x sell_factor."""
+    marks. A purchase costs open_next x buy_factor, a sale brings open_next x sell_factor. buyable, sellable: (n,) whether
+    that price lies within the price band; None without a band."""
 
     tradable: Bools
     open_next: Floats
     close: Floats
     buy_factor: float
     sell_factor: float
+    buyable: Bools | None = None
+    sellable: Bools | None = None
 
     def buy(self, hours: Ints | slice) -> Floats:
         """The prices of purchases in some of the hours."""
@@ -65,13 +71,48 @@ def quotes(bars: Bars, params: Params, start: int, stop: int) -> Quotes:
     first, n = bars.row(start), (stop - start) // HOUR_MS
     here, following = slice(first, first + n), slice(first + 1, first + n + 1)
     half_spread, slippage = float(params.half_spread_bps) * _BPS, float(params.slippage_bps) * _BPS
-    return Quotes(
+    known = Quotes(
         tradable=~(bars.flagged[here] | bars.flagged[following]),
         open_next=bars.open[following],
         close=bars.close[here],
         buy_factor=(1 + half_spread) * (1 + slippage),
         sell_factor=(1 - half_spread) * (1 - slippage),
     )
+    return known if params.price_band is None else _within_band(known, bars, first, params.price_band)
+
+
+def _within_band(known: Quotes, bars: Bars, first: int, band: Decimal) -> Quotes:
+    """The same under a price band: an unconfirmed close is replaced by the last confirmed one, and nothing is traded in its
+    hour; elsewhere neither a purchase nor a sale is, whose price lies beyond the band around the close."""
+    tradable, marks = known.tradable.copy(), known.close.copy()
+    for i, mark in _unconfirmed(known, bars, first, band).items():
+        tradable[i], marks[i] = False, mark
+    widest = float(band) * known.close
+    return replace(
+        known,
+        tradable=tradable,
+        close=marks,
+        buyable=np.abs(known.buy(slice(None)) - known.close) <= widest,
+        sellable=np.abs(known.sell(slice(None)) - known.close) <= widest,
+    )
+
+
+def _unconfirmed(known: Quotes, bars: Bars, first: int, band: Decimal) -> dict[int, float]:
+    """What marks each hour whose close is doubted, by `doubt_of`. The open stands for the middle of the quote."""
+    apart = np.abs(known.open_next - known.close) > float(band) * known.close
+    found: dict[int, float] = {}
+    doubt: Doubt | None = None
+    newest = -1
+    for i in np.flatnonzero(apart & ~bars.flagged[first + 1 : first + 1 + len(apart)]).tolist():
+        row = first + i
+        before = exact(float(bars.close[row - 1])) if row else None
+        close, book = exact(float(bars.close[row])), exact(float(bars.open[row + 1]))
+        gap = bool(bars.flagged[row])
+        doubt = doubt_of(doubt if newest == i - 1 else None, before, close, book, band, gap=gap)
+        if doubt is not None and doubt.mark is not None:
+            found[i] = float(doubt.mark)
+        newest = i
+    return found
 
 
 def signals(at: Quotes, p_up: Matrix, params: Params) -> QuotedSignals:
@@ -80,6 +121,8 @@ def signals(at: Quotes, p_up: Matrix, params: Params) -> QuotedSignals:
     if params.exposure != "long_flat":
         raise ConfigError(f"the ideal account holds long or flat, not {params.exposure!r}")
     said = Signals.of(p_up, params.thresholds).where(at.tradable)
+    if at.buyable is not None and at.sellable is not None:
+        said = Signals(said.entries & at.buyable, said.exits & at.sellable)
     return QuotedSignals(said, at, params.horizon_hours)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from backtest.engine.unchanged_ledger import RulesInFloats, UnchangedLedger
+from backtest.engine.unchanged_ledger import MARGIN, RulesInFloats, UnchangedLedger
 from trader.core.hours import GAP, VENUE_CLOSED, WARM_UP, Rules, State
 from trader.core.policy import (
     FLAT,
@@ -30,13 +30,15 @@ _LONGEST_STEP = 65_536
 @dataclass(frozen=True, slots=True, eq=False)
 class SignalColumns:
     """What n hours show, as columns. close_time: (n,) UTC ms. close, open_next: (n,) float64, what marks and what is
-    traded at. p_up: (n,) float32, NaN without a prediction. known: the hour has its own bar. venue_open: there is a bar
-    that opens at it. reason: codes, what a line says if nothing happens.
+    traded at. close_before: the close of the hour before the first, None where the bars begin with it. p_up: (n,) float32,
+    NaN without a prediction. known: the hour has its own bar. venue_open: there is a bar that opens at it. reason: codes,
+    what a line says if nothing happens. apart: indices of the hours whose close the venue may disagree with.
     """
 
     rules: Rules
     close_time: Ints
     close: Floats
+    close_before: float | None
     open_next: Floats
     p_up: Matrix
     signals: Signals
@@ -44,6 +46,7 @@ class SignalColumns:
     venue_open: Bools
     tradable: Bools  # an order could leave: the hour has its own bar, and the venue is open
     reason: Codes
+    apart: list[int]
     _floats: RulesInFloats
     _targets: dict[int, Codes] = field(default_factory=dict)
     _moves: dict[int, list[int]] = field(default_factory=dict)
@@ -66,6 +69,7 @@ class SignalColumns:
             rules=rules,
             close_time=bars.close_time[here],
             close=bars.close[here],
+            close_before=float(bars.close[first - 1]) if first > 0 else None,
             open_next=open_next,
             p_up=p_up,
             signals=Signals.of(p_up, rules.thresholds),
@@ -73,6 +77,7 @@ class SignalColumns:
             venue_open=venue_open,
             tradable=known & venue_open,
             reason=reason,
+            apart=_apart(bars.close[here], open_next, venue_open, rules),
             _floats=RulesInFloats.of(rules),
         )
 
@@ -87,12 +92,15 @@ class SignalColumns:
         n = self.hours
         if first >= n:
             return n, FLAT
+        if state.doubt is not None:
+            return first, FLAT
         ledger = UnchangedLedger.of(state, self.rules.limits, self._floats)
         side = ledger.side(float(self.close[first]))
         if side is None:
             return first, FLAT
         bound = 0 if state.risk.halted_at is not None else self._bound_until(state, side)
-        until = self._until(ledger, side, first, self._next_move(side, state.risk, max(first, bound)))
+        limit = min(self._next_move(side, state.risk, max(first, bound)), _next(self.apart, first, n))
+        until = self._until(ledger, side, first, limit)
         if state.risk.halted_at is not None:
             return until, TARGETS.index(halted_side(TARGETS[side], state.risk.frozen))
         targets = self._targets_if(side)[first:until]
@@ -133,6 +141,19 @@ class SignalColumns:
         if key not in self._moves:
             wanted = self.tradable if halted else self.tradable & (self._targets_if(side) != side)
             self._moves[key] = np.flatnonzero(wanted).tolist()
-        moves = self._moves[key]
-        at = bisect_left(moves, first)
-        return moves[at] if at < len(moves) else self.hours
+        return _next(self._moves[key], first, self.hours)
+
+
+def _next(hours: list[int], first: int, n: int) -> int:
+    """The first of these hours, in order, at or after `first`; n if there is none."""
+    at = bisect_left(hours, first)
+    return hours[at] if at < len(hours) else n
+
+
+def _apart(close: Floats, open_next: Floats, venue_open: Bools, rules: Rules) -> list[int]:
+    """The hours whose quote may lie beyond the price band around the close. Rounded away from the open on both sides, its
+    middle is less than a tick from the open."""
+    if rules.band is None:
+        return []
+    least = (float(rules.band) - MARGIN) * close - float(rules.filters.tick_size)
+    return np.flatnonzero(venue_open & (np.abs(open_next - close) >= least)).tolist()

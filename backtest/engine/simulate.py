@@ -89,6 +89,7 @@ def simulate(
     columns = SignalColumns.of(bars, p_up, rules, start, stop)
     state = begun or State.fresh(rules.params.allocation_usdt)
     target, reason = np.zeros(columns.hours, np.int8), columns.reason.copy()
+    marks = columns.close if rules.band is None else columns.close.copy()
     events: dict[int, Event] = {}
     stretches: list[Stretch] = []
     i = 0
@@ -98,6 +99,8 @@ def simulate(
         state = settle(state, decision, [fill] if fill else [])
         _note(events, stretches, i, decision, fill, state.ledger)
         target[i] = TARGETS.index(decision.target)
+        if state.doubt is not None and state.doubt.mark is not None:
+            marks[i] = float(state.doubt.mark)
         until, targets = columns.span_without_events(state, i + 1)
         span = slice(i + 1, until)
         target[span] = targets
@@ -105,7 +108,7 @@ def simulate(
             reason[span][columns.tradable[span]] = REASONS.index("halted")
         state = _marked(state, columns.close[span])
         i = until
-    track = Track(columns.close_time, columns.close, columns.p_up, target, reason, events, stretches)
+    track = Track(columns.close_time, marks, columns.p_up, target, reason, events, stretches)
     return Run(track, state)
 
 
@@ -120,7 +123,15 @@ def _seen(columns: SignalColumns, i: int, rules: Rules) -> Seen:
         quote=None if price is None else quote_at(price, rules.sizing.costs, rules.filters.tick_size),
         p_up=shortest(p_up) if defined else None,
         no_p_up="" if defined else WARM_UP if known else GAP,
+        gap=not known,
+        close_before=None if rules.band is None else _close_before(columns, i),
     )
+
+
+def _close_before(columns: SignalColumns, i: int) -> Decimal | None:
+    """The close of the hour before hour i."""
+    close = float(columns.close[i - 1]) if i else columns.close_before
+    return None if close is None else exact(close)
 
 
 def _note(

@@ -13,6 +13,7 @@ from trader.core import records as rec
 from trader.core.hours import HourLine, State
 from trader.core.ledger import Ledger
 from trader.core.risk import RiskState
+from trader.core.sanity import Doubt
 from trader.core.types import HOUR_MS, Fill, Filters, Quote
 
 SYMBOL = "BTCUSDT"
@@ -39,7 +40,9 @@ fills = st.builds(Fill, sides, money, money, money, st.sampled_from(["base", "qu
 some_fills = st.lists(fills, max_size=2).map(tuple)
 ledgers = st.builds(Ledger, money, money, money, counts, counts)
 risks = st.builds(RiskState, money, money, maybe(times), maybe(text), st.booleans())
-totals = st.builds(rec.Totals, st.builds(State, ledgers, risks, maybe(times)), counts, counts, counts)
+doubts = st.builds(Doubt, money, maybe(money))
+states = st.builds(State, ledgers, risks, maybe(times), maybe(doubts))
+totals = st.builds(rec.Totals, states, counts, counts, counts)
 lines = st.builds(
     HourLine,
     hours,

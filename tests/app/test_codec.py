@@ -37,6 +37,8 @@ WRONG: dict[type, tuple[Any, ...]] = {
 }
 # Objects whose keys are names of their own: any may be missing.
 FREE = {"features"}
+# Keys that came later: their absence says something.
+LATER = {"doubt"}
 Path_ = tuple[Any, ...]
 
 
@@ -122,7 +124,7 @@ def test_a_damaged_object_is_named(
     what = draw.choice(["wrong", "missing", "extra"])
     if what == "wrong" or isinstance(holder, list) or where[-2:-1] == ("features",):
         holder[name] = draw.choice(WRONG[type(holder[name])])
-    elif what == "missing":
+    elif what == "missing" and name not in LATER:
         del holder[name]
     else:
         holder["surely_no_field"], shown = 1, "surely_no_field"

@@ -33,6 +33,7 @@ def simulate_hour_by_hour(
     for i, hour in enumerate(range(start, stop, HOUR_MS)):
         close, price = tape.close(hour), tape.open_next(hour)
         known = bars.has(hour)
+        before = tape.close(hour - HOUR_MS) if hour > bars.first else None
         p = shortest(p_up[i]) if known and not np.isnan(p_up[i]) else None
         seen = Seen(
             close_time=hour,
@@ -40,6 +41,8 @@ def simulate_hour_by_hour(
             quote=None if price is None else quote_at(price, rules.params.costs, tick),
             p_up=p,
             no_p_up="" if p is not None else WARM_UP if known else GAP,
+            gap=not known,
+            close_before=before,
         )
         decision = decide_hour(state, seen, rules)
         fills = [modelled_fill(decision.order, rules)] if decision.order else []

@@ -36,6 +36,7 @@ strategies = st.fixed_dictionaries(
         "halt_cumulative_return": st.sampled_from([None, -0.005, -0.05, -0.2, -0.9]),
         "halt_drawdown": st.sampled_from([None, 0.01, 0.1]),
         "horizon_hours": st.sampled_from([1, 1, 2, 6, 24]),
+        "price_band": st.sampled_from([None, 0.0001, 0.003, 0.02, 0.5]),
     }
 )
 exchanges = st.builds(
@@ -69,10 +70,28 @@ def outages(seed: int) -> tuple[int, ...]:
     return (*singles.tolist(), *range(first, first + int(random.integers(0, 6))))
 
 
+def wrong_prices(seed: int, many: int) -> dict[str, dict[int, float]]:
+    """Prints that are wrong, alone and two or three in a row, and jumps that stay; most beyond every band, some at one."""
+    random = np.random.default_rng(seed)
+    sizes = np.array([0.5, 3.0, 0.98, 1.02, 1.003, 0.9, 1.6, 0.01])
+    firsts, rows = random.integers(1, HOURS + 8, many), random.integers(1, 4, many)
+    prints = {
+        int(first) + k: float(size)
+        for first, n, size in zip(firsts, rows, random.choice(sizes, many), strict=True)
+        for k in range(n)
+        if first + k < HOURS + 10
+    }
+    jumps = random.integers(1, HOURS + 8, many // 2).tolist()
+    return {
+        "prints": prints,
+        "jumps": dict(zip(jumps, random.choice(sizes[:7], many).tolist(), strict=False)),
+    }
+
+
 @pytest.mark.parametrize("examples", [80, pytest.param(250, marks=pytest.mark.long)])
 def test_the_lines_are_those_of_the_slow_twin(examples: int) -> None:
     """Every line, its bytes, the final state and the equities as floats: equal to one `decide_hour` an hour, over random
-    prices, gaps, probabilities, thresholds, costs, accounts, filters and halts."""
+    prices, gaps, wrong prints, price bands, probabilities, thresholds, costs, accounts, filters and halts."""
     settings(max_examples=examples)(given(**drawn)(compare_with_the_slow_twin))()
 
 
@@ -83,6 +102,7 @@ drawn: dict[str, st.SearchStrategy[Any]] = {
     "spread": st.sampled_from([0.002, 0.01, 0.05]),
     "undefined": st.sampled_from([0.0, 0.02, 0.5, 1.0]),
     "freeze": st.booleans(),
+    "wrong": st.sampled_from([0, 0, 2, 12]),
 }
 
 
@@ -93,10 +113,13 @@ def compare_with_the_slow_twin(
     spread: float,
     undefined: float,
     freeze: bool,
+    wrong: int,
 ) -> None:
     """One market under one strategy."""
     seed, decimals, price = market
-    bars = bars_made(HOURS + 10, seed, missing=outages(seed), price=price, decimals=decimals)
+    bars = bars_made(
+        HOURS + 10, seed, missing=outages(seed), price=price, decimals=decimals, **wrong_prices(seed, wrong)
+    )
     rules = Rules(params_of({**DEFAULT_PARAMS, **chosen}, "a test"), filters, freeze_on_halt=freeze)
     start = bars.first + 3 * HOUR_MS
     stop = start + HOURS * HOUR_MS
@@ -174,13 +197,20 @@ def test_no_hour_sees_a_later_one() -> None:
     fee=st.sampled_from([0, 0.001]),
     edge=st.sampled_from([0.0, 0.005]),
     horizon=st.sampled_from([1, 1, 5]),
+    band=st.sampled_from([None, None, 0.02, 0.2]),
 )
 @settings(max_examples=60)
-def test_the_exact_account_stays_near_the_ideal_one(seed: int, fee: float, edge: float, horizon: int) -> None:
+def test_the_exact_account_stays_near_the_ideal_one(
+    seed: int, fee: float, edge: float, horizon: int, band: float | None
+) -> None:
     """Ticks, steps, buffers and fees in base move the equity by less than, for each order, two ticks of the price, one
-    step's worth of cash in the market, the square of the fee, and eight decimals."""
-    bars = bars_made(HOURS + 10, seed, missing=outages(seed))
+    step's worth of cash in the market, the square of the fee, and eight decimals. Under a price band both pass over wrong
+    prints in the same hours."""
+    honest = bars_made(HOURS + 10, seed, missing=outages(seed))
+    prints = wrong_prices(seed, 6)["prints"] if band else {}
+    bars = bars_made(HOURS + 10, seed, missing=outages(seed), prints=prints)
     changes = {"fee_rate": fee, "enter_edge": edge, "halt_cumulative_return": None, "horizon_hours": horizon}
+    changes["price_band"] = band
     rules = Rules(params_of({**DEFAULT_PARAMS, **changes}, "a test"), Filters.derived(30_000.0))
     start = bars.first + 3 * HOUR_MS
     p_up = scores(seed, 0.01, 0.02)
@@ -188,9 +218,9 @@ def test_the_exact_account_stays_near_the_ideal_one(seed: int, fee: float, edge:
     ideal = simulate_ideal(bars, p_up, rules.params, start, start + HOURS * HOUR_MS)
     orders = [i for i, line in enumerate(exact.lines) if line.order_side]
     assert orders == ideal.orders.tolist()
-    lowest = float(bars.low.min())
-    each = 2 * 0.01 / lowest + fee**2 + 1e-8 + 2 * (0.00001 * float(bars.high.max())) / 10_000
-    moved = float(bars.high.max()) / lowest
+    lowest, highest = float(honest.low.min()), float(honest.high.max())
+    each = 2 * 0.01 / lowest + fee**2 + 1e-8 + 2 * (0.00001 * highest) / 10_000
+    moved = highest / lowest
     bound = 10_000 * moved * each * (len(orders) + 1)
     assert np.abs(exact.equity - ideal.equity).max() <= bound
 

@@ -42,6 +42,8 @@ BAD: list[tuple[str, Any]] = [
     ("rebalance_band", 1.5),
     ("halt_cumulative_return", 0.2),
     ("halt_drawdown", -0.2),
+    ("price_band", 0),
+    ("price_band", 1.5),
     ("promotion", "sometimes"),
     ("model", 5),
     ("model.n_estimators", 0),
@@ -138,6 +140,16 @@ def test_the_default_label_is_not_written() -> None:
     assert params_of({**DEFAULT_PARAMS, "label": "direction"}, "x") == params_of(DEFAULT_PARAMS, "x")
     assert beyond.as_json()["label"] == "direction_beyond_cost"
     assert params_of(beyond.as_json(), "x") == beyond
+
+
+def test_no_price_band_is_not_written() -> None:
+    """Parameters without one have the values, and so the hash, that they had before there was any; one that is there counts."""
+    without, banded = params_of(DEFAULT_PARAMS, "x"), params_of({**DEFAULT_PARAMS, "price_band": 0.02}, "x")
+    assert "price_band" not in without.as_json()
+    assert "price_band" not in without.identity()
+    assert params_of({**DEFAULT_PARAMS, "price_band": None}, "x") == without
+    assert (str(banded.price_band), banded.identity()["price_band"]) == ("0.02", 0.02)
+    assert params_of(banded.as_json(), "x") == banded
 
 
 def test_parameters_cannot_be_changed() -> None:

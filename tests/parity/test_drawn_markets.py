@@ -1,4 +1,4 @@
-"""Replay equals backtest on whatever Hypothesis draws: prices, filters, costs, parameters, outages, halts."""
+"""Replay equals backtest on whatever Hypothesis draws: prices, wrong prints, filters, costs, parameters, outages, halts."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ def params_drawn(draw: st.DrawFn) -> Params:
         "rebalance_band": draw(st.sampled_from([0, 0.05])),
         "halt_cumulative_return": draw(st.sampled_from([None, -0.2, -0.02])),
         "halt_drawdown": draw(st.sampled_from([None, None, 0.01])),
+        "price_band": draw(st.sampled_from([None, 0.005, 0.02])),
         "seed": draw(st.integers(0, 5)),
     }
     return params_of(quick_params(**choices), "drawn")
@@ -60,10 +61,12 @@ class Drawn:
     seed: int
     begins: int
     outages: tuple[tuple[int, int], ...]
+    prints: tuple[tuple[int, float], ...]
     rules: Rules
 
     def twins(self) -> Twins:
-        """The bars from the seed, without the outages: (hours after the first traded one, hours without a bar)."""
+        """The bars from the seed, without the outages: (hours after the first traded one, hours without a bar), and with
+        closes that are wrong: (hours after the first traded one, times the price)."""
         symbol, price, decimals = self.market
         missing = {self.begins + first + i for first, hours in self.outages for i in range(hours)}
         bars = bars_made(
@@ -73,6 +76,7 @@ class Drawn:
             symbol=symbol,
             price=price,
             decimals=decimals,
+            prints={self.begins + hour: factor for hour, factor in self.prints},
         )
         start = parse_time(START) + self.begins * HOUR_MS
         return Twins(bars, self.rules, start, start + HOURS * HOUR_MS)
@@ -91,22 +95,48 @@ def drawn(draw: st.DrawFn) -> Drawn:
         min_notional=Decimal(draw(st.sampled_from([1, 5, 100]))),
     )
     outages = draw(st.lists(st.tuples(st.integers(-4, HOURS), st.integers(1, 5)), max_size=3))
+    wrong = st.tuples(st.integers(0, HOURS), st.sampled_from([0.5, 3.0, 0.99, 1.02]))
+    prints = draw(st.lists(wrong, max_size=4))
     rules = Rules(draw(params_drawn()), filters, freeze_on_halt=draw(st.booleans()))
-    return Drawn(market, draw(st.integers(0, 10_000)), draw(st.integers(500, 750)), tuple(outages), rules)
+    return Drawn(
+        market,
+        draw(st.integers(0, 10_000)),
+        draw(st.integers(500, 750)),
+        tuple(outages),
+        tuple(prints),
+        rules,
+    )
 
 
-def told_example(outages: tuple[tuple[int, int], ...], least: str, **changes: object) -> Drawn:
+def told_example(
+    outages: tuple[tuple[int, int], ...],
+    least: str,
+    prints: tuple[tuple[int, float], ...] = (),
+    **changes: object,
+) -> Drawn:
     """An example that is always among them, so that what is looked for does not hang on what is drawn."""
     params = params_of(quick_params(step_days=2, look_back_days=6, **changes), "told")
     usual = Filters.derived(40_000.0)
     return Drawn(
-        MARKETS[0], 3, 600, outages, Rules(params, Filters(usual.tick_size, usual.step_size, Decimal(least)))
+        MARKETS[0],
+        3,
+        600,
+        outages,
+        prints,
+        Rules(params, Filters(usual.tick_size, usual.step_size, Decimal(least))),
     )
 
 
-# Too small an allocation for any order; and outages, costs and a limit that a day reaches.
+# Too small an allocation for any order; and outages, wrong prints, costs and a limit that a day reaches.
 TOO_SMALL = told_example((), "100", allocation_usdt=20)
-TROUBLED = told_example(((5, 3), (20, 1)), "5", fee_rate=0.0075, halt_cumulative_return=-0.02)
+TROUBLED = told_example(
+    ((5, 3), (20, 1)),
+    "5",
+    ((2, 0.5), (3, 3.0)),
+    fee_rate=0.0075,
+    halt_cumulative_return=-0.02,
+    price_band=0.02,
+)
 
 
 @pytest.mark.parametrize("examples", [6, pytest.param(24, marks=pytest.mark.long)])
@@ -132,4 +162,5 @@ def test_replay_is_the_backtest_on_drawn_markets(examples: int) -> None:
 
     compare()
     assert seen["orders"] >= 2 * examples, seen
-    assert all(seen[reason] for reason in ("gap", "venue_closed", "dust", "halt", "halted", "hold")), seen
+    wanted = ("gap", "venue_closed", "price_band", "dust", "halt", "halted", "hold")
+    assert all(seen[reason] for reason in wanted), seen

@@ -105,6 +105,15 @@ DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
         "decision: peak_equity_usdt is 99999",
     ),
     (
+        "doubt",
+        lambda p: edit(
+            p,
+            key_of(p, "/decision", 7),
+            lambda c: c["totals"].update(doubt={"close": c["close"], "mark": "7"}),
+        ),
+        "decision: doubt is not about its close, or its mark",
+    ),
+    (
         "no decision",
         lambda p: (p / key_of(p, "/decision", 5)).unlink(),
         "decision: missing, although the hour has other",

@@ -38,6 +38,7 @@ from trader.core.records import (
     Totals,
 )
 from trader.core.risk import RiskState
+from trader.core.sanity import Doubt
 from trader.core.types import Fill, Filters, Quote, Side, Target
 
 SIDE, TARGET = word_of(Side), word_of(Target)
@@ -89,10 +90,11 @@ def _totals(
     scored: int,
     halt_event: int,
     account_event: int,
+    doubt: Doubt | None,
 ) -> Totals:
     ledger = Ledger(cash_usdt, position, fees_usdt, orders, fills)
     risk = RiskState(base_equity_usdt, peak_equity_usdt, halted_at_ms, halt_reason, frozen)
-    return Totals(State(ledger, risk, entered_at_ms), hits, scored, halt_event, account_event)
+    return Totals(State(ledger, risk, entered_at_ms, doubt), hits, scored, halt_event, account_event)
 
 
 TOTALS = shape(
@@ -113,7 +115,11 @@ TOTALS = shape(
         "scored": INTEGER,
         "halt_event": INTEGER,
     },
-    {"account_event": (INTEGER, 0)},
+    optional={
+        "account_event": (INTEGER, 0),
+        # A close that the venue's book disagreed with; before there was a price band for marks, every close was one.
+        "doubt": (maybe(shape(Doubt, {"close": MONEY, "mark": maybe(MONEY)})), None),
+    },
     cash_usdt="state.ledger.cash",
     position="state.ledger.position",
     fees_usdt="state.ledger.fees_usdt",
@@ -125,6 +131,7 @@ TOTALS = shape(
     halt_reason="state.risk.halt_reason",
     frozen="state.risk.frozen",
     entered_at_ms="state.entered_at",
+    doubt="state.doubt",
 )
 
 FILTERS = shape(

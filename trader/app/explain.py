@@ -139,7 +139,7 @@ def _hold(decision: Decision, params: Params) -> Json | None:
     if params.horizon_hours == 1:
         return None
     state = decision.totals.state
-    held, entered_at = state.ledger.held(decision.close, decision.filters), state.entered_at
+    held, entered_at = state.ledger.held(state.mark(decision.close), decision.filters), state.entered_at
     bound = within_holding_period(held, decision.close_time, entered_at, params.horizon_hours)
     if entered_at is None or not bound or state.risk.halted_at:
         return None
@@ -154,9 +154,12 @@ def _hold(decision: Decision, params: Params) -> Json | None:
 
 
 def _risk(decision: Decision, params: Params) -> Json:
-    risk, equity = decision.totals.state.risk, decision.equity_before_usdt
+    state, equity = decision.totals.state, decision.equity_before_usdt
+    risk = state.risk
     return {
         "equity_before": plain(equity),
+        "mark": plain(state.mark(decision.close)),
+        "unconfirmed": state.unconfirmed,
         "cumulative_return": round(float(equity / risk.base_equity - 1), 6),
         "halt_cumulative_return": _number(params.halt_cumulative_return),
         "drawdown": round(float(1 - equity / risk.peak_equity), 6),

@@ -99,6 +99,7 @@ def _hold(hold: Json | None) -> list[str]:
 def _risk(risk: Json) -> str:
     limit = risk["halt_cumulative_return"]
     text = f"risk      equity {risk['equity_before']}, {risk['cumulative_return']:+.2%} since the epoch began"
+    text += f", unconfirmed: marked at {risk['mark']}" if risk["unconfirmed"] else ""
     text += "" if limit is None else f" (halts at {limit:+.0%})"
     text += f", drawdown {risk['drawdown']:.2%}"
     text += "" if risk["halt_drawdown"] is None else f" (halts at {risk['halt_drawdown']:.0%})"

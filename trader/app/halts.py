@@ -82,19 +82,20 @@ def standing_halt(journal: Journal) -> HaltEvent | None:
     return newest.content if newest and isinstance(newest.content, HaltEvent) else None
 
 
-def with_events(journal: Journal, before: Totals, hour: int, close: Decimal) -> Totals:
-    """The totals an hour begins with, after every halt and resume that they do not hold yet."""
+def with_events(journal: Journal, before: Totals, hour: int, mark: Decimal) -> Totals:
+    """The totals an hour begins with, after every halt and resume that they do not hold yet; `mark` marks its equity."""
     if not journal.new_events(HALT, before.halt_event):
         return before
-    return taken_in(before, journal.events(HALT), hour, close)
+    return taken_in(before, journal.events(HALT), hour, mark)
 
 
-def taken_in(before: Totals, events: Sequence[Halts], hour: int, close: Decimal) -> Totals:
-    """The totals after all of these halts and resumes, from the first one on, of which they hold `halt_event` already."""
+def taken_in(before: Totals, events: Sequence[Halts], hour: int, mark: Decimal) -> Totals:
+    """The totals after all of these halts and resumes, from the first one on, of which they hold `halt_event` already.
+    A resume begins an epoch at the mark's equity."""
     risk = before.state.risk
     for event in events[before.halt_event :]:
         if isinstance(event.content, ResumeEvent):
-            risk = RiskState.fresh(before.state.ledger.equity(close))
+            risk = RiskState.fresh(before.state.ledger.equity(mark))
         else:
             risk = halted(risk, hour, event.content.reason, event.content.freeze)
             risk = replace(risk, frozen=keeps_position(events[: event.number]))

@@ -8,7 +8,7 @@ from trader.app.codec_events import CHAMPION, DEPLOYMENT
 from trader.app.collect import Collector
 from trader.app.journal import Journal
 from trader.app.stored import RESTORE
-from trader.core.errors import ConfigError, DataError, Retry
+from trader.core.errors import ConfigError, DataError, OtherSymbol, Retry
 from trader.core.events import Cause, ChampionEvent, DeploymentEvent
 from trader.core.features import anchor_of
 from trader.core.lifecycle import Champion, due_refit
@@ -54,7 +54,7 @@ def load_model(journal: Journal, model_id: str) -> tuple[ModelCard, bytes]:
         raise DataError(f"models/{model_id} is incomplete in the store. Train again: trader retrain")
     card = read_card(text, model, model_id, f"models/{model_id}/card")
     if journal.symbol not in card.symbols:
-        raise DataError(
+        raise OtherSymbol(
             f"models/{model_id} was trained for {', '.join(card.symbols)} and serves no hour of {journal.symbol}. Give "
             f"{journal.symbol} another --store"
         )

@@ -121,7 +121,9 @@ def _holding(newest: HourRecord) -> Json:
     return {
         "position": plain(ledger.position),
         "close": plain(newest.close),
-        "worth_usdt": plain(ledger.position * newest.close),
+        "mark": plain(newest.mark),
+        "unconfirmed": newest.unconfirmed,
+        "worth_usdt": plain(ledger.position * newest.mark),
         "cash_usdt": plain(ledger.cash),
         "equity_usdt": plain(newest.equity_usdt),
     }

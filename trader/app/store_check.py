@@ -234,16 +234,40 @@ def _check_totals(
     start, adopted = adoption.taken_in(start, account, lambda name: adoption.is_attempted(journal, name))
     if decision.adopted != adopted:
         yield "decision: what it adopted is not what the account's events book"
-    start = taken_in(start, journal.events(HALT)[: said.halt_event], hour, close)
-    equity = start.state.ledger.equity(close)
-    limits = params.limits(freeze=said.state.risk.frozen)
-    wanted = replace(start, state=replace(start.state, risk=assess(start.state.risk, equity, hour, limits)))
-    told, follows = _parts(said), _parts(wanted)
+    mark = said.state.mark(close)
+    start = taken_in(start, journal.events(HALT)[: said.halt_event], hour, mark)
+    told, follows = _parts(said), _parts(_marked(start, said.state, params, hour, mark))
     for part in follows:
         if told.get(part) != follows[part]:
             yield f"decision: {part} is {told[part]}, but {follows[part]} follows from the hour before"
-    if decision.equity_before_usdt != equity:
+    if decision.equity_before_usdt != start.state.ledger.equity(mark):
         yield "decision: equity_before_usdt is not cash and position at the close"
+    if not _doubt_follows(decision, before):
+        yield "decision: doubt is not about its close, or its mark is no close that was confirmed before"
+
+
+def _marked(start: Totals, said: State, params: Params, hour: int, mark: Decimal) -> Totals:
+    """The totals with an hour's risk, marked at `mark`, and the doubt that it says; an unconfirmed hour has no new risk."""
+    risk = start.state.risk
+    if not said.unconfirmed:
+        limits = params.limits(freeze=said.risk.frozen)
+        risk = assess(risk, start.state.ledger.equity(mark), hour, limits)
+    return replace(start, state=replace(start.state, risk=risk, doubt=said.doubt))
+
+
+def _doubt_follows(decision: Decision, before: HourRecord | None) -> bool:
+    """Whether a doubt is of the decision's own close and names the last confirmed one. Whether there is one depends on a
+    setting that no journal holds."""
+    doubt = decision.totals.state.doubt
+    earlier = None if before is None else before.totals.state.doubt
+    if doubt is None or (decision.gap and doubt == earlier):
+        return True
+    if doubt.mark is None:
+        return doubt.close == decision.close and earlier is not None
+    if before is None:
+        return doubt.close == doubt.mark == decision.close
+    last = before.close if earlier is None else earlier.last_confirmed
+    return (doubt.close, doubt.mark) == (decision.close, last)
 
 
 def _parts(totals: Totals) -> Json:

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from trader.app.fields import Kind, Refused
 from trader.app.version1 import modern
-from trader.core.errors import DataError
+from trader.core.errors import DataError, OtherSymbol
 from trader.core.events import AnyEvent
 from trader.core.types import Json
 
@@ -64,7 +64,7 @@ class Format(Generic[T]):
         content = current(key, data, self.name, symbol)
         said = content.get("symbol")
         if type(said) is str and said != symbol:  # anything else is refused as a field
-            raise DataError(
+            raise OtherSymbol(
                 f"{key} holds an object of {said}, its key is one of {symbol}: it was copied from "
                 f"another bot's store, and nothing is done with it. Restore the object of {symbol} from a copy"
             )

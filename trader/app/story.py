@@ -99,7 +99,7 @@ def hour_row(record: HourRecord, family: str) -> tuple[str, ...]:
         "-" if line.fill_price is None else plain(line.fill_price),
         _worse(record),
         f"{float(line.fee):.2f}",
-        f"{float(line.equity):,.2f}",
+        f"{float(line.equity):,.2f}" + (" unconfirmed" if record.unconfirmed else ""),
     )
 
 

@@ -21,7 +21,15 @@ from trader.app.prediction import Model, Prediction, bars_hash_of, predict
 from trader.app.retrain import champions, deployment, load_model
 from trader.core.costs import exact
 from trader.core.errors import ConfigError, DataError, Halt
-from trader.core.hours import MISSED, PRICE_BAND, HourLine, Rules, Seen, State, decide_hour
+from trader.core.hours import (
+    MISSED,
+    HourLine,
+    Rules,
+    Seen,
+    State,
+    decide_hour,
+    doubt_at,
+)
 from trader.core.labels import hurdle_of, is_up
 from trader.core.ledger import Ledger
 from trader.core.lifecycle import is_late, serving
@@ -29,7 +37,7 @@ from trader.core.params import Params, params_of
 from trader.core.policy import HaltReason
 from trader.core.ports import Clock, Exchange, ForecasterOf, OrderState
 from trader.core.records import Decision, HourRecord, Order, Totals, record_of
-from trader.core.sanity import out_of_band
+from trader.core.sanity import marked_at, mid
 from trader.core.types import HOUR_MS, Bars, Fill, Filters, floor_hour, iso, plain
 
 DEADLINE_MS = 10 * 60_000
@@ -47,7 +55,7 @@ class Bot:
     clock: Clock
     version: str
     freeze_on_halt: bool = False
-    price_band: Decimal | None = None  # a share; None is off
+    price_band: Decimal | None = None  # a share, for parameters without one of their own; None is off
     limits: OrderLimits = field(default_factory=OrderLimits)
     _models: dict[str, Model] = field(default_factory=dict)
     _params: dict[str, Params] = field(default_factory=dict)
@@ -271,14 +279,23 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
     shut = hour < current and not bars.has(hour + HOUR_MS)
     told = predict(bars, hour, model) if in_time or shut else Prediction(None, MISSED)
     quote = bot.exchange.quote(bot.symbol) if in_time else None
-    rules = Rules(params, bot.filters(hour), bot.freeze_on_halt)
+    rules = Rules(params, bot.filters(hour), bot.freeze_on_halt, bot.price_band)
 
     # Decide: all of it is core.
     close = exact(float(bars.close[bars.row(hour)]))
+    seen = Seen(
+        hour,
+        close,
+        quote,
+        told.p_up,
+        told.no_p_up,
+        gap=not bars.has(hour),
+        close_before=None if newest is None else newest.close,
+        price_after=None if quote is not None else _price_after(bot, bars, hour, current, rules),
+    )
     begun, adopted = with_account(bot.journal, _totals(bot, newest, params, bars, hour))
-    before = with_events(bot.journal, begun, hour, close)
-    refused = PRICE_BAND if out_of_band(close, quote, bot.price_band) else ""
-    seen = Seen(hour, close, quote, told.p_up, told.no_p_up, refused)
+    mark = marked_at(close, doubt_at(begun.state, seen, rules))
+    before = with_events(bot.journal, begun, hour, mark)
     made = decide_hour(before.state, seen, rules)
 
     # Apply: the caller does.
@@ -291,10 +308,10 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
         reason=made.reason,
         order=Order(made.order.side, made.order.qty, made.order.expected_price) if made.order else None,
         close=close,
-        gap=not bars.has(hour),
+        gap=seen.gap,
         quote=quote,
         equity_before_usdt=made.equity_before,
-        totals=replace(before, state=replace(before.state, risk=made.risk)),
+        totals=replace(before, state=replace(before.state, risk=made.risk, doubt=made.doubt)),
         model_id=model.card.model_id,
         model_late=late,
         bars_hash=bars_hash_of(bars.span(model.reads_from(hour), hour + HOUR_MS)),
@@ -307,6 +324,16 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
         quantiles=told.quantiles,
         adopted=adopted,
     )
+
+
+def _price_after(bot: Bot, bars: Bars, hour: int, current: int, rules: Rules) -> Decimal | None:
+    """The venue's price of an hour that was not met in time, to compare its close with: the open at it, or the book's now
+    while that bar is forming; None where the venue was shut, or nobody compares."""
+    if rules.band is None:
+        return None
+    if bars.has(hour + HOUR_MS):
+        return exact(float(bars.open[bars.row(hour + HOUR_MS)]))
+    return mid(bot.exchange.quote(bot.symbol)) if hour == current else None
 
 
 def _champion(bot: Bot, hour: int) -> tuple[Model, bool]:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from trader.app.codec_events import TROUBLE
 from trader.app.journal import Journal
 from trader.app.retrain import deployment
-from trader.core.errors import Halt, Retry, TraderError, WrongStore
+from trader.core.errors import Halt, OtherSymbol, Retry, TraderError, WrongStore
 from trader.core.events import TroubleEvent
 from trader.core.ports import Clock, Exchange
 from trader.core.types import HOUR_MS, floor_hour
@@ -30,7 +30,7 @@ def standing_trouble(journal: Journal) -> TroubleEvent | None:
 def failed(journal: Journal, exchange: Exchange, clock: Clock, error: TraderError) -> bool:
     """Write that ticks fail, if it is news: True if it was written. A halt tells itself. Raises nothing: what could not be
     written is written by the next tick that fails."""
-    if isinstance(error, Halt | WrongStore):
+    if isinstance(error, Halt | WrongStore | OtherSymbol):
         return False
     now_ms = clock.now_ms()
     with suppress(TraderError):

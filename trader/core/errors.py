@@ -3,6 +3,7 @@
     TraderError
     ├── ConfigError     a person: a setting, a file or a parameter is wrong; nothing was done   (exit 2)
     │   ├── DataError   a person: bars, a model or a record do not hold what they must          (exit 2)
+    │   │   └── OtherSymbol  a person: an object belongs to another symbol; nothing was done    (exit 2)
     │   └── WrongStore  a person: the store is another symbol's, or of an earlier version       (exit 2)
     ├── Retry           the scheduler: the same call may go through later; nothing was lost     (exit 3)
     │   └── OrderInDoubt  the scheduler: an order's outcome is unknown, so nothing else is sent (exit 3)
@@ -29,6 +30,10 @@ class ConfigError(TraderError):
 
 class DataError(ConfigError):
     """A file, a model or a journal object does not hold what it must. The message names file and row."""
+
+
+class OtherSymbol(DataError):
+    """An object of the store belongs to another symbol. Nothing is done with it, and nothing is written."""
 
 
 class WrongStore(ConfigError):

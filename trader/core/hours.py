@@ -18,6 +18,7 @@ from trader.core.ledger import Ledger, fee_usdt
 from trader.core.params import Params
 from trader.core.policy import Limits, Thresholds, halted_side, target_side, within_holding_period
 from trader.core.risk import RiskState, assess
+from trader.core.sanity import Doubt, doubt_of, marked_at, mid, out_of_band
 from trader.core.sizing import NoOrder, SizedOrder, SizingRules, size
 from trader.core.types import Fill, Filters, Quote, Side, Target, iso, plain
 
@@ -42,6 +43,8 @@ ADOPTED = "adopted"
 NOT_IN_ACCOUNT = "not_in_account"
 # The venue's price is not the signal's: whatever is decided, nothing is sent.
 PRICE_BAND = "price_band"
+# Reasons that a halt does not replace by its own.
+_WITHOUT_CHANCE = {GAP, VENUE_CLOSED, MISSED, PRICE_BAND}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,10 @@ class HourLine:
 class Seen:
     """What is known at an hour. `close` marks the equity: close[T], or the last one before a gap. `quote` is None while
     the venue is shut. `p_up` is None without a prediction, and then `no_p_up` says why (gap, warm_up, missed).
-    `refused` says why nothing may be sent although the venue quotes, "" if it may.
+
+    The others are asked where there is a price band. gap: the hour has no bar of its own. close_before: the close of the
+    hour before, None in the first. price_after: the venue's price where nobody asked for a quote in time: the open at T,
+    or a later price while that bar is forming.
     """
 
     close_time: int
@@ -73,30 +79,55 @@ class Seen:
     quote: Quote | None
     p_up: float | None
     no_p_up: str = ""
-    refused: str = ""
+    gap: bool = False
+    close_before: Decimal | None = None
+    price_after: Decimal | None = None
+
+    @property
+    def book(self) -> Decimal | None:
+        """The venue's price: the middle of its quote, else the one after the hour; None where nobody knows it."""
+        return self.price_after if self.quote is None else mid(self.quote)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What an hour begins with: the newest record's totals. entered_at: the hour of the last entry that was filled."""
+    """What an hour begins with: the newest record's totals. entered_at: the hour of the last entry that was filled.
+    doubt: of the newest close, None where the book agreed with it."""
 
     ledger: Ledger
     risk: RiskState
     entered_at: int | None = None
+    doubt: Doubt | None = None
 
     @staticmethod
     def fresh(allocation_usdt: Decimal) -> State:
         """Flat, with the whole allocation in cash."""
         return State(Ledger(cash=allocation_usdt), RiskState.fresh(allocation_usdt))
 
+    def mark(self, close: Decimal) -> Decimal:
+        """What marks the equity of the hour that left this state: its close, or the last confirmed one."""
+        return marked_at(close, self.doubt)
+
+    @property
+    def unconfirmed(self) -> bool:
+        """True where the newest close is doubted and nothing has confirmed it."""
+        return self.doubt is not None and self.doubt.mark is not None
+
 
 @dataclass(frozen=True)
 class Rules:
-    """Everything that decides beside state and sight: parameters and what the exchange accepts."""
+    """Everything that decides beside state and sight: parameters, what the exchange accepts, and two settings. price_band:
+    a share, used where the parameters have none of their own."""
 
     params: Params
     filters: Filters
     freeze_on_halt: bool = False
+    price_band: Decimal | None = None
+
+    @property
+    def band(self) -> Decimal | None:
+        """How far a price of the venue may lie from the newest close, a share; None switches the band off."""
+        return self.price_band if self.params.price_band is None else self.params.price_band
 
     @cached_property
     def sizing(self) -> SizingRules:
@@ -117,7 +148,8 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class HourDecision:
-    """What an hour decides, computed; `records.Decision` is what the journal keeps of it. `order` is None without one; `risk` is the state after marking this hour's equity."""
+    """What an hour decides, computed; `records.Decision` is what the journal keeps of it. `order` is None without one; `risk`
+    is the state after marking this hour's equity, `doubt` that of its close."""
 
     close_time: int
     p_up: float | None
@@ -126,6 +158,7 @@ class HourDecision:
     reason: str
     risk: RiskState
     equity_before: Decimal
+    doubt: Doubt | None = None
 
     @property
     def halts(self) -> bool:
@@ -133,52 +166,78 @@ class HourDecision:
         return self.risk.halted_at == self.close_time
 
 
+def doubt_at(state: State, seen: Seen, rules: Rules) -> Doubt | None:
+    """The doubt about an hour's close, by the band of its rules."""
+    return doubt_of(state.doubt, seen.close_before, seen.close, seen.book, rules.band, gap=seen.gap)
+
+
 def decide_hour(state: State, seen: Seen, rules: Rules) -> HourDecision:
-    """Mark, risk, decide, size. Pure: equal arguments give equal decisions, in the backtest and at the venue."""
-    ledger, filters = state.ledger, rules.filters
-    equity = ledger.equity(seen.close)
-    risk = assess(state.risk, equity, seen.close_time, rules.limits)
-    held = ledger.held(seen.close, filters)
-    target = _target(state, seen, held, risk, rules)
-    order, reason = _order(seen, held, target, ledger, risk, rules)
-    free = seen.quote is not None and seen.no_p_up != GAP and not seen.refused
-    if risk.halted_at is not None and free:
+    """Mark, risk, decide, size. Pure: equal arguments give equal decisions, in the backtest and at the venue.
+
+    An unconfirmed close reaches neither the equity nor the limits: the last confirmed one marks the hour.
+    """
+    doubt = doubt_at(state, seen, rules)
+    mark = marked_at(seen.close, doubt)
+    now = replace(state, doubt=doubt)
+    equity = state.ledger.equity(mark)
+    if not now.unconfirmed:
+        now = replace(now, risk=assess(state.risk, equity, seen.close_time, rules.limits))
+    held, risk = state.ledger.held(mark, rules.filters), now.risk
+    target = _target(now, seen, held, rules)
+    order, reason = _order(now, seen, held, target, rules)
+    if risk.halted_at is not None and reason not in _WITHOUT_CHANCE:
         reason = "halt" if order or risk.halted_at == seen.close_time else "halted"
-    return HourDecision(seen.close_time, seen.p_up, target, order, reason, risk, equity)
+    return HourDecision(seen.close_time, seen.p_up, target, order, reason, risk, equity, doubt)
 
 
-def _target(state: State, seen: Seen, held: Target, risk: RiskState, rules: Rules) -> Target:
-    if risk.halted_at is not None:
-        return halted_side(held, risk.frozen)
-    if within_holding_period(held, seen.close_time, state.entered_at, rules.params.horizon_hours):
+def _target(now: State, seen: Seen, held: Target, rules: Rules) -> Target:
+    if now.risk.halted_at is not None:
+        return halted_side(held, now.risk.frozen)
+    if within_holding_period(held, seen.close_time, now.entered_at, rules.params.horizon_hours):
         return held
     return target_side(seen.p_up, held, rules.thresholds)
 
 
 def _order(
-    seen: Seen, held: Target, target: Target, ledger: Ledger, risk: RiskState, rules: Rules
+    now: State, seen: Seen, held: Target, target: Target, rules: Rules
 ) -> tuple[SizedOrder | None, str]:
+    """The order of an hour, or why there is none. Beyond the band none leaves, a halt's sale included, which every later
+    hour decides anew: the side that is traded is compared with the close, whatever the other side quotes."""
     if seen.quote is None:
         return None, seen.no_p_up if seen.no_p_up == MISSED else VENUE_CLOSED
-    if seen.refused:
-        return None, seen.refused
-    if seen.no_p_up == GAP or (seen.p_up is None and target == held):
+    if seen.no_p_up == GAP:
+        return None, GAP
+    if now.unconfirmed:
+        return None, PRICE_BAND
+    order, reason = _wanted(now, seen, seen.quote, held, target, rules)
+    price = seen.book if order is None else order.expected_price
+    if out_of_band(seen.close, price, rules.band):
+        return None, PRICE_BAND
+    return order, reason
+
+
+def _wanted(
+    now: State, seen: Seen, quote: Quote, held: Target, target: Target, rules: Rules
+) -> tuple[SizedOrder | None, str]:
+    """The order that would leave if the venue's prices were the signal's."""
+    if seen.p_up is None and target == held:
         return None, seen.no_p_up
-    if risk.frozen:
+    if now.risk.frozen:
         return None, "halted"
-    sized = size(target, held, ledger, seen.close, seen.quote, rules.sizing)
+    sized = size(target, held, now.ledger, seen.close, quote, rules.sizing)
     return (None, sized.reason) if isinstance(sized, NoOrder) else (sized, sized.reason)
 
 
 def settle(state: State, decision: HourDecision, fills: Sequence[Fill]) -> State:
-    """The state after an hour: its fills in the ledger, its marks in the risk state."""
+    """The state after an hour: its fills in the ledger, its marks in the risk state, the doubt about its close."""
     ledger = state.ledger
     if decision.order is not None:
         ledger = replace(ledger, orders=ledger.orders + 1)
     for fill in fills:
         ledger = ledger.after(fill)
     entered = bool(fills) and decision.order is not None and _is_entry(decision.order)
-    return State(ledger, decision.risk, decision.close_time if entered else state.entered_at)
+    entered_at = decision.close_time if entered else state.entered_at
+    return State(ledger, decision.risk, entered_at, decision.doubt)
 
 
 def _is_entry(order: SizedOrder) -> bool:
@@ -205,8 +264,8 @@ def line_of(
     close: Decimal,
     adopted: Sequence[Fill] = (),
 ) -> HourLine:
-    """The line of an hour. `close` marks the equity after the fill. adopted: fills that were booked before the hour decided;
-    they count as its fees."""
+    """The line of an hour. `close` marks the equity after the fill, or the last confirmed one while it is doubted. adopted:
+    fills that were booked before the hour decided; they count as its fees."""
     order = decision.order
     return HourLine(
         close_time=decision.close_time,
@@ -217,7 +276,7 @@ def line_of(
         fill_price=average_price(fills),
         fee=sum((fee_usdt(fill) for fill in (*adopted, *fills)), Decimal(0)),
         position=after.ledger.position,
-        equity=after.ledger.equity(close),
+        equity=after.ledger.equity(after.mark(close)),
         reason=decision.reason,
     )
 

@@ -17,6 +17,8 @@ from trader.core.policy import Exposure, Limits, Thresholds
 Label = Literal["direction", "direction_beyond_cost"]
 MOST_USDT = Decimal(10) ** 12  # beyond it a quantity needs more digits than a Decimal keeps
 Edge = Annotated[float, Field(ge=0, lt=0.5)]
+# Keys that came after parameters were first written and hashed, each with its default.
+LATER_KEYS: dict[str, Any] = {"label": "direction", "price_band": None}
 
 
 class Params(BaseModel):
@@ -26,6 +28,8 @@ class Params(BaseModel):
     A call is about the close `horizon_hours` later: that it is higher (`label` direction), or higher by more than a round
     trip costs (direction_beyond_cost). A position is held for `horizon_hours` at least.
     `halt_cumulative_return` is negative (-0.2 halts at a loss of 20 % of the allocation), `halt_drawdown` positive.
+    `price_band` is how far a price of the venue may lie from the newest close (0.02 is 2 %): beyond it nothing is sent, and
+    a close is no mark until it is confirmed. None leaves the backtest without a band, and the bot with its setting's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -49,6 +53,7 @@ class Params(BaseModel):
     rebalance_band: Decimal = Field(ge=0, le=1, default=Decimal("0.05"))
     halt_cumulative_return: Decimal | None = Field(gt=-1, lt=0, default=Decimal("-0.2"))
     halt_drawdown: Decimal | None = Field(gt=0, lt=1, default=None)
+    price_band: Decimal | None = Field(gt=0, le=1, default=None)
 
     @property
     def costs(self) -> CostModel:
@@ -65,11 +70,12 @@ class Params(BaseModel):
         return Limits(self.halt_cumulative_return, self.halt_drawdown, freeze)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON values that `parse_params` reads back to an equal object. The default label is left out, so that
-        parameters that were written before there was another stay the same."""
+        """Plain JSON values that `parse_params` reads back to an equal object. Keys that came later are left out at their
+        default, so that parameters that were written before stay the same."""
         values: dict[str, Any] = self.model_dump()
-        if values["label"] == "direction":
-            del values["label"]
+        for key, default in LATER_KEYS.items():
+            if values[key] == default:
+                del values[key]
         return {key: float(value) if isinstance(value, Decimal) else value for key, value in values.items()}
 
     def identity(self) -> dict[str, Any]:

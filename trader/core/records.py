@@ -101,6 +101,7 @@ class Decision:
             reason=self.reason,
             risk=self.totals.state.risk,
             equity_before=self.equity_before_usdt,
+            doubt=self.totals.state.doubt,
         )
 
 
@@ -183,9 +184,19 @@ class HourRecord:
         return self.totals.state.risk
 
     @property
+    def mark(self) -> Decimal:
+        """What marks the equity: the close, or the last confirmed one while the close is doubted."""
+        return self.totals.state.mark(self.close)
+
+    @property
+    def unconfirmed(self) -> bool:
+        """True where neither the venue's book nor a second bar has confirmed the close, so that the equity is not of it."""
+        return self.totals.state.unconfirmed
+
+    @property
     def equity_usdt(self) -> Decimal:
-        """Cash and position, marked at the close."""
-        return self.ledger.equity(self.close)
+        """Cash and position, marked at `mark`."""
+        return self.ledger.equity(self.mark)
 
     def worse_bps(self) -> float | None:
         """How much worse the fill was than the cost model's price, in 1/10,000 of it; None without a fill."""

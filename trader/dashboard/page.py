@@ -80,6 +80,7 @@ def _row(record: Json, view: Json, public: bool) -> Json:
         "expected": record["expected_price"],
         "fee": None if public else line["fee"],
         "equity": None if public else line["equity"],
+        "unconfirmed": record.get("unconfirmed", False),  # an audit row of an earlier version does not say
         "reason": line["reason"],
         "model_id": record["model_id"],
         "late": record["model_late"],

@@ -60,8 +60,8 @@ def fold(series: Json, record: HourRecord) -> None:
 
 
 def _row(record: HourRecord) -> list[Any]:
-    """time, close, equity, held, p_up, hits, scored, fees, drawdown, since_base, orders, halted."""
-    ledger, risk, totals, close = record.ledger, record.risk, record.totals, float(record.close)
+    """time, mark, equity, held, p_up, hits, scored, fees, drawdown, since_base, orders, halted."""
+    ledger, risk, totals, close = record.ledger, record.risk, record.totals, float(record.mark)
     equity, peak, base = float(record.equity_usdt), float(risk.peak_equity), float(risk.base_equity)
     return [
         record.close_time,
@@ -89,6 +89,7 @@ def _audit(record: HourRecord) -> Json:
         ],
         "close": plain(record.close),
         "gap": record.gap,
+        "unconfirmed": record.unconfirmed,
         "expected_price": None if record.expected_price is None else plain(record.expected_price),
         "features": dict(record.features),
         "model_id": record.model_id,

@@ -71,6 +71,14 @@ def _spike(rows: Rows) -> Rows:
     return rows
 
 
+def _halved(rows: Rows) -> Rows:
+    """The newest closed candle closes at half of what it did."""
+    row = rows[-2 if len(rows) > 1 else -1]
+    row[4] = f"{float(row[4]) / 2:.8f}"
+    row[3] = min(row[3], row[4], key=float)
+    return rows
+
+
 EDITS: dict[str, Callable[[Rows], Rows]] = {
     "extreme": _extreme,
     "late": _late,
@@ -80,4 +88,5 @@ EDITS: dict[str, Callable[[Rows], Rows]] = {
     "short": _short,
     "stale": _stale,
     "spike": _spike,
+    "halved": _halved,
 }

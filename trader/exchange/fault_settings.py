@@ -36,7 +36,7 @@ ACTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "fill": ({}, BEFORE),
     "deposit": ({"asset": None, "amount": None}, BEFORE),
 }
-KLINE_EDITS = ("extreme", "late", "gap", "unsorted", "nan", "short", "stale", "spike")
+KLINE_EDITS = ("extreme", "late", "gap", "unsorted", "nan", "short", "stale", "spike", "halved")
 STATUSES = ("TRADING", "END_OF_DAY", "HALT", "BREAK", "CANCEL_ONLY")
 YEAR_S = 365 * 86_400
 # Within these bounds a fault means something; beyond them the exchange itself would break.

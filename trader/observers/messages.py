@@ -66,7 +66,8 @@ def chosen(found: list[Message], least: Level) -> list[Message]:
 def _of_hour(record: HourRecord) -> Message | None:
     symbol, line = record.symbol, record.line
     when = _minute(line.close_time)
-    held = f"position {plain(line.position)}, equity {plain(line.equity)} USDT"
+    doubt = " (unconfirmed)" if record.unconfirmed else ""
+    held = f"position {plain(line.position)}, equity {plain(line.equity)} USDT{doubt}"
     if line.order_side is None or line.order_qty is None:
         if line.reason == "missed":
             body = f"{when} UTC passed without a tick; it is recorded and will not be traded late. {held}"

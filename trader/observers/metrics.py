@@ -36,7 +36,10 @@ class Metrics:
 
         self._gauges = {
             "hour": gauge("last_hour_timestamp_seconds", "close time of the newest closed hour"),
-            "equity": gauge("equity_usdt", "cash and position, marked at the close"),
+            "equity": gauge("equity_usdt", "cash and position, marked at the last confirmed close"),
+            "unconfirmed": gauge(
+                "equity_unconfirmed", "1 while the newest close is doubted and the last confirmed one marks"
+            ),
             "position": gauge("position_base", "what is held, in base"),
             "held": gauge("held", "1 while something is held"),
             "p_up": gauge("p_up", "the newest probability of a rise; NaN without one"),
@@ -71,6 +74,7 @@ class Metrics:
         values: dict[str, Decimal | float] = {
             "hour": record.close_time / 1000,
             "equity": equity,
+            "unconfirmed": record.unconfirmed,
             "position": ledger.position,
             "held": line.target != "flat",
             "p_up": float("nan") if line.p_up is None else line.p_up,

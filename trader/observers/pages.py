@@ -191,13 +191,18 @@ def _tiles(report: Json, series: Json) -> list[Json]:
     if "results" not in report:
         return []
     results, holding, line, first = report["results"], report["holding"], report["line"], series["first"]
-    hold = float(holding["close"]) / first["close"] - 1 if first else None
+    doubt = " (unconfirmed)" if holding["unconfirmed"] else ""
+    hold = float(holding["mark"]) / first["close"] - 1 if first else None
     hits = results["hit_rate"]
     return [
-        {"name": "net return", "value": percent(results["net_return"]), "amount": False},
+        {"name": f"net return{doubt}", "value": percent(results["net_return"]), "amount": False},
         {"name": "buy and hold", "value": percent(hold), "amount": False},
-        {"name": "drawdown", "value": percent(-results["drawdown"]), "amount": False},
-        {"name": "equity, USDT", "value": f"{float(holding['equity_usdt']):,.2f}", "amount": True},
+        {"name": f"drawdown{doubt}", "value": percent(-results["drawdown"]), "amount": False},
+        {
+            "name": f"equity, USDT{doubt}",
+            "value": f"{float(holding['equity_usdt']):,.2f}",
+            "amount": True,
+        },
         {"name": "position", "value": holding["position"], "amount": True},
         {"name": "holds", "value": line["target"], "amount": False},
         {

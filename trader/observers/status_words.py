@@ -63,7 +63,10 @@ def _hour(hour: str, line: dict[str, Any]) -> str:
 
 def _holding(held: dict[str, Any]) -> str:
     worth, cash, equity = (_usdt(held[key]) for key in ("worth_usdt", "cash_usdt", "equity_usdt"))
-    return f"{held['position']}, worth {worth} at {held['close']}, and {cash} in cash: equity {equity}"
+    said = f"{held['position']}, worth {worth} at {held['mark']}, and {cash} in cash: equity {equity}"
+    if not held["unconfirmed"]:
+        return said
+    return f"{said}, unconfirmed: the close {held['close']} is beyond the price band and counts once it is confirmed"
 
 
 def _results(results: dict[str, Any]) -> list[tuple[str, str]]:

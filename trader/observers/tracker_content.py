@@ -103,7 +103,7 @@ def measures(record: HourRecord, before: HourRecord | None) -> dict[str, float]:
     figures = {
         "equity_usdt": float(equity),
         "hourly_return": float(equity / earlier - 1) if earlier else 0.0,
-        "exposure": float(record.ledger.position * record.close / equity) if equity else 0.0,
+        "exposure": float(record.ledger.position * record.mark / equity) if equity else 0.0,
         "close": float(record.close),
         "fees_usdt": float(record.ledger.fees_usdt),
     }
