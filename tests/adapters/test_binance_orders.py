@@ -155,7 +155,6 @@ UNKNOWN |= {
     "fills that do not add up": reply(executedQty="0.00500000"),
     "an order id in text": reply(orderId="32"),
     "no fills": reply(fills=None),
-    "commission in a third asset": reply(fills=[{**REPLY["fills"][0], "commissionAsset": "BNB"}]),
     "a cut body": raw(WHOLE[:-9]),
     "a cut chunk": raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{"),
     "a broken gzip": http(200, "{}", {"Content-Encoding": "gzip"}),

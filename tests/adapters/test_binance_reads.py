@@ -237,14 +237,6 @@ def test_halts_and_books_without_a_side() -> None:
             adapter.quote("BTCUSDT")
 
 
-def test_commission_in_a_third_asset_is_for_a_person() -> None:
-    """Fees paid in BNB cannot be booked; the message says what to switch off."""
-    paid = [{**TRADE, "commission": "0.001", "commissionAsset": "BNB"}]
-    refused = pytest.raises(ConfigError, match="switch off paying fees in BNB")
-    with serving(myTrades=[http(200, paid)]) as server, spot(server.url) as adapter, refused:
-        adapter.fills("BTCUSDT", 1)
-
-
 def test_long_lists_are_read_to_their_end() -> None:
     """Pages of 1,000 follow each other by id, and a list without end is given up."""
     first = [{**STATE, "orderId": n, "clientOrderId": f"o-{n}"} for n in range(1, 1001)]

@@ -35,7 +35,11 @@ def maybe(values: st.SearchStrategy) -> st.SearchStrategy:
     return st.none() | values
 
 
-fills = st.builds(Fill, sides, money, money, money, st.sampled_from(["base", "quote"]), counts)
+taken_here = st.builds(Fill, sides, money, money, money, st.sampled_from(["base", "quote"]), counts)
+taken_elsewhere = st.builds(
+    Fill, sides, money, money, money, st.just("other"), counts, text, money, maybe(money)
+)
+fills = taken_here | taken_elsewhere
 some_fills = st.lists(fills, max_size=2).map(tuple)
 ledgers = st.builds(Ledger, money, money, money, counts, counts)
 risks = st.builds(RiskState, money, money, maybe(times), maybe(text), st.booleans())

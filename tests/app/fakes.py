@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal
 
 from trader.core.errors import ConfigError, Retry
-from trader.core.ports import OrderState, OwnTrade, Sent, SignedOrder
+from trader.core.ports import CommissionTerms, OrderState, OwnTrade, Sent, SignedOrder
 from trader.core.types import Bars, Fill, Filters, Quote, Side
 
 
@@ -63,6 +63,8 @@ class FakeExchange:
     next_send: str = "filled"
     reads_fail: bool = False
     blind: bool = False
+    fee_asset: str = ""
+    fee_price: Decimal | None = Decimal(600)
     free: dict[str, Decimal] = field(
         default_factory=lambda: {"BTC": Decimal(100), "USDT": Decimal(1_000_000)}
     )
@@ -93,10 +95,15 @@ class FakeExchange:
         self._ask()
         return dict(self.free)
 
-    def commission_rate(self, symbol: str) -> Decimal:
-        """A tenth of a percent."""
+    def commission_terms(self, symbol: str) -> CommissionTerms:
+        """A tenth of a percent, or three quarters of that in the fee asset."""
         self._ask()
-        return Decimal("0.001")
+        return CommissionTerms(Decimal("0.001"), Decimal("0.00075"), self.fee_asset)
+
+    def price_of(self, asset: str, symbol: str) -> Decimal | None:
+        """The fee asset's, as it is told."""
+        self._ask()
+        return self.fee_price if asset == self.fee_asset else None
 
     def assets(self, symbol: str) -> tuple[str, str]:
         """BTC and USDT."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trader.app.absence import free_of, require_absent
+from trader.app.fee_stock import valued_by_rate
 from trader.app.journal import Journal
 from trader.core.errors import Halt, OrderInDoubt, Retry
 from trader.core.ports import Clock, Exchange, OrderState, SignedOrder
@@ -193,9 +194,8 @@ def _executed(
     kind: OutcomeKind = (
         "filled" if state.status == "FILLED" else "partial" if state.executed_qty else "expired"
     )
-    outcome = Outcome(
-        context.journal.symbol, kind, tuple(fills), state.status, state.order_id, state.transact_ms
-    )
+    told = "; ".join(filter(None, (state.status, valued_by_rate(fills))))
+    outcome = Outcome(context.journal.symbol, kind, tuple(fills), told, state.order_id, state.transact_ms)
     return context.journal.close_attempt(hour, n, outcome)
 
 

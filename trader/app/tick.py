@@ -8,6 +8,7 @@ from typing import Literal
 
 from trader.app.codec_events import CHAMPION, DEPLOYMENT
 from trader.app.collect import Collector
+from trader.app.fee_stock import shortage
 from trader.app.halts import announce, with_events
 from trader.app.journal import Journal
 from trader.app.orders import ExecutionContext, carry_out, refuse_another_life
@@ -132,7 +133,10 @@ def _tick(bot: Bot, before: int | None) -> Ticked:
         announce(bot.journal, now, halt.reason, freeze=True, message=str(halt))
         raise
     halted = newest is not None and newest.halted
-    return Ticked("traded", hour, lines, f"{bot.symbol} {iso(hour)}: {_sentence(lines[-1])}", halted)
+    said = f"{bot.symbol} {iso(hour)}: {_sentence(lines[-1])}"
+    if newest is not None and (short := shortage(bot.exchange, newest.fills)):
+        said = f"{said}. {short}"
+    return Ticked("traded", hour, lines, said, halted)
 
 
 def _close(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> HourRecord:

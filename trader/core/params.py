@@ -25,6 +25,8 @@ class Params(BaseModel):
     Rates and shares are fractions (0.001 is 0.1 %), `_bps` are 1/10,000, `_days` and `_hours` are spans of time.
     A call is about the close `horizon_hours` later: that it is higher (`label` direction), or higher by more than a round
     trip costs (direction_beyond_cost). A position is held for `horizon_hours` at least.
+    `fee_discount` is the share by which the fee is less because it is paid in a third asset (BNB): with it commission is
+    fee_rate x (1 - fee_discount) of what is traded, in quote; without it commission is taken from what is received.
     `halt_cumulative_return` is negative (-0.2 halts at a loss of 20 % of the allocation), `halt_drawdown` positive.
     """
 
@@ -40,6 +42,7 @@ class Params(BaseModel):
     fee_rate: Decimal = Field(ge=0, lt=1)
     half_spread_bps: Decimal = Field(ge=0, lt=5000)
     slippage_bps: Decimal = Field(ge=0, lt=5000)
+    fee_discount: Decimal | None = Field(ge=0, lt=1, default=None)
     allocation_usdt: Decimal = Field(gt=0, le=MOST_USDT)
     features: str = "seed"
     seed: int = Field(ge=0, lt=2**31)
@@ -53,7 +56,7 @@ class Params(BaseModel):
     @property
     def costs(self) -> CostModel:
         """Fee, half spread and slippage as the cost model."""
-        return CostModel(self.fee_rate, self.half_spread_bps, self.slippage_bps)
+        return CostModel(self.fee_rate, self.half_spread_bps, self.slippage_bps, self.fee_discount)
 
     @property
     def thresholds(self) -> Thresholds:
@@ -65,11 +68,12 @@ class Params(BaseModel):
         return Limits(self.halt_cumulative_return, self.halt_drawdown, freeze)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON values that `parse_params` reads back to an equal object. The default label is left out, so that
-        parameters that were written before there was another stay the same."""
+        """Plain JSON values that `parse_params` reads back to an equal object. The default label and the absent discount
+        are left out, so that parameters that were written before there were others stay the same."""
         values: dict[str, Any] = self.model_dump()
-        if values["label"] == "direction":
-            del values["label"]
+        for key, absent in (("label", "direction"), ("fee_discount", None)):
+            if values[key] == absent:
+                del values[key]
         return {key: float(value) if isinstance(value, Decimal) else value for key, value in values.items()}
 
     def identity(self) -> dict[str, Any]:

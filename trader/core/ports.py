@@ -184,6 +184,17 @@ class OwnTrade:
     quote_qty: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class CommissionTerms:
+    """What an account pays of what a market order trades, as shares: `rate` where commission is taken from what is received,
+    `discounted_rate` where it is taken from the stock of `discount_asset`, which is "" where the account does not pay so.
+    """
+
+    rate: Decimal
+    discounted_rate: Decimal
+    discount_asset: str = ""
+
+
 class Exchange(Protocol):
     """A venue that keeps an account and executes market orders. Every method raises Retry where the venue did not
     answer usefully, and ConfigError or Halt where it answered that a person must act; `send` returns instead."""
@@ -200,8 +211,11 @@ class Exchange(Protocol):
     def balances(self) -> Mapping[str, Decimal]:
         """Free amounts by asset; an asset that is not held is missing."""
 
-    def commission_rate(self, symbol: str) -> Decimal:
-        """What a market order pays of what it receives, as a share: every part that the account is charged."""
+    def commission_terms(self, symbol: str) -> CommissionTerms:
+        """What a market order pays, every part that the account is charged, with and without a discount."""
+
+    def price_of(self, asset: str, symbol: str) -> Decimal | None:
+        """What a unit of another asset costs in the symbol's quote asset; None where the venue does not quote it."""
 
     def sign(self, symbol: str, side: Side, qty: Decimal, client_order_id: str, now_ms: int) -> SignedOrder:
         """Fix a market order's bytes, timestamp and window; nothing is sent."""
