@@ -147,6 +147,8 @@ STATE = {
     "clientOrderId": "bot-1",
     "side": "BUY",
     "status": "FILLED",
+    "type": "MARKET",
+    "origQty": "1.0",
     "executedQty": "1.0",
     "cummulativeQuoteQty": "9.0",
     "time": NOW,

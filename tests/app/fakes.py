@@ -63,6 +63,7 @@ class FakeExchange:
     next_send: str = "filled"
     reads_fail: bool = False
     blind: bool = False
+    fee_rate: Decimal = Decimal("0.001")
     fee_asset: str = ""
     fee_price: Decimal | None = Decimal(600)
     free: dict[str, Decimal] = field(
@@ -96,9 +97,9 @@ class FakeExchange:
         return dict(self.free)
 
     def commission_terms(self, symbol: str) -> CommissionTerms:
-        """A tenth of a percent, or three quarters of that in the fee asset."""
+        """The fee rate as it is told, or three quarters of it in the fee asset."""
         self._ask()
-        return CommissionTerms(Decimal("0.001"), Decimal("0.00075"), self.fee_asset)
+        return CommissionTerms(self.fee_rate, self.fee_rate * Decimal("0.75"), self.fee_asset)
 
     def price_of(self, asset: str, symbol: str) -> Decimal | None:
         """The fee asset's, as it is told."""
@@ -150,7 +151,18 @@ class FakeExchange:
         fills = [Fill(order.side, self.price, qty, fee, paid_in, number)] if qty else []
         status = "FILLED" if share == 1 else "EXPIRED"
         now = self.clock.now_ms()
-        state = OrderState(order.client_order_id, number, status, order.side, qty, qty * self.price, now)
+        state = OrderState(
+            client_order_id=order.client_order_id,
+            order_id=number,
+            status=status,
+            side=order.side,
+            executed_qty=qty,
+            quote_qty=qty * self.price,
+            transact_ms=now,
+            symbol=order.symbol,
+            type="MARKET",
+            orig_qty=order.qty,
+        )
         return state, fills
 
     def check(self, symbol: str, side: Side, qty: Decimal) -> str:

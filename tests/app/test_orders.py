@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -173,6 +175,93 @@ def test_a_venue_that_cannot_be_asked_parks_the_hour(context: ExecutionContext) 
     fake.reads_fail = False
     assert bought(carry_out(context, HOUR, decision)) == Decimal("0.1")
     assert len(fake.sent) == 1
+
+
+def executed(context: ExecutionContext, how: str, **changes: Any) -> Decision:
+    """A decision whose order will be executed, its answer `how`, and what the venue then says of it changed: fields of the
+    order, or `price` of its only execution."""
+    fake, decision = venue(context), decided(context)
+    fake.next_send, original = how, fake.send
+
+    def send_and_spoil(order: Any) -> Any:
+        reply = original(order)
+        state, [fill], seen_from = fake.orders[order.client_order_id]
+        price = changes.pop("price", fill.price)
+        spoiled = replace(state, **changes), [replace(fill, price=price)], seen_from
+        fake.orders[order.client_order_id] = spoiled
+        return reply
+
+    fake.send = send_and_spoil  # type: ignore[method-assign]  # the venue's answers change at this moment
+    return decision
+
+
+CONTRADICTIONS = [
+    ({"price": Decimal(5_000)}, "its executions come to 500, not to 5000"),
+    ({"executed_qty": Decimal("0.05")}, "it is FILLED with 0.05 of 0.1 executed"),
+    ({"status": "EXPIRED"}, "it is EXPIRED with 0.1 of 0.1 executed"),
+    ({"side": "SELL"}, "it is an order of BTCUSDT MARKET SELL 0.1"),
+    ({"type": "LIMIT"}, "it is an order of BTCUSDT LIMIT BUY 0.1"),
+]
+
+
+@pytest.mark.parametrize(("changes", "said"), CONTRADICTIONS)
+def test_answers_that_contradict_each_other_book_nothing(
+    context: ExecutionContext, changes: dict[str, Any], said: str
+) -> None:
+    """Parked until the deadline, then a halt that names the order and what does not fit; nothing is sent again. Once the
+    answers agree, the next look books the order."""
+    decision = executed(context, "lost_after", **changes)
+    with pytest.raises(OrderInDoubt, match=re.escape(said)):
+        carry_out(context, HOUR, decision)
+    context.clock.sleep(11 * 60)
+    with pytest.raises(Halt, match=re.escape(said)) as halt:
+        carry_out(context, HOUR, decision)
+    [order] = venue(context).sent
+    assert halt.value.reason == "reconcile"
+    assert order.client_order_id in str(halt.value)
+    assert outcomes(context, 1) == []
+    fake = venue(context)
+    fake.orders[order.client_order_id] = (*fake._execute(order, Decimal(1)), 0)
+    assert bought(carry_out(context, HOUR, decision)) == Decimal("0.1")
+    assert len(fake.sent) == 1
+
+
+def test_a_high_commission_is_believed_where_the_venue_says_so(context: ExecutionContext) -> None:
+    """Six percent of what is received at an account that pays 0.1 % is a contradiction; at one that pays six it is booked."""
+    fake, decision = venue(context), decided(context)
+    fake.next_send, original = "lost_after", fake.send
+
+    def charge_six_percent(order: Any) -> Any:
+        reply = original(order)
+        state, [fill], seen_from = fake.orders[order.client_order_id]
+        fills = [replace(fill, commission=Decimal("0.006"))]
+        fake.orders[order.client_order_id] = state, fills, seen_from
+        return reply
+
+    fake.send = charge_six_percent  # type: ignore[method-assign]  # what this venue charges
+    with pytest.raises(OrderInDoubt, match=r"execution 1 is charged 0\.006 in base"):
+        carry_out(context, HOUR, decision)
+    fake.fee_rate = Decimal("0.06")
+    [fill] = carry_out(context, HOUR, decision)
+    assert fill.commission == Decimal("0.006")
+
+
+def test_an_absurd_price_is_looked_up_and_then_believed(context: ExecutionContext) -> None:
+    """A fill at a tenth of the expected price is no fill to book by its reply alone. The order and its trades say the same,
+    so it is executed money and booked."""
+    fake, decision = venue(context), decided(context)
+    fake.price = Decimal(5_000)
+    asked = fake.find
+    looked: list[str] = []
+
+    def find(symbol: str, client_order_id: str) -> Any:
+        looked.append(client_order_id)
+        return asked(symbol, client_order_id)
+
+    fake.find = find  # type: ignore[method-assign]  # to see that it was asked
+    [fill] = carry_out(context, HOUR, decision)
+    assert fill.price == 5_000
+    assert len(looked) == 2, "once before the order, once after it"
 
 
 @pytest.mark.parametrize(

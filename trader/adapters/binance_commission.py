@@ -14,12 +14,11 @@ from trader.adapters.binance_connection import Api
 from trader.adapters.binance_replies import Reply, amount, text, whole
 from trader.core.costs import value_charged
 from trader.core.errors import TraderError
+from trader.core.executions import MOST_COMMISSION
 from trader.core.ports import CommissionTerms
 from trader.core.types import Fill, PaidIn, Side
 
 BAD_SYMBOL = -1121
-# A commission above this share of its fill is not believed by itself.
-MOST_COMMISSION = Decimal("0.05")
 
 
 class Commissions:

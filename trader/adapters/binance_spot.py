@@ -27,6 +27,7 @@ from trader.adapters.binance_replies import (
 )
 from trader.adapters.exchange_info import filters_of
 from trader.core.errors import ConfigError, Halt, Retry, TraderError
+from trader.core.executions import contradiction
 from trader.core.ports import Clock, CommissionTerms, OrderState, OwnTrade, Sent, SignedOrder
 from trader.core.types import Fill, Filters, Quote, Side, plain
 
@@ -143,20 +144,16 @@ class BinanceSpot:
         return self._accepted(order, reply)
 
     def _accepted(self, order: SignedOrder, reply: Any) -> Sent:
-        """The order that a reply describes. Whatever it does not say plainly is looked up, so it is unknown."""
+        """The order that a reply describes. What it does not say plainly, or what contradicts itself, is looked up, so it is
+        unknown."""
         try:
-            if reply["symbol"] != order.symbol or reply["side"] != order.side:
-                raise ValueError("the reply is about another order")
             state = order_state(reply, order.client_order_id)
             reader = self._reader(order.symbol)
             fills = [reader.fill(row, order.side, "tradeId") for row in listed(reply["fills"])]
-            filled = sum((fill.qty for fill in fills), Decimal(0))
-            if not filled == state.executed_qty <= order.qty:
-                raise ValueError(
-                    f"fills of {filled}, executed {state.executed_qty}, ordered {plain(order.qty)}"
-                )
         except (*UNREADABLE, TraderError) as error:
             return Sent("unknown", message=f"a reply that cannot be read: {error!r}"[:200])
+        if doubt := contradiction(state, fills, order.symbol, order.side, order.qty):
+            return Sent("unknown", message=f"a reply that contradicts itself: {doubt}"[:200])
         return Sent("accepted", state, fills)
 
     def check(self, symbol: str, side: Side, qty: Decimal) -> str:

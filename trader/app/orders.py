@@ -2,7 +2,7 @@
 
 1. Before attempt n is created its bytes are fixed: id, timestamp and window. It is created if absent.
 2. Its creator alone sends it, once. Everybody else, and the creator after a doubt, looks.
-3. An attempt stays unknown until the order is found in a final state, or until it is absent: the exchange's clock is
+3. An attempt stays unknown until the order is found in a final state with trades that agree with it, or until it is absent: the exchange's clock is
    past what the attempt expires at by SETTLE_MS, then two looks find nothing, and open orders, own trades and balances
    agree (`absence.py`). If a look fails, the order is in doubt and nothing else is sent.
 4. Only an absent attempt may be followed by another, and only before the decision's deadline.
@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from trader.app.absence import free_of, require_absent
 from trader.app.fee_stock import valued_by_rate
 from trader.app.journal import Journal
+from trader.app.lookup import disagreement, unreconciled
 from trader.core.errors import Halt, OrderInDoubt, Retry
+from trader.core.executions import is_absurd
 from trader.core.ports import Clock, Exchange, OrderState, SignedOrder
 from trader.core.records import Attempt, Decision, Order, Outcome, OutcomeKind
 from trader.core.types import Fill, iso
@@ -157,28 +158,32 @@ def _send(context: ExecutionContext, hour: int, n: int, attempt: Attempt, deadli
                 f"order {attempt.client_order_id} was not taken ({sent.message}); the next tick tries again"
             )
         return closed
-    if sent.outcome == "accepted" and sent.state is not None and sent.state.final:
-        return _executed(context, hour, n, sent.state, sent.fills or [])
+    fills = sent.fills or []
+    if sent.state is not None and sent.state.final and not is_absurd(fills, attempt.expected_price):
+        return _executed(context, hour, n, sent.state, fills)
     return _look(context, hour, n, attempt, deadline_ms)
 
 
 def _look(context: ExecutionContext, hour: int, n: int, attempt: Attempt, deadline_ms: int) -> Outcome:
     """Ask until the attempt is found in a final state or proved absent. Raises OrderInDoubt if neither comes in time, Halt if
-    balances alone speak against absence past the deadline."""
+    past the deadline balances alone speak against absence, or the venue's answers contradict each other."""
     symbol, name = context.journal.symbol, attempt.client_order_id
-    waited = 0.0
+    waited, doubt = 0.0, ""
     try:
         while waited <= PATIENCE_S:
-            state = context.exchange.find(symbol, name)
+            state, doubt = context.exchange.find(symbol, name), ""
             if state is not None and state.final:
                 fills = context.exchange.fills(symbol, state.order_id) if state.executed_qty else []
-                if sum((fill.qty for fill in fills), Decimal(0)) == state.executed_qty:
+                doubt = disagreement(context.exchange, attempt, state, fills)
+                if not doubt:
                     return _executed(context, hour, n, state, fills)
             if state is None and context.exchange.time_ms() > attempt.expires_at_ms + SETTLE_MS:
                 require_absent(context.journal, context.exchange, context.clock, attempt, deadline_ms)
                 return _close(context, hour, n, "absent", "never reached the venue")
             context.clock.sleep(LOOK_EVERY_S)
             waited += LOOK_EVERY_S
+        if doubt:
+            raise unreconciled(context.exchange, attempt, doubt, deadline_ms)
     except OrderInDoubt:
         raise
     except Retry as error:

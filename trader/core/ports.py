@@ -149,6 +149,9 @@ class OrderState:
     executed_qty: Decimal
     quote_qty: Decimal
     transact_ms: int
+    symbol: str
+    type: str
+    orig_qty: Decimal
 
     @property
     def final(self) -> bool:
