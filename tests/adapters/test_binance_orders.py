@@ -202,6 +202,13 @@ def test_refused_is_what_was_certainly_not_executed(name: str) -> None:
     assert name.split()[0] in sent.message or "code -2010" in sent.message
 
 
+def test_a_refusal_says_what_may_help() -> None:
+    """Another quantity after a filter's or a precision's refusal, another moment after a limit's; nothing after others."""
+    again = {name: sent_to(REFUSED[f"400 {name}"]).again for name in ("-1013", "-1111", "-1021", "-2010")}
+    assert again == {"-1013": "filters", "-1111": "filters", "-1021": "now", "-2010": ""}
+    assert sent_to(REFUSED["429 -1015"]).again == "later"
+
+
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_unknown_is_everything_in_doubt(name: str) -> None:
     """These leave open whether there is an order, so it must be looked up before anything else is sent."""

@@ -112,9 +112,12 @@ attempts = st.builds(
     times,
     counts,
     times,
+    maybe(filters),
 )
 kinds = st.sampled_from(["filled", "partial", "expired", "refused", "absent", "void"])
-outcomes = st.builds(rec.Outcome, symbols, kinds, some_fills, text, maybe(counts), maybe(times))
+outcomes = st.builds(
+    rec.Outcome, symbols, kinds, some_fills, text, maybe(counts), maybe(times), st.booleans()
+)
 causes = st.sampled_from(["first", "calendar", "breach", "asked", "rollback"])
 halts = st.builds(ev.HaltEvent, symbols, times, text, st.booleans(), authors, text)
 resumes = st.builds(ev.ResumeEvent, symbols, times, authors, text)

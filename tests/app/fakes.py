@@ -11,6 +11,8 @@ from trader.core.errors import ConfigError, Retry
 from trader.core.ports import CommissionTerms, OrderState, OwnTrade, Sent, SignedOrder
 from trader.core.types import Bars, Fill, Filters, Quote, Side
 
+ACCEPTS = Filters(Decimal("0.01"), Decimal("0.00001"), Decimal(5), Decimal("0.00001"))
+
 
 class MemoryStore:
     """A store in a dictionary."""
@@ -69,6 +71,7 @@ class FakeExchange:
     free: dict[str, Decimal] = field(
         default_factory=lambda: {"BTC": Decimal(100), "USDT": Decimal(1_000_000)}
     )
+    accepts: Filters = ACCEPTS
     sent: list[SignedOrder] = field(default_factory=list)
     orders: dict[str, tuple[OrderState, list[Fill], int]] = field(default_factory=dict)
 
@@ -83,9 +86,10 @@ class FakeExchange:
 
     def filters(self, symbol: str) -> Filters:
         """Those of BTCUSDT, the only one it lists."""
+        self._ask()
         if symbol != "BTCUSDT":
             raise ConfigError(f"the fake venue does not list {symbol}")
-        return Filters(Decimal("0.01"), Decimal("0.00001"), Decimal(5), Decimal("0.00001"))
+        return self.accepts
 
     def quote(self, symbol: str) -> Quote:
         """Around the price."""
@@ -124,6 +128,8 @@ class FakeExchange:
                 message="400, code -1021: Timestamp for this request is outside of the recvWindow.",
                 again="now",
             )
+        if order.qty % self.accepts.step_size or order.qty < self.accepts.min_qty:
+            return Sent("refused", message="400, code -1013: Filter failure: LOT_SIZE", again="filters")
         if how == "refused" or self.check(order.symbol, order.side, order.qty):
             return Sent(
                 "refused", message="400, code -2010: Account has insufficient balance for requested action."

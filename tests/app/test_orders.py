@@ -18,7 +18,7 @@ from trader.app.orders import ExecutionContext, carry_out, client_order_id
 from trader.core.errors import Halt, OrderInDoubt, Retry
 from trader.core.ports import OwnTrade
 from trader.core.records import Attempt, Balances, Decision
-from trader.core.types import Fill, Side, parse_hour
+from trader.core.types import Fill, Filters, Side, parse_hour
 
 HOUR = parse_hour("2022-01-01T10:00")
 
@@ -27,7 +27,12 @@ HOUR = parse_hour("2022-01-01T10:00")
 def context() -> ExecutionContext:
     """A bot at a fake venue whose clock stands one second after the hour."""
     clock = FakeClock(HOUR + 1_000)
-    return ExecutionContext(Journal(MemoryStore(), "BTCUSDT"), FakeExchange(clock), clock, "hourly")
+    fake = FakeExchange(clock)
+
+    def renew_filters(hour: int) -> Filters:
+        return fake.filters("BTCUSDT")
+
+    return ExecutionContext(Journal(MemoryStore(), "BTCUSDT"), fake, clock, "hourly", renew_filters)
 
 
 def decided(context: ExecutionContext, qty: str = "0.1") -> Decision:
@@ -134,6 +139,105 @@ def test_a_refused_order_closes_the_hour(context: ExecutionContext) -> None:
     venue(context).next_send = "refused"
     assert carry_out(context, HOUR, decided(context)) == []
     assert len(venue(context).sent) == 1
+
+
+def accept(context: ExecutionContext, step: str, **changes: Any) -> None:
+    """The venue accepts multiples of this step from now on."""
+    fake = venue(context)
+    fake.accepts = replace(fake.accepts, step_size=Decimal(step), **changes)
+
+
+def test_filters_that_changed_are_asked_again_and_the_order_sent_anew(context: ExecutionContext) -> None:
+    """A step of 0.03 refuses 0.1: the next attempt of the hour carries 0.09 and says by which filters; a second process
+    reads the same outcomes and sends nothing."""
+    decision = decided(context)
+    accept(context, "0.03")
+    fills = carry_out(context, HOUR, decision)
+    assert bought(fills) == Decimal("0.09")
+    assert carry_out(context, HOUR, decision) == fills
+    assert [order.qty for order in venue(context).sent] == [Decimal("0.1"), Decimal("0.09")]
+    assert outcomes(context, 1, 2) == ["refused", "filled"]
+    attempt = context.journal.attempt(HOUR, 2)
+    assert attempt is not None
+    assert attempt.filters == venue(context).accepts
+
+
+@pytest.mark.parametrize(
+    ("step", "limits"),
+    [("0.2", {}), ("0.03", {"min_notional": Decimal(5_000)}), ("0.03", {"min_qty": Decimal("0.095")})],
+)
+def test_filters_that_accept_nothing_less_close_the_hour(
+    context: ExecutionContext, step: str, limits: dict[str, Decimal]
+) -> None:
+    """A step above the quantity, a minimum that its part does not reach: a void attempt closes the hour for everybody."""
+    decision = decided(context)
+    accept(context, step, **limits)
+    assert carry_out(context, HOUR, decision) == []
+    assert carry_out(context, HOUR, decision) == []
+    assert len(venue(context).sent) == 1
+    assert outcomes(context, 1, 2, 3) == ["refused", "void"]
+    outcome = context.journal.outcome(HOUR, 2)
+    assert outcome is not None
+    assert outcome.message == "the venue's filters accept no smaller part of it"
+
+
+def test_filters_that_refuse_what_they_accept_are_asked_once(context: ExecutionContext) -> None:
+    """Refused by a filter that nobody can read: the same quantity is not sent again, nor is a second smaller one."""
+    fake, decision = venue(context), decided(context)
+    accept(context, "0.03")
+    honest = fake.accepts
+    refused = fake.send
+
+    def refuse_all(order: Any) -> Any:
+        fake.accepts = replace(honest, step_size=Decimal("0.07"))  # refuses 0.1 and 0.09 alike
+        reply = refused(order)
+        fake.accepts = honest
+        return reply
+
+    fake.send = refuse_all  # type: ignore[method-assign]  # the venue says one thing and does another
+    assert carry_out(context, HOUR, decision) == []
+    assert [order.qty for order in fake.sent] == [Decimal("0.1"), Decimal("0.09")]
+    assert outcomes(context, 1, 2, 3) == ["refused", "refused"]
+
+
+def test_after_the_deadline_filters_are_not_asked(context: ExecutionContext) -> None:
+    """The process died between the refusal and the next attempt; past the deadline whoever comes closes the hour."""
+    fake, decision = venue(context), decided(context)
+    accept(context, "0.03")
+    honest = fake.filters
+
+    def no_answer(symbol: str) -> Any:
+        raise Retry("the fake venue does not answer")
+
+    fake.filters = no_answer  # type: ignore[method-assign]  # only this question fails
+    with pytest.raises(Retry):
+        carry_out(context, HOUR, decision)
+    assert outcomes(context, 1, 2) == ["refused"]
+    context.clock.sleep(11 * 60)
+    assert carry_out(context, HOUR, decision) == []
+    assert outcomes(context, 1, 2) == ["refused", "void"]
+    fake.filters = honest  # type: ignore[method-assign]  # it answers again, too late
+    assert len(fake.sent) == 1
+
+
+def test_what_fits_is_carried_on_when_it_was_not_taken(context: ExecutionContext) -> None:
+    """The smaller quantity meets a busy venue: the third attempt carries it too, with the filters that it fits."""
+    fake, decision = venue(context), decided(context)
+    accept(context, "0.03")
+    original = fake.send
+
+    def send_when_busy(order: Any) -> Any:
+        fake.next_send = "busy" if len(fake.sent) == 1 else "filled"
+        return original(order)
+
+    fake.send = send_when_busy  # type: ignore[method-assign]  # busy for the second order alone
+    with pytest.raises(Retry):
+        carry_out(context, HOUR, decision)
+    assert bought(carry_out(context, HOUR, decision)) == Decimal("0.09")
+    assert outcomes(context, 1, 2, 3) == ["refused", "absent", "filled"]
+    third = context.journal.attempt(HOUR, 3)
+    assert third is not None
+    assert third.filters == fake.accepts
 
 
 def test_another_writer_looks_and_never_sends(context: ExecutionContext) -> None:

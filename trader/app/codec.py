@@ -191,6 +191,7 @@ ATTEMPT = Format(
             "recv_window_ms": INTEGER,
             "expires_at_ms": INTEGER,
         },
+        optional={"filters": (FILTERS, None)},
     ),
 )
 OUTCOME = Format(
@@ -205,6 +206,7 @@ OUTCOME = Format(
             "order_id": maybe(INTEGER),
             "transact_ms": maybe(INTEGER),
         },
+        optional={"requantise": (FLAG, False)},
     ),
 )
 RECORD = Format(

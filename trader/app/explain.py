@@ -196,6 +196,7 @@ def _attempts(journal: Journal, hour: int) -> list[Json]:
             {
                 "n": n,
                 "client_order_id": attempt.client_order_id,
+                "qty": plain(attempt.qty),
                 "signed_at_ms": attempt.timestamp_ms,
                 "expires_at_ms": attempt.expires_at_ms,
                 "outcome": outcome.kind if outcome else "unknown",

@@ -2,28 +2,31 @@
 
 1. Before attempt n is created its bytes are fixed: id, timestamp and window. It is created if absent.
 2. Its creator alone sends it, once. Everybody else, and the creator after a doubt, looks.
-3. An attempt stays unknown until the order is found in a final state with trades that agree with it, or until it is absent: the exchange's clock is
-   past what the attempt expires at by SETTLE_MS, then two looks find nothing, and open orders, own trades and balances
-   agree (`absence.py`). If a look fails, the order is in doubt and nothing else is sent.
-4. Only an absent attempt may be followed by another, and only before the decision's deadline.
+3. An attempt stays unknown until the order is found in a final state with trades that agree with it (`lookup.py`), or
+   until it is absent: the exchange's clock is past what the attempt expires at by SETTLE_MS, then two looks find
+   nothing, and open orders, own trades and balances agree (`absence.py`). If a look fails, the order is in doubt and
+   nothing else is sent.
+4. Only an absent attempt may be followed by another, and one, once an hour, that the venue's filters refused: its
+   successor carries what they accept now (`requantise.py`). Both only before the decision's deadline.
 
 Every function is safe to repeat from any number of processes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from trader.app.absence import free_of, require_absent
 from trader.app.fee_stock import valued_by_rate
 from trader.app.journal import Journal
 from trader.app.lookup import disagreement, unreconciled
+from trader.app.requantise import Carried, asks_filters, carried_on, fitted, may_follow
 from trader.core.errors import Halt, OrderInDoubt, Retry
 from trader.core.executions import is_absurd
 from trader.core.ports import Clock, Exchange, OrderState, SignedOrder
 from trader.core.records import Attempt, Decision, Order, Outcome, OutcomeKind
-from trader.core.types import Fill, iso
+from trader.core.types import Fill, Filters, iso
 
 SETTLE_MS = 10_000
 LOOK_EVERY_S = 1.0
@@ -33,12 +36,14 @@ MAX_ATTEMPTS = 9
 
 @dataclass(frozen=True, slots=True)
 class ExecutionContext:
-    """What carrying out an order needs. `bot` is the name that its client order ids begin with."""
+    """What carrying out an order needs. `bot` is the name that its client order ids begin with. `renew_filters` asks the
+    venue's filters again at an hour, for whoever keeps them."""
 
     journal: Journal
     exchange: Exchange
     clock: Clock
     bot: str
+    renew_filters: Callable[[int], Filters]
 
 
 def client_order_id(bot: str, store: str, symbol: str, hour: int, kind: str, n: int) -> str:
@@ -57,57 +62,82 @@ def carry_out(
     Raises OrderInDoubt while an attempt is unknown, Halt where another life of this bot is found.
     """
     fills: list[Fill] = []
-    order = decision.order
+    order, before = decision.order, None
     if order is None:
         return fills
     for n in range(1, MAX_ATTEMPTS + 1):
         first = untried and n == 1
         outcome = None if first else context.journal.outcome(hour, n)
-        outcome = outcome or _work(context, hour, n, decision, order, first)
+        outcome = outcome or _work(context, hour, n, decision, order, first, before)
         fills += outcome.fills
-        if outcome.kind != "absent":
+        if not may_follow(outcome):
             break
+        before = outcome
     return fills
 
 
 def _work(
-    context: ExecutionContext, hour: int, n: int, decision: Decision, order: Order, untried: bool
+    context: ExecutionContext,
+    hour: int,
+    n: int,
+    decision: Decision,
+    order: Order,
+    untried: bool,
+    before: Outcome | None,
 ) -> Outcome:
     attempt = None if untried else context.journal.attempt(hour, n)
     if attempt is None:
-        attempt, ours = _begin(context, hour, n, decision, order)
+        attempt, ours = _begin(context, hour, n, decision, order, before)
         if ours:
             return _send(context, hour, n, attempt, decision.deadline_ms)
     if attempt.void:
-        return _close(context, hour, n, "void", "not sent before the deadline")
+        in_time = attempt.timestamp_ms <= decision.deadline_ms
+        why = (
+            "the venue's filters accept no smaller part of it" if in_time else "not sent before the deadline"
+        )
+        return _close(context, hour, n, "void", why)
     return _look(context, hour, n, attempt, decision.deadline_ms)
 
 
 def _begin(
-    context: ExecutionContext, hour: int, n: int, decision: Decision, order: Order
+    context: ExecutionContext, hour: int, n: int, decision: Decision, order: Order, before: Outcome | None
 ) -> tuple[Attempt, bool]:
-    """Create attempt n; past the deadline, a void one, which fences whoever slept between decision and attempt."""
+    """Create attempt n, which follows `before`; past the deadline, or if the filters of now accept nothing less, a void one,
+    which fences whoever slept between decision and attempt."""
     symbol, now = context.journal.symbol, context.exchange.time_ms()
-    void = now > decision.deadline_ms
+    fit = None if now > decision.deadline_ms else _carried(context, hour, n, order, before)
+    void, carried = fit is None, fit or Carried(order.qty)
     kind = "h" if decision.reason == "halt" else "d"
     name = client_order_id(context.bot, context.journal.store_id(), symbol, hour, kind, n)
     if not void and n == 1:
         refuse_another_life(context, hour, name)
-    signed = context.exchange.sign(symbol, order.side, order.qty, name, now)
+    signed = context.exchange.sign(symbol, order.side, carried.qty, name, now)
     made = Attempt(
         symbol=symbol,
         void=void,
         side=order.side,
-        qty=order.qty,
+        qty=carried.qty,
         expected_price=order.expected_price,
         balances=None if void else free_of(context.exchange, symbol),
         client_order_id=signed.client_order_id,
         timestamp_ms=signed.timestamp_ms,
         recv_window_ms=signed.recv_window_ms,
         expires_at_ms=signed.expires_at_ms,
+        filters=carried.filters,
     )
     attempt, ours = context.journal.try_once(hour, n, made)
     return attempt, ours and not void
+
+
+def _carried(
+    context: ExecutionContext, hour: int, n: int, order: Order, before: Outcome | None
+) -> Carried | None:
+    """What attempt n carries: as much as the one before it, or, where filters refused that, what they accept now; None where
+    that is nothing new."""
+    carried = carried_on(context.journal, hour, n, order)
+    if before is None or not before.requantise:
+        return carried
+    return fitted(carried, order.expected_price, context.renew_filters(hour))
 
 
 def refuse_another_life(context: ExecutionContext, hour: int, name: str | None = None) -> None:
@@ -152,7 +182,9 @@ def _send(context: ExecutionContext, hour: int, n: int, attempt: Attempt, deadli
     if sent.outcome == "refused":
         # The venue said no, or never heard: these bytes were not executed and will not be sent again. What a new attempt
         # may mend is absent, so that one may follow before the hour's deadline: at once, or with the next tick.
-        closed = _close(context, hour, n, "absent" if sent.again else "refused", sent.message)
+        requantise = asks_filters(sent, attempt)
+        kind: OutcomeKind = "absent" if sent.again in ("now", "later") else "refused"
+        closed = _close(context, hour, n, kind, sent.message, requantise=requantise)
         if sent.again == "later":
             raise Retry(
                 f"order {attempt.client_order_id} was not taken ({sent.message}); the next tick tries again"
@@ -204,6 +236,9 @@ def _executed(
     return context.journal.close_attempt(hour, n, outcome)
 
 
-def _close(context: ExecutionContext, hour: int, n: int, kind: OutcomeKind, message: str) -> Outcome:
+def _close(
+    context: ExecutionContext, hour: int, n: int, kind: OutcomeKind, message: str, *, requantise: bool = False
+) -> Outcome:
     """The outcome of an attempt that left nothing at the venue."""
-    return context.journal.close_attempt(hour, n, Outcome(context.journal.symbol, kind, (), message))
+    outcome = Outcome(context.journal.symbol, kind, (), message, requantise=requantise)
+    return context.journal.close_attempt(hour, n, outcome)

@@ -23,7 +23,7 @@ from trader.core.params import Params, params_of
 from trader.core.ports import Clock, Exchange, ForecasterOf
 from trader.core.records import Decision, HourRecord, Order, Totals, record_of
 from trader.core.sanity import out_of_band
-from trader.core.types import HOUR_MS, Bars, Filters, floor_hour, iso, plain
+from trader.core.types import DAY_MS, HOUR_MS, Bars, Filters, floor_hour, iso, plain
 
 DEADLINE_MS = 10 * 60_000
 
@@ -53,7 +53,7 @@ class Bot:
     @property
     def context(self) -> ExecutionContext:
         """What carrying out an order needs."""
-        return ExecutionContext(self.journal, self.exchange, self.clock, self.name)
+        return ExecutionContext(self.journal, self.exchange, self.clock, self.name, self.renew_filters)
 
     def model(self, model_id: str) -> Model:
         """A published model, read, checked and loaded by its card's family once."""
@@ -81,10 +81,15 @@ class Bot:
 
     def filters(self, hour: int) -> Filters:
         """What the venue accepts, asked again every day."""
-        day = hour // (24 * HOUR_MS)
-        if self._filters is None or self._filters[0] != day:
-            self._filters = day, self.exchange.filters(self.symbol)
+        if self._filters is None or self._filters[0] != hour // DAY_MS:
+            return self.renew_filters(hour)
         return self._filters[1]
+
+    def renew_filters(self, hour: int) -> Filters:
+        """The same, asked again now: for an order that was refused by the filters of before."""
+        found = self.exchange.filters(self.symbol)
+        self._filters = hour // DAY_MS, found
+        return found
 
 
 @dataclass(frozen=True, slots=True)

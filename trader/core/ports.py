@@ -159,15 +159,16 @@ class OrderState:
         return self.status in ("FILLED", "CANCELED", "EXPIRED", "REJECTED", "EXPIRED_IN_MATCH")
 
 
-Again = Literal["", "now", "later"]
+Again = Literal["", "now", "later", "filters"]
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
     """The answer to an order: accepted with a state, refused with the exchange's reason, or unknown.
 
-    `again` says of a refusal that another attempt may go through: now (a timestamp out of its window), or later
-    (nothing left, or the venue wants to hear nothing for a while). "" where the refusal is for good.
+    `again` says of a refusal that another attempt may go through: now (a timestamp out of its window), later (nothing left,
+    or the venue wants to hear nothing for a while), or with a quantity that fits the venue's filters of now. "" where the
+    refusal is for good.
     """
 
     outcome: Literal["accepted", "refused", "unknown"]
