@@ -51,7 +51,7 @@ def against_vectorbt(bars: Bars, p_up: Matrix, rounds: int) -> list[Figure]:
     """Equity and time, side by side; ours is timed before and after."""
     size = f"{len(p_up):,} bars"
     told = signals(quotes(bars, PARAMS, bars.first, bars.first + len(p_up) * HOUR_MS), p_up, PARAMS)
-    mine = account(told, float(PARAMS.fee_rate), 0.0, float(PARAMS.allocation_usdt))
+    mine = account(told, PARAMS)
     before = [ours_s(bars, p_up) for _ in range(rounds)]
     other = vectorbt(told, rounds)
     after = [ours_s(bars, p_up) for _ in range(rounds)]

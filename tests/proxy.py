@@ -7,7 +7,7 @@ import http.client
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -44,6 +44,9 @@ class Proxy:
     url: str
     seen: list[tuple[str, str]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    rewrite: Callable[[str, bytes], bytes] | None = (
+        None  # of a path: what the client is given for an answer's body
+    )
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next_fault(self, method: str, path: str) -> Fault | None:
@@ -127,7 +130,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.upstream.request(self.command, self.path, body or None, headers)
         reply = self.upstream.getresponse()
         kept = [(k, v) for k, v in reply.getheaders() if k.lower() not in HOP_BY_HOP]
-        return reply.status, kept, reply.read()
+        answer = reply.read()
+        if self.proxy.rewrite and reply.status == 200:
+            answer = self.proxy.rewrite(self.path, answer)
+        return reply.status, kept, answer
 
     def _answer(self, status: int, headers: Headers, body: bytes, length: int | None = None) -> None:
         self.send_response_only(status)

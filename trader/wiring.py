@@ -26,7 +26,7 @@ from trader.app.journal import Journal
 from trader.app.tick import Bot
 from trader.config import Settings
 from trader.core.errors import ConfigError, Retry, TraderError, WrongStore
-from trader.core.params import Params
+from trader.core.params import MOST_USDT, Params
 from trader.core.ports import Clock, Store
 from trader.core.types import HOUR_MS, Bars, Progress, iso, no_bars, plain
 from trader.forecasters.registry import forecaster_of
@@ -160,6 +160,10 @@ def embedded_exchange(arguments: Sequence[str], params: Params, start: int) -> I
         "--balance",
         f"USDT={plain(params.allocation_usdt)}",
     ]
+    if params.fee_discount is not None:
+        # A unit of the asset costs one of quote, so its amounts are their values, and the stock outlasts any rehearsal.
+        costs += ["--fee-asset", "BNB", "--fee-discount", plain(params.fee_discount)]
+        costs += ["--balance", f"BNB={plain(MOST_USDT)}"]
     at = iso(start - params.gap_hours * HOUR_MS)
     command = [
         sys.executable,

@@ -126,21 +126,26 @@ def signals(at: Quotes, p_up: Matrix, params: Params) -> QuotedSignals:
     return QuotedSignals(said, at, params.horizon_hours)
 
 
-def account(told: QuotedSignals, fee_rate: float, cash_buffer: float, allocation: float) -> Ideal:
+def account(told: QuotedSignals, params: Params) -> Ideal:
     """Follow signals with all cash but the buffer: a flat account buys at the first entry, a long one sells at the first
-    exit. Quantity = cash x (1 - buffer) / (price x (1 + fee)); a sale brings quantity x price x (1 - fee)."""
+    exit. Quantity = cash x (1 - buffer) / (price x (1 + fee)); a sale brings quantity x price x (1 - fee). A fee with a
+    discount is paid beside the purchase, out of the buffer."""
     orders = turns(told.said, told.horizon_hours).hours
     buys, sells = orders[0::2], orders[1::2]
-    spent = 1 - cash_buffer
+    fee, kept = float(params.costs.paid_rate), float(params.cash_buffer)
+    spent = 1 - kept
+    within = fee  # the share of a purchase's cost that is paid within what it spends
+    if params.fee_discount is not None:
+        within, kept = 0.0, kept - spent * fee
     # A round trip multiplies the cash: what was kept, and what was spent times sale over purchase.
-    bought = 1 / (told.at.buy(buys) * (1 + fee_rate))
-    received = told.at.sell(sells) * (1 - fee_rate)
-    round_trip = cash_buffer + spent * bought[: len(sells)] * received
-    cash_flat = allocation * np.cumprod(np.concatenate(([1.0], round_trip)))
+    bought = 1 / (told.at.buy(buys) * (1 + within))
+    received = told.at.sell(sells) * (1 - fee)
+    round_trip = kept + spent * bought[: len(sells)] * received
+    cash_flat = float(params.allocation_usdt) * np.cumprod(np.concatenate(([1.0], round_trip)))
     before = cash_flat[: len(buys)]
     cash, units = np.empty(len(orders) + 1), np.zeros(len(orders) + 1)
     cash[0::2] = cash_flat[: len(sells) + 1]
-    cash[1::2] = before * cash_buffer
+    cash[1::2] = before * kept
     units[1::2] = before * spent * bought
     return Ideal(_equity(cash, units, orders, told.at.close), orders)
 
@@ -169,7 +174,7 @@ def halted(ideal: Ideal, told: QuotedSignals, params: Params) -> Floats:
     if at is None:
         return equity
     long = np.searchsorted(ideal.orders, at, side="right") % 2 == 1
-    sold = told.at.sell(slice(at, at + 1))[0] * (1 - float(params.fee_rate))
+    sold = told.at.sell(slice(at, at + 1))[0] * (1 - float(params.costs.paid_rate))
     result = equity.copy()
     result[at:] = equity[at] * (sold / told.at.close[at] if long else 1.0)
     return result
@@ -178,4 +183,4 @@ def halted(ideal: Ideal, told: QuotedSignals, params: Params) -> Floats:
 def simulate_ideal(bars: Bars, p_up: Matrix, params: Params, start: int, stop: int) -> Ideal:
     """Trade the hours start <= T < stop as `simulate` does, in an ideal account that never halts."""
     told = signals(quotes(bars, params, start, stop), p_up, params)
-    return account(told, float(params.fee_rate), float(params.cash_buffer), float(params.allocation_usdt))
+    return account(told, params)

@@ -149,6 +149,7 @@ def break_even_bps(bars: Bars, p_up: Matrix, params: Params, start: int, stop: i
     def gain(bps: float) -> float:
         costs = {
             "fee_rate": Decimal(repr(bps * 1e-4)),
+            "fee_discount": None,
             "half_spread_bps": Decimal(0),
             "slippage_bps": Decimal(0),
         }

@@ -155,7 +155,7 @@ def _quick_equity(at: Quotes, params: Params, row: Matrix) -> Floats | None:
     if params.exposure != "long_flat":
         return None
     told = signals(at, row, params)
-    ideal = account(told, float(params.fee_rate), float(params.cash_buffer), float(params.allocation_usdt))
+    ideal = account(told, params)
     return halted(ideal, told, params)
 
 

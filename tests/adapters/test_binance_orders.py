@@ -68,6 +68,11 @@ def reply(**changes: Any) -> Answer:
     return http(200, {**REPLY, **changes})
 
 
+def fill_reply(**changes: Any) -> Answer:
+    """A reply with something else in its only fill."""
+    return reply(fills=[{**REPLY["fills"][0], **changes}])
+
+
 REFUSED: dict[str, Answer] = {
     f"{status} {code}": error(status, code, message)
     for status, code, message in [
@@ -155,7 +160,16 @@ UNKNOWN |= {
     "fills that do not add up": reply(executedQty="0.00500000"),
     "an order id in text": reply(orderId="32"),
     "no fills": reply(fills=None),
-    "commission in a third asset": reply(fills=[{**REPLY["fills"][0], "commissionAsset": "BNB"}]),
+    "a tenth of the price": fill_reply(price="6000.00000000"),
+    "a tenth of the amount": reply(cummulativeQuoteQty="24.00000000"),
+    "filled, but not whole": reply(status="FILLED"),
+    "expired, but whole": reply(origQty="0.00400000"),
+    "another quantity": reply(origQty="0.00500000"),
+    "a LIMIT order": reply(type="LIMIT"),
+    "a price of nothing": fill_reply(price="0.00000000"),
+    "executed for nothing": reply(cummulativeQuoteQty="0.00000000"),
+    "a commission of six percent": fill_reply(commission="0.00024100"),
+    "an execution twice": reply(fills=[{**REPLY["fills"][0], "qty": "0.00200000"}] * 2),
     "a cut body": raw(WHOLE[:-9]),
     "a cut chunk": raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{"),
     "a broken gzip": http(200, "{}", {"Content-Encoding": "gzip"}),
@@ -186,6 +200,13 @@ def test_refused_is_what_was_certainly_not_executed(name: str) -> None:
     sent = sent_to(REFUSED[name])
     assert (sent.outcome, sent.state) == ("refused", None)
     assert name.split()[0] in sent.message or "code -2010" in sent.message
+
+
+def test_a_refusal_says_what_may_help() -> None:
+    """Another quantity after a filter's or a precision's refusal, another moment after a limit's; nothing after others."""
+    again = {name: sent_to(REFUSED[f"400 {name}"]).again for name in ("-1013", "-1111", "-1021", "-2010")}
+    assert again == {"-1013": "filters", "-1111": "filters", "-1021": "now", "-2010": ""}
+    assert sent_to(REFUSED["429 -1015"]).again == "later"
 
 
 @pytest.mark.parametrize("name", UNKNOWN)

@@ -147,6 +147,8 @@ STATE = {
     "clientOrderId": "bot-1",
     "side": "BUY",
     "status": "FILLED",
+    "type": "MARKET",
+    "origQty": "1.0",
     "executedQty": "1.0",
     "cummulativeQuoteQty": "9.0",
     "time": NOW,
@@ -236,14 +238,6 @@ def test_halts_and_books_without_a_side() -> None:
         book = http(200, {"bidPrice": bid, "askPrice": ask})
         with serving(book) as server, spot(server.url) as adapter, pytest.raises(Retry, match="one side"):
             adapter.quote("BTCUSDT")
-
-
-def test_commission_in_a_third_asset_is_for_a_person() -> None:
-    """Fees paid in BNB cannot be booked; the message says what to switch off."""
-    paid = [{**TRADE, "commission": "0.001", "commissionAsset": "BNB"}]
-    refused = pytest.raises(ConfigError, match="switch off paying fees in BNB")
-    with serving(myTrades=[http(200, paid)]) as server, spot(server.url) as adapter, refused:
-        adapter.fills("BTCUSDT", 1)
 
 
 def test_long_lists_are_read_to_their_end() -> None:

@@ -36,7 +36,11 @@ def maybe(values: st.SearchStrategy) -> st.SearchStrategy:
     return st.none() | values
 
 
-fills = st.builds(Fill, sides, money, money, money, st.sampled_from(["base", "quote"]), counts)
+taken_here = st.builds(Fill, sides, money, money, money, st.sampled_from(["base", "quote"]), counts)
+taken_elsewhere = st.builds(
+    Fill, sides, money, money, money, st.just("other"), counts, text, money, maybe(money)
+)
+fills = taken_here | taken_elsewhere
 some_fills = st.lists(fills, max_size=2).map(tuple)
 ledgers = st.builds(Ledger, money, money, money, counts, counts)
 risks = st.builds(RiskState, money, money, maybe(times), maybe(text), st.booleans())
@@ -111,9 +115,12 @@ attempts = st.builds(
     times,
     counts,
     times,
+    maybe(filters),
 )
 kinds = st.sampled_from(["filled", "partial", "expired", "refused", "absent", "void"])
-outcomes = st.builds(rec.Outcome, symbols, kinds, some_fills, text, maybe(counts), maybe(times))
+outcomes = st.builds(
+    rec.Outcome, symbols, kinds, some_fills, text, maybe(counts), maybe(times), st.booleans()
+)
 causes = st.sampled_from(["first", "calendar", "breach", "asked", "rollback"])
 halts = st.builds(ev.HaltEvent, symbols, times, text, st.booleans(), authors, text)
 resumes = st.builds(ev.ResumeEvent, symbols, times, authors, text)

@@ -8,8 +8,10 @@ from decimal import Decimal
 from typing import Literal
 
 from trader.core.errors import ConfigError, Retry
-from trader.core.ports import OrderState, OwnTrade, Sent, SignedOrder
+from trader.core.ports import CommissionTerms, OrderState, OwnTrade, Sent, SignedOrder
 from trader.core.types import Bars, Fill, Filters, Quote, Side
+
+ACCEPTS = Filters(Decimal("0.01"), Decimal("0.00001"), Decimal(5), Decimal("0.00001"))
 
 
 class MemoryStore:
@@ -63,9 +65,13 @@ class FakeExchange:
     next_send: str = "filled"
     reads_fail: bool = False
     blind: bool = False
+    fee_rate: Decimal = Decimal("0.001")
+    fee_asset: str = ""
+    fee_price: Decimal | None = Decimal(600)
     free: dict[str, Decimal] = field(
         default_factory=lambda: {"BTC": Decimal(100), "USDT": Decimal(1_000_000)}
     )
+    accepts: Filters = ACCEPTS
     sent: list[SignedOrder] = field(default_factory=list)
     known: dict[str, tuple[OrderState, list[Fill], int]] = field(default_factory=dict)
 
@@ -80,9 +86,10 @@ class FakeExchange:
 
     def filters(self, symbol: str) -> Filters:
         """Those of BTCUSDT, the only one it lists."""
+        self._ask()
         if symbol != "BTCUSDT":
             raise ConfigError(f"the fake venue does not list {symbol}")
-        return Filters(Decimal("0.01"), Decimal("0.00001"), Decimal(5), Decimal("0.00001"))
+        return self.accepts
 
     def quote(self, symbol: str) -> Quote:
         """Around the price."""
@@ -93,10 +100,15 @@ class FakeExchange:
         self._ask()
         return dict(self.free)
 
-    def commission_rate(self, symbol: str) -> Decimal:
-        """A tenth of a percent."""
+    def commission_terms(self, symbol: str) -> CommissionTerms:
+        """The fee rate as it is told, or three quarters of it in the fee asset."""
         self._ask()
-        return Decimal("0.001")
+        return CommissionTerms(self.fee_rate, self.fee_rate * Decimal("0.75"), self.fee_asset)
+
+    def price_of(self, asset: str, symbol: str) -> Decimal | None:
+        """The fee asset's, as it is told."""
+        self._ask()
+        return self.fee_price if asset == self.fee_asset else None
 
     def assets(self, symbol: str) -> tuple[str, str]:
         """BTC and USDT."""
@@ -116,6 +128,8 @@ class FakeExchange:
                 message="400, code -1021: Timestamp for this request is outside of the recvWindow.",
                 again="now",
             )
+        if order.qty % self.accepts.step_size or order.qty < self.accepts.min_qty:
+            return Sent("refused", message="400, code -1013: Filter failure: LOT_SIZE", again="filters")
         if how == "refused" or self.check(order.symbol, order.side, order.qty):
             return Sent(
                 "refused", message="400, code -2010: Account has insufficient balance for requested action."
@@ -143,7 +157,18 @@ class FakeExchange:
         fills = [Fill(order.side, self.price, qty, fee, paid_in, number)] if qty else []
         status = "FILLED" if share == 1 else "EXPIRED"
         now = self.clock.now_ms()
-        state = OrderState(order.client_order_id, number, status, order.side, qty, qty * self.price, now)
+        state = OrderState(
+            client_order_id=order.client_order_id,
+            order_id=number,
+            status=status,
+            side=order.side,
+            executed_qty=qty,
+            quote_qty=qty * self.price,
+            transact_ms=now,
+            symbol=order.symbol,
+            type="MARKET",
+            orig_qty=order.qty,
+        )
         return state, fills
 
     def check(self, symbol: str, side: Side, qty: Decimal) -> str:

@@ -37,8 +37,17 @@ WRONG: dict[type, tuple[Any, ...]] = {
 }
 # Objects whose keys are names of their own: any may be missing.
 FREE = {"features"}
-# Keys that came later: their absence says something.
-LATER = {"doubt"}
+# Keys that came later: an object without one is as an earlier version wrote it.
+LATER = {
+    "doubt",
+    "account_event",
+    "adopted",
+    "requantise",
+    "filters",
+    "other_asset",
+    "other_amount",
+    "other_price",
+}
 Path_ = tuple[Any, ...]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +19,7 @@ from trader.app.orders import ExecutionContext, carry_out
 from trader.core.errors import Halt, OrderInDoubt, Retry
 from trader.core.ports import OwnTrade
 from trader.core.records import Attempt, Balances, Decision
-from trader.core.types import Fill, Side, parse_hour
+from trader.core.types import Fill, Filters, Side, parse_hour
 
 HOUR = parse_hour("2022-01-01T10:00")
 
@@ -26,7 +28,12 @@ HOUR = parse_hour("2022-01-01T10:00")
 def context() -> ExecutionContext:
     """A bot at a fake venue whose clock stands one second after the hour."""
     clock = FakeClock(HOUR + 1_000)
-    return ExecutionContext(Journal(MemoryStore(), "BTCUSDT"), FakeExchange(clock), clock, "hourly")
+    fake = FakeExchange(clock)
+
+    def renew_filters(hour: int) -> Filters:
+        return fake.filters("BTCUSDT")
+
+    return ExecutionContext(Journal(MemoryStore(), "BTCUSDT"), fake, clock, "hourly", renew_filters)
 
 
 def decided(context: ExecutionContext, qty: str = "0.1") -> Decision:
@@ -135,6 +142,105 @@ def test_a_refused_order_closes_the_hour(context: ExecutionContext) -> None:
     assert len(venue(context).sent) == 1
 
 
+def accept(context: ExecutionContext, step: str, **changes: Any) -> None:
+    """The venue accepts multiples of this step from now on."""
+    fake = venue(context)
+    fake.accepts = replace(fake.accepts, step_size=Decimal(step), **changes)
+
+
+def test_filters_that_changed_are_asked_again_and_the_order_sent_anew(context: ExecutionContext) -> None:
+    """A step of 0.03 refuses 0.1: the next attempt of the hour carries 0.09 and says by which filters; a second process
+    reads the same outcomes and sends nothing."""
+    decision = decided(context)
+    accept(context, "0.03")
+    fills = carry_out(context, HOUR, decision)
+    assert bought(fills) == Decimal("0.09")
+    assert carry_out(context, HOUR, decision) == fills
+    assert [order.qty for order in venue(context).sent] == [Decimal("0.1"), Decimal("0.09")]
+    assert outcomes(context, 1, 2) == ["refused", "filled"]
+    attempt = context.journal.attempt(HOUR, 2)
+    assert attempt is not None
+    assert attempt.filters == venue(context).accepts
+
+
+@pytest.mark.parametrize(
+    ("step", "limits"),
+    [("0.2", {}), ("0.03", {"min_notional": Decimal(5_000)}), ("0.03", {"min_qty": Decimal("0.095")})],
+)
+def test_filters_that_accept_nothing_less_close_the_hour(
+    context: ExecutionContext, step: str, limits: dict[str, Decimal]
+) -> None:
+    """A step above the quantity, a minimum that its part does not reach: a void attempt closes the hour for everybody."""
+    decision = decided(context)
+    accept(context, step, **limits)
+    assert carry_out(context, HOUR, decision) == []
+    assert carry_out(context, HOUR, decision) == []
+    assert len(venue(context).sent) == 1
+    assert outcomes(context, 1, 2, 3) == ["refused", "void"]
+    outcome = context.journal.outcome(HOUR, 2)
+    assert outcome is not None
+    assert outcome.message == "the venue's filters accept no smaller part of it"
+
+
+def test_filters_that_refuse_what_they_accept_are_asked_once(context: ExecutionContext) -> None:
+    """Refused by a filter that nobody can read: the same quantity is not sent again, nor is a second smaller one."""
+    fake, decision = venue(context), decided(context)
+    accept(context, "0.03")
+    honest = fake.accepts
+    refused = fake.send
+
+    def refuse_all(order: Any) -> Any:
+        fake.accepts = replace(honest, step_size=Decimal("0.07"))  # refuses 0.1 and 0.09 alike
+        reply = refused(order)
+        fake.accepts = honest
+        return reply
+
+    fake.send = refuse_all  # type: ignore[method-assign]  # the venue says one thing and does another
+    assert carry_out(context, HOUR, decision) == []
+    assert [order.qty for order in fake.sent] == [Decimal("0.1"), Decimal("0.09")]
+    assert outcomes(context, 1, 2, 3) == ["refused", "refused"]
+
+
+def test_after_the_deadline_filters_are_not_asked(context: ExecutionContext) -> None:
+    """The process died between the refusal and the next attempt; past the deadline whoever comes closes the hour."""
+    fake, decision = venue(context), decided(context)
+    accept(context, "0.03")
+    honest = fake.filters
+
+    def no_answer(symbol: str) -> Any:
+        raise Retry("the fake venue does not answer")
+
+    fake.filters = no_answer  # type: ignore[method-assign]  # only this question fails
+    with pytest.raises(Retry):
+        carry_out(context, HOUR, decision)
+    assert outcomes(context, 1, 2) == ["refused"]
+    context.clock.sleep(11 * 60)
+    assert carry_out(context, HOUR, decision) == []
+    assert outcomes(context, 1, 2) == ["refused", "void"]
+    fake.filters = honest  # type: ignore[method-assign]  # it answers again, too late
+    assert len(fake.sent) == 1
+
+
+def test_what_fits_is_carried_on_when_it_was_not_taken(context: ExecutionContext) -> None:
+    """The smaller quantity meets a busy venue: the third attempt carries it too, with the filters that it fits."""
+    fake, decision = venue(context), decided(context)
+    accept(context, "0.03")
+    original = fake.send
+
+    def send_when_busy(order: Any) -> Any:
+        fake.next_send = "busy" if len(fake.sent) == 1 else "filled"
+        return original(order)
+
+    fake.send = send_when_busy  # type: ignore[method-assign]  # busy for the second order alone
+    with pytest.raises(Retry):
+        carry_out(context, HOUR, decision)
+    assert bought(carry_out(context, HOUR, decision)) == Decimal("0.09")
+    assert outcomes(context, 1, 2, 3) == ["refused", "absent", "filled"]
+    third = context.journal.attempt(HOUR, 3)
+    assert third is not None
+    assert third.filters == fake.accepts
+
+
 def test_another_writer_looks_and_never_sends(context: ExecutionContext) -> None:
     """An attempt of another process that has not been sent: we look for it, prove it absent, and try anew after it."""
     decision = decided(context)
@@ -174,6 +280,93 @@ def test_a_venue_that_cannot_be_asked_parks_the_hour(context: ExecutionContext) 
     fake.reads_fail = False
     assert bought(carry_out(context, HOUR, decision)) == Decimal("0.1")
     assert len(fake.sent) == 1
+
+
+def executed(context: ExecutionContext, how: str, **changes: Any) -> Decision:
+    """A decision whose order will be executed, its answer `how`, and what the venue then says of it changed: fields of the
+    order, or `price` of its only execution."""
+    fake, decision = venue(context), decided(context)
+    fake.next_send, original = how, fake.send
+
+    def send_and_spoil(order: Any) -> Any:
+        reply = original(order)
+        state, [fill], seen_from = fake.orders[order.client_order_id]
+        price = changes.pop("price", fill.price)
+        spoiled = replace(state, **changes), [replace(fill, price=price)], seen_from
+        fake.orders[order.client_order_id] = spoiled
+        return reply
+
+    fake.send = send_and_spoil  # type: ignore[method-assign]  # the venue's answers change at this moment
+    return decision
+
+
+CONTRADICTIONS = [
+    ({"price": Decimal(5_000)}, "its executions come to 500, not to 5000"),
+    ({"executed_qty": Decimal("0.05")}, "it is FILLED with 0.05 of 0.1 executed"),
+    ({"status": "EXPIRED"}, "it is EXPIRED with 0.1 of 0.1 executed"),
+    ({"side": "SELL"}, "it is an order of BTCUSDT MARKET SELL 0.1"),
+    ({"type": "LIMIT"}, "it is an order of BTCUSDT LIMIT BUY 0.1"),
+]
+
+
+@pytest.mark.parametrize(("changes", "said"), CONTRADICTIONS)
+def test_answers_that_contradict_each_other_book_nothing(
+    context: ExecutionContext, changes: dict[str, Any], said: str
+) -> None:
+    """Parked until the deadline, then a halt that names the order and what does not fit; nothing is sent again. Once the
+    answers agree, the next look books the order."""
+    decision = executed(context, "lost_after", **changes)
+    with pytest.raises(OrderInDoubt, match=re.escape(said)):
+        carry_out(context, HOUR, decision)
+    context.clock.sleep(11 * 60)
+    with pytest.raises(Halt, match=re.escape(said)) as halt:
+        carry_out(context, HOUR, decision)
+    [order] = venue(context).sent
+    assert halt.value.reason == "reconcile"
+    assert order.client_order_id in str(halt.value)
+    assert outcomes(context, 1) == []
+    fake = venue(context)
+    fake.orders[order.client_order_id] = (*fake._execute(order, Decimal(1)), 0)
+    assert bought(carry_out(context, HOUR, decision)) == Decimal("0.1")
+    assert len(fake.sent) == 1
+
+
+def test_a_high_commission_is_believed_where_the_venue_says_so(context: ExecutionContext) -> None:
+    """Six percent of what is received at an account that pays 0.1 % is a contradiction; at one that pays six it is booked."""
+    fake, decision = venue(context), decided(context)
+    fake.next_send, original = "lost_after", fake.send
+
+    def charge_six_percent(order: Any) -> Any:
+        reply = original(order)
+        state, [fill], seen_from = fake.orders[order.client_order_id]
+        fills = [replace(fill, commission=Decimal("0.006"))]
+        fake.orders[order.client_order_id] = state, fills, seen_from
+        return reply
+
+    fake.send = charge_six_percent  # type: ignore[method-assign]  # what this venue charges
+    with pytest.raises(OrderInDoubt, match=r"execution 1 is charged 0\.006 in base"):
+        carry_out(context, HOUR, decision)
+    fake.fee_rate = Decimal("0.06")
+    [fill] = carry_out(context, HOUR, decision)
+    assert fill.commission == Decimal("0.006")
+
+
+def test_an_absurd_price_is_looked_up_and_then_believed(context: ExecutionContext) -> None:
+    """A fill at a tenth of the expected price is no fill to book by its reply alone. The order and its trades say the same,
+    so it is executed money and booked."""
+    fake, decision = venue(context), decided(context)
+    fake.price = Decimal(5_000)
+    asked = fake.find
+    looked: list[str] = []
+
+    def find(symbol: str, client_order_id: str) -> Any:
+        looked.append(client_order_id)
+        return asked(symbol, client_order_id)
+
+    fake.find = find  # type: ignore[method-assign]  # to see that it was asked
+    [fill] = carry_out(context, HOUR, decision)
+    assert fill.price == 5_000
+    assert len(looked) == 2, "once before the order, once after it"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -24,10 +25,11 @@ from trader.app.journal import Journal
 from trader.app.orders import ExecutionContext, carry_out
 from trader.core.errors import Halt, Retry
 from trader.core.records import Decision, record_of
-from trader.core.types import HOUR_MS, Fill, Side, parse_hour
+from trader.core.types import HOUR_MS, Fill, Filters, Side, parse_hour
 
 START = parse_hour("2022-01-01T10:00")
 DEADLINE_MS = 10 * 60_000
+STEPS = [Decimal(step) for step in ("0.00001", "0.00001", "0.00001", "0.03", "0.2")]
 REPLIES = ["filled", "partial", "expired", "lost_after", "lost_before", "late", "refused"]
 
 
@@ -77,7 +79,12 @@ class Writer:
     def __init__(self, store: MemoryStore, venue: FakeExchange, clock: FakeClock, qty: str) -> None:
         self.steps, self.qty = Steps(), qty
         journal = Journal(Stepped(store, self.steps), "BTCUSDT")
-        self.context = ExecutionContext(journal, Stepped(venue, self.steps), clock, "hourly")
+        exchange = Stepped(venue, self.steps)
+        self.context = ExecutionContext(journal, exchange, clock, "hourly", self.renew_filters)
+
+    def renew_filters(self, hour: int) -> Filters:
+        """What the venue accepts now."""
+        return self.context.exchange.filters("BTCUSDT")
 
     def work(self) -> None:
         """What a tick does with the hours: those that passed undecided are missed, the current one is decided; each is
@@ -149,10 +156,13 @@ class Protocol(RuleBasedStateMachine):
         after=st.booleans(),
         what=st.sampled_from(["die", "rival", "sleep"]),
         amount=st.integers(0, 14),
+        step=st.sampled_from(STEPS),
     )
-    def tick(self, reply: str, n: int, after: bool, what: str, amount: int) -> None:
-        """A writer ticks; its next order meets `reply`, and at its n-th step something happens (0: nothing)."""
+    def tick(self, reply: str, n: int, after: bool, what: str, amount: int, step: Decimal) -> None:
+        """A writer ticks; its next order meets `reply`, and at its n-th step something happens (0: nothing). The venue's
+        filters accept multiples of `step` by now: every decided quantity, a part of it, or none."""
         self.venue.next_send = reply
+        self.venue.accepts = replace(self.venue.accepts, step_size=step, min_qty=step)
         self.first.steps.arm(n, after, lambda: self.interfere(what, amount))
         self.run(self.first)
         self.first, self.second = self.second, self.first
@@ -230,6 +240,8 @@ class Protocol(RuleBasedStateMachine):
         executed = [fill.trade_id for _, fills, _ in self.venue.known.values() for fill in fills]
         assert sorted(recorded) == sorted(executed)
         self.seen["orders"] += len(self.venue.sent)
+        attempts = [a for hour in self.hours() for n in (2, 3) if (a := self.journal.attempt(hour, n))]
+        self.seen["requantised"] += sum(attempt.filters is not None for attempt in attempts)
 
 
 @pytest.mark.parametrize("histories", [150, pytest.param(400, marks=pytest.mark.long)])
@@ -242,5 +254,8 @@ def test_the_invariants_hold_whatever_happens(histories: int) -> None:
             max_examples=histories, stateful_step_count=15, phases=[Phase.generate, Phase.shrink]
         ),
     )
-    assert min(Protocol.seen[what] for what in ("killed", "interleaved", "slept")) >= 30, Protocol.seen
+    assert min(Protocol.seen[what] for what in ("killed", "interleaved", "slept")) >= histories // 10, (
+        Protocol.seen
+    )
     assert Protocol.seen["orders"] >= histories // 2, Protocol.seen
+    assert Protocol.seen["requantised"], Protocol.seen

@@ -28,6 +28,7 @@ strategies = st.fixed_dictionaries(
         "exit_edge": st.sampled_from([-0.02, -0.004, 0.0, 0.004, 0.02]),
         "exposure": st.sampled_from(["long_flat", "long_flat", "long_short"]),
         "fee_rate": st.sampled_from([0, 0.00075, 0.001, 0.02]),
+        "fee_discount": st.sampled_from([None, None, 0, 0.25]),
         "half_spread_bps": st.sampled_from([0, 1, 30]),
         "slippage_bps": st.sampled_from([0, 1.5, 40]),
         "allocation_usdt": st.sampled_from([4, 12, 40, 1_000, 10_000.55]),
@@ -195,13 +196,14 @@ def test_no_hour_sees_a_later_one() -> None:
 @given(
     seed=st.integers(0, 10_000),
     fee=st.sampled_from([0, 0.001]),
+    discount=st.sampled_from([None, 0.25]),
     edge=st.sampled_from([0.0, 0.005]),
     horizon=st.sampled_from([1, 1, 5]),
     band=st.sampled_from([None, None, 0.02, 0.2]),
 )
 @settings(max_examples=60)
 def test_the_exact_account_stays_near_the_ideal_one(
-    seed: int, fee: float, edge: float, horizon: int, band: float | None
+    seed: int, fee: float, discount: float | None, edge: float, horizon: int, band: float | None
 ) -> None:
     """Ticks, steps, buffers and fees in base move the equity by less than, for each order, two ticks of the price, one
     step's worth of cash in the market, the square of the fee, and eight decimals. Under a price band both pass over wrong
@@ -210,7 +212,7 @@ def test_the_exact_account_stays_near_the_ideal_one(
     prints = wrong_prices(seed, 6)["prints"] if band else {}
     bars = bars_made(HOURS + 10, seed, missing=outages(seed), prints=prints)
     changes = {"fee_rate": fee, "enter_edge": edge, "halt_cumulative_return": None, "horizon_hours": horizon}
-    changes["price_band"] = band
+    changes |= {"price_band": band, "fee_discount": discount}
     rules = Rules(params_of({**DEFAULT_PARAMS, **changes}, "a test"), Filters.derived(30_000.0))
     start = bars.first + 3 * HOUR_MS
     p_up = scores(seed, 0.01, 0.02)

@@ -60,6 +60,14 @@ def test_a_round_trip_is_paid_for_by_its_cost_and_no_less() -> None:
     assert round_trip(CostModel(Decimal(0), Decimal(0), Decimal(0))) == 0.0
 
 
+def test_a_round_trip_with_a_discount_pays_its_fee_beside_the_price() -> None:
+    """One unit bought and sold, 0.75 % of each notional paid in quote: at the hurdle the money is back."""
+    costs = CostModel(Decimal("0.01"), Decimal(30), Decimal(20), Decimal("0.25"))
+    paid = 100 * 1.003 * 1.002 * 1.0075
+    after = 100 * (1 + round_trip(costs))
+    assert math.isclose(after * 0.997 * 0.998 * 0.9925, paid, rel_tol=1e-12)
+
+
 @given(seed=st.integers(0, 999), horizon=st.integers(1, 24))
 def test_a_label_beyond_cost_asks_for_the_whole_cost(seed: int, horizon: int) -> None:
     """Up only where the move pays for its round trip; everywhere else and while unknown as `direction`."""

@@ -33,6 +33,21 @@ def test_a_round_trip_by_hand() -> None:
     assert ledger.fees_usdt == Decimal("0.2") + Decimal("0.21978")
 
 
+def test_commission_in_a_third_asset_leaves_the_position_whole() -> None:
+    """Buy 2 at 100 for BNB worth 0.15: the position is 2, the value leaves the cash and counts as a fee. A second fill of
+    the same order, charged in base, books as ever."""
+    paid = ("other", 7, "BNB", Decimal("0.00025"), Decimal(600))
+    ledger = Ledger(Decimal(1_000)).after(
+        Fill("BUY", Decimal(100), Decimal(2), Decimal("0.15"), *paid)  # type: ignore[arg-type]
+    )
+    assert (ledger.cash, ledger.position) == (Decimal("799.85"), 2)
+    assert ledger.fees_usdt == Decimal("0.15")
+    assert ledger.equity(Decimal(100)) == Decimal("999.85")
+    ledger = ledger.after(bought("1", "100", "0.001"))
+    assert (ledger.cash, ledger.position) == (Decimal("699.85"), Decimal("2.999"))
+    assert ledger.fees_usdt == Decimal("0.25")
+
+
 def test_less_than_the_minimum_notional_is_flat() -> None:
     """Dust is not a position; exactly the minimum is one, on either side."""
     for position, side in (("0.0499", "flat"), ("0.05", "long"), ("-0.05", "short"), ("-0.0499", "flat")):

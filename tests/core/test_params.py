@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -131,6 +132,21 @@ def test_parameters_survive_being_written() -> None:
     )
     assert parse_params(json.dumps(params.as_json()), "x") == params
     assert str(params.fee_rate) == "0.00075"
+
+
+def test_an_absent_fee_discount_is_not_written() -> None:
+    """So hashes of parameters without one stay; one of 0 is another configuration, and a share of 1 is none."""
+    without = params_of(DEFAULT_PARAMS, "x")
+    assert "fee_discount" not in without.as_json()
+    assert without.costs.paid_rate == Decimal("0.001")
+    for share in (0, 0.25):
+        params = params_of({**DEFAULT_PARAMS, "fee_discount": share}, "x")
+        assert params.as_json()["fee_discount"] == share
+        assert params_of(params.as_json(), "x") == params
+        assert params.identity() != without.identity()
+    assert params.costs.paid_rate == Decimal("0.00075")
+    with pytest.raises(ConfigError, match="fee_discount"):
+        params_of({**DEFAULT_PARAMS, "fee_discount": 1}, "x")
 
 
 def test_the_default_label_is_not_written() -> None:

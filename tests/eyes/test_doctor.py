@@ -142,6 +142,53 @@ def test_another_commission_than_the_parameters_count_on_is_said(tmp_path: Path)
     assert "0.05" in found["costs"]["said"]
 
 
+# The account's stock of BNB, what the parameters say of a discount, the verdict, and words of what is said and to be done.
+IN_BNB = [
+    (
+        "100",
+        0.25,
+        "pass",
+        "0.075% a side in BNB instead of 0.1%; 100 BNB are free, enough for about 8,000",
+    ),
+    ("0.25", 0.25, "warn", "enough for about 20 orders"),
+    ("100", None, "warn", "set fee_discount, with fee_rate x (1 - fee_discount) = 0.00075"),
+]
+
+
+@pytest.mark.parametrize(("stock", "discount", "verdict", "words"), IN_BNB)
+def test_commission_in_a_third_asset_is_said_with_its_stock(
+    tmp_path: Path, stock: str, discount: float | None, verdict: str, words: str
+) -> None:
+    """Asset, discounted rate, free stock in orders, and whether the parameters count on it. A BNB costs 600 USDT."""
+    (tmp_path / "P.json").write_text(json.dumps(quick_params(fee_discount=discount)))
+    fee = (
+        "--fee-asset",
+        "BNB",
+        "--fee-discount",
+        "0.25",
+        "--fee-asset-price",
+        "600",
+        "--balance",
+        f"BNB={stock}",
+    )
+    with venue(tmp_path, made_bars(tmp_path, "2020-12-01", "2021-03-20"), START - HOUR_MS, *fee) as paying:
+        paying.trader("retrain", "--params", "P.json")
+        _, found = look(paying)
+    costs = found["costs"]
+    assert costs["verdict"] == verdict
+    assert words in costs["said"] + costs["todo"]
+
+
+def test_a_discount_that_the_account_does_not_have_is_said(tmp_path: Path) -> None:
+    """The parameters count on commission in another asset, the venue takes it from what is received."""
+    (tmp_path / "P.json").write_text(json.dumps(quick_params(fee_discount=0.25)))
+    with venue(tmp_path, made_bars(tmp_path, "2020-12-01", "2021-03-20"), START - HOUR_MS) as plain:
+        plain.trader("retrain", "--params", "P.json")
+        _, found = look(plain)
+    assert found["costs"]["verdict"] == "warn"
+    assert "leave fee_discount out" in found["costs"]["todo"]
+
+
 class Forgetful:
     """A store that overwrites what exists, as some S3 servers do with If-None-Match."""
 

@@ -40,6 +40,7 @@ def params_drawn(draw: st.DrawFn) -> Params:
         "enter_edge": draw(st.sampled_from([0.0, 0.01, 0.05])),
         "exit_edge": draw(st.sampled_from([-0.01, 0.0, 0.02])),
         "fee_rate": draw(st.sampled_from([0, 0.001, 0.0075])),
+        "fee_discount": draw(st.sampled_from([None, None, 0, 0.25])),
         "half_spread_bps": draw(st.sampled_from([0, 1, 17.5])),
         "slippage_bps": draw(st.sampled_from([0, 1, 30])),
         "allocation_usdt": draw(st.sampled_from([20, 1_234.56, 10_000, 750_000])),

@@ -62,6 +62,25 @@ def test_replay_writes_the_lines_of_the_backtest(tmp_path: Path, gappy_bars: Pat
     assert {"gap", "venue_closed", "enter", "leave"} <= reasons
 
 
+def test_a_discount_paid_in_another_asset_is_replayed_to_the_byte(tmp_path: Path, gappy_bars: Path) -> None:
+    """With `fee_discount` the replay's exchange charges in BNB and the bot books its value: the backtest's very lines."""
+    (tmp_path / "P.json").write_text(json.dumps(quick_params(fee_discount=0.25)))
+    span = ("--bars", str(gappy_bars), "--from", "2021-03-05", "--to", "2021-03-07", "--params", "P.json")
+    command("backtest", "run", *span, "--hours-out", "backtest.jsonl", "--json", cwd=tmp_path)
+    replayed = ("--hours-out", "replay.jsonl", "--store", "kept", "--json")
+    command("trader", "replay", *span, *replayed, cwd=tmp_path)
+    backtest = (tmp_path / "backtest.jsonl").read_text()
+    assert backtest == (tmp_path / "replay.jsonl").read_text()
+    journal = Journal(LocalStore(tmp_path / "kept"), "BTCUSDT")
+    fills = [fill for record in journal.records() for fill in record.fills]
+    assert {(fill.commission_in, fill.other_asset, fill.other_price) for fill in fills} == {
+        ("other", "BNB", 1)
+    }
+    assert check(journal).problems == []
+    rows = [json.loads(line) for line in backtest.splitlines()]
+    assert {row["position"] for row in rows if row["order_side"] == "SELL"} == {"0"}, "there is no dust"
+
+
 def test_a_loop_of_ticks_writes_the_same_lines(tmp_path: Path, gappy_bars: Path) -> None:
     """A day and a half, two outages among them, a process of its own each hour: moving the clock and `trader tick` give the
     backtest's lines. (72 fresh interpreters are in benchmarks/parity.py.)"""

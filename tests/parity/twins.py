@@ -12,7 +12,9 @@ from backtest.engine.simulate import simulate
 from backtest.engine.walkforward import walk_forward
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
 from trader.core.hours import Rules
+from trader.core.params import MOST_USDT
 from trader.core.types import HOUR_MS, Bars
+from trader.exchange.matching import FeeAsset
 from trader.exchange.server import EmbeddedExchange, ExchangeConfig
 from trader.forecasters.registry import forecaster_of
 from trader.simulation import rehearsal
@@ -39,6 +41,7 @@ class Twins:
     def replay(self, store: Path) -> list[str]:
         """The hours file of `trader replay`; the account ends with what the last line says."""
         params, (base, quote) = self.rules.params, assets_of(self.bars.symbol)
+        discount = params.fee_discount
         served = EmbeddedExchange(
             ExchangeConfig(
                 bars=self.bars,
@@ -47,9 +50,10 @@ class Twins:
                 filters=self.rules.filters,
                 costs=params.costs,
                 at_ms=self.start - params.gap_hours * HOUR_MS,
-                balances={quote: params.allocation_usdt},
+                balances={quote: params.allocation_usdt, "BNB": MOST_USDT},
                 api_key=EMBEDDED_KEY,
                 api_secret=EMBEDDED_SECRET,
+                fee_asset=None if discount is None else FeeAsset("BNB", discount),
             )
         )
         served.start()

@@ -16,6 +16,8 @@ from trader.core.ports import Again
 UNKNOWN_CODES = frozenset({-1000, -1001, -1006, -1007})
 KEY_CODES = frozenset({-1002, -1022, -2008, -2014, -2015})
 LIMIT_CODES = frozenset({-1003, -1015})
+# A quantity that the filters do not accept, and one with more digits than they have.
+FILTER_CODES = frozenset({-1013, -1111})
 BUSY = -1008
 NOT_THERE = -2013
 OUT_OF_WINDOW = -1021
@@ -97,6 +99,8 @@ def again(refused: Refused) -> Again:
     """Whether another attempt at a refused order may go through."""
     if refused.code == OUT_OF_WINDOW:
         return "now"
+    if refused.code in FILTER_CODES:
+        return "filters"
     return "later" if refused.is_limit or refused.code == BUSY else ""
 
 

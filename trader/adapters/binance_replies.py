@@ -59,6 +59,9 @@ def order_state(reply: Reply, client_order_id: str) -> OrderState:
         executed_qty=amount(reply["executedQty"]),
         quote_qty=amount(reply["cummulativeQuoteQty"]),
         transact_ms=moment(reply["transactTime"] if "transactTime" in reply else reply["time"]),
+        symbol=text(reply["symbol"]),
+        type=text(reply["type"]),
+        orig_qty=amount(reply["origQty"]),
     )
 
 

@@ -10,9 +10,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from trader.adapters.binance_client import RECV_WINDOW_MS, Connection
+from trader.adapters.binance_commission import Commissions, FillReader
 from trader.adapters.binance_connection import Api, Quota
 from trader.adapters.binance_errors import NOT_THERE, NoAnswer, Refused, again, fate
 from trader.adapters.binance_replies import (
@@ -26,7 +27,8 @@ from trader.adapters.binance_replies import (
 )
 from trader.adapters.exchange_info import filters_of
 from trader.core.errors import ConfigError, Halt, Retry, TraderError
-from trader.core.ports import Clock, OrderState, OwnTrade, Sent, SignedOrder
+from trader.core.executions import contradiction
+from trader.core.ports import Clock, CommissionTerms, OrderState, OwnTrade, Sent, SignedOrder
 from trader.core.types import Fill, Filters, Quote, Side, plain
 
 CLIENT_ORDER_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
@@ -62,6 +64,7 @@ class BinanceSpot:
             raise ConfigError(f"{connection.url} needs an API key and its secret to trade")
         self._api = Api(connection, clock, quota)
         self._client = self._api.client
+        self._commissions = Commissions(self._api)
         self._assets: dict[str, tuple[str, str]] = {}
 
     def close(self) -> None:
@@ -116,18 +119,13 @@ class BinanceSpot:
 
         return self._api.read(self._client.get_account, parse, omitZeroBalances="true")
 
-    def commission_rate(self, symbol: str) -> Decimal:
-        """The taker's standard, special and tax commission, without a discount paid in another asset."""
+    def commission_terms(self, symbol: str) -> CommissionTerms:
+        """The taker's standard, special and tax commission, and what a discount paid in another asset leaves of it."""
+        return self._commissions.terms(symbol)
 
-        def parse(rates: Reply) -> Decimal:
-            parts = (rates["standardCommission"], rates["specialCommission"], rates["taxCommission"])
-            return sum((amount(part["taker"]) for part in parts), Decimal(0))
-
-        def ask(**given: Any) -> Reply:
-            answer: Reply = self._client._get("account/commission", True, "v3", data=given)
-            return answer
-
-        return self._api.read(ask, parse, symbol=symbol)
+    def price_of(self, asset: str, symbol: str) -> Decimal | None:
+        """The best ask of an asset in the symbol's quote asset; None where there is none."""
+        return self._commissions.price(asset, self.assets(symbol)[1])
 
     def sign(self, symbol: str, side: Side, qty: Decimal, client_order_id: str, now_ms: int) -> SignedOrder:
         """Fix an order's bytes at `now_ms` on the venue's clock."""
@@ -164,19 +162,16 @@ class BinanceSpot:
         return self._accepted(order, reply)
 
     def _accepted(self, order: SignedOrder, reply: Any) -> Sent:
-        """The order that a reply describes. Whatever it does not say plainly is looked up, so it is unknown."""
+        """The order that a reply describes. What it does not say plainly, or what contradicts itself, is looked up, so it is
+        unknown."""
         try:
-            if reply["symbol"] != order.symbol or reply["side"] != order.side:
-                raise ValueError("the reply is about another order")
             state = order_state(reply, order.client_order_id)
-            fills = [self._fill(order.symbol, row, order.side, "tradeId") for row in listed(reply["fills"])]
-            filled = sum((fill.qty for fill in fills), Decimal(0))
-            if not filled == state.executed_qty <= order.qty:
-                raise ValueError(
-                    f"fills of {filled}, executed {state.executed_qty}, ordered {plain(order.qty)}"
-                )
+            reader = self._reader(order.symbol)
+            fills = [reader.fill(row, order.side, "tradeId") for row in listed(reply["fills"])]
         except (*UNREADABLE, TraderError) as error:
             return Sent("unknown", message=f"a reply that cannot be read: {error!r}"[:200])
+        if doubt := contradiction(state, fills, order.symbol, order.side, order.qty):
+            return Sent("unknown", message=f"a reply that contradicts itself: {doubt}"[:200])
         return Sent("accepted", state, fills)
 
     def check(self, symbol: str, side: Side, qty: Decimal) -> str:
@@ -206,10 +201,12 @@ class BinanceSpot:
     def fills(self, symbol: str, order_id: int) -> list[Fill]:
         """The executions of one order, oldest first."""
 
+        reader = self._reader(symbol)
+
         def parse(row: Reply) -> Fill:
             if row["orderId"] != order_id or type(row["isBuyer"]) is not bool:
                 raise ValueError("a trade of another order")
-            return self._fill(symbol, row, "BUY" if row["isBuyer"] else "SELL", "id")
+            return reader.fill(row, "BUY" if row["isBuyer"] else "SELL", "id")
 
         own = {"symbol": symbol, "orderId": order_id}
         return self._all(self._client.get_my_trades, parse, own, lambda row: own | {"fromId": row["id"] + 1})
@@ -290,13 +287,5 @@ class BinanceSpot:
                 return found
         raise Retry(f"{self._api.url}: a list has over {MOST_PAGES * LIST_PAGE:,} rows")
 
-    def _fill(self, symbol: str, row: Reply, side: Side, id_key: str) -> Fill:
-        base, quote = self.assets(symbol)
-        asset, commission = row["commissionAsset"], amount(row["commission"])
-        if asset not in (base, quote) and commission != 0:
-            raise ConfigError(
-                f"{self._api.url} takes commission in {asset}, which cannot be booked in {base} or {quote}: switch off "
-                f"paying fees in {asset} for this account"
-            )
-        paid_in: Literal["base", "quote"] = "base" if asset == base else "quote"
-        return Fill(side, amount(row["price"]), amount(row["qty"]), commission, paid_in, whole(row[id_key]))
+    def _reader(self, symbol: str) -> FillReader:
+        return self._commissions.reader(symbol, *self.assets(symbol))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from trader.app.fields import (
     FLAG,
@@ -39,7 +39,7 @@ from trader.core.records import (
 )
 from trader.core.risk import RiskState
 from trader.core.sanity import Doubt
-from trader.core.types import Fill, Filters, Quote, Side, Target
+from trader.core.types import Fill, Filters, PaidIn, Quote, Side, Target
 
 SIDE, TARGET = word_of(Side), word_of(Target)
 FEATURES = by_name(maybe(NUMBER))
@@ -52,8 +52,13 @@ FILLS = list_of(
             "price": MONEY,
             "qty": MONEY,
             "commission": MONEY,
-            "commission_in": word_of(Literal["base", "quote"]),
+            "commission_in": word_of(PaidIn),
             "trade_id": INTEGER,
+        },
+        optional={
+            "other_asset": (TEXT, ""),
+            "other_amount": (MONEY, Decimal(0)),
+            "other_price": (MONEY, None),
         },
     )
 )
@@ -196,6 +201,7 @@ ATTEMPT = Format(
             "recv_window_ms": INTEGER,
             "expires_at_ms": INTEGER,
         },
+        optional={"filters": (FILTERS, None)},
     ),
 )
 OUTCOME = Format(
@@ -210,6 +216,7 @@ OUTCOME = Format(
             "order_id": maybe(INTEGER),
             "transact_ms": maybe(INTEGER),
         },
+        optional={"requantise": (FLAG, False)},
     ),
 )
 RECORD = Format(

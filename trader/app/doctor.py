@@ -112,35 +112,18 @@ def _believed(bot: Bot) -> tuple[Decimal, Decimal]:
         return Decimal(0), Decimal(0)
     newest = bot.journal.newest_record(floor_hour(bot.exchange.time_ms()), begun.start_ms)
     if newest is None:
-        params = _serving_params(bot.journal)
+        params = serving_params(bot.journal)
         return (params.allocation_usdt if params else Decimal(0)), Decimal(0)
     return newest.ledger.cash, max(newest.ledger.position, Decimal(0))
 
 
-def _serving_params(journal: Journal) -> Params | None:
+def serving_params(journal: Journal) -> Params | None:
+    """Those of the newest champion, None before the first."""
     found = champions(journal)
     if not found:
         return None
     card, _ = load_model(journal, found[-1].model_id)
     return params_of(card.params, f"models/{card.model_id}/card")
-
-
-def costs_check(bot: Bot) -> Finding:
-    """The account is charged what the serving model's parameters count on."""
-    params = _serving_params(bot.journal)
-    rate = bot.exchange.commission_rate(bot.symbol)
-    if params is None:
-        return Finding("costs", "pass", f"the account pays {rate:%} a side")
-    said = f"the account pays {rate:%} a side, the parameters count on {params.fee_rate:%}"
-    if rate > params.fee_rate:
-        return Finding(
-            "costs", "warn", said, "results will be worse than the backtest: raise fee_rate and search anew"
-        )
-    if rate < params.fee_rate:
-        return Finding(
-            "costs", "warn", said, "the backtest is stricter than the venue; lower fee_rate to match it"
-        )
-    return Finding("costs", "pass", said)
 
 
 def rights_check(exchange: Exchange, symbol: str) -> Finding:

@@ -11,7 +11,7 @@ import numpy as np
 from trader.app.codec import FILLS, QUOTE
 from trader.app.journal import Journal
 from trader.app.retrain import deployment, load_model
-from trader.core.costs import commission, worse_bps
+from trader.core.costs import worse_bps
 from trader.core.errors import ConfigError, DataError
 from trader.core.forecast import LEVELS
 from trader.core.hours import average_price
@@ -199,6 +199,7 @@ def _attempts(journal: Journal, hour: int) -> list[Json]:
             {
                 "n": n,
                 "client_order_id": attempt.client_order_id,
+                "qty": plain(attempt.qty),
                 "signed_at_ms": attempt.timestamp_ms,
                 "expires_at_ms": attempt.expires_at_ms,
                 "outcome": outcome.kind if outcome else "unknown",
@@ -217,8 +218,8 @@ def _cost(decision: Decision, record: HourRecord, params: Params) -> Json | None
     if paid is None or order is None:
         return None
     qty = sum((fill.qty for fill in fills), Decimal(0))
-    fee = commission(order.side, qty, order.expected_price, params.fee_rate)
-    modelled = fee * (order.expected_price if order.side == "BUY" else 1)
+    fee, paid_in = params.costs.commission(order.side, qty, order.expected_price)
+    modelled = fee * (order.expected_price if paid_in == "base" else 1)
     return {
         "qty": plain(qty),
         "expected_price": plain(order.expected_price),

@@ -115,7 +115,7 @@ def _decision(made: Json) -> str:
 
 def _attempt(row: Json) -> str:
     said = f": {row['said']}" if row["said"] else ""
-    return f"attempt {row['n']} {row['client_order_id']}: {row['outcome']}{said}, {len(row['fills'])} fills"
+    return f"attempt {row['n']} {row['client_order_id']} of {row['qty']}: {row['outcome']}{said}, {len(row['fills'])} fills"
 
 
 def _cost(cost: Json) -> str:

@@ -2,27 +2,32 @@
 
 1. Before attempt n is created its bytes are fixed: id, timestamp and window. It is created if absent.
 2. Its creator alone sends it, once. Everybody else, and the creator after a doubt, looks.
-3. An attempt stays unknown until the order is found in a final state, or until it is absent: the exchange's clock is
-   past what the attempt expires at by SETTLE_MS, then two looks find nothing, and open orders, own trades and balances
-   agree (`absence.py`). If a look fails, the order is in doubt and nothing else is sent.
-4. Only an absent attempt may be followed by another, and only before the order's deadline.
+3. An attempt stays unknown until the order is found in a final state with trades that agree with it (`lookup.py`), or
+   until it is absent: the exchange's clock is past what the attempt expires at by SETTLE_MS, then two looks find
+   nothing, and open orders, own trades and balances agree (`absence.py`). If a look fails, the order is in doubt and
+   nothing else is sent.
+4. Only an absent attempt may be followed by another, and one, once an order, that the venue's filters refused: its
+   successor carries what they accept now (`requantise.py`). Both only before the order's deadline.
 
 Every function is safe to repeat from any number of processes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from trader.app.absence import free_of, require_absent
+from trader.app.fee_stock import valued_by_rate
 from trader.app.journal import Journal, Series
+from trader.app.lookup import disagreement, unreconciled
 from trader.app.order_ids import OrderKind, client_order_id
+from trader.app.requantise import Carried, asks_filters, carried_on, fitted, may_follow
 from trader.core.errors import Halt, OrderInDoubt, Retry
+from trader.core.executions import is_absurd
 from trader.core.ports import Clock, Exchange, OrderState, SignedOrder
 from trader.core.records import Attempt, Decision, Order, Outcome, OutcomeKind
-from trader.core.types import Fill
+from trader.core.types import Fill, Filters
 
 SETTLE_MS = 10_000
 LOOK_EVERY_S = 1.0
@@ -32,12 +37,14 @@ MAX_ATTEMPTS = 9
 
 @dataclass(frozen=True, slots=True)
 class ExecutionContext:
-    """What carrying out an order needs. `bot` is the name that its client order ids begin with."""
+    """What carrying out an order needs. `bot` is the name that its client order ids begin with. `renew_filters` asks the
+    venue's filters again at an hour, for whoever keeps them."""
 
     journal: Journal
     exchange: Exchange
     clock: Clock
     bot: str
+    renew_filters: Callable[[int], Filters]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +92,15 @@ def carry_out(
 def execute(context: ExecutionContext, parent: ParentOrder, *, untried: bool = False) -> list[Fill]:
     """Bring an order to its end and return what was executed, whoever sent it. Raises as `carry_out`."""
     fills: list[Fill] = []
+    before: Outcome | None = None
     for n in range(parent.first_attempt, MAX_ATTEMPTS + 1):
         first = untried and n == parent.first_attempt
         outcome = None if first else context.journal.outcome(parent.hour, n, parent.series)
-        outcome = outcome or _work(context, parent, n, first)
+        outcome = outcome or _work(context, parent, n, first, before)
         fills += outcome.fills
-        if outcome.kind != "absent":
+        if not may_follow(outcome):
             break
+        before = outcome
     return fills
 
 
@@ -101,22 +110,34 @@ def order_name(context: ExecutionContext, parent: ParentOrder, n: int) -> str:
     return client_order_id(context.bot, journal.store_id(), journal.symbol, parent.hour, parent.kind, n)
 
 
-def _work(context: ExecutionContext, parent: ParentOrder, n: int, untried: bool) -> Outcome:
+def _work(
+    context: ExecutionContext, parent: ParentOrder, n: int, untried: bool, before: Outcome | None
+) -> Outcome:
     attempt = None if untried else context.journal.attempt(parent.hour, n, parent.series)
     if attempt is None:
-        attempt, ours = _begin(context, parent, n)
+        attempt, ours = _begin(context, parent, n, before)
         if ours:
             return _send(context, parent, n, attempt)
     if attempt.void and not parent.sent_before:
-        return _close(context, parent, n, "void", parent.forbidden or "not sent before the deadline")
+        return _close(context, parent, n, "void", _why_void(parent, attempt))
     if attempt.void:
         return _close(context, parent, n, "absent", "its record was lost, and the venue does not know it")
     return _look(context, parent, n, attempt)
 
 
-def _begin(context: ExecutionContext, parent: ParentOrder, n: int) -> tuple[Attempt, bool]:
-    """Create attempt n. It is a void one past the deadline, which fences whoever slept between decision and attempt. Where
-    the venue knows the order already, it is that order's, and nobody sends it."""
+def _why_void(parent: ParentOrder, attempt: Attempt) -> str:
+    if parent.forbidden:
+        return parent.forbidden
+    in_time = attempt.timestamp_ms <= parent.deadline_ms
+    return "the venue's filters accept no smaller part of it" if in_time else "not sent before the deadline"
+
+
+def _begin(
+    context: ExecutionContext, parent: ParentOrder, n: int, before: Outcome | None
+) -> tuple[Attempt, bool]:
+    """Create attempt n, which follows `before`. It is a void one past the deadline, which fences whoever slept between decision
+    and attempt, or if the filters of now accept nothing less. Where the venue knows the order already, it is that order's,
+    and nobody sends it."""
     symbol, now = context.journal.symbol, context.exchange.time_ms()
     name = order_name(context, parent, n)
     late = now > parent.deadline_ms or parent.sent_before or bool(parent.forbidden)
@@ -125,23 +146,37 @@ def _begin(context: ExecutionContext, parent: ParentOrder, n: int) -> tuple[Atte
         _require_same(parent, known)
     if known is None and parent.sent_before:
         _require_later(context, parent, n)
-    void = late and known is None
+    fit = Carried(parent.order.qty) if known or late else _carried(context, parent, n, before)
+    void, carried = (late and known is None) or fit is None, fit or Carried(parent.order.qty)
     order = parent.order
-    signed = context.exchange.sign(symbol, order.side, order.qty, name, known.transact_ms if known else now)
+    signed = context.exchange.sign(symbol, order.side, carried.qty, name, known.transact_ms if known else now)
     made = Attempt(
         symbol=symbol,
         void=void,
         side=order.side,
-        qty=order.qty,
+        qty=carried.qty,
         expected_price=order.expected_price,
         balances=None if void or known else free_of(context.exchange, symbol),
         client_order_id=signed.client_order_id,
         timestamp_ms=signed.timestamp_ms,
         recv_window_ms=signed.recv_window_ms,
         expires_at_ms=signed.expires_at_ms,
+        filters=carried.filters,
     )
     attempt, ours = context.journal.try_once(parent.hour, n, made, parent.series)
     return attempt, ours and not void and known is None
+
+
+def _carried(
+    context: ExecutionContext, parent: ParentOrder, n: int, before: Outcome | None
+) -> Carried | None:
+    """What attempt n carries: as much as the one before it, or, where filters refused that, what they accept now; None where
+    that is nothing new."""
+    earlier = None if before is None else context.journal.attempt(parent.hour, n - 1, parent.series)
+    carried = carried_on(earlier, parent.order)
+    if before is None or not before.requantise:
+        return carried
+    return fitted(carried, parent.order.expected_price, context.renew_filters(parent.hour))
 
 
 def _require_same(parent: ParentOrder, known: OrderState) -> None:
@@ -181,34 +216,39 @@ def _send(context: ExecutionContext, parent: ParentOrder, n: int, attempt: Attem
     if sent.outcome == "refused":
         # The venue said no, or never heard: these bytes were not executed and will not be sent again. What a new attempt
         # may mend is absent, so that one may follow before the deadline: at once, or with the next tick.
-        closed = _close(context, parent, n, "absent" if sent.again else "refused", sent.message)
+        kind: OutcomeKind = "absent" if sent.again in ("now", "later") else "refused"
+        closed = _close(context, parent, n, kind, sent.message, requantise=asks_filters(sent, attempt))
         if sent.again == "later":
             raise Retry(
                 f"order {attempt.client_order_id} was not taken ({sent.message}); the next tick tries again"
             )
         return closed
-    if sent.outcome == "accepted" and sent.state is not None and sent.state.final:
-        return _executed(context, parent, n, sent.state, sent.fills or [])
+    fills = sent.fills or []
+    if sent.state is not None and sent.state.final and not is_absurd(fills, attempt.expected_price):
+        return _executed(context, parent, n, sent.state, fills)
     return _look(context, parent, n, attempt)
 
 
 def _look(context: ExecutionContext, parent: ParentOrder, n: int, attempt: Attempt) -> Outcome:
     """Ask until the attempt is found in a final state or proved absent. Raises OrderInDoubt if neither comes in time, Halt if
-    balances alone speak against absence past the deadline."""
+    past the deadline balances alone speak against absence, or the venue's answers contradict each other."""
     symbol, name = context.journal.symbol, attempt.client_order_id
-    waited = 0.0
+    waited, doubt = 0.0, ""
     try:
         while waited <= PATIENCE_S:
-            state = context.exchange.find(symbol, name)
+            state, doubt = context.exchange.find(symbol, name), ""
             if state is not None and state.final:
                 fills = context.exchange.fills(symbol, state.order_id) if state.executed_qty else []
-                if sum((fill.qty for fill in fills), Decimal(0)) == state.executed_qty:
+                doubt = disagreement(context.exchange, attempt, state, fills)
+                if not doubt:
                     return _executed(context, parent, n, state, fills)
             if state is None and context.exchange.time_ms() > attempt.expires_at_ms + SETTLE_MS:
                 require_absent(context.journal, context.exchange, context.clock, attempt, parent.deadline_ms)
                 return _close(context, parent, n, "absent", "never reached the venue")
             context.clock.sleep(LOOK_EVERY_S)
             waited += LOOK_EVERY_S
+        if doubt:
+            raise unreconciled(context.exchange, attempt, doubt, parent.deadline_ms)
     except OrderInDoubt:
         raise
     except Retry as error:
@@ -232,12 +272,19 @@ def outcome_of(symbol: str, state: OrderState, fills: Sequence[Fill], message: s
     kind: OutcomeKind = (
         "filled" if state.status == "FILLED" else "partial" if state.executed_qty else "expired"
     )
-    return Outcome(symbol, kind, tuple(fills), message or state.status, state.order_id, state.transact_ms)
+    told = "; ".join(filter(None, (message or state.status, valued_by_rate(fills))))
+    return Outcome(symbol, kind, tuple(fills), told, state.order_id, state.transact_ms)
 
 
 def _close(
-    context: ExecutionContext, parent: ParentOrder, n: int, kind: OutcomeKind, message: str
+    context: ExecutionContext,
+    parent: ParentOrder,
+    n: int,
+    kind: OutcomeKind,
+    message: str,
+    *,
+    requantise: bool = False,
 ) -> Outcome:
     """The outcome of an attempt that left nothing at the venue."""
-    nothing = Outcome(context.journal.symbol, kind, (), message)
+    nothing = Outcome(context.journal.symbol, kind, (), message, requantise=requantise)
     return context.journal.close_attempt(parent.hour, n, nothing, parent.series)

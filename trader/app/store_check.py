@@ -13,6 +13,7 @@ from trader.app.halts import taken_in
 from trader.app.journal import Journal, event_key, hour_folder, hour_of_key
 from trader.app.layout import OLD_NAMES, STORE, keys_of
 from trader.app.orders import MAX_ATTEMPTS
+from trader.app.requantise import may_follow
 from trader.app.retrain import champions, deployment, load_model
 from trader.app.store_care import prove, read_all
 from trader.core.errors import TraderError
@@ -202,18 +203,25 @@ def _check_attempts(there: Hour, order: Order | None, *, closed: bool, fills: li
         yield f"attempt-{len(numbers) + 1}: missing"
     for n in numbers:
         attempt, outcome, previous = there.attempts[n], there.outcomes.get(n), there.outcomes.get(n - 1)
-        if (attempt.side, attempt.qty) != (order.side, order.qty):
+        if attempt.side != order.side or not _carries(attempt, order):
             yield f"attempt-{n}: another order than the decision's"
         if attempt.expires_at_ms != attempt.timestamp_ms + attempt.recv_window_ms:
             yield f"attempt-{n}: expires_at_ms is not its timestamp and window"
-        if n > 1 and (previous is None or previous.kind != "absent"):
-            yield f"attempt-{n}: the attempt before it was not proved absent"
+        if n > 1 and (previous is None or not may_follow(previous)):
+            yield f"attempt-{n}: the attempt before it was not proved absent, nor refused by the filters"
         if outcome is not None:
             fills += outcome.fills
         elif closed:
             yield f"outcome-{n}: missing, although the hour is closed"
     if sum((fill.qty for fill in fills), Decimal(0)) > order.qty:
         yield "outcome: more was filled than was decided"
+
+
+def _carries(attempt: Attempt, order: Order) -> bool:
+    """Whether an attempt has the decided quantity, or a part of it that fits the filters that were asked again for it."""
+    if attempt.filters is None:
+        return attempt.qty == order.qty
+    return 0 < attempt.qty <= order.qty and attempt.qty % attempt.filters.step_size == 0
 
 
 def _check_totals(

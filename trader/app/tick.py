@@ -13,6 +13,7 @@ from trader.app.codec_events import ACCOUNT, CHAMPION, DEPLOYMENT, HALT, TROUBLE
 from trader.app.collect import Collector
 from trader.app.comparison import Unknown, require_known, unknown_orders
 from trader.app.cover import OrderLimits, broken_limit, covered
+from trader.app.fee_stock import shortage
 from trader.app.flatten import settle_flatten
 from trader.app.halts import announce, standing_halt, with_events
 from trader.app.journal import Journal, hour_folder
@@ -38,7 +39,7 @@ from trader.core.policy import HaltReason
 from trader.core.ports import Clock, Exchange, ForecasterOf, OrderState
 from trader.core.records import Decision, HourRecord, Order, Totals, record_of
 from trader.core.sanity import marked_at, mid
-from trader.core.types import HOUR_MS, Bars, Fill, Filters, floor_hour, iso, plain
+from trader.core.types import DAY_MS, HOUR_MS, Bars, Fill, Filters, floor_hour, iso, plain
 
 DEADLINE_MS = 10 * 60_000
 
@@ -69,7 +70,7 @@ class Bot:
     @property
     def context(self) -> ExecutionContext:
         """What carrying out an order needs."""
-        return ExecutionContext(self.journal, self.exchange, self.clock, self.name)
+        return ExecutionContext(self.journal, self.exchange, self.clock, self.name, self.renew_filters)
 
     def model(self, model_id: str) -> Model:
         """A published model, read, checked and loaded by its card's family once."""
@@ -106,10 +107,15 @@ class Bot:
 
     def filters(self, hour: int) -> Filters:
         """What the venue accepts, asked again every day."""
-        day = hour // (24 * HOUR_MS)
-        if self._filters is None or self._filters[0] != day:
-            self._filters = day, self.exchange.filters(self.symbol)
+        if self._filters is None or self._filters[0] != hour // DAY_MS:
+            return self.renew_filters(hour)
         return self._filters[1]
+
+    def renew_filters(self, hour: int) -> Filters:
+        """The same, asked again now: for an order that was refused by the filters of before."""
+        found = self.exchange.filters(self.symbol)
+        self._filters = hour // DAY_MS, found
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +169,10 @@ def _tick(bot: Bot, before: int | None) -> Ticked:
         raise
     trouble.over(bot.journal, now)
     halted = newest is not None and newest.halted
-    return Ticked("traded", hour, lines, f"{bot.symbol} {iso(hour)}: {_sentence(lines[-1])}", halted)
+    said = f"{bot.symbol} {iso(hour)}: {_sentence(lines[-1])}"
+    if newest is not None and (short := shortage(bot.exchange, newest.fills)):
+        said = f"{said}. {short}"
+    return Ticked("traded", hour, lines, said, halted)
 
 
 def _stands_halted(journal: Journal, newest: HourRecord) -> bool:

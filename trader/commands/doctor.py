@@ -35,6 +35,7 @@ def doctor(
     """
     from trader import wiring
     from trader.app.doctor import examine, failing
+    from trader.app.doctor_costs import costs_check
     from trader.observers.names import names_of
 
     settings = load_settings(symbol=symbol, store=store, bars=data)
@@ -57,7 +58,7 @@ def doctor(
             "ticks": lambda: checks.trouble_check(bot.journal),
             "observers": lambda: checks.observers_check(bot.journal, names_of(settings)),
             "account": lambda: checks.account_check(bot),
-            "costs": lambda: checks.costs_check(bot),
+            "costs": lambda: costs_check(bot),
             "rights": lambda: checks.rights_check(bot.exchange, bot.symbol),
             "schedule": lambda: _schedule(cron_job),
         }

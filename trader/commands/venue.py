@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,7 @@ from trader.simulation import markets
 
 if TYPE_CHECKING:
     from trader.core.costs import CostModel
+    from trader.exchange.matching import FeeAsset
     from trader.exchange.venue import ExchangeConfig
 
 # `--at now`: a year to look back on, a month to trade in.
@@ -39,6 +41,11 @@ FiltersFile = Annotated[
 ]
 Balances = Annotated[list[str] | None, typer.Option(help="ASSET=AMOUNT, repeatable")]
 FeeRate = Annotated[str, typer.Option(help="share of the received amount")]
+FeeAssetName = Annotated[
+    str, typer.Option(help="take commission in this asset, BNB say, while the account holds some of it")
+]
+FeeDiscount = Annotated[str, typer.Option(help="share that commission in --fee-asset is cheaper by")]
+FeeAssetPrice = Annotated[str, typer.Option(help="what one --fee-asset costs in the quote asset")]
 HalfSpread = Annotated[str, typer.Option(help="half the spread, in 1/10,000 of the price")]
 Slippage = Annotated[str, typer.Option(help="slippage of market orders, in 1/10,000")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one")]
@@ -57,6 +64,9 @@ def exchange(
     fee_rate: FeeRate = "0.001",
     half_spread_bps: HalfSpread = "1",
     slippage_bps: Slippage = "1",
+    fee_asset: FeeAssetName = "",
+    fee_discount: FeeDiscount = "0.25",
+    fee_asset_price: FeeAssetPrice = "1",
     port: Port = EMBEDDED_PORT,
     speed: Speed = "0",
     state: StateFile = None,
@@ -72,8 +82,9 @@ def exchange(
     """
     market, at_ms = _market_at(at, bars, synthetic, symbol)
     costs = _costs(fee_rate, half_spread_bps, slippage_bps)
+    fee = _fee_asset(fee_asset, fee_discount, fee_asset_price)
     config = replace(
-        _account(market, at_ms, costs, filters, balance),
+        _account(market, at_ms, costs, filters, balance, fee),
         port=port,
         speed=float(markets.decimal_option("--speed", speed)),
         state_path=state,
@@ -83,14 +94,24 @@ def exchange(
 
 
 def _account(
-    market: Bars, at_ms: int, costs: CostModel, filters: Path | None, balance: list[str] | None
+    market: Bars,
+    at_ms: int,
+    costs: CostModel,
+    filters: Path | None,
+    balance: list[str] | None,
+    fee: FeeAsset | None,
 ) -> ExchangeConfig:
-    """The market at the first moment of its clock (UTC ms), its rules, and what the account holds there."""
+    """The market at the first moment of its clock (UTC ms), its rules, and what the account holds there. A balance of the
+    fee asset alone leaves the account its 10,000 of quote. Raises ConfigError for a fee asset that the symbol trades."""
     from trader.exchange.venue import ExchangeConfig
 
     row, accepted = markets.rules_for(filters, market, floor_hour(at_ms))
     base, quote = (row["baseAsset"], row["quoteAsset"]) if row else markets.assets_of(market.symbol)
-    held = markets.balances_option(balance or [f"{quote}=10000"])
+    held = markets.balances_option(balance or [])
+    if fee is not None and fee.name in (base, quote):
+        raise ConfigError(f"--fee-asset {fee.name} is traded by {market.symbol}; name a third asset")
+    if not held.keys() - {fee.name if fee else ""}:
+        held[quote] = Decimal(10_000)
     return ExchangeConfig(
         market,
         base,
@@ -102,7 +123,24 @@ def _account(
         api_key=EMBEDDED_KEY,
         api_secret=EMBEDDED_SECRET,
         exchange_info_row=row,
+        fee_asset=fee,
     )
+
+
+def _fee_asset(name: str, discount: str, price: str) -> FeeAsset | None:
+    """None without a name. Raises ConfigError that names the option which is wrong."""
+    from trader.exchange.matching import FeeAsset
+
+    if not name:
+        return None
+    share = markets.decimal_option("--fee-discount", discount)
+    costs = markets.decimal_option("--fee-asset-price", price)
+    if not name.isalnum() or share >= 1 or not costs:
+        raise ConfigError(
+            f"--fee-asset {name} must be letters and digits, --fee-discount {discount} below 1, "
+            f"--fee-asset-price {price} above 0"
+        )
+    return FeeAsset(name.upper(), share, costs)
 
 
 def _costs(fee_rate: str, half_spread_bps: str, slippage_bps: str) -> CostModel:

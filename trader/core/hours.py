@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
-from trader.core.costs import commission
 from trader.core.ledger import Ledger, fee_usdt
 from trader.core.params import Params
 from trader.core.policy import Limits, Thresholds, halted_side, target_side, within_holding_period
@@ -246,8 +245,7 @@ def _is_entry(order: SizedOrder) -> bool:
 
 def modelled_fill(order: SizedOrder, rules: Rules) -> Fill:
     """The fill that the cost model predicts for an order: whole, at the expected price."""
-    fee = commission(order.side, order.qty, order.expected_price, rules.params.fee_rate)
-    paid_in: Literal["base", "quote"] = "base" if order.side == "BUY" else "quote"
+    fee, paid_in = rules.sizing.costs.commission(order.side, order.qty, order.expected_price)
     return Fill(order.side, order.expected_price, order.qty, fee, paid_in)
 
 

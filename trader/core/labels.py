@@ -10,11 +10,16 @@ from trader.core.types import Bars, Floats
 
 
 def round_trip(costs: CostModel) -> float:
-    """The share that a price must rise by to pay for a BUY and a SELL: (1 + s)(1 + l) / ((1 - s)(1 - l)(1 - f)^2) - 1
-    with half spread s, slippage l and fee f, before rounding to ticks and steps."""
+    """The share that a price must rise by to pay for a BUY and a SELL, before rounding to ticks and steps.
+
+    With half spread s, slippage l and fee f it is (1 + s)(1 + l) / ((1 - s)(1 - l)(1 - f)^2) - 1. A fee g in quote, as with a
+    discount, is added to what is paid and taken from what is received: (1 + s)(1 + l)(1 + g) / ((1 - s)(1 - l)(1 - g)) - 1.
+    """
     spread, slippage = costs.half_spread_bps * BPS, costs.slippage_bps * BPS
     paid, received = (1 + spread) * (1 + slippage), (1 - spread) * (1 - slippage)
-    return float(paid / (received * (1 - costs.fee_rate) ** 2) - 1)
+    if costs.fee_discount is None:
+        return float(paid / (received * (1 - costs.fee_rate) ** 2) - 1)
+    return float(paid * (1 + costs.paid_rate) / (received * (1 - costs.paid_rate)) - 1)
 
 
 def hurdle_of(params: Params) -> float:

@@ -19,7 +19,8 @@ class Ledger:
     fills: int = 0
 
     def after(self, fill: Fill) -> Ledger:
-        """The ledger after one execution, its commission taken from the asset that the fill names."""
+        """The ledger after one execution. Commission is taken from the asset that the fill names; what the account paid in a
+        third asset is owed to it by the allocation, so its value leaves the cash (ADR 19)."""
         notional = fill.qty * fill.price
         sign = 1 if fill.side == "BUY" else -1
         in_base = fill.commission_in == "base"

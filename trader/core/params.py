@@ -18,7 +18,7 @@ Label = Literal["direction", "direction_beyond_cost"]
 MOST_USDT = Decimal(10) ** 12  # beyond it a quantity needs more digits than a Decimal keeps
 Edge = Annotated[float, Field(ge=0, lt=0.5)]
 # Keys that came after parameters were first written and hashed, each with its default.
-LATER_KEYS: dict[str, Any] = {"label": "direction", "price_band": None}
+LATER_KEYS: dict[str, Any] = {"label": "direction", "price_band": None, "fee_discount": None}
 
 
 class Params(BaseModel):
@@ -27,6 +27,8 @@ class Params(BaseModel):
     Rates and shares are fractions (0.001 is 0.1 %), `_bps` are 1/10,000, `_days` and `_hours` are spans of time.
     A call is about the close `horizon_hours` later: that it is higher (`label` direction), or higher by more than a round
     trip costs (direction_beyond_cost). A position is held for `horizon_hours` at least.
+    `fee_discount` is the share by which the fee is less because it is paid in a third asset (BNB): with it commission is
+    fee_rate x (1 - fee_discount) of what is traded, in quote; without it commission is taken from what is received.
     `halt_cumulative_return` is negative (-0.2 halts at a loss of 20 % of the allocation), `halt_drawdown` positive.
     `price_band` is how far a price of the venue may lie from the newest close (0.02 is 2 %): beyond it nothing is sent, and
     a close is no mark until it is confirmed. None leaves the backtest without a band, and the bot with its setting's.
@@ -44,6 +46,7 @@ class Params(BaseModel):
     fee_rate: Decimal = Field(ge=0, lt=1)
     half_spread_bps: Decimal = Field(ge=0, lt=5000)
     slippage_bps: Decimal = Field(ge=0, lt=5000)
+    fee_discount: Decimal | None = Field(ge=0, lt=1, default=None)
     allocation_usdt: Decimal = Field(gt=0, le=MOST_USDT)
     features: str = "seed"
     seed: int = Field(ge=0, lt=2**31)
@@ -58,7 +61,7 @@ class Params(BaseModel):
     @property
     def costs(self) -> CostModel:
         """Fee, half spread and slippage as the cost model."""
-        return CostModel(self.fee_rate, self.half_spread_bps, self.slippage_bps)
+        return CostModel(self.fee_rate, self.half_spread_bps, self.slippage_bps, self.fee_discount)
 
     @property
     def thresholds(self) -> Thresholds:

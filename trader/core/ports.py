@@ -149,6 +149,9 @@ class OrderState:
     executed_qty: Decimal
     quote_qty: Decimal
     transact_ms: int
+    symbol: str
+    type: str
+    orig_qty: Decimal
 
     @property
     def final(self) -> bool:
@@ -156,15 +159,16 @@ class OrderState:
         return self.status in ("FILLED", "CANCELED", "EXPIRED", "REJECTED", "EXPIRED_IN_MATCH")
 
 
-Again = Literal["", "now", "later"]
+Again = Literal["", "now", "later", "filters"]
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
     """The answer to an order: accepted with a state, refused with the exchange's reason, or unknown.
 
-    `again` says of a refusal that another attempt may go through: now (a timestamp out of its window), or later
-    (nothing left, or the venue wants to hear nothing for a while). "" where the refusal is for good.
+    `again` says of a refusal that another attempt may go through: now (a timestamp out of its window), later (nothing left,
+    or the venue wants to hear nothing for a while), or with a quantity that fits the venue's filters of now. "" where the
+    refusal is for good.
     """
 
     outcome: Literal["accepted", "refused", "unknown"]
@@ -184,6 +188,17 @@ class OwnTrade:
     quote_qty: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class CommissionTerms:
+    """What an account pays of what a market order trades, as shares: `rate` where commission is taken from what is received,
+    `discounted_rate` where it is taken from the stock of `discount_asset`, which is "" where the account does not pay so.
+    """
+
+    rate: Decimal
+    discounted_rate: Decimal
+    discount_asset: str = ""
+
+
 class Exchange(Protocol):
     """A venue that keeps an account and executes market orders. Every method raises Retry where the venue did not
     answer usefully, and ConfigError or Halt where it answered that a person must act; `send` returns instead."""
@@ -200,8 +215,11 @@ class Exchange(Protocol):
     def balances(self) -> Mapping[str, Decimal]:
         """Free amounts by asset; an asset that is not held is missing."""
 
-    def commission_rate(self, symbol: str) -> Decimal:
-        """What a market order pays of what it receives, as a share: every part that the account is charged."""
+    def commission_terms(self, symbol: str) -> CommissionTerms:
+        """What a market order pays, every part that the account is charged, with and without a discount."""
+
+    def price_of(self, asset: str, symbol: str) -> Decimal | None:
+        """What a unit of another asset costs in the symbol's quote asset; None where the venue does not quote it."""
 
     def sign(self, symbol: str, side: Side, qty: Decimal, client_order_id: str, now_ms: int) -> SignedOrder:
         """Fix a market order's bytes, timestamp and window; nothing is sent."""

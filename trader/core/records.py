@@ -118,7 +118,8 @@ class Attempt:
     """One try to carry out a decision's order: fixed, then stored, then sent once. A void one is never sent.
 
     The exchange refuses it after expires_at_ms = timestamp_ms + recv_window_ms, UTC on its own clock. balances: right
-    before it was sent, None for a void one.
+    before it was sent, None for a void one. filters: those that a smaller quantity than the decided one was made to fit,
+    None where it is the decided one.
     """
 
     symbol: str
@@ -131,12 +132,14 @@ class Attempt:
     timestamp_ms: int
     recv_window_ms: int
     expires_at_ms: int
+    filters: Filters | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of an attempt. message: the venue's word for it, or why nothing was sent. order_id, transact_ms: the
-    venue's own, None where the order never lived."""
+    venue's own, None where the order never lived. requantise: it was refused by the venue's filters, and one more attempt
+    may carry what they accept now."""
 
     symbol: str
     kind: OutcomeKind
@@ -144,6 +147,7 @@ class Outcome:
     message: str
     order_id: int | None = None
     transact_ms: int | None = None
+    requantise: bool = False
 
 
 @dataclass(frozen=True, slots=True)

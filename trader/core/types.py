@@ -31,6 +31,7 @@ Json = dict[str, Any]
 
 Side = Literal["BUY", "SELL"]
 Target = Literal["long", "flat", "short"]
+PaidIn = Literal["base", "quote", "other"]
 
 OPTIONAL_COLUMNS = ("quote_volume", "trades", "taker_buy_base", "taker_buy_quote")
 REQUIRED_COLUMNS = ("open", "high", "low", "close", "volume")
@@ -229,11 +230,19 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution. price in quote per base, qty in base, commission in the unit of `commission_in`."""
+    """One execution. price in quote per base, qty in base, commission in the unit of `commission_in`.
+
+    "other": the venue took `other_amount` of `other_asset`, which is neither base nor quote, and commission is its value in
+    quote. other_price: what that value was computed with, in quote per unit; None where the venue quotes no such price
+    and the value follows from the account's rate.
+    """
 
     side: Side
     price: Decimal
     qty: Decimal
     commission: Decimal
-    commission_in: Literal["base", "quote"]
+    commission_in: PaidIn
     trade_id: int = 0
+    other_asset: str = ""
+    other_amount: Decimal = Decimal(0)
+    other_price: Decimal | None = None

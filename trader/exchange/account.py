@@ -134,7 +134,7 @@ class Account:
             self._by_client_id[order.client_order_id] = order
 
     def book_trade(self, order: Order, trade: Trade) -> None:
-        """Book one execution: pay from the free balance, receive, pay the commission out of what is received."""
+        """Book one execution: pay from the free balance, receive, pay the commission in the asset that the trade names."""
         amount = trade.price * trade.qty
         paid, given = (self.quote, amount) if trade.is_buyer else (self.base, trade.qty)
         received, gained = (self.base, trade.qty) if trade.is_buyer else (self.quote, amount)

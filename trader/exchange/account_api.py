@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from trader.core.types import DAY_MS
 from trader.exchange.account import Order, Trade
 from trader.exchange.filters import ZERO
-from trader.exchange.order_api import order_row
+from trader.exchange.order_api import discount, order_row
 from trader.exchange.params import Params
 from trader.exchange.public_api import need_symbol
 from trader.exchange.replies import ApiError, eight
@@ -87,12 +87,7 @@ def commission_rates(venue: Venue, call: Call) -> dict[str, Any]:
         "standardCommission": {**free, "maker": rate, "taker": rate},
         "specialCommission": free,
         "taxCommission": free,
-        "discount": {
-            "enabledForAccount": False,
-            "enabledForSymbol": False,
-            "discountAsset": "BNB",
-            "discount": nothing,
-        },
+        "discount": discount(venue),
     }
 
 

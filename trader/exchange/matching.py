@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trader.core.costs import commission, floor_to
+from trader.core.costs import asset_charged, commission, floor_to, value_charged
 from trader.core.types import HOUR_MS, Side, floor_hour
 from trader.exchange.account import Account, Order, Trade
 from trader.exchange.filters import Candidate, Rules
@@ -65,11 +65,29 @@ class Intent:
         return self.type == "MARKET"
 
 
+@dataclass(frozen=True, slots=True)
+class FeeAsset:
+    """A third asset that commission is taken in while its stock lasts, `discount` (a share) cheaper. price: in quote, the same
+    at all times."""
+
+    name: str
+    discount: Decimal
+    price: Decimal = Decimal(1)
+
+
 class Matching:
     """Places, fills and cancels orders of one account in one market."""
 
-    def __init__(self, market: Market, account: Account, fee_rate: Decimal, symbol: str) -> None:
+    def __init__(
+        self,
+        market: Market,
+        account: Account,
+        fee_rate: Decimal,
+        symbol: str,
+        fee_asset: FeeAsset | None = None,
+    ) -> None:
         self._market, self._account, self._fee_rate, self._symbol = market, account, fee_rate, symbol
+        self._fee_asset = fee_asset
         self._advanced_ms = 0
 
     def check(self, intent: Intent, rules: Rules, now_ms: int, book: Book) -> Decimal:
@@ -174,18 +192,31 @@ class Matching:
 
     def _fill(self, order: Order, qty: Decimal, price: Decimal, time_ms: int, is_maker: bool) -> None:
         account = self._account
+        charged, asset = self._commission(order.side, qty, price)
         trade = Trade(
             trade_id=account.next_trade_id,
             order_id=order.order_id,
             price=price,
             qty=qty,
-            commission=commission(order.side, qty, price, self._fee_rate),
-            commission_asset=account.base if order.side == "BUY" else account.quote,
+            commission=charged,
+            commission_asset=asset,
             time=time_ms,
             is_buyer=order.side == "BUY",
             is_maker=is_maker,
         )
         account.book_trade(order, trade)
+
+    def _commission(self, side: Side, qty: Decimal, price: Decimal) -> tuple[Decimal, str]:
+        """What an execution is charged, and in which asset: the fee asset if its free stock covers the whole of it, as
+        Binance does, else what is received."""
+        account, fee = self._account, self._fee_asset
+        if fee is not None:
+            value = value_charged(qty * price, self._fee_rate * (1 - fee.discount))
+            amount = asset_charged(value, fee.price)
+            if amount <= account.free.get(fee.name, ZERO):
+                return amount, fee.name
+        received = account.base if side == "BUY" else account.quote
+        return commission(side, qty, price, self._fee_rate), received
 
     def _finish(self, order: Order, reason: str) -> None:
         filled = not order.remaining

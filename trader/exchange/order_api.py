@@ -12,6 +12,8 @@ from trader.exchange.public_api import need_symbol
 from trader.exchange.replies import ApiError, Reply, eight
 from trader.exchange.venue import Call, Venue
 
+# What Binance leaves of the commission of those who pay in BNB.
+USUAL_MULTIPLIER = Decimal("0.75")
 CANCEL_RESTRICTIONS = {None: None, "ONLY_NEW": "NEW", "ONLY_PARTIALLY_FILLED": "PARTIALLY_FILLED"}
 
 
@@ -45,12 +47,18 @@ def test_order(venue: Venue, call: Call) -> dict[str, Any]:
         "standardCommissionForOrder": {"maker": rate, "taker": rate},
         "specialCommissionForOrder": nothing,
         "taxCommissionForOrder": nothing,
-        "discount": {
-            "enabledForAccount": False,
-            "enabledForSymbol": False,
-            "discountAsset": "BNB",
-            "discount": "0",
-        },
+        "discount": discount(venue),
+    }
+
+
+def discount(venue: Venue) -> dict[str, Any]:
+    """The discount on the standard commission as Binance tells it: a multiplier, said whether it is switched on or not."""
+    fee = venue.config.fee_asset
+    return {
+        "enabledForAccount": fee is not None,
+        "enabledForSymbol": fee is not None,
+        "discountAsset": "BNB" if fee is None else fee.name,
+        "discount": eight(USUAL_MULTIPLIER if fee is None else 1 - fee.discount),
     }
 
 

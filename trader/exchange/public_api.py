@@ -85,22 +85,35 @@ def average_price(venue: Venue, call: Call) -> dict[str, Any]:
 
 def ticker_price(venue: Venue, call: Call) -> Any:
     """GET /ticker/price."""
+    if (fee := _fee_price(venue, call.params)) is not None:
+        return {"symbol": venue.fee_pair, "price": eight(fee)}
     row = {"symbol": venue.symbol, "price": eight(venue.market.last_price(call.now_ms))}
     return _one_or_list(venue, call.params, row)
 
 
 def book_ticker(venue: Venue, call: Call) -> Any:
-    """GET /ticker/bookTicker: the quote that orders fill by."""
-    quote = venue.market.quote(call.now_ms)
+    """GET /ticker/bookTicker: the quote that orders fill by, or the fee asset's, without a spread, where it is named."""
     qty = eight(_shown_qty(call))
-    row = {
-        "symbol": venue.symbol,
-        "bidPrice": eight(quote.bid),
+    if (fee := _fee_price(venue, call.params)) is not None:
+        return _book_row(venue.fee_pair, fee, fee, qty)
+    quote = venue.market.quote(call.now_ms)
+    return _one_or_list(venue, call.params, _book_row(venue.symbol, quote.bid, quote.ask, qty))
+
+
+def _book_row(symbol: str, bid: Decimal, ask: Decimal, qty: str) -> dict[str, str]:
+    return {
+        "symbol": symbol,
+        "bidPrice": eight(bid),
         "bidQty": qty,
-        "askPrice": eight(quote.ask),
+        "askPrice": eight(ask),
         "askQty": qty,
     }
-    return _one_or_list(venue, call.params, row)
+
+
+def _fee_price(venue: Venue, params: Params) -> Decimal | None:
+    """The price of the fee asset where its pair is named, None for any other request."""
+    fee = venue.config.fee_asset
+    return None if fee is None or params.text("symbol") != venue.fee_pair else fee.price
 
 
 def depth(venue: Venue, call: Call) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from trader.exchange.faults import Fault, Plan, parse_faults
 from trader.exchange.filters import Rules, symbol_row
 from trader.exchange.limits import Limiter, Limits
 from trader.exchange.market import Market
-from trader.exchange.matching import Book, Intent, Matching
+from trader.exchange.matching import Book, FeeAsset, Intent, Matching
 from trader.exchange.params import Params
 from trader.exchange.replies import ApiError
 from trader.exchange.state import StateFile
@@ -35,7 +35,8 @@ class ExchangeConfig:
 
     balances: asset -> amount. at_ms: virtual time at the start, UTC ms. speed: virtual seconds per wall second, 0
     stands still. port 0 takes a free one. state_path: a file that survives restarts. faults: see `faults.py`.
-    exchange_info_row: a real exchangeInfo row, which then rules instead of `filters`.
+    exchange_info_row: a real exchangeInfo row, which then rules instead of `filters`. fee_asset: what commission is taken
+    in while the account holds some, None takes it from what is received.
     """
 
     bars: Bars
@@ -53,6 +54,7 @@ class ExchangeConfig:
     faults: Sequence[Mapping[str, Any]] = ()
     exchange_info_row: Mapping[str, Any] | None = None
     limits: Limits = field(default_factory=Limits)
+    fee_asset: FeeAsset | None = None
 
 
 @dataclass(slots=True)
@@ -89,7 +91,9 @@ class Venue:
         self.rules = Rules(self.row)
         self.market = Market(config.bars, config.costs, config.filters.tick_size)
         self.account = Account(config.base, config.quote, config.balances)
-        self.matching = Matching(self.market, self.account, config.costs.fee_rate, self.symbol)
+        self.matching = Matching(
+            self.market, self.account, config.costs.fee_rate, self.symbol, config.fee_asset
+        )
         self.limiter = Limiter(config.limits)
         self.faults: list[Fault] = parse_faults(config.faults)
         self.requests: deque[dict[str, Any]] = deque(maxlen=LOGGED_REQUESTS)
@@ -100,6 +104,12 @@ class Venue:
         self.matching.advance(start_ms)
         self._late: list[Late] = []
         self._born_wall: dict[tuple[int, int], float] = {}
+
+    @property
+    def fee_pair(self) -> str:
+        """The symbol that quotes the fee asset, "" without one."""
+        fee = self.config.fee_asset
+        return "" if fee is None else f"{fee.name}{self.config.quote}"
 
     def _checked_row(self) -> dict[str, Any]:
         config = self.config

@@ -77,12 +77,29 @@ def _of_hour(record: HourRecord) -> Message | None:
     if line.fill_price is None:
         body = f"{when} UTC: {order} was not filled. {held}. See: trader explain {iso(line.close_time)[:13]}"
         return Message("warning", "refused", f"{symbol}: an order was not filled", body)
-    cost = f"fee {plain(line.fee)} USDT, {record.worse_bps() or 0.0:+.2f} bps against the model's price"
+    cost = f"{_fee(record)}, {record.worse_bps() or 0.0:+.2f} bps against the model's price"
     executed = sum((fill.qty for fill in record.fills), Decimal(0))
     part = "" if executed == line.order_qty else f" of which {plain(executed)} was filled"
     price = plain(line.fill_price)
     body = f"{when} UTC: {order}{part} at {price}, {cost}. {held}, {record.ledger.orders} orders so far"
-    return Message("info", "fill", f"{symbol}: {line.order_side} at {price}", body)
+    used_up = len({fill.commission_in == "other" for fill in record.fills}) > 1
+    level: Level = "warning" if used_up else "info"
+    return Message(level, "fill", f"{symbol}: {line.order_side} at {price}", body)
+
+
+def _fee(record: HourRecord) -> str:
+    """The fee in quote, what was taken of a third asset, and whether that stock was used up within the order."""
+    fee, fills = f"fee {plain(record.line.fee)} USDT", record.fills
+    others = [fill for fill in fills if fill.commission_in == "other"]
+    if not others:
+        return fee
+    taken = plain(sum((fill.other_amount for fill in others), Decimal(0)))
+    rest = (
+        ""
+        if len(others) == len(fills)
+        else "; its stock is used up, the rest was taken from what was received"
+    )
+    return f"{fee} ({taken} {others[0].other_asset}{rest})"
 
 
 def _time_ms(event: AnyEvent) -> int:
