@@ -21,11 +21,12 @@ from tests.rig import quick_params
 from trader import wiring
 from trader.adapters.clocks import SimClock
 from trader.adapters.store_local import LocalStore
+from trader.app.bot import Bot
 from trader.app.codec import DECISION, RECORD
 from trader.app.codec_events import CHAMPION, DEPLOYMENT
 from trader.app.journal import Journal, event_key, hour_folder
 from trader.app.retrain import retrain
-from trader.app.tick import Bot, tick
+from trader.app.tick import tick
 from trader.core.events import DeploymentEvent
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.types import DAY_MS, HOUR_MS, parse_hour

@@ -20,10 +20,10 @@ from trader.adapters.binance_spot import BinanceSpot
 from trader.adapters.clocks import WallClock
 from trader.adapters.files import read_bars, write_bars
 from trader.adapters.store_local import LocalStore
+from trader.app.bot import Bot
 from trader.app.collect import Collector
 from trader.app.cover import OrderLimits
 from trader.app.journal import Journal
-from trader.app.tick import Bot
 from trader.config import Settings
 from trader.core.errors import ConfigError, Retry, TraderError, WrongStore
 from trader.core.params import MOST_USDT, Params

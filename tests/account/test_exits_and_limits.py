@@ -11,12 +11,14 @@ import pytest
 
 from tests.crash.crew import Scene
 from trader.app.account_care import close_attempt, epoch, flatten
+from trader.app.bot import Bot
 from trader.app.codec_events import TROUBLE
 from trader.app.cover import OrderLimits
 from trader.app.halts import announce, resume, standing_halt
 from trader.app.order_ids import client_order_id
+from trader.app.proposal import propose
 from trader.app.store_check import check
-from trader.app.tick import Bot, propose, tick
+from trader.app.tick import tick
 from trader.app.trouble import failed
 from trader.core.errors import ConfigError, DataError, Halt, OrderInDoubt, TraderError
 from trader.core.records import HourRecord

@@ -290,10 +290,10 @@ def executed(context: ExecutionContext, how: str, **changes: Any) -> Decision:
 
     def send_and_spoil(order: Any) -> Any:
         reply = original(order)
-        state, [fill], seen_from = fake.orders[order.client_order_id]
+        state, [fill], seen_from = fake.known[order.client_order_id]
         price = changes.pop("price", fill.price)
         spoiled = replace(state, **changes), [replace(fill, price=price)], seen_from
-        fake.orders[order.client_order_id] = spoiled
+        fake.known[order.client_order_id] = spoiled
         return reply
 
     fake.send = send_and_spoil  # type: ignore[method-assign]  # the venue's answers change at this moment
@@ -326,7 +326,7 @@ def test_answers_that_contradict_each_other_book_nothing(
     assert order.client_order_id in str(halt.value)
     assert outcomes(context, 1) == []
     fake = venue(context)
-    fake.orders[order.client_order_id] = (*fake._execute(order, Decimal(1)), 0)
+    fake.known[order.client_order_id] = (*fake._execute(order, Decimal(1)), 0)
     assert bought(carry_out(context, HOUR, decision)) == Decimal("0.1")
     assert len(fake.sent) == 1
 
@@ -338,9 +338,9 @@ def test_a_high_commission_is_believed_where_the_venue_says_so(context: Executio
 
     def charge_six_percent(order: Any) -> Any:
         reply = original(order)
-        state, [fill], seen_from = fake.orders[order.client_order_id]
+        state, [fill], seen_from = fake.known[order.client_order_id]
         fills = [replace(fill, commission=Decimal("0.006"))]
-        fake.orders[order.client_order_id] = state, fills, seen_from
+        fake.known[order.client_order_id] = state, fills, seen_from
         return reply
 
     fake.send = charge_six_percent  # type: ignore[method-assign]  # what this venue charges

@@ -20,6 +20,7 @@ from tests.rig_bars import made_bars
 from tests.served import settings_at
 from trader import wiring
 from trader.adapters.clocks import SimClock
+from trader.app.bot import Bot
 from trader.app.explain import explain
 from trader.app.explain_words import words
 from trader.app.halts import announce, resume
@@ -27,7 +28,7 @@ from trader.app.retrain import retrain
 from trader.app.status import status
 from trader.app.store_check import check
 from trader.app.story import hour_row
-from trader.app.tick import Bot, tick
+from trader.app.tick import tick
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, Settings, load_settings
 from trader.core.errors import ConfigError
 from trader.core.params import params_of

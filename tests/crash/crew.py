@@ -25,10 +25,11 @@ from tests.rig import command, quick_params
 from tests.served import exchange_at, settings_at
 from trader import wiring
 from trader.adapters.clocks import SimClock
+from trader.app.bot import Bot
 from trader.app.journal import Journal
 from trader.app.retrain import retrain
 from trader.app.retrain_rules import retrain_if_due
-from trader.app.tick import Bot, tick
+from trader.app.tick import tick
 from trader.config import Settings
 from trader.core.errors import Halt, TraderError
 from trader.core.lifecycle import BreachRule

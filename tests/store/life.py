@@ -12,10 +12,11 @@ from tests.s3_kit import Bucketry
 from tests.served import exchange_at, settings_at
 from trader import wiring
 from trader.adapters.clocks import SimClock
+from trader.app.bot import Bot
 from trader.app.halts import announce, resume
 from trader.app.replay import replay
 from trader.app.retrain import retrain
-from trader.app.tick import Bot, tick
+from trader.app.tick import tick
 from trader.config import Settings
 from trader.core.params import params_of
 from trader.core.types import HOUR_MS, parse_hour

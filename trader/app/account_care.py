@@ -8,13 +8,14 @@ from decimal import Decimal
 
 from trader.app import flatten as at_once
 from trader.app.adoption import is_attempted, with_account
+from trader.app.bot import Bot
 from trader.app.codec_events import ACCOUNT
 from trader.app.halts import announce, lift, resume, standing_halt
 from trader.app.journal import Series
 from trader.app.order_ids import OrderName, parse_order_id
 from trader.app.orders import SETTLE_MS, outcome_of
 from trader.app.retrain import deployment, serving_params
-from trader.app.tick import Bot, tick
+from trader.app.tick import tick
 from trader.core.costs import fill_price
 from trader.core.errors import ConfigError, OrderInDoubt, TraderError
 from trader.core.events import AdoptEvent, ClosedAttemptEvent, EpochEvent, FlattenEvent, IgnoreEvent

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from trader.app.bot import Bot
 from trader.app.cursors import standing, standing_in_words
 from trader.app.explain import newest_hour
 from trader.app.halts import standing_halt
 from trader.app.journal import Journal
 from trader.app.retrain import champions, deployment, load_model
-from trader.app.tick import Bot
 from trader.app.trouble import standing_trouble
 from trader.core.errors import DataError, TraderError
 from trader.core.lifecycle import is_late, serving

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from trader.app.bot import Bot
 from trader.app.doctor import Finding, Verdict, serving_params
 from trader.app.fee_stock import LEAST_ORDERS, orders_left
-from trader.app.tick import Bot
 from trader.core.params import Params
 from trader.core.ports import CommissionTerms
 from trader.core.types import plain

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from trader.app.bot import Bot
 from trader.app.codec import DECISION
+from trader.app.proposal import propose
 from trader.app.retrain import deployment
 from trader.app.stored import encode
-from trader.app.tick import Bot, propose
 from trader.core.errors import ConfigError
 from trader.core.records import Decision
 from trader.core.types import HOUR_MS, floor_hour, iso, plain

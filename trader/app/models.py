@@ -6,7 +6,7 @@ from typing import Any
 
 from trader.app.codec_events import CHAMPION
 from trader.app.journal import Journal
-from trader.app.retrain import champions, load_model
+from trader.app.retrain import champions, load_card, load_model
 from trader.core.errors import ConfigError, DataError
 from trader.core.events import ChampionEvent
 from trader.core.lifecycle import serving
@@ -21,16 +21,16 @@ def listed(journal: Journal, hour: int) -> list[Json]:
     chosen = serving(found, hour)
     rows = []
     for event, champion in zip(events, found, strict=True):
-        card, _ = load_model(journal, champion.model_id)
+        card = _card(journal, champion.model_id)
         rows.append(
             {
                 "event": event.number,
                 "model_id": champion.model_id,
                 "valid_from": iso(champion.valid_from),
-                "family": card.family,
+                "family": card.family if card else "?",
                 "why": event.content.cause,
-                "trained_until": iso(card.train_until),
-                "rows": card.rows,
+                "trained_until": iso(card.train_until) if card else "?",
+                "rows": card.rows if card else 0,
                 "serves": champion is chosen,
             }
         )
@@ -44,15 +44,20 @@ def card_of(journal: Journal, model_id: str) -> ModelCard:
     if len(named) != 1:
         what = f"names {len(named)} models: {', '.join(named)}" if named else "names no model"
         raise ConfigError(f"{model_id!r} {what}. See: trader models list")
-    return load_model(journal, named[0])[0]
+    return load_card(journal, named[0])
 
 
 def family_of(journal: Journal, model_id: str) -> str:
-    """The family of a model; "?" where the store does not hold it whole, which `trader store verify` tells."""
+    """The family of a model; "?" where the store has lost its card, which `trader store verify` tells."""
+    card = _card(journal, model_id)
+    return card.family if card else "?"
+
+
+def _card(journal: Journal, model_id: str) -> ModelCard | None:
     try:
-        return load_model(journal, model_id)[0].family
+        return load_card(journal, model_id)
     except DataError:
-        return "?"
+        return None
 
 
 def differences(one: ModelCard, other: ModelCard) -> list[tuple[str, Any, Any]]:
@@ -78,6 +83,7 @@ def roll_back(journal: Journal, card: ModelCard, from_hour: int, reason: str) ->
 
     The next refit of the calendar or a breach replaces it in its turn. Raises ConfigError where it serves already.
     """
+    load_model(journal, card.model_id)  # what is to serve must be whole
     chosen = serving(champions(journal), from_hour)
     if chosen is not None and chosen.model_id == card.model_id:
         raise ConfigError(f"{card.model_id} serves {iso(from_hour)} already")

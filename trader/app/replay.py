@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Protocol
 
+from trader.app.bot import Bot
 from trader.app.retrain import deployment, retrain
 from trader.app.retrain_rules import Tuner, retrain_if_due
-from trader.app.tick import Bot, tick
+from trader.app.tick import tick
 from trader.core.errors import Retry
 from trader.core.lifecycle import BreachRule, DriftRule
 from trader.core.params import Params

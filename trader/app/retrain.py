@@ -12,7 +12,15 @@ from trader.core.errors import ConfigError, DataError, OtherSymbol, Retry
 from trader.core.events import Cause, ChampionEvent, DeploymentEvent
 from trader.core.features import anchor_of
 from trader.core.lifecycle import Champion, due_refit
-from trader.core.model import UPGRADED_FROM, ModelCard, card_for, digest_of, read_card, upgraded_card
+from trader.core.model import (
+    UPGRADED_FROM,
+    ModelCard,
+    card_for,
+    digest_of,
+    own_card,
+    read_card,
+    upgraded_card,
+)
 from trader.core.params import Params, params_of
 from trader.core.ports import ForecasterOf
 from trader.core.training import training_of
@@ -53,12 +61,49 @@ def load_model(journal: Journal, model_id: str) -> tuple[ModelCard, bytes]:
     if text is None or model is None:
         raise DataError(f"models/{model_id} is incomplete in the store. Train again: trader retrain")
     card = read_card(text, model, model_id, f"models/{model_id}/card")
+    _require_named(journal, card)
+    _require_original(journal, card, text, model)
+    return card, model
+
+
+def load_card(journal: Journal, model_id: str) -> ModelCard:
+    """A published model's card alone: its bytes may be lost, or its features of other code. Raises DataError."""
+    text = journal.store.get(f"models/{model_id}/card")
+    if text is None:
+        raise DataError(f"models/{model_id}/card is missing in the store. Train again: trader retrain")
+    card = own_card(text, None, model_id, f"models/{model_id}/card")
+    _require_named(journal, card)
+    return card
+
+
+def nearest_card(journal: Journal, model_id: str) -> ModelCard:
+    """A model's card; where it is lost that of the newest champion whose card is not. Raises DataError where all are lost."""
+    for name in (model_id, *(champion.model_id for champion in reversed(champions(journal)))):
+        try:
+            return load_card(journal, name)
+        except OtherSymbol:
+            raise
+        except DataError:
+            continue
+    raise DataError(
+        "no model of this store has a card that can be read. Train again, with the parameters: trader retrain --params P.json"
+    )
+
+
+def params_near(journal: Journal, model_id: str) -> Params:
+    """The parameters of `nearest_card`."""
+    card = nearest_card(journal, model_id)
+    return params_of(card.params, f"models/{card.model_id}/card")
+
+
+def _require_named(journal: Journal, card: ModelCard) -> None:
+    """Raises OtherSymbol for a card of another symbol, DataError for one that was exchanged since it was named champion."""
+    model_id = card.model_id
     if journal.symbol not in card.symbols:
         raise OtherSymbol(
             f"models/{model_id} was trained for {', '.join(card.symbols)} and serves no hour of {journal.symbol}. Give "
             f"{journal.symbol} another --store"
         )
-    _require_original(journal, card, text, model)
     said = {
         event.content.card_sha256 for event in journal.events(CHAMPION) if event.content.model_id == model_id
     }
@@ -67,7 +112,6 @@ def load_model(journal: Journal, model_id: str) -> tuple[ModelCard, bytes]:
             f"models/{model_id}/card is not the card that was named champion; it was exchanged. Roll back to another model, "
             f"or train again: trader retrain"
         )
-    return card, model
 
 
 def _require_original(journal: Journal, card: ModelCard, text: bytes, model: bytes) -> None:
@@ -90,8 +134,7 @@ def serving_params(journal: Journal) -> Params | None:
     published = champions(journal)
     if not published:
         return None
-    card, _ = load_model(journal, published[-1].model_id)
-    return params_of(card.params, f"models/{card.model_id}/card")
+    return params_near(journal, published[-1].model_id)
 
 
 def next_serve_hour(now_ms: int, gap_hours: int) -> int:
@@ -151,8 +194,8 @@ def _publish(journal: Journal, card: ModelCard, model: bytes, occasion: Occasion
     """Model, card, champion, deployment: killed between any two, the next training goes on where nothing is missing."""
     journal.store_id()  # a store is born, and proves itself, before anything is built on it
     folder = f"models/{card.model_id}"
-    journal.store.create(f"{folder}/model", model)
-    journal.store.create(f"{folder}/card", card.to_bytes())
+    _create(journal, f"{folder}/model", model)
+    _create(journal, f"{folder}/card", card.to_bytes())
     newest = champions(journal)
     if occasion.breach_number or not newest or newest[-1] != Champion(card.model_id, card.valid_from):
         journal.append(
@@ -168,6 +211,24 @@ def _publish(journal: Journal, card: ModelCard, model: bytes, occasion: Occasion
         )
     if deployment(journal) is None:
         journal.append(DeploymentEvent(journal.symbol, card.valid_from))
+
+
+def _create(journal: Journal, key: str, data: bytes) -> None:
+    """Create an object that its own id proves. What is there and is another one is damaged, since the id digests it: it is put
+    in its place. (Two cards of one id differ in the reason why they were trained, and the first stays.)"""
+    if journal.store.create(key, data):
+        return
+    there = journal.store.get(key)
+    if there != data and not (key.endswith("/card") and _is_card(there, key)):
+        journal.store.put(key, data)
+
+
+def _is_card(text: bytes | None, key: str) -> bool:
+    try:
+        own_card(text or b"", None, key.split("/")[1], key)
+    except DataError:
+        return False
+    return True
 
 
 def due(journal: Journal, params: Params, now_ms: int) -> int | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from trader.app.bot import Bot
 from trader.app.codec_events import BREACH, CHAMPION, DEPLOYMENT
 from trader.app.drift import drift_of
 from trader.app.recent import recent_hours
 from trader.app.retrain import CALENDAR, Occasion, champions, deployment, due, next_serve_hour, retrain
-from trader.app.tick import Bot
 from trader.core.drift import DRIFT_HOURS
 from trader.core.events import BreachEvent, Event
 from trader.core.lifecycle import BreachRule, DriftRule, breach, drifted, within_budget

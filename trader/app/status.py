@@ -11,7 +11,8 @@ from trader.app.codec_events import ACCOUNT, BREACH, CHAMPION, DEPLOYMENT, HALT,
 from trader.app.cursors import standing
 from trader.app.halts import keeps_position, standing_halt
 from trader.app.journal import Journal
-from trader.app.retrain import champions, deployment, load_model
+from trader.app.models import family_of
+from trader.app.retrain import champions, deployment, nearest_card
 from trader.app.trouble import standing_trouble
 from trader.app.watch import allowance, seen_drift
 from trader.core.events import EpochEvent
@@ -59,7 +60,7 @@ def _status(
         }
     hour = newest.close_time
     behind = None if now_ms is None else (floor_hour(now_ms) - hour) // HOUR_MS
-    card_of: CardOf = cache(lambda model_id: load_model(journal, model_id)[0])
+    card_of: CardOf = cache(lambda model_id: nearest_card(journal, model_id))
     left = allowance(rule, hour, [event.content.at_ms for event in journal.events(BREACH)])
     pending = journal.decision(hour + HOUR_MS)
     return {
@@ -184,7 +185,7 @@ def _champion(journal: Journal, hour: int, card_of: CardOf) -> Json | None:
     begun, card = deployment(journal), card_of(chosen.model_id)
     return {
         "model_id": chosen.model_id,
-        "family": card.family,
+        "family": family_of(journal, chosen.model_id),
         "valid_from": iso(chosen.valid_from),
         "age_hours": (hour + HOUR_MS - chosen.valid_from) // HOUR_MS,
         "why": event.content.cause,

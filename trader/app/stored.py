@@ -18,7 +18,10 @@ from trader.core.types import Json
 
 T = TypeVar("T")
 E = TypeVar("E", bound=AnyEvent)
-RESTORE = "It is damaged or of another version; restore it from a copy"
+RESTORE = (
+    "It is damaged or of another version: trader store repair makes it again where it follows from other objects; else restore "
+    "it from a copy"
+)
 
 
 def encode(value: Json) -> bytes:

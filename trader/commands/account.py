@@ -16,7 +16,7 @@ from trader.observers import process
 
 if TYPE_CHECKING:
     from trader.app.account_care import Done
-    from trader.app.tick import Bot
+    from trader.app.bot import Bot
 
 OrderId = Annotated[
     str, typer.Argument(metavar="CLIENT_ORDER_ID", help="as the venue's page of orders names it")

@@ -25,7 +25,7 @@ from trader.core.types import iso, parse_hour
 from trader.observers import process
 
 if TYPE_CHECKING:
-    from trader.app.tick import Bot
+    from trader.app.bot import Bot
     from trader.config import Settings
     from trader.core.model import ModelCard
     from trader.core.params import Params

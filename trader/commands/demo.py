@@ -17,7 +17,7 @@ from trader.core.types import iso
 from trader.simulation import markets
 
 if TYPE_CHECKING:
-    from trader.app.tick import Bot
+    from trader.app.bot import Bot
     from trader.core.params import Params
 
 

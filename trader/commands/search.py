@@ -11,7 +11,7 @@ from trader.core.types import DAY_MS, HOUR_MS, floor_hour
 
 if TYPE_CHECKING:
     from backtest.study.trials import Study
-    from trader.app.tick import Bot
+    from trader.app.bot import Bot
     from trader.core.params import Params
 
 CORES = os.cpu_count() or 1

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from trader import terminal, wiring
 from trader.adapters.scheduler import NOW, Scheduled, run_schedule
+from trader.app.bot import Bot
 from trader.app.run import Job, parse_cron_jobs
-from trader.app.tick import Bot, tick
+from trader.app.tick import tick
 from trader.app.trouble import failed
 from trader.commands.common import say_ticked
 from trader.config import Settings

@@ -1,4 +1,4 @@
-"""Care for the store: copying one into another, reading all of it, upgrading one of an earlier version."""
+"""Care for the store: copying one into another, reading all of it, repairing it, upgrading one of an earlier version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trader.config import load_settings
 from trader.core.errors import DataError
 from trader.core.text import visible
 
-app = typer.Typer(no_args_is_help=True, help="Care for the store: copy it, check it, upgrade it.")
+app = typer.Typer(no_args_is_help=True, help="Care for the store: copy it, check it, repair it, upgrade it.")
 SHOWN = 20
 
 
@@ -80,7 +80,33 @@ def verify(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
             f"{found.models:,} models, {len(found.problems):,} problems{opened}"
         )
     if found.problems:
-        raise DataError(f"{settings.store} does not hold together; restore what is named above from a copy")
+        raise DataError(
+            f"{settings.store} does not hold together. trader store repair makes again what follows from other objects; restore the "
+            "rest of what is named above from a copy"
+        )
+
+
+@app.command()
+def repair(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False) -> None:
+    """Make again what follows from other objects: damaged records, events, outcomes, an open hour's decision, a lost model.
+
+    What was damaged is kept under damaged/. Nothing is sent; safe to repeat. Asks the venue. Example: trader store repair
+    """
+    from trader import wiring
+    from trader.app.store_repair import repair as mend
+
+    settings, done = load_settings(symbol=symbol, store=store), list[str]()
+    with wiring.open_bot(settings) as bot:
+        for said in mend(bot):
+            done.append(said)
+            if not as_json:
+                terminal.show(visible(said))
+    if as_json:
+        terminal.emit({"store": settings.store, "repaired": done})
+    else:
+        terminal.show(
+            f"{settings.symbol} in {settings.store}: {len(done):,} repaired. Then: trader store verify"
+        )
 
 
 @app.command()

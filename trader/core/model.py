@@ -152,9 +152,9 @@ def _parsed(text: bytes) -> ModelCard:
     return card
 
 
-def own_card(text: bytes, model: bytes, model_id: str, source: str) -> ModelCard:
-    """The card of a model, compared with its model's bytes and with the id that it is kept under, which is computed anew from all
-    that the card says, by `id_of`. Raises DataError."""
+def own_card(text: bytes, model: bytes | None, model_id: str, source: str) -> ModelCard:
+    """The card of a model, compared with its model's bytes (None: these are not at hand) and with the id that it is kept under,
+    which is computed anew from all that the card says, by `id_of`. Raises DataError."""
     try:
         card = _parsed(text)
     except (ValueError, TypeError, RecursionError) as error:
@@ -163,7 +163,7 @@ def own_card(text: bytes, model: bytes, model_id: str, source: str) -> ModelCard
         ) from None
     if card.schema != CARD_SCHEMA:
         raise DataError(f"{source}: schema {card.schema!r}, this program reads {CARD_SCHEMA!r}")
-    if hashlib.sha256(model).hexdigest() != card.model_sha256:
+    if model is not None and hashlib.sha256(model).hexdigest() != card.model_sha256:
         raise DataError(
             f"{source}: the model's bytes do not match its card; it is corrupt or was exchanged. "
             f"Roll back to another model or train again: trader retrain"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from trader import terminal
 from trader.app.cursors import standing_in_words
 from trader.app.journal import Journal
-from trader.app.retrain import champions, deployment, load_model
+from trader.app.retrain import champions, deployment, load_card
 from trader.app.status import status
 from trader.app.story import happened
 from trader.core.errors import ConfigError, DataError
@@ -173,14 +173,14 @@ def _champion_card(journal: Journal, hour: int) -> ModelCard | None:
     if deployment(journal) is None:
         return None
     champion = serving(champions(journal), hour) or next(iter(champions(journal)), None)
-    return None if champion is None else load_model(journal, champion.model_id)[0]
+    return None if champion is None else load_card(journal, champion.model_id)
 
 
 def _ranges(journal: Journal, model_ids: set[str]) -> Json:
     found = {}
     for model_id in sorted(model_ids):
         try:
-            found[model_id] = load_model(journal, model_id)[0].ranges
+            found[model_id] = load_card(journal, model_id).ranges
         except DataError:
             continue  # a model of older code still has its hours; only its ranges are not drawn
     return found

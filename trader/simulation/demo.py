@@ -10,10 +10,10 @@ from pathlib import Path
 from trader import terminal
 from trader.adapters.clocks import SimClock
 from trader.app import codec_events
+from trader.app.bot import Bot
 from trader.app.collect import collect
 from trader.app.replay import replay
 from trader.app.retrain_rules import Tuner, unanswered
-from trader.app.tick import Bot
 from trader.config import Settings
 from trader.core.bars import gaps
 from trader.core.errors import ConfigError

@@ -9,8 +9,8 @@ from typing import Any
 
 from trader import terminal, wiring
 from trader.adapters.clocks import SimClock
+from trader.app.bot import Bot
 from trader.app.replay import replay
-from trader.app.tick import Bot
 from trader.config import Settings, load_settings
 from trader.core.hours import HourLine, Rules, line_text
 from trader.core.labels import direction
