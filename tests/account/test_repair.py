@@ -177,5 +177,5 @@ def test_after_a_rollback_to_a_model_that_is_lost_later_hours_go_on(fresh: Scene
             tick(bot)
         assert "was trained and serves" in mended(bot)[0]
         at(fresh, 3)
-        assert [line.reason == "missed" for line in tick(bot).lines] == [True, True, False]
+        assert [line.reason == "missed" for line in tick(bot).lines] == [True, False]
         assert standing_halt(bot.journal) is None
