@@ -20,6 +20,7 @@ from pydantic_settings import (
 
 from trader.core.errors import ConfigError
 from trader.core.lifecycle import MEASURES, SEED_BREACH, BreachRule, DriftRule
+from trader.core.tags import LEAST_CHARACTERS, Signer
 from trader.core.types import LOOPBACK
 from trader.plain_file import NOT_PLAIN
 
@@ -58,6 +59,13 @@ def _store_address(address: str) -> str:
     return address
 
 
+def _long_enough(key: SecretStr) -> SecretStr:
+    """No key, or one that nobody tries out. Raises ValueError, which does not repeat it."""
+    if 0 < len(key.get_secret_value().strip()) < LEAST_CHARACTERS:
+        raise ValueError(f"it needs {LEAST_CHARACTERS} characters or more, such as: openssl rand -hex 32")
+    return key
+
+
 def _host(user: str, path: str = "") -> AfterValidator:
     """Takes http(s)://host[:port] and repeats nothing of what it refuses. user: where a name and a password belong instead;
     path: why there is none, "" where one may be."""
@@ -94,6 +102,9 @@ class Settings(BaseSettings):
     bot: str = Field("hourly", pattern=r"^[A-Za-z0-9]{1,6}$", description="this bot's name in order ids")
     store: Annotated[str, BeforeValidator(_text), AfterValidator(_store_address)] = Field(
         "state", description="journal, models and events: a folder, or s3://bucket/prefix"
+    )
+    store_hmac_key: Annotated[SecretStr, AfterValidator(_long_enough)] = Field(
+        SecretStr(""), description="tags every object that decides; environment only, 32 characters or more"
     )
     s3_region: str | None = Field(
         None, pattern=r"^[a-z0-9-]{1,40}$", description="the bucket's region; default: AWS's own settings"
@@ -177,7 +188,12 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Options, then the environment, then trader.toml."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        file = TomlConfigSettingsSource(settings_cls)
+        if "store_hmac_key" in file.toml_data:
+            raise ConfigError(
+                f"{TOML}: store_hmac_key belongs in the environment, as TRADER_STORE_HMAC_KEY: a file is copied with what lies beside it"
+            )
+        return init_settings, env_settings, file
 
     @property
     def exchange_url(self) -> str:
@@ -204,6 +220,12 @@ class Settings(BaseSettings):
         if self.data_url:
             return self.data_url.rstrip("/")
         return self.exchange_url if self.venue == "embedded" else PUBLIC_DATA_HOST
+
+    @property
+    def signer(self) -> Signer | None:
+        """What tags and compares objects of the store, None without a key."""
+        key = self.store_hmac_key.get_secret_value().strip()
+        return Signer(key.encode()) if key else None
 
     @property
     def bucket(self) -> tuple[str, str] | None:
@@ -277,7 +299,8 @@ def export(values: Mapping[str, str]) -> None:
 
 
 def environment_without_keys() -> dict[str, str]:
-    """For a process that never asks the venue: this one's environment, but the venue's keys."""
+    """For a process that never asks the venue: this one's environment, but the venue's keys. The key of the store stays: what is
+    told is read from the store, and compared."""
     return {
         name: value
         for name, value in os.environ.items()

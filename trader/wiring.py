@@ -20,6 +20,7 @@ from trader.adapters.binance_spot import BinanceSpot
 from trader.adapters.clocks import WallClock
 from trader.adapters.files import read_bars, write_bars
 from trader.adapters.store_local import LocalStore
+from trader.adapters.store_signed import SignedStore
 from trader.app.bot import Bot
 from trader.app.collect import Collector
 from trader.app.cover import OrderLimits
@@ -57,7 +58,13 @@ class ParquetBars:
 
 
 def make_store(settings: Settings, durable: bool = True) -> Store:
-    """The store that the settings name. S3 flushes always: `durable` is about folders."""
+    """The store that the settings name; with a key, one that compares the tags of what decides."""
+    store, signer = make_plain_store(settings, durable), settings.signer
+    return store if signer is None else SignedStore(store, signer)
+
+
+def make_plain_store(settings: Settings, durable: bool = True) -> Store:
+    """The same without a look at tags: bytes as they lie there. S3 flushes always: `durable` is about folders."""
     if settings.bucket is None:
         return LocalStore(Path(settings.store), durable=durable)
     from trader.adapters.store_s3 import S3Store

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from trader.app.stored import RESTORE, encode
 from trader.core.errors import ConfigError, DataError, Retry, WrongStore
 from trader.core.ports import Store
+from trader.core.tags import require_untagged
 from trader.core.types import Json
 
 STORE = "state/store"
@@ -130,6 +131,8 @@ def decoded(key: str, data: bytes, *schemas: str) -> Json:
         content = json.loads(data)
     except ValueError:
         content = None
+    if content is None:
+        require_untagged(key, data)
     if not isinstance(content, dict) or content.get("schema") not in schemas:
         raise DataError(f"{key} does not hold {' or '.join(map(repr, schemas))}. {RESTORE}")
     return content

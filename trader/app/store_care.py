@@ -17,7 +17,7 @@ from trader.core.types import Progress
 # What decides: never overwritten. Events come last, behind the store's birth, and of them the deployment, so that a copy
 # that was interrupted has not begun and trades nothing. Everything else is a page or a cache, and the source's is newer.
 EVENTS, BEGINS = "state/", "/deployment/"
-DECIDES = ("models/", "journal/", STORE, EVENTS, BEGINS)
+DECIDES = ("tags/", "models/", "journal/", STORE, EVENTS, BEGINS)
 HANDS = 8
 RACES = 3
 

@@ -14,6 +14,7 @@ from trader.app.fields import Kind, Refused
 from trader.app.version1 import modern
 from trader.core.errors import DataError, OtherSymbol
 from trader.core.events import AnyEvent
+from trader.core.tags import require_untagged
 from trader.core.types import Json
 
 T = TypeVar("T")
@@ -134,6 +135,7 @@ def current(key: str, data: bytes, name: str, symbol: str) -> Json:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
+        require_untagged(key, data)
         value = None
     if not isinstance(value, dict) or value.get("schema") not in (f"{name}/1", f"{name}/2"):
         raise DataError(f"{key} does not hold '{name}/2'. {RESTORE}")

@@ -9,11 +9,15 @@ import typer
 
 from trader import terminal
 from trader.commands.common import AsJson, StoreDir, Symbol
+from trader.commands.store_sign import sign
 from trader.config import load_settings
 from trader.core.errors import DataError
 from trader.core.text import visible
 
-app = typer.Typer(no_args_is_help=True, help="Care for the store: copy it, check it, repair it, upgrade it.")
+app = typer.Typer(
+    no_args_is_help=True, help="Care for the store: copy it, check it, repair it, upgrade it, tag it."
+)
+app.command()(sign)
 SHOWN = 20
 
 
@@ -32,8 +36,8 @@ def sync(
 
     with terminal.progress("objects", quiet=as_json) as update:
         done = copy(
-            wiring.make_store(load_settings(store=source)),
-            wiring.make_store(load_settings(store=target)),
+            wiring.make_plain_store(load_settings(store=source)),
+            wiring.make_plain_store(load_settings(store=target)),
             update,
         )
     said = {"copied": done.copied, "equal": done.equal, "renewed": done.renewed, "refused": done.refused}
@@ -60,6 +64,12 @@ def verify(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
     from trader.app.store_check import check
 
     settings = load_settings(symbol=symbol, store=store)
+    if settings.signer is not None:
+        from trader.app.store_sign import sign as look
+
+        wrong = look(wiring.make_plain_store(settings), settings.signer, make=False).wrong
+        if wrong:  # nothing of what follows would be read
+            raise DataError(f"{len(wrong):,} objects of {settings.store} are not trusted: {_some(wrong)}")
     with terminal.progress("objects", quiet=as_json) as update:
         found = check(wiring.make_journal(settings), update)
     said = {

@@ -99,8 +99,9 @@ class PageObserver:
 def share(journal: Journal, settings: Settings, span: str, *, public: bool = False) -> str:
     """Put the page into the bucket and return a link that reads it for `span`, such as 12h. Raises ConfigError."""
     from trader.adapters.store_s3 import S3Store
+    from trader.adapters.store_signed import SignedStore
 
-    store = journal.store
+    store = journal.store.inner if isinstance(journal.store, SignedStore) else journal.store
     if not isinstance(store, S3Store):
         raise ConfigError(
             "--link is for a store in a bucket; this one is a folder: leave it out, or --store s3://..."
