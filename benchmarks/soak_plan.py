@@ -1,0 +1,79 @@
+"""What befalls each hour of the soak: drawn from the seed and the hour's number alone, so that an hour can be looked at again."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from random import Random
+
+from benchmarks.soak_faults import Kind, all_kinds
+from benchmarks.soak_process import Steps, Trouble
+
+# When the schedule ticks (`cron-job`), minutes after the hour.
+MINUTES = (0, 1, 3, 10)
+FAULT_EVERY = 3
+# Shares of processes that are killed or stopped, and of hours in which something else happens.
+KILLED, STOPPED, TOGETHER, HOST_DOWN, PERSON_HALTS = 0.15, 0.03, 0.08, 0.01, 0.004
+# Steps of a tick: about a dozen requests, and as many operations of the store with about as many writes within.
+MOST_STEPS: dict[Steps, int] = {"request": 14, "store": 20, "write": 4, "inside a write": 24}
+
+
+@dataclass(frozen=True, slots=True)
+class HourPlan:
+    """troubles: of the processes at each minute of the schedule, in order, the retrain's last. together: two tick at once.
+    nth: at which request a passing fault strikes once; None: it lasts until the minute `clear_at`, 60 being the next hour's
+    beginning. patience: hours that a person leaves a halt alone. wakes_at: when a stopped process goes on, index of
+    MINUTES, beyond the last after the hour's last tick."""
+
+    troubles: tuple[Trouble | None, ...]
+    together: bool
+    host_down: bool
+    person_halts: bool
+    nth: int | None
+    clear_at: int
+    patience: int
+    wakes_at: int
+    store_step: int
+
+
+def plan_of(seed: int, number: int) -> HourPlan:
+    """The plan of the hour with this number."""
+    random = Random(f"{seed}/{number}")
+    return HourPlan(
+        troubles=tuple(_trouble(random) for _ in (*MINUTES, "the retrain")),
+        together=random.random() < TOGETHER,
+        host_down=random.random() < HOST_DOWN,
+        person_halts=random.random() < PERSON_HALTS,
+        nth=random.choice((1, 1, 2, None, None)),
+        clear_at=random.choice((3, 3, 10, 60)),
+        patience=random.randrange(3),
+        wakes_at=random.randrange(1, len(MINUTES) + 1),
+        store_step=random.randrange(1, 9),
+    )
+
+
+def _trouble(random: Random) -> Trouble | None:
+    steps: Steps = random.choice(("request", "request", "store", "write", "inside a write"))
+    n, after, luck = random.randrange(1, MOST_STEPS[steps] + 1), random.random() < 0.5, random.random()
+    if luck < KILLED:
+        return Trouble("killed", steps, n, after)
+    return Trouble("stopped", steps, n, after) if luck < KILLED + STOPPED else None
+
+
+class Deck:
+    """All kinds in an order of the seed's; drawn one by one, over and over. One that met nothing comes back at the end."""
+
+    def __init__(self, seed: int) -> None:
+        self.kinds = all_kinds()
+        self._random = Random(f"{seed}/deck")
+        self._left: deque[Kind] = deque()
+
+    def draw(self) -> Kind:
+        """The next kind."""
+        if not self._left:
+            self._left.extend(self._random.sample(self.kinds, len(self.kinds)))
+        return self._left.popleft()
+
+    def put_back(self, kind: Kind) -> None:
+        """It met nothing."""
+        self._left.append(kind)
