@@ -1,9 +1,13 @@
-"""The bot over thousands of virtual hours with a fault in every third: 0 fills double, 0 lost, the account equal to the last unit.
+"""The bot over thousands of virtual hours with a fault in every third: no fill in two records or in none, and an account that
+equals the records to the last unit.
 
-An embedded exchange in a process of its own, its clock moved by hand; every tick a process of its own, by the schedule of `cron-job`.
-Faults are drawn from `soak_faults`, processes are killed and stopped at random steps and tick two at once (`soak_plan`), a person
-acts where the runbook asks for one (`soak_person`). A kind of fault counts once it has met a request. The same seed draws the
-same faults and steps. Left out: the testnet's reset (`wipe`), and orders that a person sends beside the bot.
+An embedded exchange in a process of its own, its clock moved by hand; ticks by the schedule of `cron-job`, each by a bot that is opened
+anew or, every other day, by the one that `trader run` keeps. Faults are drawn from `soak_faults`. Processes are killed and
+stopped at a drawn step, and two work on one hour at once (`soak_plan`, `soak_process`). A person acts where the runbook asks for
+one, by its commands (`soak_person`). What must hold is in `soak_books`. A kind of fault counts once it has met a request.
+
+The same seed draws the same faults and steps, so that a failure can be looked at again; only two processes at once are
+left to chance. Left out: the testnet's reset (`wipe`), which ends a journal, and orders that a person sends beside the bot.
 """
 
 from __future__ import annotations
@@ -23,15 +27,17 @@ from benchmarks.soak_world import world
 from trader import terminal
 from trader.core.types import HOUR_MS, Json, plain
 
+HOURS, KINDS = 2_000, 50
+
 
 @dataclass(frozen=True, slots=True)
 class Size:
     """Hours, the seed of everything that is drawn, a file of bars instead of the made market; kinds that must happen."""
 
-    hours: int = 2_000
+    hours: int = HOURS
     seed: int = 0
     bars: Path | None = None
-    kinds: int = 50
+    kinds: int = KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +92,19 @@ def run_small() -> list[Figure]:
     return figures(Size(hours=150, kinds=20))
 
 
-def figures(size: Size) -> list[Figure]:
+def asked(hours: int = HOURS, seed: int = 0, bars: Path | None = None, as_json: bool = False) -> list[Figure]:
+    """As long, with the seed and on the bars that were asked for. Kinds are counted in whole soaks only."""
+    size = Size(hours, seed, bars, kinds=KINDS if hours >= HOURS else 0)
+    return figures(size, as_json=as_json)
+
+
+def figures(size: Size, *, as_json: bool = False) -> list[Figure]:
     """Soak, say what happened, and judge."""
     result = soak(size)
-    tell(result)
+    if as_json:
+        terminal.emit(result.as_json())
+    else:
+        tell(result)
     return judged(result)
 
 

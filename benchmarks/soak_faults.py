@@ -155,10 +155,10 @@ def _recoveries() -> Iterator[Kind]:
     lag: Json = {"method": "GET", "path": "/api/v3/*", "action": "lag", "since": "the order"}
     for seconds in (5, 50):
         first = {**ORDER, "nth": 1, "phase": "after", "action": "reset", "name": "the order"}
-        then = {**lag, "ms": seconds * 1000}
+        late: Json = {**lag, "ms": seconds * 1000}
         name = f"reads are {seconds} s old, executed"
         yield Kind(
-            "GET after a lost order", name, (first, then), for_order=True, hours=3, halts=("reconcile",)
+            "GET after a lost order", name, (first, late), for_order=True, hours=3, halts=("reconcile",)
         )
 
 

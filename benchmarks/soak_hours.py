@@ -144,9 +144,13 @@ class Soak:
                 break
             trouble = None if quiet else self._store_trouble(at, plan) or plan.troubles[at]
             job = Job(("tick",), trouble, warm=self._is_warm(number))
-            self._run(
-                job, *([replace(job, trouble=None)] if plan.together and at == 0 else []), number=number
-            )
+            if at == 0 and plan.between and not quiet:
+                self.together += 1
+                self._run(Job(("tick",), plan.between), number=number)
+                self._run(job, number=number)
+                self._wake(True)
+            else:
+                self._run(job, *([Job(("tick",))] if plan.together and at == 0 else []), number=number)
         self._wake(True)
         if number % 6 == 5:
             self.world.move_to(hour + RETRAIN_MINUTE * MINUTE_MS)

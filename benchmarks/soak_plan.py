@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from random import Random
 
 from benchmarks.soak_faults import Kind, all_kinds
-from benchmarks.soak_process import Steps, Trouble
+from benchmarks.soak_process import Harm, Steps, Trouble
 
 # When the schedule ticks (`cron-job`), minutes after the hour.
 MINUTES = (0, 1, 3, 10)
 FAULT_EVERY = 3
 # Shares of processes that are killed or stopped, and of hours in which something else happens.
-KILLED, STOPPED, TOGETHER, HOST_DOWN, PERSON_HALTS = 0.15, 0.03, 0.08, 0.01, 0.004
+KILLED, STOPPED = 0.15, 0.03
+TOGETHER, BETWEEN, HOST_DOWN, PERSON_HALTS = 0.04, 0.08, 0.01, 0.004
 # Steps of a tick: about a dozen requests, and as many operations of the store with about as many writes within.
 MOST_STEPS: dict[Steps, int] = {"request": 14, "store": 20, "write": 4, "inside a write": 24}
 
@@ -21,12 +22,14 @@ MOST_STEPS: dict[Steps, int] = {"request": 14, "store": 20, "write": 4, "inside 
 @dataclass(frozen=True, slots=True)
 class HourPlan:
     """troubles: of the processes at each minute of the schedule, in order, the retrain's last. together: two tick at once.
+    between: where another process has stopped while the hour's first ticks, to go on right after it.
     nth: at which request a passing fault strikes once; None: it lasts until the minute `clear_at`, 60 being the next hour's
     beginning. patience: hours that a person leaves a halt alone. wakes_at: when a stopped process goes on, index of
     MINUTES, beyond the last after the hour's last tick."""
 
     troubles: tuple[Trouble | None, ...]
     together: bool
+    between: Trouble | None
     host_down: bool
     person_halts: bool
     nth: int | None
@@ -42,6 +45,7 @@ def plan_of(seed: int, number: int) -> HourPlan:
     return HourPlan(
         troubles=tuple(_trouble(random) for _ in (*MINUTES, "the retrain")),
         together=random.random() < TOGETHER,
+        between=_somewhere(random, "stopped") if random.random() < BETWEEN else None,
         host_down=random.random() < HOST_DOWN,
         person_halts=random.random() < PERSON_HALTS,
         nth=random.choice((1, 1, 2, None, None)),
@@ -53,11 +57,15 @@ def plan_of(seed: int, number: int) -> HourPlan:
 
 
 def _trouble(random: Random) -> Trouble | None:
-    steps: Steps = random.choice(("request", "request", "store", "write", "inside a write"))
-    n, after, luck = random.randrange(1, MOST_STEPS[steps] + 1), random.random() < 0.5, random.random()
+    luck = random.random()
     if luck < KILLED:
-        return Trouble("killed", steps, n, after)
-    return Trouble("stopped", steps, n, after) if luck < KILLED + STOPPED else None
+        return _somewhere(random, "killed")
+    return _somewhere(random, "stopped") if luck < KILLED + STOPPED else None
+
+
+def _somewhere(random: Random, harm: Harm) -> Trouble:
+    steps: Steps = random.choice(("request", "request", "store", "write", "inside a write"))
+    return Trouble(harm, steps, random.randrange(1, MOST_STEPS[steps] + 1), random.random() < 0.5)
 
 
 class Deck:
