@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from benchmarks.soak_world import PARAMS, World
+from benchmarks.soak_process import BASE, QUOTE
+from benchmarks.soak_world import World
 from trader.app.journal import Journal
 from trader.app.orders import MAX_ATTEMPTS
 from trader.app.store_check import check
@@ -35,9 +36,11 @@ class Books:
 
 def off(world: World, record: HourRecord) -> tuple[Decimal, Decimal]:
     """What the account has of base and quote beyond what the records up to this one say."""
-    start = PARAMS.allocation_usdt
-    quote = world.balance("USDT") - (start + world.moved + (record.ledger.cash - start))
-    return world.balance("BTC") - record.ledger.position, quote
+    ledger, moved = record.ledger, world.moved
+    # The allocation lies in the account from the start on, and the ledger's cash began with it.
+    return world.balance(BASE) - moved[BASE] - ledger.position, world.balance(QUOTE) - moved[
+        QUOTE
+    ] - ledger.cash
 
 
 def settled(world: World, stop: int) -> Books:

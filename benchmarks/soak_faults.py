@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
 
-from benchmarks.soak_process import Trouble
+from benchmarks.soak_process import QUOTE, Trouble
 from trader.core.types import Json
 from trader.exchange.fault_settings import KLINE_EDITS
 from trader.exchange.scenarios import BUSY, GEO, HTML_403, HTML_502, SCENARIOS, UNKNOWN_STATE
@@ -274,7 +274,7 @@ def _accounts() -> Iterator[Kind]:
 
 def moves(share: str) -> Json:
     """A fault that moves quote into the account, its amount still a share of what is free there."""
-    return {**EVERY, "nth": 1, "action": "deposit", "asset": "USDT", "amount": share}
+    return {**EVERY, "nth": 1, "action": "deposit", "asset": QUOTE, "amount": share}
 
 
 def _stores() -> Iterator[Kind]:

@@ -14,7 +14,7 @@ from benchmarks.soak_faults import Kind, armed
 from benchmarks.soak_fork import BUG, Ended, ended
 from benchmarks.soak_person import OWN_REASONS, Person, halted
 from benchmarks.soak_plan import FAULT_EVERY, MINUTES, Deck, HourPlan, plan_of
-from benchmarks.soak_process import Job, Trouble
+from benchmarks.soak_process import BASE, QUOTE, Job, Trouble
 from benchmarks.soak_world import World
 from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS, Json, iso, plain
@@ -91,7 +91,7 @@ class Soak:
             kind = self.deck.draw()
             faults = []
             if kind.faults:
-                free = Decimal(self.world.sim("/sim/balances")["USDT"]["free"])
+                free = Decimal(self.world.sim("/sim/balances")[QUOTE]["free"])
                 faults = armed(kind, plan.nth, free)
             clear_at = plan.clear_at if kind.passes and plan.nth is None else 60
             self.active = Active(kind, number, faults, clear_at)
@@ -114,7 +114,7 @@ class Soak:
         self.recent = [*self.recent, (number, active.kind)][-2:]
         if active.kind.amount:
             amount = Decimal(active.faults[-1]["amount"])
-            self.world.moved += amount
+            self.world.note_move(QUOTE, amount)
             self.person.owed -= amount if "reconcile" in active.kind.halts else 0
 
     def _disarm(self, number: int) -> None:
@@ -235,7 +235,7 @@ class Soak:
         if found != self.known_off:
             base, quote = (plain(a - b) for a, b in zip(found, self.known_off, strict=True))
             self.problems.append(
-                f"{iso(hour)}: the account has {base} BTC and {quote} USDT more than the records say"
+                f"{iso(hour)}: the account has {base} {BASE} and {quote} {QUOTE} more than the records say"
             )
             self.known_off = found
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from benchmarks.soak_process import Job
+from benchmarks.soak_process import QUOTE, Job
 from benchmarks.soak_world import World
 from trader.app.halts import standing_halt
 from trader.core.events import HaltEvent
@@ -44,7 +44,7 @@ class Person:
     def put_back(self) -> None:
         """Return to the account what was withdrawn."""
         if self.owed:
-            self.world.move_quote(self.owed)
+            self.world.move(QUOTE, self.owed)
             self.owed = Decimal(0)
             self._count("put a withdrawal back")
 

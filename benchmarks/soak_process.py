@@ -31,7 +31,7 @@ T = TypeVar("T")
 Harm = Literal["killed", "stopped", "fails", "fails from then on", "reply lost"]
 Steps = Literal["request", "store", "write", "create", "read", "inside a write"]
 
-SYMBOL = "BTCUSDT"
+SYMBOL, BASE, QUOTE = "BTCUSDT", "BTC", "USDT"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from http.client import HTTPConnection
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.soak_fork import Processes, call, preload
-from benchmarks.soak_process import SYMBOL, Job
+from benchmarks.soak_process import BASE, QUOTE, SYMBOL, Job
 from tests.bars_made import bars_made
 from tests.rig import QUICK_TREES, quick_params
 from trader import wiring
@@ -34,20 +34,20 @@ PARAMS = params_of(
 )
 # A month's anchored block, the look-back, and a little.
 HISTORY_HOURS = 1_000 + 31 * 24 + PARAMS.look_back_days * 24 + 48
-# What the account holds beside the bot's allocation: others use it too.
-BESIDE = Decimal(5_000)
+# What the account holds beside the bot's allocation, so that an order which is sent twice is executed twice.
+BASE_BESIDE, QUOTE_BESIDE = Decimal(2), Decimal(25_000)
 OUTAGES = ((150, 1), (600, 3), (1_100, 2), (1_700, 4))
 
 
 @dataclass
 class World:
-    """An exchange and a bot at it. moved: what went into the account from outside, in quote, since the start."""
+    """An exchange and a bot at it. moved: what went into the account from outside, by asset, beside the allocation."""
 
     url: str
     http: HTTPConnection
     processes: Processes
     start: int
-    moved: Decimal = Decimal(0)
+    moved: dict[str, Decimal] = field(default_factory=lambda: {BASE: Decimal(0), QUOTE: Decimal(0)})
 
     def sim(self, path: str, body: Any = None) -> Any:
         """GET, or POST with a body, outside /api. Raises RuntimeError where the exchange refuses."""
@@ -73,23 +73,21 @@ class World:
         held = self.sim("/sim/balances").get(asset, {"free": "0", "locked": "0"})
         return Decimal(held["free"]) + Decimal(held["locked"])
 
-    def move_quote(self, amount: Decimal) -> None:
-        """Have quote come into the account, or go with a minus, now."""
-        fault = {
-            "path": "/api/v3/ping",
-            "nth": 1,
-            "action": "deposit",
-            "asset": "USDT",
-            "amount": f"{amount:.8f}",
-        }
-        self.sim("/sim/faults", [fault])
+    def move(self, asset: str, amount: Decimal) -> None:
+        """Have an amount come into the account, or go with a minus, now."""
+        deposit = {"action": "deposit", "asset": asset, "amount": f"{amount:.8f}"}
+        self.sim("/sim/faults", [{"path": "/api/v3/ping", "nth": 1, **deposit}])
         self.http.request("GET", "/api/v3/ping")
         answer = self.http.getresponse()
         answer.read()
         self.sim("/sim/faults", [])
         if answer.status != 200:
             raise RuntimeError(f"a deposit was answered {answer.status}: the venue is shut")
-        self.moved += amount
+        self.note_move(asset, amount)
+
+    def note_move(self, asset: str, amount: Decimal) -> None:
+        """Remember what has come into the account."""
+        self.moved[asset] += amount
 
     def journal(self) -> Journal:
         """The bot's journal, read anew."""
@@ -123,7 +121,8 @@ def world(folder: Path, hours: int, bars: Path | None) -> Iterator[World]:
             closing(HTTPConnection(parts.hostname or "", parts.port, timeout=30)) as http,
         ):
             made = World(ready["url"], http, processes, start)
-            made.move_quote(BESIDE)
+            made.move(BASE, BASE_BESIDE)
+            made.move(QUOTE, QUOTE_BESIDE)
             begin(made, PARAMS)
             made.move_to(start)
             gc.freeze()  # children share what is here, and touch none of it
