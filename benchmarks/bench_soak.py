@@ -109,18 +109,21 @@ def figures(size: Size, *, as_json: bool = False) -> list[Figure]:
 
 
 def soak(size: Size) -> Result:
-    """Live the hours, and those after them that it takes to close the last. The folder is kept where something is wrong."""
+    """Live the hours, the last without new faults, and those after it that it takes to close it. The folder is kept where
+    something is wrong."""
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     with world(folder, size.hours, size.bars) as made:
         began = time.perf_counter()
         lived = Soak(made, size.seed)
         number = 0
-        while number < size.hours and not lived.failed():
+        while number < size.hours - 1 and not lived.failed():
             lived.live(number)
             number += 1
-        while not lived.closed(made.start + (number - 1) * HOUR_MS) and number < size.hours + MOST_OPEN:
+        while True:  # what is still open comes to its end
             lived.live(number, quiet=True)
             number += 1
+            if lived.closed(made.start + (number - 1) * HOUR_MS) or number >= size.hours + MOST_OPEN:
+                break
         seconds = time.perf_counter() - began
         books = settled(made, made.start + number * HOUR_MS)
     problems = [*lived.all_problems(), *books.problems]

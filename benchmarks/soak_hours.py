@@ -20,7 +20,7 @@ from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS, Json, iso, plain
 
 MINUTE_MS = 60_000
-RETRAIN_MINUTE, PERSON_MINUTE = 15, 20
+RETRAIN_MINUTE, PERSON_MINUTE = 30, 40
 # How long a cause may lie back, hours: what it left is found by the next tick that looks.
 AFTERMATH = 3
 # Hours in a row that may stay open, the faults that hold them and their aftermath included.
@@ -67,8 +67,8 @@ class Soak:
         hour, plan = self.world.start + number * HOUR_MS, plan_of(self.seed, number)
         self.world.move_to(hour)
         self._arm(number, plan, quiet)
-        if quiet or not plan.host_down:
-            self._ticks(hour, plan, quiet)
+        self._ticks(number, plan, quiet)
+        self._retrain(number, plan, quiet)
         self._note_strike(number)
         self._disarm(number)
         if plan.person_halts and not quiet and halted(self.world) is None:
@@ -131,32 +131,40 @@ class Soak:
 
     # Processes
 
-    def _ticks(self, hour: int, plan: HourPlan, quiet: bool) -> None:
-        """By the schedule: at minutes 0 and 1, and at 3 and 10 while the hour is not closed; then a retrain, if one is due."""
-        number = (hour - self.world.start) // HOUR_MS
-        for at, minute in enumerate(MINUTES):
+    def _ticks(self, number: int, plan: HourPlan, quiet: bool) -> None:
+        """By the schedule: at minutes 0 and 1, and later while the hour is not closed."""
+        hour = self.world.start + number * HOUR_MS
+        for at, minute in enumerate(MINUTES[: None if quiet else plan.down_from]):
             self.world.move_to(hour + minute * MINUTE_MS)
             if self.active is not None and minute >= self.active.clear_at:
                 self._note_strike(number)
                 self.world.sim("/sim/faults", [])
-            self._wake(at >= plan.wakes_at)
-            if minute >= 3 and self.closed(hour):
-                break
+            self._wake(quiet or at >= plan.wakes_at)
+            if minute >= 3 and not self.sleepers and self.closed(hour):
+                return
             trouble = None if quiet else self._store_trouble(at, plan) or plan.troubles[at]
-            job = Job(("tick",), trouble, warm=self._is_warm(number))
-            if at == 0 and plan.between and not quiet:
-                self.together += 1
-                self._run(Job(("tick",), plan.between), number=number)
-                self._run(job, number=number)
-                self._wake(True)
-            else:
-                self._run(job, *([Job(("tick",))] if plan.together and at == 0 else []), number=number)
-        self._wake(True)
+            self._tick(
+                Job(("tick",), trouble, warm=self._is_warm(number)),
+                number,
+                plan if at == 0 and not quiet else None,
+            )
+
+    def _tick(self, job: Job, number: int, plan: HourPlan | None) -> None:
+        """One tick; by the plan of the hour's first with another at once, or while another has stopped at some step."""
+        if plan is not None and plan.between:
+            self.together += 1
+            self._run(Job(("tick",), plan.between), number=number)
+            self._run(job, number=number)
+            self._wake(True)
+        else:
+            self._run(job, *([Job(("tick",))] if plan is not None and plan.together else []), number=number)
+
+    def _retrain(self, number: int, plan: HourPlan, quiet: bool) -> None:
+        """Retrain if it is due; the schedule asks every hour, here every sixth."""
         if number % 6 == 5:
-            self.world.move_to(hour + RETRAIN_MINUTE * MINUTE_MS)
+            self.world.move_to(self.world.start + number * HOUR_MS + RETRAIN_MINUTE * MINUTE_MS)
             trouble = None if quiet else plan.troubles[-1]
             self._run(Job(("retrain",), trouble, warm=self._is_warm(number)), number=number)
-            self._wake(True)
 
     def _is_warm(self, number: int) -> bool:
         """Every other day the bot is that of `trader run`, on the others that of a host's cron."""

@@ -9,12 +9,12 @@ from random import Random
 from benchmarks.soak_faults import Kind, all_kinds
 from benchmarks.soak_process import Harm, Steps, Trouble
 
-# When the schedule ticks (`cron-job`), minutes after the hour.
-MINUTES = (0, 1, 3, 10)
+# When the schedule ticks (`cron-job`), minutes after the hour; and by hand, past the deadline, while the hour is not closed.
+MINUTES = (0, 1, 3, 10, 25)
 FAULT_EVERY = 3
 # Shares of processes that are killed or stopped, and of hours in which something else happens.
 KILLED, STOPPED = 0.15, 0.03
-TOGETHER, BETWEEN, HOST_DOWN, PERSON_HALTS = 0.04, 0.08, 0.01, 0.004
+TOGETHER, BETWEEN, DOWN, PERSON_HALTS = 0.04, 0.08, 0.05, 0.004
 # Steps of a tick: about a dozen requests, and as many operations of the store with about as many writes within.
 MOST_STEPS: dict[Steps, int] = {"request": 14, "store": 20, "write": 4, "inside a write": 24}
 
@@ -23,14 +23,15 @@ MOST_STEPS: dict[Steps, int] = {"request": 14, "store": 20, "write": 4, "inside 
 class HourPlan:
     """troubles: of the processes at each minute of the schedule, in order, the retrain's last. together: two tick at once.
     between: where another process has stopped while the hour's first ticks, to go on right after it.
+    down_from: from which of MINUTES on the host is down for the rest of the hour, len(MINUTES): it is not.
     nth: at which request a passing fault strikes once; None: it lasts until the minute `clear_at`, 60 being the next hour's
-    beginning. patience: hours that a person leaves a halt alone. wakes_at: when a stopped process goes on, index of
-    MINUTES, beyond the last after the hour's last tick."""
+    beginning. patience: hours that a person leaves a halt alone. wakes_at: before which of MINUTES a stopped process goes
+    on, len(MINUTES): within the next hour."""
 
     troubles: tuple[Trouble | None, ...]
     together: bool
     between: Trouble | None
-    host_down: bool
+    down_from: int
     person_halts: bool
     nth: int | None
     clear_at: int
@@ -46,7 +47,7 @@ def plan_of(seed: int, number: int) -> HourPlan:
         troubles=tuple(_trouble(random) for _ in (*MINUTES, "the retrain")),
         together=random.random() < TOGETHER,
         between=_somewhere(random, "stopped") if random.random() < BETWEEN else None,
-        host_down=random.random() < HOST_DOWN,
+        down_from=random.randrange(len(MINUTES)) if random.random() < DOWN else len(MINUTES),
         person_halts=random.random() < PERSON_HALTS,
         nth=random.choice((1, 1, 2, None, None)),
         clear_at=random.choice((3, 3, 10, 60)),
