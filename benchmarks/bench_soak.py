@@ -135,7 +135,7 @@ def soak(size: Size) -> Result:
         size,
         seconds,
         books,
-        lived.strikes,
+        lived.faults.strikes,
         lived.harms,
         lived.exits,
         lived.person.acts,

@@ -36,7 +36,7 @@ class Kind:
 
     hours: how long it lasts, where it is not over earlier. passes: it may also strike only once, or for some minutes.
     for_order: it waits for an order to be sent. halts: reasons of a halt that it may rightly cause. a_person: exit 2 is
-    right while it lasts. amount: what it moves into the account, as a share of the free quote.
+    right while it lasts. amount: what it moves into the account, as a share of the free quote; put_back: a person returns it.
     """
 
     group: Group
@@ -49,6 +49,7 @@ class Kind:
     halts: tuple[str, ...] = ()
     a_person: bool = False
     amount: str = ""
+    put_back: bool = False
 
     @property
     def title(self) -> str:
@@ -254,6 +255,7 @@ def _accounts() -> Iterator[Kind]:
         (moves("-0.97"),),
         passes=False,
         amount="-0.97",
+        put_back=True,
         hours=8,
         halts=("reconcile",),
     )

@@ -9,68 +9,55 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from benchmarks.soak_armed import ArmedFaults
 from benchmarks.soak_books import off
-from benchmarks.soak_faults import Kind, armed
 from benchmarks.soak_fork import BUG, Ended, ended
 from benchmarks.soak_person import OWN_REASONS, Person, halted
-from benchmarks.soak_plan import FAULT_EVERY, MINUTES, Deck, HourPlan, plan_of
+from benchmarks.soak_plan import MINUTES, HourPlan, plan_of
 from benchmarks.soak_process import BASE, QUOTE, Job, Trouble
 from benchmarks.soak_world import World
 from trader.core.errors import ConfigError
-from trader.core.types import HOUR_MS, Json, iso, plain
+from trader.core.types import HOUR_MS, iso, plain
 
 MINUTE_MS = 60_000
 RETRAIN_MINUTE, PERSON_MINUTE = 30, 40
-# How long a cause may lie back, hours: what it left is found by the next tick that looks.
-AFTERMATH = 3
 # Hours in a row that may stay open, the faults that hold them and their aftermath included.
 MOST_OPEN = 8
 MOST_PROBLEMS = 20
 
 
 @dataclass
-class Active:
-    """A kind that is armed: since which hour's number, with which faults; how often it met a request."""
-
-    kind: Kind
-    since: int
-    faults: list[Json]
-    clear_at: int
-    struck: bool = False
-
-
-@dataclass
 class Soak:
-    """A world, and what has happened in it so far. Counters are by name: strikes by kind, harm by trouble, exits by code."""
+    """A world, and what has happened in it so far. Counters are by name: harms by trouble, exits by code."""
 
     world: World
     seed: int
+    faults: ArmedFaults = field(init=False)
     person: Person = field(init=False)
-    deck: Deck = field(init=False)
-    active: Active | None = None
-    strikes: Counter[str] = field(default_factory=Counter)
     harms: Counter[str] = field(default_factory=Counter)
     exits: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     together: int = 0
-    recent: list[tuple[int, Kind]] = field(default_factory=list)
     halted_since: int | None = None
     open_hours: int = 0
     known_off: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
     sleepers: list[tuple[Job, Ended]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.person, self.deck = Person(self.world), Deck(self.seed)
+        self.faults = ArmedFaults(self.world, self.seed)
+        self.person = Person(self.world, self.faults)
 
     def live(self, number: int, quiet: bool = False) -> None:
         """One hour. quiet: nothing new befalls it."""
         hour, plan = self.world.start + number * HOUR_MS, plan_of(self.seed, number)
         self.world.move_to(hour)
-        self._arm(number, plan, quiet)
+        if not quiet:
+            self.faults.arm(number, plan)
+        self.faults.post(0)
         self._ticks(number, plan, quiet)
         self._retrain(number, plan, quiet)
-        self._note_strike(number)
-        self._disarm(number)
+        self.faults.note(number)
+        self.faults.disarm(number)
         if plan.person_halts and not quiet and halted(self.world) is None:
             self.person.halt(hour)
         self._compare(hour)
@@ -84,51 +71,6 @@ class Soak:
         """The soak's and the person's."""
         return self.problems + self.person.problems
 
-    # Faults
-
-    def _arm(self, number: int, plan: HourPlan, quiet: bool) -> None:
-        if self.active is None and number % FAULT_EVERY == 0 and not quiet:
-            kind = self.deck.draw()
-            faults = []
-            if kind.faults:
-                free = Decimal(self.world.sim("/sim/balances")[QUOTE]["free"])
-                faults = armed(kind, plan.nth, free)
-            clear_at = plan.clear_at if kind.passes and plan.nth is None else 60
-            self.active = Active(kind, number, faults, clear_at)
-        if self.active is not None and not (self.active.struck and self.active.kind.amount):
-            self.world.sim("/sim/faults", self.active.faults)
-
-    def _note_strike(self, number: int) -> None:
-        """Count the active kind where it has met a request by now."""
-        active = self.active
-        if active is None or active.struck or not active.faults:
-            return
-        first = active.faults[-1].get("nth", 1)
-        seen = {row["name"]: row["seen"] for row in self.world.sim("/sim/faults")}
-        if seen.get(active.kind.title, 0) >= first:
-            self._struck(active, number)
-
-    def _struck(self, active: Active, number: int) -> None:
-        active.struck = True
-        self.strikes[active.kind.title] += 1
-        self.recent = [*self.recent, (number, active.kind)][-2:]
-        if active.kind.amount:
-            amount = Decimal(active.faults[-1]["amount"])
-            self.world.note_move(QUOTE, amount)
-            self.person.owed -= amount if "reconcile" in active.kind.halts else 0
-
-    def _disarm(self, number: int) -> None:
-        """Faults are over at the end of their last hour; those that wait for an order, once they have struck."""
-        active = self.active
-        self.world.sim("/sim/faults", [])
-        if active is None:
-            return
-        last = number - active.since + 1 >= active.kind.hours
-        if last or (active.kind.for_order and active.struck):
-            if not active.struck:
-                self.deck.put_back(active.kind)
-            self.active = None
-
     # Processes
 
     def _ticks(self, number: int, plan: HourPlan, quiet: bool) -> None:
@@ -136,13 +78,11 @@ class Soak:
         hour = self.world.start + number * HOUR_MS
         for at, minute in enumerate(MINUTES[: None if quiet else plan.down_from]):
             self.world.move_to(hour + minute * MINUTE_MS)
-            if self.active is not None and minute >= self.active.clear_at:
-                self._note_strike(number)
-                self.world.sim("/sim/faults", [])
+            self.faults.pass_by(minute, number)
             self._wake(quiet or at >= plan.wakes_at)
             if minute >= 3 and not self.sleepers and self.closed(hour):
                 return
-            trouble = None if quiet else self._store_trouble(at, plan) or plan.troubles[at]
+            trouble = None if quiet else self._trouble(at, plan)
             self._tick(
                 Job(("tick",), trouble, warm=self._is_warm(number)),
                 number,
@@ -170,12 +110,9 @@ class Soak:
         """Every other day the bot is that of `trader run`, on the others that of a host's cron."""
         return number // 24 % 2 == 1
 
-    def _store_trouble(self, at: int, plan: HourPlan) -> Trouble | None:
-        """The trouble of a kind that is the store's, for the hour's first process."""
-        active = self.active
-        if at > 0 or active is None or active.kind.trouble is None:
-            return None
-        return replace(active.kind.trouble, n=plan.store_step)
+    def _trouble(self, at: int, plan: HourPlan) -> Trouble | None:
+        """What befalls the tick at one of MINUTES: a store's kind the first, else by the plan."""
+        return (self.faults.trouble(plan.store_step) if at == 0 else None) or plan.troubles[at]
 
     def _run(self, *jobs: Job, number: int) -> None:
         """Processes at once. One that may be stopped, and two at once, know that others move the clock."""
@@ -190,9 +127,7 @@ class Soak:
             self.sleepers.append((job, told))
         if told.harmed and job.trouble is not None:
             self.harms[job.trouble.name] += 1
-            active = self.active
-            if active is not None and active.kind.trouble is not None and not active.struck:
-                self._struck(active, number)
+            self.faults.note_trouble(job.trouble, number)
         if told.code is not None:
             self._judge(job, told.code, number)
 
@@ -205,7 +140,7 @@ class Soak:
             self.problems.append(
                 f"{iso(hour)}: {job} ended with 1 or was ended by the alarm. Its log ends: {said}"
             )
-        if code == ConfigError.exit_code and not any(kind.a_person for kind in self._causes(number)):
+        if code == ConfigError.exit_code and not any(kind.a_person for kind in self.faults.causes(number)):
             said = self.world.processes.log.read_text().strip().splitlines()[-1]
             self.problems.append(f"{iso(hour)}: exit 2 without a cause: {said}")
 
@@ -224,11 +159,6 @@ class Soak:
     def closed(self, hour: int) -> bool:
         """Whether the hour has its record."""
         return self.world.journal().record(hour) is not None
-
-    def _causes(self, number: int) -> list[Kind]:
-        """Kinds that may be the reason of what is seen in this hour."""
-        lately = [kind for at, kind in self.recent if number - at <= AFTERMATH]
-        return lately + ([self.active.kind] if self.active else [])
 
     def _compare(self, hour: int) -> None:
         """The account with the hour's record, to the last unit. An hour may stay open while its faults last."""
@@ -252,19 +182,25 @@ class Soak:
         halt = halted(self.world)
         if halt is None:
             self.halted_since = None
-            if self.active is None:
+            if not self._cause_lasts():
                 self._put_back()
             return
         if self.halted_since is None:
             self.halted_since = number
-            causes = {reason for kind in self._causes(number) for reason in kind.halts}
+            causes = {reason for kind in self.faults.causes(number) for reason in kind.halts}
             if halt.reason not in causes | set(OWN_REASONS):
                 self.problems.append(
                     f"{iso(self.world.start + number * HOUR_MS)}: a halt that nothing caused: {halt.reason}: {halt.message}"
                 )
-        if number - self.halted_since >= plan.patience and self.active is None and self._venue_is_open():
+        if number - self.halted_since >= plan.patience and not self._cause_lasts() and self._venue_is_open():
             self.world.move_to(self.world.start + number * HOUR_MS + PERSON_MINUTE * MINUTE_MS)
             self.person.resume(halt)
+
+    def _cause_lasts(self) -> bool:
+        """Whether something is armed that a person would see and wait for."""
+        return any(
+            active.struck and (active.kind.halts or active.kind.a_person) for active in self.faults.active
+        )
 
     def _put_back(self) -> None:
         if self._venue_is_open():

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from benchmarks.soak_armed import ArmedFaults
 from benchmarks.soak_process import QUOTE, Job
 from benchmarks.soak_world import World
 from trader.app.halts import standing_halt
@@ -22,12 +23,12 @@ OWN_REASONS = ("cumulative_return", "drawdown", "person")
 
 @dataclass
 class Person:
-    """Counts what was done; `owed` is quote that was withdrawn and is to be put back."""
+    """Counts what was done."""
 
     world: World
+    faults: ArmedFaults
     acts: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    owed: Decimal = Decimal(0)
 
     def halt(self, hour: int) -> None:
         """Stop trading, as before an announced maintenance."""
@@ -43,9 +44,9 @@ class Person:
 
     def put_back(self) -> None:
         """Return to the account what was withdrawn."""
-        if self.owed:
-            self.world.move(QUOTE, self.owed)
-            self.owed = Decimal(0)
+        if self.faults.owed:
+            self.world.move(QUOTE, self.faults.owed)
+            self.faults.owed = Decimal(0)
             self._count("put a withdrawal back")
 
     def _lift(self, halt: HaltEvent) -> None:

@@ -70,11 +70,12 @@ def _somewhere(random: Random, harm: Harm) -> Trouble:
 
 
 class Deck:
-    """All kinds in an order of the seed's; drawn one by one, over and over. One that met nothing comes back at the end."""
+    """All kinds that wait for an order, or all others, in an order of the seed's; drawn one by one, over and over. One that met
+    nothing comes back at the end."""
 
-    def __init__(self, seed: int) -> None:
-        self.kinds = all_kinds()
-        self._random = Random(f"{seed}/deck")
+    def __init__(self, seed: int, *, for_order: bool) -> None:
+        self.kinds = [kind for kind in all_kinds() if kind.for_order == for_order]
+        self._random = Random(f"{seed}/deck/{for_order}")
         self._left: deque[Kind] = deque()
 
     def draw(self) -> Kind:

@@ -54,13 +54,15 @@ def test_a_plan_follows_from_the_seed_and_the_hour() -> None:
     assert harms == {"killed", "stopped"}
 
 
-def test_a_deck_draws_every_kind_before_one_comes_twice() -> None:
-    """One that met nothing comes back behind the others."""
-    deck = Deck(3)
+@pytest.mark.parametrize("for_order", [True, False])
+def test_a_deck_draws_every_kind_before_one_comes_twice(for_order: bool) -> None:
+    """Those that wait for an order, or the others; one that met nothing comes back behind them."""
+    deck = Deck(3, for_order=for_order)
+    kinds = [kind for kind in KINDS if kind.for_order == for_order]
     first = deck.draw()
     deck.put_back(first)
-    drawn = [deck.draw() for _ in KINDS]
-    assert sorted(kind.title for kind in drawn) == sorted(kind.title for kind in KINDS)
+    drawn = [deck.draw() for _ in kinds]
+    assert sorted(kind.title for kind in drawn) == sorted(kind.title for kind in kinds)
     assert drawn[-1] == first
 
 
