@@ -26,9 +26,9 @@ from trader.config import load_settings
 from trader.core.params import Params, params_of
 from trader.core.types import HOUR_MS, Bars, iso
 
-# Trees that fit the noise and change their mind often, so that nearly every other hour has an order; a loss limit that is reached
+# Few trees, soon read, that fit the noise and change their mind often; a loss limit that is reached
 # now and then.
-TREES = {**QUICK_TREES, "n_estimators": 40, "max_depth": 6, "learning_rate": 0.5, "colsample_bytree": 0.5}
+TREES = {**QUICK_TREES, "n_estimators": 6, "max_depth": 4, "learning_rate": 0.8, "colsample_bytree": 0.5}
 PARAMS = params_of(
     quick_params(model=TREES, step_days=10, exit_edge=0.0, halt_cumulative_return=-0.2), "the soak's own"
 )
