@@ -109,39 +109,37 @@ def figures(size: Size, *, as_json: bool = False) -> list[Figure]:
 
 
 def soak(size: Size) -> Result:
-    """Live the hours, the last without new faults, and those after it that it takes to close it. The folder is kept where
-    something is wrong."""
+    """Live the hours, and compare everything at their end. The folder is kept where something is wrong."""
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     with world(folder, size.hours, size.bars) as made:
         began = time.perf_counter()
         lived = Soak(made, size.seed)
-        number = 0
-        while number < size.hours - 1 and not lived.failed():
-            lived.live(number)
-            number += 1
-        while True:  # what is still open comes to its end
-            lived.live(number, quiet=True)
-            number += 1
-            if lived.closed(made.start + (number - 1) * HOUR_MS) or number >= size.hours + MOST_OPEN:
-                break
+        hours = live(lived, size.hours)
         seconds = time.perf_counter() - began
-        books = settled(made, made.start + number * HOUR_MS)
+        books = settled(made, made.start + hours * HOUR_MS)
     problems = [*lived.all_problems(), *books.problems]
     if problems or books.double or books.lost or books.invented or books.off:
         problems.append(f"the store and the log of the processes are kept in {folder}")
     else:
         shutil.rmtree(folder)
-    return Result(
-        size,
-        seconds,
-        books,
-        lived.faults.strikes,
-        lived.harms,
-        lived.exits,
-        lived.person.acts,
-        lived.together,
-        problems,
-    )
+    strikes, acts = lived.faults.strikes, lived.person.acts
+    return Result(size, seconds, books, strikes, lived.harms, lived.exits, acts, lived.together, problems)
+
+
+def live(lived: Soak, hours: int) -> int:
+    """So many hours, the last without new faults, and those after it that it takes to close it; how many there were."""
+    try:
+        number = 0
+        while number < hours - 1 and not lived.failed():
+            lived.live(number)
+            number += 1
+        while True:
+            lived.live(number, quiet=True)
+            number += 1
+            if lived.closed(lived.world.start + (number - 1) * HOUR_MS) or number >= hours + MOST_OPEN:
+                return number
+    finally:
+        lived.end()
 
 
 def tell(result: Result) -> None:

@@ -83,11 +83,8 @@ class Soak:
             if minute >= 3 and not self.sleepers and self.closed(hour):
                 return
             trouble = None if quiet else self._trouble(at, plan)
-            self._tick(
-                Job(("tick",), trouble, warm=self._is_warm(number)),
-                number,
-                plan if at == 0 and not quiet else None,
-            )
+            job = Job(("tick",), trouble, warm=self._is_warm(number))
+            self._tick(job, number, plan if at == 0 and not quiet else None)
 
     def _tick(self, job: Job, number: int, plan: HourPlan | None) -> None:
         """One tick; by the plan of the hour's first with another at once, or while another has stopped at some step."""
@@ -153,6 +150,13 @@ class Soak:
             if after.code is not None:
                 number = (self.world.now_ms() - self.world.start) // HOUR_MS
                 self._judge(job, after.code, number)
+
+    def end(self) -> None:
+        """Leave no stopped process behind, whatever ended the soak."""
+        for _, told in self.sleepers:
+            os.kill(told.pid, signal.SIGKILL)
+            os.waitpid(told.pid, 0)
+        self.sleepers = []
 
     # Judgement
 
