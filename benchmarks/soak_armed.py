@@ -29,9 +29,10 @@ class Active:
 
     def applies(self, minute: int) -> bool:
         """Whether its faults belong to the exchange now: what strikes once has struck, and what passes has passed."""
-        if self.struck and (len(self.faults) > 1 or "nth" in self.faults[-1]):
+        if not self.faults or minute >= self.clear_at:
             return False
-        return bool(self.faults) and minute < self.clear_at
+        once = len(self.faults) > 1 or "nth" in self.faults[-1]
+        return not (once and self.struck)
 
 
 @dataclass
