@@ -101,8 +101,12 @@ class ArmedFaults:
 
     def causes(self, number: int) -> list[Kind]:
         """Kinds that may be the reason of what is seen in an hour."""
-        lately = [kind for at, kind in self._lately if number - at <= AFTERMATH]
-        return lately + [active.kind for active in self.active]
+        self._lately = [
+            (at, kind)
+            for at, kind in self._lately
+            if number - at <= AFTERMATH or (kind.put_back and self.owed > 0)
+        ]
+        return [kind for _, kind in self._lately] + [active.kind for active in self.active]
 
     def _begin(self, kind: Kind, number: int, plan: HourPlan) -> None:
         faults = []
@@ -114,7 +118,7 @@ class ArmedFaults:
     def _strike(self, active: Active, number: int) -> None:
         active.struck = True
         self.strikes[active.kind.title] += 1
-        self._lately = [*self._lately, (number, active.kind)][-6:]
+        self._lately.append((number, active.kind))
         if active.kind.amount:
             amount = Decimal(active.faults[-1]["amount"])
             self.world.note_move(QUOTE, amount)

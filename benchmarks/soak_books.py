@@ -70,9 +70,10 @@ def settled(world: World, stop: int) -> Books:
 def _hours(start: int, stop: int, records: list[HourRecord]) -> Iterator[str]:
     """Every hour has exactly one record."""
     times = Counter(record.close_time for record in records)
-    for hour in range(start, stop, HOUR_MS):
-        if times[hour] != 1:
-            yield f"{iso(hour)}: {times[hour]} records"
+    missing = [hour for hour in range(start, stop, HOUR_MS) if not times[hour]]
+    if missing:
+        yield f"{iso(missing[0])}: no record, and {len(missing)} hours in all have none"
+    yield from (f"{iso(hour)}: {number} records" for hour, number in times.items() if number > 1)
     yield from (f"{iso(hour)}: a record beyond the soak" for hour in times if not start <= hour < stop)
 
 

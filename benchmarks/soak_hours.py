@@ -64,8 +64,8 @@ class Soak:
         self._person(number, plan)
 
     def failed(self) -> bool:
-        """Whether there are so many problems that more say nothing."""
-        return len(self.all_problems()) >= MOST_PROBLEMS
+        """Whether there are so many problems that more say nothing, or no hour comes to its end any more."""
+        return len(self.all_problems()) >= MOST_PROBLEMS or self.open_hours >= MOST_OPEN
 
     def all_problems(self) -> list[str]:
         """The soak's and the person's."""
@@ -183,11 +183,11 @@ class Soak:
 
     def _person(self, number: int, plan: HourPlan) -> None:
         """A person comes some hours after a halt, once its cause is gone, and acts by the runbook."""
-        halt = halted(self.world)
+        halt, waits = halted(self.world), self._cause_lasts() or not self._venue_is_open()
+        if not waits:
+            self.person.put_back()
         if halt is None:
             self.halted_since = None
-            if not self._cause_lasts():
-                self._put_back()
             return
         if self.halted_since is None:
             self.halted_since = number
@@ -196,7 +196,7 @@ class Soak:
                 self.problems.append(
                     f"{iso(self.world.start + number * HOUR_MS)}: a halt that nothing caused: {halt.reason}: {halt.message}"
                 )
-        if number - self.halted_since >= plan.patience and not self._cause_lasts() and self._venue_is_open():
+        if number - self.halted_since >= plan.patience and not waits:
             self.world.move_to(self.world.start + number * HOUR_MS + PERSON_MINUTE * MINUTE_MS)
             self.person.resume(halt)
 
@@ -205,10 +205,6 @@ class Soak:
         return any(
             active.struck and (active.kind.halts or active.kind.a_person) for active in self.faults.active
         )
-
-    def _put_back(self) -> None:
-        if self._venue_is_open():
-            self.person.put_back()
 
     def _venue_is_open(self) -> bool:
         return bool(self.world.sim("/sim/clock")["open"])

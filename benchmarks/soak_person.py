@@ -53,8 +53,7 @@ class Person:
         self._command(f"trader resume after {halt.reason}", "resume", "--reason", "the cause is gone")
 
     def _reconcile(self, halt: HaltEvent) -> None:
-        """Put back what is missing. Where the halt names an order, look at the venue's own page of orders first."""
-        self.put_back()
+        """What is missing was put back. Where the halt names an order, look at the venue's own page of orders first."""
         for order in self.world.sim("/sim/ledger?all=true"):
             if order["clientOrderId"] in halt.message:
                 self.problems.append(

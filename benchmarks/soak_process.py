@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from trader import wiring
+from trader.adapters.bans import BanFile
+from trader.adapters.binance_connection import Quota
 from trader.adapters.clocks import SimClock
 from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal
@@ -189,7 +191,10 @@ def opened(settings: Settings) -> Iterator[SoakedBot]:
         wiring.open_bot(settings, clock, durable=False) as bot,
     ):
         hosts: tuple[Any, Any] = (bot.exchange, bot.collector._market)
+        # A ban is kept for the processes after this one, as it is at every venue but the embedded exchange.
+        quota = Quota(BanFile(settings.bars / "bans.json", settings.exchange_url), clock.now_ms())
         for host in hosts:
+            host._api.quota = quota
             session = host._api.client.session
             session.request = partial(trap.request, session.request)
         store = TrappedStore(LocalStore(Path(settings.store), durable=False, _step=trap.inside), trap)
