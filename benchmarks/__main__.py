@@ -5,7 +5,7 @@ a floor that was measured in the same run. The exit code says whether any was mi
 
 `--small` runs the small form of each: the same code and the same other side within seconds. It judges results, not
 times, so a busy machine cannot fail it; a figure that could not be measured does. `before --commit REV` names what to
-compare with.
+compare with; `soak` takes its hours, its seed and a file of bars.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.figure import Figure
 from trader import terminal
 
 HERE = Path(__file__).parent
+# Options that are one module's own, and which of its functions takes them.
+OPTIONS = {"before": ("commit",), "soak": ("hours", "seed", "bars", "as_json")}
+TAKES = {"before": "against", "soak": "asked"}
 
 
 def names() -> list[str]:
@@ -30,19 +34,19 @@ def names() -> list[str]:
     return sorted(file.stem.removeprefix("bench_") for file in HERE.glob("bench_*.py"))
 
 
-def form_of(name: str, form: str, commit: str | None) -> Callable[[], list[Figure]]:
-    """How a module is measured: run_full where it has one, run_small, or run; `before` against a commit."""
+def form_of(name: str, form: str, asked: dict[str, Any]) -> Callable[[], list[Figure]]:
+    """How a module is measured: run_full where it has one, run_small, or run; with options of its own, as `asked`."""
     module = importlib.import_module(f"benchmarks.bench_{name}")
-    if commit:
-        return partial(module.against, commit)
+    if asked:
+        return partial(getattr(module, TAKES[name]), **asked)
     taken: Callable[[], list[Figure]] = getattr(module, form, module.run)
     return taken
 
 
-def measure(name: str, form: str = "run", commit: str | None = None) -> list[Figure]:
+def measure(name: str, form: str = "run", asked: dict[str, Any] | None = None) -> list[Figure]:
     """The figures of one module, printed as soon as they are known."""
     began = time.perf_counter()
-    figures = form_of(name, form, commit)()
+    figures = form_of(name, form, asked or {})()
     title = f"{name} ({time.perf_counter() - began:.0f} s, load {os.getloadavg()[0]:.1f})"
     print(
         terminal.table(
@@ -63,6 +67,20 @@ def failed(figures: list[Figure], small: bool) -> list[str]:
     return [f.name for f in figures if f.verdict == "MISSED"]
 
 
+def options_of(given: argparse.Namespace, parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """What was asked of one module alone. Ends the program where it belongs to another one, or to no small or long form."""
+    asked: dict[str, Any] = {}
+    for name, options in OPTIONS.items():
+        there = {option: value for option in options if (value := getattr(given, option)) is not None}
+        if there and (given.name != [name] or given.small or given.full):
+            words = " ".join(f"--{option.removeprefix('as_')}" for option in there)
+            parser.error(
+                f"{words} belongs to: python -m benchmarks {name}, which then has no small or full form"
+            )
+        asked |= there
+    return asked
+
+
 def main() -> int:
     """Measure what was asked for, or everything."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -71,11 +89,17 @@ def main() -> int:
     size.add_argument("--full", action="store_true", help="the long form, where a module has one")
     size.add_argument("--small", action="store_true", help="the small form; times are not judged")
     parser.add_argument("--commit", help="what `before` compares with (default: HEAD~1)")
+    parser.add_argument("--hours", type=int, help="hours of the `soak` (default: 2,000)")
+    parser.add_argument(
+        "--seed", type=int, help="what the `soak` draws its faults and steps from (default: 0)"
+    )
+    parser.add_argument("--bars", type=Path, help="hourly bars of the `soak` (default: a made market)")
+    json_help = "what happened in the `soak` as one line of JSON, before its figures"
+    parser.add_argument("--json", dest="as_json", action="store_true", default=None, help=json_help)
     given = parser.parse_args()
-    if given.commit and (given.name != ["before"] or given.small):
-        parser.error("--commit belongs to: python -m benchmarks before, which then has no small form")
+    asked = options_of(given, parser)
     form = "run_full" if given.full else "run_small" if given.small else "run"
-    figures = [figure for name in given.name or names() for figure in measure(name, form, given.commit)]
+    figures = [figure for name in given.name or names() for figure in measure(name, form, asked)]
     missed = failed(figures, given.small)
     print(f"{len(figures)} figures, {'failed' if given.small else 'missed'}: {', '.join(missed) or 'none'}")
     return 1 if missed else 0
