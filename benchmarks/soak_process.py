@@ -21,9 +21,10 @@ from trader.adapters.bans import BanFile
 from trader.adapters.binance_connection import Quota
 from trader.adapters.clocks import SimClock
 from trader.adapters.store_local import LocalStore
+from trader.app.bot import Bot
 from trader.app.journal import Journal
 from trader.app.retrain_rules import retrain_if_due
-from trader.app.tick import Bot, tick
+from trader.app.tick import tick
 from trader.config import Settings
 from trader.core.errors import Halt, Retry, TraderError
 from trader.core.ports import Store
