@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.crash.crew import Scene
-from trader.app.account_care import close_attempt, epoch, flatten
+from trader.app.account_care import adopt, close_attempt, epoch, flatten
 from trader.app.bot import Bot
 from trader.app.codec_events import TROUBLE
 from trader.app.cover import OrderLimits
@@ -281,6 +281,10 @@ def test_an_order_that_never_ends_can_be_closed(fresh: Scene) -> None:
         at(fresh, 1)
         with pytest.raises(Halt, match=f"trader adopt {name}"):
             tick(bot)
+        assert adopt(bot, name, "it filled after all").lifted
+        assert not tick(bot).halted
+        assert check(bot.journal).problems == []
+    fresh.check_balances()
 
 
 def test_ticks_that_fail_are_told_once_and_once_when_it_is_over(fresh: Scene) -> None:

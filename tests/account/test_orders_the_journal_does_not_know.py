@@ -10,7 +10,7 @@ import pytest
 
 from tests.crash.crew import Scene, a_bot, begin
 from trader.app.account_care import adopt, ignore
-from trader.app.adoption import is_attempted
+from trader.app.adoption import booked_by_hour
 from trader.app.halts import resume, standing_halt
 from trader.app.store_check import check
 from trader.app.tick import tick
@@ -141,7 +141,7 @@ def test_what_cannot_be_adopted_says_why(late: tuple[Scene, Scene, str]) -> None
     """An unknown id, an order that the journal has, and a sale of more than is held: exit 2, nothing written."""
     fresh, other, name = late
     with fresh.bot() as bot:
-        assert is_attempted(bot.journal, name)
+        assert booked_by_hour(bot.journal, name)
         with pytest.raises(ConfigError, match=r"has order .* already"):
             adopt(bot, name, "x")
         with pytest.raises(ConfigError, match="knows no order"):

@@ -11,7 +11,7 @@ from tests.account.test_exits_and_limits import at, changed
 from tests.crash.crew import PARAMS, Scene
 from trader.app.bot import Bot
 from trader.app.codec_events import HALT
-from trader.app.halts import announce, resume, standing_halt
+from trader.app.halts import announce, resume
 from trader.app.journal import event_key
 from trader.app.models import listed, roll_back
 from trader.app.proposal import propose
@@ -178,4 +178,3 @@ def test_after_a_rollback_to_a_model_that_is_lost_later_hours_go_on(fresh: Scene
         assert "was trained and serves" in mended(bot)[0]
         at(fresh, 3)
         assert [line.reason == "missed" for line in tick(bot).lines] == [True, False]
-        assert standing_halt(bot.journal) is None

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trader.app import flatten as at_once
-from trader.app.adoption import is_attempted, with_account
+from trader.app.adoption import booked_by_hour, executed_of, with_account
 from trader.app.bot import Bot
 from trader.app.codec_events import ACCOUNT
 from trader.app.halts import announce, lift, resume, standing_halt
 from trader.app.journal import Series
-from trader.app.order_ids import OrderName, parse_order_id
+from trader.app.order_ids import parse_order_id
 from trader.app.orders import SETTLE_MS, outcome_of
 from trader.app.retrain import deployment, serving_params
 from trader.app.tick import tick
@@ -50,6 +50,7 @@ def adopt(bot: Bot, name: str, reason: str) -> Done:
         raise OrderInDoubt(
             f"the venue lists {len(fills)} trades of order {name}, not all of it; ask again in a minute"
         )
+    fills = [fill for fill in fills if fill.trade_id not in booked_by_hour(bot.journal, name)]
     held = believed(bot).position
     if order.side == "SELL" and order.executed_qty > held:
         raise ConfigError(
@@ -244,7 +245,9 @@ def _require_not_ours(bot: Bot, order: OrderState) -> None:
     name = parse_order_id(order.client_order_id)
     if name is None or name.store != bot.journal.store_id():
         return
-    if is_attempted(bot.journal, order.client_order_id) or _is_flattened(bot, name):
+    series = series_of(name.kind == "f")
+    outcome = bot.journal.outcome(name.hour, name.attempt, series)
+    if outcome is not None and executed_of(outcome) == order.executed_qty:
         raise ConfigError(
             f"the journal has order {order.client_order_id} already. See: trader explain {iso(name.hour)[:13]}"
         )
@@ -257,10 +260,6 @@ def _require_not_ours(bot: Bot, order: OrderState) -> None:
         raise ConfigError(
             f"order {order.client_order_id} is this store's own: the next tick adopts it by itself. Run: trader tick"
         )
-
-
-def _is_flattened(bot: Bot, name: OrderName) -> bool:
-    return name.kind == "f" and bot.journal.attempt(name.hour, name.attempt, "flatten_") is not None
 
 
 def _again(lifted: bool) -> str:

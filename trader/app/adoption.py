@@ -3,7 +3,7 @@ the fact where the order carries this store's own id and its hour is not closed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -14,7 +14,7 @@ from trader.core.errors import Halt
 from trader.core.events import AccountEvent, AdoptEvent, EpochEvent, Event
 from trader.core.hours import ADOPTED, State
 from trader.core.ports import OrderState
-from trader.core.records import Decision, Order, Totals
+from trader.core.records import Decision, Order, Outcome, Totals
 from trader.core.risk import RiskState
 from trader.core.types import Fill
 
@@ -26,16 +26,16 @@ def with_account(journal: Journal, before: Totals) -> tuple[Totals, tuple[Fill, 
     events = journal.events(ACCOUNT)
     if len(events) <= before.account_event:
         return before, ()
-    return taken_in(before, events, lambda name: is_attempted(journal, name))
+    return taken_in(before, events, lambda name: booked_by_hour(journal, name))
 
 
 def taken_in(
-    before: Totals, events: Sequence[Event[AccountEvent]], attempted: Callable[[str], bool]
+    before: Totals, events: Sequence[Event[AccountEvent]], by_hour: Callable[[str], Collection[int]]
 ) -> tuple[Totals, tuple[Fill, ...]]:
     """The totals after all of these events, from the first one on, of which they hold `account_event` already.
 
-    An order is booked once, however often it was adopted, and not at all where it is `attempted`, for then the hour of its
-    attempt books it. An epoch begins flat; a halt that stands goes on standing.
+    An order is booked once, however often it was adopted, and of it what its own hour has not booked: `by_hour` gives the
+    numbers of the trades that it has. An epoch begins flat; a halt that stands goes on standing.
     """
     booked = {
         e.content.client_order_id for e in events[: before.account_event] if isinstance(e.content, AdoptEvent)
@@ -46,18 +46,25 @@ def taken_in(
             totals = _begun_anew(totals, said.allocation_usdt)
         elif isinstance(said, AdoptEvent) and said.client_order_id not in booked:
             booked.add(said.client_order_id)
-            if not attempted(said.client_order_id):
-                totals = replace(totals, state=_after(totals.state, said.fills))
-                fills += said.fills
+            there = by_hour(said.client_order_id)
+            new = [fill for fill in said.fills if fill.trade_id not in there]
+            totals = replace(totals, state=_after(totals.state, new))
+            fills += new
     return replace(totals, account_event=len(events)), tuple(fills)
 
 
-def is_attempted(journal: Journal, client_order_id: str) -> bool:
-    """Whether an order is an attempt of this journal for an hour's decision."""
+def booked_by_hour(journal: Journal, client_order_id: str) -> Collection[int]:
+    """The numbers of the trades of an order that the hour of its decision has booked."""
     name = parse_order_id(client_order_id)
     if name is None or name.store != journal.store_id() or name.kind == "f":
-        return False
-    return journal.attempt(name.hour, name.attempt) is not None
+        return ()
+    outcome = journal.outcome(name.hour, name.attempt)
+    return {fill.trade_id for fill in outcome.fills} if outcome else ()
+
+
+def executed_of(outcome: Outcome) -> Decimal:
+    """The quantity that an attempt executed, in base."""
+    return sum((fill.qty for fill in outcome.fills), Decimal(0))
 
 
 def _begun_anew(totals: Totals, allocation_usdt: Decimal) -> Totals:

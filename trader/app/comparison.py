@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trader.app.journal import Journal
+from trader.app.adoption import executed_of
+from trader.app.journal import Journal, Series
 from trader.app.order_ids import OrderName, parse_order_id
 from trader.app.orders import ExecutionContext
 from trader.core.errors import Halt, OrderInDoubt
@@ -77,7 +78,7 @@ def _look(
             continue
         if name.store != journal.store_id():
             strangers.append(order)
-        elif not order.executed_qty or _is_known(journal, newest, name, mine):
+        elif not order.executed_qty or _is_known(journal, newest, first, order, name, mine):
             continue
         elif not order.final:
             raise OrderInDoubt(
@@ -114,15 +115,24 @@ def _is_settled(
 
 
 def _is_known(
-    journal: Journal, newest: HourRecord | None, name: OrderName, mine: Sequence[tuple[OrderState, OrderName]]
+    journal: Journal,
+    newest: HourRecord | None,
+    first: int,
+    order: OrderState,
+    name: OrderName,
+    mine: Sequence[tuple[OrderState, OrderName]],
 ) -> bool:
-    """Whether an attempt of the journal is an order of this store. The newest record says it of its own hour without a read:
-    what was executed under the ids of that hour is what it booked."""
-    if name.kind == "f":
-        return journal.attempt(name.hour, name.attempt, "flatten_") is not None
-    if newest is None or name.hour != newest.close_time:
+    """Whether the journal knows an order of this store: as an attempt of an hour that is open, or as much of it as the outcome
+    of a closed one booked. The newest record says it of its own hour without a read: what was executed under the ids of that
+    hour is what it booked."""
+    series: Series = "flatten_" if name.kind == "f" else ""
+    if not series and name.hour >= first:
         attempted = journal.attempt(name.hour, name.attempt) is not None
         return attempted and journal.decision(name.hour) is not None
+    if series or newest is None or name.hour != newest.close_time:
+        if outcome := journal.outcome(name.hour, name.attempt, series):
+            return executed_of(outcome) == order.executed_qty
+        return bool(series) and journal.attempt(name.hour, name.attempt, series) is not None
     same = [o for o, n in mine if (n.store, n.hour) == (name.store, name.hour) and n.kind != "f"]
     executed = sum((order.executed_qty for order in same), Decimal(0))
     return executed == sum((fill.qty for fill in newest.own_fills), Decimal(0))

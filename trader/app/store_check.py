@@ -239,7 +239,7 @@ def _check_totals(
         else _scored(journal, params, before, decision)
     )
     account = journal.events(ACCOUNT)[: said.account_event]
-    start, adopted = adoption.taken_in(start, account, lambda name: adoption.is_attempted(journal, name))
+    start, adopted = adoption.taken_in(start, account, lambda name: adoption.booked_by_hour(journal, name))
     if decision.adopted != adopted:
         yield "decision: what it adopted is not what the account's events book"
     mark = said.state.mark(close)

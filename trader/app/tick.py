@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal, get_args
 
 from trader.app import trouble
-from trader.app.adoption import is_attempted, made_after_the_fact, taken_in
+from trader.app.adoption import booked_by_hour, made_after_the_fact, taken_in
 from trader.app.bot import Bot
 from trader.app.codec_events import ACCOUNT, CHAMPION, DEPLOYMENT, HALT, TROUBLE
 from trader.app.comparison import Unknown, require_known, unknown_orders
@@ -169,7 +169,7 @@ def require_sound(bot: Bot, decision: Decision, newest: HourRecord | None) -> No
     if before is None:
         before = Totals(State.fresh(bot.params(decision.model_id).allocation_usdt))
     events = bot.journal.events(ACCOUNT)[: decision.totals.account_event]
-    follows = taken_in(before, events, lambda name: is_attempted(bot.journal, name))[0].state.ledger
+    follows = taken_in(before, events, lambda name: booked_by_hour(bot.journal, name))[0].state.ledger
     wrong = []
     if decision.totals.state.ledger != follows:
         wrong.append(f"it begins with {_held(decision.totals.state.ledger)}, and {_held(follows)} follows")
