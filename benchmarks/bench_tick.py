@@ -23,7 +23,8 @@ from trader.adapters.clocks import SimClock
 from trader.adapters.store_local import LocalStore
 from trader.app.bot import Bot
 from trader.app.codec import DECISION, RECORD
-from trader.app.codec_events import CHAMPION, DEPLOYMENT
+from trader.app.codec_events import ACCOUNT, CHAMPION, DEPLOYMENT
+from trader.app.comparison import unknown_orders
 from trader.app.journal import Journal, event_key, hour_folder
 from trader.app.retrain import retrain
 from trader.app.tick import tick
@@ -151,12 +152,28 @@ class Watch:
         waited = sum(end - began for began, end, _ in self.requests if began >= known and end <= until)
         return until - known - waited, bool(orders)
 
+    def compared(self) -> int:
+        """Requests that compare the account with the journal."""
+        return sum(what.endswith(("/allOrders", "/myTrades")) for _, _, what in self.requests)
+
+    def comparison_seconds(self, bot: Bot, hour: int) -> float:
+        """What comparing the account with the journal takes of the bot itself, requests left out, once the hour is closed."""
+        newest, account = bot.journal.record(hour), bot.journal.events(ACCOUNT)
+        self.requests.clear()
+        began = time.perf_counter()
+        found = unknown_orders(bot.context, newest, hour + HOUR_MS, hour + HOUR_MS, account)
+        seconds = time.perf_counter() - began
+        if found:
+            raise RuntimeError(f"an order of the benchmark is unknown: {found}")
+        return seconds - sum(end - start for start, end, _ in self.requests)
+
 
 def own_share(folder: Path, size: Size) -> list[Figure]:
     """Hours of a warm bot whose journal is flushed to the disk as in production."""
     place = folder / "own"
     place.mkdir()
     watch, all_hours, with_order = Watch(), [], []
+    asked, compared = 0, []
     with stage(place, BUSY, START, durable=True) as made:
         watch.over(made.bot.exchange._api)  # type: ignore[attr-defined]
         watch.over(made.bot.collector._market._api)  # type: ignore[attr-defined]
@@ -167,6 +184,9 @@ def own_share(folder: Path, size: Size) -> list[Figure]:
             all_hours.append(seconds * 1000)
             if ordered:
                 with_order.append(seconds * 1000)
+            else:
+                asked = max(asked, watch.compared())
+            compared.append(watch.comparison_seconds(made.bot, START + i * HOUR_MS) * 1000)
     note = (
         f"{size.own_hours:,} hours, {len(with_order):,} of them with an order; the rest count to their record"
     )
@@ -177,6 +197,9 @@ def own_share(folder: Path, size: Size) -> list[Figure]:
         figures.append(Figure(title, shares[49], "at most", 25, "ms", note))
         figures.append(Figure(f"its 99th percentile{what}", shares[98], "at most", 75, "ms"))
         note = ""
+    title = "comparison with the account, an hour without an order"
+    figures.append(Figure(f"{title}, requests", asked, "at most", 2, is_result=True))
+    figures.append(Figure(f"{title}, own share, median", statistics.median(compared), "at most", 5, "ms"))
     return figures
 
 

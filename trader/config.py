@@ -208,6 +208,11 @@ class Settings(BaseSettings):
             return HOSTS[self.venue]
         url = self.venue_url or f"http://127.0.0.1:{EMBEDDED_PORT}"
         parts = urlsplit(url)
+        if "@" in parts.netloc:
+            raise ConfigError(
+                "venue_url names a user or a password, and is not repeated here: the exchange's key stands in TRADER_API_KEY and "
+                "TRADER_API_SECRET"
+            )
         if parts.hostname not in LOOPBACK or parts.scheme != "http":
             raise ConfigError(
                 f"venue_url {url!r} must be http on loopback, such as http://127.0.0.1:{EMBEDDED_PORT}"

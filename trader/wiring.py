@@ -149,6 +149,7 @@ def open_bot(
             version=version("hourly-trader"),
             freeze_on_halt=settings.halt_policy == "freeze",
             price_band=settings.band,
+            wall=None if settings.venue == "embedded" else WallClock(),
             limits=OrderLimits(settings.largest_order_usdt, settings.exposure_limit, settings.orders_a_day),
         )
     finally:

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.app.fakes import FakeClock
 from tests.crash.crew import Scene
 from trader.app.account_care import adopt, close_attempt, epoch, flatten
+from trader.app.adoption import epoch_between
 from trader.app.bot import Bot
 from trader.app.codec_events import TROUBLE
 from trader.app.cover import OrderLimits
@@ -67,6 +69,8 @@ def test_an_exit_sells_what_there_is_and_halts(fresh: Scene) -> None:
         at(fresh, 3)
         after = tick(bot)
         assert not after.halted
+        assert epoch_between(bot.journal, newest(bot, fresh, 2), newest(bot, fresh, 3))
+        assert not epoch_between(bot.journal, newest(bot, fresh, 1), newest(bot, fresh, 2))
         ledger = newest(bot, fresh, 3).ledger
         assert (ledger.cash + ledger.position * newest(bot, fresh, 3).close) > 8_900
         assert check(bot.journal).problems == []
@@ -306,6 +310,17 @@ def test_ticks_that_fail_are_told_once_and_once_when_it_is_over(fresh: Scene) ->
         assert [(event.over, event.exit_code) for event in said] == [(False, 2), (True, 0)]
         assert "TRADER_API_KEY" in said[0].message
         assert check(bot.journal).problems == []
+
+
+@pytest.mark.parametrize("apart_hours", [-26, -0.6, 26])
+def test_a_venue_of_another_time_writes_no_hour(fresh: Scene, apart_hours: float) -> None:
+    """A venue that is skewed, and its bars with it, would write hours that have not come: this machine's clock is asked."""
+    here = FakeClock(fresh.start + round(apart_hours * HOUR_MS))
+    with fresh.bot() as bot:
+        with pytest.raises(ConfigError, match="nothing is written"):
+            tick(replace(bot, wall=here))
+        here.time_ms = fresh.start + 60_000
+        assert tick(replace(bot, wall=here)).outcome == "traded"
 
 
 def test_the_price_of_the_comparison(fresh: Scene) -> None:

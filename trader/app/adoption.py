@@ -14,7 +14,7 @@ from trader.core.errors import Halt
 from trader.core.events import AccountEvent, AdoptEvent, EpochEvent, Event
 from trader.core.hours import ADOPTED, State
 from trader.core.ports import OrderState
-from trader.core.records import Decision, Order, Outcome, Totals
+from trader.core.records import Decision, HourRecord, Order, Outcome, Totals
 from trader.core.risk import RiskState
 from trader.core.types import Fill
 
@@ -51,6 +51,14 @@ def taken_in(
             totals = replace(totals, state=_after(totals.state, new))
             fills += new
     return replace(totals, account_event=len(events)), tuple(fills)
+
+
+def epoch_between(journal: Journal, then: HourRecord, now: HourRecord) -> bool:
+    """Whether a new epoch began after one record and up to another, so that their equities are of two curves."""
+    first, last = then.totals.account_event, now.totals.account_event
+    return first != last and any(
+        isinstance(e.content, EpochEvent) for e in journal.events(ACCOUNT)[first:last]
+    )
 
 
 def booked_by_hour(journal: Journal, client_order_id: str) -> Collection[int]:

@@ -33,6 +33,7 @@ class Bot:
     freeze_on_halt: bool = False
     price_band: Decimal | None = None  # a share, for parameters without one of their own; None is off
     limits: OrderLimits = field(default_factory=OrderLimits)
+    wall: Clock | None = None  # this machine's, to compare the venue's with; None where that one is simulated
     _models: dict[str, Model] = field(default_factory=dict)
     _params: dict[str, Params] = field(default_factory=dict)
     _filters: tuple[int, Filters] | None = None

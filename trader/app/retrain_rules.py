@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from trader.app.adoption import epoch_between
 from trader.app.bot import Bot
 from trader.app.codec_events import BREACH, CHAMPION, DEPLOYMENT
 from trader.app.drift import drift_of
@@ -98,7 +99,7 @@ def _earlier(bot: Bot) -> list[int]:
 def _bad(bot: Bot, rule: BreachRule, newest: HourRecord) -> str | None:
     hour = newest.close_time
     then = bot.journal.record(hour - rule.hours * HOUR_MS)
-    if then is None:
+    if then is None or epoch_between(bot.journal, then, newest):
         return None
     earlier = _earlier(bot)
     if not within_budget(rule.budget, hour, earlier):

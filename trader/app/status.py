@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import cache
 
+from trader.app.adoption import epoch_between
 from trader.app.codec import ORDER
 from trader.app.codec_events import ACCOUNT, BREACH, CHAMPION, DEPLOYMENT, HALT, TROUBLE
 from trader.app.cursors import standing
@@ -159,7 +160,7 @@ def _allocation(journal: Journal, newest: HourRecord, card_of: CardOf) -> Decima
 def _window(journal: Journal, newest: HourRecord, rule: BreachRule) -> Json | None:
     """The breach rule's own window, None while there are fewer hours."""
     then = journal.record(newest.close_time - rule.hours * HOUR_MS)
-    if then is None:
+    if then is None or epoch_between(journal, then, newest):
         return None
     now, past = standing_of(newest), standing_of(then)
     scored = now.scored - past.scored

@@ -28,6 +28,9 @@ from trader.core.ports import OrderState
 from trader.core.records import Decision, HourRecord, Totals, record_of
 from trader.core.types import HOUR_MS, Fill, floor_hour, iso, plain
 
+# Half an hour: within it both agree about the hour that a schedule calls for.
+MOST_APART_MS = 30 * 60_000
+
 
 @dataclass(frozen=True, slots=True)
 class Ticked:
@@ -53,6 +56,7 @@ def tick(bot: Bot, before: int | None = None) -> Ticked:
 
 def _tick(bot: Bot, before: int | None) -> Ticked:
     now = bot.exchange.time_ms()
+    _require_our_time(bot, now)
     hour = floor_hour(now) if before is None else min(floor_hour(now), before - HOUR_MS)
     begun = deployment(bot.journal)
     if begun is None:
@@ -84,6 +88,17 @@ def _tick(bot: Bot, before: int | None) -> Ticked:
     if newest is not None and (short := shortage(bot.exchange, newest.fills)):
         said = f"{said}. {short}"
     return Ticked("traded", hour, lines, said, halted)
+
+
+def _require_our_time(bot: Bot, now: int) -> None:
+    """Raises ConfigError where the venue lives in another hour than this machine: hours are written for ever, so one of the two
+    must not be believed."""
+    apart_ms = 0 if bot.wall is None else now - bot.wall.now_ms()
+    if abs(apart_ms) > MOST_APART_MS:
+        raise ConfigError(
+            f"the venue's clock says {iso(now)}, this machine's {iso(now - apart_ms)}: one of them is wrong, and nothing is "
+            f"written. Synchronise this machine's clock (NTP); if it is right, the venue is not to be trusted"
+        )
 
 
 def _stands_halted(journal: Journal, newest: HourRecord) -> bool:
