@@ -7,6 +7,7 @@ import shlex
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import typer
 
 import backtest.cli
 import trader.cli
+from tests.rig import command
 from trader.core import errors
 from trader.terminal import EXIT_INTERRUPTED, run
 
@@ -108,3 +110,13 @@ def test_ctrl_c_within_a_lock_is_ctrl_c(capsys: pytest.CaptureFixture[str]) -> N
     assert "nothing that was written is lost" in capsys.readouterr().err
     with pytest.raises(RuntimeError, match="unlocked"):
         run(threading.Lock().release)
+
+
+@pytest.mark.parametrize("name", ["TRADER_VENUE_URL", "TRADER_DATA_URL", "TRADER_S3_ENDPOINT_URL"])
+def test_an_address_with_a_password_is_refused_and_not_repeated(name: str, tmp_path: Path) -> None:
+    """Whoever writes a key into an address finds it in no message."""
+    address = "http://someone:open-sesame@127.0.0.1:8900"
+    done = command("trader", "tick", cwd=tmp_path, check=False, **{"TRADER_TRACKERS": "none", name: address})
+    assert done.returncode == 2
+    assert "open-sesame" not in done.stdout + done.stderr
+    assert name.removeprefix("TRADER_").lower() in done.stderr
