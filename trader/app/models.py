@@ -7,7 +7,7 @@ from typing import Any
 from trader.app.codec_events import CHAMPION
 from trader.app.journal import Journal
 from trader.app.retrain import champions, load_card, load_model
-from trader.core.errors import ConfigError, DataError
+from trader.core.errors import ConfigError, DataError, OtherSymbol
 from trader.core.events import ChampionEvent
 from trader.core.lifecycle import serving
 from trader.core.model import ModelCard, digest_of
@@ -56,6 +56,8 @@ def family_of(journal: Journal, model_id: str) -> str:
 def _card(journal: Journal, model_id: str) -> ModelCard | None:
     try:
         return load_card(journal, model_id)
+    except OtherSymbol:
+        raise
     except DataError:
         return None
 

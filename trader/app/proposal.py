@@ -12,9 +12,10 @@ from trader.app.prediction import Model, Prediction, bars_hash_of, predict
 from trader.app.retrain import champions, deployment
 from trader.core.costs import exact
 from trader.core.errors import ConfigError, OtherSymbol
+from trader.core.events import DeploymentEvent
 from trader.core.hours import MISSED, Rules, Seen, State, decide_hour, doubt_at
 from trader.core.labels import hurdle_of, is_up
-from trader.core.lifecycle import is_late, serving
+from trader.core.lifecycle import Champion, is_late, serving
 from trader.core.params import Params
 from trader.core.records import Decision, HourRecord, Order, Totals
 from trader.core.sanity import marked_at, mid
@@ -29,8 +30,10 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
     `newest` is the record of the hour before, None for the first.
     """
     # Gather: the model that serves, bars as the hour knew them, the price one can trade at.
-    model_id, late = _champion(bot, hour)
-    params, model = bot.params(model_id), _model(bot, model_id, hour, current)
+    champion, deployed = _champion(bot, hour)
+    model_id, model = champion.model_id, _model(bot, champion.model_id, hour, current)
+    params = bot.params(model_id)  # after the model, which holds them already
+    late = is_late(deployed.start_ms, params.step_days, champion, hour)
     reads_from = hour if model is None else model.reads_from(hour)
     bars = bot.collector.waiting(reads_from, current, bot.clock)
     in_time = hour == current and bot.exchange.time_ms() <= hour + DEADLINE_MS
@@ -94,13 +97,12 @@ def _price_after(bot: Bot, bars: Bars, hour: int, current: int, rules: Rules) ->
     return mid(bot.exchange.quote(bot.symbol)) if hour == current else None
 
 
-def _champion(bot: Bot, hour: int) -> tuple[str, bool]:
-    """The model that serves the hour, and whether its successor is late."""
+def _champion(bot: Bot, hour: int) -> tuple[Champion, DeploymentEvent]:
+    """The model that serves the hour, and the deployment whose calendar it follows."""
     champion, begun = serving(champions(bot.journal), hour), deployment(bot.journal)
     if champion is None or begun is None:
         raise ConfigError(f"no model serves {iso(hour)}; train one with: trader retrain")
-    step_days = bot.params(champion.model_id).step_days
-    return champion.model_id, is_late(begun.start_ms, step_days, champion, hour)
+    return champion, begun
 
 
 def _model(bot: Bot, model_id: str, hour: int, current: int) -> Model | None:
