@@ -200,10 +200,10 @@ def test_a_sale_at_once_is_booked_once_whatever_is_killed(
         at(fresh, 0.5)
         append = type(bot.journal).append
 
-        def dies(journal: Any, event: Any) -> Any:
+        def dies(journal: Any, event: Any, after: int | None = None) -> Any:
             if type(event).__name__ == "AdoptEvent":
                 raise KeyboardInterrupt
-            return append(journal, event)
+            return append(journal, event, after)
 
         with monkeypatch.context() as patched:
             patched.setattr(type(bot.journal), "append", dies)  # the process dies at this very write

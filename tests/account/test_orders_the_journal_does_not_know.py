@@ -142,7 +142,7 @@ def test_what_cannot_be_adopted_says_why(late: tuple[Scene, Scene, str]) -> None
     fresh, other, name = late
     with fresh.bot() as bot:
         assert booked_by_hour(bot.journal, name)
-        with pytest.raises(ConfigError, match=r"has order .* already"):
+        with pytest.raises(ConfigError, match=r"has all of order .* already"):
             adopt(bot, name, "x")
         with pytest.raises(ConfigError, match="knows no order"):
             adopt(bot, "hourly-0000-BTCUSDT-21030500-d1", "x")

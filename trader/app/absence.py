@@ -32,8 +32,9 @@ def free_of(exchange: Exchange, symbol: str) -> Balances:
 
 def require_absent(
     journal: Journal, exchange: Exchange, clock: Clock, attempt: Attempt, deadline_ms: int
-) -> None:
-    """The second look and what must agree with it: open orders, orders and own trades since the timestamp, balances.
+) -> bool:
+    """The second look and what must agree with it: open orders, orders and own trades since the timestamp, balances. True where
+    it was only a person's word that counted against the balances.
 
     Raises OrderInDoubt where anything disagrees. Past `deadline_ms` (UTC ms on the exchange's clock) no other attempt can
     follow, and balances that still disagree alone raise Halt, until a person has looked and resumed.
@@ -50,8 +51,10 @@ def require_absent(
     trades = exchange.trades(symbol, since)
     if any(trade.client_order_id == name for trade in trades):
         raise OrderInDoubt(f"a trade of order {name} is listed although a query does not find the order")
-    if not shows_effect(attempt, free_of(exchange, symbol), trades) or _person_has_looked(journal, name):
-        return
+    if not shows_effect(attempt, free_of(exchange, symbol), trades):
+        return False
+    if _person_has_looked(journal, name):
+        return True
     moved = f"the balances moved as order {name} would have moved them, and neither it nor a trade of it is listed"
     if exchange.time_ms() <= deadline_ms:
         raise OrderInDoubt(f"{moved}; looking again next time")

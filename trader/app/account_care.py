@@ -3,27 +3,32 @@ begin a new epoch. Safe to repeat."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
 from trader.app import flatten as at_once
-from trader.app.adoption import booked_by_hour, executed_of, with_account
+from trader.app.adoption import booked_by_hour, with_account
 from trader.app.bot import Bot
 from trader.app.codec_events import ACCOUNT
-from trader.app.halts import announce, lift, resume, standing_halt
+from trader.app.halts import announce, lift, require_settled, resume, standing_halt
 from trader.app.journal import Series
 from trader.app.order_ids import parse_order_id
-from trader.app.orders import SETTLE_MS, outcome_of
+from trader.app.orders import MAX_ATTEMPTS, SETTLE_MS, outcome_of
+from trader.app.proposal import DEADLINE_MS
 from trader.app.retrain import deployment, serving_params
 from trader.app.tick import tick
 from trader.core.costs import fill_price
-from trader.core.errors import ConfigError, OrderInDoubt, TraderError
+from trader.core.errors import ConfigError, DataError, OrderInDoubt, TraderError
 from trader.core.events import AdoptEvent, ClosedAttemptEvent, EpochEvent, FlattenEvent, IgnoreEvent
 from trader.core.ledger import Ledger
+from trader.core.params import Params
 from trader.core.ports import OrderState
 from trader.core.records import Attempt, Outcome
 from trader.core.types import HOUR_MS, Fill, floor_hour, iso, plain
 
+# So long before the next hour a sale at once lets that hour sell.
+TURN_MS = 30_000
 NOT_BEGUN = "this bot has not begun yet; train its first model with: trader retrain --params P.json"
 
 
@@ -44,26 +49,43 @@ def adopt(bot: Bot, name: str, reason: str) -> Done:
     if said := _said_already(bot, name):
         return said
     order = _executed(bot, name)
-    _require_not_ours(bot, order)
-    fills = bot.exchange.fills(bot.symbol, order.order_id)
-    if sum((fill.qty for fill in fills), Decimal(0)) != order.executed_qty:
-        raise OrderInDoubt(
-            f"the venue lists {len(fills)} trades of order {name}, not all of it; ask again in a minute"
-        )
-    fills = [fill for fill in fills if fill.trade_id not in booked_by_hour(bot.journal, name)]
+    _require_not_ours(bot, name, order)
+    fills = _unbooked(bot, order)
     held = believed(bot).position
-    if order.side == "SELL" and order.executed_qty > held:
+    qty = at_once.sold(fills)
+    if order.side == "SELL" and qty > held:
         raise ConfigError(
-            f"order {name} sold {plain(order.executed_qty)}, this bot holds {plain(held)}: it cannot all be this bot's. If it is "
+            f"order {name} sold {plain(qty)}, this bot holds {plain(held)}: it cannot all be this bot's. If it is "
             f"none of its business: trader ignore {name} --reason ..."
         )
     at_ms = bot.exchange.time_ms()
     bot.journal.append(AdoptEvent(bot.symbol, at_ms, "person", reason, name, order.transact_ms, tuple(fills)))
-    what = f"{order.side} {plain(order.executed_qty)} at {plain(order.quote_qty / order.executed_qty)}"
+    what = f"{order.side} {plain(qty)} at {plain(order.quote_qty / order.executed_qty)}"
     lifted = lift(bot.journal, at_ms, name, f"adopted {name}: {reason}")
     return Done(
         f"{bot.symbol}: {name} ({what}) is this bot's; the next hour books it{_again(lifted)}", lifted
     )
+
+
+def _unbooked(bot: Bot, order: OrderState) -> list[Fill]:
+    """What was executed under the id of an order and no hour has booked; an id may have been sent twice. Raises OrderInDoubt."""
+    name = parse_order_id(order.client_order_id)
+    since = order.transact_ms if name is None else min(order.transact_ms, name.hour)
+    same = [o for o in bot.exchange.orders(bot.symbol, since) if o.client_order_id == order.client_order_id]
+    there = booked_by_hour(bot.journal, order.client_order_id)
+    found: list[Fill] = []
+    for one in {o.order_id: o for o in (*same, order)}.values():
+        fills = bot.exchange.fills(bot.symbol, one.order_id) if one.executed_qty else []
+        if at_once.sold(fills) != one.executed_qty:
+            raise OrderInDoubt(
+                f"the venue lists {len(fills)} trades of order {one.order_id}, not all of it; ask again in a minute"
+            )
+        found += [fill for fill in fills if fill.trade_id not in there]
+    if not found:
+        raise ConfigError(
+            f"the journal has all of order {order.client_order_id} already. See: trader journal"
+        )
+    return found
 
 
 def ignore(bot: Bot, name: str, reason: str) -> Done:
@@ -72,8 +94,7 @@ def ignore(bot: Bot, name: str, reason: str) -> Done:
     if said := _said_already(bot, name):
         return said
     at_ms, order = bot.exchange.time_ms(), bot.exchange.find(bot.symbol, name)
-    if order is not None:
-        _require_not_ours(bot, order)
+    _require_not_ours(bot, name, order)
     seen_ms = order.transact_ms if order else at_ms
     bot.journal.append(IgnoreEvent(bot.symbol, at_ms, "person", reason, name, seen_ms))
     lifted = lift(bot.journal, at_ms, name, f"ignored {name}: {reason}")
@@ -96,7 +117,7 @@ def close_attempt(bot: Bot, hour: int, n: int, reason: str, series: Series = "")
     if outcome is not None:
         return Done(f"{bot.symbol} {iso(hour)}: attempt {n} is closed already ({outcome.kind})")
     now = bot.exchange.time_ms()
-    until = max(attempt.expires_at_ms + SETTLE_MS, hour + 10 * 60_000)
+    until = max(attempt.expires_at_ms + SETTLE_MS, _deadline(bot, hour, n, series))
     if now <= until:
         raise ConfigError(
             f"until {iso(until)} the bot may still bring {attempt.client_order_id} to an end by itself: trader tick"
@@ -108,6 +129,15 @@ def close_attempt(bot: Bot, hour: int, n: int, reason: str, series: Series = "")
     lifted = lift(bot.journal, now, attempt.client_order_id, f"closed {attempt.client_order_id}: {reason}")
     words = f"{bot.symbol} {iso(hour)}: attempt {n} is closed as {done.kind}, {executed} executed"
     return Done(f"{words}; the next tick goes on{_again(lifted)}", lifted)
+
+
+def _deadline(bot: Bot, hour: int, n: int, series: Series) -> int:
+    """Until when attempt n may be followed by another, UTC ms."""
+    sales = [
+        event.content for event in bot.journal.events(ACCOUNT) if isinstance(event.content, FlattenEvent)
+    ]
+    ends = [sale.deadline_ms for sale in sales if series and sale.hour_ms == hour and sale.first_attempt <= n]
+    return max([hour + DEADLINE_MS, *ends])
 
 
 def _as_it_is(bot: Bot, attempt: Attempt, reason: str) -> Outcome:
@@ -125,10 +155,14 @@ def flatten(bot: Bot, reason: str) -> Done:
 
     Raises OrderInDoubt while an order is unknown: nothing else may be sent then.
     """
-    begun = deployment(bot.journal)
-    if begun is None:
+    if deployment(bot.journal) is None:
         raise ConfigError(NOT_BEGUN)
-    announce(bot.journal, bot.exchange.time_ms(), "person", freeze=False, by="person", message=reason)
+    at_ms = bot.clock.now_ms()
+    with suppress(TraderError):  # a venue that does not answer must not keep the halt from being written
+        at_ms = bot.exchange.time_ms()
+    announce(bot.journal, at_ms, "person", freeze=False, by="person", message=reason)
+    if at_ms % HOUR_MS > HOUR_MS - TURN_MS:  # the next hour sells by itself, and two sales must not meet
+        bot.clock.sleep((HOUR_MS - at_ms % HOUR_MS) / 1000 + 1)
     trouble = ""
     try:
         tick(bot)
@@ -137,9 +171,10 @@ def flatten(bot: Bot, reason: str) -> Done:
     except TraderError as error:  # the hour waits for a person; what is held need not
         trouble = f" The hour itself is not closed: {error}"
     fills = at_once.settle_flatten(bot.context) or []
+    said = len(bot.journal.events(ACCOUNT))
     sale = _sale(bot, reason)
     if sale is not None:
-        bot.journal.append(sale)
+        bot.journal.append(sale, after=said)
         fills += at_once.settle_flatten(bot.context) or []
     left = plain(believed(bot).position)
     return Done(f"{bot.symbol}: {_sold(fills)}; {left} held, trading is halted.{trouble}")
@@ -156,7 +191,9 @@ def _sold(fills: list[Fill]) -> str:
 def _sale(bot: Bot, reason: str) -> FlattenEvent | None:
     """The sale of min(free, believed), None where that is less than the venue takes."""
     filters, quote = bot.exchange.filters(bot.symbol), bot.exchange.quote(bot.symbol)
-    params = serving_params(bot.journal)
+    params: Params | None = None
+    with suppress(DataError):  # a bot whose model is lost sells all the same
+        params = serving_params(bot.journal)
     base, _ = bot.exchange.assets(bot.symbol)
     free = bot.exchange.balances().get(base, Decimal(0))
     qty = max(Decimal(0), min(free, believed(bot).position))
@@ -167,6 +204,10 @@ def _sale(bot: Bot, reason: str) -> FlattenEvent | None:
     now = bot.exchange.time_ms()
     hour = floor_hour(now)
     first = at_once.next_attempt(bot.journal, hour)
+    if first > MAX_ATTEMPTS:
+        raise ConfigError(
+            f"{MAX_ATTEMPTS} sales at once were tried in this hour, and {plain(qty)} are held still; the next hour's tick sells"
+        )
     until = now + at_once.FLATTEN_MS
     return FlattenEvent(bot.symbol, now, "person", reason, hour, qty, price, until, first)
 
@@ -176,13 +217,18 @@ def epoch(bot: Bot, reason: str, allocation_usdt: Decimal | None = None) -> Done
 
     Raises ConfigError while the account holds what this bot believes to hold, and where it does not cover the allocation.
     """
-    params = serving_params(bot.journal)
-    if params is None:
-        raise ConfigError(NOT_BEGUN)
-    allocation = params.allocation_usdt if allocation_usdt is None else allocation_usdt
+    at_once.settle_flatten(bot.context)
+    require_settled(bot.journal)
+    _require_closed(bot)
+    said, ledger = len(bot.journal.events(ACCOUNT)), believed(bot)
+    allocation = _allocation(bot, allocation_usdt)
     base, quote = bot.exchange.assets(bot.symbol)
     free, filters = bot.exchange.balances(), bot.exchange.filters(bot.symbol)
-    held = min(believed(bot).position, free.get(base, Decimal(0)))
+    held = min(ledger.position, free.get(base, Decimal(0)))
+    if bot.exchange.open_orders(bot.symbol):
+        raise ConfigError(
+            f"an order of {bot.symbol} is open and may hold what is believed to be missing: cancel it at the venue"
+        )
     if held * bot.exchange.quote(bot.symbol).bid >= filters.min_notional:
         raise ConfigError(
             f"the account holds {plain(held)} {base} of this bot's, which a new epoch would lose sight of. Sell it first: trader "
@@ -194,13 +240,38 @@ def epoch(bot: Bot, reason: str, allocation_usdt: Decimal | None = None) -> Done
             f"Fund it, or begin with less: --allocation-usdt"
         )
     at_ms = bot.exchange.time_ms()
-    bot.journal.append(EpochEvent(bot.symbol, at_ms, "person", reason, allocation))
+    begins = EpochEvent(bot.symbol, at_ms, "person", reason, allocation, ledger.position)
+    bot.journal.append(begins, after=said)
     lifted = standing_halt(bot.journal) is not None
     if lifted:
         resume(bot.journal, at_ms, f"a new epoch: {reason}")
     return Done(
         f"{bot.symbol}: a new epoch begins with {plain(allocation)} {quote}, flat{_again(lifted)}", lifted
     )
+
+
+def _allocation(bot: Bot, given: Decimal | None) -> Decimal:
+    """What an epoch begins with. Raises ConfigError where neither a person nor a card that can be read says it."""
+    if given is not None:
+        return given
+    try:
+        params = serving_params(bot.journal)
+    except DataError as error:
+        raise ConfigError(f"{error}. Say what the epoch begins with: --allocation-usdt") from None
+    if params is None:
+        raise ConfigError(NOT_BEGUN)
+    return params.allocation_usdt
+
+
+def _require_closed(bot: Bot) -> None:
+    """Raises ConfigError while an hour is decided and not closed: its order may be on its way."""
+    begun = deployment(bot.journal)
+    newest = bot.journal.newest_record(floor_hour(bot.exchange.time_ms()), begun.start_ms) if begun else None
+    hour = newest.close_time + HOUR_MS if newest else begun.start_ms if begun else 0
+    if bot.journal.decision(hour) is not None and bot.journal.record(hour) is None:
+        raise ConfigError(
+            f"{iso(hour)} is decided and not closed, so an order may be on its way: trader tick, then ask again"
+        )
 
 
 def believed(bot: Bot) -> Ledger:
@@ -240,25 +311,29 @@ def _executed(bot: Bot, name: str) -> OrderState:
     return order
 
 
-def _require_not_ours(bot: Bot, order: OrderState) -> None:
-    """Raises ConfigError for an order that the journal has, and for one that the next tick adopts by itself."""
-    name = parse_order_id(order.client_order_id)
+def _require_not_ours(bot: Bot, client_order_id: str, order: OrderState | None) -> None:
+    """Raises ConfigError for an order that the journal has, for an attempt that is not closed, and for one that the next tick
+    adopts by itself."""
+    name = parse_order_id(client_order_id)
     if name is None or name.store != bot.journal.store_id():
         return
     series = series_of(name.kind == "f")
     outcome = bot.journal.outcome(name.hour, name.attempt, series)
-    if outcome is not None and executed_of(outcome) == order.executed_qty:
+    if outcome is None and bot.journal.attempt(name.hour, name.attempt, series) is not None:
         raise ConfigError(
-            f"the journal has order {order.client_order_id} already. See: trader explain {iso(name.hour)[:13]}"
+            f"order {client_order_id} is an attempt of this bot, which looks for it: trader tick. If the venue never brings it to "
+            f"an end: trader close-attempt {iso(name.hour)[:13]} {name.attempt} --reason ..."
         )
+    if order is None or outcome is not None:
+        return
     begun, now = deployment(bot.journal), bot.exchange.time_ms()
     newest = bot.journal.newest_record(floor_hour(now), begun.start_ms) if begun else None
     first = newest.close_time + HOUR_MS if newest else begun.start_ms if begun else now
     halt = standing_halt(bot.journal)
-    named = halt is not None and order.client_order_id in halt.message
+    named = halt is not None and client_order_id in halt.message
     if first <= name.hour <= now and not named:
         raise ConfigError(
-            f"order {order.client_order_id} is this store's own: the next tick adopts it by itself. Run: trader tick"
+            f"order {client_order_id} is this store's own: the next tick adopts it by itself. Run: trader tick"
         )
 
 

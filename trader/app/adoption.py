@@ -35,7 +35,8 @@ def taken_in(
     """The totals after all of these events, from the first one on, of which they hold `account_event` already.
 
     An order is booked once, however often it was adopted, and of it what its own hour has not booked: `by_hour` gives the
-    numbers of the trades that it has. An epoch begins flat; a halt that stands goes on standing.
+    numbers of the trades that it has. An epoch begins flat, unless the position has changed since it was said; a halt that
+    stands goes on standing.
     """
     booked = {
         e.content.client_order_id for e in events[: before.account_event] if isinstance(e.content, AdoptEvent)
@@ -43,7 +44,9 @@ def taken_in(
     totals, fills = before, list[Fill]()
     for said in (event.content for event in events[before.account_event :]):
         if isinstance(said, EpochEvent):
-            totals = _begun_anew(totals, said.allocation_usdt)
+            # One that saw another position than there is now would lose it from sight: it does not count.
+            if said.position == totals.state.ledger.position:
+                totals = _begun_anew(totals, said.allocation_usdt)
         elif isinstance(said, AdoptEvent) and said.client_order_id not in booked:
             booked.add(said.client_order_id)
             there = by_hour(said.client_order_id)
@@ -66,8 +69,9 @@ def booked_by_hour(journal: Journal, client_order_id: str) -> Collection[int]:
     name = parse_order_id(client_order_id)
     if name is None or name.store != journal.store_id() or name.kind == "f":
         return ()
-    outcome = journal.outcome(name.hour, name.attempt)
-    return {fill.trade_id for fill in outcome.fills} if outcome else ()
+    outcome, record = journal.outcome(name.hour, name.attempt), journal.record(name.hour)
+    fills = (*(outcome.fills if outcome else ()), *(record.own_fills if record else ()))
+    return {fill.trade_id for fill in fills}
 
 
 def executed_of(outcome: Outcome) -> Decimal:

@@ -93,7 +93,7 @@ ACCOUNT: EventFormat[AccountEvent] = EventFormat(
             "ignore": (IgnoreEvent, shape(IgnoreEvent, ORDER_SEEN)),
             "close-attempt": (ClosedAttemptEvent, shape(ClosedAttemptEvent, ATTEMPTED)),
             "flatten": (FlattenEvent, shape(FlattenEvent, SOLD)),
-            "epoch": (EpochEvent, shape(EpochEvent, {**PERSON, "allocation_usdt": MONEY})),
+            "epoch": (EpochEvent, shape(EpochEvent, {**PERSON, "allocation_usdt": MONEY, "position": MONEY})),
         }
     ),
 )

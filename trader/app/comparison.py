@@ -18,12 +18,20 @@ from trader.app.journal import Journal, Series
 from trader.app.order_ids import OrderName, parse_order_id
 from trader.app.orders import ExecutionContext
 from trader.core.errors import Halt, OrderInDoubt
-from trader.core.events import AccountEvent, AdoptEvent, Event, HaltEvent, IgnoreEvent
+from trader.core.events import (
+    AccountEvent,
+    AdoptEvent,
+    ClosedAttemptEvent,
+    Event,
+    HaltEvent,
+    IgnoreEvent,
+)
 from trader.core.ports import OrderState
 from trader.core.records import HourRecord
-from trader.core.types import iso, plain
+from trader.core.types import DAY_MS, iso, plain
 
 LOOK_APART_S = 2.0
+LATE_MS = 7 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +76,13 @@ def _look(
     account: Sequence[Event[AccountEvent]],
 ) -> Unknown:
     journal = context.journal
-    orders = context.exchange.orders(journal.symbol, None if newest is None else newest.close_time)
-    mine = [(order, name) for order in orders if (name := _name_of(context, order))]
+    orders = context.exchange.orders(journal.symbol, _since(newest, account))
+    named = [(order, name) for order in orders if (name := _name_of(context, order))]
+    mine = [(o, name) for o, name in named if not _is_settled(o, name, journal.store_id(), account)]
     lost: dict[int, tuple[OrderState, ...]] = {}
     closed: list[OrderState] = []
     strangers: list[OrderState] = []
     for order, name in mine:
-        if _is_settled(order, name, journal.store_id(), account):
-            continue
         if name.store != journal.store_id():
             strangers.append(order)
         elif not order.executed_qty or _is_known(journal, newest, first, order, name, mine):
@@ -91,6 +98,16 @@ def _look(
     return Unknown(lost, tuple(closed), tuple(strangers))
 
 
+def _since(newest: HourRecord | None, account: Sequence[Event[AccountEvent]]) -> int | None:
+    """From when on orders are asked for (UTC ms): the newest record, or an attempt of the last days that a person closed, whose
+    order may turn up late."""
+    if newest is None:
+        return None
+    closed = [event.content.hour_ms for event in account if isinstance(event.content, ClosedAttemptEvent)]
+    recent = [hour for hour in closed if newest.close_time - hour <= LATE_MS]
+    return min([newest.close_time, *recent])
+
+
 def _name_of(context: ExecutionContext, order: OrderState) -> OrderName | None:
     """What the id of an order of this bot says, None for anybody else's order."""
     name = parse_order_id(order.client_order_id)
@@ -100,13 +117,15 @@ def _name_of(context: ExecutionContext, order: OrderState) -> OrderName | None:
 def _is_settled(
     order: OrderState, name: OrderName, store_id: str, account: Sequence[Event[AccountEvent]]
 ) -> bool:
-    """Whether an event says whose an order is. What is said of an order of another store holds for the earlier ones of that
+    """Whether an event says whose an order is. That an order of another store is ignored holds for the earlier ones of that
     store as well."""
     for said in (event.content for event in account):
         if not isinstance(said, AdoptEvent | IgnoreEvent):
             continue
         other = parse_order_id(said.client_order_id)
-        same_stranger = other is not None and other.store == name.store != store_id
+        same_stranger = (
+            isinstance(said, IgnoreEvent) and other is not None and other.store == name.store != store_id
+        )
         if said.client_order_id == order.client_order_id or (
             same_stranger and order.transact_ms <= said.transact_ms
         ):
@@ -126,6 +145,9 @@ def _is_known(
     of a closed one booked. The newest record says it of its own hour without a read: what was executed under the ids of that
     hour is what it booked."""
     series: Series = "flatten_" if name.kind == "f" else ""
+    if [o.client_order_id for o, _ in mine].count(order.client_order_id) > 1:
+        outcome = journal.outcome(name.hour, name.attempt, series)
+        return outcome is not None and outcome.order_id == order.order_id
     if not series and name.hour >= first:
         attempted = journal.attempt(name.hour, name.attempt) is not None
         return attempted and journal.decision(name.hour) is not None

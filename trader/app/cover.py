@@ -88,6 +88,8 @@ def broken_limit(
     if order.side == "SELL":
         more = order.qty > max(ledger.position, Decimal(0))
         return f"it sells {plain(order.qty)}, its own state holds {plain(ledger.position)}" if more else ""
+    if decision.totals.state.risk.halted_at is not None:
+        return "it buys although trading is halted"
     if order.qty <= 0 or worth <= 0 or worth > ledger.cash:
         return f"it buys for {plain(worth)} USDT, its own state has {plain(ledger.cash)} in cash"
     if limits.largest_order_usdt is not None and worth > limits.largest_order_usdt:

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from trader.app.adoption import with_account
 from trader.app.bot import Bot
 from trader.app.cursors import standing, standing_in_words
 from trader.app.explain import newest_hour
 from trader.app.halts import standing_halt
 from trader.app.journal import Journal
-from trader.app.retrain import champions, deployment, load_model
+from trader.app.retrain import champions, deployment, load_model, serving_params
 from trader.app.trouble import standing_trouble
 from trader.core.errors import DataError, TraderError
 from trader.core.lifecycle import is_late, serving
-from trader.core.params import Params, params_of
+from trader.core.params import params_of
 from trader.core.ports import Clock, Exchange, ForecasterOf, Store
 from trader.core.types import HOUR_MS, Side, floor_hour, iso, plain
 
@@ -114,16 +115,8 @@ def _believed(bot: Bot) -> tuple[Decimal, Decimal]:
     if newest is None:
         params = serving_params(bot.journal)
         return (params.allocation_usdt if params else Decimal(0)), Decimal(0)
-    return newest.ledger.cash, max(newest.ledger.position, Decimal(0))
-
-
-def serving_params(journal: Journal) -> Params | None:
-    """Those of the newest champion, None before the first."""
-    found = champions(journal)
-    if not found:
-        return None
-    card, _ = load_model(journal, found[-1].model_id)
-    return params_of(card.params, f"models/{card.model_id}/card")
+    ledger = with_account(bot.journal, newest.totals)[0].state.ledger
+    return ledger.cash, max(ledger.position, Decimal(0))
 
 
 def rights_check(exchange: Exchange, symbol: str) -> Finding:

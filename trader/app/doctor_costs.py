@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from trader.app.bot import Bot
-from trader.app.doctor import Finding, Verdict, serving_params
+from trader.app.doctor import Finding, Verdict
 from trader.app.fee_stock import LEAST_ORDERS, orders_left
+from trader.app.retrain import serving_params
 from trader.core.params import Params
 from trader.core.ports import CommissionTerms
 from trader.core.types import plain

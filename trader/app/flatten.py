@@ -10,7 +10,7 @@ from trader.app.journal import Journal
 from trader.app.orders import MAX_ATTEMPTS, ExecutionContext, ParentOrder, execute, order_name
 from trader.core.events import AdoptEvent, FlattenEvent
 from trader.core.records import Order
-from trader.core.types import Fill
+from trader.core.types import HOUR_MS, Fill
 
 FLATTEN_MS = 10 * 60_000
 
@@ -24,7 +24,11 @@ def settle_flatten(context: ExecutionContext) -> list[Fill] | None:
     if sale is None:
         return None
     parent = parent_of_flatten(sale)
-    fills = execute(context, parent)
+    overtaken = (
+        context.journal.attempt(parent.hour, parent.first_attempt, "flatten_") is None
+        and context.journal.decision(parent.hour + HOUR_MS) is not None
+    )
+    fills = [] if overtaken else execute(context, parent)
     made = AdoptEvent(
         symbol=context.journal.symbol,
         at_ms=context.exchange.time_ms(),

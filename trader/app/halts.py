@@ -20,11 +20,14 @@ Halts = Event[HaltEvent | ResumeEvent]
 def announce(
     journal: Journal, at_ms: int, reason: str, *, freeze: bool, by: Author = "bot", message: str = ""
 ) -> Halts:
-    """Write a halt, unless the newest event already says the same: of a bot, one of this reason; of a person, one with this
+    """Write a halt, unless the newest event already says the same: of a bot, one of this reason and these orders; of a person, one with this
     reason, these words and the same about what is held. Safe to repeat."""
     newest, made = newest_event(journal), HaltEvent(journal.symbol, at_ms, reason, freeze, by, message)
     said = newest.content if newest else None
     repeats = isinstance(said, HaltEvent) and said.reason == reason and by == "bot"
+    repeats = repeats and set(ORDER_ID.findall(message)) <= set(
+        ORDER_ID.findall(said.message if said else "")
+    )
     if newest and (repeats or (isinstance(said, HaltEvent) and replace(said, at_ms=at_ms) == made)):
         return newest
     return journal.append(made)
@@ -35,11 +38,7 @@ def resume(journal: Journal, at_ms: int, message: str) -> Halts:
     nobody has said whose an order is that halted."""
     if standing_halt(journal) is None:
         raise ConfigError("nothing is halted; see: trader status")
-    if names := _unsettled(journal):
-        raise ConfigError(
-            f"order {names[0]} halted this bot, and nobody has said whose it is. If what it executed is this bot's: trader adopt "
-            f"{names[0]} --reason ...; if not: trader ignore {names[0]} --reason ..."
-        )
+    require_settled(journal)
     return journal.append(ResumeEvent(journal.symbol, at_ms, "person", message))
 
 
@@ -59,10 +58,19 @@ def _unsettled(journal: Journal) -> list[str]:
     return [name for name in found if name not in settled]
 
 
+def require_settled(journal: Journal) -> None:
+    """Raises ConfigError while nobody has said whose an order is that halted."""
+    if names := _unsettled(journal):
+        raise ConfigError(
+            f"order {names[0]} halted this bot, and nobody has said whose it is. If what it executed is this bot's: trader adopt "
+            f"{names[0]} --reason ...; if not: trader ignore {names[0]} --reason ..."
+        )
+
+
 def lift(journal: Journal, at_ms: int, named: str, message: str) -> bool:
     """Lift the halt that stands, if its words name `named`: a person has just mended its cause."""
     halt = standing_halt(journal)
-    if halt is None or named not in halt.message:
+    if halt is None or halt.by == "person" or named not in ORDER_ID.findall(halt.message):
         return False
     if _unsettled(journal):
         return False

@@ -251,15 +251,20 @@ class Journal:
                 break
         known += [Event(number, content) for number, content in enumerate(contents, len(known) + 1)]
 
-    def append(self, event: E) -> Event[E]:
+    def append(self, event: E, after: int | None = None) -> Event[E]:
         """Create the next numbered event. Safe against other writers; not a repeat of an equal one. The first event of all
-        gives birth to the store."""
+        gives birth to the store. `after`: the number of the newest event that it was made by; Raises Retry where there is
+        a later one."""
         self.store_id()
         name, form = event.name, FORMATS[event.name]
         for _ in range(EVENT_RACES):
             if newest := self._number(name):
                 self._learn(form, newest)
             known = self._events.setdefault(name, [])
+            if after is not None and len(known) != after:
+                raise Retry(
+                    f"state/{self.symbol}/{name}: somebody else said something meanwhile; look, and say it again"
+                )
             data = form.encode_after(event, secrets.token_hex(8), [before.content for before in known])
             if len(data) > MOST_EARLIER:
                 data = form.encode(event, secrets.token_hex(8))

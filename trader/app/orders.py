@@ -24,6 +24,7 @@ from trader.app.lookup import disagreement, unreconciled
 from trader.app.order_ids import OrderKind, client_order_id
 from trader.app.requantise import Carried, asks_filters, carried_on, fitted, may_follow
 from trader.core.errors import Halt, OrderInDoubt, Retry
+from trader.core.events import ClosedAttemptEvent
 from trader.core.executions import is_absurd
 from trader.core.ports import Clock, Exchange, OrderState, SignedOrder
 from trader.core.records import Attempt, Decision, Order, Outcome, OutcomeKind
@@ -141,7 +142,8 @@ def _begin(
     symbol, now = context.journal.symbol, context.exchange.time_ms()
     name = order_name(context, parent, n)
     late = now > parent.deadline_ms or parent.sent_before or bool(parent.forbidden)
-    known = context.exchange.find(symbol, name) if parent.sent_before or (not late and n == 1) else None
+    # Whatever the journal says, no attempt begins without asking whether the venue has its order already.
+    known = context.exchange.find(symbol, name)
     if known is not None and context.journal.attempt(parent.hour, n, parent.series) is None:
         _require_same(parent, known)
     if known is None and parent.sent_before:
@@ -243,7 +245,11 @@ def _look(context: ExecutionContext, parent: ParentOrder, n: int, attempt: Attem
                 if not doubt:
                     return _executed(context, parent, n, state, fills)
             if state is None and context.exchange.time_ms() > attempt.expires_at_ms + SETTLE_MS:
-                require_absent(context.journal, context.exchange, context.clock, attempt, parent.deadline_ms)
+                by_word = require_absent(
+                    context.journal, context.exchange, context.clock, attempt, parent.deadline_ms
+                )
+                if by_word:  # a person's, against the balances: should it turn up later, it is looked for
+                    _note_closed(context, parent, n)
                 return _close(context, parent, n, "absent", "never reached the venue")
             context.clock.sleep(LOOK_EVERY_S)
             waited += LOOK_EVERY_S
@@ -256,6 +262,13 @@ def _look(context: ExecutionContext, parent: ParentOrder, n: int, attempt: Attem
     raise OrderInDoubt(
         f"order {name} is still unknown after {waited:.0f} s of looking; looking again next time. If the venue never "
         f"brings it to an end, close it by hand: see trader close-attempt --help"
+    )
+
+
+def _note_closed(context: ExecutionContext, parent: ParentOrder, n: int) -> None:
+    journal, said = context.journal, "a halt that named the order was resumed"
+    journal.append(
+        ClosedAttemptEvent(journal.symbol, context.exchange.time_ms(), "person", said, parent.hour, n)
     )
 
 

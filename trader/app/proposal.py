@@ -99,16 +99,24 @@ def _price_after(bot: Bot, bars: Bars, hour: int, current: int, rules: Rules) ->
 
 def _champion(bot: Bot, hour: int) -> tuple[Champion, DeploymentEvent]:
     """The model that serves the hour, and the deployment whose calendar it follows."""
-    champion, begun = serving(champions(bot.journal), hour), deployment(bot.journal)
+    published, begun = champions(bot.journal), deployment(bot.journal)
+    # An hour whose own champion is lost is missed by the rules of the first that is left.
+    champion = serving(published, hour) or min(published, key=lambda later: later.valid_from, default=None)
     if champion is None or begun is None:
         raise ConfigError(f"no model serves {iso(hour)}; train one with: trader retrain")
     return champion, begun
+
+
+def _require_serving(bot: Bot, hour: int) -> None:
+    if serving(champions(bot.journal), hour) is None:
+        raise ConfigError(f"no model serves {iso(hour)}; train one with: trader retrain")
 
 
 def _model(bot: Bot, model_id: str, hour: int, current: int) -> Model | None:
     """The model, ready to predict. None where it is lost, or cannot be read here, and the hour is too late to be traded: then it
     is missed, and holds up no later one. Raises DataError or ConfigError while the hour could still be traded."""
     try:
+        _require_serving(bot, hour)
         return bot.model(model_id)
     except OtherSymbol:
         raise

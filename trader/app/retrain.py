@@ -193,6 +193,8 @@ def _require_tradable(params: Params) -> None:
 def _publish(journal: Journal, card: ModelCard, model: bytes, occasion: Occasion) -> None:
     """Model, card, champion, deployment: killed between any two, the next training goes on where nothing is missing."""
     journal.store_id()  # a store is born, and proves itself, before anything is built on it
+    if deployment(journal) is None:
+        require_no_hours(journal)
     folder = f"models/{card.model_id}"
     _create(journal, f"{folder}/model", model)
     _create(journal, f"{folder}/card", card.to_bytes())
@@ -229,6 +231,16 @@ def _is_card(text: bytes | None, key: str) -> bool:
     except DataError:
         return False
     return True
+
+
+def require_no_hours(journal: Journal) -> None:
+    """Raises DataError where hours were traded although no deployment is there: a bot that began anew would forget what it
+    holds."""
+    if journal.store.list(f"journal/{journal.symbol}/", limit=1):
+        raise DataError(
+            f"state/{journal.symbol}/deployment/ is missing although hours were traded. Restore it from a copy, or: trader store "
+            f"repair"
+        )
 
 
 def due(journal: Journal, params: Params, now_ms: int) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import cache
 
-from trader.app.adoption import epoch_between
+from trader.app.adoption import epoch_between, with_account
 from trader.app.codec import ORDER
 from trader.app.codec_events import ACCOUNT, BREACH, CHAMPION, DEPLOYMENT, HALT, TROUBLE
 from trader.app.cursors import standing
@@ -18,6 +18,7 @@ from trader.app.trouble import standing_trouble
 from trader.app.watch import allowance, seen_drift
 from trader.core.events import EpochEvent
 from trader.core.hours import line_json
+from trader.core.ledger import Ledger
 from trader.core.lifecycle import BreachRule, DriftRule, calendar_refit, is_late, serving
 from trader.core.model import ModelCard
 from trader.core.params import Params, params_of
@@ -59,6 +60,14 @@ def _status(
             "halt": halt,
             "next": {"do": "trader tick"},
         }
+    if not champions(journal):
+        why = "no model is left in the store: its champion events are lost"
+        return {
+            "state": "halted" if halt else "begun",
+            "why": why,
+            "halt": halt,
+            "next": {"do": "trader retrain --params P.json"},
+        }
     hour = newest.close_time
     behind = None if now_ms is None else (floor_hour(now_ms) - hour) // HOUR_MS
     card_of: CardOf = cache(lambda model_id: nearest_card(journal, model_id))
@@ -70,7 +79,7 @@ def _status(
         "hour": iso(hour),
         "model_id": newest.model_id,
         "line": line_json(newest.line),
-        "holding": _holding(newest),
+        "holding": _holding(newest, with_account(journal, newest.totals)[0].state.ledger),
         "results": _results(journal, newest, card_of),
         "window": _window(journal, newest, rule),
         "retrain": left,
@@ -118,8 +127,8 @@ def _open(pending: Decision) -> Json:
     return {"hour": iso(pending.close_time), "order": order}
 
 
-def _holding(newest: HourRecord) -> Json:
-    ledger = newest.ledger
+def _holding(newest: HourRecord, ledger: Ledger) -> Json:
+    """What is held now: after the newest hour, and what account events have said since."""
     return {
         "position": plain(ledger.position),
         "close": plain(newest.close),
@@ -127,7 +136,7 @@ def _holding(newest: HourRecord) -> Json:
         "unconfirmed": newest.unconfirmed,
         "worth_usdt": plain(ledger.position * newest.mark),
         "cash_usdt": plain(ledger.cash),
-        "equity_usdt": plain(newest.equity_usdt),
+        "equity_usdt": plain(ledger.equity(newest.mark)),
     }
 
 

@@ -19,7 +19,7 @@ from trader.app.halts import announce, standing_halt
 from trader.app.journal import Journal, hour_folder
 from trader.app.orders import carry_out
 from trader.app.proposal import DEADLINE_MS, propose
-from trader.app.retrain import deployment
+from trader.app.retrain import deployment, require_no_hours
 from trader.core.errors import ConfigError, DataError, Halt
 from trader.core.hours import HourLine, State
 from trader.core.ledger import Ledger
@@ -60,6 +60,7 @@ def _tick(bot: Bot, before: int | None) -> Ticked:
     hour = floor_hour(now) if before is None else min(floor_hour(now), before - HOUR_MS)
     begun = deployment(bot.journal)
     if begun is None:
+        require_no_hours(bot.journal)
         raise ConfigError(
             "this bot has not begun yet; train its first model with: trader retrain --params P.json"
         )
@@ -68,6 +69,8 @@ def _tick(bot: Bot, before: int | None) -> Ticked:
             "not_begun", hour, [], f"{bot.symbol}: the first hour is {iso(begun.start_ms)}; nothing to do"
         )
     newest = bot.journal.newest_record(hour, begun.start_ms)
+    if newest is not None:
+        _require_events(bot.journal, newest)
     if newest is not None and newest.close_time == hour:
         settle_flatten(bot.context)
         halted = _stands_halted(bot.journal, newest)
@@ -99,6 +102,17 @@ def _require_our_time(bot: Bot, now: int) -> None:
             f"the venue's clock says {iso(now)}, this machine's {iso(now - apart_ms)}: one of them is wrong, and nothing is "
             f"written. Synchronise this machine's clock (NTP); if it is right, the venue is not to be trusted"
         )
+
+
+def _require_events(journal: Journal, newest: HourRecord) -> None:
+    """Raises DataError where events are lost that the newest record has taken in: what a person says now would be numbered below
+    them, and not be heard."""
+    for form, counted in ((HALT, newest.totals.halt_event), (ACCOUNT, newest.totals.account_event)):
+        if journal.listed(form) < counted:
+            raise DataError(
+                f"state/{journal.symbol}/{form.name}/: the newest record has taken in {counted} events, {journal.listed(form)} are "
+                f"there. Restore them from a copy, or: trader store repair"
+            )
 
 
 def _stands_halted(journal: Journal, newest: HourRecord) -> bool:
@@ -142,15 +156,19 @@ def _adopting(
     bot: Bot, hour: int, current: int, newest: HourRecord | None, lost: Sequence[OrderState]
 ) -> Decision:
     """The decision of an hour whose own was lost. Raises Halt where the bars to close the hour are not there."""
+    name = lost[-1].client_order_id
     try:
-        return made_after_the_fact(bot.journal, propose(bot, hour, current, newest), lost)
+        made = made_after_the_fact(bot.journal, propose(bot, hour, current, newest), lost)
     except DataError as error:
-        name = lost[-1].client_order_id
         raise Halt(
             "foreign_order",
             f"order {name} was executed for {iso(hour)}, the journal does not know it, and the hour cannot be closed: {error}. "
             f"Collect the bars (trader collect), then trader resume; or book it as it is: trader adopt {name} --reason ...",
         ) from None
+    if made.reason == "halt" and made.totals.state.risk.halted_at is None:
+        said = f"order {name} was the sale of a halt that this store has lost"
+        announce(bot.journal, hour, "halt_lost", freeze=False, message=said)
+    return made
 
 
 def _covered(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Decision:

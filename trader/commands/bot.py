@@ -20,7 +20,7 @@ from trader.commands.common import (
 )
 from trader.commands.search import CORES, search_of
 from trader.config import load_settings
-from trader.core.errors import Halt, TraderError
+from trader.core.errors import DataError, Halt, OtherSymbol, TraderError
 from trader.core.types import iso, parse_hour
 from trader.observers import process
 
@@ -204,6 +204,20 @@ def resume(
     process.tell_observers(settings)
 
 
+def _serving(bot: Bot, given: Path | None) -> Params | None:
+    """The serving model's parameters; a card that is lost is no trouble where others are `given`."""
+    from trader.app.retrain import serving_params
+
+    try:
+        return serving_params(bot.journal)
+    except OtherSymbol:
+        raise
+    except DataError:
+        if given is None:
+            raise
+        return None
+
+
 def _retrain(
     bot: Bot,
     settings: Settings,
@@ -215,7 +229,7 @@ def _retrain(
     workers: int,
 ) -> ModelCard | None:
     """Train by the calendar or a breach (`if_due`), else now; None if nothing is due."""
-    from trader.app.retrain import next_serve_hour, retrain, serving_params
+    from trader.app.retrain import next_serve_hour, retrain
     from trader.app.retrain_rules import retrain_if_due, unanswered
 
     now_ms = bot.exchange.time_ms()
@@ -229,7 +243,7 @@ def _retrain(
 
         tuner = search if settings.retune_trials else None
         return retrain_if_due(bot, now_ms, settings.breach_rule, tuner, settings.drift_rule)
-    chosen = params_from(params, serving_params(bot.journal))
+    chosen = params_from(params, _serving(bot, params))
     hour = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, chosen.gap_hours)
     if trials:
         chosen = search_of(bot, chosen, hour, trials, seed, workers)

@@ -147,7 +147,7 @@ class FlattenEvent:
 @dataclass(frozen=True, slots=True)
 class EpochEvent:
     """The account begins anew, flat with `allocation_usdt`: the equity curve starts again, and nothing of what was before
-    counts as a loss. The records of before stay."""
+    counts as a loss. The records of before stay. position: what was believed to be held then, and is written off."""
 
     name: ClassVar[str] = "account"
     symbol: str
@@ -155,6 +155,7 @@ class EpochEvent:
     by: Author
     message: str
     allocation_usdt: Decimal
+    position: Decimal
 
 
 @dataclass(frozen=True, slots=True)
