@@ -22,7 +22,7 @@ from trader.core.types import HOUR_MS, iso, plain
 
 MINUTE_MS = 60_000
 RETRAIN_MINUTE, PERSON_MINUTE = 30, 40
-# Hours in a row that may stay open, the faults that hold them and their aftermath included.
+# Hours in a row that may stay open while the venue is, the faults that hold them and their aftermath included.
 MOST_OPEN = 8
 MOST_PROBLEMS = 20
 
@@ -166,10 +166,11 @@ class Soak:
         return self.world.journal().record(hour) is not None
 
     def _compare(self, hour: int) -> None:
-        """The account with the hour's record, to the last unit. An hour may stay open while its faults last."""
+        """The account with the hour's record, to the last unit. An hour may stay open while its faults last, or the venue is
+        shut."""
         record = self.world.journal().record(hour)
         if record is None:
-            self.open_hours += 1
+            self.open_hours += self._venue_is_open()
             if self.open_hours == MOST_OPEN:
                 self.problems.append(f"{iso(hour)}: no hour was closed for {MOST_OPEN} hours")
             return
