@@ -170,7 +170,7 @@ class Soak:
         shut."""
         record = self.world.journal().record(hour)
         if record is None:
-            self.open_hours += self._venue_is_open()
+            self.open_hours += self.world.is_open()
             if self.open_hours == MOST_OPEN:
                 self.problems.append(f"{iso(hour)}: no hour was closed for {MOST_OPEN} hours")
             return
@@ -191,7 +191,7 @@ class Soak:
         elif self.halted_since is None:
             self.halted_since = number
             self._judge_halt(halt, number)
-        if self._cause_lasts() or not self._venue_is_open():
+        if self._cause_lasts() or not self.world.is_open():
             return
         self.person.put_back()
         if halt is not None and self.halted_since is not None and number - self.halted_since >= plan.patience:
@@ -210,6 +210,3 @@ class Soak:
         return any(
             active.struck and (active.kind.halts or active.kind.a_person) for active in self.faults.active
         )
-
-    def _venue_is_open(self) -> bool:
-        return bool(self.world.sim("/sim/clock")["open"])
