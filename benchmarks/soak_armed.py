@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from benchmarks.soak_faults import Kind, armed
+from benchmarks.soak_faults import armed
+from benchmarks.soak_kind import Kind
 from benchmarks.soak_plan import FAULT_EVERY, Deck, HourPlan
 from benchmarks.soak_process import QUOTE, Trouble
 from benchmarks.soak_world import World
