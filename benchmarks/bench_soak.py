@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.figure import Figure
 from benchmarks.soak_books import Books, settled
 from benchmarks.soak_faults import all_kinds
-from benchmarks.soak_hours import MOST_OPEN, Soak
+from benchmarks.soak_hours import Soak
 from benchmarks.soak_world import world
 from trader import terminal
 from trader.core.types import HOUR_MS, Json, plain
@@ -136,7 +136,7 @@ def live(lived: Soak, hours: int) -> int:
         while True:
             lived.live(number, quiet=True)
             number += 1
-            if lived.closed(lived.world.start + (number - 1) * HOUR_MS) or number >= hours + MOST_OPEN:
+            if lived.closed(lived.world.start + (number - 1) * HOUR_MS) or lived.failed():
                 return number
     finally:
         lived.end()

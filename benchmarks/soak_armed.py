@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from benchmarks.soak_faults import Kind, armed
+from benchmarks.soak_faults import armed
+from benchmarks.soak_kind import Kind
 from benchmarks.soak_plan import FAULT_EVERY, Deck, HourPlan
 from benchmarks.soak_process import QUOTE, Trouble
 from benchmarks.soak_world import World
@@ -50,16 +51,19 @@ class ArmedFaults:
         self._any_time, self._of_orders = Deck(self.seed, for_order=False), Deck(self.seed, for_order=True)
 
     def arm(self, number: int, plan: HourPlan) -> None:
-        """Draw what is due in the hour with this number."""
+        """Draw what is due in the hour with this number; nothing while the venue is shut, where no fault would say anything."""
+        if not self.world.is_open():
+            return
         if number % FAULT_EVERY == 0 and all(active.kind.for_order for active in self.active):
             self._begin(self._any_time.draw(), number, plan)
         if number % FAULT_EVERY == 1 and not any(active.kind.for_order for active in self.active):
             self._begin(self._of_orders.draw(), number, plan)
 
     def post(self, minute: int) -> None:
-        """Give the exchange what applies at a minute of the hour."""
-        faults = [fault for active in self.active if active.applies(minute) for fault in active.faults]
-        self.world.sim("/sim/faults", faults)
+        """Give the exchange what applies at a minute of the hour. A shut one answers every request before it looks at most faults,
+        so that they would seem to have struck."""
+        due = [active for active in self.active if active.applies(minute)] if self.world.is_open() else []
+        self.world.sim("/sim/faults", [fault for active in due for fault in active.faults])
 
     def pass_by(self, minute: int, number: int) -> None:
         """Take back what is over at a minute of the hour, if anything is."""

@@ -17,11 +17,12 @@ from benchmarks.soak_plan import MINUTES, HourPlan, plan_of
 from benchmarks.soak_process import BASE, QUOTE, Job, Trouble
 from benchmarks.soak_world import World
 from trader.core.errors import ConfigError
+from trader.core.events import HaltEvent
 from trader.core.types import HOUR_MS, iso, plain
 
 MINUTE_MS = 60_000
 RETRAIN_MINUTE, PERSON_MINUTE = 30, 40
-# Hours in a row that may stay open, the faults that hold them and their aftermath included.
+# Hours in a row that may stay open while the venue is, the faults that hold them and their aftermath included.
 MOST_OPEN = 8
 MOST_PROBLEMS = 20
 
@@ -165,10 +166,11 @@ class Soak:
         return self.world.journal().record(hour) is not None
 
     def _compare(self, hour: int) -> None:
-        """The account with the hour's record, to the last unit. An hour may stay open while its faults last."""
+        """The account with the hour's record, to the last unit. An hour may stay open while its faults last, or the venue is
+        shut."""
         record = self.world.journal().record(hour)
         if record is None:
-            self.open_hours += 1
+            self.open_hours += self.world.is_open()
             if self.open_hours == MOST_OPEN:
                 self.problems.append(f"{iso(hour)}: no hour was closed for {MOST_OPEN} hours")
             return
@@ -183,28 +185,28 @@ class Soak:
 
     def _person(self, number: int, plan: HourPlan) -> None:
         """A person comes some hours after a halt, once its cause is gone, and acts by the runbook."""
-        halt, waits = halted(self.world), self._cause_lasts() or not self._venue_is_open()
-        if not waits:
-            self.person.put_back()
+        halt = halted(self.world)
         if halt is None:
             self.halted_since = None
-            return
-        if self.halted_since is None:
+        elif self.halted_since is None:
             self.halted_since = number
-            causes = {reason for kind in self.faults.causes(number) for reason in kind.halts}
-            if halt.reason not in causes | set(OWN_REASONS):
-                self.problems.append(
-                    f"{iso(self.world.start + number * HOUR_MS)}: a halt that nothing caused: {halt.reason}: {halt.message}"
-                )
-        if number - self.halted_since >= plan.patience and not waits:
+            self._judge_halt(halt, number)
+        if self._cause_lasts() or not self.world.is_open():
+            return
+        self.person.put_back()
+        if halt is not None and self.halted_since is not None and number - self.halted_since >= plan.patience:
             self.world.move_to(self.world.start + number * HOUR_MS + PERSON_MINUTE * MINUTE_MS)
             self.person.resume(halt)
+
+    def _judge_halt(self, halt: HaltEvent, number: int) -> None:
+        """Whether something rightly caused a halt."""
+        causes = {reason for kind in self.faults.causes(number) for reason in kind.halts}
+        if halt.reason not in causes | set(OWN_REASONS):
+            hour = iso(self.world.start + number * HOUR_MS)
+            self.problems.append(f"{hour}: a halt that nothing caused: {halt.reason}: {halt.message}")
 
     def _cause_lasts(self) -> bool:
         """Whether something is armed that a person would see and wait for."""
         return any(
             active.struck and (active.kind.halts or active.kind.a_person) for active in self.faults.active
         )
-
-    def _venue_is_open(self) -> bool:
-        return bool(self.world.sim("/sim/clock")["open"])

@@ -6,7 +6,8 @@ from collections import deque
 from dataclasses import dataclass
 from random import Random
 
-from benchmarks.soak_faults import Kind, all_kinds
+from benchmarks.soak_faults import all_kinds
+from benchmarks.soak_kind import Kind
 from benchmarks.soak_process import Harm, Steps, Trouble
 
 # When the schedule ticks (`cron-job`), minutes after the hour; and by hand, past the deadline, while the hour is not closed.

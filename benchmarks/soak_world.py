@@ -63,6 +63,10 @@ class World:
         """The exchange's time, UTC milliseconds."""
         return int(self.sim("/sim/clock")["now"])
 
+    def is_open(self) -> bool:
+        """Whether the venue is there in the hour that its clock shows."""
+        return bool(self.sim("/sim/clock")["open"])
+
     def move_to(self, time_ms: int) -> None:
         """Set the exchange's clock forward, unless it is there already."""
         if time_ms > self.now_ms():
