@@ -153,3 +153,29 @@ def test_what_cannot_be_adopted_says_why(late: tuple[Scene, Scene, str]) -> None
     sale = next(order for order in fresh.executed() if order["side"] == "SELL")
     with other.bot() as bot, pytest.raises(ConfigError, match="this bot holds 0"):
         adopt(bot, sale["clientOrderId"], "x")
+
+
+def test_every_order_of_the_other_store_needs_a_word(late: tuple[Scene, Scene, str]) -> None:
+    """It sold and bought again before this store began: the halt names all of them, hours go on to be closed, and the bot trades
+    again only when somebody has said whose each of them is."""
+    fresh, other, first = late
+    with fresh.bot() as bot:
+        for hour in range(1, 40):
+            fresh.sim("/sim/clock", {"to": fresh.start + hour * HOUR_MS})
+            tick(bot)
+            if len(fresh.executed()) == 3:
+                break
+    names = [order["clientOrderId"] for order in fresh.executed()]
+    with other.bot() as bot:
+        with pytest.raises(Halt) as caught:
+            tick(bot)
+        assert all(name in str(caught.value) for name in names)
+        assert tick(bot).halted
+        assert not adopt(bot, names[2], "the last purchase").lifted
+        with pytest.raises(ConfigError, match="nobody has said whose it is"):
+            resume(bot.journal, fresh.start, "too soon")
+        assert ignore(bot, names[1], "sold what was bought before").lifted
+        assert first == names[0]
+        fresh.sim("/sim/clock", {"to": fresh.start + (hour + 1) * HOUR_MS})
+        assert not tick(bot).halted
+        assert check(bot.journal).problems == []

@@ -149,6 +149,8 @@ def test_what_cannot_be_typed_says_why(held: Venue) -> None:
     """Each verb with nothing to do, or the wrong thing: exit 2 and a way out."""
     for words, said in (
         (("adopt", "hourly-0000-BTCUSDT-21030500-d1"), "knows no order"),
+        (("adopt", "no id at all"), "is no client order id"),
+        (("ignore", "web_typo"), "no halt names it"),
         (("close-attempt", "2021-03-05T00", "7"), "has no attempt 7"),
         (("epoch",), "trader flatten"),
         (("epoch", "--allocation-usdt", "-1"), "above 0"),

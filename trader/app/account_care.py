@@ -3,6 +3,7 @@ begin a new epoch. Safe to repeat."""
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -29,6 +30,7 @@ from trader.core.types import HOUR_MS, Fill, floor_hour, iso, plain
 
 # So long before the next hour a sale at once lets that hour sell.
 TURN_MS = 30_000
+ANY_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
 NOT_BEGUN = "this bot has not begun yet; train its first model with: trader retrain --params P.json"
 
 
@@ -48,6 +50,7 @@ def adopt(bot: Bot, name: str, reason: str) -> Done:
     """
     if said := _said_already(bot, name):
         return said
+    _require_id(name)
     order = _executed(bot, name)
     _require_not_ours(bot, name, order)
     fills = _unbooked(bot, order)
@@ -93,8 +96,12 @@ def ignore(bot: Bot, name: str, reason: str) -> Done:
     lifted."""
     if said := _said_already(bot, name):
         return said
+    _require_id(name)
     at_ms, order = bot.exchange.time_ms(), bot.exchange.find(bot.symbol, name)
     _require_not_ours(bot, name, order)
+    halt = standing_halt(bot.journal)
+    if order is None and (halt is None or name not in halt.message):
+        raise ConfigError(f"the venue knows no order {name} of {bot.symbol}, and no halt names it")
     seen_ms = order.transact_ms if order else at_ms
     bot.journal.append(IgnoreEvent(bot.symbol, at_ms, "person", reason, name, seen_ms))
     lifted = lift(bot.journal, at_ms, name, f"ignored {name}: {reason}")
@@ -331,10 +338,16 @@ def _require_not_ours(bot: Bot, client_order_id: str, order: OrderState | None) 
     first = newest.close_time + HOUR_MS if newest else begun.start_ms if begun else now
     halt = standing_halt(bot.journal)
     named = halt is not None and client_order_id in halt.message
-    if first <= name.hour <= now and not named:
+    if name.kind != "f" and first <= name.hour <= now and not named:
         raise ConfigError(
             f"order {client_order_id} is this store's own: the next tick adopts it by itself. Run: trader tick"
         )
+
+
+def _require_id(name: str) -> None:
+    """Raises ConfigError for what can be no client order id."""
+    if not ANY_ID.fullmatch(name):
+        raise ConfigError(f"{name!r} is no client order id: 1 to 36 letters, digits, - and _")
 
 
 def _again(lifted: bool) -> str:

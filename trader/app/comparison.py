@@ -32,6 +32,8 @@ from trader.core.types import DAY_MS, iso, plain
 
 LOOK_APART_S = 2.0
 LATE_MS = 7 * DAY_MS
+# Of many orders the newest are named; to ignore one of another store settles that store's earlier ones.
+MOST_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,22 +169,22 @@ def require_known(found: Unknown, standing: HaltEvent | None) -> None:
         name = order.client_order_id
         if standing is not None and name in standing.message:
             return
-        raise _stranger(order) if order in found.strangers else _closed(order)
+        raise _stranger(found.strangers) if order in found.strangers else _closed(found.closed)
 
 
-def _stranger(order: OrderState) -> Halt:
+def _stranger(orders: Sequence[OrderState]) -> Halt:
     return Halt(
         "two_stores",
-        f"{_seen(order)} was sent by a bot of this name with another store: two bots trade one account, or this store is not "
-        f"the one that traded before. {_ways(order)} Two bots need two names (TRADER_BOT)",
+        f"{_seen(orders[-1])} was sent by a bot of this name with another store: two bots trade one account, or this store is "
+        f"not the one that traded before. {_ways(orders)} Two bots need two names (TRADER_BOT)",
     )
 
 
-def _closed(order: OrderState) -> Halt:
+def _closed(orders: Sequence[OrderState]) -> Halt:
     return Halt(
         "foreign_order",
-        f"{_seen(order)} carries this store's id, and the record of its hour does not hold it: the store is a copy of another, "
-        f"or it lost something. {_ways(order)}",
+        f"{_seen(orders[-1])} carries this store's id, and the record of its hour does not hold it: the store is a copy of "
+        f"another, or it lost something. {_ways(orders)}",
     )
 
 
@@ -190,6 +192,9 @@ def _seen(order: OrderState) -> str:
     return f"order {order.client_order_id} ({order.side}, {plain(order.executed_qty)} executed at {iso(order.transact_ms)})"
 
 
-def _ways(order: OrderState) -> str:
-    name = order.client_order_id
-    return f"If what it executed is this bot's: trader adopt {name} --reason ...; if not: trader ignore {name} --reason ..."
+def _ways(orders: Sequence[OrderState]) -> str:
+    """What to type, and the orders before the newest, which need a word as well."""
+    name = orders[-1].client_order_id
+    others = [order.client_order_id for order in orders[-MOST_NAMED:-1]]
+    more = f" The same for {', '.join(others)}." if others else ""
+    return f"If what it executed is this bot's: trader adopt {name} --reason ...; if not: trader ignore {name} --reason ... .{more}"

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from trader.app.codec_events import ACCOUNT, HALT
 from trader.app.journal import Journal
-from trader.app.order_ids import ORDER_ID
+from trader.app.order_ids import ORDER_ID, parse_order_id
 from trader.core.errors import ConfigError
 from trader.core.events import AdoptEvent, Author, Event, HaltEvent, IgnoreEvent, ResumeEvent
 from trader.core.records import Totals
@@ -44,18 +44,24 @@ def resume(journal: Journal, at_ms: int, message: str) -> Halts:
 
 def _unsettled(journal: Journal) -> list[str]:
     """Orders that halts since the last resume name as nobody's, and of which no event says whose they are."""
-    settled = {
-        event.content.client_order_id
-        for event in journal.events(ACCOUNT)
-        if isinstance(event.content, AdoptEvent | IgnoreEvent)
-    }
+    said = [e.content for e in journal.events(ACCOUNT) if isinstance(e.content, AdoptEvent | IgnoreEvent)]
     found: list[str] = []
     for event in reversed(journal.events(HALT)):
         if isinstance(event.content, ResumeEvent):
             break
         if event.content.reason in ("two_stores", "foreign_order"):
-            found += ORDER_ID.findall(event.content.message)[:1]
-    return [name for name in found if name not in settled]
+            found += [name for name in ORDER_ID.findall(event.content.message) if name not in found]
+    return [name for name in found if not any(_settles(event, name, journal.store_id()) for event in said)]
+
+
+def _settles(said: AdoptEvent | IgnoreEvent, name: str, store_id: str) -> bool:
+    """Whether an event says whose an order is; to ignore one of another store settles the earlier ones of that store."""
+    if said.client_order_id == name:
+        return True
+    other, order = parse_order_id(said.client_order_id), parse_order_id(name)
+    if isinstance(said, AdoptEvent) or other is None or order is None:
+        return False
+    return other.store == order.store != store_id and order.hour <= other.hour
 
 
 def require_settled(journal: Journal) -> None:

@@ -129,7 +129,7 @@ def decoded(key: str, data: bytes, *schemas: str) -> Json:
     """The JSON object of these bytes. Raises DataError unless it is of one of these schemas."""
     try:
         content = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if content is None:
         require_untagged(key, data)

@@ -37,11 +37,15 @@ def failed(journal: Journal, exchange: Exchange, clock: Clock, error: TraderErro
         now_ms = exchange.time_ms()
     with suppress(TraderError):
         standing = standing_trouble(journal)
-        if standing is not None and standing.exit_code == error.exit_code:
+        kind = type(error).__name__
+        if standing is not None and (standing.exit_code, standing.message.split(":")[0]) == (
+            error.exit_code,
+            kind,
+        ):
             return False
         if isinstance(error, Retry) and not _costs_an_hour(journal, now_ms):
             return False
-        said = f"{type(error).__name__}: {error}"[:MOST_WORDS]
+        said = f"{kind}: {error}"[:MOST_WORDS]
         journal.append(TroubleEvent(journal.symbol, now_ms, False, error.exit_code, said))
         return True
     return False
