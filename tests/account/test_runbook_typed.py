@@ -157,3 +157,42 @@ def test_what_cannot_be_typed_says_why(held: Venue) -> None:
     ):
         done = held.trader(*words, "--reason", "x", check=False)
         assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("reason", "fault"),
+    [
+        ("permission", {"path": "/api/*", "action": "no_trade"}),
+        ("symbol_status", {"path": "/api/*", "action": "status", "status": "HALT"}),
+    ],
+)
+def test_what_the_venue_forbids_for_a_while(held: Venue, reason: str, fault: dict[str, Any]) -> None:
+    """The account may not trade, or the symbol does not: halted once an order is wanted; when it is over, resumed."""
+    held.trader("halt", "--reason", "so that the next hour wants to sell")
+    held.sim("/sim/faults", [fault])
+    later(held, 25)  # the venue's filters are asked anew
+    ticked(held, 4)
+    held.sim("/sim/faults", [])
+    assert json.loads(held.trader("status", "--json").stdout)["halt"]["reason"] == reason
+    assert "resumed" in typed(held, "resume", reason)
+    later(held, 1)
+    ticked(held, 0)
+    sound(held)
+
+
+def test_a_revoked_key_is_told_at_both_ends(held: Venue) -> None:
+    """Exit 2 and trouble in status, doctor and journal while it lasts, no hour closed; over with the first tick that goes through."""
+    held.sim("/sim/faults", [{"path": "/api/*", "action": "revoke_key"}])
+    for _ in range(2):
+        later(held, 1)
+        ticked(held, 2)
+    assert json.loads(held.trader("status", "--json").stdout)["trouble"]["exit_code"] == 2
+    doctor = json.loads(held.trader("doctor", "--json", check=False).stdout)
+    assert {row["check"]: row["verdict"] for row in doctor}["ticks"] == "fail"
+    held.sim("/sim/faults", [])
+    later(held, 1)
+    ticked(held, 0)
+    assert json.loads(held.trader("status", "--json").stdout)["trouble"] is None
+    told = held.trader("journal").stdout
+    assert (told.count("ticks fail"), "over" in told) == (1, True)
+    sound(held)
