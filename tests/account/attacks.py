@@ -11,9 +11,10 @@ from typing import Any
 
 from tests.account.test_exits_and_limits import at, moved
 from tests.crash.crew import Scene
-from trader.app.account_care import adopt, believed, ignore
+from trader.app.account_care import believed
 from trader.app.bot import Bot
 from trader.app.halts import resume, standing_halt
+from trader.app.order_care import adopt, ignore
 from trader.app.tick import tick
 from trader.core.errors import TraderError
 from trader.core.lifecycle import BreachRule

@@ -16,9 +16,10 @@ from tests.account.test_exits_and_limits import at
 from tests.crash.crew import PARAMS, VALUES, Scene, a_bot, begin
 from tests.rig import Venue
 from trader.app import status as status_module
-from trader.app.account_care import close_attempt, epoch, flatten, ignore
+from trader.app.account_care import epoch, flatten
 from trader.app.codec_events import ACCOUNT
 from trader.app.halts import announce, resume, standing_halt
+from trader.app.order_care import close_attempt, ignore
 from trader.app.retrain import next_serve_hour, retrain
 from trader.app.store_repair import repair
 from trader.app.tick import tick

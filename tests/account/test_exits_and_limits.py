@@ -11,12 +11,13 @@ import pytest
 
 from tests.app.fakes import FakeClock
 from tests.crash.crew import Scene
-from trader.app.account_care import adopt, close_attempt, epoch, flatten
+from trader.app.account_care import epoch, flatten
 from trader.app.adoption import epoch_between
 from trader.app.bot import Bot
 from trader.app.codec_events import TROUBLE
 from trader.app.cover import OrderLimits
 from trader.app.halts import announce, resume, standing_halt
+from trader.app.order_care import adopt, close_attempt
 from trader.app.order_ids import client_order_id
 from trader.app.proposal import propose
 from trader.app.store_check import check

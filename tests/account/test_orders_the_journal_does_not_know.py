@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.crash.crew import Scene, a_bot, begin
-from trader.app.account_care import adopt, ignore
 from trader.app.adoption import booked_by_hour
 from trader.app.halts import resume, standing_halt
+from trader.app.order_care import adopt, ignore
 from trader.app.store_check import check
 from trader.app.tick import tick
 from trader.core.errors import ConfigError, Halt

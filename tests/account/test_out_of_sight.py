@@ -26,8 +26,9 @@ from tests.account.attacks import (
 from tests.account.test_exits_and_limits import at
 from tests.crash.crew import PARAMS, Scene
 from trader.app import account_care
-from trader.app.account_care import adopt, believed, epoch, flatten, ignore
+from trader.app.account_care import believed, epoch, flatten
 from trader.app.halts import announce, resume, standing_halt
+from trader.app.order_care import adopt, ignore
 from trader.app.proposal import propose
 from trader.app.retrain import next_serve_hour, retrain
 from trader.app.store_repair import repair

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from trader.app.codec_events import ACCOUNT
 from trader.app.journal import Journal
-from trader.app.orders import MAX_ATTEMPTS, ExecutionContext, ParentOrder, execute, order_name
+from trader.app.orders import MAX_ATTEMPTS, ExecutionContext, execute, order_name
+from trader.app.parent_order import ParentOrder
 from trader.core.events import AdoptEvent, FlattenEvent
 from trader.core.records import Order
 from trader.core.types import HOUR_MS, Fill

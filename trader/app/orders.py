@@ -19,15 +19,16 @@ from dataclasses import dataclass
 
 from trader.app.absence import free_of, require_absent
 from trader.app.fee_stock import valued_by_rate
-from trader.app.journal import Journal, Series
+from trader.app.journal import Journal
 from trader.app.lookup import disagreement, unreconciled
-from trader.app.order_ids import OrderKind, client_order_id
+from trader.app.order_ids import client_order_id
+from trader.app.parent_order import ParentOrder, parent_of
 from trader.app.requantise import Carried, asks_filters, carried_on, fitted, may_follow
 from trader.core.errors import Halt, OrderInDoubt, Retry
 from trader.core.events import ClosedAttemptEvent
 from trader.core.executions import is_absurd
 from trader.core.ports import Clock, Exchange, OrderState, SignedOrder
-from trader.core.records import Attempt, Decision, Order, Outcome, OutcomeKind
+from trader.core.records import Attempt, Decision, Outcome, OutcomeKind
 from trader.core.types import Fill, Filters
 
 SETTLE_MS = 10_000
@@ -46,35 +47,6 @@ class ExecutionContext:
     clock: Clock
     bot: str
     renew_filters: Callable[[int], Filters]
-
-
-@dataclass(frozen=True, slots=True)
-class ParentOrder:
-    """An order that is carried out by attempts. hour: whose folder holds them. Nothing is sent after deadline_ms, UTC on the
-    exchange's clock; nothing at all where `sent_before`: the venue executed it, and the journal lost or never had it; nor where it is
-    `forbidden`, which says why."""
-
-    hour: int
-    order: Order
-    kind: OrderKind
-    deadline_ms: int
-    sent_before: bool = False
-    first_attempt: int = 1
-    forbidden: str = ""
-
-    @property
-    def series(self) -> Series:
-        """The attempts that belong to it."""
-        return "flatten_" if self.kind == "f" else ""
-
-
-def parent_of(decision: Decision, forbidden: str = "") -> ParentOrder | None:
-    """The order that an hour decided, None without one. forbidden: why it must not be sent, "" where it may."""
-    if decision.order is None:
-        return None
-    kind: OrderKind = "h" if decision.reason == "halt" else "d"
-    hour, order, deadline_ms = decision.close_time, decision.order, decision.deadline_ms
-    return ParentOrder(hour, order, kind, deadline_ms, decision.found_at_venue, forbidden=forbidden)
 
 
 def carry_out(

@@ -35,9 +35,9 @@ def adopt(
 
     Example: trader adopt hourly-1aa5-BTCUSDT-26112709-d1 --reason "the store was restored from Monday's copy"
     """
-    from trader.app import account_care
+    from trader.app import order_care
 
-    _do(lambda bot: account_care.adopt(bot, client_order_id, reason), symbol, store, as_json)
+    _do(lambda bot: order_care.adopt(bot, client_order_id, reason), symbol, store, as_json)
 
 
 def ignore(
@@ -51,9 +51,9 @@ def ignore(
 
     Example: trader ignore hourly-77c0-BTCUSDT-26112709-d1 --reason "the old bot's; its coins were sold by hand"
     """
-    from trader.app import account_care
+    from trader.app import order_care
 
-    _do(lambda bot: account_care.ignore(bot, client_order_id, reason), symbol, store, as_json)
+    _do(lambda bot: order_care.ignore(bot, client_order_id, reason), symbol, store, as_json)
 
 
 def close_attempt(
@@ -69,10 +69,10 @@ def close_attempt(
 
     Example: trader close-attempt 2026-11-27T09 1 --reason "the venue's support cancelled it"
     """
-    from trader.app import account_care
+    from trader.app import order_care
 
-    close_time, series = parse_hour(hour), account_care.series_of(at_once)
-    _do(lambda bot: account_care.close_attempt(bot, close_time, n, reason, series), symbol, store, as_json)
+    close_time, series = parse_hour(hour), order_care.series_of(at_once)
+    _do(lambda bot: order_care.close_attempt(bot, close_time, n, reason, series), symbol, store, as_json)
 
 
 def flatten(reason: Reason, symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False) -> None:

@@ -1,0 +1,30 @@
+"""Objects of a store that are read although they may be damaged, and put in the place of damaged ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trader.app.bot import Bot
+from trader.app.stored import Format
+from trader.core.errors import DataError, OtherSymbol
+
+
+def put(bot: Bot, key: str, data: bytes) -> None:
+    """Put an object in the place of a damaged one, which is kept."""
+    there = bot.journal.store.get(key)
+    if there is not None:
+        bot.journal.store.put(f"damaged/{key}", there)
+    bot.journal.store.put(key, data)
+
+
+def read(bot: Bot, form: Format[Any], key: str) -> tuple[Any, bool]:
+    """The object, and whether something is there that is none. Raises OtherSymbol."""
+    data = bot.journal.store.get(key)
+    if data is None:
+        return None, False
+    try:
+        return form.decode(key, data, bot.symbol), False
+    except OtherSymbol:
+        raise
+    except DataError:
+        return None, True
