@@ -10,7 +10,7 @@ from trader.app.bot import Bot
 from trader.app.codec_events import ACCOUNT, FORMATS, HALT
 from trader.app.journal import event_key, hour_of_key
 from trader.app.layout import keys_of
-from trader.app.repaired import put
+from trader.app.repaired import put, raw
 from trader.app.retrain import (
     deployment,
 )
@@ -40,7 +40,7 @@ def lost_events(bot: Bot, name: str) -> Iterator[str]:
         yield f"{event_key(bot.symbol, name, made.number)}: lost, and made again as far as the newest record says it"
     for number in range(1, max(numbers, default=0) + 1):
         key = event_key(bot.symbol, name, number)
-        data = bot.journal.store.get(key)
+        data = raw(bot, key)
         try:
             event, earlier = form.decode_all(key, data or b"", bot.symbol)
         except OtherSymbol:

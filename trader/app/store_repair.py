@@ -25,7 +25,7 @@ from trader.app.orders import MAX_ATTEMPTS
 from trader.app.proposal import propose
 from trader.app.repair_events import lost_deployment, lost_events
 from trader.app.repair_orders import attempt_of, outcome_now, sent
-from trader.app.repaired import put, read
+from trader.app.repaired import put, raw, read
 from trader.app.retrain import (
     ASKED,
     Occasion,
@@ -59,7 +59,7 @@ def repair(bot: Bot) -> Iterator[str]:
     current = floor_hour(bot.exchange.time_ms())
     for hour in range(begun.start_ms, current + HOUR_MS, HOUR_MS):
         key = f"{hour_folder(bot.symbol, hour)}/decision"
-        data = bot.journal.store.get(key)
+        data = raw(bot, key)
         if data is None:
             break
         decision, said = _decision(bot, hour, current, newest, key, data)
@@ -90,7 +90,7 @@ def _flattened(bot: Bot, first: int, current: int) -> Iterator[str]:
 def _decision(
     bot: Bot, hour: int, current: int, newest: HourRecord | None, key: str, data: bytes
 ) -> tuple[Decision, list[str]]:
-    closed = bot.journal.store.get(f"{hour_folder(bot.symbol, hour)}/record") is not None
+    closed = raw(bot, f"{hour_folder(bot.symbol, hour)}/record") is not None
     try:
         decision = DECISION.decode(key, data, bot.symbol)
         if not closed:
@@ -134,7 +134,7 @@ def _fills(bot: Bot, hour: int, decision: Decision) -> tuple[list[Fill], list[st
             break
         key = f"{folder}/outcome-{n}"
         outcome, damaged = read(bot, OUTCOME, key)
-        closed = bot.journal.store.get(f"{folder}/record") is not None
+        closed = raw(bot, f"{folder}/record") is not None
         if damaged or (outcome is None and closed):
             outcome = outcome_now(bot, attempt, key)
             put(bot, key, OUTCOME.encode(outcome, secrets.token_hex(8)))
@@ -150,7 +150,7 @@ def _record(
     key = f"{hour_folder(bot.symbol, hour)}/record"
     record, damaged = read(bot, RECORD, key)
     later = f"{hour_folder(bot.symbol, hour + HOUR_MS)}/decision"
-    lost = record is None and not damaged and bot.journal.store.get(later) is not None
+    lost = record is None and not damaged and raw(bot, later) is not None
     if not damaged and not lost:
         return record, []
     made = record_of(decision, fills)
