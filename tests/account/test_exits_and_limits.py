@@ -14,16 +14,17 @@ from tests.crash.crew import Scene
 from trader.app.account_care import epoch, flatten
 from trader.app.adoption import epoch_between
 from trader.app.bot import Bot
-from trader.app.codec_events import TROUBLE
+from trader.app.codec_events import ACCOUNT, CHAMPION, DEPLOYMENT, TROUBLE
 from trader.app.cover import OrderLimits
 from trader.app.halts import announce, resume, standing_halt
 from trader.app.order_care import adopt, close_attempt
 from trader.app.order_ids import client_order_id
 from trader.app.proposal import propose
 from trader.app.store_check import check
-from trader.app.tick import tick
+from trader.app.tick import _tick, tick
 from trader.app.trouble import failed
 from trader.core.errors import ConfigError, DataError, Halt, OrderInDoubt, TraderError
+from trader.core.events import IgnoreEvent
 from trader.core.records import HourRecord
 from trader.core.types import HOUR_MS
 
@@ -337,3 +338,20 @@ def test_the_price_of_the_comparison(fresh: Scene) -> None:
     assert line.order_side is None
     assert asked.count("/api/v3/allOrders") == asked.count("/api/v3/myTrades") == 1
     assert len(asked) <= 6, asked
+
+
+def test_events_of_another_process_are_not_lost_ones(fresh: Scene) -> None:
+    """Between this process's look at the events and its reading of the newest record another one halts and closes the hour, and
+    a third decides the next by an adopted order: nothing is missing, it was only looked at early."""
+    with fresh.bot() as early, fresh.bot() as other:
+        tick(other)
+        at(fresh, 1)
+        early.journal.events(DEPLOYMENT)
+        with early.journal.glance(DEPLOYMENT, CHAMPION, ACCOUNT, TROUBLE):
+            announce(other.journal, fresh.start, "person", freeze=True, by="person")
+            other.journal.append(IgnoreEvent(other.symbol, fresh.start, "person", "x", "web_1", fresh.start))
+            tick(other)
+            done = _tick(early, None)
+        assert (done.outcome, done.halted) == ("done", True)
+        record = newest(other, fresh, 1)
+        assert (record.totals.halt_event, record.totals.account_event) == (1, 1)

@@ -217,6 +217,13 @@ class Journal:
             self._learn(form, newest)
         return list(self._events.get(name, []))
 
+    def events_to(self, form: EventFormat[E], number: int) -> list[Event[E]]:
+        """The first `number` events, the last of which others may have appended since the glance; fewer where some are lost."""
+        known = self.events(form)
+        if len(known) < number:
+            self.new_events(form, len(known))
+        return self._events.get(form.name, [])[:number]
+
     def new_events(self, form: EventFormat[E], after: int) -> list[Event[E]]:
         """The events above `after`, which is known to exist, asked by their very numbers: cheaper than a listing."""
         name, data = form.name, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from trader.app import trouble
 from trader.app.adoption import booked_by_hour, made_after_the_fact, taken_in
@@ -20,6 +20,7 @@ from trader.app.journal import Journal, hour_folder
 from trader.app.orders import carry_out
 from trader.app.proposal import DEADLINE_MS, propose
 from trader.app.retrain import deployment, require_no_hours
+from trader.app.stored import EventFormat
 from trader.core.errors import ConfigError, DataError, Halt
 from trader.core.hours import HourLine, State
 from trader.core.ledger import Ledger
@@ -107,12 +108,17 @@ def _require_our_time(bot: Bot, now: int) -> None:
 def _require_events(journal: Journal, newest: HourRecord) -> None:
     """Raises DataError where events are lost that the newest record has taken in: what a person says now would be numbered below
     them, and not be heard."""
-    for form, counted in ((HALT, newest.totals.halt_event), (ACCOUNT, newest.totals.account_event)):
-        if journal.listed(form) < counted:
-            raise DataError(
-                f"state/{journal.symbol}/{form.name}/: the newest record has taken in {counted} events, {journal.listed(form)} are "
-                f"there. Restore them from a copy, or: trader store repair"
-            )
+    _require_counted(journal, HALT, newest.totals.halt_event)
+    _require_counted(journal, ACCOUNT, newest.totals.account_event)
+
+
+def _require_counted(journal: Journal, form: EventFormat[Any], counted: int) -> None:
+    # Another process may have closed the hour, and appended what its record counts, since the glance: then it is there now.
+    if journal.listed(form) < counted and (there := len(journal.events_to(form, counted))) < counted:
+        raise DataError(
+            f"state/{journal.symbol}/{form.name}/: the newest record has taken in {counted} events, {there} are there. Restore "
+            f"them from a copy, or: trader store repair"
+        )
 
 
 def _stands_halted(journal: Journal, newest: HourRecord) -> bool:
@@ -201,7 +207,7 @@ def require_sound(bot: Bot, decision: Decision, newest: HourRecord | None) -> No
     before = newest.totals if newest else None
     if before is None:
         before = Totals(State.fresh(bot.params(decision.model_id).allocation_usdt))
-    events = bot.journal.events(ACCOUNT)[: decision.totals.account_event]
+    events = bot.journal.events_to(ACCOUNT, decision.totals.account_event)
     follows = taken_in(before, events, lambda name: booked_by_hour(bot.journal, name))[0].state.ledger
     wrong = []
     if decision.totals.state.ledger != follows:
