@@ -197,6 +197,6 @@ def _done(made: SoakedBot, job: Job) -> tuple[int, bool]:
     """A job's end; a bug is said, and is the exit code 1."""
     try:
         return made.do(job)
-    except Exception:
+    except Exception:  # whatever it is, the child ends with its traceback and the code of a bug
         traceback.print_exc()
         return BUG, False

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.account.test_exits_and_limits import at, moved
-from tests.crash.crew import Scene
+from tests.crash.crew import PARAMS, Scene
 from trader.app.account_care import believed
 from trader.app.bot import Bot
 from trader.app.halts import resume, standing_halt
 from trader.app.order_care import adopt, ignore
+from trader.app.retrain import next_serve_hour, retrain
 from trader.app.tick import tick
 from trader.core.errors import TraderError
 from trader.core.lifecycle import BreachRule
@@ -66,6 +67,7 @@ def rich(fresh: Scene, asset: str = "USDT", amount: str = "20000") -> None:
 
 
 def restore(copy: Path, store: Path) -> None:
+    """The store as it was when the copy was made."""
     shutil.rmtree(store)
     shutil.copytree(copy, store)
 
@@ -86,18 +88,22 @@ class Watched:
 
 
 def watched(bot: Bot, after: Callable[[str], None]) -> None:
+    """Let somebody be told of each object that the bot creates."""
     bot.journal._store = Watched(bot.journal._store, after)
 
 
 def copied_when(fresh: Scene, bot: Bot, end: str, to: Path) -> None:
+    """Copy the store right after an object whose key ends so was created."""
     watched(bot, lambda key: shutil.copytree(fresh.store, to) if key.endswith(end) else None)  # type: ignore[func-returns-value]
 
 
 def held(fresh: Scene, more: str = "0") -> Decimal:
+    """What the account has of the base asset, apart from `more` that is somebody else's."""
     return Decimal(fresh.sim("/sim/balances").get("BTC", {"free": "0"})["free"]) - Decimal(more)
 
 
 def hours(fresh: Scene, bot: Bot, *which: float) -> None:
+    """Tick at these hours after the first, whatever comes of it."""
     for hour in which:
         at(fresh, hour)
         with suppress(TraderError):
@@ -119,3 +125,9 @@ def left(bot: Bot, fresh: Scene, name: str) -> None:
         with suppress(TraderError):
             act()
     assert standing_halt(bot.journal) is None
+
+
+def retrained(bot: Bot) -> None:
+    """What `trader retrain --params P.json` does now."""
+    hour = next_serve_hour(bot.exchange.time_ms(), PARAMS.gap_hours)
+    retrain(bot.journal, bot.collector, bot.forecaster_of, PARAMS, hour, "tests")

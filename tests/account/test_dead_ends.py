@@ -11,16 +11,27 @@ from typing import Any
 
 import pytest
 
-from tests.account.attacks import LOST, RULE, UNSEEN, held, hours, in_sight, left, restore, rich, watched
+from tests.account.attacks import (
+    LOST,
+    RULE,
+    UNSEEN,
+    held,
+    hours,
+    in_sight,
+    left,
+    restore,
+    retrained,
+    rich,
+    watched,
+)
 from tests.account.test_exits_and_limits import at
-from tests.crash.crew import PARAMS, VALUES, Scene, a_bot, begin
+from tests.crash.crew import VALUES, Scene, a_bot, begin
 from tests.rig import Venue
 from trader.app import status as status_module
-from trader.app.account_care import epoch, flatten
+from trader.app.account_care import believed, epoch, flatten
 from trader.app.codec_events import ACCOUNT
 from trader.app.halts import announce, resume, standing_halt
 from trader.app.order_care import close_attempt, ignore
-from trader.app.retrain import next_serve_hour, retrain
 from trader.app.store_repair import repair
 from trader.app.tick import tick
 from trader.core.errors import ConfigError, Halt, TraderError
@@ -90,17 +101,11 @@ def test_lost_champions_have_a_way_out(fresh: Scene) -> None:
     shutil.rmtree(fresh.store / "state/BTCUSDT/champion")
     at(fresh, 2.3)
     with fresh.bot() as bot:
-        status_module.status(bot.journal, RULE)
-        retrain(
-            bot.journal,
-            bot.collector,
-            bot.forecaster_of,
-            PARAMS,
-            next_serve_hour(bot.exchange.time_ms(), PARAMS.gap_hours),
-            "t",
-        )
+        assert "champion events are lost" in status_module.status(bot.journal, RULE)["why"]
+        retrained(bot)
         at(fresh, 3)
-        tick(bot)
+        assert [line.reason == "missed" for line in tick(bot).lines] == [True, True, False]
+        in_sight(fresh, bot)
 
 
 def test_hours_are_closed_while_two_stores_stand(fresh: Scene, tmp_path: Path) -> None:
@@ -203,8 +208,11 @@ def test_a_torn_object_of_the_open_hour(fresh: Scene, what: str) -> None:
     next(fresh.store.rglob(what)).write_bytes(b"{")
     at(fresh, 1.5)
     with fresh.bot() as bot:
-        list(repair(bot))
-        tick(bot)
+        assert len(list(repair(bot))) == 1
+        first = tick(bot).lines[0]
+        assert (first.order_side, first.fill_price) in (("BUY", None), (None, None))
+        in_sight(fresh, bot)
+    assert fresh.executed() == []
 
 
 def test_a_torn_outcome_of_a_sale_at_once(fresh: Scene) -> None:
@@ -217,8 +225,10 @@ def test_a_torn_outcome_of_a_sale_at_once(fresh: Scene) -> None:
     next(fresh.store.rglob("flatten_outcome-1")).write_bytes(b"{")
     at(fresh, 1)
     with fresh.bot() as bot:
-        list(repair(bot))
+        assert "flatten_outcome-1: made again from the venue's answer (filled)" in next(repair(bot))
         tick(bot)
+        assert believed(bot).position == held(fresh)
+    assert [order["side"] for order in fresh.executed()] == ["BUY", "SELL"]
 
 
 def test_status_knows_of_a_sale_at_once(fresh: Scene) -> None:

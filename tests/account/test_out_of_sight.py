@@ -20,17 +20,17 @@ from tests.account.attacks import (
     hours,
     in_sight,
     restore,
+    retrained,
     rich,
     watched,
 )
 from tests.account.test_exits_and_limits import at
-from tests.crash.crew import PARAMS, Scene
+from tests.crash.crew import Scene
 from trader.app import account_care
 from trader.app.account_care import believed, epoch, flatten
 from trader.app.halts import announce, resume, standing_halt
 from trader.app.order_care import adopt, ignore
 from trader.app.proposal import propose
-from trader.app.retrain import next_serve_hour, retrain
 from trader.app.store_repair import repair
 from trader.app.tick import tick
 from trader.core.errors import ConfigError, DataError, Halt, TraderError
@@ -145,14 +145,7 @@ def test_a_lost_deployment_does_not_forget_the_position(fresh: Scene) -> None:
     at(fresh, 0.5)
     with fresh.bot() as bot:
         with suppress(TraderError):
-            retrain(
-                bot.journal,
-                bot.collector,
-                bot.forecaster_of,
-                PARAMS,
-                next_serve_hour(bot.exchange.time_ms(), PARAMS.gap_hours),
-                "t",
-            )
+            retrained(bot)
         assert "made again from the oldest hour" in next(repair(bot))
         hours(fresh, bot, 1, 2, 3, 4, 5)
         in_sight(fresh, bot)

@@ -1,4 +1,4 @@
-"""Commission that is taken in a third asset: its stock, what it suffices for, and when a person should hear of it."""
+"""Commission that is taken in a third asset: its stock, what it suffices for, and when a person is told."""
 
 from __future__ import annotations
 

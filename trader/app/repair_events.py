@@ -11,9 +11,7 @@ from trader.app.codec_events import ACCOUNT, FORMATS, HALT
 from trader.app.journal import event_key, hour_of_key
 from trader.app.layout import keys_of
 from trader.app.repaired import put, raw
-from trader.app.retrain import (
-    deployment,
-)
+from trader.app.retrain import deployment
 from trader.core.errors import DataError, OtherSymbol
 from trader.core.events import AnyEvent, DeploymentEvent, HaltEvent, IgnoreEvent, ResumeEvent
 from trader.core.records import HourRecord
@@ -64,9 +62,8 @@ def _lost(bot: Bot, name: str, there: int) -> Iterator[HaltEvent | ResumeEvent |
     if name not in (HALT.name, ACCOUNT.name) or not (begun := deployment(bot.journal)):
         return
     newest: HourRecord | None = None
-    with suppress(
-        DataError
-    ):  # a torn record is made again after this; then a repeated repair sees what it says
+    # A torn record is made again after this; then a repeated repair sees what it says.
+    with suppress(DataError):
         newest = bot.journal.newest_record(floor_hour(bot.exchange.time_ms()), begun.start_ms)
     totals = newest.totals if newest else None
     said, at_ms = "made again by trader store repair; what it was is lost", newest.close_time if newest else 0

@@ -72,13 +72,14 @@ def _tick(bot: Bot, before: int | None) -> Ticked:
     newest = bot.journal.newest_record(hour, begun.start_ms)
     if newest is not None:
         _require_events(bot.journal, newest)
-    if newest is not None and newest.close_time == hour:
-        settle_flatten(bot.context)
-        halted = _stands_halted(bot.journal, newest)
-        return Ticked("done", hour, [], f"{bot.symbol} {iso(hour)}: already done", halted)
-    first = newest.close_time + HOUR_MS if newest else begun.start_ms
-    lines = []
+    lines: list[HourLine] = []
     try:
+        if newest is not None and newest.close_time == hour:
+            settle_flatten(bot.context)
+            trouble.over(bot.journal, now)
+            halted = _stands_halted(bot.journal, newest)
+            return Ticked("done", hour, [], f"{bot.symbol} {iso(hour)}: already done", halted)
+        first = newest.close_time + HOUR_MS if newest else begun.start_ms
         found = _compared(bot, newest, first, floor_hour(now))
         for todo in range(first, hour + HOUR_MS, HOUR_MS):
             newest = _close(bot, todo, floor_hour(now), newest, found.lost.get(todo, ()))

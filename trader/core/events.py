@@ -87,56 +87,47 @@ class StudyEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class AdoptEvent:
-    """What an order executed that no decision of this journal sent is this bot's from the next decision on: its fills are
-    booked there. transact_ms: the venue's time of the order, UTC ms."""
+class AccountSaid:
+    """What all account events say: when (UTC ms), by whom, and why in words."""
 
     name: ClassVar[str] = "account"
     symbol: str
     at_ms: int
     by: Author
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptEvent(AccountSaid):
+    """What an order executed that no decision of this journal sent is this bot's from the next decision on: its fills are
+    booked there. transact_ms: the venue's time of the order, UTC ms."""
+
     client_order_id: str
     transact_ms: int
     fills: tuple[Fill, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class IgnoreEvent:
+class IgnoreEvent(AccountSaid):
     """An order is none of this bot's business: it is seen no more, and nothing of it is booked."""
 
-    name: ClassVar[str] = "account"
-    symbol: str
-    at_ms: int
-    by: Author
-    message: str
     client_order_id: str
     transact_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class ClosedAttemptEvent:
+class ClosedAttemptEvent(AccountSaid):
     """A person closed attempt n of an hour, whose order the venue did not bring to an end."""
 
-    name: ClassVar[str] = "account"
-    symbol: str
-    at_ms: int
-    by: Author
-    message: str
     hour_ms: int
     attempt: int
 
 
 @dataclass(frozen=True, slots=True)
-class FlattenEvent:
+class FlattenEvent(AccountSaid):
     """A person sells what is held at once: `qty` in base, at `expected_price` in quote per base by the cost model. Its
     attempts lie in the folder of the hour and are numbered from `first_attempt` on; nothing is sent after deadline_ms."""
 
-    name: ClassVar[str] = "account"
-    symbol: str
-    at_ms: int
-    by: Author
-    message: str
     hour_ms: int
     qty: Decimal
     expected_price: Decimal
@@ -145,15 +136,10 @@ class FlattenEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class EpochEvent:
+class EpochEvent(AccountSaid):
     """The account begins anew, flat with `allocation_usdt`: the equity curve starts again, and nothing of what was before
     counts as a loss. The records of before stay. position: what was believed to be held then, and is written off."""
 
-    name: ClassVar[str] = "account"
-    symbol: str
-    at_ms: int
-    by: Author
-    message: str
     allocation_usdt: Decimal
     position: Decimal
 
