@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backtest.commands.inputs import CORES, Workers
+from backtest.executors.interrupts import interrupts_noted
 from backtest.executors.registry import EXECUTORS, Setup, open_executor
 from trader import terminal
 
@@ -33,10 +34,10 @@ class Computing:
 
     @contextmanager
     def opened(self, folder: Path | None = None) -> Iterator[Executor]:
-        """The executor, closed at the end. folder: what of it shall outlive this command. Raises ConfigError for a name
-        that is not known."""
+        """The executor, closed at the end. folder: what of it shall outlive this command. An interrupt is raised where
+        nothing is half done. Raises ConfigError for a name that is not known."""
         setup = Setup(self.setup.workers, folder, self.setup.options)
-        with open_executor(self.name, setup, terminal.say) as executor:
+        with interrupts_noted(), open_executor(self.name, setup, terminal.say) as executor:
             yield executor
 
 

@@ -111,11 +111,7 @@ def _watched(
     """The search, its progress shown; an interrupted one ends by saying what is kept."""
     ended = 0
     try:
-        with (
-            computing.opened(study) as executor,
-            terminal.progress("trials", quiet=quiet) as update,
-            terminal.ctrl_c_heard(),
-        ):
+        with computing.opened(study) as executor, terminal.progress("trials", quiet=quiet) as update:
 
             def report(done: int, of: int, best: float) -> None:
                 nonlocal ended

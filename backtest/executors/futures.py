@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any, TypeVar
 
+from backtest.executors.interrupts import raise_noted
 from backtest.executors.protocol import Executor, Task, WorkerLost
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 GIVEN_AGAIN = 3
+_LOOK_EVERY_S = 0.1
 
 
 def at_once(task: Task) -> Future[bytes]:
@@ -38,6 +40,15 @@ class InProcess:
         """There is nothing to end."""
 
 
+def first_done(futures: Collection[Future[A]]) -> set[Future[A]]:
+    """Those that are done, as soon as one is. Raises KeyboardInterrupt where one was noted (interrupts.py)."""
+    while True:
+        raise_noted()
+        done, _ = wait(futures, _LOOK_EVERY_S, FIRST_COMPLETED)
+        if done:
+            return done
+
+
 def in_order(executor: Executor, tasks: Iterable[Task]) -> Iterator[bytes]:
     """The tasks' results in their order, each as soon as it and all before it are there. What is not wanted any more,
     after an error or by a caller who stops, is cancelled."""
@@ -48,6 +59,7 @@ def in_order(executor: Executor, tasks: Iterable[Task]) -> Iterator[bytes]:
             while waiting and waiting[0].done():  # where `submit` computes, one at a time
                 yield waiting.popleft().result()
         while waiting:
+            first_done(list(waiting)[:1])
             yield waiting.popleft().result()
     finally:
         for future in waiting:
@@ -145,7 +157,9 @@ class Resubmitting:
         return self._inner.capacity
 
     def submit(self, task: Task) -> Future[bytes]:
-        """The inner one's result; WorkerLost, naming the task, after the last time."""
+        """The inner one's result; WorkerLost, naming the task, after the last time. Raises KeyboardInterrupt where one
+        was noted."""
+        raise_noted()
         return _Resubmitted(self._inner, task, self._tell)
 
     def close(self) -> None:

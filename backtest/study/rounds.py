@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from backtest.executors.futures import first_done
 from backtest.study.space import Plan
 from backtest.study.sweep import Result, Verdict
 from trader.core.errors import DataError
@@ -141,8 +142,7 @@ class Batch:
 
     def _next(self) -> Iterator[TrialOutcome]:
         """Wait until something is done; the trials that have ended with it."""
-        done, _ = wait(self._waiting, return_when=FIRST_COMPLETED)
-        for future in done:
+        for future in first_done(self._waiting):
             waited = self._waiting.pop(future, None)
             if waited is None:
                 continue  # forgotten: its trial has ended since
