@@ -6,8 +6,8 @@ from trader import terminal
 
 
 def begin(verb: str | None) -> None:
-    """What settings change for every verb: how lines are logged, and which feature presets are known. A person's own
-    presets are tried for look-ahead before a verb that would train on them."""
+    """What settings change for every verb: how lines are logged, which feature presets and which families of models
+    are known. A user's own presets and families are checked before a verb that would train on them."""
     from trader.adapters.talib_features import register_shipped
     from trader.config import load_settings
 
@@ -19,3 +19,7 @@ def begin(verb: str | None) -> None:
         from trader.adapters.user_features import TRAINS, load
 
         load(settings.features_module, check=verb in TRAINS)
+    if settings.model_module is not None:
+        from trader import own_families
+
+        own_families.load(settings.model_module, check=verb in own_families.TRAINS)
