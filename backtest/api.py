@@ -84,7 +84,10 @@ def use_models(path: str | Path) -> list[OwnFamily]:
     from trader import own_families
 
     _register_shipped()
-    return own_families.load(Path(path), check=True)
+    own = own_families.load(Path(path), check=False)
+    for family in own:
+        own_families.require_contract(family)
+    return own
 
 
 def walk_forward(bars: Bars, params: Params, start: Hour, stop: Hour, *, workers: int = 1) -> pd.Series:

@@ -17,6 +17,9 @@ from backtest.commands.tune import tune
 from trader import terminal
 from trader.startup import begin
 
+# Verbs that fit models of a user's own features or family.
+TRAINS = ("run", "tune", "report", "lookahead", "lifecycle")
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -28,7 +31,7 @@ app = typer.Typer(
 
 @app.callback()
 def _root(context: typer.Context) -> None:
-    begin(context.invoked_subcommand)
+    begin(trains=context.invoked_subcommand in TRAINS)
 
 
 for verb in (report, compare, lifecycle, lookahead, model_check, tune, run, reproduce_seed):

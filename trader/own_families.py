@@ -12,32 +12,43 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 
 from trader.adapters import user_features, user_models
 from trader.adapters.talib_features import register_shipped
 from trader.config import load_settings
 from trader.core.errors import ConfigError
-from trader.core.families import OwnFamily
+from trader.core.families import OwnFamily, register
+from trader.core.ports import Forecaster
 from trader.forecasters.contract import Finding, examine
 from trader.forecasters.contract_scene import scene_of
 
-# Verbs that fit models: they check a user's own families first.
-TRAINS = ("retrain", "tune", "run", "report", "demo", "replay", "lookahead", "lifecycle")
 PROCESSES = "another process fits the same bytes"
 PATIENCE_S = 300
 
 
 def load(path: Path, *, check: bool) -> list[OwnFamily]:
-    """Run the file and register its families. Raises ConfigError where the file cannot be run, or (with `check`) where a family
-    does not keep what every family promises."""
+    """Run the file and register its families. With `check`, a family is checked when its forecaster is first asked for, so that a
+    retrain that is not due costs nothing; asking raises ConfigError where the family does not keep what every family promises.
+
+    Raises ConfigError where the file cannot be run, or does not define a family.
+    """
     own = user_models.load(path)
     if check:
         for family in own:
-            require_contract(family)
+            register(replace(family, make=partial(_checked, family)))
     return own
 
 
+def _checked(own: OwnFamily) -> Forecaster:
+    """A forecaster of a family that was checked in this process."""
+    require_contract(own)
+    return own.make()
+
+
+@lru_cache(maxsize=16)
 def require_contract(own: OwnFamily) -> None:
     """Raises ConfigError that names the first promises that the family does not keep, and how it shows."""
     broken = [it for it in findings(own) if it.problem]

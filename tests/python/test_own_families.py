@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from tests.python.own_family import BROKEN, CENTROID, written
 from tests.rig import command
 from trader import own_families
 from trader.adapters import user_models
+from trader.adapters.files import write_bars
 from trader.app.collect import Collector
 from trader.app.journal import Journal
 from trader.app.retrain import load_card, load_model, retrain
@@ -31,7 +33,7 @@ from trader.core.families import OwnFamily, family_hash, own_family
 from trader.core.model import CARD_SCHEMA, ModelCard
 from trader.core.model_params import FAMILIES
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
-from trader.core.types import HOUR_MS, Bars, Filters
+from trader.core.types import HOUR_MS, Bars, Filters, iso
 from trader.forecasters.registry import forecaster_of, installed
 
 BARS = bars_made(7_000, 5)
@@ -42,6 +44,11 @@ def params(steepness: float = 2.0) -> Params:
     """The family in P.json."""
     model = {"family": "centroid", "steepness": steepness}
     return params_of({**DEFAULT_PARAMS, "model": model, "look_back_days": 30}, "a test")
+
+
+def params_text() -> dict[str, Any]:
+    """The same as a user writes it."""
+    return {**DEFAULT_PARAMS, "model": {"family": "centroid"}}
 
 
 def loaded(path: Path) -> OwnFamily:
@@ -222,12 +229,27 @@ def test_the_command_checks_a_file(tmp_path: Path) -> None:
 
 
 def test_a_verb_that_trains_checks_first(tmp_path: Path) -> None:
-    """Named in trader.toml, a broken family ends `trader retrain` before anything is asked of a venue."""
+    """Named in trader.toml, a broken family ends `backtest run` before anything is fitted or written."""
     written(tmp_path, more=BROKEN["ranks within the batch"][0])
     (tmp_path / "trader.toml").write_text('model_module = "my_family.py"\n')
-    done = command("trader", "retrain", cwd=tmp_path, check=False)
+    (tmp_path / "P.json").write_text(json.dumps({**params_text(), "look_back_days": 30}))
+    write_bars(tmp_path / "BTCUSDT-1h.parquet", BARS.rows(0, 1_500))
+    hours = ("--from", iso(BARS.first + 1_000 * HOUR_MS)[:10], "--to", iso(BARS.first + 1_100 * HOUR_MS)[:10])
+    given = ("--bars", "BTCUSDT-1h.parquet", *hours, "--params", "P.json", "--hours-out", "hours.jsonl")
+    done = command("backtest", "run", *given, cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert "does not keep what every family promises: one by one is as in a batch" in done.stderr
+    assert (tmp_path / "hours.jsonl").read_text() == ""
+
+
+def test_a_family_is_checked_when_it_is_first_asked_for(tmp_path: Path) -> None:
+    """Not when the file is read: a retrain that is not due, and a tick, cost nothing."""
+    path = written(tmp_path, more=BROKEN["ranks within the batch"][0])
+    own_families.load(path, check=False)
+    assert forecaster_of("centroid").family == "centroid"
+    own_families.load(path, check=True)
+    with pytest.raises(ConfigError, match="does not keep what every family promises"):
+        forecaster_of("centroid")
 
 
 def test_a_pipe_in_place_of_the_file_is_an_error(tmp_path: Path) -> None:

@@ -9,9 +9,6 @@ from trader.core.errors import ConfigError
 from trader.core.lookahead import require_no_lookahead
 from trader.core.presets import Preset, register
 
-# Verbs that would train on a feature: they try it for look-ahead first.
-TRAINS = ("retrain", "tune", "run", "report", "demo", "replay", "lookahead", "lifecycle")
-
 
 def load(path: Path, *, check: bool) -> list[Preset]:
     """Run the file and register every Preset that it defines at its top level.
