@@ -12,7 +12,7 @@ import pytest
 from apscheduler.triggers.interval import IntervalTrigger
 
 from trader.adapters.scheduler import NOW, run_schedule
-from trader.app.run import Job, parse_cron_jobs
+from trader.app.run import CronJob, parse_cron_jobs
 from trader.commands import service
 from trader.config import load_settings
 from trader.core.errors import ConfigError
@@ -104,7 +104,7 @@ def test_ticks_have_a_lane_of_their_own_and_the_rest_a_process() -> None:
 def test_what_runs_beside_says_how_it_ended(capfd: pytest.CaptureFixture[str], tmp_path: object) -> None:
     """A retrain that fails is told with its exit code, and the schedule goes on."""
     settings = load_settings(store=str(tmp_path), venue_url="http://127.0.0.1:9")
-    job = Job("15 * * * *", ("retrain", "--if-due"))
+    job = CronJob("15 * * * *", ("retrain", "--if-due"))
     partial(service._beside, settings)(job)
     assert "trader retrain --if-due ended with" in capfd.readouterr().err
 

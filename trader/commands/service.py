@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from trader import terminal, wiring
 from trader.adapters.scheduler import NOW, Scheduled, run_schedule
 from trader.app.bot import Bot
-from trader.app.run import Job, parse_cron_jobs
+from trader.app.run import CronJob, parse_cron_jobs
 from trader.app.tick import tick
 from trader.app.trouble import failed
 from trader.commands.common import say_ticked
@@ -43,7 +43,7 @@ def run(cron_job: Path, settings: Settings) -> None:
     terminal.say("stopped by a signal; the running tick was let end")
 
 
-def _scheduled(job: Job, ticking: Callable[[], None], beside: Callable[[Job], None]) -> Scheduled:
+def _scheduled(job: CronJob, ticking: Callable[[], None], beside: Callable[[CronJob], None]) -> Scheduled:
     if job.is_tick:
         return job.when, TICKS, ticking
     return job.when, BESIDE, partial(beside, job)
@@ -82,7 +82,7 @@ def _tick(bot: Bot, observers: process.BackgroundObservers, metrics: Metrics | N
             observers.tell(bot.journal, ticked.hour, closed=bool(ticked.lines))
 
 
-def _beside(settings: Settings, job: Job) -> None:
+def _beside(settings: Settings, job: CronJob) -> None:
     command = [sys.executable, "-m", "trader.cli", *job.arguments]
     options = ["--symbol", settings.symbol, "--store", settings.store, "--data", str(settings.bars)]
     done = subprocess.run([*command, *options], check=False)  # noqa: S603 - this very program

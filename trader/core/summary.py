@@ -36,7 +36,7 @@ SUMMARY_KEYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Tape:
+class PriceLookup:
     """Prices that hours are marked at and traded at: closes and next opens by hour, from bars."""
 
     bars: Bars
@@ -126,7 +126,7 @@ def summary_of(
     """
     allocation = rules.params.allocation_usdt
     final = allocation if run.final_equity is None else run.final_equity
-    tape = Tape(bars)
+    tape = PriceLookup(bars)
     return {
         "hours": len(run.hours),
         "orders": orders,
@@ -152,7 +152,7 @@ def _labels(hours: Ints, bars: Bars, rules: Rules) -> Floats:
     return label_of(bars, rules.params)[(hours - bars.first) // HOUR_MS] if len(hours) else np.zeros(0)
 
 
-def _gross(run: Columns, tape: Tape, rules: Rules) -> Decimal:
+def _gross(run: Columns, tape: PriceLookup, rules: Rules) -> Decimal:
     """Final equity of the same targets at zero cost. An order can leave only where the target is not the held side,
     so hours that are surely on their target's side are passed over; the others are looked at exactly."""
     p = rules.params
@@ -195,7 +195,7 @@ def _next_off_target(
     return first
 
 
-def _buy_and_hold(hours: Ints, tape: Tape, rules: Rules) -> Decimal:
+def _buy_and_hold(hours: Ints, tape: PriceLookup, rules: Rules) -> Decimal:
     ledger = Ledger(rules.params.allocation_usdt)
     for hour in hours.tolist():
         price = tape.open_next(hour)

@@ -27,7 +27,7 @@ REASONS = ("hold", "halted", VENUE_CLOSED, GAP, WARM_UP)
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class DecidedHour:
     """An hour that was decided by `decide_hour`: its order and fill, if any, and its reason."""
 
     order: SizedOrder | None
@@ -36,7 +36,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class SpanOfTrack:
     """From index `first` on, to the next stretch, the ledger is this one."""
 
     first: int
@@ -54,8 +54,8 @@ class Track:
     predicted: Matrix
     target: Codes
     reason: Codes
-    events: dict[int, Event]
-    stretches: list[Stretch]
+    events: dict[int, DecidedHour]
+    stretches: list[SpanOfTrack]
 
     def __len__(self) -> int:
         return len(self.hours)
@@ -168,7 +168,7 @@ def hour_texts(hours: Ints) -> list[str]:
     return [dates[d] + clock[h] for d, h in zip(day.tolist(), of_day, strict=True)]
 
 
-def _trade(event: Event | None) -> tuple[str | None, str | None, str | None, str]:
+def _trade(event: DecidedHour | None) -> tuple[str | None, str | None, str | None, str]:
     if event is None or event.order is None:
         return None, None, None, "0"
     order, fill = event.order, event.fill

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from trader.exchange import account_api, beside_api, order_api, public_api
-from trader.exchange.params import Params
+from trader.exchange.params import RequestParams
 from trader.exchange.public_api import DEPTH_DEFAULT
-from trader.exchange.venue import Call, Venue
+from trader.exchange.venue import ApiCall, Venue
 
-Weight = int | Callable[[Params], int]
+Weight = int | Callable[[RequestParams], int]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """An endpoint. `is_order` marks those that cost no weight when they succeed and count as orders."""
 
-    handler: Callable[[Venue, Call], Any]
+    handler: Callable[[Venue, ApiCall], Any]
     weight: Weight
     is_signed: bool = False
     is_order: bool = False
 
-    def cost(self, params: Params) -> int:
+    def cost(self, params: RequestParams) -> int:
         """The request weight of one call."""
         return self.weight if isinstance(self.weight, int) else self.weight(params)
 
@@ -32,13 +32,13 @@ def _by_symbol(one: int, all_symbols: int) -> Weight:
     return lambda params: one if "symbol" in params else all_symbols
 
 
-def _depth_weight(params: Params) -> int:
+def _depth_weight(params: RequestParams) -> int:
     text = params.text("limit") or ""
     limit = int(text) if text.isascii() and text.isdigit() else DEPTH_DEFAULT
     return next((weight for most, weight in ((100, 5), (500, 25), (1000, 50)) if limit <= most), 250)
 
 
-def _test_weight(params: Params) -> int:
+def _test_weight(params: RequestParams) -> int:
     return 20 if (params.text("computeCommissionRates") or "").lower() == "true" else 1
 
 
