@@ -32,7 +32,7 @@ from trader.core.hours import (
 from trader.core.ledger import Ledger
 from trader.core.policy import TARGETS
 from trader.core.probability import shortest
-from trader.core.track import REASONS, DecidedHour, SpanOfTrack, Track
+from trader.core.track import REASONS, DecidedHour, LedgerFrom, Track
 from trader.core.types import Bars, Fill, Floats, Matrix
 
 
@@ -59,11 +59,11 @@ def joined(runs: Sequence[Run]) -> Run:
     if not runs:
         raise ValueError("there is nothing to join")
     events: dict[int, DecidedHour] = {}
-    stretches: list[SpanOfTrack] = []
+    ledgers: list[LedgerFrom] = []
     first = 0
     for run in runs:
         events.update({first + i: event for i, event in run.track.events.items()})
-        stretches += [SpanOfTrack(first + part.first, part.ledger) for part in run.track.stretches]
+        ledgers += [LedgerFrom(first + part.first, part.ledger) for part in run.track.ledgers]
         first += len(run.track)
     tracks = [run.track for run in runs]
     track = Track(
@@ -73,7 +73,7 @@ def joined(runs: Sequence[Run]) -> Run:
         np.concatenate([it.target for it in tracks]),
         np.concatenate([it.reason for it in tracks]),
         events,
-        stretches,
+        ledgers,
     )
     return Run(track, runs[-1].state)
 
@@ -91,13 +91,13 @@ def simulate(
     target, reason = np.zeros(columns.hours, np.int8), columns.reason.copy()
     marks = columns.close if rules.band is None else columns.close.copy()
     events: dict[int, DecidedHour] = {}
-    stretches: list[SpanOfTrack] = []
+    ledgers: list[LedgerFrom] = []
     i = 0
     while i < len(target):
         decision = decide_hour(state, _seen(columns, i, rules), rules)
         fill = modelled_fill(decision.order, rules) if decision.order else None
         state = settle(state, decision, [fill] if fill else [])
-        _note(events, stretches, i, decision, fill, state.ledger)
+        _note(events, ledgers, i, decision, fill, state.ledger)
         target[i] = TARGETS.index(decision.target)
         if state.doubt is not None and state.doubt.mark is not None:
             marks[i] = float(state.doubt.mark)
@@ -108,7 +108,7 @@ def simulate(
             reason[span][columns.tradable[span]] = REASONS.index("halted")
         state = _marked(state, columns.close[span])
         i = until
-    track = Track(columns.close_time, marks, columns.p_up, target, reason, events, stretches)
+    track = Track(columns.close_time, marks, columns.p_up, target, reason, events, ledgers)
     return Run(track, state)
 
 
@@ -136,15 +136,15 @@ def _close_before(columns: SignalColumns, i: int) -> Decimal | None:
 
 def _note(
     events: dict[int, DecidedHour],
-    stretches: list[SpanOfTrack],
+    ledgers: list[LedgerFrom],
     i: int,
     decision: HourDecision,
     fill: Fill | None,
     after: Ledger,
 ) -> None:
     events[i] = DecidedHour(decision.order, fill, decision.reason)
-    if fill or not stretches:
-        stretches.append(SpanOfTrack(i, after))
+    if fill or not ledgers:
+        ledgers.append(LedgerFrom(i, after))
 
 
 def _marked(state: HourState, close: Floats) -> HourState:

@@ -43,7 +43,7 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class RandomEntryTest:
-    """The same number of entries and the same stretches of holding and waiting, in random order, with costs.
+    """The same number of entries and the same spans of holding and waiting, in random order, with costs.
 
     share_below: how many of `draws` random orders ended below the strategy, halves for ties; all in the ideal account.
     """

@@ -1,6 +1,6 @@
 """The rules by which the bot retrains, walked over history: the calendar, bad recent hours, drift.
 
-Hours are simulated in stretches between two refits. After every hour at which the venue is open the very functions are
+Hours are simulated in spans between two refits. After every hour at which the venue is open the very functions are
 asked that the bot asks (`core/lifecycle.py`), about what is known at that hour, in the bot's order: the calendar first,
 then bad hours, then drift.
 """
@@ -124,10 +124,10 @@ class _RuleRun:
         self.models.append(self._fitted(market.rules.params, market.start))
 
     def to_the_end(self) -> None:
-        """Stretch by stretch: as far as no refit is due, and to the hour of the next one."""
+        """Span by span: as far as no refit is due, and to the hour of the next one."""
         hour = self._market.start
         while hour < self._market.stop:
-            hour = self._stretch(hour, self._until(hour))
+            hour = self._span(hour, self._until(hour))
 
     def _until(self, hour: int) -> int:
         """No later than the next model's first hour, and the hour after the calendar's next training."""
@@ -137,7 +137,7 @@ class _RuleRun:
         newest = calendar_refit(market.start, params.step_days, hour + gap) or market.start
         return min([*waiting, market.stop, newest + params.step_days * DAY_MS - gap + HOUR_MS])
 
-    def _stretch(self, start: int, stop: int) -> int:
+    def _span(self, start: int, stop: int) -> int:
         """Trade start <= T < stop, or to the first hour after which a model is fitted. Returns the next hour."""
         model = self._serving(start)
         run = self._traded(model, start, stop)

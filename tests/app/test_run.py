@@ -105,7 +105,7 @@ def test_what_runs_beside_says_how_it_ended(capfd: pytest.CaptureFixture[str], t
     """A retrain that fails is told with its exit code, and the schedule goes on."""
     settings = load_settings(store=str(tmp_path), venue_url="http://127.0.0.1:9")
     job = CronJob("15 * * * *", ("retrain", "--if-due"))
-    partial(service._beside, settings)(job)
+    partial(service._start_other, settings)(job)
     assert "trader retrain --if-due ended with" in capfd.readouterr().err
 
 

@@ -80,7 +80,7 @@ def test_rivals_are_what_they_are_called(market: Bars) -> None:
 
 
 def test_an_oracle_beats_every_lottery_ticket_and_a_coin_does_not(market: Bars) -> None:
-    """Same number of entries, same stretches: skill is what is left."""
+    """Same number of entries, same spans: skill is what is left."""
     start, stop = span(market)
     for skill, least, most in ((0.8, 1.0, 1.0), (0.5, 0.02, 0.98)):
         run = simulate(market, signal(market, start, skill), rules(), start, stop)

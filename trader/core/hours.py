@@ -115,7 +115,7 @@ class HourState:
 
 @dataclass(frozen=True)
 class Rules:
-    """Everything that decides beside state and sight: parameters, what the exchange accepts, and two settings. price_band:
+    """Everything that decides beside state and inputs: parameters, what the exchange accepts, and two settings. price_band:
     a share, used where the parameters have none of their own."""
 
     params: Params

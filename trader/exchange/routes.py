@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from trader.exchange import account_api, beside_api, order_api, public_api
+from trader.exchange import account_api, order_api, pretrade_api, public_api
 from trader.exchange.params import RequestParams
 from trader.exchange.public_api import DEPTH_DEFAULT
 from trader.exchange.venue import ApiCall, Venue
@@ -70,9 +70,9 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/api/v3/executionRules"): Route(public_api.execution_rules, 2),
     ("GET", "/api/v3/referencePrice"): Route(public_api.reference_price, 2),
     # Outside `/api` Binance counts in other purses, so nothing is charged here.
-    ("GET", "/sapi/v1/capital/config/getall"): Route(beside_api.coins, 0, is_signed=True),
-    ("GET", "/sapi/v1/margin/allPairs"): Route(beside_api.nothing, 0, is_signed=True),
-    ("GET", "/sapi/v1/margin/isolated/allPairs"): Route(beside_api.nothing, 0, is_signed=True),
-    ("GET", "/fapi/v1/exchangeInfo"): Route(beside_api.no_contracts, 0),
-    ("GET", "/dapi/v1/exchangeInfo"): Route(beside_api.no_contracts, 0),
+    ("GET", "/sapi/v1/capital/config/getall"): Route(pretrade_api.coins, 0, is_signed=True),
+    ("GET", "/sapi/v1/margin/allPairs"): Route(pretrade_api.nothing, 0, is_signed=True),
+    ("GET", "/sapi/v1/margin/isolated/allPairs"): Route(pretrade_api.nothing, 0, is_signed=True),
+    ("GET", "/fapi/v1/exchangeInfo"): Route(pretrade_api.no_contracts, 0),
+    ("GET", "/dapi/v1/exchangeInfo"): Route(pretrade_api.no_contracts, 0),
 }
