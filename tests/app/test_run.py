@@ -98,7 +98,7 @@ def test_ticks_have_a_lane_of_their_own_and_the_rest_a_process() -> None:
     """`trader tick` runs warm in this process; every other line of the file starts a process in the other lane."""
     jobs = parse_cron_jobs("0,1,3,10 * * * *  trader tick\n15 * * * *  trader retrain --if-due\n", "cron-job")
     lanes = [service._scheduled(job, None, print)[:2] for job in jobs]  # type: ignore[arg-type]  # not called
-    assert lanes == [("0,1,3,10 * * * *", "ticks"), ("15 * * * *", "beside")]
+    assert lanes == [("0,1,3,10 * * * *", "ticks"), ("15 * * * *", "others")]
 
 
 def test_what_runs_beside_says_how_it_ended(capfd: pytest.CaptureFixture[str], tmp_path: object) -> None:
