@@ -48,8 +48,9 @@ ARROWS = {
         "backtest.evidence",
         "backtest.study.folder",
         "backtest.study.importance",
+        "backtest.study.objectives",
     },
-    "backtest.seed": {"trader.core", "trader.forecasters", *TASKS},
+    "backtest.reference": {"trader.core", "trader.forecasters", *TASKS},
 }
 
 # The composition root: where concrete adapters are named. startup, wiring < observers < simulation < commands < cli.
@@ -83,7 +84,7 @@ ARROWS |= {
         "backtest.study",
         "backtest.lifecycle",
         "backtest.report",
-        "backtest.seed",
+        "backtest.reference",
         "trader.own_families",
     },
     "backtest.api": {

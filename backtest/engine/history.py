@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backtest.executors.protocol import Array, Arrays, Settings, reference_of, resolved
+from backtest.executors.protocol import Array, Arrays, TaskSettings, reference_of, resolved
 from trader.core.errors import DataError
 from trader.core.families import own_family
 from trader.core.features import features, preset_named
@@ -44,7 +44,7 @@ class History:
         return said if own is None else {**said, "family_hash": own.code_hash}
 
     @staticmethod
-    def of_arrays(arrays: Arrays, settings: Settings) -> History:
+    def of_arrays(arrays: Arrays, settings: TaskSettings) -> History:
         """The history that gave these arrays and settings. Raises DataError where they name no family of models."""
         family = resolved(settings["forecaster"])
         if not isinstance(family, type) or not hasattr(family, "traits"):

@@ -16,7 +16,6 @@ from backtest.executors.local import LocalExecutor
 from backtest.study.cache import code_hash
 from backtest.study.space import space_of
 from backtest.study.tune import tune
-from backtest.study.work import Task
 from tests.app.fakes import MemoryStore
 from tests.bars_made import bars_made
 from tests.python.own_family import BROKEN, CENTROID, written
@@ -196,7 +195,7 @@ def test_a_study_searches_the_bounds_of_its_keys(tmp_path: Path) -> None:
     assert list(space.ranges) == ["steepness"]
     assert space.nearest(params(10).model, 7) == {"steepness": 10, "look_back_days": 30}
     stop = START + 30 * 24 * HOUR_MS
-    task = Task(
+    task = SearchTask(
         forecaster_of("centroid"), BARS, params(), Filters.derived(30_000.0), START, stop, "made bars"
     )
     alone = tune(task, trials=2, seed=1, batch=2)

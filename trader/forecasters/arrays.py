@@ -17,7 +17,7 @@ from trader.core.errors import DataError
 from trader.core.model_params import FamilyParams
 from trader.core.params import Params
 from trader.core.types import Floats, Matrix
-from trader.forecasters.refusal import Refused, not_a_model, symbols_of
+from trader.forecasters.refusal import InvalidModel, not_a_model, symbols_of
 from trader.forecasters.rows import RowForecaster, RowPredictor
 
 Arrays = Mapping[str, Floats]
@@ -106,7 +106,7 @@ class ArrayForecaster(RowForecaster[ArrayPredictor, ArrayPredictor]):
             found = self._read(model)
         except (ValueError, TypeError, RecursionError) as error:
             raise self._refused(source, model, repr(error)[:120]) from None
-        except Refused as error:
+        except InvalidModel as error:
             raise self._refused(source, model, error) from None
         self._require_scores(found, model, source)
         return found
@@ -119,17 +119,17 @@ class ArrayForecaster(RowForecaster[ArrayPredictor, ArrayPredictor]):
         return not_a_model(source, f"a model of family {self.family}", model, why)
 
     def _read(self, model: bytes) -> ArrayPredictor:
-        """Raises Refused, ValueError, TypeError or RecursionError for what is no such model."""
+        """Raises InvalidModel, ValueError, TypeError or RecursionError for what is no such model."""
         if len(model) > MOST_BYTES:
-            raise Refused(f"more than {MOST_BYTES:,} bytes")
+            raise InvalidModel(f"more than {MOST_BYTES:,} bytes")
         values = json.loads(model)
         if not isinstance(values, dict) or values.keys() != _KEYS:
-            raise Refused("it has other keys")
+            raise InvalidModel("it has other keys")
         if values["schema"] != self._schema:
-            raise Refused(f"its schema is not {self._schema}")
+            raise InvalidModel(f"its schema is not {self._schema}")
         features, arrays = values["features"], values["arrays"]
         if type(features) is not int or not 1 <= features <= 10_000 or not isinstance(arrays, dict):
-            raise Refused("its features or arrays are missing")
+            raise InvalidModel("its features or arrays are missing")
         read = {name: _array_of(name, value) for name, value in arrays.items()}
         return ArrayPredictor(read, symbols_of(values["symbols"]), features, self.score)
 
@@ -151,22 +151,22 @@ def _frozen(values: Floats) -> Floats:
 
 
 def _array_of(name: str, value: object) -> Floats:
-    """An array of finite numbers. Raises Refused for what is none."""
+    """An array of finite numbers. Raises InvalidModel for what is none."""
     if not isinstance(value, dict) or value.keys() != {"shape", "values"}:
-        raise Refused(f"{name} is no array")
+        raise InvalidModel(f"{name} is no array")
     shape, values = value["shape"], value["values"]
     if not isinstance(shape, list) or not isinstance(values, list) or len(shape) > MOST_DIMENSIONS:
-        raise Refused(f"{name} is no array")
+        raise InvalidModel(f"{name} is no array")
     if not all(type(size) is int and 0 <= size <= MOST_BYTES for size in shape):
-        raise Refused(f"the shape of {name} is none")
+        raise InvalidModel(f"the shape of {name} is none")
     if not all(type(number) in (int, float) for number in values) or int(np.prod(shape, dtype=object)) != len(
         values
     ):
-        raise Refused(f"the values of {name} do not have its shape")
+        raise InvalidModel(f"the values of {name} do not have its shape")
     try:
         found = np.array(values, np.float64).reshape(shape)
     except OverflowError:
-        raise Refused(f"a value of {name} is too large") from None
+        raise InvalidModel(f"a value of {name} is too large") from None
     if not np.isfinite(found).all():
-        raise Refused(f"a value of {name} is not finite")
+        raise InvalidModel(f"a value of {name} is not finite")
     return found

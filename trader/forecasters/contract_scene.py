@@ -85,9 +85,9 @@ class Scene:
 def scene_of(forecaster: Forecaster, horizon_hours: int = 1) -> Scene:
     """A family with the defaults of its keys, on made bars. Raises ConfigError for a key without a default.
 
-    Rows are those of the preset `seed`, or of the one that the family names as `checked_with`.
+    Rows are those of the preset `reference`, or of the one that the family names as `checked_with`.
     """
-    preset = getattr(forecaster, "checked_with", "seed")
+    preset = getattr(forecaster, "checked_with", "reference")
     chosen = {"model": {"family": forecaster.family}, "features": preset, "horizon_hours": horizon_hours}
     params = params_of(
         {**DEFAULT_PARAMS, **chosen, "look_back_days": LOOK_BACK_DAYS}, f"the defaults of {forecaster.family}"
