@@ -21,7 +21,14 @@ from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.presets import Preset, register
 from trader.core.types import HOUR_MS, Bars, Filters, iso, parse_hour
 from trader.core.windows import require_span
-from trader.frames import bars_of_frame, frame_of_bars, frame_of_hours, hours_of_series, series_of
+from trader.frames import (
+    bars_of_frame,
+    frame_of_bars,
+    frame_of_hours,
+    frame_of_rows,
+    hours_of_series,
+    series_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Traded",
     "bars_of_frame",
+    "compute_features",
     "frame_of_bars",
     "load_bars",
     "load_hours",
@@ -77,6 +85,16 @@ def use_features(preset: Preset) -> None:
 
     require_no_lookahead(preset)
     register(preset)
+
+
+def compute_features(bars: Bars, preset: str, start: Hour, stop: Hour) -> pd.DataFrame:
+    """The columns of a preset for start <= T < stop, as a model gets them: float32, NaN while a value is undefined. Each row follows
+    from the bars up to its hour. Raises ConfigError for a preset that is not known."""
+    from trader.core.features import features, preset_named
+
+    _register_shipped()
+    first, last, chosen = _hour(start), _hour(stop), preset_named(preset)
+    return frame_of_rows(features(bars, chosen, first, last), chosen.columns, first)
 
 
 def use_models(path: str | Path) -> list[OwnFamily]:

@@ -5,7 +5,7 @@ Every index is in UTC and named `close_time`: a row is known at its time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -86,6 +86,14 @@ def frame_of_hours(hours: Iterable[Mapping[str, Any]], bars: Bars) -> pd.DataFra
         values = [row[key] for row in rows]
         columns[key] = np.array(values, np.float64) if key in NUMBERS else values
     return pd.DataFrame(columns, index=index_of(times))
+
+
+def frame_of_rows(X: Matrix, columns: Sequence[str], start: int) -> pd.DataFrame:
+    """Rows of consecutive hours from `start` (UTC ms) on, a column each: X (n, k), of its own dtype."""
+    import pandas as pd
+
+    times = start + HOUR_MS * np.arange(len(X), dtype=np.int64)
+    return pd.DataFrame(X, columns=list(columns), index=index_of(times))
 
 
 def series_of(values: Floats | Matrix, start: int, name: str) -> pd.Series:

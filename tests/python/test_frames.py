@@ -15,6 +15,7 @@ from backtest import api
 from backtest.engine.outcome import run_backtest
 from tests.bars_made import bars_made
 from trader.core.errors import ConfigError, DataError
+from trader.core.features import features, preset_named
 from trader.core.hours import Rules
 from trader.core.lookahead import made_bars
 from trader.core.types import HOUR_MS, Bars, Filters, iso
@@ -141,6 +142,17 @@ def test_hours_without_bars_are_refused(tmp_path: Path) -> None:
         api.load_hours(tmp_path / "hours.jsonl", BARS)
     with pytest.raises(ConfigError, match="cannot be read"):
         api.load_hours(tmp_path / "none.jsonl", BARS)
+
+
+def test_features_are_those_that_a_model_gets() -> None:
+    """A row an hour, a column for each name, to the bit."""
+    table = api.compute_features(BARS, "reference", iso(START), iso(STOP))
+    preset = preset_named("reference")
+    assert tuple(table.columns) == preset.columns
+    assert table.to_numpy().tobytes() == features(BARS, preset, START, STOP).tobytes()
+    assert table.index[0] == pd.Timestamp(iso(START))
+    with pytest.raises(ConfigError, match="there is no preset 'mine'"):
+        api.compute_features(BARS, "mine", iso(START), iso(STOP))
 
 
 def test_an_hour_without_a_prediction_is_not_traded() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from backtest.engine.history import History
 from backtest.executors.local import LocalExecutor
 from backtest.study.cache import code_hash
 from backtest.study.space import space_of
+from backtest.study.trial_context import SearchTask
 from backtest.study.tune import tune
 from tests.app.fakes import MemoryStore
 from tests.bars_made import bars_made
@@ -92,10 +94,17 @@ def test_a_family_of_a_file_is_named_in_p_json_like_any_other(tmp_path: Path) ->
     assert installed()[-1] == forecaster_of("centroid").family == "centroid"
 
 
-def test_it_keeps_every_promise(tmp_path: Path) -> None:
-    """The example of this file: all checks, the one across processes too."""
-    own = loaded(written(tmp_path))
-    found = list(own_families.findings(own))
+def printed(page: str) -> str:
+    """The file that a page of docs/ prints."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / page).read_text()
+    return re.findall(r"^```python\n(# my_family\.py\n.*?)^```", text, re.DOTALL | re.MULTILINE)[0]
+
+
+@pytest.mark.parametrize("source", [CENTROID, printed("families.md")], ids=["here", "docs/families.md"])
+def test_it_keeps_every_promise(source: str, tmp_path: Path) -> None:
+    """The family of these tests and the one that the docs print: all checks, the one across processes too."""
+    (tmp_path / "my_family.py").write_text(source)
+    found = list(own_families.findings(loaded(tmp_path / "my_family.py")))
     assert [it for it in found if it.problem] == []
     assert found[-1].check == own_families.PROCESSES
 
