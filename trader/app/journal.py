@@ -23,7 +23,7 @@ from typing import Any, Literal, TypeVar
 
 from trader.app.codec import ATTEMPT, DECISION, OUTCOME, RECORD
 from trader.app.codec_events import FORMATS
-from trader.app.layout import PAGE, Birth, birth_of, give_birth
+from trader.app.layout import PAGE, StoreIdentity, birth_of, give_birth
 from trader.app.stored import EventFormat, Format
 from trader.core.errors import DataError, Retry
 from trader.core.events import AnyEvent, Event
@@ -66,7 +66,7 @@ class Journal:
         self._store = store
         self.symbol = symbol
         self._looked = False
-        self._birth: Birth | None = None
+        self._birth: StoreIdentity | None = None
         self._events: dict[str, list[Event[Any]]] = {}  # events never change: what was read once is known
         self._glance: dict[str, int] = {}  # numbers of the newest events, where one look is to be enough
         self._listed: dict[str, int] = {}  # the same of every name that the look has seen

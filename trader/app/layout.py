@@ -29,7 +29,7 @@ PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Birth:
+class StoreIdentity:
     """What a store got at its birth. store_id: four characters, they stand in every client order id."""
 
     store_id: str
@@ -59,7 +59,7 @@ def keys_of(store: Store, prefix: str = "") -> list[str]:
             return found
 
 
-def birth_of(store: Store, symbol: str) -> Birth | None:
+def birth_of(store: Store, symbol: str) -> StoreIdentity | None:
     """The birth of a store that belongs to `symbol`, None before it is born. Raises WrongStore where it belongs to others
     or where an earlier version laid it out, DataError where it is damaged. Reads one object, in an upgraded store two
     more."""
@@ -77,10 +77,10 @@ def birth_of(store: Store, symbol: str) -> Birth | None:
         raise WrongStore(
             f"this store belongs to {', '.join(map(str, symbols))}; give {symbol} another --store (or TRADER_STORE)"
         )
-    return Birth(content["id"], tuple(symbols))
+    return StoreIdentity(content["id"], tuple(symbols))
 
 
-def give_birth(store: Store, symbol: str) -> Birth:
+def give_birth(store: Store, symbol: str) -> StoreIdentity:
     """The birth of a store, which belongs to `symbol` from now on. Of two symbols at once one wins. Raises as `birth_of`,
     and ConfigError where the store does not create if absent."""
     if birth := birth_of(store, symbol):

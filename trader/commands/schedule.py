@@ -11,7 +11,7 @@ import typer
 from trader import terminal
 
 if TYPE_CHECKING:
-    from trader.app.run import Job
+    from trader.app.run import CronJob
 
 NAME = "cron-job"
 CronJobFile = Annotated[
@@ -22,7 +22,7 @@ CronJobFile = Annotated[
 ]
 
 
-def schedule_of(given: Path | None) -> tuple[list[Job], str]:
+def schedule_of(given: Path | None) -> tuple[list[CronJob], str]:
     """The jobs of the file that was given, else of the one in this folder, else of the one that ships; and its path.
 
     Raises ConfigError that names the file and the line.
