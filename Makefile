@@ -7,7 +7,8 @@ STAMP  := $(VENV)/.installed
 BARS   ?=
 # One more than there are cores: tests wait for processes and sockets about a third of their time.
 PYTEST_WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
-PYTEST = $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --ignore=tests/system
+TESTS  = -m pytest -n $(PYTEST_WORKERS) --dist worksteal --ignore=tests/system
+PYTEST = $(BIN)/python $(TESTS)
 
 # The scripts of this project must find compiled bytecode, whatever the shell says about writing it.
 export PYTHONDONTWRITEBYTECODE :=
@@ -17,7 +18,7 @@ ENVIRONMENT := PYTHON=$(PYTHON) infra/environment.sh
 # The checkout itself: code that is edited here is what runs.
 CHECKOUT := install --quiet --no-deps --no-build-isolation --editable .
 
-.PHONY: help runtime setup demo test test-long check system packages peers image format bench bench-small bench-full lock clean
+.PHONY: help runtime setup demo test test-long coverage check system packages peers image format bench bench-small bench-full lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -45,6 +46,17 @@ test: setup ## every test that needs Python only, and no hour or example more th
 
 test-long: setup ## the same claims over more hours and examples; before a release
 	$(PYTEST) -m long
+
+# Each package of the bot's decisions is judged alone.
+COVERED := core app adapters
+
+coverage: setup ## the tests with branch coverage; fails below 95 % of trader/core, trader/app or trader/adapters
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run $(TESTS) -m "not long"
+	@$(BIN)/coverage combine --quiet
+	@low=0; for package in $(COVERED); do \
+	    $(BIN)/coverage report --include "trader/$$package/*" --fail-under 95 || low=1; \
+	done; exit $$low
 
 # Debian packages that the system tests start; each suite lists its own.
 PACKAGES = $(shell sed 's/\#.*//' tests/system/packages*.txt)
