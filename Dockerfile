@@ -22,7 +22,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 # Changes with every commit, and is small.
 FROM dependencies AS project
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE cron-job ./
 COPY trader trader
 COPY backtest backtest
 RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \
