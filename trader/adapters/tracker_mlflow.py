@@ -28,6 +28,8 @@ SERVER_ENVIRONMENT = {**ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "fals
 # What one request may carry, by MLflow's own limits.
 BATCH_METRICS, BATCH_SETTINGS = 1000, 100
 KEY_TAG = "hourly_trader.key"
+# Without it MLflow takes an experiment for one of language models, and opens it on traces that are not there.
+KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"
 INSTALL = "python -m pip install 'hourly-trader[mlflow]'"
 
 
@@ -74,9 +76,11 @@ class MlflowBackend:
     def _experiment(self, client: MlflowClient, name: str) -> str:
         found = client.get_experiment_by_name(name)
         if found is not None:
+            if KIND_TAG not in found.tags:
+                client.set_experiment_tag(found.experiment_id, KIND_TAG, KIND)
             return str(found.experiment_id)
         place = None if self._uri else (self._folder / "mlflow-artifacts" / name.replace(" ", "-")).as_uri()
-        return str(client.create_experiment(name, artifact_location=place))
+        return str(client.create_experiment(name, artifact_location=place, tags={KIND_TAG: KIND}))
 
     def _find(self, client: MlflowClient, experiment: str, title: Title) -> str:
         wanted = f"tags.`{KEY_TAG}` = '{title.key}'"
