@@ -13,7 +13,7 @@ import typer
 from trader import terminal
 from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol, answer
 from trader.config import Settings, load_settings
-from trader.core.errors import ConfigError, Retry
+from trader.core.errors import ConfigError, Retry, TraderError
 from trader.core.tracking import group_of
 from trader.observers import builders, process
 from trader.observers.names import TITLES, missing, names_of
@@ -115,7 +115,8 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="on loopback")] = 5000,
     as_json: AsJson = False,
 ) -> None:
-    """Serve MLflow's own pages over the local SQLite file, on loopback, until interrupted. Needs the full mlflow.
+    """Serve MLflow's own pages over the local SQLite file, on loopback, until interrupted. Needs the full mlflow. The address
+    that is printed opens the bot's runs.
 
     Example: trader tracker ui
     """
@@ -124,7 +125,7 @@ def ui(
     settings = load_settings()
     command, environment = ui_command(settings, port)
     export(environment)
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{port}{_page_of_runs(settings)}"
     answer({"url": url}, f"{url} (Ctrl-C ends it)", as_json)
     try:
         done = subprocess.run(command, check=False)  # noqa: S603 - MLflow's own command line
@@ -132,6 +133,20 @@ def ui(
         return
     if done.returncode > 0:
         raise Retry(f"MLflow's server ended with {done.returncode}; its message is above")
+
+
+def _page_of_runs(settings: Settings) -> str:
+    """Where the pages show the runs of the newest edition; "" for their first page where the store cannot say which that is."""
+    from trader import wiring
+    from trader.adapters.tracker_mlflow import MlflowBackend
+    from trader.app.cursors import read_cursor
+
+    try:
+        edition = read_cursor(wiring.make_journal(settings), "mlflow").edition
+    except TraderError as error:
+        terminal.say(f"the store cannot say which experiment is its own ({error})")
+        return ""
+    return MlflowBackend(settings.tracker_dir).page_of(group_of(settings.symbol, edition))
 
 
 def ui_command(settings: Settings, port: int) -> tuple[list[str], dict[str, str]]:
