@@ -53,7 +53,7 @@ def test_a_tick_ends_before_its_tracker_and_the_next_one_says_what_became_of_it(
     assert trouble in bot.trader("status").stdout
     tracked(bot, "mlflow", **{**left, "TRADER_OBSERVER_PATIENCE_S": "120"})
     bot.move_to(START + HOUR_MS)
-    again = "it is told again now, what it says goes to tracking/observers.log"
+    again = "it is tried again now, details are in tracking/observers.log"
     assert bot.trader("tick").stderr == f"observer mlflow: {trouble}; {again}\n"
     until(lambda: read_cursor(journal(bot), "mlflow").hour_ms == START + HOUR_MS, "it did not hear of both")
     assert hours_told(bot) == [0, 1]

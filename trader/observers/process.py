@@ -137,7 +137,7 @@ def _say_overdue(settings: Settings, journal: Journal, hour: int) -> None:
     try:
         for words in begin(journal, names_of(settings), hour):
             log = settings.tracker_dir / LOG
-            terminal.say(f"observer {words}; it is told again now, what it says goes to {log}")
+            terminal.say(f"observer {words}; it is tried again now, details are in {log}")
     except TraderError as error:
         terminal.say(f"observers: {error}")
 
