@@ -40,7 +40,7 @@ COPY cron-job /app/cron-job
 WORKDIR /app
 # One thread for linear algebra: what is computed in an hour is small, and pools of threads cost memory.
 ENV PATH=/opt/trader/bin:/opt/bot/bin:$PATH PYTHONPATH=/opt/trader HOME=/state TMPDIR=/tmp PYTHONUNBUFFERED=1 OPENBLAS_NUM_THREADS=1 \
-    TRADER_STORE=/state/store TRADER_BARS=/state/bars TRADER_TRACKER_DIR=/state/tracking
+    TRADER_STORE=/state/store TRADER_BARS=/state/bars TRADER_TRACKER_DIR=/state/tracking TRADER_WAIT_FOR_OBSERVERS=true
 # The two places that may be written. Declared, so that a platform that mounts them keeps their owner.
 VOLUME ["/state", "/tmp"]
 USER 10001:10001
