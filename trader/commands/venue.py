@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 # `--at now`: a year to look back on, a month to trade in.
 YEAR_HOURS, MONTH_HOURS = 365 * 24, 30 * 24
-
+# An hour's order must leave within ten minutes of the exchange's time: here 5 s, and a fresh `trader tick` needs two or three.
+MOST_SPEED = 120.0
 
 At = Annotated[
     str | None,
@@ -49,7 +50,13 @@ FeeAssetPrice = Annotated[str, typer.Option(help="what one --fee-asset costs in 
 HalfSpread = Annotated[str, typer.Option(help="half the spread, in 1/10,000 of the price")]
 Slippage = Annotated[str, typer.Option(help="slippage of market orders, in 1/10,000")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one")]
-Speed = Annotated[str, typer.Option(help="virtual seconds a second; 0 stands still until POST /sim/clock")]
+Speed = Annotated[
+    str,
+    typer.Option(
+        help=f"how many times as fast as the wall's its clock runs, at most {MOST_SPEED:g} (60: an hour a minute); 0 stands still "
+        f"until POST /sim/clock"
+    ),
+]
 StateFile = Annotated[Path | None, typer.Option(help="file that orders and balances survive in")]
 FaultsFile = Annotated[Path | None, typer.Option(help="faults to inject, a JSON list")]
 
@@ -76,7 +83,8 @@ def exchange(
     """Serve the embedded exchange on loopback until SIGTERM. It speaks Binance's spot protocol and needs no account.
 
     One line says when it is ready. POST /sim/clock moves its time, POST /sim/faults makes it fail, GET /sim/ledger tells
-    what was executed. With `--at now --speed 1` its time is the wall's, as clients expect. More in docs/exchange.md.
+    what was executed. With `--at now --speed 1` its time is the wall's, as clients expect; with `--speed 60` an hour closes every
+    minute, for `trader run` as well. More in docs/exchange.md.
 
     Example: trader exchange --bars BTCUSDT-1h.parquet --at 2022-01-01 --port 8900
     """
@@ -86,11 +94,22 @@ def exchange(
     config = replace(
         _account(market, at_ms, costs, filters, balance, fee),
         port=port,
-        speed=float(markets.decimal_option("--speed", speed)),
+        speed=_speed(speed),
         state_path=state,
         faults=_read_faults(faults) if faults else (),
     )
     _serve(config, "synthetic market" if bars is None else str(bars), as_json)
+
+
+def _speed(text: str) -> float:
+    """Raises ConfigError for no number, and for a speed at which no order would leave before its deadline."""
+    speed = float(markets.decimal_option("--speed", text))
+    if speed > MOST_SPEED:
+        raise ConfigError(
+            f"--speed {text} is above {MOST_SPEED:g}: the ten minutes within which an hour's order must leave would pass in "
+            f"{600 / speed:.2g} s. Give {MOST_SPEED:g} or less, or jump to a time at once: POST /sim/clock"
+        )
+    return speed
 
 
 def _account(
