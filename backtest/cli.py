@@ -9,6 +9,7 @@ import typer
 from backtest.commands.compare import compare
 from backtest.commands.lifecycle import lifecycle
 from backtest.commands.lookahead import lookahead
+from backtest.commands.params import params
 from backtest.commands.report import report
 from backtest.commands.run import run
 from backtest.commands.seed import reproduce_seed
@@ -30,7 +31,7 @@ def _root(context: typer.Context) -> None:
     begin(context.invoked_subcommand)
 
 
-for verb in (report, compare, lifecycle, lookahead, tune, run, reproduce_seed):
+for verb in (report, compare, lifecycle, lookahead, tune, run, params, reproduce_seed):
     app.command()(verb)
 
 
