@@ -9,12 +9,13 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 from trader import terminal
 from trader.commands.common import AsJson, Symbol
-from trader.config import EMBEDDED_KEY, EMBEDDED_PORT, EMBEDDED_SECRET
+from trader.config import EMBEDDED_KEY, EMBEDDED_PORT, EMBEDDED_SECRET, load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import DAY_MS, HOUR_MS, Bars, floor_hour, iso, parse_hour
 from trader.simulation import markets
@@ -49,7 +50,14 @@ FeeDiscount = Annotated[str, typer.Option(help="share that commission in --fee-a
 FeeAssetPrice = Annotated[str, typer.Option(help="what one --fee-asset costs in the quote asset")]
 HalfSpread = Annotated[str, typer.Option(help="half the spread, in 1/10,000 of the price")]
 Slippage = Annotated[str, typer.Option(help="slippage of market orders, in 1/10,000")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one")]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        help=f"0 picks a free one; default: that of the setting venue_url, else {EMBEDDED_PORT}",
+    ),
+]
 Speed = Annotated[
     str,
     typer.Option(
@@ -74,7 +82,7 @@ def exchange(
     fee_asset: FeeAssetName = "",
     fee_discount: FeeDiscount = "0.25",
     fee_asset_price: FeeAssetPrice = "1",
-    port: Port = EMBEDDED_PORT,
+    port: Port = None,
     speed: Speed = "0",
     state: StateFile = None,
     faults: FaultsFile = None,
@@ -93,12 +101,17 @@ def exchange(
     fee = _fee_asset(fee_asset, fee_discount, fee_asset_price)
     config = replace(
         _account(market, at_ms, costs, filters, balance, fee),
-        port=port,
+        port=_asked_port() if port is None else port,
         speed=_speed(speed),
         state_path=state,
         faults=_read_faults(faults) if faults else (),
     )
     _serve(config, "synthetic market" if bars is None else str(bars), as_json)
+
+
+def _asked_port() -> int:
+    """Where the bot of these settings looks for an embedded exchange."""
+    return urlsplit(load_settings().venue_url or "").port or EMBEDDED_PORT
 
 
 def _speed(text: str) -> float:
