@@ -51,7 +51,7 @@ class SigningClient(Client):  # type: ignore[misc]  # the client ships no types
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class VenueAddress:
     """Where a venue lives and how long to wait for a whole answer. Keys may be empty for public market data."""
 
     url: str
@@ -61,7 +61,7 @@ class Connection:
 
 
 def signing_client(
-    connection: Connection, stamp: Callable[[], int], window_ms: Callable[[], int] = lambda: RECV_WINDOW_MS
+    connection: VenueAddress, stamp: Callable[[], int], window_ms: Callable[[], int] = lambda: RECV_WINDOW_MS
 ) -> SigningClient:
     """A client that reaches this venue and nothing else; `stamp` tells the time that requests are signed with, UTC ms, and
     `window_ms` for how long from then on they are good.

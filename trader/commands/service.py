@@ -13,7 +13,7 @@ from trader import terminal, wiring
 from trader.adapters.clocks import ExchangeClock
 from trader.adapters.scheduler import NOW, Scheduled, crontab, crontab_of, run_schedule
 from trader.app.bot import Bot
-from trader.app.run import Job, parse_cron_jobs
+from trader.app.run import CronJob, parse_cron_jobs
 from trader.app.tick import tick
 from trader.app.trouble import failed
 from trader.commands.common import say_ticked
@@ -25,7 +25,7 @@ from trader.observers import builders, process
 if TYPE_CHECKING:
     from trader.observers.metrics import Metrics
 
-TICKS, BESIDE = "ticks", "beside"
+TICKS, OTHERS = "ticks", "others"
 
 
 def run(cron_job: Path, settings: Settings) -> None:
@@ -39,8 +39,8 @@ def run(cron_job: Path, settings: Settings) -> None:
     with wiring.open_bot(settings, clock) as bot, process.BackgroundObservers(settings) as observers:
         ticking = partial(_tick, bot, observers, _metrics(settings, bot))
         first: Scheduled = NOW, TICKS, ticking
-        beside = partial(_beside, settings)
-        schedule = [first, *(_scheduled(job, ticking, beside) for job in jobs)]
+        others = partial(_start_other, settings)
+        schedule = [first, *(_scheduled(job, ticking, others) for job in jobs)]
         if isinstance(clock, ExchangeClock):
             terminal.say(_followed(clock))
             why = run_schedule(schedule, crontab_of(clock))
@@ -63,10 +63,10 @@ def _followed(clock: ExchangeClock) -> str:
     )
 
 
-def _scheduled(job: Job, ticking: Callable[[], None], beside: Callable[[Job], None]) -> Scheduled:
+def _scheduled(job: CronJob, ticking: Callable[[], None], others: Callable[[CronJob], None]) -> Scheduled:
     if job.is_tick:
         return job.when, TICKS, ticking
-    return job.when, BESIDE, partial(beside, job)
+    return job.when, OTHERS, partial(others, job)
 
 
 def _metrics(settings: Settings, bot: Bot) -> Metrics | None:
@@ -102,7 +102,7 @@ def _tick(bot: Bot, observers: process.BackgroundObservers, metrics: Metrics | N
             observers.tell(bot.journal, ticked.hour, closed=bool(ticked.lines))
 
 
-def _beside(settings: Settings, job: Job) -> None:
+def _start_other(settings: Settings, job: CronJob) -> None:
     command = [sys.executable, "-m", "trader.cli", *job.arguments]
     options = ["--symbol", settings.symbol, "--store", settings.store, "--data", str(settings.bars)]
     done = subprocess.run([*command, *options], check=False)  # noqa: S603 - this very program
