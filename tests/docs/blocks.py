@@ -10,8 +10,10 @@ file. What is not typed says so on the line above it, in a comment that a reader
 
 from __future__ import annotations
 
+import doctest
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -62,7 +64,7 @@ def blocks_of(page: Path) -> list[Block]:
     """The blocks of a page, in order."""
     text = page.read_text()
     found = list(FENCE.finditer(text))
-    return [_block(page, text, one, after) for one, after in zip(found, [*found[1:], None], strict=True)]
+    return [_block(page, text, one, after) for one, after in zip(found, [*found, None][1:], strict=True)]
 
 
 def _block(page: Path, text: str, one: re.Match[str], after: re.Match[str] | None) -> Block:
@@ -120,6 +122,23 @@ def typed(blocks: list[Block], folder: Path, timeout_s: float) -> Typed:
         shell.wait()
     printed = {block.line: _read(out / f"{block.line}.out") for block in blocks}
     return Typed(printed, _failure(blocks, out, code))
+
+
+def type_page(page: Path, folder: Path, timeout_s: float) -> None:
+    """Type a whole page in a folder that holds what the checkout's does: `cron-job`. Raises AssertionError."""
+    shutil.copy(ROOT / "cron-job", folder)
+    blocks = [block for block in blocks_of(page) if block.is_typed]
+    said = typed(blocks, folder, timeout_s)
+    assert not said.failure, said.failure
+    for block in blocks:
+        if block.prints is not None:
+            matches(said.printed[block.line], block)
+
+
+def matches(printed: str, block: Block) -> None:
+    """What was printed is what the page shows; `...` stands for anything. Raises AssertionError."""
+    same = doctest.OutputChecker().check_output(block.prints or "", printed, doctest.ELLIPSIS)
+    assert same, f"{block.place} says\n{block.prints}\nand this was printed:\n{printed}"
 
 
 def _lines(blocks: list[Block], out: Path) -> Iterator[str]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import doctest
 import json
-import shutil
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.docs.blocks import PAGES, ROOT, TYPED, Block, blocks_of, typed
+from tests.docs.blocks import PAGES, ROOT, TYPED, Block, blocks_of, matches, type_page, typed
 
-# README's section on trading lets hours pass: `tests/system/test_readme_typed.py` types that page.
-SLOW = ("README.md",)
+# These let hours pass, or start a dozen processes: `tests/system/test_pages_typed.py` types them.
+SLOW = ("README.md", "architecture.md")
 TYPED_PAGES = [page for page in PAGES if page.name not in SLOW and any(it.is_typed for it in blocks_of(page))]
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 LEAST_WORDS = 4
@@ -28,19 +26,7 @@ def named(page: Path) -> str:
 @pytest.mark.parametrize("page", TYPED_PAGES, ids=named)
 def test_a_page_types_true(page: Path, tmp_path: Path) -> None:
     """Every block ends well, and prints what stands below it."""
-    shutil.copy(ROOT / "cron-job", tmp_path)
-    blocks = [block for block in blocks_of(page) if block.is_typed]
-    said = typed(blocks, tmp_path, timeout_s=240)
-    assert not said.failure, said.failure
-    for block in blocks:
-        if block.prints is not None:
-            matches(said.printed[block.line], block)
-
-
-def matches(printed: str, block: Block) -> None:
-    """What was printed is what the page shows; `...` stands for anything."""
-    same = doctest.OutputChecker().check_output(block.prints or "", printed, doctest.ELLIPSIS)
-    assert same, f"{block.place} says\n{block.prints}\nand this was printed:\n{printed}"
+    type_page(page, tmp_path, timeout_s=120)
 
 
 def test_what_is_not_typed_says_why() -> None:
