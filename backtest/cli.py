@@ -9,6 +9,7 @@ import typer
 from backtest.commands.compare import compare
 from backtest.commands.lifecycle import lifecycle
 from backtest.commands.lookahead import lookahead
+from backtest.commands.params import params
 from backtest.commands.reference import reproduce_reference
 from backtest.commands.report import report
 from backtest.commands.run import run
@@ -30,7 +31,7 @@ def _root(context: typer.Context) -> None:
     begin(context.invoked_subcommand)
 
 
-for verb in (report, compare, lifecycle, lookahead, tune, run, reproduce_reference):
+for verb in (report, compare, lifecycle, lookahead, tune, run, params, reproduce_reference):
     app.command()(verb)
 app.command("reproduce-seed", hidden=True)(reproduce_reference)  # its name in earlier versions
 

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from trader.app.codec import RECORD
 from trader.app.codec_events import FORMATS
 from trader.app.layout import (
-    STORE_SCHEMA,
-    STORE_BEFORE_SYMBOLS,
     OLD_NAMES,
     STORE,
+    STORE_BEFORE_SYMBOLS,
+    STORE_SCHEMA,
     birth_of,
     decoded,
     keys_of,

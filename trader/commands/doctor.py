@@ -16,6 +16,7 @@ from trader.core.text import visible
 from trader.core.types import floor_hour
 
 if TYPE_CHECKING:
+    from trader.app.bot import Bot
     from trader.app.doctor import Check, Finding
 
 MARKS = {"pass": "ok  ", "warn": "warn", "fail": "FAIL"}
@@ -46,7 +47,7 @@ def doctor(
             return floor_hour(bot.exchange.time_ms())
 
         asked: dict[str, Check] = {
-            "clock": lambda: checks.clock_check(bot.exchange, bot.clock),
+            "clock": lambda: _clock(bot),
             "filters": lambda: checks.filters_check(bot.exchange, bot.symbol),
             "bars": lambda: checks.data_check(bot),
             "store": lambda: checks.store_check(bot.journal.store),
@@ -71,6 +72,17 @@ def doctor(
         terminal.emit([asdict(finding) for finding in findings])
     if failing(findings):
         raise SystemExit(ConfigError.exit_code)
+
+
+def _clock(bot: Bot) -> Finding:
+    """The embedded exchange's own clock is what a schedule follows there; elsewhere it is this machine's."""
+    from trader.adapters.clocks import ExchangeClock
+    from trader.app.doctor import clock_check
+
+    if not isinstance(bot.clock, ExchangeClock) or bot.clock.speed is None:
+        return clock_check(bot.exchange, bot.clock)
+    whose = f"the embedded exchange's clock ({bot.clock.words})"
+    return clock_check(bot.exchange, bot.clock, whose, bot.clock.rate)
 
 
 def _disk(settings: Settings) -> Finding:
