@@ -152,6 +152,9 @@ class Settings(BaseSettings):
     features_module: Path | None = Field(
         None, description="a Python file with feature presets of your own; see docs/features.md"
     )
+    model_module: Path | None = Field(
+        None, description="a Python file with families of models of your own; see docs/families.md"
+    )
     trackers: str | None = Field(
         None,
         pattern=r"^(none|(mlflow|neptune)(,(mlflow|neptune))*)$",
