@@ -10,6 +10,7 @@ from backtest.commands.compare import compare
 from backtest.commands.lifecycle import lifecycle
 from backtest.commands.lookahead import lookahead
 from backtest.commands.model_check import model_check
+from backtest.commands.params import params
 from backtest.commands.reference import reproduce_reference
 from backtest.commands.report import report
 from backtest.commands.run import run
@@ -34,7 +35,7 @@ def _root(context: typer.Context) -> None:
     begin(trains=context.invoked_subcommand in TRAINS)
 
 
-for verb in (report, compare, lifecycle, lookahead, model_check, tune, run, reproduce_reference):
+for verb in (report, compare, lifecycle, lookahead, params, model_check, tune, run, reproduce_reference):
     app.command()(verb)
 app.command("reproduce-seed", hidden=True)(reproduce_reference)  # its name in earlier versions
 

@@ -103,7 +103,7 @@ def made_after_the_fact(journal: Journal, proposal: Decision, orders: Sequence[O
         names = ", ".join(order.client_order_id for order in orders)
         raise Halt(
             "foreign_order",
-            f"orders {names} of one hour bought and sold: another life of this bot trades here",
+            f"orders {names} of one hour bought and sold: another bot with this store's id trades on this account",
         )
     side = sides.pop()
     qty = sum((order.executed_qty for order in orders), Decimal(0))

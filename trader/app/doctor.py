@@ -55,15 +55,20 @@ def examine(checks: dict[str, Check]) -> Iterator[Finding]:
             yield Finding(name, "fail", str(error), "mend what the message names, then ask again")
 
 
-def clock_check(exchange: Exchange, clock: Clock) -> Finding:
-    """This machine's clock against the venue's; orders are stamped by the venue's, so a small offset is harmless."""
-    offset = clock.now_ms() - exchange.time_ms()
-    said = f"this machine is {offset / 1000:+.2f} s off the venue"
+def clock_check(exchange: Exchange, clock: Clock, whose: str = "this machine", rate: float = 1.0) -> Finding:
+    """The clock that the schedule follows against the venue's; orders are stamped by the venue's, so a small offset is harmless.
+
+    `whose` clock that is, and how many seconds of the venue pass in one of this machine (`rate`): an answer is that much
+    older when it is read, so what lies between the two looks at the clock is no offset.
+    """
+    before, venue, after = clock.now_ms(), exchange.time_ms(), clock.now_ms()
+    offset = before - venue if venue < before else min(0, after - venue)
+    said = f"{whose} is {offset / 1000:+.2f} s off the venue"
     if abs(offset) > OFFSET_FAIL_MS:
         return Finding(
             "clock", "fail", said, "synchronise the clock (NTP): cron would tick in the wrong hour"
         )
-    return Finding("clock", "warn" if abs(offset) > OFFSET_WARN_MS else "pass", said)
+    return Finding("clock", "warn" if abs(offset) > OFFSET_WARN_MS * rate else "pass", said)
 
 
 def filters_check(exchange: Exchange, symbol: str) -> Finding:
@@ -221,7 +226,7 @@ def observers_check(journal: Journal, names: Sequence[str]) -> Finding:
     if begun is not None and hour is not None:
         wrong = [row for row in standing(journal, names, hour, begun.start_ms) if row["failures"]]
         if wrong:
-            todo = "no hour and no news is lost by it; mend what it says, then: trader observe"
+            todo = "no hour is lost by it; mend what it says, then: trader observe"
             return Finding("observers", "warn", ". ".join(map(standing_in_words, wrong)), todo)
     return Finding("observers", "pass", f"told of each hour: {', '.join(names) or 'nobody'}")
 

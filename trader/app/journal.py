@@ -94,7 +94,7 @@ class Journal:
             return value, True
         there = self._read(key, form)
         if there is None:
-            raise Retry(f"{key} was said to exist and cannot be read yet")
+            raise Retry(f"{key} is listed in the store and cannot be read yet")
         return there, False
 
     def _key(self, hour: int, name: str) -> str:
@@ -270,7 +270,7 @@ class Journal:
             known = self._events.setdefault(name, [])
             if after is not None and len(known) != after:
                 raise Retry(
-                    f"state/{self.symbol}/{name}: somebody else said something meanwhile; look, and say it again"
+                    f"state/{self.symbol}/{name}: another process wrote an event meanwhile; look at it, then repeat the command"
                 )
             data = form.encode_after(event, secrets.token_hex(8), [before.content for before in known])
             if len(data) > MOST_EARLIER:

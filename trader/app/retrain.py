@@ -192,7 +192,7 @@ def _require_tradable(params: Params) -> None:
 
 def _publish(journal: Journal, card: ModelCard, model: bytes, occasion: TrainingCause) -> None:
     """Model, card, champion, deployment: killed between any two, the next training goes on where nothing is missing."""
-    journal.store_id()  # a store is born, and proves itself, before anything is built on it
+    journal.store_id()  # a store is created, and proves itself, before anything is built on it
     if deployment(journal) is None:
         require_no_hours(journal)
     folder = f"models/{card.model_id}"

@@ -7,7 +7,6 @@ user's own file is registered by `trader/core/families.py` and validated by the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Union, get_args
 
@@ -20,6 +19,8 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
+
+from trader.core.param_keys import Key, keys_in
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -117,28 +118,25 @@ DEFAULT_MODEL: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key of a family as a person is told of it. default: None where it must be given. The bounds are None where there
-    are none: least <= value, above < value, value <= most, value < below."""
-
-    name: str
-    default: Any
-    least: float | None
-    above: float | None
-    most: float | None
-    below: float | None
-    meaning: str
-
-
 def keys_of(family: str) -> Iterator[Key]:
     """The keys that `model` may hold beside the family, in their order."""
-    for name, field in FAMILIES[family].model_fields.items():
-        if name == "family":
-            continue
-        least, above, most, below = (
-            next((getattr(it, bound) for it in field.metadata if hasattr(it, bound)), None)
-            for bound in ("ge", "gt", "le", "lt")
-        )
-        default = None if field.is_required() else field.default
-        yield Key(name, default, least, above, most, below, field.description or "")
+    return (key for key in keys_in(FAMILIES[family]) if key.name != "family")
+
+
+def default_model(family: str) -> dict[str, Any]:
+    """What `model` is where only its family is named: of XGBoost the published study's trees, else each key's default."""
+    if family == DEFAULT_MODEL["family"]:
+        return dict(DEFAULT_MODEL)
+    return {"family": family, **{key.name: key.default for key in keys_of(family)}}
+
+
+def completed(model: dict[str, Any]) -> dict[str, Any]:
+    """A `model` that names only what differs from `default_model`, with the rest of it.
+
+    One that names every key without a default of its own is whole: what it leaves out are those keys' own defaults, as
+    files were read before anything could be left out. Other keys, and unknown families, are left to whoever validates.
+    """
+    kind = FAMILIES.get(str(model.get("family")))
+    if kind is None or all(name in model for name, field in kind.model_fields.items() if field.is_required()):
+        return model
+    return {**default_model(model["family"]), **model}
