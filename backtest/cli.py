@@ -14,7 +14,7 @@ from backtest.commands.run import run
 from backtest.commands.seed import reproduce_seed
 from backtest.commands.tune import tune
 from trader import terminal
-from trader.startup import begin
+from trader.startup import Version, begin, one_value_each
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,12 +26,13 @@ app = typer.Typer(
 
 
 @app.callback()
-def _root(context: typer.Context) -> None:
+def _root(context: typer.Context, version: Version = False) -> None:
     begin(context.invoked_subcommand)
 
 
 for verb in (report, compare, lifecycle, lookahead, tune, run, reproduce_seed):
     app.command()(verb)
+one_value_each(app)
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ TASKS = {"backtest.executors.protocol", "backtest.executors.futures"}
 ARROWS = {
     "trader.core": set(),
     "trader.plain_file": set(),
-    "trader.config": {"trader.core", "trader.plain_file"},
+    "trader.settings": {"trader.core", "trader.plain_file"},
+    "trader.config": {"trader.core", "trader.settings"},
     "trader.terminal": {"trader.core", "trader.plain_file"},
     "trader.app": {"trader.core"},
     "trader.adapters": {"trader.core", "trader.plain_file"},
@@ -53,12 +54,13 @@ ARROWS = {
 # The composition root: where concrete adapters are named. startup, wiring < observers < simulation < commands < cli.
 BELOW = {"trader.core", "trader.config", "trader.app", "trader.adapters"}
 ARROWS |= {
-    "trader.startup": {"trader.config", "trader.terminal", "trader.adapters"},
+    "trader.startup": {"trader.core", "trader.config", "trader.terminal", "trader.adapters"},
     "trader.wiring": {*BELOW, "trader.forecasters"},
     "trader.observers": {*BELOW, "trader.terminal", "trader.dashboard", "trader.wiring"},
     "trader.simulation": {*BELOW, "trader.terminal", "trader.exchange", "trader.wiring", "trader.observers"},
     "trader.commands": {
         *BELOW,
+        "trader.settings",
         "trader.terminal",
         "trader.exchange",
         "trader.forecasters",

@@ -9,6 +9,7 @@ from trader.commands import (
     account,
     bars,
     bot,
+    config,
     dashboard,
     demo,
     doctor,
@@ -19,7 +20,7 @@ from trader.commands import (
     tracker,
     venue,
 )
-from trader.startup import begin
+from trader.startup import Version, begin, one_value_each
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,7 +32,7 @@ app = typer.Typer(
 
 
 @app.callback()
-def _root(context: typer.Context) -> None:
+def _root(context: typer.Context, version: Version = False) -> None:
     begin(context.invoked_subcommand)
 
 
@@ -55,6 +56,7 @@ VERBS = (
     dashboard.dashboard,
     models.explain,
     doctor.doctor,
+    config.config,
     demo.demo,
     tracker.observe,
 )
@@ -63,6 +65,7 @@ for verb in VERBS:
 app.add_typer(models.models, name="models")
 app.add_typer(store.app, name="store")
 app.add_typer(tracker.app, name="tracker")
+one_value_each(app)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from trader.core.errors import ConfigError, TraderError
 from trader.core.text import visible
-from trader.plain_file import read_plain
+from trader.plain_file import NotTextError, read_plain, text_of
 
 EXIT_INTERRUPTED = 130
 LOG_LEVELS = {"info": 20, "warning": 30, "error": 40}
@@ -178,10 +178,12 @@ def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def read_text(path: Path, what: str) -> bytes:
-    """A small file's bytes. Raises ConfigError that names it."""
+def read_text(path: Path, what: str) -> str:
+    """A small file that a person wrote, without a byte order mark. Raises ConfigError that names it."""
     try:
-        return read_plain(path)
+        return text_of(read_plain(path))
+    except NotTextError as error:
+        raise ConfigError(f"{what} {path}, {error}") from None
     except OSError as error:
         raise ConfigError(f"{what} {path} cannot be read: {error.strerror or error}") from None
 

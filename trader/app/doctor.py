@@ -45,18 +45,41 @@ class Finding:
 
 Check = Callable[[], Finding]
 
+# Checks that ask the exchange, its time among them: without one that answers nothing can be said.
+ASK_THE_EXCHANGE = ("clock", "filters", "bars", "model", "hours", "account", "costs", "rights")
+
+
+def exchange_check(exchange: Exchange, url: str, start: str) -> Finding:
+    """The exchange answers. start: what a person does where it does not."""
+    try:
+        exchange.time_ms()
+    except TraderError as error:
+        return Finding(
+            "exchange", "fail", f"cannot reach the exchange at {url}: {error}", f"{start}, then retry"
+        )
+    return Finding("exchange", "pass", f"{url} answers")
+
 
 def examine(checks: dict[str, Check]) -> Iterator[Finding]:
-    """The findings in order; a check that cannot be made is a failed one, and the others go on."""
+    """The findings in order; a check that cannot be made is a failed one, and the others go on. Where the exchange does not answer,
+    that is said once, and what would ask it is left out."""
+    silent = False
     for name, check in checks.items():
+        if silent and name in ASK_THE_EXCHANGE:
+            continue
         try:
-            yield check()
+            finding = check()
+            silent = silent or (name == "exchange" and finding.verdict == "fail")
+            yield finding
         except TraderError as error:
             yield Finding(name, "fail", str(error), "mend what the message names, then ask again")
 
 
-def clock_check(exchange: Exchange, clock: Clock) -> Finding:
-    """This machine's clock against the venue's; orders are stamped by the venue's, so a small offset is harmless."""
+def clock_check(exchange: Exchange, clock: Clock, *, simulated: bool) -> Finding:
+    """This machine's clock against the venue's; orders are stamped by the venue's, so a small offset is harmless. simulated: the
+    exchange's time is its own, and ticks follow it."""
+    if simulated:
+        return Finding("clock", "pass", f"the embedded exchange's own time is {iso(exchange.time_ms())}")
     offset = clock.now_ms() - exchange.time_ms()
     said = f"this machine is {offset / 1000:+.2f} s off the venue"
     if abs(offset) > OFFSET_FAIL_MS:

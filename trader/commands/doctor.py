@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import typer
 
 from trader import terminal
 from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol
+from trader.commands.schedule import jobs_of
 from trader.config import Settings, load_settings
 from trader.core.errors import ConfigError
 from trader.core.text import visible
@@ -23,10 +25,11 @@ MARKS = {"pass": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
 def doctor(
+    context: typer.Context,
     cron_job: Annotated[Path, typer.Option(help="the schedule, crontab syntax, UTC")] = Path("cron-job"),
     symbol: Symbol = None,
     store: StoreDir = None,
-    data: BarsDir = None,
+    bars: BarsDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Check keys and their rights, clock, filters, bars, store, model, disk and schedule. Trades nothing.
@@ -38,7 +41,7 @@ def doctor(
     from trader.app.doctor_costs import costs_check
     from trader.observers.names import names_of
 
-    settings = load_settings(symbol=symbol, store=store, bars=data)
+    settings = load_settings(symbol=symbol, store=store, bars=bars)
     findings: list[Finding] = []
     with wiring.open_bot(settings) as bot:
         from trader.app import doctor as checks
@@ -47,7 +50,10 @@ def doctor(
             return floor_hour(bot.exchange.time_ms())
 
         asked: dict[str, Check] = {
-            "clock": lambda: checks.clock_check(bot.exchange, bot.clock),
+            "exchange": lambda: checks.exchange_check(bot.exchange, settings.exchange_url, _start(settings)),
+            "clock": lambda: checks.clock_check(
+                bot.exchange, bot.clock, simulated=settings.venue == "embedded"
+            ),
             "filters": lambda: checks.filters_check(bot.exchange, bot.symbol),
             "bars": lambda: checks.data_check(bot),
             "store": lambda: checks.store_check(bot.journal.store),
@@ -60,18 +66,31 @@ def doctor(
             "account": lambda: checks.account_check(bot),
             "costs": lambda: costs_check(bot),
             "rights": lambda: checks.rights_check(bot.exchange, bot.symbol),
-            "schedule": lambda: _schedule(cron_job),
+            "schedule": lambda: _schedule(cron_job, context),
         }
         for finding in examine(asked):
             findings.append(finding)
             if not as_json:
-                terminal.show(f"{MARKS[finding.verdict]}  {finding.check:<9} {visible(finding.said)}")
-                if finding.todo:
-                    terminal.show(f"                → {visible(finding.todo)}")
+                _show(finding)
     if as_json:
         terminal.emit([asdict(finding) for finding in findings])
     if failing(findings):
         raise SystemExit(ConfigError.exit_code)
+
+
+def _show(finding: Finding) -> None:
+    """Within 80 columns; what to do on lines of its own."""
+    head = f"{MARKS[finding.verdict]}  {finding.check:<9} "
+    terminal.show(_wrapped(finding.said, head))
+    if finding.todo:
+        terminal.show(_wrapped(finding.todo, f"{'':<{len(head)}}→ "))
+
+
+def _wrapped(text: str, head: str) -> str:
+    indent = " " * len(head)
+    return textwrap.fill(
+        visible(text), 80, initial_indent=head, subsequent_indent=indent, break_long_words=False
+    )
 
 
 def _disk(settings: Settings) -> Finding:
@@ -85,9 +104,15 @@ def _disk(settings: Settings) -> Finding:
     return disk_check(shutil.disk_usage(there).free, str(there))
 
 
-def _schedule(cron_job: Path) -> Finding:
+def _schedule(cron_job: Path, context: typer.Context) -> Finding:
     from trader.app.doctor import schedule_check
-    from trader.app.run import parse_cron_jobs
 
-    jobs = parse_cron_jobs(terminal.read_text(cron_job, "schedule").decode(), str(cron_job))
+    jobs = jobs_of(cron_job, context)
     return schedule_check(len(jobs), [job.when for job in jobs if job.is_tick], str(cron_job))
+
+
+def _start(settings: Settings) -> str:
+    """What a person does where no exchange answers."""
+    if settings.venue == "embedded":
+        return "start it with: trader exchange (see its --help)"
+    return "look at this machine's network, and at the exchange's own status page"

@@ -6,13 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trader import terminal, wiring
 from trader.adapters.scheduler import NOW, Scheduled, run_schedule
 from trader.app.bot import Bot
-from trader.app.run import Job, parse_cron_jobs
+from trader.app.run import Job
 from trader.app.tick import tick
 from trader.app.trouble import failed
 from trader.commands.common import say_ticked
@@ -26,14 +25,16 @@ if TYPE_CHECKING:
 TICKS, BESIDE = "ticks", "beside"
 
 
-def run(cron_job: Path, settings: Settings) -> None:
-    """Tick now, then run the schedule of a file until SIGTERM, which lets a tick end, the first one too. A retrain runs in
+def run(jobs: list[Job], settings: Settings) -> None:
+    """Tick now, then run the jobs of a schedule until SIGTERM, which lets a tick end, the first one too. A retrain runs in
     a process of its own and never delays a tick."""
-    jobs = parse_cron_jobs(terminal.read_text(cron_job, "schedule").decode(), str(cron_job))
     builders.require_installed(settings)
     if note := builders.note_of(settings):
         terminal.say(note)
-    with wiring.open_bot(settings) as bot, process.BackgroundObservers(settings) as observers:
+    with (
+        wiring.open_bot(settings, say=terminal.say) as bot,
+        process.BackgroundObservers(settings) as observers,
+    ):
         ticking = partial(_tick, bot, observers, _metrics(settings, bot))
         first: Scheduled = NOW, TICKS, ticking
         beside = partial(_beside, settings)
@@ -84,7 +85,9 @@ def _tick(bot: Bot, observers: process.BackgroundObservers, metrics: Metrics | N
 
 def _beside(settings: Settings, job: Job) -> None:
     command = [sys.executable, "-m", "trader.cli", *job.arguments]
-    options = ["--symbol", settings.symbol, "--store", settings.store, "--data", str(settings.bars)]
-    done = subprocess.run([*command, *options], check=False)  # noqa: S603 - this very program
+    options = {"--symbol": settings.symbol, "--store": settings.store, "--bars": str(settings.bars)}
+    own = {word.partition("=")[0] for word in job.arguments}
+    given = [word for name, value in options.items() if name not in own for word in (name, value)]
+    done = subprocess.run([*command, *given], check=False)  # noqa: S603 - this very program
     if done.returncode:
         terminal.say(f"trader {' '.join(job.arguments)} ended with {done.returncode}")

@@ -29,7 +29,7 @@ def observe(
     ] = None,
     symbol: Symbol = None,
     store: StoreDir = None,
-    data: BarsDir = None,
+    bars: BarsDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell observers (trackers) what the journal has and they have not heard. Every tick starts it by itself.
@@ -40,7 +40,7 @@ def observe(
     from trader.app.cursors import read_cursor
     from trader.observers.delivery import tell_all
 
-    settings = load_settings(symbol=symbol, store=store, bars=data)
+    settings = load_settings(symbol=symbol, store=store, bars=bars)
     names = names_of(settings)
     if steps is not None:
         process.limit_life(settings.observer_patience_s + process.LAST_WORDS_S)

@@ -106,7 +106,7 @@ class ObserverProcess:
         self._dropped = False
         self._steps, to_child = os.pipe()
         os.set_blocking(self._steps, False)
-        options = ["--symbol", settings.symbol, "--store", settings.store, "--data", str(settings.bars)]
+        options = ["--symbol", settings.symbol, "--store", settings.store, "--bars", str(settings.bars)]
         command = [sys.executable, "-m", "trader.cli", "observe", *options, "--steps", str(to_child)]
         try:
             self.child = subprocess.Popen(  # noqa: S603 - this very program
