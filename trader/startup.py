@@ -56,6 +56,7 @@ class Verb(TyperCommand):
         options = {spelled: it for it in self.params if isinstance(it, TyperOption) for spelled in it.opts}
         words = [_today(word, options) for word in args]
         _require_single(words, options, ctx.command_path)
+        _require_text(words)
         return super().parse_args(ctx, words)
 
 
@@ -64,6 +65,17 @@ def _today(word: str, options: dict[str, TyperOption]) -> str:
     spelled, equals, value = word.partition("=")
     renamed = EARLIER.get(spelled, spelled)
     return f"{renamed}{equals}{value}" if spelled not in options and renamed in options else word
+
+
+def _require_text(words: list[str]) -> None:
+    """Raises ConfigError for what is no text, or holds characters that nobody sees: it would be stored, and shown for ever."""
+    for word in words:
+        if any(0xD800 <= ord(character) <= 0xDFFF for character in word):
+            raise ConfigError(
+                f"{word!a} is not UTF-8; set the terminal to UTF-8 (LANG=C.UTF-8), or write it without accents"
+            )
+        if any(ord(character) < ord(" ") or character == "\x7f" for character in word):
+            raise ConfigError(f"{word!a} holds a control character; type it anew, on one line")
 
 
 def _require_single(words: list[str], options: dict[str, TyperOption], verb: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from trader.core.errors import ConfigError
 from trader.core.lookahead import require_no_lookahead
 from trader.core.presets import Preset, register
-from trader.plain_file import read_plain
+from trader.plain_file import NotTextError, read_plain, text_of
 
 # Verbs that would train on a feature: they try it for look-ahead first.
 TRAINS = ("retrain", "tune", "run", "report", "demo", "replay", "lookahead")
@@ -21,8 +21,8 @@ def load(path: Path, *, check: bool) -> list[Preset]:
     Raises ConfigError where the file cannot be run, defines no preset, or (with `check`) one that looks ahead.
     """
     try:
-        text = read_plain(path).decode()
-    except (OSError, UnicodeDecodeError) as error:
+        text = text_of(read_plain(path))
+    except (OSError, NotTextError) as error:
         raise ConfigError(f"features_module {path} cannot be read: {error}. Set it in trader.toml") from None
     spec = importlib.util.spec_from_file_location("trader_user_features", path)
     if spec is None or spec.loader is None:

@@ -125,7 +125,7 @@ def _current(text: str | bytes, source: str) -> tuple[str | bytes, bool]:
     """The text in today's form, and whether it was of an earlier one. What is no JSON object is left as it is."""
     try:
         values = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text, False
     if not isinstance(values, dict) or not {"xgboost", "promotion"} & values.keys():
         return text, False
