@@ -47,8 +47,9 @@ ARROWS = {
         "backtest.evidence",
         "backtest.study.folder",
         "backtest.study.importance",
+        "backtest.study.objectives",
     },
-    "backtest.seed": {"trader.core", "trader.forecasters", *TASKS},
+    "backtest.reference": {"trader.core", "trader.forecasters", *TASKS},
 }
 
 # The composition root: where concrete adapters are named. startup, wiring < observers < simulation < commands < cli.
@@ -82,7 +83,7 @@ ARROWS |= {
         "backtest.study",
         "backtest.lifecycle",
         "backtest.report",
-        "backtest.seed",
+        "backtest.reference",
     },
     "backtest.cli": {"trader.startup", "trader.terminal", "backtest.commands"},
 }

@@ -16,7 +16,7 @@ import typer
 from backtest.commands.computing import Computing, computed
 from backtest.commands.counting import ledger_in, of_trial
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
-from backtest.study.objectives import MEANING, Objective
+from backtest.study.objectives import MEANING, Objective, objective_named
 from trader import terminal
 
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ BatchSize = Annotated[
     ),
 ]
 StudyDir = Annotated[Path | None, typer.Option(help="folder of the study; the same command goes on with it")]
-Aim = Annotated[Objective, typer.Option(help="metric to maximise")]
+Aim = Annotated[
+    Objective,
+    typer.Option(parser=objective_named, metavar=f"[{'|'.join(MEANING)}]", help="metric to maximise"),
+]
 Exact = Annotated[bool, typer.Option("--exact", help="disable pruning: every trial runs to its end")]
 CacheDir = Annotated[
     Path | None, typer.Option(help="folder of fitted folds, shared by studies; default: in the study's")
@@ -62,7 +65,7 @@ def tune(
     The family is the one that --params names; `trader models families` lists them.
     Example: backtest tune --bars BTCUSDT-1h.parquet --from 2021-01-01 --to 2022-01-01 --trials 20 --study study
     """
-    from backtest.study.tune import Task, tune
+    from backtest.study.tune import SearchTask, tune
     from trader.forecasters.registry import forecaster_of
 
     writable(trials_out)
@@ -70,7 +73,7 @@ def tune(
     params, filters = given.rules.params, given.rules.filters
     search = partial(
         tune,
-        Task(
+        SearchTask(
             forecaster_of(given.rules.params.model.family),
             given.bars,
             params,
@@ -95,7 +98,7 @@ def tune(
     if as_json:
         terminal.emit(_answer(found, best, objective, time.perf_counter() - given.began))
         return
-    title = f"{given.title}, in sample: {found.looked:,} configurations"
+    title = f"{given.title}, in sample: {found.configurations:,} configurations"
     terminal.show(_table(title, found.trials, objective))
     terminal.show(_conclusion(best, objective, study))
 
@@ -138,7 +141,7 @@ def _answer(found: Study, best: Trial, objective: Objective, seconds: float) -> 
         "objective": objective,
         "trials": len(found.trials),
         "states": dict(sorted(states.items())),
-        "configurations": found.looked,
+        "configurations": found.configurations,
         "seconds": round(seconds, 3),
     }
 

@@ -25,7 +25,7 @@ NOTE = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
+class BacktestOutcome:
     """run: the hours out of sample. summary: theirs, with `filters` and, under `in_sample`, the other one's."""
 
     run: Run
@@ -44,7 +44,7 @@ def run_backtest(
     progress: Progress | None = None,
     now: Callable[[], float] = time.perf_counter,
     began: float | None = None,
-) -> Outcome:
+) -> BacktestOutcome:
     """Walk forward over the hours start <= T < stop (UTC ms), trade them, and sum up both samples.
 
     `seconds` of the summary is counted from `began`, on the clock `now`. Raises DataError where the bars begin too
@@ -59,7 +59,7 @@ def run_backtest(
     summary = summary_of_run(run, bars, rules, seconds=now() - began)
     summary["filters"] = rules.filters.as_json()
     summary["in_sample"] = seen
-    return Outcome(run, summary)
+    return BacktestOutcome(run, summary)
 
 
 def summary_of_run(run: Run, bars: Bars, rules: Rules, *, seconds: float) -> dict[str, Any]:

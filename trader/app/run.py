@@ -27,7 +27,7 @@ _SHELL = re.compile(r"[();<>|&]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class CronJob:
     """One line of a cron-job file: a crontab expression (UTC) and the arguments of `trader`. line: its number, from 1."""
 
     when: str
@@ -40,7 +40,7 @@ class Job:
         return self.arguments == ("tick",)
 
 
-def parse_cron_jobs(text: str, source: str) -> list[Job]:
+def parse_cron_jobs(text: str, source: str) -> list[CronJob]:
     """The jobs of a cron-job file. Raises ConfigError that names the line; `#` begins a comment line."""
     jobs = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -80,7 +80,7 @@ def _require_harmless(name: str, value: str, where: str) -> None:
     )
 
 
-def _job(words: list[str], line: str, where: str, number: int) -> Job:
+def _job(words: list[str], line: str, where: str, number: int) -> CronJob:
     nickname = NICKNAMES.get(words[0].lower())
     when = nickname or " ".join(words[:CRON_FIELDS])
     command = words[1:] if nickname else words[CRON_FIELDS:]
@@ -103,4 +103,4 @@ def _job(words: list[str], line: str, where: str, number: int) -> Job:
             f"{where}: ticks have the options of trader run; write only 'trader tick' here, and: trader run "
             f"{shlex.join(command[2:])}"
         )
-    return Job(when, tuple(command[1:]), number)
+    return CronJob(when, tuple(command[1:]), number)

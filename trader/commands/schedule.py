@@ -9,11 +9,11 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from trader import terminal
-from trader.app.run import Job, parse_cron_jobs
+from trader.app.run import CronJob, parse_cron_jobs
 from trader.core.errors import ConfigError
 
 
-def jobs_of(cron_job: Path, context: typer.Context) -> list[Job]:
+def jobs_of(cron_job: Path, context: typer.Context) -> list[CronJob]:
     """The jobs of a file: times that come, verbs and options that `trader` has. Raises ConfigError that names file and line."""
     from trader.adapters.scheduler import crontab
 

@@ -208,7 +208,7 @@ def calibration(series: Json) -> Json:
     rows = sorted((total / n, ups / n, n) for n, ups, total in series["bins"].values() if n)
     said, rose, counts = ([row[i] for row in rows] for i in range(3))
     scored = sum(counts)
-    words = f"{scored:,} calls are scored." if scored else "No call is scored yet."
+    words = f"{scored:,} predictions are scored." if scored else "No prediction is scored yet."
     size = [6 + 18 * (count / max(counts)) ** 0.5 for count in counts] if counts else []
     points = {
         "type": "scatter", "mode": "markers", "name": "hours", "x": said, "y": rose, "text": [f"{n:,} hours" for n in counts],

@@ -212,7 +212,7 @@ def _tiles(report: Json, series: Json) -> list[Json]:
             "amount": False,
         },
         {
-            "name": f"hit rate, {results['scored']:,} calls",
+            "name": f"hit rate, {results['scored']:,} predictions",
             "value": "–" if hits is None else f"{hits * 100:.2f} %",
             "amount": False,
         },

@@ -77,7 +77,7 @@ def _results(results: dict[str, Any]) -> list[tuple[str, str]]:
         ("results", f"net {net} since the first hour, compounded; this risk epoch {epoch}, {fall}"),
         (
             "",
-            f"{results['orders']:,} orders, fees {_usdt(results['fees_usdt'])}; calls: {hit} of {results['scored']:,}",
+            f"{results['orders']:,} orders, fees {_usdt(results['fees_usdt'])}; predictions: {hit} of {results['scored']:,}",
         ),
     ]
 

@@ -26,7 +26,7 @@ from trader.observers import pages
 COLLECTED_DAYS = 730
 TRADED_DAYS = 14
 # Tighter than the documented default (-5 % in a week), so that two weeks hold a breach, and one only: even a model that
-# is right in 57 % of its hours has a day of 24 calls with fewer than half right in nearly every two weeks.
+# is right in 57 % of its hours has a day of 24 predictions with fewer than half right in nearly every two weeks.
 BREACH = BreachRule(hours=24, net_return_below=None, hit_rate_below=0.5, cooldown_hours=TRADED_DAYS * 24)
 
 Say = Callable[[str], None]
@@ -103,7 +103,7 @@ def rule_words(rule: BreachRule) -> str:
     below = rule.hit_rate_below or 0.0
     share = chance_of_low_hit_rate(0.57, rule.hours, below)
     return (
-        f"fewer than {below * 100:.0f} % of the last {rule.hours} calls right, once at most; it is strict on purpose, to be "
+        f"fewer than {below * 100:.0f} % of the last {rule.hours} predictions right, once at most; it is strict on purpose, to be "
         f"seen at work: a model that is right in 57 % of its hours is below it {share * 100:.0f} % of the time"
     )
 
