@@ -239,20 +239,21 @@ def _follow_no_redirect(context: dict[str, Any], **_: Any) -> None:
 
 
 def _words(trouble: Exception | None) -> str:
-    """The code that the server gave, else what the SDK says."""
+    """The code that the server gave and its own words, else what the SDK says."""
     answer = getattr(trouble, "response", None)
     if not isinstance(answer, dict):
         return str(trouble)
-    return (
-        f"{answer['ResponseMetadata']['HTTPStatusCode']} {answer['Error'].get('Code', '')}".rstrip()
-        + _own(answer)
-    )
+    status = answer["ResponseMetadata"]["HTTPStatusCode"]
+    return f"{status} {answer['Error'].get('Code', '')}".rstrip() + _bracketed(answer)
 
 
 def _own(answer: dict[str, Any]) -> str:
-    """The server's own words, in brackets; "" where it has none."""
-    said = " ".join(str(answer["Error"].get("Message") or "").split())[:LONGEST_WORDS]
-    return f" [{said}]" if said else ""
+    """The server's own words on one line; "" where it has none."""
+    return " ".join(str(answer["Error"].get("Message") or "").split())[:LONGEST_WORDS]
+
+
+def _bracketed(answer: dict[str, Any]) -> str:
+    return f" [{_own(answer)}]" if _own(answer) else ""
 
 
 def _refused(answer: Any) -> str | None:
@@ -262,7 +263,7 @@ def _refused(answer: Any) -> str | None:
         headers = answer["ResponseMetadata"].get("HTTPHeaders", {})
         region = headers.get("x-amz-bucket-region") or answer["Error"].get("Region")
         hint = f": set TRADER_S3_REGION={region}" if region else ""
-        return f"{FOR_A_PERSON[code]}{hint} ({status} {code}){_own(answer)}"
+        return f"{FOR_A_PERSON[code]}{hint} ({status} {code}){_bracketed(answer)}"
     if status >= 500 or status in NOT_NOW or code == "RequestTimeout":
         return None
-    return f"the server refuses it: {status} {code} {answer['Error'].get('Message', '')}".rstrip()
+    return f"the server refuses it: {status} {code} {_own(answer)}".rstrip()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,7 @@ class MlflowBackend:
             _quiet()
             if not self._uri:
                 self._folder.mkdir(parents=True, exist_ok=True)
+                _require_database(self._folder / "mlflow.db")
             self._client = MlflowClient(self.uri, self.uri)
         return self._client
 
@@ -139,6 +141,13 @@ class MlflowRun:
         target.write_bytes(data)
 
 
+def _require_database(path: Path) -> None:
+    """Raises sqlite3's own error for a file that is none: MLflow would try it again for twenty seconds."""
+    if path.exists():
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
 def _foreign() -> tuple[type[Exception], ...]:
     """What MLflow and the libraries beneath it raise; none where it is not installed."""
     try:
@@ -146,8 +155,8 @@ def _foreign() -> tuple[type[Exception], ...]:
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
     except ImportError:
-        return ()
-    return MlflowException, SQLAlchemyError, CommandError
+        return (sqlite3.Error,)
+    return sqlite3.Error, MlflowException, SQLAlchemyError, CommandError
 
 
 def _quiet() -> None:

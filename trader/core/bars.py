@@ -193,7 +193,7 @@ def _overlay(name: str, old: _Grid, new: _Grid) -> Floats:
 def _contradictions(first: int, old: _Grid, new: _Grid) -> list[Contradiction]:
     both = old.genuine & new.genuine
     found: dict[int, Contradiction] = {}
-    for name in REQUIRED_COLUMNS + OPTIONAL_COLUMNS:
+    for name in dict.fromkeys(("close", *REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)):  # what decides is said first
         before, after = old.columns.get(name), new.columns.get(name)
         if before is None or after is None:
             continue
