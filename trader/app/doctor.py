@@ -54,8 +54,9 @@ def exchange_check(exchange: Exchange, url: str, start: str) -> Finding:
     try:
         exchange.time_ms()
     except TraderError as error:
+        said = str(error).removeprefix(url).lstrip(": ")
         return Finding(
-            "exchange", "fail", f"cannot reach the exchange at {url}: {error}", f"{start}, then retry"
+            "exchange", "fail", f"cannot reach the exchange at {url}: {said}", f"{start}, then retry"
         )
     return Finding("exchange", "pass", f"{url} answers")
 
