@@ -22,6 +22,9 @@ from trader.commands import (
 )
 from trader.startup import Version, begin, one_value_each
 
+# Verbs that fit models in this process; `trader run` trains in a process of its own.
+TRAINS = ("retrain", "replay", "demo")
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -33,7 +36,7 @@ app = typer.Typer(
 
 @app.callback()
 def _root(context: typer.Context, version: Version = False) -> None:
-    begin(context.invoked_subcommand)
+    begin(context.invoked_subcommand, trains=context.invoked_subcommand in TRAINS)
 
 
 VERBS = (

@@ -15,10 +15,13 @@ from trader.core.errors import ConfigError
 EARLIER = {"--data": "--bars"}
 
 
-def begin(verb: str | None) -> None:
-    """What settings change for every verb: how lines are logged, and which feature presets are known. A person's own
-    presets are tried for look-ahead before a verb that would train on them. A name in the environment that no setting has and that
-    resembles none is said; one that resembles a setting's is refused."""
+def begin(verb: str | None, *, trains: bool) -> None:
+    """What settings change for every verb: how lines are logged, which feature presets and which families of models are known.
+
+    trains: the verb may fit a model, so a user's own presets are tried for look-ahead, and a user's own family by the contract of
+    all families when it is first asked for. A name in the environment that no setting has and that resembles none is said; one
+    that resembles a setting's is refused.
+    """
     from trader.adapters.talib_features import register_shipped
     from trader.config import load_settings, strangers
 
@@ -31,9 +34,13 @@ def begin(verb: str | None) -> None:
     for stranger in strangers():
         terminal.say(f"{stranger.in_words()}; it is ignored", "warning")
     if settings.features_module is not None:
-        from trader.adapters.user_features import TRAINS, load
+        from trader.adapters import user_features
 
-        load(settings.features_module, check=verb in TRAINS)
+        user_features.load(settings.features_module, check=trains)
+    if settings.model_module is not None:
+        from trader import own_families
+
+        own_families.load(settings.model_module, check=trains)
 
 
 def _show_version(asked: bool) -> None:

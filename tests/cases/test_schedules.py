@@ -11,7 +11,7 @@ import typer
 from trader.adapters.scheduler import crontab
 from trader.app.run import CronJob, parse_cron_jobs
 from trader.cli import app
-from trader.commands.schedule import jobs_of
+from trader.commands.schedule import schedule_of
 from trader.core.errors import ConfigError
 
 # A Thursday.
@@ -117,7 +117,7 @@ def test_a_line_that_cannot_be_meant_is_refused_by_number(text: str, tmp_path: P
     path = tmp_path / "cron-job"
     path.write_text(text)
     with pytest.raises(ConfigError, match=f"cron-job[,:] {EDITED[text]}"):
-        jobs_of(path, root())
+        schedule_of(path, root())
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
@@ -129,11 +129,12 @@ def test_a_schedule_in_any_encoding(encoding: str, tmp_path: Path) -> None:
         with pytest.raises(
             ConfigError, match="cron-job, line 2: byte 0xfc is not UTF-8; save the file as UTF-8"
         ):
-            jobs_of(path, root())
+            schedule_of(path, root())
     else:
-        assert [job.is_tick for job in jobs_of(path, root())] == [True]
+        assert [job.is_tick for job in schedule_of(path, root())[0]] == [True]
 
 
-def test_the_schedule_of_this_project_is_one() -> None:
-    """As it is shipped."""
-    assert len(jobs_of(Path(__file__).parents[2] / "cron-job", root())) == 2
+def test_the_schedule_that_ships_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder without one of its own."""
+    monkeypatch.chdir(tmp_path)
+    assert len(schedule_of(None, root())[0]) == 2

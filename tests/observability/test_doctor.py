@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,11 +43,12 @@ def look(at: Venue, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
 
 
 def test_a_healthy_bot_passes(begun: Venue) -> None:
-    """The embedded exchange stands in 2021, and its time is its own: that this machine's clock is years ahead is no fault."""
+    """The embedded exchange stands in 2021, and its clock is the one that counts there."""
     code, found = look(begun)
     wrong = {name: finding for name, finding in found.items() if finding["verdict"] == "fail"}
-    assert (wrong, code) == ({}, 0)
-    assert "own time is 2021-" in found["clock"]["said"]
+    assert (code, wrong) == (0, {})
+    assert "the embedded exchange's clock (2021-" in found["clock"]["said"]
+    assert "standing still" in found["clock"]["said"]
     assert set(found) == {
         "exchange",
         "clock",
@@ -64,6 +66,19 @@ def test_a_healthy_bot_passes(begun: Venue) -> None:
         "rights",
         "schedule",
     }
+
+
+def test_a_clock_that_is_off_is_found(begun: Venue) -> None:
+    """What the API says of the time, against the clock that the schedule follows."""
+    skew = {"method": "GET", "path": "/api/v3/time", "phase": "before", "action": "skew", "ms": 40_000}
+    begun.sim("/sim/faults", [skew])
+    try:
+        _, found = look(begun)
+    finally:
+        begun.sim("/sim/faults", [])
+    assert found["clock"]["verdict"] == "fail"
+    assert re.search(r"is -(39|40)\.\d\d s off", found["clock"]["said"])
+    assert "NTP" in found["clock"]["todo"]
 
 
 def test_a_halt_and_a_missing_schedule_are_found(begun: Venue, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from trader.commands.common import (
     params_from,
     say_ticked,
 )
+from trader.commands.schedule import CronJobFile, schedule_of
 from trader.commands.search import CORES, search_of
 from trader.config import load_settings
 from trader.core.errors import DataError, Halt, OtherSymbol, TraderError
@@ -129,7 +130,7 @@ def retrain(
 
 def run(
     context: typer.Context,
-    cron_job: Annotated[Path, typer.Option(help="the schedule, crontab syntax, UTC")] = Path("cron-job"),
+    cron_job: CronJobFile = None,
     symbol: Symbol = None,
     store: StoreDir = None,
     bars: BarsDir = None,
@@ -142,12 +143,11 @@ def run(
     Example: trader run --cron-job cron-job
     """
     from trader.commands import service
-    from trader.commands.schedule import jobs_of
 
     if as_json:
         terminal.log_as_json()
     settings = load_settings(symbol=symbol, store=store, bars=bars)
-    service.run(jobs_of(cron_job, context), settings)
+    service.run(*schedule_of(cron_job, context), settings)
 
 
 def halt(
@@ -164,13 +164,13 @@ def halt(
     Example: trader halt --reason "exchange announced maintenance"
     """
     from trader import wiring
-    from trader.adapters.clocks import WallClock
     from trader.app.halts import announce, standing_halt
 
     settings = load_settings(symbol=symbol, store=store)
     journal = wiring.make_journal(settings)
     was = standing_halt(journal)
-    event = announce(journal, WallClock().now_ms(), "person", freeze=freeze, by="person", message=reason)
+    now_ms = wiring.make_clock(settings).now_ms()
+    event = announce(journal, now_ms, "person", freeze=freeze, by="person", message=reason)
     before = f" (it was halted already: {was.reason})" if was else ""
     words = f"{journal.symbol}: halted{before}; the next tick {'keeps' if freeze else 'sells'} what is held"
     answer({"halted": True, "event": event.number, "freeze": freeze}, words, as_json)
@@ -188,7 +188,6 @@ def resume(
     Example: trader resume --reason "model checked, limit meant for another allocation"
     """
     from trader import wiring
-    from trader.adapters.clocks import WallClock
     from trader.app.halts import newest_event, resume
     from trader.core.events import ResumeEvent
 
@@ -201,7 +200,7 @@ def resume(
             f"{journal.symbol}: nothing is halted, it was resumed at {iso(newest.content.at_ms)}",
         )
     else:
-        event = resume(journal, WallClock().now_ms(), reason)
+        event = resume(journal, wiring.make_clock(settings).now_ms(), reason)
         words = f"{journal.symbol}: resumed; limits count anew from the next hour's equity"
     answer({"halted": False, "event": event.number}, words, as_json)
     process.tell_observers(settings)

@@ -114,6 +114,7 @@ def _faults(settings: Settings) -> list[str]:
         lambda: settings.keys,
         lambda: builders.require_installed(settings),
         lambda: _require_file("features_module", settings.features_module),
+        lambda: _require_file("model_module", settings.model_module),
         lambda: _require_folder("bars", settings.bars),
         lambda: _require_folder("tracker_dir", settings.tracker_dir),
         lambda: _require_folder("page_dir", settings.page_dir),

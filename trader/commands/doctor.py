@@ -6,19 +6,20 @@ import shutil
 import textwrap
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from trader import terminal
 from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol
-from trader.commands.schedule import jobs_of
+from trader.commands.schedule import CronJobFile, schedule_of
 from trader.config import Settings, load_settings
 from trader.core.errors import ConfigError
 from trader.core.text import visible
 from trader.core.types import floor_hour
 
 if TYPE_CHECKING:
+    from trader.app.bot import Bot
     from trader.app.doctor import Check, Finding
 
 MARKS = {"pass": "ok  ", "warn": "warn", "fail": "FAIL"}
@@ -26,7 +27,7 @@ MARKS = {"pass": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 def doctor(
     context: typer.Context,
-    cron_job: Annotated[Path, typer.Option(help="the schedule, crontab syntax, UTC")] = Path("cron-job"),
+    cron_job: CronJobFile = None,
     symbol: Symbol = None,
     store: StoreDir = None,
     bars: BarsDir = None,
@@ -51,9 +52,7 @@ def doctor(
 
         asked: dict[str, Check] = {
             "exchange": lambda: checks.exchange_check(bot.exchange, settings.exchange_url, _start(settings)),
-            "clock": lambda: checks.clock_check(
-                bot.exchange, bot.clock, simulated=settings.venue == "embedded"
-            ),
+            "clock": lambda: _clock(bot),
             "filters": lambda: checks.filters_check(bot.exchange, bot.symbol),
             "bars": lambda: checks.data_check(bot),
             "store": lambda: checks.store_check(bot.journal.store),
@@ -76,6 +75,17 @@ def doctor(
         terminal.emit([asdict(finding) for finding in findings])
     if failing(findings):
         raise SystemExit(ConfigError.exit_code)
+
+
+def _clock(bot: Bot) -> Finding:
+    """The embedded exchange's own clock is what a schedule follows there; elsewhere it is this machine's."""
+    from trader.adapters.clocks import ExchangeClock
+    from trader.app.doctor import clock_check
+
+    if not isinstance(bot.clock, ExchangeClock) or bot.clock.speed is None:
+        return clock_check(bot.exchange, bot.clock)
+    whose = f"the embedded exchange's clock ({bot.clock.words})"
+    return clock_check(bot.exchange, bot.clock, whose, bot.clock.rate)
 
 
 def _show(finding: Finding) -> None:
@@ -104,11 +114,11 @@ def _disk(settings: Settings) -> Finding:
     return disk_check(shutil.disk_usage(there).free, str(there))
 
 
-def _schedule(cron_job: Path, context: typer.Context) -> Finding:
+def _schedule(cron_job: Path | None, context: typer.Context) -> Finding:
     from trader.app.doctor import schedule_check
 
-    jobs = jobs_of(cron_job, context)
-    return schedule_check(len(jobs), [job.when for job in jobs if job.is_tick], str(cron_job))
+    jobs, path = schedule_of(cron_job, context)
+    return schedule_check(len(jobs), [job.when for job in jobs if job.is_tick], path)
 
 
 def _start(settings: Settings) -> str:

@@ -1,30 +1,55 @@
-"""The schedule file, looked through as a whole before anything is started: a line that would fail at night is found by day."""
+"""Which schedule `trader run` follows: a file in crontab syntax, looked through as a whole before anything is started."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from trader import terminal
-from trader.app.run import CronJob, parse_cron_jobs
 from trader.core.errors import ConfigError
 
+if TYPE_CHECKING:
+    from trader.app.run import CronJob
 
-def jobs_of(cron_job: Path, context: typer.Context) -> list[CronJob]:
-    """The jobs of a file: times that come, verbs and options that `trader` has. Raises ConfigError that names file and line."""
+NAME = "cron-job"
+CronJobFile = Annotated[
+    Path | None,
+    typer.Option(
+        help=f"the schedule, crontab syntax, UTC; default: {NAME} in this folder, else the one that ships"
+    ),
+]
+
+
+def schedule_of(given: Path | None, context: typer.Context) -> tuple[list[CronJob], str]:
+    """The jobs of the file that was given, else of the one in this folder, else of the one that ships; and its path.
+
+    Every line is looked through: times that come, verbs and options that `trader` has. Raises ConfigError that names the file
+    and the line.
+    """
     from trader.adapters.scheduler import crontab
+    from trader.app.run import parse_cron_jobs
 
-    jobs = parse_cron_jobs(terminal.read_text(cron_job, "schedule"), str(cron_job))
+    path = given or (Path(NAME) if os.path.lexists(NAME) else shipped())
+    jobs = parse_cron_jobs(terminal.read_text(path, "schedule"), str(path))
     for job in jobs:
         try:
             crontab(job.when)
             _require_known(job.arguments, context)
         except ConfigError as error:
-            raise ConfigError(f"{cron_job}, line {job.line}: {error}") from None
-    return jobs
+            raise ConfigError(f"{path}, line {job.line}: {error}") from None
+    return jobs, str(path)
+
+
+def shipped() -> Path:
+    """The schedule that ships: within the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / NAME
+    return inside if inside.exists() else package.parent / NAME
 
 
 def _require_known(arguments: tuple[str, ...], context: typer.Context) -> None:
