@@ -52,9 +52,10 @@ def read_bars(path: Path, symbol: str | None = None, say: Say | None = None) -> 
         notes.append("newest row first")
         times, values = times[::-1].copy(), {key: column[::-1].copy() for key, column in values.items()}
         first_row, step = first_row + len(times) - 1, -1
+    bars = bars_from_columns(name, times, values, source, first_row, step)
     if notes and say is not None:
         say(f"{path}: read with {', '.join(notes)}")
-    return bars_from_columns(name, times, values, source, first_row, step)
+    return bars
 
 
 def read_archived_bars(path: Path, symbol: str, say: Say | None = None) -> Bars:
