@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +75,16 @@ def test_the_journal_tells_the_story_of_the_breach(demo: Demo) -> None:
     assert told[4].split()[:2] == [event["serves_from"][:16] + "Z", event["model_id"]]
 
 
-def test_the_demo_ends_with_its_page(demo: Demo) -> None:
-    """Its last words are the page's address; the page tells the breach, the model that answered it, and every order."""
+def test_the_demo_ends_with_its_page_and_three_commands(demo: Demo) -> None:
+    """Its last words are the page's address and three commands, each of which does its work as it is typed; the page tells
+    the breach, the model that answered it, and every order."""
     (event,) = demo.summary["breaches"]
-    assert demo.said.splitlines()[-1] == f"the page: {demo.summary['page']}"
+    page, heading, *lines = demo.said.splitlines()[-5:]
+    assert (page, heading) == (f"the page: {demo.summary['page']}", "next:")
+    typed = [shlex.split(line[30:]) for line in lines]
+    assert [words[1] for words in typed] == ["status", "journal", "explain"]
+    for words in typed:
+        assert command(*words, cwd=demo.folder).stdout.strip()
     text = (demo.folder / "demo-run" / "page" / "index.html").read_text()
     assert "demo-run/page/index.html" in README.read_text()
     for said in (f"model {event['model_id']} serves: breach 1", event["why"], "Rolling hit rate, 24 h"):

@@ -18,6 +18,7 @@ from trader.commands.common import (
     params_from,
     say_ticked,
 )
+from trader.commands.schedule import CronJobFile
 from trader.commands.search import CORES, search_of
 from trader.config import load_settings
 from trader.core.errors import DataError, Halt, OtherSymbol, TraderError
@@ -128,7 +129,7 @@ def retrain(
 
 
 def run(
-    cron_job: Annotated[Path, typer.Option(help="the schedule, crontab syntax, UTC")] = Path("cron-job"),
+    cron_job: CronJobFile = None,
     symbol: Symbol = None,
     store: StoreDir = None,
     data: BarsDir = None,

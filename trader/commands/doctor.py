@@ -5,12 +5,11 @@ from __future__ import annotations
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from trader import terminal
 from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol
+from trader.commands.schedule import CronJobFile, schedule_of
 from trader.config import Settings, load_settings
 from trader.core.errors import ConfigError
 from trader.core.text import visible
@@ -24,7 +23,7 @@ MARKS = {"pass": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
 def doctor(
-    cron_job: Annotated[Path, typer.Option(help="the schedule, crontab syntax, UTC")] = Path("cron-job"),
+    cron_job: CronJobFile = None,
     symbol: Symbol = None,
     store: StoreDir = None,
     data: BarsDir = None,
@@ -97,9 +96,8 @@ def _disk(settings: Settings) -> Finding:
     return disk_check(shutil.disk_usage(there).free, str(there))
 
 
-def _schedule(cron_job: Path) -> Finding:
+def _schedule(cron_job: Path | None) -> Finding:
     from trader.app.doctor import schedule_check
-    from trader.app.run import parse_cron_jobs
 
-    jobs = parse_cron_jobs(terminal.read_text(cron_job, "schedule").decode(), str(cron_job))
-    return schedule_check(len(jobs), [job.when for job in jobs if job.is_tick], str(cron_job))
+    jobs, path = schedule_of(cron_job)
+    return schedule_check(len(jobs), [job.when for job in jobs if job.is_tick], path)

@@ -12,6 +12,7 @@ import typer
 from trader import terminal
 from trader.commands.common import AsJson
 from trader.core.errors import ConfigError
+from trader.core.families import own_family
 from trader.core.model_params import DEFAULT_MODEL, FAMILIES, keys_of
 from trader.core.param_keys import Key, range_of, shown
 
@@ -42,14 +43,15 @@ def families(
 
 def _told(family: str) -> dict[str, Any]:
     """A family for a machine. reads: rows of features, or the series of the last `context_hours` bars."""
-    from trader.forecasters.registry import BUILDERS, installed, way_to
+    from trader.forecasters.registry import installed, traits_of, way_to
 
-    traits = BUILDERS[family]().traits
+    traits, own = traits_of(family), own_family(family)
     return {
         "family": family,
         "what": FAMILIES[family].__doc__,
         "installed": family in installed(),
         "install": way_to(family) or None,
+        "module": own.path if own else None,
         "scope": traits.scope,
         "reads": traits.reads,
         "context_hours": traits.context_hours,
@@ -71,6 +73,7 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     yield f"{name}, the default" if without else name
     yield "-" * WIDTH
     there = "Installed." if told["installed"] else f"Not installed: {told['install']}."
+    there = f"Your own, from {told['module']}." if told["module"] else there
     rows = told["reads"] == "rows"
     reads = "a row of features an hour" if rows else f"the last {told['context_hours']} hourly bars"
     yield from textwrap.wrap(f"{told['what']} {there} It reads {reads}.", WIDTH)

@@ -13,10 +13,11 @@ from trader import terminal, wiring
 from trader.adapters.clocks import ExchangeClock
 from trader.adapters.scheduler import NOW, Scheduled, crontab, crontab_of, run_schedule
 from trader.app.bot import Bot
-from trader.app.run import CronJob, parse_cron_jobs
+from trader.app.run import CronJob
 from trader.app.tick import tick
 from trader.app.trouble import failed
 from trader.commands.common import say_ticked
+from trader.commands.schedule import schedule_of
 from trader.config import Settings
 from trader.core.errors import Halt, TraderError
 from trader.core.types import iso
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
 TICKS, OTHERS = "ticks", "others"
 
 
-def run(cron_job: Path, settings: Settings) -> None:
+def run(cron_job: Path | None, settings: Settings) -> None:
     """Tick now, then run the schedule of a file until SIGTERM, which lets a tick end, the first one too. A retrain runs in
     a process of its own and never delays a tick."""
-    jobs = parse_cron_jobs(terminal.read_text(cron_job, "schedule").decode(), str(cron_job))
+    jobs, path = schedule_of(cron_job)
     builders.require_installed(settings)
     if note := builders.note_of(settings):
         terminal.say(note)
+    terminal.say(f"the schedule is {path}, after a first tick now", schedule=path)
     clock = wiring.make_clock(settings)
     with wiring.open_bot(settings, clock) as bot, process.BackgroundObservers(settings) as observers:
         ticking = partial(_tick, bot, observers, _metrics(settings, bot))

@@ -1,14 +1,24 @@
 """What each family of models is told: one class a family, joined to the tagged union that `P.json` calls `model`.
 
-A new family adds its class here and to `ModelParams`; names and meaning of its keys are its library's own.
+A new family adds its class here and to `_Shipped`; names and meaning of its keys are its library's own. A family of a
+user's own file is registered by `trader/core/families.py` and validated by the same rules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args
+from functools import lru_cache
+from typing import Annotated, Any, Literal, Union, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from trader.core.param_keys import Key, keys_in
 
@@ -59,15 +69,42 @@ class NaiveParams(FamilyParams):
 # The family that every other must beat.
 NAIVE = "naive"
 
-ModelParams = Annotated[
+_Shipped = Annotated[
     # one a line
     XGBoostParams | LightGBMParams | NaiveParams,
     Field(discriminator="family"),
 ]
 
-FAMILIES: dict[str, type[FamilyParams]] = {
-    kind.model_fields["family"].default: kind for kind in get_args(get_args(ModelParams)[0])
+SHIPPED: dict[str, type[FamilyParams]] = {
+    kind.model_fields["family"].default: kind for kind in get_args(get_args(_Shipped)[0])
 }
+# Every family that `model` can name in this process: the shipped ones, and those that `accept` added.
+FAMILIES: dict[str, type[FamilyParams]] = dict(SHIPPED)
+
+
+def accept(family: str, kind: type[FamilyParams]) -> None:
+    """Let `model` name a family of a user's own file from now on, in this process."""
+    FAMILIES[family] = kind
+
+
+def _by_family(value: Any, shipped: ValidatorFunctionWrapHandler) -> FamilyParams:
+    """`model` as its family's class. The union of the shipped families is compiled once; a union that also holds a user's own
+    is made when such a family is named."""
+    family = value.get("family") if isinstance(value, dict) else getattr(value, "family", None)
+    if not isinstance(family, str) or family in SHIPPED or family not in FAMILIES:
+        known: FamilyParams = shipped(value)
+        return known
+    return _union_of(tuple(FAMILIES.values())).validate_python(value)
+
+
+@lru_cache(maxsize=4)
+def _union_of(kinds: tuple[type[FamilyParams], ...]) -> TypeAdapter[FamilyParams]:
+    """The tagged union of these families, compiled when it is first needed."""
+    union: Any = Annotated[Union[kinds], Field(discriminator="family")]  # noqa: UP007  # made at run time
+    return TypeAdapter(union)
+
+
+ModelParams = Annotated[SerializeAsAny[_Shipped], WrapValidator(_by_family)]
 
 # The published study's best trees.
 DEFAULT_MODEL: dict[str, Any] = {

@@ -242,7 +242,11 @@ def _problem(item: Any, earlier: bool) -> str:
     if item["type"] == "extra_forbidden":
         return f"unknown key {name!r}; the keys are {', '.join(known)}"
     if item["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        return f"{name!r} must name its family; there are {', '.join(FAMILIES)}. See: trader models families"
+        said = f", not {item['ctx']['tag']!r}" if item["type"] == "union_tag_invalid" else ""
+        return (
+            f"{name!r} must name its family; there are {', '.join(FAMILIES)}{said}. See: trader models families. A family of "
+            "your own needs its file: model_module in trader.toml (docs/families.md)"
+        )
     if item["type"] == "missing":
         return f"{name!r} is missing"
     if item["type"] == "json_invalid":
