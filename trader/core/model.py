@@ -206,7 +206,8 @@ def _require_family(card: ModelCard, source: str) -> None:
     if here != card.family_hash:
         raise DataError(
             f"{source}: the family {card.family!r} was defined by another file ({card.family_hash or 'a shipped one'}) than "
-            f"this program's ({here or 'a shipped one'}). Train again: trader retrain"
+            f"this program's ({here or 'a shipped one'}). Train again: trader retrain; or start the bot again, if the file has "
+            "changed since it started"
         )
 
 
