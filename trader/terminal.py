@@ -157,6 +157,19 @@ def paragraph(text: str, indent: int = 0) -> str:
     )
 
 
+def narrowed(
+    head: tuple[str, ...], rows: Sequence[tuple[str, ...]], drop: Sequence[str]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """A table's head and rows without as many of the columns `drop`, in this order, as it takes to fit into WIDTH columns."""
+    kept = list(range(len(head)))
+    for name in drop:
+        widths = [max(len(visible(line[i])) for line in (head, *rows)) for i in kept]
+        if sum(widths) + 2 * (len(widths) - 1) <= WIDTH:
+            break
+        kept.remove(head.index(name))
+    return tuple(head[i] for i in kept), [tuple(row[i] for i in kept) for row in rows]
+
+
 def table(title: str, rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = ()) -> str:
     """Aligned text, the same on a terminal, in a file and in the README: first column left, the others right."""
     lines = [tuple(map(visible, line)) for line in ([head, *rows] if head else rows)]

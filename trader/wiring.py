@@ -17,7 +17,7 @@ from trader.adapters.binance_connection import Quota
 from trader.adapters.binance_klines import BinanceKlines
 from trader.adapters.binance_outages import outage_of
 from trader.adapters.binance_spot import BinanceSpot
-from trader.adapters.clocks import WallClock
+from trader.adapters.clocks import WallClock, market_served
 from trader.adapters.files import read_bars, write_bars
 from trader.adapters.store_local import LocalStore
 from trader.adapters.store_signed import SignedStore
@@ -107,7 +107,14 @@ def make_market(
 def make_collector(settings: Settings, market: BinanceKlines, *, keep: bool = True) -> Collector:
     """The signal's bars, with the file of collected ones behind it unless told otherwise."""
     file = ParquetBars(settings.bars) if keep else None
-    return Collector(market, settings.symbol, file, lambda gap: outage_of(gap) is not None)
+    embedded = settings.venue == "embedded"
+    return Collector(
+        market,
+        settings.symbol,
+        file,
+        lambda gap: outage_of(gap) is not None,
+        lambda: market_served(settings.exchange_url, settings.timeout_s) if embedded else "",
+    )
 
 
 def make_exchange(settings: Settings, clock: Clock, quota: Quota | None = None) -> BinanceSpot:

@@ -46,7 +46,11 @@ def run_of(p_up: float | None, **changes: Any) -> tuple[Run, Rules]:
         (0.505, {}, "never reached an entry threshold; the highest was 0.5060 (2021-"),
         (0.505, {}, "a long needs 0.5100"),
         (0.495, {"exposure": "long_short"}, "the lowest was 0.4940"),
-        (0.52, {"allocation_usdt": 4}, "below the minimum order (381 h); the exchange was closed (1 h). The minimum order"),
+        (
+            0.52,
+            {"allocation_usdt": 4},
+            "below the minimum order (381 h); the exchange was closed (1 h). The minimum order",
+        ),
         (0.52, {"price_band": 1e-9}, "the price lay beyond the price band"),
         (None, {}, "no hour has a prediction"),
     ],

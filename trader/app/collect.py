@@ -29,7 +29,8 @@ class BarFile(Protocol):
 class Collector:
     """Closed bars of one symbol: what the file holds, completed from the source. Rows are only ever added.
 
-    explained(gap) says of a hole that the source is known to have no bars for it, so that it need not be asked.
+    explained(gap) says of a hole that the source is known to have no bars for it, so that it need not be asked. served() names
+    a source that is no real market, and is "" for one that is.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class Collector:
         symbol: str,
         file: BarFile | None = None,
         explained: Callable[[Gap], bool] = lambda _: False,
+        served: Callable[[], str] = lambda: "",
     ) -> None:
         self._market = market
         self._file = file
         self._explained = explained
         self.symbol = symbol
+        self.served = served
 
     @cached_property
     def _bars(self) -> Bars:

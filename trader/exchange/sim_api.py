@@ -44,7 +44,8 @@ def _body(request: Request) -> Any:
 
 def _clock(venue: Venue, request: Request) -> dict[str, Any]:
     now_ms = venue.tick()
-    return {"now": now_ms, "iso": iso(now_ms), "open": venue.market.is_open(now_ms)}
+    is_open = venue.market.is_open(now_ms)
+    return {"now": now_ms, "iso": iso(now_ms), "open": is_open, "market": venue.config.market}
 
 
 def _set_clock(venue: Venue, request: Request) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from trader.observers import pages
 COLLECTED_DAYS = 730
 TRADED_DAYS = 14
 # Tighter than the documented default (-5 % in a week), so that two weeks hold a breach, and one only: even a model that
-# is right in 57 % of its hours has a day of 24 calls with fewer than half right in nearly every two weeks.
+# is right in 57 % of its hours has a day of 24 predictions with fewer than half right in nearly every two weeks.
 BREACH = BreachRule(hours=24, net_return_below=None, hit_rate_below=0.5, cooldown_hours=TRADED_DAYS * 24)
 
 Say = Callable[[str], None]
@@ -70,14 +70,14 @@ def act(
 ) -> Params:
     """Collect, search, train, trade, and on the breach search and train again. Returns the first parameters; the bot's
     journal holds every hour and every event."""
-    say: Say = (lambda _: None) if quiet else terminal.say
+    say: Say = (lambda _: None) if quiet else _say
     say(f"1/4  collecting bars over HTTP ({market_name})")
     known_until = span.traded_from - params.gap_hours * HOUR_MS
     bars = collect(bot.collector, span.collected_from, known_until + HOUR_MS)
     say(f"     {len(bars):,} hours, {iso(bars.first)} to {iso(bars.last)}, {len(gaps(bars))} gaps")
     say("2/4  searching parameters on the most recent half year, costs included")
     chosen = tuner(bot, params, span.traded_from)
-    say(f"3/4  training the champion, 4/4  trading {TRADED_DAYS} days hour by hour, every order over HTTP")
+    say(f"3/4  training the champion, 4/4  trading {TRADED_DAYS} days hour by hour over HTTP")
     say(f"     retrain rule: {rule_words(BREACH)}")
 
     def retune(bot: Bot, serving: Params, hour: int) -> Params:
@@ -98,12 +98,18 @@ def act(
     return chosen
 
 
+def _say(text: str) -> None:
+    """A line of the demo's progress; what does not fit into one goes on below its first word."""
+    for line in terminal.paragraph(text, 5).splitlines():
+        terminal.say(line)
+
+
 def rule_words(rule: BreachRule) -> str:
     """The demo's rule and what it would do to a good model, in a sentence."""
     below = rule.hit_rate_below or 0.0
     share = chance_of_low_hit_rate(0.57, rule.hours, below)
     return (
-        f"fewer than {below * 100:.0f} % of the last {rule.hours} calls right, once at most; it is strict on purpose, to be "
+        f"fewer than {below * 100:.0f} % of the last {rule.hours} predictions right, once at most; it is strict on purpose, to be "
         f"seen at work: a model that is right in 57 % of its hours is below it {share * 100:.0f} % of the time"
     )
 
