@@ -9,9 +9,9 @@ import typer
 from backtest.commands.compare import compare
 from backtest.commands.lifecycle import lifecycle
 from backtest.commands.lookahead import lookahead
+from backtest.commands.reference import reproduce_reference
 from backtest.commands.report import report
 from backtest.commands.run import run
-from backtest.commands.seed import reproduce_seed
 from backtest.commands.tune import tune
 from trader import terminal
 from trader.startup import begin
@@ -30,8 +30,9 @@ def _root(context: typer.Context) -> None:
     begin(context.invoked_subcommand)
 
 
-for verb in (report, compare, lifecycle, lookahead, tune, run, reproduce_seed):
+for verb in (report, compare, lifecycle, lookahead, tune, run, reproduce_reference):
     app.command()(verb)
+app.command("reproduce-seed", hidden=True)(reproduce_reference)  # its name in earlier versions
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backtest.seed.reproduce import published_trials
+from backtest.reference.reproduce import published_trials
 from tests.bars_made import bars_made
 from trader.adapters.files import read_bars, write_bars
 from trader.adapters.talib_features import register_shipped

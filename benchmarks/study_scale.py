@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from backtest.executors.registry import Setup, open_executor
-from backtest.study.tune import Task, tune
+from backtest.study.tune import SearchTask, tune
 from benchmarks.scene import ROOT, bars, median
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.types import DAY_MS, Bars, Filters, parse_hour
@@ -41,7 +41,7 @@ def study(series: Bars, trials: int, windows: int, look_back_days: int = 30, wor
     params = configuration(look_back_days)
     filters = Filters.derived(float(series.close[series.row(FIRST)]))
     stop = FIRST + windows * 2 * DAY_MS
-    task = Task(XGBoostForecaster(), series, params, filters, FIRST, stop, "bars")
+    task = SearchTask(XGBoostForecaster(), series, params, filters, FIRST, stop, "bars")
     with open_executor("local", Setup(workers)) as executor:
         tune(task, trials=trials, seed=1, executor=executor, warm=[params] * trials, prune=False)
 

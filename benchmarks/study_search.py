@@ -8,9 +8,9 @@ from typing import Final
 
 from backtest.executors.registry import Setup, open_executor
 from backtest.study.space import Space
+from backtest.study.trial_context import SearchTask
 from backtest.study.trials import Trial
 from backtest.study.tune import tune
-from backtest.study.work import Task
 from benchmarks.plain_search import Found, Score, score, search, sign_rule_params, walk
 from trader.core.errors import TraderError
 from trader.core.params import Params
@@ -85,7 +85,7 @@ def study(bars: Bars, seed: int, plain: Found, limits: Limits) -> tuple[Found | 
     """A study until its best gross score is the plain loop's, or it took longer; and how many trials had ended by then."""
     start, stop, wanted, longest_s = limits.start, limits.stop, plain.gross, plain.wall_s
     filters = Filters.derived(float(bars.close[bars.row(start)]))
-    task = Task(XGBoostForecaster(), bars, sign_rule_params(), filters, start, stop, "bars")
+    task = SearchTask(XGBoostForecaster(), bars, sign_rule_params(), filters, start, stop, "bars")
     began, ended, found = time.perf_counter(), 0, None
 
     def watch(trial: Trial) -> None:
@@ -105,7 +105,7 @@ def study(bars: Bars, seed: int, plain: Found, limits: Limits) -> tuple[Found | 
                 seed=seed,
                 executor=executor,
                 batch=BATCH,
-                objective="gross_return",
+                objective="sum_of_returns",
                 space=SPACE,
                 on_trial=watch,
             )

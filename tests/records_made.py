@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from trader.core.hours import HourLine, State
+from trader.core.hours import HourLine, HourState
 from trader.core.ledger import Ledger
 from trader.core.records import Decision, HourRecord, Order, Totals
 from trader.core.risk import RiskState
@@ -19,7 +19,7 @@ FILTERS = Filters(Decimal("0.01"), Decimal("0.00001"), Decimal(5))
 
 def totals_made(equity: str = "10000", **changes: Any) -> Totals:
     """Flat with this equity, of an epoch that began with 10,000."""
-    state = State(Ledger(Decimal(equity)), RiskState.fresh(Decimal(10_000)))
+    state = HourState(Ledger(Decimal(equity)), RiskState.fresh(Decimal(10_000)))
     return replace(Totals(state), **changes)
 
 

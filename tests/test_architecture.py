@@ -46,8 +46,9 @@ ARROWS = {
         "backtest.evidence",
         "backtest.study.folder",
         "backtest.study.importance",
+        "backtest.study.objectives",
     },
-    "backtest.seed": {"trader.core", "trader.forecasters", *TASKS},
+    "backtest.reference": {"trader.core", "trader.forecasters", *TASKS},
 }
 
 # The composition root: where concrete adapters are named. startup, wiring < observers < simulation < commands < cli.
@@ -80,7 +81,7 @@ ARROWS |= {
         "backtest.study",
         "backtest.lifecycle",
         "backtest.report",
-        "backtest.seed",
+        "backtest.reference",
     },
     "backtest.cli": {"trader.startup", "trader.terminal", "backtest.commands"},
 }

@@ -23,13 +23,14 @@ PROGRAMS = {"trader": trader.cli.app, "backtest": backtest.cli.app}
 
 
 def leaves(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every command that does something, by the words that call it."""
+    """Every command that does something, by the words that call it; earlier names of one are left out."""
     inside = getattr(command, "commands", None)
     if inside is None:
         yield words, command
         return
     for name, one in inside.items():
-        yield from leaves((*words, name), one)
+        if not one.hidden:
+            yield from leaves((*words, name), one)
 
 
 COMMANDS = dict(
@@ -120,3 +121,11 @@ def test_an_address_with_a_password_is_refused_and_not_repeated(name: str, tmp_p
     assert done.returncode == 2
     assert "open-sesame" not in done.stdout + done.stderr
     assert name.removeprefix("TRADER_").lower() in done.stderr
+
+
+@pytest.mark.parametrize(("earlier", "now"), [("reproduce-seed", "reproduce-reference")])
+def test_an_earlier_name_of_a_command_still_calls_it(earlier: str, now: str) -> None:
+    """With the same options, though help shows the new one alone."""
+    commands: dict[str, Any] = getattr(typer.main.get_command(backtest.cli.app), "commands")  # noqa: B009  # of a group
+    assert commands[earlier].hidden
+    assert options(commands[earlier]) == options(commands[now])

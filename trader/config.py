@@ -131,8 +131,8 @@ class Settings(BaseSettings):
     orders_a_day: int | None = Field(
         None, ge=0, le=24, description="most orders in 24 hours, exits apart; default: no limit"
     )
-    breach_preset: Literal["", "seed"] = Field(
-        "", description="seed: fewer than 60 % of the last 24 calls right"
+    breach_preset: Literal["", "reference", "seed"] = Field(
+        "", description="reference: fewer than 60 % of the last 24 predictions right"
     )
     breach_hours: int = Field(168, ge=2, le=24 * 365, description="window of the retrain rule; hours")
     breach_net_return: float | None = Field(-0.05, lt=1, gt=-1, description="search anew below this return")
@@ -252,7 +252,7 @@ class Settings(BaseSettings):
     @property
     def breach_rule(self) -> BreachRule:
         """When recent hours are bad enough to search parameters anew."""
-        if self.breach_preset == "seed":
+        if self.breach_preset:
             return SEED_BREACH
         return BreachRule(
             self.breach_hours,

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from trader.adapters.bans import BanFile
-from trader.adapters.binance_client import Connection
+from trader.adapters.binance_client import VenueAddress
 from trader.adapters.binance_connection import Quota
 from trader.adapters.binance_klines import BinanceKlines
 from trader.adapters.binance_outages import outage_of
@@ -98,7 +98,7 @@ def make_market(
     settings: Settings, clock: Clock, progress: Progress | None = None, quota: Quota | None = None
 ) -> BinanceKlines:
     """The signal's market: a keyless host."""
-    connection = Connection(settings.market_url, timeout_s=settings.timeout_s)
+    connection = VenueAddress(settings.market_url, timeout_s=settings.timeout_s)
     return BinanceKlines(
         connection, clock, progress, quota or make_quota(settings, settings.market_url, clock)
     )
@@ -120,7 +120,7 @@ def make_collector(settings: Settings, market: BinanceKlines, *, keep: bool = Tr
 def make_exchange(settings: Settings, clock: Clock, quota: Quota | None = None) -> BinanceSpot:
     """The account at the venue."""
     key, secret = settings.keys
-    return BinanceSpot(Connection(settings.exchange_url, key, secret, settings.timeout_s), clock, quota)
+    return BinanceSpot(VenueAddress(settings.exchange_url, key, secret, settings.timeout_s), clock, quota)
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from trader.core.summary import net_sharpe
 from trader.core.types import Bars, Floats
 
 if TYPE_CHECKING:
-    from backtest.lifecycle.market import Market
-    from backtest.lifecycle.rules import Lived
+    from backtest.lifecycle.market import LifecycleMarket
+    from backtest.lifecycle.rules import RuleResult
     from backtest.study.trials import Trial
 
 
@@ -51,13 +51,13 @@ def of_trial(trial: Trial, start: int, stop: int, by: str) -> list[Entry]:
     ]
 
 
-def of_rule(lived: Lived, market: Market) -> list[Entry]:
+def of_rule(result: RuleResult, market: LifecycleMarket) -> list[Entry]:
     """A rule of retraining on these hours is one more configuration, and one more look at them."""
     params = market.rules.params
-    text = json.dumps([config_hash(params), asdict(lived.rule)], sort_keys=True)
+    text = json.dumps([config_hash(params), asdict(result.rule)], sort_keys=True)
     config = hashlib.sha256(text.encode()).hexdigest()[:16]
-    sharpe = net_sharpe(lived.run.equity, params.allocation_usdt) / HOURS_PER_YEAR**0.5
-    return _looked_at(config, market.start, market.stop, sharpe, f"backtest lifecycle, {lived.rule.name}")
+    sharpe = net_sharpe(result.run.equity, params.allocation_usdt) / HOURS_PER_YEAR**0.5
+    return _looked_at(config, market.start, market.stop, sharpe, f"backtest lifecycle, {result.rule.name}")
 
 
 def _looked_at(config: str, start: int, stop: int, sharpe: float, by: str) -> list[Entry]:

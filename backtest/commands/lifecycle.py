@@ -17,7 +17,7 @@ from trader.core.types import DAY_MS, HOUR_MS, iso
 if TYPE_CHECKING:
     from backtest.evidence.ledger import EvidenceLedger
     from backtest.executors.protocol import Executor
-    from backtest.lifecycle.market import Market
+    from backtest.lifecycle.market import LifecycleMarket
     from backtest.lifecycle.rules import LifecycleRule, Search
 
 Trials = Annotated[
@@ -54,7 +54,7 @@ def lifecycle(
 
     Example: backtest lifecycle --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2023-01-01 --trials 0
     """
-    from backtest.lifecycle.rules import live
+    from backtest.lifecycle.rules import simulate_rule
 
     market = _market(given, searches=trials > 0)
     ledger = ledger_in(evidence, given.bars)
@@ -63,9 +63,9 @@ def lifecycle(
     with computing.opened() as executor, terminal.progress("rules", quiet=as_json) as update:
         search = _search(market, ledger, trials, seed, executor) if trials else None
         for rule in compared:
-            lived = live(market, rule, search)
-            ledger.append(of_rule(lived, market))
-            rows.append(lived.row(market))
+            result = simulate_rule(market, rule, search)
+            ledger.append(of_rule(result, market))
+            rows.append(result.row(market))
             update(len(rows), len(compared), rule.name)
     if as_json:
         span = {"from": iso(given.start), "to": iso(given.stop)}
@@ -80,13 +80,13 @@ def lifecycle(
     )
 
 
-def _market(given: Given, *, searches: bool) -> Market:
-    from backtest.lifecycle.market import Market
+def _market(given: Given, *, searches: bool) -> LifecycleMarket:
+    from backtest.lifecycle.market import LifecycleMarket
     from backtest.study.tune import LONGEST_LOOK_BACK_DAYS
     from trader.forecasters.registry import forecaster_of
 
     longest = max(given.rules.params.look_back_days, LONGEST_LOOK_BACK_DAYS if searches else 0)
-    return Market(
+    return LifecycleMarket(
         forecaster_of(given.rules.params.model.family),
         given.bars,
         given.rules,
@@ -115,11 +115,13 @@ def _compared(on_loss: BreachRule) -> list[LifecycleRule]:
     ]
 
 
-def _search(market: Market, ledger: EvidenceLedger, trials: int, seed: int, executor: Executor) -> Search:
+def _search(
+    market: LifecycleMarket, ledger: EvidenceLedger, trials: int, seed: int, executor: Executor
+) -> Search:
     """What the bot's `retrain --if-due` does: a study over the half year that is known, the serving parameters first.
     Raises DataError where the bars begin after the first one's would."""
     from backtest.study.trials import Study
-    from backtest.study.tune import LONGEST_LOOK_BACK_DAYS, STUDY_DAYS, Task, tune
+    from backtest.study.tune import LONGEST_LOOK_BACK_DAYS, STUDY_DAYS, SearchTask, tune
     from trader.core.params import Params
     from trader.core.windows import refit_of, require_history
 
@@ -135,7 +137,7 @@ def _search(market: Market, ledger: EvidenceLedger, trials: int, seed: int, exec
         known_at = serves_from - serving.gap_hours * HOUR_MS
         begun = known_at - STUDY_DAYS * DAY_MS
         bars = market.bars.until(known_at)
-        task = Task(market.forecaster, bars, serving, filters, begun, known_at, market.source)
+        task = SearchTask(market.forecaster, bars, serving, filters, begun, known_at, market.source)
         return tune(
             task,
             trials=trials,

@@ -41,7 +41,7 @@ def report(
     evidence: EvidenceDir = EVIDENCE,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a strategy is worth on hours that did not choose it: rivals, costs, ten seeds, everything tried, a verdict.
+    """Say what a strategy is worth on hours that did not choose it: baselines, costs, ten seeds, everything tried, a verdict.
 
     Looking is counted: each report on the same hours is one more look at them.
     Example: backtest report --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2023-01-01 --params study/P.json --study study
@@ -84,9 +84,9 @@ def _counted(given: Given, run: Run, ledger: EvidenceLedger) -> Count:
     from backtest.evidence.ledger import count
 
     before = ledger.entries()
-    looked = of_run(given.rules.params, given.start, given.stop, run.equity, "backtest report")
-    ledger.append(looked)
-    return count([*before, looked[0]], given.start, given.stop)
+    counted = of_run(given.rules.params, given.start, given.stop, run.equity, "backtest report")
+    ledger.append(counted)
+    return count([*before, counted[0]], given.start, given.stop)
 
 
 def _judged(
@@ -121,11 +121,11 @@ def _show(title: str, told: Evidence, summary: dict[str, Any], notes: list[str])
     rows = [
         (s.name, terminal.percent(s.net_return), f"{s.sharpe:.2f}", f"{s.max_drawdown * 100:.1f} %",
          "-" if s.orders is None else f"{s.orders:,}")
-        for s in (told.strategy, *told.rivals, *told.stress[1:])
+        for s in (told.strategy, *told.baselines, *told.stress[1:])
     ]  # fmt: skip  # a row of the table on two lines
     head = ("", "net return", "Sharpe, a year", "drawdown", "orders")
     terminal.show(terminal.table(f"{title}, out of sample", rows, head))
-    lot = told.lottery
+    lot = told.random_entry_test
     facts = [
         ("random entries that did worse", "-" if lot is None else f"{lot.share_below:.1%} of {lot.draws:,}"),
         (

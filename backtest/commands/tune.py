@@ -16,7 +16,7 @@ import typer
 from backtest.commands.computing import Computing, computed
 from backtest.commands.counting import ledger_in, of_trial
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
-from backtest.study.objectives import MEANING, Objective
+from backtest.study.objectives import MEANING, Objective, objective_named
 from trader import terminal
 from trader.core.text import plural
 
@@ -32,7 +32,10 @@ BatchSize = Annotated[
     ),
 ]
 StudyDir = Annotated[Path | None, typer.Option(help="folder of the study; the same command goes on with it")]
-Aim = Annotated[Objective, typer.Option(help="metric to maximise")]
+Aim = Annotated[
+    Objective,
+    typer.Option(parser=objective_named, metavar=f"[{'|'.join(MEANING)}]", help="metric to maximise"),
+]
 Exact = Annotated[bool, typer.Option("--exact", help="disable pruning: every trial runs to its end")]
 CacheDir = Annotated[
     Path | None, typer.Option(help="folder of fitted folds, shared by studies; default: in the study's")
@@ -63,7 +66,7 @@ def tune(
     The family is the one that --params names; `trader models families` lists them.
     Example: backtest tune --bars BTCUSDT-1h.parquet --from 2021-01-01 --to 2022-01-01 --trials 20 --study study
     """
-    from backtest.study.tune import Task, tune
+    from backtest.study.tune import SearchTask, tune
     from trader.forecasters.registry import forecaster_of
 
     writable(trials_out)
@@ -71,7 +74,7 @@ def tune(
     params, filters = given.rules.params, given.rules.filters
     search = partial(
         tune,
-        Task(
+        SearchTask(
             forecaster_of(given.rules.params.model.family),
             given.bars,
             params,
@@ -145,7 +148,7 @@ def _answer(found: Study, best: Trial, objective: Objective, seconds: float) -> 
         "objective": objective,
         "trials": len(found.trials),
         "states": dict(sorted(states.items())),
-        "configurations": found.looked,
+        "configurations": found.configurations,
         "seconds": round(seconds, 3),
     }
 
@@ -187,7 +190,7 @@ def _span(windows: Sequence[int]) -> str:
 def _conclusion(found: Study, objective: Objective, study: Path | None) -> str:
     best = found.best
     where = f"; its parameters are in {study / 'P.json'}" if study else ""
-    of = f" of {plural(found.looked, 'configuration')}"
+    of = f" of {plural(found.configurations, 'configuration')}"
     if best.orders == 0:
         return f"best{of}: do not trade. Nothing that trades is worth more than standing aside{where}"
     return f"best{of}: trial {best.number}, {MEANING[objective]} {best.value:.4g}{where}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backtest.executors.protocol import Array, Arrays, Settings, reference_of, resolved
+from backtest.executors.protocol import Array, Arrays, TaskSettings, reference_of, resolved
 from trader.core.errors import DataError
 from trader.core.features import features, preset_named
 from trader.core.panel import Panel
@@ -41,7 +41,7 @@ class History:
         return {"forecaster": reference_of(type(self.forecaster)), "symbol": self.panel.symbols[0]}
 
     @staticmethod
-    def of_arrays(arrays: Arrays, settings: Settings) -> History:
+    def of_arrays(arrays: Arrays, settings: TaskSettings) -> History:
         """The history that gave these arrays and settings. Raises DataError where they name no family of models."""
         family = resolved(settings["forecaster"])
         if not isinstance(family, type) or not hasattr(family, "traits"):

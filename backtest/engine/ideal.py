@@ -15,7 +15,7 @@ from trader.core.costs import exact
 from trader.core.errors import ConfigError
 from trader.core.params import Params
 from trader.core.policy import Signals, first_breach
-from trader.core.sanity import Doubt, doubt_of
+from trader.core.sanity import UnconfirmedClose, doubt_of
 from trader.core.turns import turns
 from trader.core.types import HOUR_MS, Bars, Bools, Floats, Ints, Matrix
 
@@ -101,7 +101,7 @@ def _unconfirmed(known: Quotes, bars: Bars, first: int, band: Decimal) -> dict[i
     """What marks each hour whose close is doubted, by `doubt_of`. The open stands for the middle of the quote."""
     apart = np.abs(known.open_next - known.close) > float(band) * known.close
     found: dict[int, float] = {}
-    doubt: Doubt | None = None
+    doubt: UnconfirmedClose | None = None
     newest = -1
     for i in np.flatnonzero(apart & ~bars.flagged[first + 1 : first + 1 + len(apart)]).tolist():
         row = first + i

@@ -27,7 +27,7 @@ NOTE = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
+class BacktestOutcome:
     """run: the hours out of sample. summary: theirs, with `filters`, `why_no_order` (None where one was placed) and, under
     `in_sample`, the other sample's."""
 
@@ -47,7 +47,7 @@ def run_backtest(
     progress: Progress | None = None,
     now: Callable[[], float] = time.perf_counter,
     began: float | None = None,
-) -> Outcome:
+) -> BacktestOutcome:
     """Walk forward over the hours start <= T < stop (UTC ms), trade them, and sum up both samples.
 
     `seconds` of the summary is counted from `began`, on the clock `now`. Raises DataError where the bars begin too
@@ -63,7 +63,7 @@ def run_backtest(
     summary["filters"] = rules.filters.as_json()
     summary["in_sample"] = seen
     summary["why_no_order"] = why_no_order(run, rules)
-    return Outcome(run, summary)
+    return BacktestOutcome(run, summary)
 
 
 def summary_of_run(run: Run, bars: Bars, rules: Rules, *, seconds: float) -> dict[str, Any]:

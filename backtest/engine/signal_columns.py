@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from backtest.engine.unchanged_ledger import MARGIN, RulesInFloats, UnchangedLedger
-from trader.core.hours import GAP, VENUE_CLOSED, WARM_UP, Rules, State
+from trader.core.hours import GAP, VENUE_CLOSED, WARM_UP, HourState, Rules
 from trader.core.policy import (
     FLAT,
     TARGETS,
@@ -86,7 +86,7 @@ class SignalColumns:
         """n."""
         return len(self.close)
 
-    def span_without_events(self, state: State, first: int) -> tuple[int, Codes | int]:
+    def span_without_events(self, state: HourState, first: int) -> tuple[int, Codes | int]:
         """The first hour at or after `first` that is an event, and the targets of the hours before it, all of which are
         hours of this ledger: (hours,) codes, or one code for all."""
         n = self.hours
@@ -121,7 +121,7 @@ class SignalColumns:
             first, step = stop, min(2 * step, _LONGEST_STEP)
         return limit
 
-    def _bound_until(self, state: State, side: int) -> int:
+    def _bound_until(self, state: HourState, side: int) -> int:
         """The index of the first hour that may leave `side`; 0 where nothing binds."""
         horizon, first = self.rules.params.horizon_hours, int(self.close_time[0])
         return min(self.hours, hours_within_holding_period(side, first, state.entered_at, horizon))

@@ -21,10 +21,10 @@ from trader.core.hours import (
     GAP,
     WARM_UP,
     HourDecision,
+    HourInputs,
     HourLine,
+    HourState,
     Rules,
-    Seen,
-    State,
     decide_hour,
     modelled_fill,
     settle,
@@ -32,7 +32,7 @@ from trader.core.hours import (
 from trader.core.ledger import Ledger
 from trader.core.policy import TARGETS
 from trader.core.probability import shortest
-from trader.core.track import REASONS, Event, Stretch, Track
+from trader.core.track import REASONS, DecidedHour, LedgerFrom, Track
 from trader.core.types import Bars, Fill, Floats, Matrix
 
 
@@ -41,7 +41,7 @@ class Run:
     """Consecutive hours as columns, and the state after the last. Lines are made when they are asked for."""
 
     track: Track
-    state: State
+    state: HourState
 
     @cached_property
     def lines(self) -> list[HourLine]:
@@ -58,12 +58,12 @@ def joined(runs: Sequence[Run]) -> Run:
     """Runs that follow one another, each begun with the state of the one before, as one. Raises ValueError for none."""
     if not runs:
         raise ValueError("there is nothing to join")
-    events: dict[int, Event] = {}
-    stretches: list[Stretch] = []
+    events: dict[int, DecidedHour] = {}
+    ledgers: list[LedgerFrom] = []
     first = 0
     for run in runs:
         events.update({first + i: event for i, event in run.track.events.items()})
-        stretches += [Stretch(first + part.first, part.ledger) for part in run.track.stretches]
+        ledgers += [LedgerFrom(first + part.first, part.ledger) for part in run.track.ledgers]
         first += len(run.track)
     tracks = [run.track for run in runs]
     track = Track(
@@ -73,13 +73,13 @@ def joined(runs: Sequence[Run]) -> Run:
         np.concatenate([it.target for it in tracks]),
         np.concatenate([it.reason for it in tracks]),
         events,
-        stretches,
+        ledgers,
     )
     return Run(track, runs[-1].state)
 
 
 def simulate(
-    bars: Bars, p_up: Matrix, rules: Rules, start: int, stop: int, begun: State | None = None
+    bars: Bars, p_up: Matrix, rules: Rules, start: int, stop: int, begun: HourState | None = None
 ) -> Run:
     """Trade the hours start <= T < stop (UTC ms), from the state `begun`, else flat with the whole allocation.
 
@@ -87,17 +87,17 @@ def simulate(
     cost model predicts from the open of the bar that opens at T.
     """
     columns = SignalColumns.of(bars, p_up, rules, start, stop)
-    state = begun or State.fresh(rules.params.allocation_usdt)
+    state = begun or HourState.fresh(rules.params.allocation_usdt)
     target, reason = np.zeros(columns.hours, np.int8), columns.reason.copy()
     marks = columns.close if rules.band is None else columns.close.copy()
-    events: dict[int, Event] = {}
-    stretches: list[Stretch] = []
+    events: dict[int, DecidedHour] = {}
+    ledgers: list[LedgerFrom] = []
     i = 0
     while i < len(target):
         decision = decide_hour(state, _seen(columns, i, rules), rules)
         fill = modelled_fill(decision.order, rules) if decision.order else None
         state = settle(state, decision, [fill] if fill else [])
-        _note(events, stretches, i, decision, fill, state.ledger)
+        _note(events, ledgers, i, decision, fill, state.ledger)
         target[i] = TARGETS.index(decision.target)
         if state.doubt is not None and state.doubt.mark is not None:
             marks[i] = float(state.doubt.mark)
@@ -108,16 +108,16 @@ def simulate(
             reason[span][columns.tradable[span]] = REASONS.index("halted")
         state = _marked(state, columns.close[span])
         i = until
-    track = Track(columns.close_time, marks, columns.p_up, target, reason, events, stretches)
+    track = Track(columns.close_time, marks, columns.p_up, target, reason, events, ledgers)
     return Run(track, state)
 
 
-def _seen(columns: SignalColumns, i: int, rules: Rules) -> Seen:
+def _seen(columns: SignalColumns, i: int, rules: Rules) -> HourInputs:
     """What is known at hour i."""
     p_up, known = columns.p_up[i], bool(columns.known[i])
     defined = bool(p_up == p_up)  # false for NaN
     price = exact(float(columns.open_next[i])) if columns.venue_open[i] else None
-    return Seen(
+    return HourInputs(
         close_time=int(columns.close_time[i]),
         close=exact(float(columns.close[i])),
         quote=None if price is None else quote_at(price, rules.sizing.costs, rules.filters.tick_size),
@@ -135,19 +135,19 @@ def _close_before(columns: SignalColumns, i: int) -> Decimal | None:
 
 
 def _note(
-    events: dict[int, Event],
-    stretches: list[Stretch],
+    events: dict[int, DecidedHour],
+    ledgers: list[LedgerFrom],
     i: int,
     decision: HourDecision,
     fill: Fill | None,
     after: Ledger,
 ) -> None:
-    events[i] = Event(decision.order, fill, decision.reason)
-    if fill or not stretches:
-        stretches.append(Stretch(i, after))
+    events[i] = DecidedHour(decision.order, fill, decision.reason)
+    if fill or not ledgers:
+        ledgers.append(LedgerFrom(i, after))
 
 
-def _marked(state: State, close: Floats) -> State:
+def _marked(state: HourState, close: Floats) -> HourState:
     """The state after a span without events: only the peak can have moved, and a ledger peaks where its position does best."""
     ledger, position = state.ledger, state.ledger.position
     if not len(close) or not position:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trader.core.hours import Rules, State
-from trader.core.policy import FLAT, LONG, SHORT, HaltLevels, Limits
+from trader.core.hours import HourState, Rules
+from trader.core.policy import FLAT, LONG, SHORT, HaltLevels, LossLimits
 from trader.core.types import Bools, Floats
 
 # Relative to the amounts that are compared; a float's own error is below 1e-15 of them.
@@ -46,7 +46,7 @@ class UnchangedLedger:
     rules: RulesInFloats
 
     @staticmethod
-    def of(state: State, limits: Limits, rules: RulesInFloats) -> UnchangedLedger:
+    def of(state: HourState, limits: LossLimits, rules: RulesInFloats) -> UnchangedLedger:
         risk, ledger = state.risk, state.ledger
         live = risk.halted_at is None
         return UnchangedLedger(

@@ -15,9 +15,9 @@ from backtest.executors.futures import InProcess, in_order
 from backtest.executors.protocol import (
     Arrays,
     Executor,
-    Settings,
     SharedArrays,
     Task,
+    TaskSettings,
     task_function,
 )
 from trader.core.params import Params
@@ -85,7 +85,7 @@ def _seen_from(window: Refit, params: Params) -> int:
 
 
 @task_function
-def fit_and_predict(arrays: Arrays, settings: Settings) -> bytes:
+def fit_and_predict(arrays: Arrays, settings: TaskSettings) -> bytes:
     """P(up) of a fold's served hours, then of the newest hours that it was trained on: float32, NaN where nothing can be
     said."""
     history, window = History.of_arrays(arrays, settings), Refit(*settings["window"])

@@ -1,4 +1,4 @@
-"""What a result is worth: rivals, costs, seeds, everything that was tried, and a verdict in one sentence.
+"""What a result is worth: baselines, costs, seeds, everything that was tried, and a verdict in one sentence.
 
 Every figure is out of sample. "Do not trade" is an answer, and the usual one.
 """
@@ -13,9 +13,16 @@ import numpy as np
 
 from backtest.engine.simulate import Run, simulate
 from backtest.engine.walkforward import walk_forward, walks_by_seed
+from backtest.evidence.baselines import (
+    Baseline,
+    RandomEntryTest,
+    baselines,
+    break_even_bps,
+    cost_stress,
+    random_entry_test,
+)
 from backtest.evidence.ledger import Count
 from backtest.evidence.overfitting import Overfitting
-from backtest.evidence.rivals import Lottery, Standing, break_even_bps, cost_stress, lottery, rivals
 from backtest.evidence.significance import Moments, deflated_sharpe, probabilistic_sharpe
 from backtest.executors.protocol import Executor
 from trader.core.hours import Rules
@@ -49,10 +56,10 @@ class Evidence:
     without their returns. `pbo` is None without at least two complete trials.
     """
 
-    strategy: Standing
-    rivals: list[Standing]
-    stress: list[Standing]
-    lottery: Lottery | None
+    strategy: Baseline
+    baselines: list[Baseline]
+    stress: list[Baseline]
+    random_entry_test: RandomEntryTest | None
     break_even_bps: float | None
     seeds: Seeds
     psr: float
@@ -74,7 +81,7 @@ class Evidence:
         return f"Do not trade: {'; '.join(self.objections)}."
 
     def _beaten(self) -> float:
-        return self.lottery.share_below if self.lottery else 0.0
+        return self.random_entry_test.share_below if self.random_entry_test else 0.0
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, the verdict first."""
@@ -106,15 +113,15 @@ def assess(
     allocation = float(rules.params.allocation_usdt)
     returns = hourly_returns(run.equity, allocation)
     moments = Moments.of(returns)
-    strategy = Standing.of("strategy", run.equity, allocation, run.state.ledger.orders)
+    strategy = Baseline.of("strategy", run.equity, allocation, run.state.ledger.orders)
     deviation = trials.sharpe_deviation
     plain = rules.params.model_copy(update={"model": NaiveParams()})
     told = walk_forward(naive, bars, plain, start, stop, source=source)
     partial = {
         "strategy": strategy,
-        "rivals": rivals(bars, run.track.target, told, rules, start, stop),
+        "baselines": baselines(bars, run.track.target, told, rules, start, stop),
         "stress": cost_stress(bars, p_up, rules, start, stop),
-        "lottery": lottery(bars, run.track.target, rules.params, start, stop),
+        "random_entry_test": random_entry_test(bars, run.track.target, rules.params, start, stop),
         "break_even_bps": break_even_bps(bars, p_up, rules.params, start, stop),
         "seeds": _seeds(forecaster, bars, rules, start, stop, source, executor, progress),
         "psr": probabilistic_sharpe(moments),
@@ -151,8 +158,8 @@ def _seeds(
 
 def _objections(seen: dict[str, Any], run: Run) -> list[str]:
     """Every reason not to trade, the plainest first."""
-    strategy: Standing = seen["strategy"]
-    hold = next(rival for rival in seen["rivals"] if rival.name == "buy and hold")
+    strategy: Baseline = seen["strategy"]
+    hold = next(baseline for baseline in seen["baselines"] if baseline.name == "buy and hold")
     double = next(case for case in seen["stress"] if case.name == "costs x 2")
     reasons = []
     if not strategy.orders:
@@ -174,6 +181,8 @@ def _objections(seen: dict[str, Any], run: Run) -> list[str]:
         reasons.append(f"DSR is {seen['dsr']:.3f}, below {ENOUGH}; configurations tried: {tried}")
     if seen["pbo"] is not None and seen["pbo"] >= TOO_FITTED:
         reasons.append(f"the chance that the search overfitted is {seen['pbo']:.0%}")
-    if seen["lottery"] is not None and seen["lottery"].share_below < ENOUGH:
-        reasons.append(f"{1 - seen['lottery'].share_below:.0%} of random entries at its turnover did as well")
+    if seen["random_entry_test"] is not None and seen["random_entry_test"].share_below < ENOUGH:
+        reasons.append(
+            f"{1 - seen['random_entry_test'].share_below:.0%} of random entries at its turnover did as well"
+        )
     return reasons

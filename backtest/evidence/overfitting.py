@@ -32,7 +32,7 @@ class Overfitting:
 def overfitting(returns: Floats, blocks: int = BLOCKS) -> Overfitting:
     """CSCV over returns (T, N), a column a complete configuration, all over the same T periods, without NaN.
 
-    The T rows are cut into `blocks` (even) equal stretches, up to blocks - 1 oldest rows left out; every choice of
+    The T rows are cut into `blocks` (even) equal blocks, up to blocks - 1 oldest rows left out; every choice of
     half of them is once in sample. Ties in rank share their mean. Raises ConfigError for fewer than two
     configurations or too few rows.
     """

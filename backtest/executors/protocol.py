@@ -24,8 +24,8 @@ from trader.core.errors import DataError, Retry
 
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
-Settings = Mapping[str, Any]
-TaskFunction = Callable[[Arrays, Settings], bytes]
+TaskSettings = Mapping[str, Any]
+TaskFunction = Callable[[Arrays, TaskSettings], bytes]
 # Where the local executor computes a task. thread: the function spends its time in a library that lets go of the
 # interpreter's lock. process: it needs an interpreter of its own. caller: it costs less than a process takes to start,
 # so it is computed by the caller while there is none. Other executors compute `caller` tasks as they like.
@@ -103,7 +103,7 @@ class Task:
     """
 
     function: TaskFunction
-    settings: Settings
+    settings: TaskSettings
     shared: SharedArrays = NOTHING_SHARED
     arrays: Arrays = field(default_factory=dict)
     placement: Placement = "process"

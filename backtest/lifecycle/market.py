@@ -11,7 +11,7 @@ from backtest.engine.history import History
 from trader.core.drift import DRIFT_HOURS, calibration_decay, feature_drift
 from trader.core.features import preset_named
 from trader.core.hours import Rules
-from trader.core.lifecycle import Champion, Drift, Standing
+from trader.core.lifecycle import Champion, Drift, RunningTotals
 from trader.core.model import RANGE_QUANTILES, drift_limits_of, ranges_of
 from trader.core.params import Params
 from trader.core.ports import Forecaster, Predictor
@@ -33,7 +33,7 @@ class FittedModel:
 
 
 @dataclass(frozen=True)
-class Market:
+class LifecycleMarket:
     """What is traded: hours start <= T < stop, UTC ms. longest_look_back_days: of any model that may be fitted."""
 
     forecaster: Forecaster
@@ -98,14 +98,14 @@ class Market:
         return self._history.predict(model.predictor, model.train_until, start, stop)
 
     def scored(self, p_up: Floats) -> tuple[Ints, Ints]:
-        """How many calls turned out right, and how many were scored, as is known at each hour: p_up (n,) from `start` on,
+        """How many predictions turned out right, and how many were scored, as is known at each hour: p_up (n,) from `start` on,
         NaN where there is none yet -> (n,) each. A call is scored `horizon_hours` later."""
         known = ~(np.isnan(p_up) | np.isnan(self._rose))
         right = known & ((p_up >= 0.5) == (self._rose == 1.0))
-        open_calls = np.zeros(min(self.rules.params.horizon_hours, len(p_up)), np.int64)
-        closed = len(p_up) - len(open_calls)
+        unscored = np.zeros(min(self.rules.params.horizon_hours, len(p_up)), np.int64)
+        closed = len(p_up) - len(unscored)
         right, known = np.cumsum(right[:closed]), np.cumsum(known[:closed])
-        return np.concatenate([open_calls, right]), np.concatenate([open_calls, known])
+        return np.concatenate([unscored, right]), np.concatenate([unscored, known])
 
     def drift(self, model: FittedModel, p_up: Floats, start: int, stop: int) -> list[Drift]:
         """What the DRIFT_HOURS up to each hour start <= T < stop show; `p_up` (n,) from the market's start on."""
@@ -127,17 +127,17 @@ class Market:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What is known after each hour from `start` (UTC ms) on: equity, and counts of right and scored calls, (n,)."""
+class RunningRecord:
+    """What is known after each hour from `start` (UTC ms) on: equity, and counts of right and scored predictions, (n,)."""
 
     start: int
     equity: Floats
     right: Ints
     scored: Ints
 
-    def standing(self, i: int) -> Standing:
+    def totals(self, i: int) -> RunningTotals:
         """Of hour i."""
-        return Standing(
+        return RunningTotals(
             self.start + i * HOUR_MS, float(self.equity[i]), int(self.right[i]), int(self.scored[i])
         )
 

@@ -1,6 +1,6 @@
 """The rules by which the bot retrains, walked over history: the calendar, bad recent hours, drift.
 
-Hours are simulated in stretches between two refits. After every hour at which the venue is open the very functions are
+Hours are simulated in spans between two refits. After every hour at which the venue is open the very functions are
 asked that the bot asks (`core/lifecycle.py`), about what is known at that hour, in the bot's order: the calendar first,
 then bad hours, then drift.
 """
@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from backtest.engine.simulate import Run, joined, simulate
-from backtest.lifecycle.market import FittedModel, Market, Seen
+from backtest.lifecycle.market import FittedModel, LifecycleMarket, RunningRecord
 from backtest.study.trials import Study
 from trader.core.drift import DRIFT_HOURS
-from trader.core.hours import State
+from trader.core.hours import HourState
 from trader.core.lifecycle import (
     BreachRule,
     Champion,
@@ -50,7 +50,7 @@ class LifecycleRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnsweredBreach:
     """A breach at an hour (UTC ms), why, and the hour from which the model that answered it may serve."""
 
     at: int
@@ -59,7 +59,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lived:
+class RuleResult:
     """What a rule did. refits: models fitted after the first. configurations: all that its searches looked at."""
 
     rule: LifecycleRule
@@ -67,10 +67,10 @@ class Lived:
     refits: int
     searches: int
     configurations: int
-    answers: list[Answer]
+    answers: list[AnsweredBreach]
     seconds: float
 
-    def row(self, market: Market) -> dict[str, Any]:
+    def row(self, market: LifecycleMarket) -> dict[str, Any]:
         """Its line of the table. net_return is compounded, sharpe of a year."""
         allocation = market.rules.params.allocation_usdt
         ledger, risk = self.run.state.ledger, self.run.state.risk
@@ -92,12 +92,12 @@ class Lived:
         }
 
 
-def live(market: Market, rule: LifecycleRule, search: Search | None) -> Lived:
+def simulate_rule(market: LifecycleMarket, rule: LifecycleRule, search: Search | None) -> RuleResult:
     """Trade the market's hours under a rule. A breach is answered by `search` and a refit, without one by a refit."""
     began = time.perf_counter()
-    life = _Life(market, rule, search)
+    life = _RuleRun(market, rule, search)
     life.to_the_end()
-    return Lived(
+    return RuleResult(
         rule,
         joined(life.parts),
         len(life.models) - 1,
@@ -108,26 +108,26 @@ def live(market: Market, rule: LifecycleRule, search: Search | None) -> Lived:
     )
 
 
-class _Life:
+class _RuleRun:
     """One rule on its way: what was traded, which models there are, what was answered."""
 
-    def __init__(self, market: Market, rule: LifecycleRule, search: Search | None) -> None:
+    def __init__(self, market: LifecycleMarket, rule: LifecycleRule, search: Search | None) -> None:
         self._market, self._rule, self._search = market, rule, search
         self._horizon = market.rules.params.horizon_hours
         self.parts: list[Run] = []
-        self.answers: list[Answer] = []
+        self.answers: list[AnsweredBreach] = []
         self.searches = self.configurations = 0
-        self._state = State.fresh(market.rules.params.allocation_usdt)
+        self._state = HourState.fresh(market.rules.params.allocation_usdt)
         hours = (market.stop - market.start) // HOUR_MS
         self._p_up, self._equity = np.full(hours, np.nan), np.full(hours, np.nan)
         self.models: list[FittedModel] = []
         self.models.append(self._fitted(market.rules.params, market.start))
 
     def to_the_end(self) -> None:
-        """Stretch by stretch: as far as no refit is due, and to the hour of the next one."""
+        """Span by span: as far as no refit is due, and to the hour of the next one."""
         hour = self._market.start
         while hour < self._market.stop:
-            hour = self._stretch(hour, self._until(hour))
+            hour = self._span(hour, self._until(hour))
 
     def _until(self, hour: int) -> int:
         """No later than the next model's first hour, and the hour after the calendar's next training."""
@@ -137,13 +137,13 @@ class _Life:
         newest = calendar_refit(market.start, params.step_days, hour + gap) or market.start
         return min([*waiting, market.stop, newest + params.step_days * DAY_MS - gap + HOUR_MS])
 
-    def _stretch(self, start: int, stop: int) -> int:
+    def _span(self, start: int, stop: int) -> int:
         """Trade start <= T < stop, or to the first hour after which a model is fitted. Returns the next hour."""
         model = self._serving(start)
         run = self._traded(model, start, stop)
         first, last = self._at(start), self._at(stop)
         self._p_up[first:last], self._equity[first:last] = run.track.p_up, run.equity
-        seen = Seen(self._market.start, self._equity, *self._market.scored(self._p_up))
+        seen = RunningRecord(self._market.start, self._equity, *self._market.scored(self._p_up))
         drift = self._drift(model, start, stop)
         for hour in range(start, stop, HOUR_MS):
             fitted = self._fitted_after(hour, run, seen, drift[self._at(hour) - first])
@@ -163,7 +163,9 @@ class _Life:
         rules = replace(market.rules, params=model.params)
         return simulate(market.bars, market.predicted(model, start, stop), rules, start, stop, self._state)
 
-    def _fitted_after(self, hour: int, run: Run, seen: Seen, drift: Drift | None) -> FittedModel | None:
+    def _fitted_after(
+        self, hour: int, run: Run, seen: RunningRecord, drift: Drift | None
+    ) -> FittedModel | None:
         """The model that is fitted after an hour, None where nothing is due. A breach waits while the venue is shut."""
         newest, champions = self.models[-1].params, [it.champion for it in self.models]
         due = due_refit(self._market.start, newest.step_days, newest.gap_hours, hour, champions)
@@ -175,24 +177,24 @@ class _Life:
         why = self._breached(hour, seen, drift)
         return None if why is None else self._answered(hour, why, newest)
 
-    def _breached(self, hour: int, seen: Seen, drift: Drift | None) -> str | None:
+    def _breached(self, hour: int, seen: RunningRecord, drift: Drift | None) -> str | None:
         i, earlier = self._at(hour), [answer.at for answer in self.answers]
         last = earlier[-1] if earlier else None
         bad, moved = self._rule.breach, self._rule.drift
         why = None
         if bad is not None and i >= bad.hours and within_budget(bad.budget, hour, earlier):
-            why = breach(bad, seen.standing(i), seen.standing(i - bad.hours), last)
+            why = breach(bad, seen.totals(i), seen.totals(i - bad.hours), last)
         if why or moved is None or drift is None or not within_budget(moved.budget, hour, earlier):
             return why
         return drifted(moved, hour, drift, last) if i >= DRIFT_HOURS - 1 + self._horizon else None
 
     def _answered(self, hour: int, why: str, params: Params) -> FittedModel:
         serves_from = hour + params.gap_hours * HOUR_MS
-        self.answers.append(Answer(hour, why, serves_from))
+        self.answers.append(AnsweredBreach(hour, why, serves_from))
         if self._search is not None:
             found = self._search(params, serves_from, len(self.answers))
             self.searches += 1
-            self.configurations += found.looked
+            self.configurations += found.configurations
             params = found.best.params
         return self._fitted(params, serves_from)
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from backtest.engine.simulate import Run, simulate
+from backtest.evidence.baselines import without_limits
 from backtest.evidence.judgement import Evidence
 from backtest.evidence.ledger import config_hash, data_hash
-from backtest.evidence.rivals import without_limits
 from trader.core.features import preset_named
 from trader.core.hours import Rules
 from trader.core.labels import label_of
@@ -72,8 +72,8 @@ def notes_of(params: Params) -> list[str]:
     if params.model.family != NAIVE:
         return []
     return [
-        "This strategy is the naive forecast itself: the rival of that name is the same strategy over again, but for loss limits "
-        "that halt, and all ten seeds are one; only the other rivals say something."
+        "This strategy is the naive forecast itself: the baseline of that name is the same strategy over again, but for loss limits "
+        "that halt, and all ten seeds are one; only the other baselines say something."
     ]
 
 

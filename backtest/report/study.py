@@ -13,6 +13,7 @@ from backtest.evidence.significance import effective_trials
 from backtest.report.data import Part, study_part
 from backtest.study.folder import StudyFolder
 from backtest.study.importance import importance
+from backtest.study.objectives import objective_named
 from trader.core.errors import ConfigError
 from trader.core.study import flat
 from trader.core.types import Floats
@@ -48,7 +49,7 @@ def study_evidence(path: Path) -> StudyEvidence:
     ]
     returns = _returns(StudyFolder(path), [int(row["number"]) for row in complete])
     return StudyEvidence(
-        part=study_part(trials, importance(trials), path.name, settings["objective"]),
+        part=study_part(trials, importance(trials), path.name, objective_named(settings["objective"])),
         effective=None if returns is None else effective_trials(returns),
         fitted=None
         if returns is None or len(complete) < 2 or len(returns) < 2 * BLOCKS

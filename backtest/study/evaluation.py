@@ -8,10 +8,10 @@ from concurrent.futures import Future
 from backtest.executors.futures import Derived
 from backtest.executors.protocol import Executor
 from backtest.study.cache import FoldCache
-from backtest.study.space import Plan
-from backtest.study.sweep import Result, Verdict
+from backtest.study.space import TrialPlan
+from backtest.study.sweep import RungScore, TrialResult
 from backtest.study.tasks import StudyTasks, finished_of, predictions_of, verdict_of
-from backtest.study.work import Workshop
+from backtest.study.trial_context import TrialContext
 from trader.core.errors import DataError
 from trader.core.types import Matrix
 
@@ -19,16 +19,16 @@ from trader.core.types import Matrix
 class Evaluation:
     """What a trial needs, as futures. This process alone reads and writes the cache."""
 
-    def __init__(self, shop: Workshop, executor: Executor) -> None:
-        self._tasks, self._executor = StudyTasks.of(shop), executor
-        self._cache = FoldCache(shop.cache) if shop.cache else None
+    def __init__(self, context: TrialContext, executor: Executor) -> None:
+        self._tasks, self._executor = StudyTasks.of(context), executor
+        self._cache = FoldCache(context.cache) if context.cache else None
 
     @property
     def capacity(self) -> int:
         """How many tasks are computed at the same time."""
         return self._executor.capacity
 
-    def fit(self, plan: Plan, k: int) -> Future[Matrix]:
+    def fit(self, plan: TrialPlan, k: int) -> Future[Matrix]:
         """P(up) of window k's hours, (numbers of stages, hours) float32. Raises DataError where it cannot be trained."""
         done: Future[Matrix] = Future()
         try:
@@ -49,10 +49,10 @@ class Evaluation:
 
         return Derived(self._executor.submit(task), keep)
 
-    def score(self, plan: Plan, parts: Sequence[Matrix]) -> Future[Verdict]:
+    def score(self, plan: TrialPlan, parts: Sequence[Matrix]) -> Future[RungScore]:
         """Every configuration over the windows so far."""
         return Derived(self._executor.submit(self._tasks.score(plan, parts)), verdict_of)
 
-    def finish(self, plan: Plan, parts: Sequence[Matrix]) -> Future[tuple[Verdict, Result]]:
+    def finish(self, plan: TrialPlan, parts: Sequence[Matrix]) -> Future[tuple[RungScore, TrialResult]]:
         """The same over all windows, and the best one traded exactly."""
         return Derived(self._executor.submit(self._tasks.finish(plan, parts)), finished_of)

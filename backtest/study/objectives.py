@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from trader.core.errors import ConfigError
 from trader.core.metrics import HOURS_PER_YEAR, max_drawdown
 from trader.core.params import Params
 from trader.core.policy import LONG, SHORT, Signals
@@ -14,30 +15,41 @@ from trader.core.summary import net_sharpe
 from trader.core.turns import turns
 from trader.core.types import Bars, Bools, Floats, Matrix
 
-Objective = Literal["net_sharpe", "net_return", "gross_return", "calmar"]
+Objective = Literal["net_sharpe", "net_return", "sum_of_returns", "calmar"]
 
 MEANING: dict[Objective, str] = {
     "net_sharpe": "net Sharpe, a year",
     "net_return": "net return, compounded",
-    "gross_return": "gross return, additive",
+    "sum_of_returns": "sum of gross returns",
     "calmar": "net Calmar, a year",
 }
+
+# What it was called by earlier versions: commands may still say so, and stored studies do.
+FIRST_NAMES: dict[Objective, str] = {"sum_of_returns": "gross_return"}
 
 # A side's code -> the share of the stake that gains with the price.
 _SIGNED = np.zeros(3)
 _SIGNED[LONG], _SIGNED[SHORT] = 1.0, -1.0
 
 
+def objective_named(text: str) -> Objective:
+    """An objective by its name, or by the name that earlier versions gave it. Raises ConfigError that lists them."""
+    for name in MEANING:
+        if text in (name, FIRST_NAMES.get(name)):
+            return name
+    raise ConfigError(f"--objective {text} is not known. Choose one of: {', '.join(MEANING)}")
+
+
 def min_completed_trials(objective: Objective, params: Params, *, swept: bool) -> int:
     """Completed trials that a pruning threshold needs before it ends other trials; `swept` if thresholds of P(up) are
-    searched too. One suffices for the gross return of an account that always holds a side, because its early windows
+    searched too. One suffices for the sum of returns of an account that always holds a side, because its early windows
     predict the end well. Where trades are few, early windows predict little (ADR 11)."""
     always = params.exposure == "long_short" and params.enter_edge == params.exit_edge == 0 and not swept
-    return 1 if objective == "gross_return" and always else 4
+    return 1 if objective == "sum_of_returns" and always else 4
 
 
 def net_value(objective: Objective, equity: Floats, allocation: Decimal) -> float:
-    """A net objective of the equity after each hour, (n,) in quote. Raises ValueError for gross_return."""
+    """A net objective of the equity after each hour, (n,) in quote. Raises ValueError for sum_of_returns."""
     start = float(allocation)
     if objective == "net_sharpe":
         return net_sharpe(equity, allocation)
@@ -55,7 +67,7 @@ def annualised(total: float, hours: int) -> float:
     return float((1 + total) ** (HOURS_PER_YEAR / hours) - 1) if hours and total > -1 else min(total, 0.0)
 
 
-def gross_value(sides: Floats, moves: Floats) -> float:
+def sum_of_returns(sides: Floats, moves: Floats) -> float:
     """The reference's score: what each hour's side, (n,) of -1, 0, 1, gains in the next hour, added up, in stakes."""
     return float((sides * moves).sum())
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from backtest.executors.futures import first_done
-from backtest.study.space import Plan
-from backtest.study.sweep import Result, Verdict
+from backtest.study.space import TrialPlan
+from backtest.study.sweep import RungScore, TrialResult
 from trader.core.errors import DataError
 from trader.core.types import Matrix
 
@@ -71,12 +71,12 @@ def batches(trials: int, size: int, min_completed: int | None) -> Iterator[range
 class TrialOutcome:
     """What became of a trial: complete with a result, pruned with a verdict, or failed with a reason."""
 
-    plan: Plan
+    plan: TrialPlan
     state: str
     windows_run: int
     rungs: tuple[float, ...]
-    verdict: Verdict | None
-    result: Result | None
+    verdict: RungScore | None
+    result: TrialResult | None
     reason: str = ""
 
 
@@ -85,7 +85,7 @@ class RunningTrial:
     """A trial that has not ended: its pruning thresholds, how many windows were begun, their predictions by the window's
     number, and its values at the rungs so far."""
 
-    plan: Plan
+    plan: TrialPlan
     thresholds: tuple[float, ...]
     begun: int = 0
     parts: dict[int, Matrix | DataError] = field(default_factory=dict)
@@ -99,13 +99,13 @@ class Evaluator(Protocol):
     def capacity(self) -> int:
         """How many tasks are computed at the same time."""
 
-    def fit(self, plan: Plan, k: int) -> Future[Matrix]:
+    def fit(self, plan: TrialPlan, k: int) -> Future[Matrix]:
         """Window k's predictions."""
 
-    def score(self, plan: Plan, parts: Sequence[Matrix]) -> Future[Verdict]:
+    def score(self, plan: TrialPlan, parts: Sequence[Matrix]) -> Future[RungScore]:
         """A verdict on the windows so far."""
 
-    def finish(self, plan: Plan, parts: Sequence[Matrix]) -> Future[tuple[Verdict, Result]]:
+    def finish(self, plan: TrialPlan, parts: Sequence[Matrix]) -> Future[tuple[RungScore, TrialResult]]:
         """A verdict on all windows, and the trial's result."""
 
 
@@ -128,7 +128,7 @@ class Batch:
         self._running: list[RunningTrial] = []
         self._waiting: dict[Future[Any], tuple[RunningTrial, int | None]] = {}
 
-    def run(self, plans: Sequence[Plan]) -> Iterator[TrialOutcome]:
+    def run(self, plans: Sequence[TrialPlan]) -> Iterator[TrialOutcome]:
         """Each as soon as it has ended. Raises WorkerLost if a task's workers were lost again and again."""
         self._running = [RunningTrial(plan, self._thresholds.get(plan.number, ())) for plan in plans]
         try:
@@ -195,7 +195,7 @@ class Batch:
     def _judged(self, trial: RunningTrial, future: Future[Any]) -> TrialOutcome | None:
         found, at = future.result(), len(trial.values)
         stage, last = self._stages[at], at == len(self._stages) - 1
-        verdict: Verdict = found[0] if last else found
+        verdict: RungScore = found[0] if last else found
         rungs = tuple(trial.values)
         if math.isnan(verdict.value) or (last and not math.isfinite(found[1].value)):
             reason = f"its objective is not a number after {stage} windows"

@@ -56,7 +56,7 @@ class Space:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrialPlan:
     """One trial as a worker gets it. `params` hold the largest number of stages. `exactly` is a configuration that is
     looked at as it is, beside the swept ones."""
 
@@ -88,12 +88,12 @@ def nearest(params: Params) -> dict[str, Any]:
 
 def plan_of(
     number: int, suggestion: Mapping[str, Any], base: Params, space: Space, exactly: Params | None
-) -> Plan:
+) -> TrialPlan:
     """A suggestion, or in its stead a configuration as it is, on top of the base parameters."""
     if exactly is not None:
-        return Plan(number, exactly, space.stages(exactly), exactly)
+        return TrialPlan(number, exactly, space.stages(exactly), exactly)
     chosen = {name: suggestion[name] for name in space_of(base).ranges}
     model = {**base.model.model_dump(), **chosen}
     days = suggestion.get("look_back_days", base.look_back_days)
     params = params_of({**base.as_json(), "model": model, "look_back_days": days}, "a trial")
-    return Plan(number, params, space.stages(params))
+    return TrialPlan(number, params, space.stages(params))

@@ -14,8 +14,8 @@ import numpy as np
 
 from backtest.engine.ideal import Quotes, account, halted, quotes, signals
 from backtest.engine.simulate import Run, simulate
-from backtest.study.objectives import Objective, gross_value, net_value, next_moves, sides_of
-from backtest.study.space import Plan, Space, space_of
+from backtest.study.objectives import Objective, net_value, next_moves, sides_of, sum_of_returns
+from backtest.study.space import Space, TrialPlan, space_of
 from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns
 from trader.core.params import Params
@@ -26,7 +26,7 @@ ASIDE_EDGE = 0.49
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class SweepMarket:
     """What is traded and by which measure. start: the first hour, UTC ms."""
 
     bars: Bars
@@ -36,7 +36,7 @@ class Market:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class CandidateScore:
     """One configuration that was looked at: what its trial's parameters are changed to, its value, and its annualised
     net Sharpe ratio; None where it is not known."""
 
@@ -54,12 +54,12 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Verdict:
+class RungScore:
     """What the hours so far say of a trial. `value` is that of the best configuration that trades, in the ideal account;
     NaN if none has one."""
 
-    looked: list[Looked]
-    best: Looked
+    candidates: list[CandidateScore]
+    best: CandidateScore
 
     @property
     def value(self) -> float:
@@ -68,7 +68,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Result:
+class TrialResult:
     """A trial to its end. value: exact, and 0.0 with `params` that stand aside if nothing that trades is worth more.
     traded_value: of the best that trades. returns: (n,) net, hourly."""
 
@@ -80,14 +80,16 @@ class Result:
     returns: Floats
 
 
-def judge(market: Market, plan: Plan, space: Space, p_up: Matrix) -> Verdict:
+def judge(market: SweepMarket, plan: TrialPlan, space: Space, p_up: Matrix) -> RungScore:
     """Look at every configuration over the hours so far: p_up (numbers of stages looked at, hours) float32."""
     at = quotes(market.bars, plan.params, market.start, market.start + p_up.shape[1] * HOUR_MS)
-    looked = [_look(market, at, plan, p_up, *choice) for choice in _choices(plan, space, p_up)]
-    return Verdict(looked, max(looked, key=lambda it: -math.inf if math.isnan(it.value) else it.value))
+    candidates = [_look(market, at, plan, p_up, *choice) for choice in _choices(plan, space, p_up)]
+    return RungScore(
+        candidates, max(candidates, key=lambda it: -math.inf if math.isnan(it.value) else it.value)
+    )
 
 
-def finish(market: Market, plan: Plan, verdict: Verdict, p_up: Matrix) -> Result:
+def finish(market: SweepMarket, plan: TrialPlan, verdict: RungScore, p_up: Matrix) -> TrialResult:
     """Trade the best configuration exactly, over all hours."""
     chosen = verdict.best
     params = chosen.of(plan.params)
@@ -98,16 +100,18 @@ def finish(market: Market, plan: Plan, verdict: Verdict, p_up: Matrix) -> Result
     returns = hourly_returns(run.equity, start)
     if value < 0 and space_may_stand_aside(plan, params):
         aside = Params.model_validate(params.model_copy(update={"enter_edge": ASIDE_EDGE, "exit_edge": 0.0}))
-        return Result(0.0, value, aside, 0.0, 0, np.zeros_like(returns))
-    return Result(value, value, params, float(run.equity[-1]) / start - 1, run.state.ledger.orders, returns)
+        return TrialResult(0.0, value, aside, 0.0, 0, np.zeros_like(returns))
+    return TrialResult(
+        value, value, params, float(run.equity[-1]) / start - 1, run.state.ledger.orders, returns
+    )
 
 
-def space_may_stand_aside(plan: Plan, params: Params) -> bool:
+def space_may_stand_aside(plan: TrialPlan, params: Params) -> bool:
     """A long-or-flat account may trade nothing; one that is always on a side, and a given configuration, may not."""
     return params.exposure == "long_flat" and plan.exactly is None
 
 
-def _choices(plan: Plan, space: Space, p_up: Matrix) -> Iterator[tuple[int, float, float]]:
+def _choices(plan: TrialPlan, space: Space, p_up: Matrix) -> Iterator[tuple[int, float, float]]:
     """(number of stages, enter_edge, exit_edge), each once."""
     seen = set()
     for stages, row in zip(plan.stages, p_up, strict=True):
@@ -117,7 +121,7 @@ def _choices(plan: Plan, space: Space, p_up: Matrix) -> Iterator[tuple[int, floa
                 yield stages, enter, leave
 
 
-def _edges(plan: Plan, space: Space, row: Matrix) -> Iterator[tuple[float, float]]:
+def _edges(plan: TrialPlan, space: Space, row: Matrix) -> Iterator[tuple[float, float]]:
     """Edges at quantiles of P(up): the entry never below a half, the exit never above the entry."""
     known = row[~np.isnan(row)].astype(np.float64)
     if plan.exactly is not None or not space.enter_quantiles or not len(known):
@@ -133,21 +137,21 @@ def _edges(plan: Plan, space: Space, row: Matrix) -> Iterator[tuple[float, float
 
 
 def _look(
-    market: Market, at: Quotes, plan: Plan, p_up: Matrix, stages: int, enter: float, leave: float
-) -> Looked:
+    market: SweepMarket, at: Quotes, plan: TrialPlan, p_up: Matrix, stages: int, enter: float, leave: float
+) -> CandidateScore:
     # How many stages there were says nothing about how P(up) is traded.
     params = plan.params.model_copy(update={"enter_edge": enter, "exit_edge": leave})
     row = p_up[plan.stages.index(stages)]
     equity = _quick_equity(at, params, row)
     sharpe = None if equity is None else net_sharpe(equity, params.allocation_usdt)
-    if market.objective == "gross_return":
+    if market.objective == "sum_of_returns":
         value = _gross(market, params, row)
     elif market.objective == "net_sharpe" and sharpe is not None:
         value = sharpe
     else:
         exact = _traded(market, params, row).equity if equity is None else equity
         value = net_value(market.objective, exact, params.allocation_usdt)
-    return Looked(stages, enter, leave, value, sharpe)
+    return CandidateScore(stages, enter, leave, value, sharpe)
 
 
 def _quick_equity(at: Quotes, params: Params, row: Matrix) -> Floats | None:
@@ -159,19 +163,19 @@ def _quick_equity(at: Quotes, params: Params, row: Matrix) -> Floats | None:
     return halted(ideal, told, params)
 
 
-def _traded(market: Market, params: Params, row: Matrix) -> Run:
+def _traded(market: SweepMarket, params: Params, row: Matrix) -> Run:
     stop = market.start + len(row) * HOUR_MS
     return simulate(market.bars, row, Rules(params, market.filters), market.start, stop)
 
 
-def _value(market: Market, params: Params, row: Matrix, run: Run) -> float:
-    if market.objective == "gross_return":
+def _value(market: SweepMarket, params: Params, row: Matrix, run: Run) -> float:
+    if market.objective == "sum_of_returns":
         return _gross(market, params, row)
     return net_value(market.objective, run.equity, params.allocation_usdt)
 
 
-def _gross(market: Market, params: Params, row: Matrix) -> float:
+def _gross(market: SweepMarket, params: Params, row: Matrix) -> float:
     first, bars = market.bars.row(market.start), market.bars
     here, after = slice(first, first + len(row)), slice(first + 1, first + len(row) + 1)
     tradable: Bools = ~bars.flagged[here] & ~bars.flagged[after]
-    return gross_value(sides_of(row, params, tradable), next_moves(bars, market.start, len(row)))
+    return sum_of_returns(sides_of(row, params, tradable), next_moves(bars, market.start, len(row)))

@@ -17,21 +17,21 @@ from backtest.engine.history import History
 from backtest.executors.packing import packed, unpacked
 from backtest.executors.protocol import (
     Arrays,
-    Settings,
     SharedArrays,
     Task,
+    TaskSettings,
     task_function,
 )
-from backtest.study.space import Plan, Space
-from backtest.study.sweep import Looked, Market, Result, Verdict, finish, judge
-from backtest.study.work import Workshop
+from backtest.study.space import Space, TrialPlan
+from backtest.study.sweep import CandidateScore, RungScore, SweepMarket, TrialResult, finish, judge
+from backtest.study.trial_context import TrialContext
 from trader.core.params import Params
 from trader.core.types import REQUIRED_COLUMNS, Bars, Filters, Matrix
 from trader.core.windows import Refit
 
 
 @task_function
-def fit_window(arrays: Arrays, settings: Settings) -> bytes:
+def fit_window(arrays: Arrays, settings: TaskSettings) -> bytes:
     """P(up) of a window's hours by each number of stages of one fit: (numbers, hours) float32, NaN where nothing can be
     said. Raises DataError for a window that cannot be trained on."""
     history, plan, window = History.of_arrays(arrays, settings), _plan(settings), Refit(*settings["window"])
@@ -40,26 +40,26 @@ def fit_window(arrays: Arrays, settings: Settings) -> bytes:
     return history.predict_stages(model, window.train_until, *hours, plan.stages).tobytes()
 
 
-def predictions_of(result: bytes, plan: Plan) -> Matrix:
+def predictions_of(result: bytes, plan: TrialPlan) -> Matrix:
     """What `fit_window` gave."""
     return np.frombuffer(result, np.float32).reshape(len(plan.stages), -1)
 
 
 @task_function
-def score(arrays: Arrays, settings: Settings) -> bytes:
+def score(arrays: Arrays, settings: TaskSettings) -> bytes:
     """Every configuration over the windows so far."""
     verdict = judge(_market(arrays, settings), _plan(settings), Space(**settings["space"]), arrays["p_up"])
     return packed(_of_verdict(verdict), {})
 
 
-def verdict_of(result: bytes) -> Verdict:
+def verdict_of(result: bytes) -> RungScore:
     """What `score` gave."""
     head, _ = unpacked(result)
     return _verdict(head)
 
 
 @task_function
-def finish_trial(arrays: Arrays, settings: Settings) -> bytes:
+def finish_trial(arrays: Arrays, settings: TaskSettings) -> bytes:
     """The same over all windows, and the best one traded exactly."""
     market, plan = _market(arrays, settings), _plan(settings)
     verdict = judge(market, plan, Space(**settings["space"]), arrays["p_up"])
@@ -73,76 +73,76 @@ def finish_trial(arrays: Arrays, settings: Settings) -> bytes:
 _FIGURES = ("value", "traded_value", "net_return", "orders")
 
 
-def finished_of(result: bytes) -> tuple[Verdict, Result]:
+def finished_of(result: bytes) -> tuple[RungScore, TrialResult]:
     """What `finish_trial` gave."""
     head, arrays = unpacked(result)
     figures = {name: head[name] for name in _FIGURES}
     params = Params.model_validate_json(head["params"])
-    return _verdict(head), Result(**figures, params=params, returns=arrays["returns"])
+    return _verdict(head), TrialResult(**figures, params=params, returns=arrays["returns"])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StudyTasks:
     """The tasks of one study. What windows are fitted on and what trials are traded on is shared."""
 
-    shop: Workshop
+    context: TrialContext
     rows: SharedArrays
     market: SharedArrays
 
     @staticmethod
-    def of(shop: Workshop) -> StudyTasks:
+    def of(context: TrialContext) -> StudyTasks:
         """Of what a study's trials are evaluated on."""
-        bars = shop.task.bars
+        bars = context.task.bars
         traded = {name: getattr(bars, name) for name in ("close_time", "flagged", *REQUIRED_COLUMNS)}
-        return StudyTasks(shop, SharedArrays(shop.history.arrays()), SharedArrays(traded))
+        return StudyTasks(context, SharedArrays(context.history.arrays()), SharedArrays(traded))
 
-    def fit(self, plan: Plan, k: int) -> Task:
+    def fit(self, plan: TrialPlan, k: int) -> Task:
         """Raises DataError for a window that cannot be trained on."""
-        window = self.shop.window(plan, k)
+        window = self.context.window(plan, k)
         settings = {
             **_of_plan(plan),
-            **self.shop.history.settings(),
+            **self.context.history.settings(),
             "window": window.numbers(),
-            "serve_until": self.shop.served_until(window),
+            "serve_until": self.context.served_until(window),
         }
-        key, label = self.shop.key(plan, window), f"window {k} of trial {plan.number}"
+        key, label = self.context.key(plan, window), f"window {k} of trial {plan.number}"
         return Task(fit_window, settings, self.rows, known_key=key, label=label)
 
-    def score(self, plan: Plan, parts: Sequence[Matrix]) -> Task:
+    def score(self, plan: TrialPlan, parts: Sequence[Matrix]) -> Task:
         """Over the windows so far: `fit`'s results, in their order."""
         return self._traded(Task(score, {}, self.market, label=f"scores of trial {plan.number}"), plan, parts)
 
-    def finish(self, plan: Plan, parts: Sequence[Matrix]) -> Task:
+    def finish(self, plan: TrialPlan, parts: Sequence[Matrix]) -> Task:
         """Over all windows."""
         return self._traded(
             Task(finish_trial, {}, self.market, label=f"end of trial {plan.number}"), plan, parts
         )
 
-    def _traded(self, task: Task, plan: Plan, parts: Sequence[Matrix]) -> Task:
+    def _traded(self, task: Task, plan: TrialPlan, parts: Sequence[Matrix]) -> Task:
         settings = {
             **_of_plan(plan),
-            "space": self.shop.space.as_json(),
-            "symbol": self.shop.task.bars.symbol,
-            "filters": {name: _text(value) for name, value in asdict(self.shop.task.filters).items()},
-            "start": self.shop.task.start,
-            "objective": self.shop.objective,
+            "space": self.context.space.as_json(),
+            "symbol": self.context.task.bars.symbol,
+            "filters": {name: _text(value) for name, value in asdict(self.context.task.filters).items()},
+            "start": self.context.task.start,
+            "objective": self.context.objective,
         }
         p_up = {"p_up": np.concatenate(parts, axis=1)}
         return replace(task, settings=settings, arrays=p_up, placement="caller")
 
 
-def _market(arrays: Arrays, settings: Settings) -> Market:
+def _market(arrays: Arrays, settings: TaskSettings) -> SweepMarket:
     columns = {name: arrays[name] for name in ("close_time", "flagged", *REQUIRED_COLUMNS)}
     filters = {name: None if text is None else Decimal(text) for name, text in settings["filters"].items()}
     bars = Bars(settings["symbol"], **columns)
-    return Market(bars, Filters(**filters), settings["start"], settings["objective"])  # type: ignore[arg-type]  # None is max_qty's alone
+    return SweepMarket(bars, Filters(**filters), settings["start"], settings["objective"])  # type: ignore[arg-type]  # None is max_qty's alone
 
 
 def _text(value: Decimal | None) -> str | None:
     return None if value is None else str(value)
 
 
-def _of_plan(plan: Plan) -> dict[str, Any]:
+def _of_plan(plan: TrialPlan) -> dict[str, Any]:
     exactly = None if plan.exactly is None else plan.exactly.model_dump_json()
     return {
         "number": plan.number,
@@ -152,20 +152,20 @@ def _of_plan(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _plan(settings: Settings) -> Plan:
+def _plan(settings: TaskSettings) -> TrialPlan:
     exactly = None if settings["exactly"] is None else Params.model_validate_json(settings["exactly"])
     params = Params.model_validate_json(settings["params"])
-    return Plan(settings["number"], params, tuple(settings["stages"]), exactly)
+    return TrialPlan(settings["number"], params, tuple(settings["stages"]), exactly)
 
 
-def _of_verdict(verdict: Verdict) -> dict[str, Any]:
-    looked = [[it.stages, it.enter_edge, it.exit_edge, it.value, it.sharpe] for it in verdict.looked]
+def _of_verdict(verdict: RungScore) -> dict[str, Any]:
+    candidates = [[it.stages, it.enter_edge, it.exit_edge, it.value, it.sharpe] for it in verdict.candidates]
     return {
-        "candidates": looked,
-        "best": next(i for i, it in enumerate(verdict.looked) if it is verdict.best),
+        "candidates": candidates,
+        "best": next(i for i, it in enumerate(verdict.candidates) if it is verdict.best),
     }
 
 
-def _verdict(head: dict[str, Any]) -> Verdict:
-    looked = [Looked(*row) for row in head["candidates"]]
-    return Verdict(looked, looked[head["best"]])
+def _verdict(head: dict[str, Any]) -> RungScore:
+    candidates = [CandidateScore(*row) for row in head["candidates"]]
+    return RungScore(candidates, candidates[head["best"]])

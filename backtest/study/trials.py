@@ -11,7 +11,7 @@ import numpy as np
 
 from backtest.evidence.ledger import Kind
 from backtest.study.rounds import TrialOutcome
-from backtest.study.sweep import Looked
+from backtest.study.sweep import CandidateScore
 from trader.core.errors import DataError
 from trader.core.params import Params, params_of
 
@@ -32,7 +32,7 @@ class Trial:
     params: Params
     windows_run: int
     rungs: tuple[float, ...]
-    looked: tuple[Looked, ...]
+    candidates: tuple[CandidateScore, ...]
     net_return: float | None
     orders: int
     reason: str
@@ -50,10 +50,10 @@ class Trial:
     def configurations(self) -> Iterator[tuple[Kind, Params, float | None]]:
         """Everything that this trial looked at: how it was met, what it is, and its annualised net Sharpe ratio over
         the whole span, None where it did not run to its end."""
-        if self.state == "failed" or not self.looked:
+        if self.state == "failed" or not self.candidates:
             yield "failed", self.params, None
             return
-        for it in self.looked:
+        for it in self.candidates:
             params = it.of(self.params)
             if self.state == "pruned":
                 yield "pruned", params, None
@@ -80,9 +80,9 @@ class Study:
         return max(complete, key=lambda t: (number_of(t.value), number_of(t.traded_value), -t.number))
 
     @property
-    def looked(self) -> int:
+    def configurations(self) -> int:
         """Configurations looked at, swept and pruned ones among them."""
-        return sum(max(1, len(trial.looked)) for trial in self.trials)
+        return sum(max(1, len(trial.candidates)) for trial in self.trials)
 
 
 def number_of(value: float | None) -> float:
@@ -107,7 +107,7 @@ def row_of(outcome: TrialOutcome, asked: dict[str, Any]) -> dict[str, Any]:
         "rungs": list(outcome.rungs),
         "candidates": [
             [it.stages, it.enter_edge, it.exit_edge, _finite(it.value), it.sharpe]
-            for it in (verdict.looked if verdict else [])
+            for it in (verdict.candidates if verdict else [])
         ],
         "net_return": result.net_return if result else None,
         "orders": result.orders if result else 0,
@@ -131,8 +131,8 @@ def trial_of(row: dict[str, Any]) -> Trial:
             params=params_of(row["params"], f"trial {row['number']}"),
             windows_run=row["windows_run"],
             rungs=tuple(row["rungs"]),
-            looked=tuple(
-                Looked(stages, enter, leave, math.nan if value is None else value, sharpe)
+            candidates=tuple(
+                CandidateScore(stages, enter, leave, math.nan if value is None else value, sharpe)
                 for stages, enter, leave, value, sharpe in row["candidates"]
             ),
             net_return=row["net_return"],

@@ -21,18 +21,18 @@ from backtest.executors.futures import InProcess
 from backtest.executors.protocol import Executor
 from backtest.study.evaluation import Evaluation
 from backtest.study.folder import StudyFolder
-from backtest.study.objectives import Objective, min_completed_trials
-from backtest.study.questions import Asked, Questions
+from backtest.study.objectives import FIRST_NAMES, Objective, min_completed_trials
 from backtest.study.rounds import Batch, Completed, TrialOutcome, batches, pruning_thresholds, rungs_of
-from backtest.study.space import LONGEST_LOOK_BACK_DAYS, Plan, Space, plan_of
+from backtest.study.sampler import Suggestion, TrialSampler
+from backtest.study.space import LONGEST_LOOK_BACK_DAYS, Space, TrialPlan, plan_of
+from backtest.study.trial_context import SearchTask, TrialContext
 from backtest.study.trials import Study, Trial, number_of, row_of, trial_of
-from backtest.study.work import Task, Workshop
 from trader.core.errors import ConfigError
 from trader.core.features import anchor_of, preset_named
 from trader.core.params import Params
 from trader.core.types import HOUR_MS, iso
 
-__all__ = ["LONGEST_LOOK_BACK_DAYS", "STUDY_DAYS", "Task", "tune"]
+__all__ = ["LONGEST_LOOK_BACK_DAYS", "STUDY_DAYS", "SearchTask", "tune"]
 
 # Part of what a seed means: a change of how trials are judged gives another study.
 ENGINE = 4
@@ -43,7 +43,7 @@ TrialProgress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class StudySettings:
     """What a study is, beside its task: all of it decides what is found."""
 
     seed: int
@@ -53,9 +53,9 @@ class Settings:
     prune: bool = True
     warm: tuple[Params, ...] = ()
 
-    def identity(self, task: Task, shop: Workshop) -> dict[str, Any]:
+    def identity(self, task: SearchTask, context: TrialContext) -> dict[str, Any]:
         """What must be equal for a study to go on."""
-        used = task.bars.span(anchor_of(shop.begin), task.stop + HOUR_MS)
+        used = task.bars.span(anchor_of(context.begin), task.stop + HOUR_MS)
         return {
             "data": data_hash(used),
             "symbol": task.bars.symbol,
@@ -63,21 +63,21 @@ class Settings:
             "to": iso(task.stop),
             "seed": self.seed,
             "batch": self.batch,
-            "objective": self.objective,
+            "objective": FIRST_NAMES.get(self.objective, self.objective),
             "space": self.space.as_json(),
             "prune": self.prune,
             "warm": [params.identity() for params in self.warm],
             "params": task.base.identity(),
             "filters": task.filters.as_json(),
             "features": preset_named(task.base.features).code_hash,
-            "code": shop.code,
+            "code": context.code,
             "engine": ENGINE,
             "optuna": optuna.__version__,
         }
 
 
 def tune(
-    task: Task,
+    task: SearchTask,
     *,
     trials: int,
     seed: int,
@@ -103,17 +103,17 @@ def tune(
         raise ConfigError(
             f"a study needs at least one trial and a batch of at least one, not {trials} and {batch}"
         )
-    settings = Settings(seed, batch, objective, space or Space(), prune, _on_base(warm, task.base))
+    settings = StudySettings(seed, batch, objective, space or Space(), prune, _on_base(warm, task.base))
     kept = StudyFolder(folder) if folder else None
     folds = cache or (folder / "folds" if folder else None)
-    shop = Workshop.of(task, settings.space, objective, folds, settings.warm)
+    context = TrialContext.of(task, settings.space, objective, folds, settings.warm)
     with ExitStack() as stack:
         if kept:
             stack.enter_context(kept.held())
-            kept.begin(settings.identity(task, shop))
-        run = _Run(shop, settings, kept, trials, progress, on_trial)
+            kept.begin(settings.identity(task, context))
+        run = _Run(context, settings, kept, trials, progress, on_trial)
         try:
-            run.to_the_end(Evaluation(shop, executor or InProcess()))
+            run.to_the_end(Evaluation(context, executor or InProcess()))
         finally:
             run.publish()
     return run.study()
@@ -130,14 +130,14 @@ class _Run:
 
     def __init__(
         self,
-        shop: Workshop,
-        settings: Settings,
+        context: TrialContext,
+        settings: StudySettings,
         kept: StudyFolder | None,
         trials: int,
         progress: TrialProgress | None,
         on_trial: Callable[[Trial], None] | None,
     ) -> None:
-        self._shop, self._settings, self._kept, self._trials = shop, settings, kept, trials
+        self._shop, self._settings, self._kept, self._trials = context, settings, kept, trials
         self._progress, self._on_trial = progress, on_trial
         rows = kept.rows() if kept else {}
         self.done = {number: trial_of(row) for number, row in rows.items() if number < trials}
@@ -149,7 +149,7 @@ class _Run:
 
     def to_the_end(self, evaluation: Evaluation) -> None:
         """Batch by batch: ask, evaluate what has not ended yet, tell in order."""
-        questions = Questions(self._settings.seed, self._shop.task.base, self._settings.warm)
+        questions = TrialSampler(self._settings.seed, self._shop.task.base, self._settings.warm)
         given, base = self._settings, self._shop.task.base
         swept = bool(given.space.enter_quantiles)
         needed = min_completed_trials(given.objective, base, swept=swept) if given.prune else None
@@ -168,7 +168,7 @@ class _Run:
                     completed.append(Completed(trial.rungs, number_of(trial.traded_value), plan.cost))
                 questions.tell(it, number_of(trial.traded_value), trial.windows_run, trial.state)
 
-    def _plan(self, asked: Asked) -> Plan:
+    def _plan(self, asked: Suggestion) -> TrialPlan:
         number, suggestion, warm = asked.number, asked.suggestion, self._settings.warm
         if self._asked.setdefault(number, suggestion) != suggestion:
             raise ConfigError(

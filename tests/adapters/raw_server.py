@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from tests.app.fakes import FakeClock
-from trader.adapters.binance_client import Connection
+from trader.adapters.binance_client import VenueAddress
 from trader.adapters.binance_klines import BinanceKlines
 from trader.adapters.binance_spot import BinanceSpot
 
@@ -205,7 +205,7 @@ def serving(
 @contextmanager
 def spot(url: str, timeout_s: float = 5.0, clock: FakeClock | None = None) -> Iterator[BinanceSpot]:
     """The account's adapter at an address; its clock moves by sleeping only."""
-    adapter = BinanceSpot(Connection(url, KEY, SECRET, timeout_s), clock or FakeClock(NOW))
+    adapter = BinanceSpot(VenueAddress(url, KEY, SECRET, timeout_s), clock or FakeClock(NOW))
     try:
         yield adapter
     finally:
@@ -215,7 +215,7 @@ def spot(url: str, timeout_s: float = 5.0, clock: FakeClock | None = None) -> It
 @contextmanager
 def klines(url: str, timeout_s: float = 5.0, clock: FakeClock | None = None) -> Iterator[BinanceKlines]:
     """The market's adapter at an address."""
-    adapter = BinanceKlines(Connection(url, timeout_s=timeout_s), clock or FakeClock(NOW))
+    adapter = BinanceKlines(VenueAddress(url, timeout_s=timeout_s), clock or FakeClock(NOW))
     try:
         yield adapter
     finally:

@@ -37,8 +37,8 @@ from tests.adapters.test_binance_orders import HTML, ORDER, REPLY
 from tests.app.fakes import FakeClock
 from tests.exchange import venue_kit
 from tests.exchange.venue_kit import running
-from trader.adapters.binance_client import DEAD, DEAD_SOCKET, Connection
-from trader.adapters.binance_connection import Api, NoAnswer
+from trader.adapters.binance_client import DEAD, DEAD_SOCKET, VenueAddress
+from trader.adapters.binance_connection import NoAnswer, VenueApi
 from trader.adapters.binance_spot import BinanceSpot
 from trader.core.errors import Retry, TraderError
 
@@ -61,7 +61,7 @@ DRIPS = {
 def test_no_server_holds_a_call_beyond_its_patience(where: str) -> None:
     """A server that sends a byte now and then, wherever in its answer, is given up when the patience is over."""
     with serving(DRIPS[where]) as server:
-        api = Api(Connection(server.url, timeout_s=PATIENCE_S), FakeClock(NOW))
+        api = VenueApi(VenueAddress(server.url, timeout_s=PATIENCE_S), FakeClock(NOW))
         with pytest.raises(NoAnswer, match=r"ReadTimeoutError|ProtocolError") as none:
             api.call(api.client.get_server_time)
         assert none.value.sent
@@ -71,7 +71,7 @@ def test_no_server_holds_a_call_beyond_its_patience(where: str) -> None:
 def test_the_exchange_that_drips_is_given_up_too() -> None:
     """The drip of the embedded exchange, two bytes a second, ends a read with Retry and an order in doubt."""
     with running() as sim:
-        connection = Connection(sim.exchange.url, venue_kit.KEY, venue_kit.SECRET, PATIENCE_S)
+        connection = VenueAddress(sim.exchange.url, venue_kit.KEY, venue_kit.SECRET, PATIENCE_S)
         adapter = BinanceSpot(connection, FakeClock(venue_kit.AT))
         signed = adapter.sign("BTCUSDT", "BUY", Decimal("0.01"), "bot-1", adapter.time_ms())
         sim.sim("faults", [{"path": "/api/v3/*", "action": "drip", "bytes_per_s": 2}])
@@ -173,7 +173,7 @@ def test_proxies_of_the_environment_are_ignored() -> None:
 
 def test_every_other_address_of_the_client_is_dead() -> None:
     """Whatever base address the client has, or a new version adds, points at this machine's closed port."""
-    api = Api(Connection("http://127.0.0.1:1"), FakeClock(NOW))
+    api = VenueApi(VenueAddress("http://127.0.0.1:1"), FakeClock(NOW))
     addresses = {
         name: getattr(api.client, name)
         for name in dir(api.client)
@@ -201,7 +201,7 @@ STRAYS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("name", STRAYS)
 def test_a_stray_call_never_leaves(name: str, flag: str) -> None:
     """Futures, options, margin and the rest fail before anything is sent, also with the client's testnet and demo switches."""
-    api = Api(Connection("http://127.0.0.1:1", KEY, SECRET), FakeClock(NOW))
+    api = VenueApi(VenueAddress("http://127.0.0.1:1", KEY, SECRET), FakeClock(NOW))
     if flag:
         setattr(api.client, flag, True)
     with pytest.raises(LocationValueError, match=f"^{DEAD}"):
@@ -279,7 +279,7 @@ def test_no_error_and_no_log_holds_a_key_a_secret_or_a_signature(
                 told.append("".join(traceback.format_exception(caught.value)))
         signatures = [heard.params["signature"] for heard in server.heard if "signature" in heard.params]
     assert signatures
-    told += [caplog.text, repr(Connection(server.url, KEY, SECRET))]
+    told += [caplog.text, repr(VenueAddress(server.url, KEY, SECRET))]
     for secret in (KEY, SECRET, *signatures):
         assert secret not in "\n".join(told)
 

@@ -14,13 +14,13 @@ from tests.adapters.test_binance_reads import RUBBISH, put, spoiled
 from tests.app.fakes import FakeClock
 from tests.bars_made import bars_made
 from tests.exchange.venue_kit import AT, FIRST, MARKET, SYMBOL, Sim, running, with_gap
-from trader.adapters.binance_client import Connection
+from trader.adapters.binance_client import VenueAddress
 from trader.adapters.binance_connection import PAUSE_AT_WEIGHT
 from trader.adapters.binance_klines import KLINES_PAGE, BinanceKlines
 from trader.core.bars import gaps
 from trader.core.errors import DataError, Retry, TraderError
 from trader.core.types import HOUR_MS, Bars, floor_hour
-from trader.exchange.limits import Limits
+from trader.exchange.limits import RequestLimits
 
 HOUR = floor_hour(NOW)
 
@@ -29,7 +29,7 @@ HOUR = floor_hour(NOW)
 def market(bars: Bars = MARKET.bars, at: int = AT, **changes: Any) -> Iterator[tuple[BinanceKlines, Sim]]:
     """The adapter at an embedded exchange whose clock stands."""
     with running(bars=bars, at_ms=at, **changes) as sim:
-        adapter = BinanceKlines(Connection(sim.exchange.url), FakeClock(at))
+        adapter = BinanceKlines(VenueAddress(sim.exchange.url), FakeClock(at))
         yield adapter, sim
         adapter.close()
 
@@ -224,9 +224,9 @@ def test_history_pauses_before_the_weight_is_used_up(weight: int) -> None:
 def test_weight_of_the_exchange_is_never_exceeded() -> None:
     """At an embedded exchange with a low limit that the pager does not know, a 429 is kept and history goes on after."""
     bars = bars_made(6_000, start="2022-01-01")
-    with running(bars=bars, at_ms=bars.last - HOUR_MS, limits=Limits(weight_per_minute=8)) as sim:
+    with running(bars=bars, at_ms=bars.last - HOUR_MS, limits=RequestLimits(weight_per_minute=8)) as sim:
         clock = FakeClock(bars.last - HOUR_MS)
-        adapter = BinanceKlines(Connection(sim.exchange.url), clock)
+        adapter = BinanceKlines(VenueAddress(sim.exchange.url), clock)
         with pytest.raises(Retry, match="forbids every request until") as banned:
             adapter.bars(SYMBOL, bars.first, bars.last)
         with pytest.raises(Retry, match="forbids every request until"):

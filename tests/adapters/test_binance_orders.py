@@ -25,10 +25,10 @@ from tests.adapters.raw_server import (
 )
 from tests.app.fakes import FakeClock
 from tests.exchange.venue_kit import KEY, SECRET, SYMBOL, running
-from trader.adapters.binance_client import Connection
+from trader.adapters.binance_client import VenueAddress
 from trader.adapters.binance_errors import never_sent
 from trader.adapters.binance_spot import BinanceSpot
-from trader.core.ports import Sent, SignedOrder
+from trader.core.ports import OrderAnswer, SignedOrder
 from trader.core.types import Fill
 
 ORDER = SignedOrder("BTCUSDT", "BUY", Decimal("0.006"), "bot-1", NOW, 5_000)
@@ -184,7 +184,7 @@ UNKNOWN |= {
 SLOW = ("silence", "a dripping head", "a dripping body")
 
 
-def sent_to(answer: Answer, timeout_s: float = 5.0) -> Sent:
+def sent_to(answer: Answer, timeout_s: float = 5.0) -> OrderAnswer:
     """What the adapter makes of an answer to the order; the order goes out once, whatever comes back."""
     with serving(answer, path="/api/v3/order") as server, spot(server.url, timeout_s) as adapter:
         adapter.assets("BTCUSDT")
@@ -241,14 +241,14 @@ def test_a_connection_that_was_never_made_is_a_refusal() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     with spot(f"http://127.0.0.1:{port}") as adapter:
-        assert adapter.send(ORDER) == Sent("refused", message="NewConnectionError", again="later")
+        assert adapter.send(ORDER) == OrderAnswer("refused", message="NewConnectionError", again="later")
     with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
         waiting = [socket.socket() for _ in range(3)]
         for sock in waiting:
             sock.setblocking(False)
             sock.connect_ex(deaf.getsockname())
         with spot(f"http://127.0.0.1:{deaf.getsockname()[1]}", timeout_s=0.2) as adapter:
-            assert adapter.send(ORDER) == Sent("refused", message="ConnectTimeoutError", again="later")
+            assert adapter.send(ORDER) == OrderAnswer("refused", message="ConnectTimeoutError", again="later")
         for sock in waiting:
             sock.close()
     unknown_name = NameResolutionError("nowhere", HTTPConnection("nowhere"), socket.gaierror())
@@ -292,7 +292,7 @@ def test_the_exchange_and_the_adapter_agree(scenario: str) -> None:
     outcome, orders, status = SCENARIOS[scenario]
     with running() as sim:
         patience = 0.25 if "timeout" in scenario or scenario == "slow_drip" else 5.0
-        adapter = BinanceSpot(Connection(sim.exchange.url, KEY, SECRET, patience), FakeClock(NOW))
+        adapter = BinanceSpot(VenueAddress(sim.exchange.url, KEY, SECRET, patience), FakeClock(NOW))
         signed = adapter.sign(SYMBOL, "BUY", Decimal("0.01"), "bot-1", adapter.time_ms())
         sim.sim("faults", {"scenario": scenario})
         sent = adapter.send(signed)

@@ -28,7 +28,7 @@ from tests.adapters.test_binance_orders import HTML, ORDER, WHOLE
 from tests.app.fakes import FakeClock
 from tests.exchange.venue_kit import AT, KEY, SECRET, SYMBOL, running
 from trader import wiring
-from trader.adapters.binance_client import DEAD, Connection
+from trader.adapters.binance_client import DEAD, VenueAddress
 from trader.adapters.binance_connection import Quota
 from trader.adapters.binance_klines import BinanceKlines
 from trader.adapters.binance_spot import BinanceSpot
@@ -354,8 +354,8 @@ def test_the_exchange_sees_no_request_during_its_ban(scenario: str) -> None:
     """At the embedded exchange, both sides of the bot keep a ban that one of them has met."""
     clock, quota = FakeClock(AT), Quota()
     with running() as sim:
-        account = BinanceSpot(Connection(sim.exchange.url, KEY, SECRET), clock, quota)
-        market = BinanceKlines(Connection(sim.exchange.url), clock, quota=quota)
+        account = BinanceSpot(VenueAddress(sim.exchange.url, KEY, SECRET), clock, quota)
+        market = BinanceKlines(VenueAddress(sim.exchange.url), clock, quota=quota)
         sim.sim("faults", {"scenario": scenario})
         with pytest.raises(Retry) as banned:
             account.time_ms()
@@ -398,10 +398,10 @@ def test_keys_are_needed_and_looked_at_before_anything_is_sent() -> None:
     """No key, half a key, and a key with a line break are refused without repeating it."""
     for key, secret in (("", ""), ("key", ""), ("", "secret")):
         with pytest.raises(ConfigError, match="needs an API key and its secret"):
-            BinanceSpot(Connection(DEAD, key, secret), FakeClock(NOW))
+            BinanceSpot(VenueAddress(DEAD, key, secret), FakeClock(NOW))
     for key, secret, which in (("ke\ny", "secret", "key"), ("key", "sécret", "secret")):
         with pytest.raises(ConfigError, match=f"the API {which} holds characters that no key has") as caught:
-            BinanceSpot(Connection(DEAD, key, secret), FakeClock(NOW))
+            BinanceSpot(VenueAddress(DEAD, key, secret), FakeClock(NOW))
         assert "y'" not in str(caught.value)
 
 

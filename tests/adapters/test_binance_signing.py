@@ -17,8 +17,8 @@ from tests.adapters.test_binance_orders import ORDER, REPLY
 from tests.app.fakes import FakeClock
 from tests.exchange import venue_kit
 from tests.exchange.venue_kit import AT, SYMBOL, running
-from trader.adapters.binance_client import Connection, SigningClient
-from trader.adapters.binance_connection import GOOD_ROUND_TRIP_MS, Api
+from trader.adapters.binance_client import SigningClient, VenueAddress
+from trader.adapters.binance_connection import GOOD_ROUND_TRIP_MS, VenueApi
 from trader.adapters.binance_spot import BinanceSpot
 from trader.core.errors import ConfigError
 from trader.core.ports import SignedOrder
@@ -47,7 +47,7 @@ SORTED_SIGNATURE = "70fd30433bc3a2e3b5ff17d075e50538dde3734841da6dc28d79113dd37f
 @contextmanager
 def client(secret: str) -> Iterator[SigningClient]:
     """The signing client with a documented secret."""
-    api = Api(Connection("http://127.0.0.1:1", KEY, secret), FakeClock(NOW))
+    api = VenueApi(VenueAddress("http://127.0.0.1:1", KEY, secret), FakeClock(NOW))
     yield api.client
     api.close()
 
@@ -116,7 +116,7 @@ def test_the_pin_is_for_the_order_alone() -> None:
 def test_a_stopped_process_cannot_revive_its_order() -> None:
     """At the embedded exchange: sent past its horizon the order is refused with -1021, and there is none."""
     with running() as sim:
-        adapter = BinanceSpot(Connection(sim.exchange.url, venue_kit.KEY, venue_kit.SECRET), FakeClock(NOW))
+        adapter = BinanceSpot(VenueAddress(sim.exchange.url, venue_kit.KEY, venue_kit.SECRET), FakeClock(NOW))
         order = adapter.sign(SYMBOL, "BUY", Decimal("0.01"), "bot-1", adapter.time_ms())
         sim.to(order.expires_at_ms + 1)
         sent = adapter.send(order)
@@ -138,7 +138,7 @@ def test_requests_follow_the_venues_clock(skew_ms: int) -> None:
     with running() as sim:
         sim.sim("faults", [{"path": "/api/*", "action": "skew", "ms": 2_500}])
         adapter = BinanceSpot(
-            Connection(sim.exchange.url, venue_kit.KEY, venue_kit.SECRET), FakeClock(AT + skew_ms)
+            VenueAddress(sim.exchange.url, venue_kit.KEY, venue_kit.SECRET), FakeClock(AT + skew_ms)
         )
         assert adapter.time_ms() == AT + 2_500
         assert adapter._api.offset_ms == 2_500 - skew_ms

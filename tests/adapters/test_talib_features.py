@@ -21,7 +21,7 @@ from trader.core.types import HOUR_MS
 
 def test_indicators_equal_an_independent_library() -> None:
     """SMA, RSI (Wilder's smoothing) and MFI by pandas agree with the columns to 1e-5 of their size (float32)."""
-    bars, seed = bars_made(2_500, 9), preset_named("seed")
+    bars, seed = bars_made(2_500, 9), preset_named("reference")
     close, volume = pd.Series(bars.close), pd.Series(bars.volume)
     typical = (pd.Series(bars.high) + pd.Series(bars.low) + close) / 3
     got = features(bars, seed, bars.first, bars.last + HOUR_MS)
@@ -50,7 +50,7 @@ def test_the_wide_preset_has_what_it_says() -> None:
     bars = made_bars()
     values = computed(preset_named("wide"), bars)
     columns = preset_named("wide").columns
-    assert np.array_equal(values[:, :9], computed(preset_named("seed"), bars), equal_nan=True)
+    assert np.array_equal(values[:, :9], computed(preset_named("reference"), bars), equal_nan=True)
     share = values[:, columns.index("buyers_share")]
     assert ((share >= 0.3) & (share <= 0.7)).all()
     assert values[0, columns.index("weekday")] == 0.0  # 2024-01-01 was a Monday
@@ -68,8 +68,8 @@ def test_the_wide_preset_has_what_it_says() -> None:
 def test_code_hashes_are_those_of_stored_models() -> None:
     """Cards of existing stores hold these very hashes: whatever moves around it, the code of a preset stays."""
     assert {preset.name: preset.code_hash for preset in SHIPPED} == {
-        "seed": "e152a7c4929e3e29",
-        "seed_code": "c652402a2f5f162d",
+        "reference": "e152a7c4929e3e29",
+        "reference_code": "c652402a2f5f162d",
         "wide": "bab696cdaa81cf88",
     }
 
@@ -84,19 +84,19 @@ import sys
 from trader.core.errors import ConfigError
 from trader.core.presets import preset_named
 try:
-    preset_named("seed")
+    preset_named("reference")
 except ConfigError as error:
     print(error)
 from trader.adapters.talib_features import register_shipped
 register_shipped()
-print(preset_named("seed").code_hash, "talib" in sys.modules)
+print(preset_named("reference").code_hash, "talib" in sys.modules)
 """
 
 
 def test_presets_are_known_once_they_are_registered() -> None:
     """Importing registers none, and an unknown one is a clear error; registering imports no TA-Lib."""
     unknown, known = anew_python(NONE_REGISTERED).stdout.splitlines()
-    assert unknown == "features: there is no preset 'seed'; none is registered in this process"
+    assert unknown == "features: there is no preset 'reference'; none is registered in this process"
     assert known == "e152a7c4929e3e29 False"
 
 
@@ -110,7 +110,7 @@ from trader.core.types import HOUR_MS
 register_shipped()
 assert "pandas" not in sys.modules
 bars = bars_made(2_500, 9)
-sys.stdout.write(features(bars, preset_named("seed_code"), bars.first, bars.last + HOUR_MS).tobytes().hex())
+sys.stdout.write(features(bars, preset_named("reference_code"), bars.first, bars.last + HOUR_MS).tobytes().hex())
 assert "pandas" not in sys.modules
 import pandas
 sys.stderr.write(str(pandas.Series([1]).sum()))
@@ -126,7 +126,7 @@ print(type(known).__module__.partition(".")[0], known.iloc[-1])
 def test_features_need_no_pandas_and_leave_it_alone() -> None:
     """The same bytes where pandas was never imported; it can be afterwards, and where it was before, Series are taken."""
     bars = bars_made(2_500, 9)
-    known = features(bars, preset_named("seed_code"), bars.first, bars.last + HOUR_MS)
+    known = features(bars, preset_named("reference_code"), bars.first, bars.last + HOUR_MS)
     alone = anew_python(ALONE)
     assert (bytes.fromhex(alone.stdout), alone.stderr) == (known.tobytes(), "1")
     assert anew_python(WITH_SERIES).stdout == "pandas 7.0\n"

@@ -10,10 +10,10 @@ from trader.app import codec, codec_events
 from trader.app.stored import EventFormat, Format, Note
 from trader.core import events as ev
 from trader.core import records as rec
-from trader.core.hours import HourLine, State
+from trader.core.hours import HourLine, HourState
 from trader.core.ledger import Ledger
 from trader.core.risk import RiskState
-from trader.core.sanity import Doubt
+from trader.core.sanity import UnconfirmedClose
 from trader.core.types import HOUR_MS, Fill, Filters, Quote
 
 SYMBOL = "BTCUSDT"
@@ -44,8 +44,8 @@ fills = taken_here | taken_elsewhere
 some_fills = st.lists(fills, max_size=2).map(tuple)
 ledgers = st.builds(Ledger, money, money, money, counts, counts)
 risks = st.builds(RiskState, money, money, maybe(times), maybe(text), st.booleans())
-doubts = st.builds(Doubt, money, maybe(money))
-states = st.builds(State, ledgers, risks, maybe(times), maybe(doubts))
+doubts = st.builds(UnconfirmedClose, money, maybe(money))
+states = st.builds(HourState, ledgers, risks, maybe(times), maybe(doubts))
 totals = st.builds(rec.Totals, states, counts, counts, counts)
 lines = st.builds(
     HourLine,

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal
 
 from trader.core.errors import ConfigError, Retry
-from trader.core.ports import CommissionTerms, OrderState, OwnTrade, Sent, SignedOrder
+from trader.core.ports import CommissionTerms, OrderAnswer, OrderState, OwnTrade, SignedOrder
 from trader.core.types import Bars, Fill, Filters, Quote, Side
 
 ACCEPTS = Filters(Decimal("0.01"), Decimal("0.00001"), Decimal(5), Decimal("0.00001"))
@@ -118,33 +118,35 @@ class FakeExchange:
         """Fix the order."""
         return SignedOrder(symbol, side, qty, client_order_id, now_ms, 5_000)
 
-    def send(self, order: SignedOrder) -> Sent:
+    def send(self, order: SignedOrder) -> OrderAnswer:
         """Execute, refuse or lose the order, as told; past its window it is refused as Binance does."""
         self.sent.append(order)
         how, self.next_send = self.next_send, "filled"
         if self.clock.now_ms() > order.expires_at_ms:
-            return Sent(
+            return OrderAnswer(
                 "refused",
                 message="400, code -1021: Timestamp for this request is outside of the recvWindow.",
                 again="now",
             )
         if order.qty % self.accepts.step_size or order.qty < self.accepts.min_qty:
-            return Sent("refused", message="400, code -1013: Filter failure: LOT_SIZE", again="filters")
+            return OrderAnswer(
+                "refused", message="400, code -1013: Filter failure: LOT_SIZE", again="filters"
+            )
         if how == "refused" or self.check(order.symbol, order.side, order.qty):
-            return Sent(
+            return OrderAnswer(
                 "refused", message="400, code -2010: Account has insufficient balance for requested action."
             )
         if how == "busy":
-            return Sent("refused", message="429, code -1015: Too many new orders.", again="later")
+            return OrderAnswer("refused", message="429, code -1015: Too many new orders.", again="later")
         if how == "lost_before":
-            return Sent("unknown", message="ReadTimeout")
+            return OrderAnswer("unknown", message="ReadTimeout")
         share = {"partial": Decimal("0.5"), "expired": Decimal(0)}.get(how, Decimal(1))
         state, fills = self._execute(order, share)
         seen_from = self.clock.now_ms() + (7_000 if how == "late" else 0)
         self.known[order.client_order_id] = state, fills, seen_from
         if how in ("lost_after", "late"):
-            return Sent("unknown", message="ReadTimeout")
-        return Sent("accepted", state, fills)
+            return OrderAnswer("unknown", message="ReadTimeout")
+        return OrderAnswer("accepted", state, fills)
 
     def _execute(self, order: SignedOrder, share: Decimal) -> tuple[OrderState, list[Fill]]:
         qty = order.qty * share

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.app.drawn_records import EVENTS, NO_MONEY, NOTES, OBJECTS, SYMBOL
 from trader.app import codec, codec_events
 from trader.app.codec_events import FORMATS
-from trader.app.fields import MONEY, Refused, shape
+from trader.app.fields import MONEY, InvalidField, shape
 from trader.app.stored import EventFormat, Format
 from trader.core.errors import DataError
 from trader.core.events import ChampionEvent, DeploymentEvent, HaltEvent, ResumeEvent
@@ -271,5 +271,5 @@ def test_a_key_that_came_later_is_absent_where_it_says_nothing() -> None:
         ({"quote": "2"}, "is missing"),
         ({"base": "1", "quote": 2}, "must be a decimal"),
     ):
-        with pytest.raises(Refused, match=why):
+        with pytest.raises(InvalidField, match=why):
             kind.read(wrong)

@@ -15,7 +15,7 @@ from trader.app.journal import Journal
 from trader.app.retrain import (
     ASKED,
     CALENDAR,
-    Occasion,
+    TrainingCause,
     champions,
     deployment,
     load_model,
@@ -60,7 +60,9 @@ class DyingStore(MemoryStore):
         return done
 
 
-def train(store: MemoryStore, hour: int = START, params: Params = PARAMS, occasion: Occasion = ASKED) -> str:
+def train(
+    store: MemoryStore, hour: int = START, params: Params = PARAMS, occasion: TrainingCause = ASKED
+) -> str:
     """One training in a process of its own; the new model's id."""
     collector = Collector(BarsAtHand(), "BTCUSDT")
     journal = Journal(store, "BTCUSDT")
@@ -100,14 +102,14 @@ def test_a_bot_that_was_killed_before_it_began_has_not_begun() -> None:
     [
         (CALENDAR, "calendar", "the calendar's refit"),
         (
-            Occasion("breach", "breach 3: hit rate of 24 h is 0.458, below 0.500", 3),
+            TrainingCause("breach", "breach 3: hit rate of 24 h is 0.458, below 0.500", 3),
             "breach",
             "breach 3: hit rate of 24 h",
         ),
     ],
 )
 def test_why_a_model_was_trained_stands_in_its_event_and_on_its_card(
-    occasion: Occasion, cause: str, words: str
+    occasion: TrainingCause, cause: str, words: str
 ) -> None:
     """The first begins the bot, whatever was meant; later ones carry their cause."""
     store = MemoryStore()

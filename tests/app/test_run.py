@@ -12,7 +12,7 @@ import pytest
 from apscheduler.triggers.interval import IntervalTrigger
 
 from trader.adapters.scheduler import NOW, run_schedule
-from trader.app.run import Job, parse_cron_jobs
+from trader.app.run import CronJob, parse_cron_jobs
 from trader.commands import service
 from trader.config import load_settings
 from trader.core.errors import ConfigError
@@ -98,14 +98,14 @@ def test_ticks_have_a_lane_of_their_own_and_the_rest_a_process() -> None:
     """`trader tick` runs warm in this process; every other line of the file starts a process in the other lane."""
     jobs = parse_cron_jobs("0,1,3,10 * * * *  trader tick\n15 * * * *  trader retrain --if-due\n", "cron-job")
     lanes = [service._scheduled(job, None, print)[:2] for job in jobs]  # type: ignore[arg-type]  # not called
-    assert lanes == [("0,1,3,10 * * * *", "ticks"), ("15 * * * *", "beside")]
+    assert lanes == [("0,1,3,10 * * * *", "ticks"), ("15 * * * *", "others")]
 
 
 def test_what_runs_beside_says_how_it_ended(capfd: pytest.CaptureFixture[str], tmp_path: object) -> None:
     """A retrain that fails is told with its exit code, and the schedule goes on."""
     settings = load_settings(store=str(tmp_path), venue_url="http://127.0.0.1:9")
-    job = Job("15 * * * *", ("retrain", "--if-due"))
-    partial(service._beside, settings)(job)
+    job = CronJob("15 * * * *", ("retrain", "--if-due"))
+    partial(service._start_other, settings)(job)
     assert "trader retrain --if-due ended with" in capfd.readouterr().err
 
 

@@ -8,26 +8,26 @@ from trader.core.costs import quote_at
 from trader.core.hours import (
     GAP,
     WARM_UP,
+    HourInputs,
     HourLine,
+    HourState,
     Rules,
-    Seen,
-    State,
     decide_hour,
     line_of,
     modelled_fill,
     settle,
 )
 from trader.core.probability import shortest
-from trader.core.summary import Tape
+from trader.core.summary import PriceLookup
 from trader.core.types import HOUR_MS, Bars, Matrix
 
 
 def simulate_hour_by_hour(
     bars: Bars, p_up: Matrix, rules: Rules, start: int, stop: int
-) -> tuple[list[HourLine], State]:
+) -> tuple[list[HourLine], HourState]:
     """The lines of start <= T < stop and the state after them."""
-    tape = Tape(bars)
-    state = State.fresh(rules.params.allocation_usdt)
+    tape = PriceLookup(bars)
+    state = HourState.fresh(rules.params.allocation_usdt)
     lines = []
     tick = rules.filters.tick_size
     for i, hour in enumerate(range(start, stop, HOUR_MS)):
@@ -35,7 +35,7 @@ def simulate_hour_by_hour(
         known = bars.has(hour)
         before = tape.close(hour - HOUR_MS) if hour > bars.first else None
         p = shortest(p_up[i]) if known and not np.isnan(p_up[i]) else None
-        seen = Seen(
+        seen = HourInputs(
             close_time=hour,
             close=close,
             quote=None if price is None else quote_at(price, rules.params.costs, tick),

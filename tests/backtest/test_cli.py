@@ -209,7 +209,7 @@ def test_bad_input_ends_with_a_sentence(ask: Any, folder: Path, words: tuple[str
     write(folder, "broken.json", good[:-5])
     write(folder, "typed.json", good.replace('"look_back_days": 20', '"look_back_days": "20"'))
     write(folder, "unknown.json", good.replace('"look_back_days"', '"lookback": 3, "look_back_days"'))
-    write(folder, "preset.json", good.replace('"features": "seed"', '"features": "mine"'))
+    write(folder, "preset.json", good.replace('"features": "reference"', '"features": "mine"'))
     got = ask(*words)
     assert got.code == 2
     assert got.out == ""

@@ -130,9 +130,9 @@ def test_the_json_has_every_part() -> None:
     parts = (
         "verdict",
         "strategy",
-        "rivals",
+        "baselines",
         "stress",
-        "lottery",
+        "random_entry_test",
         "seeds",
         "trials",
         "dsr",

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from backtest.lifecycle.market import Market
-from backtest.lifecycle.rules import LifecycleRule, live
+from backtest.lifecycle.market import LifecycleMarket
+from backtest.lifecycle.rules import LifecycleRule, simulate_rule
 from backtest.study.trials import Study
-from backtest.study.tune import Task, tune
+from backtest.study.tune import SearchTask, tune
 from tests.backtest.quick_forecaster import QuickForecaster
 from tests.bars_made import bars_made
 from tests.rig import command, quick_params
@@ -30,20 +30,20 @@ def test_a_search_knows_what_the_breach_knew_and_its_choice_serves() -> None:
     what it chose serves from the hour said, and is what the next one begins with."""
     bars = bars_made(5_700, 3)
     rules = Rules(params_of(quick_params(), "tests"), Filters.derived(float(bars.close[bars.row(START)])))
-    market = Market(QuickForecaster(), bars, rules, START, START + 12 * DAY_MS, "tests", 180)
+    market = LifecycleMarket(QuickForecaster(), bars, rules, START, START + 12 * DAY_MS, "tests", 180)
     told: list[tuple[Params, int, int, Study]] = []
 
     def search(serving: Params, serves_from: int, number: int) -> Study:
         known_at = serves_from - serving.gap_hours * HOUR_MS
         known = bars.until(known_at)
-        task = Task(
+        task = SearchTask(
             market.forecaster, known, serving, rules.filters, known_at - 30 * DAY_MS, known_at, "tests"
         )
         found = tune(task, trials=3, seed=number, warm=(serving,))
         told.append((serving, serves_from, number, found))
         return found
 
-    lived = live(market, LifecycleRule("on loss", breach=RULE), search)
+    lived = simulate_rule(market, LifecycleRule("on loss", breach=RULE), search)
     assert [(answer.serves_from, n) for n, answer in enumerate(lived.answers, 1)] == [it[1:3] for it in told]
     assert [it[1] for it in told] == [START + (48 + 96 * k + 1) * HOUR_MS for k in range(3)]
     assert told[0][0] == rules.params
@@ -51,10 +51,10 @@ def test_a_search_knows_what_the_breach_knew_and_its_choice_serves() -> None:
         assert serving == found.best.params
     row = lived.row(market)
     assert (row["refits"], row["searches"]) == (3, 3)
-    assert row["configurations"] == sum(found.looked for *_, found in told) > 9
-    again = live(market, LifecycleRule("on loss", breach=RULE), search)
+    assert row["configurations"] == sum(found.configurations for *_, found in told) > 9
+    again = simulate_rule(market, LifecycleRule("on loss", breach=RULE), search)
     assert again.run.track.texts() == lived.run.track.texts()
-    only_refits = live(market, LifecycleRule("on loss", breach=RULE), None)
+    only_refits = simulate_rule(market, LifecycleRule("on loss", breach=RULE), None)
     assert only_refits.run.track.texts() != lived.run.track.texts()
     first = 48 + 1  # what is traded before the first answer is the same
     assert only_refits.run.track.texts()[:first] == lived.run.track.texts()[:first]

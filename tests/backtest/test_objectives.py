@@ -10,8 +10,16 @@ import pytest
 
 from backtest.engine.ideal import halted, quotes, signals, simulate_ideal
 from backtest.engine.simulate import simulate
-from backtest.study.objectives import annualised, gross_value, net_value, next_moves, sides_of
+from backtest.study.objectives import (
+    annualised,
+    net_value,
+    next_moves,
+    objective_named,
+    sides_of,
+    sum_of_returns,
+)
 from tests.bars_made import bars_made
+from trader.core.errors import ConfigError
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.types import HOUR_MS, Filters
@@ -31,7 +39,7 @@ def test_sides_are_signed_and_kept_where_nothing_can_be_traded() -> None:
     assert sides_of(p_up, params(), tradable).tolist() == [0, 1, 1, 1, 0, 0, 0]
 
 
-def test_gross_return_adds_up_the_moves_that_follow() -> None:
+def test_sum_of_returns_adds_up_the_moves_that_follow() -> None:
     """A long hour gains the next close over this one, a short hour loses it, a hole is worth nothing."""
     bars = bars_made(400, 1, missing=(150,))
     start, hours = bars.first + 100 * HOUR_MS, 200
@@ -41,7 +49,7 @@ def test_gross_return_adds_up_the_moves_that_follow() -> None:
         here, after = 100 + i, 101 + i
         if not bars.flagged[here] and not bars.flagged[after]:
             wanted += side * (bars.close[after] - bars.close[here]) / bars.close[here]
-    assert gross_value(sides, next_moves(bars, start, hours)) == pytest.approx(wanted, abs=1e-12)
+    assert sum_of_returns(sides, next_moves(bars, start, hours)) == pytest.approx(wanted, abs=1e-12)
 
 
 def test_net_return_and_calmar_by_hand() -> None:
@@ -75,3 +83,10 @@ def test_a_halted_ideal_account_ends_where_the_exact_one_does(limits: dict[str, 
     assert halted(ideal, told, chosen)[-1] == pytest.approx(exact.equity[-1], rel=5e-3)
     never = params(halt_cumulative_return=None)
     assert halted(ideal, told, never) is ideal.equity
+
+
+def test_an_objective_by_its_earlier_name_is_the_same() -> None:
+    """`gross_return` was a sum; anything else is refused with what there is."""
+    assert objective_named("gross_return") == objective_named("sum_of_returns") == "sum_of_returns"
+    with pytest.raises(ConfigError, match=r"--objective sharpe is not known\. Choose one of: net_sharpe, "):
+        objective_named("sharpe")

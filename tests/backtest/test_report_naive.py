@@ -12,7 +12,7 @@ from trader.core.params import params_of
 
 
 def test_the_page_the_figures_and_the_terminal_say_it(tmp_path: Path) -> None:
-    """And the rival is the strategy indeed, to the last digit."""
+    """And the baseline is the strategy indeed, to the last digit."""
     bars = made_bars(tmp_path, "2020-12-01", "2021-05-01")
     (tmp_path / "P.json").write_text(json.dumps({**quick_params(), "model": {"family": "naive"}}))
     given = ("--bars", str(bars), "--from", "2021-03-01", "--to", "2021-04-01", "--params", "P.json")
@@ -22,7 +22,7 @@ def test_the_page_the_figures_and_the_terminal_say_it(tmp_path: Path) -> None:
     assert "is the naive forecast itself" in note
     assert note in said
     assert note in (tmp_path / "naive.html").read_text()
-    naive = next(it for it in told["evidence"]["rivals"] if it["name"] == "naive forecast")
+    naive = next(it for it in told["evidence"]["baselines"] if it["name"] == "naive forecast")
     assert {**naive, "name": "strategy"} == told["evidence"]["strategy"]
 
 

@@ -20,12 +20,12 @@ from backtest.executors.protocol import WorkerLost
 from backtest.executors.registry import Setup, open_executor
 from backtest.study.folder import StudyFolder
 from backtest.study.objectives import Objective, min_completed_trials
-from backtest.study.questions import STARTUP_TRIALS, Asked, Questions
 from backtest.study.rounds import Batch, Completed, batches, pruning_thresholds, rungs_of
-from backtest.study.space import Plan, Space, cost, suggest
-from backtest.study.sweep import Looked, Result, Verdict
+from backtest.study.sampler import STARTUP_TRIALS, Suggestion, TrialSampler
+from backtest.study.space import Space, TrialPlan, cost, suggest
+from backtest.study.sweep import CandidateScore, RungScore, TrialResult
 from backtest.study.trials import Study, Trial
-from backtest.study.tune import Task, tune
+from backtest.study.tune import SearchTask, tune
 from tests.backtest.quick_forecaster import QuickForecaster
 from tests.bars_made import bars_made
 from trader.core.errors import ConfigError, DataError, Retry
@@ -53,10 +53,10 @@ def bars() -> Bars:
 
 
 @pytest.fixture
-def task(bars: Bars) -> Task:
+def task(bars: Bars) -> SearchTask:
     """Twenty days of ten windows, by the quick forecaster."""
     filters = Filters.derived(float(bars.close[bars.row(START)]))
-    return Task(QuickForecaster(), bars, base(), filters, START, STOP, "made bars")
+    return SearchTask(QuickForecaster(), bars, base(), filters, START, STOP, "made bars")
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -65,7 +65,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in names}
 
 
-def run(task: Task, folder: Path, trials: int = 9, workers: int = 1, **how: Any) -> Study:
+def run(task: SearchTask, folder: Path, trials: int = 9, workers: int = 1, **how: Any) -> Study:
     """Nine trials, three at a time."""
     with open_executor("local", Setup(workers)) as executor:
         return tune(
@@ -74,7 +74,7 @@ def run(task: Task, folder: Path, trials: int = 9, workers: int = 1, **how: Any)
         )
 
 
-def test_the_same_study_by_one_two_and_four_workers(task: Task, tmp_path: Path) -> None:
+def test_the_same_study_by_one_two_and_four_workers(task: SearchTask, tmp_path: Path) -> None:
     """Every file of it is equal, byte for byte, and something in it was pruned."""
     for workers in (1, 2, 4):
         found = run(task, tmp_path / str(workers), workers=workers)
@@ -82,7 +82,7 @@ def test_the_same_study_by_one_two_and_four_workers(task: Task, tmp_path: Path) 
     assert files(tmp_path / "1") == files(tmp_path / "2") == files(tmp_path / "4")
 
 
-def test_a_study_goes_on_where_it_was_cut(task: Task, tmp_path: Path) -> None:
+def test_a_study_goes_on_where_it_was_cut(task: SearchTask, tmp_path: Path) -> None:
     """After any trial and with a torn last line; also one that is asked for more trials than at first."""
     whole = run(task, tmp_path / "whole")
     journal = (tmp_path / "whole" / "journal.jsonl").read_bytes().splitlines(keepends=True)
@@ -100,7 +100,7 @@ def test_a_study_goes_on_where_it_was_cut(task: Task, tmp_path: Path) -> None:
     assert QuickForecaster.fits == fits
 
 
-def test_folds_come_from_the_cache_and_are_the_same(task: Task, tmp_path: Path) -> None:
+def test_folds_come_from_the_cache_and_are_the_same(task: SearchTask, tmp_path: Path) -> None:
     """A second study on one cache fits nothing and is equal; a damaged fold is fitted again."""
     first = run(task, tmp_path / "a", cache=tmp_path / "folds")
     fits = QuickForecaster.fits
@@ -114,7 +114,7 @@ def test_folds_come_from_the_cache_and_are_the_same(task: Task, tmp_path: Path) 
     assert QuickForecaster.fits == fits + 3
 
 
-def test_other_content_has_another_name(task: Task, tmp_path: Path) -> None:
+def test_other_content_has_another_name(task: SearchTask, tmp_path: Path) -> None:
     """Another seed of the trees, another column, another hour: each is fitted."""
     cache = tmp_path / "folds"
     run(task, tmp_path / "0", cache=cache, trials=1)
@@ -135,7 +135,7 @@ def test_fewer_trees_of_a_fit_are_a_fit_of_fewer_trees(bars: Bars) -> None:
     """To the bit, so a swept configuration is the one that would be deployed."""
     params = base(model={**DEFAULT_PARAMS["model"], "n_estimators": 60, "gamma": 0.5})
     begin, end = START - 60 * 24 * HOUR_MS, START
-    X = features(bars, preset_named("seed"), begin, end)
+    X = features(bars, preset_named("reference"), begin, end)
     y = labels_between(bars, params, begin, end)
     X, y = X[~np.isnan(y)], y[~np.isnan(y)]
     forecaster = XGBoostForecaster()
@@ -147,7 +147,7 @@ def test_fewer_trees_of_a_fit_are_a_fit_of_fewer_trees(bars: Bars) -> None:
         assert scores.tobytes() == forecaster.predictor(small).scores(X).tobytes()
 
 
-def test_the_best_is_worth_what_a_run_of_it_is_worth(task: Task, tmp_path: Path) -> None:
+def test_the_best_is_worth_what_a_run_of_it_is_worth(task: SearchTask, tmp_path: Path) -> None:
     """P.json, walked forward and simulated by the code of `backtest run`, gives the value and the kept returns."""
     xgb = replace(task, forecaster=XGBoostForecaster(), stop=parse_hour("2021-07-16"))
     found = tune(xgb, trials=2, seed=1, batch=2, folder=tmp_path, objective="net_sharpe")
@@ -176,10 +176,10 @@ def test_a_pruning_threshold_is_the_least_of_the_best() -> None:
 
 @pytest.mark.parametrize(
     ("objective", "always", "first_batch"),
-    [("gross_return", True, 1), ("gross_return", False, 3), ("net_sharpe", False, 3)],
+    [("sum_of_returns", True, 1), ("sum_of_returns", False, 3), ("net_sharpe", False, 3)],
 )
 def test_pruning_looks_at_completed_trials_of_earlier_batches_only(
-    task: Task, tmp_path: Path, objective: Objective, always: bool, first_batch: int
+    task: SearchTask, tmp_path: Path, objective: Objective, always: bool, first_batch: int
 ) -> None:
     """A trial ends early exactly where its value is below the threshold that those set; the first batch runs to its end."""
     sides = replace(task, base=base(exposure="long_short", enter_edge=0.0, exit_edge=0.0))
@@ -189,7 +189,7 @@ def test_pruning_looks_at_completed_trials_of_earlier_batches_only(
     rungs, together = rungs_of(WINDOWS), list(batches(15, 3, needed))
     assert [len(batch) for batch in together][:3] == [first_batch, 3, 3]
     assert {trial.state for trial in found.trials} == {"complete", "pruned"}
-    costs = {t.number: Plan(t.number, deepest(t), ()).cost for t in found.trials}
+    costs = {t.number: TrialPlan(t.number, deepest(t), ()).cost for t in found.trials}
     for trial in found.trials:
         first = next(batch.start for batch in together if trial.number in batch)
         earlier = [
@@ -209,7 +209,7 @@ def test_pruning_looks_at_completed_trials_of_earlier_batches_only(
 
 def deepest(trial: Trial) -> Params:
     """With the largest number of trees that was looked at."""
-    most = max(it.stages for it in trial.looked)
+    most = max(it.stages for it in trial.candidates)
     return trial.params.model_copy(
         update={"model": trial.params.model.model_copy(update={"n_estimators": most})}
     )
@@ -217,19 +217,19 @@ def deepest(trial: Trial) -> Params:
 
 def test_what_is_drawn_at_random_is_looked_at_by_its_cost() -> None:
     """The first ten, ascending; warm ones before them."""
-    assert [it.number for it in first_asked(Questions(5, base(), ()), 3)] == [0, 1, 2]
-    costs = [cost(it.suggestion, base()) for it in first_asked(Questions(5, base(), ()), STARTUP_TRIALS)]
+    assert [it.number for it in first_asked(TrialSampler(5, base(), ()), 3)] == [0, 1, 2]
+    costs = [cost(it.suggestion, base()) for it in first_asked(TrialSampler(5, base(), ()), STARTUP_TRIALS)]
     assert costs == sorted(costs)
     assert len(set(costs)) == STARTUP_TRIALS
     warm = base(model={**DEFAULT_PARAMS["model"], "n_estimators": 1000, "gamma": 0}, look_back_days=180)
     dear, *others = [
-        cost(it.suggestion, base()) for it in first_asked(Questions(5, base(), (warm,)), STARTUP_TRIALS)
+        cost(it.suggestion, base()) for it in first_asked(TrialSampler(5, base(), (warm,)), STARTUP_TRIALS)
     ]
     assert dear > max(others)
     assert others == sorted(others)
 
 
-def first_asked(questions: Questions, count: int) -> list[Asked]:
+def first_asked(questions: TrialSampler, count: int) -> list[Suggestion]:
     """So many of them."""
     return [questions.ask() for _ in range(count)]
 
@@ -238,7 +238,7 @@ def test_of_several_suggestions_the_cheapest_is_taken() -> None:
     """Once TPE has begun; a study that knows the same asks the same."""
     twice = []
     for _ in range(2):
-        questions = Questions(1, base(), ())
+        questions = TrialSampler(1, base(), ())
         for it in first_asked(questions, STARTUP_TRIALS):
             questions.tell(it, -float(it.suggestion["look_back_days"]), 10, "complete")
         later = []
@@ -270,7 +270,7 @@ def test_a_cost_is_that_of_the_fits() -> None:
     )
 
 
-def test_every_configuration_is_counted(task: Task, tmp_path: Path) -> None:
+def test_every_configuration_is_counted(task: SearchTask, tmp_path: Path) -> None:
     """Swept, pruned and complete ones alike, each as parameters; exactly one of a trial that trades is its winner."""
     told: list[Trial] = []
     found = run(task, tmp_path, on_trial=told.append)
@@ -278,16 +278,16 @@ def test_every_configuration_is_counted(task: Task, tmp_path: Path) -> None:
     kinds: list[str] = []
     for trial in found.trials:
         met = list(trial.configurations())
-        assert len({p.model_dump_json() for _, p, _ in met}) == len(met) == len(trial.looked)
+        assert len({p.model_dump_json() for _, p, _ in met}) == len(met) == len(trial.candidates)
         kinds += [kind for kind, _, _ in met]
         if trial.state == "complete":
             assert sum(kind == "complete" for kind, _, _ in met) == (trial.orders > 0)
             assert all(sharpe is not None for _, _, sharpe in met)
-    assert len(kinds) == found.looked
+    assert len(kinds) == found.configurations
     assert {"swept", "pruned"} <= set(kinds)
 
 
-def test_standing_aside_may_win(task: Task, tmp_path: Path) -> None:
+def test_standing_aside_may_win(task: SearchTask, tmp_path: Path) -> None:
     """Where every trade loses, the best one trades nothing and is worth 0; the search is still told who loses least."""
     dear = replace(task, base=base(fee_rate=0.05))
     best = run(dear, tmp_path, trials=3).best
@@ -296,7 +296,7 @@ def test_standing_aside_may_win(task: Task, tmp_path: Path) -> None:
     assert best.traded_value < 0
 
 
-def test_a_warm_configuration_is_looked_at_first_and_as_it_is(task: Task, tmp_path: Path) -> None:
+def test_a_warm_configuration_is_looked_at_first_and_as_it_is(task: SearchTask, tmp_path: Path) -> None:
     """Also one outside the space; its trial is among what can win."""
     trees = {**DEFAULT_PARAMS["model"], "n_estimators": 40, "max_depth": 12}
     warm = base(model=trees, look_back_days=20, enter_edge=0.003, exit_edge=0.001)
@@ -306,7 +306,7 @@ def test_a_warm_configuration_is_looked_at_first_and_as_it_is(task: Task, tmp_pa
     assert all(params.look_back_days == 20 and params.model.max_depth == 12 for params in looked)
 
 
-def test_other_bars_are_refused_with_both_hashes(task: Task, tmp_path: Path) -> None:
+def test_other_bars_are_refused_with_both_hashes(task: SearchTask, tmp_path: Path) -> None:
     """And so are other settings, each named; more trials or workers are not."""
     run(task, tmp_path, trials=1)
     begun = json.loads((tmp_path / "study.json").read_text())["data"]
@@ -323,7 +323,7 @@ def test_other_bars_are_refused_with_both_hashes(task: Task, tmp_path: Path) -> 
         run(task, tmp_path, objective="calmar")
 
 
-def test_two_processes_on_one_study(task: Task, tmp_path: Path) -> None:
+def test_two_processes_on_one_study(task: SearchTask, tmp_path: Path) -> None:
     """The second is told who holds it, and nothing is written."""
     folder = StudyFolder(tmp_path / "study")
     with folder.held(), pytest.raises(Retry, match=r"is being run by process \d+. Wait"):
@@ -332,7 +332,7 @@ def test_two_processes_on_one_study(task: Task, tmp_path: Path) -> None:
     assert run(task, tmp_path / "study", trials=1).trials
 
 
-def test_a_damaged_line_is_named(task: Task, tmp_path: Path) -> None:
+def test_a_damaged_line_is_named(task: SearchTask, tmp_path: Path) -> None:
     """Within the journal; the torn last one is only a trial that has not ended."""
     run(task, tmp_path, trials=3)
     journal = tmp_path / "journal.jsonl"
@@ -342,7 +342,7 @@ def test_a_damaged_line_is_named(task: Task, tmp_path: Path) -> None:
         run(task, tmp_path)
 
 
-def test_constant_prices_fail_every_trial_and_leave_the_study(task: Task, tmp_path: Path) -> None:
+def test_constant_prices_fail_every_trial_and_leave_the_study(task: SearchTask, tmp_path: Path) -> None:
     """The reason is said once; the failed trials stay on record."""
     flat = np.full(len(task.bars), 30_000.0)
     still = replace(task.bars, open=flat, high=flat, low=flat, close=flat)
@@ -355,7 +355,7 @@ def test_constant_prices_fail_every_trial_and_leave_the_study(task: Task, tmp_pa
     assert not (tmp_path / "P.json").exists()
 
 
-def test_too_few_bars_are_said_with_the_numbers(task: Task) -> None:
+def test_too_few_bars_are_said_with_the_numbers(task: SearchTask) -> None:
     """Before anything is fitted."""
     with pytest.raises(DataError, match=r"look_back 180 d .* needs 4,321 bars"):
         tune(replace(task, start=parse_hour("2021-06-01")), trials=1, seed=1)
@@ -371,10 +371,10 @@ def answered(result: Any = None, error: Exception | None = None) -> Future[Any]:
     return future
 
 
-def verdict(value: float) -> Verdict:
+def verdict(value: float) -> RungScore:
     """Of one configuration."""
-    looked = Looked(350, 0.0, 0.0, value, value)
-    return Verdict([looked], looked)
+    looked = CandidateScore(350, 0.0, 0.0, value, value)
+    return RungScore([looked], looked)
 
 
 class Answers:
@@ -385,18 +385,18 @@ class Answers:
     def __init__(self, values: Sequence[float]) -> None:
         self._values = iter(values)
 
-    def fit(self, plan: Plan, k: int) -> Future[Any]:
+    def fit(self, plan: TrialPlan, k: int) -> Future[Any]:
         """A day that says nothing."""
         return answered(np.zeros((1, 24), np.float32))
 
-    def score(self, plan: Plan, parts: Sequence[Any]) -> Future[Any]:
+    def score(self, plan: TrialPlan, parts: Sequence[Any]) -> Future[Any]:
         """The next value."""
         return answered(verdict(next(self._values)))
 
-    def finish(self, plan: Plan, parts: Sequence[Any]) -> Future[Any]:
+    def finish(self, plan: TrialPlan, parts: Sequence[Any]) -> Future[Any]:
         """The last value."""
         value = next(self._values)
-        return answered((verdict(value), Result(value, value, plan.params, 0.0, 1, np.zeros(24))))
+        return answered((verdict(value), TrialResult(value, value, plan.params, 0.0, 1, np.zeros(24))))
 
 
 @pytest.mark.parametrize(
@@ -413,7 +413,7 @@ def test_an_objective_that_is_no_number_fails_its_trial(
     values: tuple[float, ...], state: str, windows: int
 ) -> None:
     """And only that one: the study goes on."""
-    plan = Plan(0, base(), (350,))
+    plan = TrialPlan(0, base(), (350,))
     (outcome,) = Batch(Answers(values), 16, (4, 8), {0: (0.5, 0.5)}).run([plan])
     assert (outcome.state, outcome.windows_run) == (state, windows)
 
@@ -430,7 +430,7 @@ class SlowScores(Answers):
         self.scores: Future[Any] = Future()
         self.last: Future[Any] = Future()
 
-    def fit(self, plan: Plan, k: int) -> Future[Any]:
+    def fit(self, plan: TrialPlan, k: int) -> Future[Any]:
         """Windows 0 to 3 at once, window 4 never."""
         self.begun.append(k)
         if k < 4:
@@ -438,7 +438,7 @@ class SlowScores(Answers):
         self.scores.set_result(verdict(0.4))
         return self.last
 
-    def score(self, plan: Plan, parts: Sequence[Any]) -> Future[Any]:
+    def score(self, plan: TrialPlan, parts: Sequence[Any]) -> Future[Any]:
         """Not yet."""
         return self.scores
 
@@ -446,7 +446,7 @@ class SlowScores(Answers):
 def test_no_worker_waits_for_a_verdict() -> None:
     """While a stage is scored the next window is begun, and cancelled where the verdict ends its trial."""
     evaluator = SlowScores()
-    (outcome,) = Batch(evaluator, 16, (4, 8), {0: (0.5, 0.5)}).run([Plan(0, base(), (350,))])
+    (outcome,) = Batch(evaluator, 16, (4, 8), {0: (0.5, 0.5)}).run([TrialPlan(0, base(), (350,))])
     assert evaluator.begun == [0, 1, 2, 3, 4]
     assert (outcome.state, outcome.windows_run) == ("pruned", 4)
     assert evaluator.last.cancelled()
@@ -461,7 +461,7 @@ class LosesWorkers(Answers):
         super().__init__([])
         self.open: list[Future[Any]] = []
 
-    def fit(self, plan: Plan, k: int) -> Future[Any]:
+    def fit(self, plan: TrialPlan, k: int) -> Future[Any]:
         """Lost, open, or nothing."""
         if k == 3:
             return answered(error=WorkerLost("task 12ab: worker process 7 ended by SIGKILL"))
@@ -475,7 +475,7 @@ def test_a_task_whose_workers_are_lost_for_good_ends_the_batch() -> None:
     """With the executor's own words; what was begun beside it is cancelled."""
     evaluator = LosesWorkers()
     with pytest.raises(WorkerLost, match="task 12ab: worker process 7 ended by SIGKILL"):
-        list(Batch(evaluator, 16, (8,), {}).run([Plan(0, base(), (350,))]))
+        list(Batch(evaluator, 16, (8,), {}).run([TrialPlan(0, base(), (350,))]))
     assert [future.cancelled() for future in evaluator.open] == [True] * 4
 
 

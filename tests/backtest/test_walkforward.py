@@ -50,7 +50,7 @@ def test_every_hour_is_scored_by_the_model_that_a_retrain_would_publish() -> Non
         told = {"horizon": 1, "until": rows.until, "seed": params().seed}
         model = FORECASTER.load(FORECASTER.fit(rows.panel, rows.y, params(), **told), "stored")
         stop = min(window.serve_until, STOP)
-        X = features(BARS, preset_named("seed"), window.serve_from, stop)
+        X = features(BARS, preset_named("reference"), window.serve_from, stop)
         served = slice((window.serve_from - START) // HOUR_MS, (stop - START) // HOUR_MS)
         panel = Panel.of([BARS.span(window.serve_from, stop)], [X])
         assert P_UP[served].tobytes() == model.predict(panel, panel.close_time).p_up.tobytes()

@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 
 from trader.core.errors import ConfigError
-from trader.core.ports import Clock, Exchange, OrderState, Sent, SignedOrder
+from trader.core.ports import Clock, Exchange, OrderAnswer, OrderState, SignedOrder
 from trader.core.types import Fill, Side
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class Desk:
         name = f"ct-{secrets.token_hex(8)}"
         return self.exchange.sign(self.symbol, side, qty, name, self.exchange.time_ms() - age_ms)
 
-    def trade(self, side: Side, qty: Decimal) -> tuple[SignedOrder, Sent, OrderState]:
+    def trade(self, side: Side, qty: Decimal) -> tuple[SignedOrder, OrderAnswer, OrderState]:
         """Send an order that must be accepted."""
         order = self.signed(side, qty)
         sent = self.exchange.send(order)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from backtest.executors.protocol import Array, Arrays, Settings, task_function
+from backtest.executors.protocol import Array, Arrays, TaskSettings, task_function
 from trader.core.errors import DataError
 
 PATIENCE_S = 60
@@ -20,14 +20,14 @@ _HANDED: list[Array] = []
 
 
 @task_function
-def product(arrays: Arrays, settings: Settings) -> bytes:
+def product(arrays: Arrays, settings: TaskSettings) -> bytes:
     """Of a shared and an own array and a number."""
     result: bytes = (arrays["shared"] @ arrays["own"] * settings["factor"]).tobytes()
     return result
 
 
 @task_function
-def handed(arrays: Arrays, settings: Settings) -> bytes:
+def handed(arrays: Arrays, settings: TaskSettings) -> bytes:
     """Which process this is, how many copies of the shared array it was handed so far, and whether it may write it."""
     array = arrays["shared"]
     if all(array is not it for it in _HANDED):
@@ -38,19 +38,19 @@ def handed(arrays: Arrays, settings: Settings) -> bytes:
 
 
 @task_function
-def refuse(arrays: Arrays, settings: Settings) -> bytes:
+def refuse(arrays: Arrays, settings: TaskSettings) -> bytes:
     """What is wrong with the data."""
     raise DataError(settings["message"])
 
 
 @task_function
-def fail(arrays: Arrays, settings: Settings) -> bytes:
+def fail(arrays: Arrays, settings: TaskSettings) -> bytes:
     """A bug."""
     return _json(settings["no such key"])
 
 
 @task_function
-def killed(arrays: Arrays, settings: Settings) -> bytes:
+def killed(arrays: Arrays, settings: TaskSettings) -> bytes:
     """Ended by SIGKILL in the middle, so many times; each leaves a file."""
     folder = Path(settings["folder"])
     before = len(list(folder.iterdir()))
@@ -61,7 +61,7 @@ def killed(arrays: Arrays, settings: Settings) -> bytes:
 
 
 @task_function
-def wait(arrays: Arrays, settings: Settings) -> bytes:
+def wait(arrays: Arrays, settings: TaskSettings) -> bytes:
     """Say that it was begun, by a file with the process's number, and end when another file is there."""
     folder = Path(settings["folder"])
     (folder / settings["name"]).write_text(str(os.getpid()))

@@ -12,7 +12,7 @@ from tests.contracts.conftest import venue_is_given
 from tests.contracts.exchange_contract import Desk, ExchangeContract
 from tests.contracts.market_contract import MarketDataContract, MarketScene
 from tests.exchange.venue_kit import AT, KEY, MARKET, SECRET, SYMBOL, running, with_gap
-from trader.adapters.binance_client import Connection
+from trader.adapters.binance_client import VenueAddress
 from trader.adapters.binance_klines import BinanceKlines
 from trader.adapters.binance_spot import BinanceSpot
 from trader.adapters.clocks import SimClock, WallClock
@@ -62,7 +62,7 @@ class TestEmbeddedExchange(ExchangeContract):
         """A fresh exchange at AT with 10,000 USDT."""
         with running() as sim:
             clock = SimClock(sim.exchange.url)
-            adapter = BinanceSpot(Connection(sim.exchange.url, KEY, SECRET), clock)
+            adapter = BinanceSpot(VenueAddress(sim.exchange.url, KEY, SECRET), clock)
             yield Desk(adapter, clock, SYMBOL)
             adapter.close()
             clock.close()
@@ -85,7 +85,7 @@ class TestEmbeddedMarket(MarketDataContract):
         """The same market with gaps, 20 minutes after AT."""
         now = AT + 20 * 60_000
         with running(bars=GAPPY, at_ms=now) as sim:
-            adapter = BinanceKlines(Connection(sim.exchange.url), FakeClock(now))
+            adapter = BinanceKlines(VenueAddress(sim.exchange.url), FakeClock(now))
             yield MarketScene(adapter, SYMBOL, AT)
             adapter.close()
 

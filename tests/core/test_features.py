@@ -22,7 +22,7 @@ from trader.core.features import (
 from trader.core.labels import direction
 from trader.core.types import HOUR_MS, REQUIRED_COLUMNS, Bars, parse_hour
 
-SEED = preset_named("seed")
+SEED = preset_named("reference")
 GAPS = (3_000, 3_001, 5_555, *range(8_000, 8_009))
 MADE = bars_made(12_000, 4, missing=GAPS)
 
@@ -122,5 +122,5 @@ def test_a_month_is_anchored_a_thousand_bars_before_it() -> None:
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
     """The message lists what there is."""
-    with pytest.raises(ConfigError, match=r"no preset 'sede'; known are seed, seed_code"):
+    with pytest.raises(ConfigError, match=r"no preset 'sede'; known are reference, reference_code"):
         preset_named("sede")

@@ -15,10 +15,10 @@ from trader.core.hours import (
     MISSED,
     VENUE_CLOSED,
     WARM_UP,
+    HourInputs,
     HourLine,
+    HourState,
     Rules,
-    Seen,
-    State,
     decide_hour,
     line_json,
     line_of,
@@ -49,10 +49,16 @@ def quote(price: float) -> Quote:
 
 
 def hour(
-    state: State, rules: Rules, n: int, close: float, opened: float | None, p_up: float | None, why: str = ""
-) -> tuple[State, dict[str, Any]]:
+    state: HourState,
+    rules: Rules,
+    n: int,
+    close: float,
+    opened: float | None,
+    p_up: float | None,
+    why: str = "",
+) -> tuple[HourState, dict[str, Any]]:
     """One hour lived: the state after it and its line. `opened` None is a shut venue."""
-    seen = Seen(
+    seen = HourInputs(
         T0 + n * HOUR_MS,
         Decimal(repr(close)),
         None if opened is None else quote(opened),
@@ -65,12 +71,12 @@ def hour(
     return after, line_json(line_of(decision, fills, after, seen.close))
 
 
-def start(rules: Rules) -> State:
+def start(rules: Rules) -> HourState:
     """Flat with the allocation."""
-    return State.fresh(rules.params.allocation_usdt)
+    return HourState.fresh(rules.params.allocation_usdt)
 
 
-def bought() -> tuple[State, dict[str, Any]]:
+def bought() -> tuple[HourState, dict[str, Any]]:
     """The first hour of most examples: bought at an open of 46,200 with 10,000 USDT."""
     return hour(start(rules()), rules(), 0, 46_216.93, 46_200.0, 0.512)
 
@@ -186,7 +192,7 @@ def test_a_halt_while_the_venue_is_shut_sells_when_it_opens() -> None:
 
 def test_a_halt_without_a_position_says_so_once() -> None:
     """Nothing to sell: the hour of the halt is marked, the next ones are halted."""
-    state = State(Ledger(Decimal(7_000)), RiskState.fresh(Decimal(10_000)))
+    state = HourState(Ledger(Decimal(7_000)), RiskState.fresh(Decimal(10_000)))
     state, line = hour(state, rules(), 0, 46_000.0, 46_000.0, 0.9)
     assert (line["order_side"], line["reason"]) == (None, "halt")
     _, line = hour(state, rules(), 1, 46_000.0, 46_000.0, 0.9)
@@ -202,7 +208,7 @@ def test_too_little_cash_is_dust() -> None:
 
 def test_a_partial_fill_is_completed() -> None:
     """Half the cash is left: the next hour buys the rest, without a change of target."""
-    state = State(Ledger(Decimal(5_000), Decimal("0.1")), RiskState.fresh(Decimal(10_000)))
+    state = HourState(Ledger(Decimal(5_000), Decimal("0.1")), RiskState.fresh(Decimal(10_000)))
     _, line = hour(state, rules(), 0, 46_000.0, 46_000.0, 0.505)
     assert (line["target"], line["order_side"], line["reason"]) == ("long", "BUY", "complete")
     assert Decimal(line["order_qty"]) * Decimal(line["fill_price"]) <= Decimal(5_000) * Decimal("0.999")
@@ -241,7 +247,7 @@ def test_a_line_is_written_in_the_order_of_its_keys() -> None:
 def test_equal_sight_gives_equal_decisions(p_up: float) -> None:
     """Deciding is pure: asked twice, it answers twice the same and changes nothing."""
     state, _ = bought()
-    seen = Seen(T0 + HOUR_MS, Decimal(46_000), quote(46_000.0), p_up)
+    seen = HourInputs(T0 + HOUR_MS, Decimal(46_000), quote(46_000.0), p_up)
     assert decide_hour(state, seen, rules()) == decide_hour(state, seen, rules())
 
 
@@ -273,7 +279,7 @@ def test_an_entry_that_nobody_filled_binds_nothing() -> None:
     """The order expired: the hour of entry is that of the last one that was filled."""
     patient = rules(horizon_hours=4)
     state = start(patient)
-    seen = Seen(T0, Decimal(46_000), Quote(Decimal(45_995), Decimal(46_005)), 0.9)
+    seen = HourInputs(T0, Decimal(46_000), Quote(Decimal(45_995), Decimal(46_005)), 0.9)
     decision = decide_hour(state, seen, patient)
     assert decision.reason == "enter"
     assert settle(state, decision, []).entered_at is None

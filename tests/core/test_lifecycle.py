@@ -13,7 +13,7 @@ from trader.core.lifecycle import (
     SEED_BREACH,
     BreachRule,
     Champion,
-    Standing,
+    RunningTotals,
     breach,
     calendar_refit,
     chance_of_low_hit_rate,
@@ -92,9 +92,9 @@ def test_serving_equals_its_slow_twin(valid: list[int], hour: int) -> None:
 RULE = BreachRule(hours=24, net_return_below=-0.05, hit_rate_below=0.5, cooldown_hours=24)
 
 
-def standing(hours: int, equity: float = 100.0, hits: int = 0, scored: int = 0) -> Standing:
+def standing(hours: int, equity: float = 100.0, hits: int = 0, scored: int = 0) -> RunningTotals:
     """Running totals some hours after the start."""
-    return Standing(START + hours * HOUR_MS, equity, hits, scored)
+    return RunningTotals(START + hours * HOUR_MS, equity, hits, scored)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def standing(hours: int, equity: float = 100.0, hits: int = 0, scored: int = 0) 
         (standing(24, 99.0, 0, 0), None),
     ],
 )
-def test_a_breach_says_which_measure_fell_below_which_threshold(now: Standing, why: str | None) -> None:
+def test_a_breach_says_which_measure_fell_below_which_threshold(now: RunningTotals, why: str | None) -> None:
     """Above a threshold nothing happens, below it the sentence carries both numbers; no scored call is no hit rate."""
     assert breach(RULE, now, standing(0), None) == why
 

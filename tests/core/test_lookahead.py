@@ -74,5 +74,7 @@ def test_a_function_that_fails_or_forgets_rows_is_said() -> None:
 
 def test_a_taken_name_is_refused() -> None:
     """A user's preset may not pose as a shipped one."""
-    with pytest.raises(ConfigError, match="'seed' exists already"):
+    with pytest.raises(ConfigError, match="'reference' exists already"):
+        register(Preset("reference", ("a",), lambda bars: np.zeros((len(bars), 1))))
+    with pytest.raises(ConfigError, match="'seed' exists already"):  # its name in earlier versions
         register(Preset("seed", ("a",), lambda bars: np.zeros((len(bars), 1))))

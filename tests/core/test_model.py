@@ -289,5 +289,5 @@ def test_an_undefined_row_has_no_score() -> None:
 
 def test_presets_name_the_columns_of_the_card() -> None:
     """The card lists what the matrix holds."""
-    assert CARD.columns == list(preset_named("seed").columns)
+    assert CARD.columns == list(preset_named("reference").columns)
     assert isinstance(BARS, Bars)

@@ -211,3 +211,10 @@ def test_what_is_hashed_of_xgboost_is_what_was_hashed_before() -> None:
     assert params_of({**DEFAULT_PARAMS, "model": {"family": "naive"}}, "x").identity()["model"] == {
         "family": "naive"
     }
+
+
+def test_earlier_names_of_presets_are_the_same_configuration() -> None:
+    """What was counted under them is counted still, whichever name a file says now; the file keeps its own word."""
+    now, then = params_of(DEFAULT_PARAMS, "x"), params_of({**DEFAULT_PARAMS, "features": "seed"}, "x")
+    assert now.identity() == then.identity()
+    assert (now.as_json()["features"], then.as_json()["features"]) == ("reference", "seed")

@@ -14,7 +14,7 @@ from trader.core.policy import (
     LONG,
     SHORT,
     TARGETS,
-    Limits,
+    LossLimits,
     Signals,
     Thresholds,
     first_breach,
@@ -167,7 +167,7 @@ def test_the_bound_hours_of_a_column_are_those_of_its_hours(
 # Equities, base and limits are binary fractions, so that floats tie with a level exactly where Decimals do.
 BASE = Decimal(1_024)
 limits = st.builds(
-    Limits,
+    LossLimits,
     st.sampled_from([None, Decimal("-0.25"), Decimal("-0.5")]),
     st.sampled_from([None, Decimal("0.125"), Decimal("0.25")]),
     st.booleans(),
@@ -176,7 +176,7 @@ EQUITIES = [512, 513, 768, 769, 896, 897, 1_024, 1_280, 1_281, 1_536, 1_537, 1_7
 
 
 def walked(
-    p_up: np.ndarray, tradable: list[bool], marks: list[int], at: Thresholds, horizon: int, losses: Limits
+    p_up: np.ndarray, tradable: list[bool], marks: list[int], at: Thresholds, horizon: int, losses: LossLimits
 ) -> tuple[list[Target], int | None]:
     """Hour by hour as the bot walks: the side held after each hour, and the hour that halted."""
     risk, held, entered_at = RiskState.fresh(BASE), TARGETS[FLAT], None
@@ -205,7 +205,7 @@ def walked(
 )
 @settings(max_examples=300)
 def test_a_walk_at_once_is_the_walk_hour_by_hour(
-    seed: int, hours: int, at: Thresholds, horizon: int, losses: Limits
+    seed: int, hours: int, at: Thresholds, horizon: int, losses: LossLimits
 ) -> None:
     """Thresholds, minimum holding and halts together: over hours that cannot be traded, without a prediction, exactly on
     a threshold, exactly on a limit."""
@@ -229,4 +229,4 @@ def test_a_walk_at_once_is_the_walk_hour_by_hour(
 
 def test_a_column_without_limits_never_halts() -> None:
     """None switches a limit off."""
-    assert first_breach(np.array([1.0, 0.0]), 1_000.0, Limits(None, None)) is None
+    assert first_breach(np.array([1.0, 0.0]), 1_000.0, LossLimits(None, None)) is None

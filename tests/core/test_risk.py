@@ -7,15 +7,15 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trader.core.policy import Limits
+from trader.core.policy import LossLimits
 from trader.core.risk import RiskState, assess, halted
 
-BOTH = Limits(Decimal("-0.2"), Decimal("0.1"))
+BOTH = LossLimits(Decimal("-0.2"), Decimal("0.1"))
 
 
 def test_a_cumulative_loss_halts_when_it_is_reached() -> None:
     """A loss of 20 % halts at 800.00, not at 800.01."""
-    limits = Limits(Decimal("-0.2"), None)
+    limits = LossLimits(Decimal("-0.2"), None)
     fresh = RiskState.fresh(Decimal(1_000))
     assert assess(fresh, Decimal("800.01"), 5, limits).halted_at is None
     halted = assess(fresh, Decimal(800), 5, limits)
@@ -40,7 +40,7 @@ def test_a_halt_stays_and_keeps_its_reason() -> None:
 def test_a_frozen_halt_keeps_what_is_held() -> None:
     """Frozen by its limits, or later by a person; the first reason stays, and frozen stays frozen."""
     fresh = RiskState.fresh(Decimal(1_000))
-    assert assess(fresh, Decimal(700), 3, Limits(Decimal("-0.2"), None, freeze=True)).frozen
+    assert assess(fresh, Decimal(700), 3, LossLimits(Decimal("-0.2"), None, freeze=True)).frozen
     sold = assess(fresh, Decimal(700), 3, BOTH)
     assert not sold.frozen
     frozen = halted(sold, 4, "by hand", True)
@@ -50,7 +50,7 @@ def test_a_frozen_halt_keeps_what_is_held() -> None:
 
 def test_without_limits_nothing_halts() -> None:
     """None switches a limit off."""
-    state = assess(RiskState.fresh(Decimal(1_000)), Decimal(-5), 1, Limits(None, None))
+    state = assess(RiskState.fresh(Decimal(1_000)), Decimal(-5), 1, LossLimits(None, None))
     assert state.halted_at is None
 
 

@@ -13,9 +13,9 @@ from trader.core.hours import (
     MISSED,
     PRICE_BAND,
     HourDecision,
+    HourInputs,
+    HourState,
     Rules,
-    Seen,
-    State,
     decide_hour,
     line_of,
     settle,
@@ -23,7 +23,7 @@ from trader.core.hours import (
 from trader.core.ledger import Ledger
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.risk import RiskState
-from trader.core.sanity import Doubt, doubt_of, mid, out_of_band, price_gap
+from trader.core.sanity import UnconfirmedClose, doubt_of, mid, out_of_band, price_gap
 from trader.core.types import HOUR_MS, Filters, Quote, parse_hour
 
 T0 = parse_hour("2022-01-01")
@@ -32,9 +32,9 @@ QUOTE = Quote(Decimal(49_995), Decimal(50_005))
 APART = Quote(Decimal(50_990), Decimal(51_010))  # a mid of 51,000: two per cent above
 FILTERS = Filters(Decimal("0.01"), Decimal("0.00001"), Decimal(5), Decimal("0.00001"))
 BAND = Decimal("0.02")
-BUYING = Seen(T0, CLOSE, QUOTE, 0.6)
+BUYING = HourInputs(T0, CLOSE, QUOTE, 0.6)
 # Worth 10,000 at 50,000, of which half is in cash.
-HOLDING = State(Ledger(Decimal(5_000), Decimal("0.1")), RiskState.fresh(Decimal(10_000)))
+HOLDING = HourState(Ledger(Decimal(5_000), Decimal("0.1")), RiskState.fresh(Decimal(10_000)))
 
 
 def rules(**changes: Any) -> Rules:
@@ -44,12 +44,13 @@ def rules(**changes: Any) -> Rules:
     )
 
 
-def hours(state: State, seen: list[dict[str, Any]], by: Rules) -> tuple[list[HourDecision], State]:
+def hours(state: HourState, seen: list[dict[str, Any]], by: Rules) -> tuple[list[HourDecision], HourState]:
     """Hours in a row, each an honest one with P(up) at a half but for what is given. No order is filled."""
     decisions, before = [], CLOSE
     for n, changes in enumerate(seen):
         made = replace(
-            Seen(T0 + n * HOUR_MS, CLOSE, QUOTE, 0.505, close_before=before), **{"gap": False, **changes}
+            HourInputs(T0 + n * HOUR_MS, CLOSE, QUOTE, 0.505, close_before=before),
+            **{"gap": False, **changes},
         )
         decision = decide_hour(state, made, by)
         state, before = settle(state, decision, []), made.close
@@ -79,8 +80,8 @@ def test_the_band_holds_its_own_edge() -> None:
     assert not out_of_band(CLOSE, None, Decimal("0.01"))
 
 
-FIRST = Doubt(Decimal(25), Decimal(50))  # a close of 25 after one of 50
-SECOND = Doubt(Decimal(25), None)  # and another of 25
+FIRST = UnconfirmedClose(Decimal(25), Decimal(50))  # a close of 25 after one of 50
+SECOND = UnconfirmedClose(Decimal(25), None)  # and another of 25
 
 
 @pytest.mark.parametrize(
@@ -93,17 +94,17 @@ SECOND = Doubt(Decimal(25), None)  # and another of 25
         (FIRST, 25, 50, False, SECOND),
         (FIRST, 25, 25, False, None),
         (FIRST, 25, None, False, None),
-        (FIRST, 99, 50, False, Doubt(Decimal(99), Decimal(50))),
+        (FIRST, 99, 50, False, UnconfirmedClose(Decimal(99), Decimal(50))),
         (FIRST, 25, None, True, FIRST),
         (FIRST, 25, 50, True, FIRST),
         (FIRST, 25, 25, True, None),
         (SECOND, 25, 50, False, SECOND),
         (SECOND, 25, 50, True, SECOND),
-        (SECOND, 99, 50, False, Doubt(Decimal(99), Decimal(25))),
+        (SECOND, 99, 50, False, UnconfirmedClose(Decimal(99), Decimal(25))),
     ],
 )
 def test_a_close_is_doubted_until_the_book_or_a_second_bar_confirms_it(
-    before: Doubt | None, close: int, book: int | None, gap: bool, wanted: Doubt | None
+    before: UnconfirmedClose | None, close: int, book: int | None, gap: bool, wanted: UnconfirmedClose | None
 ) -> None:
     """Every case by hand: the close before was 50. A gap repeats an earlier close, so it confirms nothing; an hour whose
     price nobody knows cannot be compared."""
@@ -115,21 +116,21 @@ def test_a_close_is_doubted_until_the_book_or_a_second_bar_confirms_it(
 def test_the_first_hour_has_no_earlier_close() -> None:
     """Its own marks the cash that is all it has; it is unconfirmed all the same, so nothing is sent."""
     doubt = doubt_of(None, None, Decimal(25), Decimal(50), BAND, gap=False)
-    assert doubt == Doubt(Decimal(25), Decimal(25))
-    seen = Seen(T0, Decimal(25), Quote(Decimal(1), Decimal(25)), 0.9)
-    assert decide_hour(State.fresh(Decimal(10_000)), seen, rules()).reason == PRICE_BAND
+    assert doubt == UnconfirmedClose(Decimal(25), Decimal(25))
+    seen = HourInputs(T0, Decimal(25), Quote(Decimal(1), Decimal(25)), 0.9)
+    assert decide_hour(HourState.fresh(Decimal(10_000)), seen, rules()).reason == PRICE_BAND
 
 
 def test_beyond_the_band_an_hour_decides_and_sends_nothing() -> None:
     """The line keeps P(up) and target; the order that would have left is not there, and the reason says why."""
-    state, by = State.fresh(Decimal(10_000)), rules(price_band=0.0199)
+    state, by = HourState.fresh(Decimal(10_000)), rules(price_band=0.0199)
     assert decide_hour(state, BUYING, by).order is not None
     made = decide_hour(state, replace(BUYING, quote=APART), by)
     assert (made.p_up, made.target, made.order, made.reason) == (0.6, "long", None, PRICE_BAND)
 
 
-@pytest.mark.parametrize(("p_up", "state"), [(0.6, State.fresh(Decimal(10_000))), (0.4, HOLDING)])
-def test_the_side_that_is_traded_is_compared(p_up: float, state: State) -> None:
+@pytest.mark.parametrize(("p_up", "state"), [(0.6, HourState.fresh(Decimal(10_000))), (0.4, HOLDING)])
+def test_the_side_that_is_traded_is_compared(p_up: float, state: HourState) -> None:
     """A bid of 0.3 and an ask of 1.7 times the price have the price as their middle: neither a purchase nor a sale leaves."""
     wide = Quote(CLOSE * Decimal("0.3"), CLOSE * Decimal("1.7"))
     assert not out_of_band(CLOSE, mid(wide), BAND)
@@ -143,7 +144,7 @@ def test_a_bad_print_halts_nothing_and_sells_nothing() -> None:
     honest hour holds on."""
     (bad, honest), after = hours(HOLDING, [closing(0.5), {}], rules(halt_drawdown=0.1))
     assert (bad.equity_before, bad.risk, bad.reason) == (10_000, HOLDING.risk, PRICE_BAND)
-    assert bad.doubt == Doubt(CLOSE / 2, CLOSE)
+    assert bad.doubt == UnconfirmedClose(CLOSE / 2, CLOSE)
     assert (honest.order, honest.reason, honest.doubt) == (None, "hold", None)
     assert (after.risk, after.doubt) == (HOLDING.risk, None)
     written = line_of(bad, [], settle(HOLDING, bad, []), CLOSE / 2)
@@ -170,7 +171,7 @@ def test_two_hours_in_a_row_are_a_price() -> None:
     (first, second, third, honest), _ = hours(HOLDING, again, rules())
     assert (first.halts, second.halts) == (False, True)
     assert second.equity_before == 5_000 + Decimal("0.1") * 25_250
-    assert second.doubt == Doubt(CLOSE * Decimal("0.505"), None)
+    assert second.doubt == UnconfirmedClose(CLOSE * Decimal("0.505"), None)
     assert [made.reason for made in (first, second, third)] == [PRICE_BAND] * 3
     assert third.equity_before == 7_500
     assert honest.order is not None

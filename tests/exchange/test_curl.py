@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 from venue_kit import AT, KEY, SECRET, SYMBOL, Sim, running
 
-from trader.exchange.limits import Limits
+from trader.exchange.limits import RequestLimits
 
 JSON = "application/json;charset=UTF-8"
 WEIGHT = "X-MBX-USED-WEIGHT-1M"
@@ -76,7 +76,7 @@ def test_an_order_shows_the_order_counts(sim: Sim) -> None:
 
 def test_429_and_418_say_when_to_come_back() -> None:
     """Over the limit Retry-After counts the seconds to the next minute; a ban counts its own."""
-    with running(limits=Limits(weight_per_minute=1, ban_after=1), at_ms=AT + 45_000) as sim:
+    with running(limits=RequestLimits(weight_per_minute=1, ban_after=1), at_ms=AT + 45_000) as sim:
         curl(sim, "/api/v3/ping")
         over = curl(sim, "/api/v3/ping")
         assert (over.status_line, over["Retry-After"]) == ("HTTP/1.1 429 Too Many Requests", "15")

@@ -11,7 +11,7 @@ from venue_kit import AT, SYMBOL, Sim, config, running
 
 from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS, Filters
-from trader.exchange.filters import Candidate, Rules, symbol_row
+from trader.exchange.filters import CheckedOrder, SymbolFilters, symbol_row
 from trader.exchange.replies import ApiError
 from trader.exchange.venue import Venue
 
@@ -78,7 +78,7 @@ def test_market_notional_uses_the_price_it_would_fill_at() -> None:
         assert sim.buy(str(enough)).json["status"] == "FILLED"
 
 
-CANDIDATE = Candidate(
+CANDIDATE = CheckedOrder(
     side="BUY",
     is_market=False,
     qty=Decimal("0.01"),
@@ -101,7 +101,7 @@ ROWS: dict[str, dict[str, Any]] = {
 def test_filters_of_other_symbols(name: str) -> None:
     """Filter types that our own row does not use are known too, and say so by name."""
     is_market = name == "MARKET_LOT_SIZE"
-    rules = Rules({"filters": [{"filterType": name, **ROWS[name]}]})
+    rules = SymbolFilters({"filters": [{"filterType": name, **ROWS[name]}]})
     with pytest.raises(ApiError, match=f"Filter failure: {name}"):
         rules.check(replace(CANDIDATE, is_market=is_market))
     rules.check(replace(CANDIDATE, is_market=not is_market, side="SELL" if name == "MAX_POSITION" else "BUY"))

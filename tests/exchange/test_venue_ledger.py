@@ -12,7 +12,7 @@ from venue_kit import COSTS, config
 
 from trader.core.types import HOUR_MS
 from trader.exchange.account import Account
-from trader.exchange.matching import Book, Intent
+from trader.exchange.matching import Book, OrderRequest
 from trader.exchange.replies import ApiError
 from trader.exchange.venue import Venue
 
@@ -38,7 +38,7 @@ def place(venue: Venue, number: int, wish: dict[str, object], now_ms: int) -> No
     qty = int(str(wish["steps"])) * STEP
     price = venue.market.last_price(now_ms).quantize(TICK) + int(str(wish["away_ticks"])) * TICK
     is_market = kind in ("MARKET", "QUOTE")
-    intent = Intent(
+    intent = OrderRequest(
         client_order_id=f"h-{number}",
         side="BUY" if side == "BUY" else "SELL",
         type="MARKET" if is_market else ("LIMIT_MAKER" if kind == "LIMIT_MAKER" else "LIMIT"),

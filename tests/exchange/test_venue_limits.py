@@ -5,7 +5,7 @@ from __future__ import annotations
 from venue_kit import AT, SYMBOL, Sim, running
 
 from trader.core.types import HOUR_MS
-from trader.exchange.limits import Limits
+from trader.exchange.limits import RequestLimits
 
 WEIGHT = "x-mbx-used-weight-1m"
 
@@ -40,7 +40,7 @@ def test_a_successful_order_costs_no_weight_and_a_refused_one_does(sim: Sim) -> 
 
 def test_429_then_418_then_longer_bans() -> None:
     """Over the limit: 429 with Retry-After; who goes on is banned, and who asks during the ban waits twice as long."""
-    with running(limits=Limits(weight_per_minute=3, ban_after=2)) as sim:
+    with running(limits=RequestLimits(weight_per_minute=3, ban_after=2)) as sim:
         statuses = [sim.raw("GET", "/api/v3/ping").status for _ in range(3)]
         first, second, banned, again = (sim.raw("GET", "/api/v3/ping") for _ in range(4))
         assert statuses == [200, 200, 200]
@@ -57,7 +57,7 @@ def test_429_then_418_then_longer_bans() -> None:
 
 def test_a_client_that_waits_is_not_banned() -> None:
     """After a 429 the next minute is open again."""
-    with running(limits=Limits(weight_per_minute=1)) as sim:
+    with running(limits=RequestLimits(weight_per_minute=1)) as sim:
         sim.raw("GET", "/api/v3/ping")
         assert sim.raw("GET", "/api/v3/ping").status == 429
         sim.to(AT + 60_000)
@@ -66,7 +66,7 @@ def test_a_client_that_waits_is_not_banned() -> None:
 
 def test_too_many_unfilled_orders() -> None:
     """Unfilled orders count per ten seconds and per day; the refusal says when to come back."""
-    with running(limits=Limits(orders_per_10s=2, orders_per_day=3)) as sim:
+    with running(limits=RequestLimits(orders_per_10s=2, orders_per_day=3)) as sim:
         fields = {"side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01", "price": "20000"}
         assert [sim.order(**fields).status for _ in range(2)] == [200, 200]
         refused = sim.order(**fields)
@@ -95,7 +95,7 @@ def test_only_the_first_fill_gives_the_count_back(sim: Sim) -> None:
 
 def test_raw_requests_are_limited_too() -> None:
     """The number of requests has its own window of five minutes."""
-    with running(limits=Limits(raw_requests_per_5m=2)) as sim:
+    with running(limits=RequestLimits(raw_requests_per_5m=2)) as sim:
         assert [sim.raw("GET", "/api/v3/ping").status for _ in range(3)] == [200, 200, 429]
 
 

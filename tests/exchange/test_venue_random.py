@@ -22,14 +22,14 @@ from hypothesis import strategies as st
 from random_requests import BYTES_PER_REQUEST, FAULTS, Dice, Shot, World, shot_of
 from venue_kit import config
 
-from trader.exchange.limits import Limits
+from trader.exchange.limits import RequestLimits
 from trader.exchange.server import EmbeddedExchange
 
 LIVES, REQUESTS = 100, 250
 GROUPS = [0, *(pytest.param(group, marks=pytest.mark.long) for group in (1, 2, 3))]
 CHECK_EVERY = 50
 START = {"USDT": Decimal(10_000), "BTC": Decimal("0.5")}
-FREE = Limits(10**9, 10**9, 10**9, 10**9)
+FREE = RequestLimits(10**9, 10**9, 10**9, 10**9)
 STEP, TICK, MIN_NOTIONAL = Decimal("0.00001"), Decimal("0.01"), Decimal(5)
 # What a server that works may say to a random request; 503 is a venue that is shut beyond the last bar.
 HONEST = {200, 400, 401, 404, 411, 413, 418, 429, 431, 503}
@@ -184,7 +184,7 @@ class Life:
 def life(data: bytes) -> Iterator[Life]:
     """A fresh exchange; the first bytes say whether it has Binance's limits, and whether faults are active."""
     dice = Dice(data)
-    limits = Limits() if dice.rarely(8) else FREE
+    limits = RequestLimits() if dice.rarely(8) else FREE
     faults = [dice.pick(FAULTS) for _ in range(1 + dice.below(3))] if dice.rarely(4) else []
     exchange = EmbeddedExchange(config(balances=START, limits=limits, faults=faults))
     exchange.start()

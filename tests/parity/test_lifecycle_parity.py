@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from backtest.lifecycle.market import Market
-from backtest.lifecycle.rules import LifecycleRule, live
+from backtest.lifecycle.market import LifecycleMarket
+from backtest.lifecycle.rules import LifecycleRule, simulate_rule
 from tests.bars_made import bars_made
 from tests.parity.twins import Twins, told
 from tests.rig import quick_params
@@ -41,10 +41,10 @@ def twins(hours: int, **changes: object) -> Twins:
     return Twins(bars, rules, START, START + hours * HOUR_MS)
 
 
-def market_of(it: Twins) -> Market:
+def market_of(it: Twins) -> LifecycleMarket:
     """The same as a walk under a rule sees it."""
     days = it.rules.params.look_back_days
-    return Market(XGBoostForecaster(), it.bars, it.rules, it.start, it.stop, "tests", days)
+    return LifecycleMarket(XGBoostForecaster(), it.bars, it.rules, it.start, it.stop, "tests", days)
 
 
 def lived_by_the_bot(it: Twins, rule: LifecycleRule, folder: Path) -> tuple[list[str], list[tuple[int, str]]]:
@@ -77,7 +77,7 @@ def test_the_bot_lives_as_the_backtest_says(tmp_path: Path, rule: LifecycleRule)
     hours, and after each the same lines; under drift with calls about three hours ahead."""
     horizon = {"loss": 1, "drift": 3}[rule.name]
     it = twins(14 * 24, step_days=5, horizon_hours=horizon)
-    lived = live(market_of(it), rule, search=None)
+    lived = simulate_rule(market_of(it), rule, search=None)
     lines, breaches = lived_by_the_bot(it, rule, tmp_path / "store")
     assert [(answer.at, answer.why) for answer in lived.answers] == breaches
     assert lived.run.track.texts() == lines
@@ -91,7 +91,7 @@ def test_the_bot_lives_as_the_backtest_says(tmp_path: Path, rule: LifecycleRule)
 def test_the_calendar_alone_is_the_backtest(gap_hours: int) -> None:
     """Nothing to answer: the hours of `backtest run`, to the byte."""
     it = twins(30 * 24, step_days=4, gap_hours=gap_hours)
-    lived = live(market_of(it), LifecycleRule("calendar"), search=None)
+    lived = simulate_rule(market_of(it), LifecycleRule("calendar"), search=None)
     assert lived.run.track.texts() == it.backtest()
     assert (lived.refits, lived.searches, lived.answers) == (7, 0, [])
 
@@ -100,8 +100,8 @@ def test_within_cooldown_and_budget_nothing_is_answered() -> None:
     """A rule that every hour breaches answers at its cooldown's pace, and stops at its budget."""
     it = twins(12 * 24, halt_cumulative_return=None)
     always = BreachRule(hours=24, net_return_below=0.99, hit_rate_below=None, cooldown_hours=48)
-    paced = live(market_of(it), LifecycleRule("paced", breach=always), None)
+    paced = simulate_rule(market_of(it), LifecycleRule("paced", breach=always), None)
     assert [answer.at for answer in paced.answers] == [START + h * HOUR_MS for h in range(24, 12 * 24, 48)]
-    spent = live(market_of(it), LifecycleRule("spent", breach=replace(always, budget=2)), None)
+    spent = simulate_rule(market_of(it), LifecycleRule("spent", breach=replace(always, budget=2)), None)
     assert spent.answers == paced.answers[:2]
     assert spent.row(market_of(it))["answers"][0]["at"] == iso(START + 24 * HOUR_MS)

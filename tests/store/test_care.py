@@ -251,11 +251,11 @@ def test_pages_are_renewed(traded: Path, life: Path) -> None:
     assert LocalStore(life.parent / "copy").get("dry/BTCUSDT/x") == b"newer"
 
 
-def test_stores_born_apart_are_never_mixed(traded: Path, tmp_path: Path) -> None:
+def test_stores_of_two_bots_are_never_mixed(traded: Path, tmp_path: Path) -> None:
     """Two bots' stores are told apart before anything is copied."""
     other = LocalStore(tmp_path / "other")
     journal_of(other).store_id()
-    with pytest.raises(ConfigError, match="born apart"):
+    with pytest.raises(ConfigError, match="two different bots"):
         sync(LocalStore(traded), other)
     assert other.list("journal/") == []
 

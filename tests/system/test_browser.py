@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.eyes.conftest import week
+from tests.observability.conftest import week
 from tests.rig import command, quick_params
 from tests.rig_bars import made_bars
 from tests.system.browser import DESK, PHONE, chromium, faults, opened

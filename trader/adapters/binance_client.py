@@ -49,7 +49,7 @@ class SigningClient(Client):  # type: ignore[misc]  # the client ships no types
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class VenueAddress:
     """Where a venue lives and how long to wait for a whole answer. Keys may be empty for public market data."""
 
     url: str
@@ -58,7 +58,7 @@ class Connection:
     timeout_s: float = 15.0
 
 
-def signing_client(connection: Connection, stamp: Callable[[], int]) -> SigningClient:
+def signing_client(connection: VenueAddress, stamp: Callable[[], int]) -> SigningClient:
     """A client that reaches this venue and nothing else; `stamp` tells the time that requests are signed with, UTC ms.
 
     Raises ConfigError for keys that cannot be any, without repeating them.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from trader.adapters.binance_connection import Api
+from trader.adapters.binance_connection import VenueApi
 from trader.adapters.binance_replies import Reply, amount, text, whole
 from trader.core.costs import value_charged
 from trader.core.errors import TraderError
@@ -24,7 +24,7 @@ BAD_SYMBOL = -1121
 class Commissions:
     """The commission of one account at one host."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: VenueApi) -> None:
         self._api = api
 
     def terms(self, symbol: str) -> CommissionTerms:

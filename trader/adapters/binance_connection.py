@@ -12,14 +12,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from trader.adapters.bans import BanFile
-from trader.adapters.binance_client import Connection, signing_client
+from trader.adapters.binance_client import VenueAddress, signing_client
 from trader.adapters.binance_errors import (
     DEFAULT_WAIT_S,
     FOREIGN,
     LONGEST_BAN_S,
     OUT_OF_WINDOW,
-    NoAnswer,
-    Refused,
+    VenueRefusal,
+    VenueSilence,
     never_sent,
     way_out,
 )
@@ -68,10 +68,10 @@ class Quota:
         self.used_weight = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
 
 
-class Api:
+class VenueApi:
     """One client, its clock offset, and the rules for asking. For one thread at a time."""
 
-    def __init__(self, connection: Connection, clock: Clock, quota: Quota | None = None) -> None:
+    def __init__(self, connection: VenueAddress, clock: Clock, quota: Quota | None = None) -> None:
         self.client = signing_client(connection, self.stamp)
         self.url = connection.url
         self.clock = clock
@@ -144,15 +144,17 @@ class Api:
         # Raised here, outside of the handler: what the client raised holds the request with its key.
         raise problem
 
-    def _translated(self, error: Exception, response: Reply | None) -> Refused | NoAnswer:
+    def _translated(self, error: Exception, response: Reply | None) -> VenueRefusal | VenueSilence:
         if response is None:
-            return NoAnswer(type(error).__name__, sent=not never_sent(error))
+            return VenueSilence(type(error).__name__, sent=not never_sent(error))
         self.quota.note(response.headers)
         if 200 <= response.status_code < 300:
-            return NoAnswer(f"{type(error).__name__} on a reply of {len(response.content)} bytes", sent=True)
+            return VenueSilence(
+                f"{type(error).__name__} on a reply of {len(response.content)} bytes", sent=True
+            )
         code, message = getattr(error, "code", 0), getattr(error, "message", "")
         known = code if type(code) is int else 0
-        refused = Refused(
+        refused = VenueRefusal(
             response.status_code, known, self._masked(str(message)) or "an answer that is no object"
         )
         if refused.is_limit:
@@ -167,7 +169,7 @@ class Api:
         text = re.sub(r"[^ -~]+", " ", text)
         return " ".join(text.split())[:200]
 
-    def _block(self, refused: Refused, retry_after: str) -> None:
+    def _block(self, refused: VenueRefusal, retry_after: str) -> None:
         """Remember until when nothing may be sent: by Retry-After, else by the words, else by custom."""
         now_ms = self.clock.now_ms()
         until = re.search(r"until (\d{13})\b", str(refused))
@@ -183,7 +185,7 @@ class Api:
         self,
         method: Callable[..., Any],
         parse: Callable[[Any], T],
-        meaning: Callable[[Refused], T | None] = lambda refused: None,
+        meaning: Callable[[VenueRefusal], T | None] = lambda refused: None,
         **params: Any,
     ) -> T:
         """A request that changes nothing: tried again a few times where that is safe and useful, its reply parsed.
@@ -198,9 +200,9 @@ class Api:
             self.require_leave(problem)
             try:
                 return parse(self.call(method, **params))
-            except Refused as refused:
+            except VenueRefusal as refused:
                 answer = refused
-            except NoAnswer as nothing:
+            except VenueSilence as nothing:
                 problem = f"{self.url} did not answer usefully: {nothing}"
                 continue
             except UNREADABLE as error:

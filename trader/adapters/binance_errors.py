@@ -44,7 +44,7 @@ FOREIGN = (
 NEVER_SENT = (ConnectTimeoutError, NewConnectionError, LocationValueError)
 
 
-class Refused(Exception):
+class VenueRefusal(Exception):
     """The venue answered with an error. `code` is 0 where the answer has none."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
@@ -65,7 +65,7 @@ class Refused(Exception):
         return 400 <= self.status < 500 and self.code < 0 and self.code not in passing
 
 
-class NoAnswer(Exception):
+class VenueSilence(Exception):
     """There is no reply that could be used. `sent` is False where the request certainly never left."""
 
     def __init__(self, message: str, *, sent: bool) -> None:
@@ -73,7 +73,7 @@ class NoAnswer(Exception):
         self.sent = sent
 
 
-def way_out(answer: Refused) -> str:
+def way_out(answer: VenueRefusal) -> str:
     """What a person can do about a refusal; "" where trying again later is right."""
     if answer.code in KEY_CODES or (answer.status == 401 and not answer.code):
         return "Check TRADER_API_KEY and TRADER_API_SECRET: they must belong to this venue and may trade"
@@ -84,7 +84,7 @@ def way_out(answer: Refused) -> str:
     return "The venue refuses such a request for good: check symbol and account" if answer.is_final else ""
 
 
-def fate(refused: Refused) -> Literal["refused", "unknown"]:
+def fate(refused: VenueRefusal) -> Literal["refused", "unknown"]:
     """An error answer to an order: where code and HTTP status disagree the code is believed; in doubt, unknown."""
     if refused.code in UNKNOWN_CODES or "Duplicate order sent" in str(refused):
         return "unknown"
@@ -95,7 +95,7 @@ def fate(refused: Refused) -> Literal["refused", "unknown"]:
     return "refused" if refused.code < 0 else "unknown"
 
 
-def again(refused: Refused) -> Again:
+def again(refused: VenueRefusal) -> Again:
     """Whether another attempt at a refused order may go through."""
     if refused.code == OUT_OF_WINDOW:
         return "now"

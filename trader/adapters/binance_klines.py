@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from trader.adapters.binance_client import Connection
-from trader.adapters.binance_connection import Api, Quota
+from trader.adapters.binance_client import VenueAddress
+from trader.adapters.binance_connection import Quota, VenueApi
 from trader.adapters.binance_replies import is_moment, listed
 from trader.core.bars import bars_from_columns
 from trader.core.errors import DataError
@@ -34,12 +34,12 @@ class BinanceKlines:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: VenueAddress,
         clock: Clock,
         progress: Progress | None = None,
         quota: Quota | None = None,
     ) -> None:
-        self._api = Api(connection, clock, quota)
+        self._api = VenueApi(connection, clock, quota)
         self._progress = progress
         self._source = f"klines of {connection.url}"
 

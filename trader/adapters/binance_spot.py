@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from trader.adapters.binance_client import RECV_WINDOW_MS, Connection
+from trader.adapters.binance_client import RECV_WINDOW_MS, VenueAddress
 from trader.adapters.binance_commission import Commissions, FillReader
-from trader.adapters.binance_connection import Api, Quota
-from trader.adapters.binance_errors import NOT_THERE, NoAnswer, Refused, again, fate
+from trader.adapters.binance_connection import Quota, VenueApi
+from trader.adapters.binance_errors import NOT_THERE, VenueRefusal, VenueSilence, again, fate
 from trader.adapters.binance_replies import (
     UNREADABLE,
     Reply,
@@ -28,7 +28,7 @@ from trader.adapters.binance_replies import (
 from trader.adapters.exchange_info import filters_of
 from trader.core.errors import ConfigError, Halt, Retry, TraderError
 from trader.core.executions import contradiction
-from trader.core.ports import Clock, CommissionTerms, OrderState, OwnTrade, Sent, SignedOrder
+from trader.core.ports import Clock, CommissionTerms, OrderAnswer, OrderState, OwnTrade, SignedOrder
 from trader.core.types import Fill, Filters, Quote, Side, plain
 
 CLIENT_ORDER_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
@@ -59,10 +59,10 @@ def _trade(row: Reply) -> _Trade:
 class BinanceSpot:
     """The account at a venue. `clock` may be the wall or the exchange's own; offsets are measured against it."""
 
-    def __init__(self, connection: Connection, clock: Clock, quota: Quota | None = None) -> None:
+    def __init__(self, connection: VenueAddress, clock: Clock, quota: Quota | None = None) -> None:
         if not connection.api_key or not connection.api_secret:
             raise ConfigError(f"{connection.url} needs an API key and its secret to trade")
-        self._api = Api(connection, clock, quota)
+        self._api = VenueApi(connection, clock, quota)
         self._client = self._api.client
         self._commissions = Commissions(self._api)
         self._assets: dict[str, tuple[str, str]] = {}
@@ -134,10 +134,10 @@ class BinanceSpot:
         self.assets(symbol)  # asked now, so that after the sending nothing else can fail
         return SignedOrder(symbol, side, qty, client_order_id, now_ms, RECV_WINDOW_MS)
 
-    def send(self, order: SignedOrder) -> Sent:
+    def send(self, order: SignedOrder) -> OrderAnswer:
         """POST these very bytes, once. No retry, no redirect, no new signature."""
         if (wait_s := self._api.blocked_s()) > 0:
-            return Sent(
+            return OrderAnswer(
                 "refused", message=f"not sent: requests are forbidden for {wait_s:.0f} s more", again="later"
             )
         self._client.pinned = order
@@ -151,17 +151,17 @@ class BinanceSpot:
                 newClientOrderId=order.client_order_id,
                 newOrderRespType="FULL",
             )
-        except NoAnswer as nothing:
+        except VenueSilence as nothing:
             if nothing.sent:
-                return Sent("unknown", message=str(nothing))
-            return Sent("refused", message=str(nothing), again="later")
-        except Refused as refused:
-            return Sent(fate(refused), message=str(refused), again=again(refused))
+                return OrderAnswer("unknown", message=str(nothing))
+            return OrderAnswer("refused", message=str(nothing), again="later")
+        except VenueRefusal as refused:
+            return OrderAnswer(fate(refused), message=str(refused), again=again(refused))
         finally:
             self._client.pinned = None
         return self._accepted(order, reply)
 
-    def _accepted(self, order: SignedOrder, reply: Any) -> Sent:
+    def _accepted(self, order: SignedOrder, reply: Any) -> OrderAnswer:
         """The order that a reply describes. What it does not say plainly, or what contradicts itself, is looked up, so it is
         unknown."""
         try:
@@ -169,15 +169,15 @@ class BinanceSpot:
             reader = self._reader(order.symbol)
             fills = [reader.fill(row, order.side, "tradeId") for row in listed(reply["fills"])]
         except (*UNREADABLE, TraderError) as error:
-            return Sent("unknown", message=f"a reply that cannot be read: {error!r}"[:200])
+            return OrderAnswer("unknown", message=f"a reply that cannot be read: {error!r}"[:200])
         if doubt := contradiction(state, fills, order.symbol, order.side, order.qty):
-            return Sent("unknown", message=f"a reply that contradicts itself: {doubt}"[:200])
-        return Sent("accepted", state, fills)
+            return OrderAnswer("unknown", message=f"a reply that contradicts itself: {doubt}"[:200])
+        return OrderAnswer("accepted", state, fills)
 
     def check(self, symbol: str, side: Side, qty: Decimal) -> str:
         """POST /order/test: "" if the venue would accept the order, else what it says."""
 
-        def refusal(refused: Refused) -> str | None:
+        def refusal(refused: VenueRefusal) -> str | None:
             return str(refused) if refused.is_final else None
 
         order = {"symbol": symbol, "side": side, "type": "MARKET", "quantity": plain(qty)}

@@ -1,4 +1,4 @@
-"""The shipped presets, computed by TA-Lib: `seed` and `seed_code` of the published study, and `wide`.
+"""The shipped presets, computed by TA-Lib: `reference` and `reference_code` of the published study, and `wide`.
 
 A model is only served by the code that it was trained on: `Preset.code_hash` digests the source of `_seed`, `_seed_code`
 and `_wide` as they stand here, comments and all. An edit of one of them, of its name too, retires every stored model of
@@ -90,7 +90,7 @@ def _buyers_share(bars: Bars) -> Floats:
     if bars.taker_buy_base is None:
         raise DataError(
             f"{bars.symbol}: features 'wide' need the taker_buy_base column, which these bars lack. Collect them anew with "
-            f"trader collect, or choose features 'seed'"
+            f"trader collect, or choose features 'reference'"
         )
     traded = bars.volume > 0
     share: Floats = np.where(traded, bars.taker_buy_base / np.where(traded, bars.volume, 1.0), 0.5)
@@ -100,9 +100,9 @@ def _buyers_share(bars: Bars) -> Floats:
 _SEED_COLUMNS = ("sma_5", "sma_10", "sma_20", "rsi_7", "rsi_14", "rsi_21", "mfi_7", "mfi_14", "mfi_21")
 
 SHIPPED = (
-    Preset("seed", _SEED_COLUMNS, _seed),
+    Preset("reference", _SEED_COLUMNS, _seed),
     Preset(
-        "seed_code",
+        "reference_code",
         ("sma_5", "sma_10", "sma_15", "sma_20", "rsi_7", "mfi_7", "rsi_14", "mfi_14", "rsi_21", "mfi_21"),
         _seed_code,
     ),

@@ -27,14 +27,14 @@ NOT_BEGUN = "this bot has not begun yet; train its first model with: trader retr
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class VerbResult:
     """What a verb did, in words; `lifted`: the halt that named its cause was lifted with it."""
 
     words: str
     lifted: bool = False
 
 
-def flatten(bot: Bot, reason: str) -> Done:
+def flatten(bot: Bot, reason: str) -> VerbResult:
     """Halt, and sell at once what is held, by the attempt protocol. What the current hour still owes is done first.
 
     Raises OrderInDoubt while an order is unknown: nothing else may be sent then.
@@ -61,7 +61,7 @@ def flatten(bot: Bot, reason: str) -> Done:
         bot.journal.append(sale, after=said)
         fills += at_once.settle_flatten(bot.context) or []
     left = plain(believed(bot).position)
-    return Done(f"{bot.symbol}: {_sold(fills)}; {left} held, trading is halted.{trouble}")
+    return VerbResult(f"{bot.symbol}: {_sold(fills)}; {left} held, trading is halted.{trouble}")
 
 
 def _sold(fills: list[Fill]) -> str:
@@ -96,7 +96,7 @@ def _sale(bot: Bot, reason: str) -> FlattenEvent | None:
     return FlattenEvent(bot.symbol, now, "person", reason, hour, qty, price, until, first)
 
 
-def epoch(bot: Bot, reason: str, allocation_usdt: Decimal | None = None) -> Done:
+def epoch(bot: Bot, reason: str, allocation_usdt: Decimal | None = None) -> VerbResult:
     """Begin anew, flat with the allocation: after a wipe, or where what is missing will not come back. Halts are lifted.
 
     Raises ConfigError while the account holds what this bot believes to hold, and where it does not cover the allocation.
@@ -129,7 +129,7 @@ def epoch(bot: Bot, reason: str, allocation_usdt: Decimal | None = None) -> Done
     lifted = standing_halt(bot.journal) is not None
     if lifted:
         resume(bot.journal, at_ms, f"a new epoch: {reason}")
-    return Done(
+    return VerbResult(
         f"{bot.symbol}: a new epoch begins with {plain(allocation)} {quote}, flat{again(lifted)}", lifted
     )
 

@@ -12,7 +12,7 @@ from trader.app.journal import Journal
 from trader.app.order_ids import parse_order_id
 from trader.core.errors import Halt
 from trader.core.events import AccountEvent, AdoptEvent, EpochEvent, Event
-from trader.core.hours import ADOPTED, State
+from trader.core.hours import ADOPTED, HourState
 from trader.core.ports import OrderState
 from trader.core.records import Decision, HourRecord, Order, Outcome, Totals
 from trader.core.risk import RiskState
@@ -80,12 +80,12 @@ def executed_of(outcome: Outcome) -> Decimal:
 
 
 def _begun_anew(totals: Totals, allocation_usdt: Decimal) -> Totals:
-    state, risk = State.fresh(allocation_usdt), totals.state.risk
+    state, risk = HourState.fresh(allocation_usdt), totals.state.risk
     kept = RiskState(allocation_usdt, allocation_usdt, risk.halted_at, risk.halt_reason, risk.frozen)
     return Totals(replace(state, risk=kept), halt_event=totals.halt_event)
 
 
-def _after(state: State, fills: Sequence[Fill]) -> State:
+def _after(state: HourState, fills: Sequence[Fill]) -> HourState:
     ledger = state.ledger
     for fill in fills:
         ledger = ledger.after(fill)
@@ -103,7 +103,7 @@ def made_after_the_fact(journal: Journal, proposal: Decision, orders: Sequence[O
         names = ", ".join(order.client_order_id for order in orders)
         raise Halt(
             "foreign_order",
-            f"orders {names} of one hour bought and sold: another life of this bot trades here",
+            f"orders {names} of one hour bought and sold: another bot with this store's id trades on this account",
         )
     side = sides.pop()
     qty = sum((order.executed_qty for order in orders), Decimal(0))

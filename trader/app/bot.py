@@ -9,10 +9,10 @@ from trader.app.collect import Collector
 from trader.app.cover import OrderLimits
 from trader.app.journal import Journal
 from trader.app.orders import ExecutionContext
-from trader.app.prediction import Model
+from trader.app.prediction import LoadedModel
 from trader.app.retrain import champions, load_model, params_near
 from trader.core.errors import ConfigError, DataError
-from trader.core.hours import State
+from trader.core.hours import HourState
 from trader.core.params import Params, params_of
 from trader.core.ports import Clock, Exchange, ForecasterOf
 from trader.core.records import HourRecord, Totals
@@ -34,7 +34,7 @@ class Bot:
     price_band: Decimal | None = None  # a share, for parameters without one of their own; None is off
     limits: OrderLimits = field(default_factory=OrderLimits)
     wall: Clock | None = None  # this machine's, to compare the venue's with; None where that one is simulated
-    _models: dict[str, Model] = field(default_factory=dict)
+    _models: dict[str, LoadedModel] = field(default_factory=dict)
     _params: dict[str, Params] = field(default_factory=dict)
     _filters: tuple[int, Filters] | None = None
 
@@ -48,7 +48,7 @@ class Bot:
         """What carrying out an order needs."""
         return ExecutionContext(self.journal, self.exchange, self.clock, self.name, self.renew_filters)
 
-    def model(self, model_id: str) -> Model:
+    def model(self, model_id: str) -> LoadedModel:
         """A published model, read, checked and loaded by its card's family once."""
         if model_id not in self._models:
             card, stored = load_model(self.journal, model_id)
@@ -60,7 +60,7 @@ class Bot:
                 )
             params = params_of(card.params, f"models/{model_id}/card")
             predictor = forecaster.load(stored, f"models/{model_id}/model")
-            self._models[model_id] = Model(card, params, forecaster.traits, predictor)
+            self._models[model_id] = LoadedModel(card, params, forecaster.traits, predictor)
         return self._models[model_id]
 
     def params(self, model_id: str) -> Params:
@@ -79,7 +79,7 @@ class Bot:
         published = champions(self.journal)
         if not published:
             raise ConfigError("no model serves yet; train one with: trader retrain --params P.json")
-        return Totals(State.fresh(self.params(published[0].model_id).allocation_usdt))
+        return Totals(HourState.fresh(self.params(published[0].model_id).allocation_usdt))
 
     def filters(self, hour: int) -> Filters:
         """What the venue accepts, asked again every day."""

@@ -22,7 +22,7 @@ from trader.app.fields import (
     word_of,
 )
 from trader.app.stored import Format, Note
-from trader.core.hours import HourLine, State
+from trader.core.hours import HourLine, HourState
 from trader.core.ledger import Ledger
 from trader.core.records import (
     Attempt,
@@ -38,7 +38,7 @@ from trader.core.records import (
     Totals,
 )
 from trader.core.risk import RiskState
-from trader.core.sanity import Doubt
+from trader.core.sanity import UnconfirmedClose
 from trader.core.types import Fill, Filters, PaidIn, Quote, Side, Target
 
 SIDE, TARGET = word_of(Side), word_of(Target)
@@ -95,11 +95,11 @@ def _totals(
     scored: int,
     halt_event: int,
     account_event: int,
-    doubt: Doubt | None,
+    doubt: UnconfirmedClose | None,
 ) -> Totals:
     ledger = Ledger(cash_usdt, position, fees_usdt, orders, fills)
     risk = RiskState(base_equity_usdt, peak_equity_usdt, halted_at_ms, halt_reason, frozen)
-    return Totals(State(ledger, risk, entered_at_ms, doubt), hits, scored, halt_event, account_event)
+    return Totals(HourState(ledger, risk, entered_at_ms, doubt), hits, scored, halt_event, account_event)
 
 
 TOTALS = shape(
@@ -123,7 +123,7 @@ TOTALS = shape(
     optional={
         "account_event": (INTEGER, 0),
         # A close that the venue's book disagreed with; before there was a price band for marks, every close was one.
-        "doubt": (maybe(shape(Doubt, {"close": MONEY, "mark": maybe(MONEY)})), None),
+        "doubt": (maybe(shape(UnconfirmedClose, {"close": MONEY, "mark": maybe(MONEY)})), None),
     },
     cash_usdt="state.ledger.cash",
     position="state.ledger.position",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trader.app.codec import FILLS
-from trader.app.fields import DIGEST, FLAG, INTEGER, MONEY, TEXT, Kind, Refused, shape, word_of
+from trader.app.fields import DIGEST, FLAG, INTEGER, MONEY, TEXT, InvalidField, Kind, shape, word_of
 from trader.app.stored import EventFormat
 from trader.core.events import (
     AccountEvent,
@@ -55,10 +55,10 @@ def _one_of(kinds: Mapping[str, tuple[type[Any], Kind[Any]]]) -> Kind[Any]:
 
     def read(value: Any) -> Any:
         if type(value) is not dict:
-            raise Refused(f"must be an object, not {value!r}")
+            raise InvalidField(f"must be an object, not {value!r}")
         kind = value.get("kind")
         if type(kind) is not str or kind not in kinds:
-            raise Refused(f"must be one of {', '.join(kinds)}, not {kind!r}", "kind")
+            raise InvalidField(f"must be one of {', '.join(kinds)}, not {kind!r}", "kind")
         return kinds[kind][1].read({key: item for key, item in value.items() if key != "kind"})
 
     def write(event: Any) -> Any:

@@ -37,7 +37,7 @@ MOST_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class UnknownOrders:
     """Executed orders of this bot that the journal does not know. lost: this store's, by the hour (UTC ms) that their ids
     name and that is not closed yet. closed: this store's, of hours that are closed or to come. strangers: those of other
     stores."""
@@ -56,7 +56,7 @@ def unknown_orders(
     first: int,
     current: int,
     account: Sequence[Event[AccountEvent]],
-) -> Unknown:
+) -> UnknownOrders:
     """What the journal does not know of this bot's orders since its newest record.
 
     first: the first hour that is not closed, current: the running one, both UTC ms. account: every account event. Asks two
@@ -76,7 +76,7 @@ def _look(
     first: int,
     current: int,
     account: Sequence[Event[AccountEvent]],
-) -> Unknown:
+) -> UnknownOrders:
     journal = context.journal
     orders = context.exchange.orders(journal.symbol, _since(newest, account))
     named = [(order, name) for order in orders if (name := _name_of(context, order))]
@@ -97,7 +97,7 @@ def _look(
             lost[name.hour] = (*lost.get(name.hour, ()), order)
         else:
             closed.append(order)
-    return Unknown(lost, tuple(closed), tuple(strangers))
+    return UnknownOrders(lost, tuple(closed), tuple(strangers))
 
 
 def _since(newest: HourRecord | None, account: Sequence[Event[AccountEvent]]) -> int | None:
@@ -162,7 +162,7 @@ def _is_known(
     return executed == sum((fill.qty for fill in newest.own_fills), Decimal(0))
 
 
-def require_known(found: Unknown, standing: HaltEvent | None) -> None:
+def require_known(found: UnknownOrders, standing: HaltEvent | None) -> None:
     """Raises Halt for orders that only a person can settle, unless the halt that stands names them already: then hours go on
     to be closed, and nothing is bought."""
     for order in (*found.strangers[-1:], *found.closed[-1:]):

@@ -221,7 +221,7 @@ def observers_check(journal: Journal, names: Sequence[str]) -> Finding:
     if begun is not None and hour is not None:
         wrong = [row for row in standing(journal, names, hour, begun.start_ms) if row["failures"]]
         if wrong:
-            todo = "no hour and no news is lost by it; mend what it says, then: trader observe"
+            todo = "no hour is lost by it; mend what it says, then: trader observe"
             return Finding("observers", "warn", ". ".join(map(standing_in_words, wrong)), todo)
     return Finding("observers", "pass", f"told of each hour: {', '.join(names) or 'nobody'}")
 

@@ -17,7 +17,7 @@ from trader.core.types import Floats
 
 def drift_of(hours: Sequence[RecentHour], card: ModelCard, params: Params) -> Drift:
     """What DRIFT_HOURS and `horizon_hours` more hours (`recent_hours`), oldest first, show against the card's training
-    sample: the features of the newest DRIFT_HOURS, the calls of the oldest, since the newest have no outcome yet.
+    sample: the features of the newest DRIFT_HOURS, the predictions of the oldest, since the newest have no outcome yet.
     """
     X = np.array([_row(hour, card.columns) for hour in hours[-DRIFT_HOURS:]], np.float32).reshape(
         -1, len(card.columns)
@@ -36,7 +36,7 @@ def _row(hour: RecentHour, columns: Sequence[str]) -> list[float]:
 
 
 def _outcomes(hours: Sequence[RecentHour], params: Params) -> Floats:
-    """What became of the calls that have an outcome, oldest first, NaN where either end has no bar of its own."""
+    """What became of the predictions that have an outcome, oldest first, NaN where either end has no bar of its own."""
     close = [float(hour.close) for hour in hours]
     hurdle, ahead = hurdle_of(params), params.horizon_hours
     return np.array(

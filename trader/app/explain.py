@@ -11,7 +11,7 @@ import numpy as np
 from trader.app.codec import FILLS, QUOTE
 from trader.app.journal import Journal
 from trader.app.retrain import deployment, load_model
-from trader.core.costs import worse_bps
+from trader.core.costs import slippage_bps
 from trader.core.errors import ConfigError, DataError
 from trader.core.forecast import LEVELS
 from trader.core.hours import average_price
@@ -211,7 +211,7 @@ def _attempts(journal: Journal, hour: int) -> list[Json]:
 
 
 def _cost(decision: Decision, record: HourRecord, params: Params) -> Json | None:
-    """The modelled cost of the executed quantity beside the paid one; None without a fill. `worse_bps` is positive
+    """The modelled cost of the executed quantity beside the paid one; None without a fill. `slippage_bps` is positive
     where the fill was worse than modelled, in 1/10,000 of the expected price."""
     fills, order = record.fills, decision.order
     paid = average_price(fills)
@@ -224,7 +224,7 @@ def _cost(decision: Decision, record: HourRecord, params: Params) -> Json | None
         "qty": plain(qty),
         "expected_price": plain(order.expected_price),
         "paid_price": plain(paid),
-        "worse_bps": worse_bps(order.side, paid, order.expected_price),
+        "slippage_bps": slippage_bps(order.side, paid, order.expected_price),
         "modelled_fee_usdt": plain(modelled),
         "paid_fee_usdt": plain(sum((fee_usdt(fill) for fill in fills), Decimal(0))),
     }

@@ -120,6 +120,6 @@ def _attempt(row: Json) -> str:
 
 def _cost(cost: Json) -> str:
     return (
-        f"cost      paid {cost['paid_price']} for {cost['qty']} ({cost['worse_bps']:+.2f} bps against the model's "
+        f"cost      paid {cost['paid_price']} for {cost['qty']} ({cost['slippage_bps']:+.2f} bps against the model's "
         f"{cost['expected_price']}), fee {cost['paid_fee_usdt']} USDT (modelled {cost['modelled_fee_usdt']})"
     )

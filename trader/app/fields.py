@@ -23,17 +23,17 @@ FULL_HOUR = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:00:00Z")
 SHA256 = re.compile(r"([0-9a-f]{64})?")
 
 
-class Refused(Exception):
+class InvalidField(Exception):
     """A value is not what it must be. `where` is its field, from the outermost object on."""
 
     def __init__(self, why: str, where: str = "") -> None:
         super().__init__(why)
         self.where = where
 
-    def within(self, field: str) -> Refused:
+    def within(self, field: str) -> InvalidField:
         """The same, seen from the object that holds `field`."""
         inner = f".{self.where}" if self.where and not self.where.startswith("[") else self.where
-        return Refused(str(self), f"{field}{inner}")
+        return InvalidField(str(self), f"{field}{inner}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +51,19 @@ def _same(value: T) -> T:
 def _text(value: Any) -> str:
     if type(value) is str:
         return value
-    raise Refused(f"must be text, not {value!r}")
+    raise InvalidField(f"must be text, not {value!r}")
 
 
 def _integer(value: Any) -> int:
     if type(value) is int:
         return value
-    raise Refused(f"must be a whole number, not {value!r}")
+    raise InvalidField(f"must be a whole number, not {value!r}")
 
 
 def _flag(value: Any) -> bool:
     if type(value) is bool:
         return value
-    raise Refused(f"must be true or false, not {value!r}")
+    raise InvalidField(f"must be true or false, not {value!r}")
 
 
 def _number(value: Any) -> float:
@@ -71,25 +71,25 @@ def _number(value: Any) -> float:
         return value
     if type(value) is int and abs(value) < 2**63:
         return float(value)
-    raise Refused(f"must be a finite number, not {value!r}")
+    raise InvalidField(f"must be a finite number, not {value!r}")
 
 
 def _decimal(value: Any) -> Decimal:
     if type(value) is str and DECIMAL.fullmatch(value):
         return Decimal(value)
-    raise Refused(f"must be a decimal in plain notation, as text, not {value!r}")
+    raise InvalidField(f"must be a decimal in plain notation, as text, not {value!r}")
 
 
 def _full_hour(value: Any) -> int:
     if type(value) is str and FULL_HOUR.fullmatch(value):
         return parse_time(value)
-    raise Refused(f"must be a full hour such as 2022-01-01T00:00:00Z, not {value!r}")
+    raise InvalidField(f"must be a full hour such as 2022-01-01T00:00:00Z, not {value!r}")
 
 
 def _sha256(value: Any) -> str:
     if type(value) is str and SHA256.fullmatch(value):
         return value
-    raise Refused(f"must be 64 hexadecimal digits, or empty, not {value!r}")
+    raise InvalidField(f"must be 64 hexadecimal digits, or empty, not {value!r}")
 
 
 TEXT: Kind[str] = Kind(_text, _same)
@@ -117,7 +117,7 @@ def word_of(words: Any) -> Kind[Any]:
     def read(value: Any) -> Any:
         if type(value) is str and value in known:
             return value
-        raise Refused(f"must be one of {', '.join(known)}, not {value!r}")
+        raise InvalidField(f"must be one of {', '.join(known)}, not {value!r}")
 
     return Kind(read, _same)
 
@@ -127,7 +127,7 @@ def list_of(kind: Kind[T]) -> Kind[tuple[T, ...]]:
 
     def read(value: Any) -> tuple[T, ...]:
         if type(value) is not list:
-            raise Refused(f"must be a list, not {value!r}")
+            raise InvalidField(f"must be a list, not {value!r}")
         return tuple([_within(f"[{i}]", kind, item) for i, item in enumerate(value)])
 
     return Kind(read, lambda values: [kind.write(value) for value in values])
@@ -140,10 +140,10 @@ def by_name(kind: Kind[T]) -> Kind[Mapping[str, T]]:
 
     def read(value: Any) -> Mapping[str, T]:
         if type(value) is not dict:
-            raise Refused(f"must be an object, not {value!r}")
+            raise InvalidField(f"must be an object, not {value!r}")
         try:
             return {name: take(item) for name, item in value.items()}
-        except Refused:
+        except InvalidField:
             raise _first_refused([(name, take) for name in value], value) from None
 
     return Kind(read, lambda values: {name: kind.write(value) for name, value in values.items()})
@@ -152,7 +152,7 @@ def by_name(kind: Kind[T]) -> Kind[Mapping[str, T]]:
 def _within(field: str, kind: Kind[T], value: Any) -> T:
     try:
         return kind.read(value)
-    except Refused as error:
+    except InvalidField as error:
         raise error.within(field) from None
 
 
@@ -181,14 +181,14 @@ def shape(
 
     def read(value: Any) -> T:
         if type(value) is not dict:
-            raise Refused(f"must be an object, not {value!r}")
+            raise InvalidField(f"must be an object, not {value!r}")
         if value.keys() != names and (
             wrong := _other_keys(value.keys() - known.keys(), names - value.keys())
         ):
             raise wrong
         try:
             return make(*[take(value[name]) if name in value else later[name][1] for name, take in readers])
-        except Refused:
+        except InvalidField:
             raise _first_refused([pair for pair in readers if pair[0] in value], value) from None
 
     def write(value: T) -> Any:
@@ -201,17 +201,19 @@ def shape(
     return Kind(read, write)
 
 
-def _first_refused(readers: Sequence[tuple[str, Callable[[Any], Any]]], value: Mapping[str, Any]) -> Refused:
+def _first_refused(
+    readers: Sequence[tuple[str, Callable[[Any], Any]]], value: Mapping[str, Any]
+) -> InvalidField:
     """What the first of the readers that refuses its value says of it, with its name."""
     for name, take in readers:
         try:
             take(value[name])
-        except Refused as error:
+        except InvalidField as error:
             return error.within(name)
-    return Refused("cannot be read")
+    return InvalidField("cannot be read")
 
 
-def _other_keys(extra: set[Any], missing: set[str]) -> Refused | None:
+def _other_keys(extra: set[Any], missing: set[str]) -> InvalidField | None:
     if missing:
-        return Refused("is missing", min(missing))
-    return Refused("is no field of it", min(extra)) if extra else None
+        return InvalidField("is missing", min(missing))
+    return InvalidField("is no field of it", min(extra)) if extra else None

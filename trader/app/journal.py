@@ -23,7 +23,7 @@ from typing import Any, Literal, TypeVar
 
 from trader.app.codec import ATTEMPT, DECISION, OUTCOME, RECORD
 from trader.app.codec_events import FORMATS
-from trader.app.layout import PAGE, Birth, birth_of, give_birth
+from trader.app.layout import PAGE, StoreIdentity, birth_of, give_birth
 from trader.app.stored import EventFormat, Format
 from trader.core.errors import DataError, Retry
 from trader.core.events import AnyEvent, Event
@@ -66,7 +66,7 @@ class Journal:
         self._store = store
         self.symbol = symbol
         self._looked = False
-        self._birth: Birth | None = None
+        self._birth: StoreIdentity | None = None
         self._events: dict[str, list[Event[Any]]] = {}  # events never change: what was read once is known
         self._glance: dict[str, int] = {}  # numbers of the newest events, where one look is to be enough
         self._listed: dict[str, int] = {}  # the same of every name that the look has seen
@@ -94,7 +94,7 @@ class Journal:
             return value, True
         there = self._read(key, form)
         if there is None:
-            raise Retry(f"{key} was said to exist and cannot be read yet")
+            raise Retry(f"{key} is listed in the store and cannot be read yet")
         return there, False
 
     def _key(self, hour: int, name: str) -> str:
@@ -270,7 +270,7 @@ class Journal:
             known = self._events.setdefault(name, [])
             if after is not None and len(known) != after:
                 raise Retry(
-                    f"state/{self.symbol}/{name}: somebody else said something meanwhile; look, and say it again"
+                    f"state/{self.symbol}/{name}: another process wrote an event meanwhile; look at it, then repeat the command"
                 )
             data = form.encode_after(event, secrets.token_hex(8), [before.content for before in known])
             if len(data) > MOST_EARLIER:

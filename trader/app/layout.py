@@ -21,7 +21,7 @@ from trader.core.tags import require_untagged
 from trader.core.types import Json
 
 STORE = "state/store"
-BORN, BORN_BEFORE_SYMBOLS = "store/2", "store/1"
+STORE_SCHEMA, STORE_BEFORE_SYMBOLS = "store/2", "store/1"
 OLD_NAMES = ("breach", "champion", "deployment", "halt", "study")
 FENCE = "champion/2"
 PROBE = "probe/create-if-absent"
@@ -29,7 +29,7 @@ PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Birth:
+class StoreIdentity:
     """What a store got at its birth. store_id: four characters, they stand in every client order id."""
 
     store_id: str
@@ -59,17 +59,17 @@ def keys_of(store: Store, prefix: str = "") -> list[str]:
             return found
 
 
-def birth_of(store: Store, symbol: str) -> Birth | None:
-    """The birth of a store that belongs to `symbol`, None before it is born. Raises WrongStore where it belongs to others
+def birth_of(store: Store, symbol: str) -> StoreIdentity | None:
+    """The identity of a store that belongs to `symbol`, None before it is created. Raises WrongStore where it belongs to others
     or where an earlier version laid it out, DataError where it is damaged. Reads one object, in an upgraded store two
     more."""
     data = store.get(STORE)
     if data is None:
-        data = _born_meanwhile(store)
+        data = _created_meanwhile(store)
     if data is None:
         return None
-    content = decoded(STORE, data, BORN, BORN_BEFORE_SYMBOLS)
-    said = content if content["schema"] == BORN else _fence(store)
+    content = decoded(STORE, data, STORE_SCHEMA, STORE_BEFORE_SYMBOLS)
+    said = content if content["schema"] == STORE_SCHEMA else _fence(store)
     symbols = said.get("symbols")
     if not isinstance(content.get("id"), str) or not isinstance(symbols, list) or not symbols:
         raise DataError(f"{STORE} does not say whose this store is. {RESTORE}")
@@ -77,21 +77,21 @@ def birth_of(store: Store, symbol: str) -> Birth | None:
         raise WrongStore(
             f"this store belongs to {', '.join(map(str, symbols))}; give {symbol} another --store (or TRADER_STORE)"
         )
-    return Birth(content["id"], tuple(symbols))
+    return StoreIdentity(content["id"], tuple(symbols))
 
 
-def give_birth(store: Store, symbol: str) -> Birth:
+def give_birth(store: Store, symbol: str) -> StoreIdentity:
     """The birth of a store, which belongs to `symbol` from now on. Of two symbols at once one wins. Raises as `birth_of`,
     and ConfigError where the store does not create if absent."""
     if birth := birth_of(store, symbol):
         return birth
     require_create_if_absent(store)
     token = secrets.token_hex(8)
-    content = {"schema": BORN, "token": token, "id": secrets.token_hex(2), "symbols": [symbol]}
+    content = {"schema": STORE_SCHEMA, "token": token, "id": secrets.token_hex(2), "symbols": [symbol]}
     store.create(STORE, encode(content))
     if birth := birth_of(store, symbol):
         return birth
-    raise Retry(f"{STORE} was said to exist and cannot be read yet")
+    raise Retry(f"{STORE} is listed in the store and cannot be read yet")
 
 
 def needs_upgrade() -> WrongStore:
@@ -102,7 +102,7 @@ def needs_upgrade() -> WrongStore:
     )
 
 
-def _born_meanwhile(store: Store) -> bytes | None:
+def _created_meanwhile(store: Store) -> bytes | None:
     """What says whose the store is, where another process has written it since it was looked for; None where there is no
     event either. Raises where there are events without it."""
     first = next(iter(store.list("state/", limit=1)), None)

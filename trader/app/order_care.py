@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 
 from trader.app import flatten as at_once
-from trader.app.account_care import Done, again, believed
+from trader.app.account_care import VerbResult, again, believed
 from trader.app.adoption import booked_by_hour
 from trader.app.bot import Bot
 from trader.app.codec_events import ACCOUNT
@@ -26,7 +26,7 @@ from trader.core.types import HOUR_MS, Fill, floor_hour, iso, plain
 ANY_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
 
 
-def adopt(bot: Bot, name: str, reason: str) -> Done:
+def adopt(bot: Bot, name: str, reason: str) -> VerbResult:
     """What an order executed is this bot's: its fills are booked with the next decision. A halt that names the order is lifted.
 
     Raises ConfigError where there is no such order, where it is not final, where the journal has it already, and where it sells
@@ -49,7 +49,9 @@ def adopt(bot: Bot, name: str, reason: str) -> Done:
     bot.journal.append(AdoptEvent(bot.symbol, at_ms, "person", reason, name, order.transact_ms, tuple(fills)))
     what = f"{order.side} {plain(qty)} at {plain(order.quote_qty / order.executed_qty)}"
     lifted = lift(bot.journal, at_ms, name, f"adopted {name}: {reason}")
-    return Done(f"{bot.symbol}: {name} ({what}) is this bot's; the next hour books it{again(lifted)}", lifted)
+    return VerbResult(
+        f"{bot.symbol}: {name} ({what}) is this bot's; the next hour books it{again(lifted)}", lifted
+    )
 
 
 def _unbooked(bot: Bot, order: OrderState) -> list[Fill]:
@@ -73,7 +75,7 @@ def _unbooked(bot: Bot, order: OrderState) -> list[Fill]:
     return found
 
 
-def ignore(bot: Bot, name: str, reason: str) -> Done:
+def ignore(bot: Bot, name: str, reason: str) -> VerbResult:
     """An order is none of this bot's business; of another store, neither are that store's earlier ones. A halt that names it is
     lifted."""
     if said := _said_already(bot, name):
@@ -87,7 +89,7 @@ def ignore(bot: Bot, name: str, reason: str) -> Done:
     seen_ms = order.transact_ms if order else at_ms
     bot.journal.append(IgnoreEvent(bot.symbol, at_ms, "person", reason, name, seen_ms))
     lifted = lift(bot.journal, at_ms, name, f"ignored {name}: {reason}")
-    return Done(f"{bot.symbol}: {name} is ignored from now on{again(lifted)}", lifted)
+    return VerbResult(f"{bot.symbol}: {name} is ignored from now on{again(lifted)}", lifted)
 
 
 def series_of(at_once: bool) -> Series:
@@ -95,7 +97,7 @@ def series_of(at_once: bool) -> Series:
     return "flatten_" if at_once else ""
 
 
-def close_attempt(bot: Bot, hour: int, n: int, reason: str, series: Series = "") -> Done:
+def close_attempt(bot: Bot, hour: int, n: int, reason: str, series: Series = "") -> VerbResult:
     """Close attempt n of an hour (UTC ms) by what the venue says of it now, although it is not final or cannot be found.
 
     Raises ConfigError where there is no such attempt, and while the bot may still bring it to an end by itself.
@@ -104,7 +106,7 @@ def close_attempt(bot: Bot, hour: int, n: int, reason: str, series: Series = "")
     if attempt is None:
         raise ConfigError(f"{iso(hour)} has no attempt {n}. See: trader explain {iso(hour)[:13]}")
     if outcome is not None:
-        return Done(f"{bot.symbol} {iso(hour)}: attempt {n} is closed already ({outcome.kind})")
+        return VerbResult(f"{bot.symbol} {iso(hour)}: attempt {n} is closed already ({outcome.kind})")
     now = bot.exchange.time_ms()
     until = max(attempt.expires_at_ms + SETTLE_MS, _deadline(bot, hour, n, series))
     if now <= until:
@@ -117,7 +119,7 @@ def close_attempt(bot: Bot, hour: int, n: int, reason: str, series: Series = "")
     executed = plain(sum((fill.qty for fill in done.fills), Decimal(0)))
     lifted = lift(bot.journal, now, attempt.client_order_id, f"closed {attempt.client_order_id}: {reason}")
     words = f"{bot.symbol} {iso(hour)}: attempt {n} is closed as {done.kind}, {executed} executed"
-    return Done(f"{words}; the next tick goes on{again(lifted)}", lifted)
+    return VerbResult(f"{words}; the next tick goes on{again(lifted)}", lifted)
 
 
 def _deadline(bot: Bot, hour: int, n: int, series: Series) -> int:
@@ -139,14 +141,16 @@ def _as_it_is(bot: Bot, attempt: Attempt, reason: str) -> Outcome:
     return outcome_of(bot.symbol, state, fills, said)
 
 
-def _said_already(bot: Bot, name: str) -> Done | None:
+def _said_already(bot: Bot, name: str) -> VerbResult | None:
     """What an event says already about an order."""
     for event in bot.journal.events(ACCOUNT):
         said = event.content
         if isinstance(said, AdoptEvent | IgnoreEvent) and said.client_order_id == name:
             lifted = lift(bot.journal, bot.exchange.time_ms(), name, said.message)
             was = "adopted" if isinstance(said, AdoptEvent) else "ignored"
-            return Done(f"{bot.symbol}: {name} was {was} at {iso(said.at_ms)} already{again(lifted)}", lifted)
+            return VerbResult(
+                f"{bot.symbol}: {name} was {was} at {iso(said.at_ms)} already{again(lifted)}", lifted
+            )
     return None
 
 

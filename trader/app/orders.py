@@ -23,7 +23,7 @@ from trader.app.journal import Journal
 from trader.app.lookup import disagreement, unreconciled
 from trader.app.order_ids import client_order_id
 from trader.app.parent_order import ParentOrder, parent_of
-from trader.app.requantise import Carried, asks_filters, carried_on, fitted, may_follow
+from trader.app.requantise import AttemptedOrder, asks_filters, carried_on, fitted, may_follow
 from trader.core.errors import Halt, OrderInDoubt, Retry
 from trader.core.events import ClosedAttemptEvent
 from trader.core.executions import is_absurd
@@ -120,8 +120,8 @@ def _begin(
         _require_same(parent, known)
     if known is None and parent.sent_before:
         _require_later(context, parent, n)
-    fit = Carried(parent.order.qty) if known or late else _carried(context, parent, n, before)
-    void, carried = (late and known is None) or fit is None, fit or Carried(parent.order.qty)
+    fit = AttemptedOrder(parent.order.qty) if known or late else _carried(context, parent, n, before)
+    void, carried = (late and known is None) or fit is None, fit or AttemptedOrder(parent.order.qty)
     order = parent.order
     signed = context.exchange.sign(symbol, order.side, carried.qty, name, known.transact_ms if known else now)
     made = Attempt(
@@ -143,7 +143,7 @@ def _begin(
 
 def _carried(
     context: ExecutionContext, parent: ParentOrder, n: int, before: Outcome | None
-) -> Carried | None:
+) -> AttemptedOrder | None:
     """What attempt n carries: as much as the one before it, or, where filters refused that, what they accept now; None where
     that is nothing new."""
     earlier = None if before is None else context.journal.attempt(parent.hour, n - 1, parent.series)
@@ -160,7 +160,7 @@ def _require_same(parent: ParentOrder, known: OrderState) -> None:
     raise Halt(
         "foreign_order",
         f"the venue knows order {known.client_order_id} as {known.side} of {known.executed_qty}, and this journal decided "
-        f"{parent.order.side} {parent.order.qty} under that id: another life of this bot trades here. Stop it, then say "
+        f"{parent.order.side} {parent.order.qty} under that id: another bot with this store's id trades on this account. Stop it, then say "
         f"whose the order is: trader adopt {known.client_order_id}, or trader ignore {known.client_order_id}",
     )
 

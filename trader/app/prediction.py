@@ -21,7 +21,7 @@ from trader.core.types import HOUR_MS, Bars
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class LoadedModel:
     """A published model, ready to predict, and what its card says of it."""
 
     card: ModelCard
@@ -47,7 +47,7 @@ class Prediction:
     quantiles: tuple[float, ...] = ()
 
 
-def predict(bars: Bars, hour: int, model: Model) -> Prediction:
+def predict(bars: Bars, hour: int, model: LoadedModel) -> Prediction:
     """What the model says about the hour, from the bars that it knew."""
     if not bars.has(hour):
         return Prediction(None, GAP)
@@ -64,7 +64,7 @@ def predict(bars: Bars, hour: int, model: Model) -> Prediction:
     return Prediction(shortest(score), "", seen, () if ahead is None else tuple(ahead.tolist()))
 
 
-def _panel(bars: Bars, hour: int, model: Model) -> Panel:
+def _panel(bars: Bars, hour: int, model: LoadedModel) -> Panel:
     """What the model reads to predict the hour: its features, or the bars up to it."""
     if model.traits.reads == "series":
         return Panel.of([bars.span(model.reads_from(hour), hour + HOUR_MS)])

@@ -8,12 +8,12 @@ from decimal import Decimal
 from trader.app.adoption import with_account
 from trader.app.bot import Bot
 from trader.app.halts import with_events
-from trader.app.prediction import Model, Prediction, bars_hash_of, predict
+from trader.app.prediction import LoadedModel, Prediction, bars_hash_of, predict
 from trader.app.retrain import champions, deployment
 from trader.core.costs import exact
 from trader.core.errors import ConfigError, OtherSymbol
 from trader.core.events import DeploymentEvent
-from trader.core.hours import MISSED, Rules, Seen, State, decide_hour, doubt_at
+from trader.core.hours import MISSED, HourInputs, HourState, Rules, decide_hour, doubt_at
 from trader.core.labels import hurdle_of, is_up
 from trader.core.lifecycle import Champion, is_late, serving
 from trader.core.params import Params
@@ -44,7 +44,7 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
 
     # Decide: all of it is core.
     close = exact(float(bars.close[bars.row(hour)]))
-    seen = Seen(
+    seen = HourInputs(
         hour,
         close,
         quote,
@@ -112,7 +112,7 @@ def _require_serving(bot: Bot, hour: int) -> None:
         raise ConfigError(f"no model serves {iso(hour)}; train one with: trader retrain")
 
 
-def _model(bot: Bot, model_id: str, hour: int, current: int) -> Model | None:
+def _model(bot: Bot, model_id: str, hour: int, current: int) -> LoadedModel | None:
     """The model, ready to predict. None where it is lost, or cannot be read here, and the hour is too late to be traded: then it
     is missed, and holds up no later one. Raises DataError or ConfigError while the hour could still be traded."""
     try:
@@ -129,7 +129,7 @@ def _model(bot: Bot, model_id: str, hour: int, current: int) -> Model | None:
 def _totals(bot: Bot, newest: HourRecord | None, params: Params, bars: Bars, hour: int) -> Totals:
     """The totals at the end of the hour before, and the call that is about this hour's close scored by it."""
     if newest is None:
-        return Totals(State.fresh(params.allocation_usdt))
+        return Totals(HourState.fresh(params.allocation_usdt))
     totals, ahead = newest.totals, params.horizon_hours
     called = newest if ahead == 1 else bot.journal.record(hour - ahead * HOUR_MS)
     p_up = None if called is None else called.line.p_up

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trader.core.ports import Sent
+from trader.core.ports import OrderAnswer
 from trader.core.records import Attempt, Order, Outcome
 from trader.core.types import Filters
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class AttemptedOrder:
     """What an attempt carries of an order. filters: those that the quantity was made to fit anew, None where it is the
     decided one."""
 
@@ -27,20 +27,20 @@ def may_follow(outcome: Outcome) -> bool:
     return outcome.kind == "absent" or outcome.requantise
 
 
-def asks_filters(sent: Sent, attempt: Attempt) -> bool:
+def asks_filters(sent: OrderAnswer, attempt: Attempt) -> bool:
     """Whether a refusal is one by the filters and the first of its hour."""
     return sent.again == "filters" and attempt.filters is None
 
 
-def carried_on(before: Attempt | None, order: Order) -> Carried:
+def carried_on(before: Attempt | None, order: Order) -> AttemptedOrder:
     """What an attempt carries unless filters are asked for it: as much as the one before."""
-    return Carried(order.qty) if before is None else Carried(before.qty, before.filters)
+    return AttemptedOrder(order.qty) if before is None else AttemptedOrder(before.qty, before.filters)
 
 
-def fitted(carried: Carried, price: Decimal, filters: Filters) -> Carried | None:
+def fitted(carried: AttemptedOrder, price: Decimal, filters: Filters) -> AttemptedOrder | None:
     """The largest part that the filters accept at about this price. None where they accept none, and where they accept it
     whole: they refused the very same a moment ago."""
     most = carried.qty if filters.max_qty is None else min(carried.qty, filters.max_qty)
     part = most // filters.step_size * filters.step_size
     too_small = part <= 0 or part < filters.min_qty or part * price < filters.min_notional
-    return None if too_small or part == carried.qty else Carried(part, filters)
+    return None if too_small or part == carried.qty else AttemptedOrder(part, filters)

@@ -30,7 +30,7 @@ from trader.core.windows import refit_of, require_history
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
+class TrainingCause:
     """Why a model is trained; its message stands in the champion event and on the model's card. `breach_number` is that of
     the breach event that the training answers, 0 for none."""
 
@@ -39,9 +39,9 @@ class Occasion:
     breach_number: int = 0
 
 
-FIRST = Occasion("first", "the first training begins the bot")
-CALENDAR = Occasion("calendar", "the calendar's refit")
-ASKED = Occasion("asked", "asked for by a person")
+FIRST = TrainingCause("first", "the first training begins the bot")
+CALENDAR = TrainingCause("calendar", "the calendar's refit")
+ASKED = TrainingCause("asked", "asked for by a person")
 
 
 def deployment(journal: Journal) -> DeploymentEvent | None:
@@ -150,7 +150,7 @@ def retrain(
     params: Params,
     serve_from: int,
     code_version: str,
-    occasion: Occasion = ASKED,
+    occasion: TrainingCause = ASKED,
 ) -> ModelCard:
     """Fit for the hours from `serve_from` (UTC ms) on, by what was known `gap_hours` before it, and publish.
 
@@ -192,10 +192,10 @@ def _require_tradable(params: Params) -> None:
 
 
 def _publish(
-    journal: Journal, card: ModelCard, model: bytes, occasion: Occasion, served: Callable[[], str]
+    journal: Journal, card: ModelCard, model: bytes, occasion: TrainingCause, served: Callable[[], str]
 ) -> None:
     """Model, card, champion, deployment: killed between any two, the next training goes on where nothing is missing."""
-    journal.store_id()  # a store is born, and proves itself, before anything is built on it
+    journal.store_id()  # a store is created, and proves itself, before anything is built on it
     if deployment(journal) is None:
         require_no_hours(journal)
     folder = f"models/{card.model_id}"

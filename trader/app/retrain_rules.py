@@ -9,7 +9,7 @@ from trader.app.bot import Bot
 from trader.app.codec_events import BREACH, CHAMPION, DEPLOYMENT
 from trader.app.drift import drift_of
 from trader.app.recent import recent_hours
-from trader.app.retrain import CALENDAR, Occasion, champions, deployment, due, next_serve_hour, retrain
+from trader.app.retrain import CALENDAR, TrainingCause, champions, deployment, due, next_serve_hour, retrain
 from trader.core.drift import DRIFT_HOURS
 from trader.core.events import BreachEvent, Event
 from trader.core.lifecycle import BreachRule, DriftRule, breach, drifted, within_budget
@@ -43,7 +43,7 @@ def retrain_if_due(
         return _train(bot, params, serve_from, CALENDAR)
     chosen = tuner(bot, params, serve_from) if tuner else params
     message = f"breach {answered.number}: {answered.content.reason}"
-    return _train(bot, chosen, serve_from, Occasion("breach", message, answered.number))
+    return _train(bot, chosen, serve_from, TrainingCause("breach", message, answered.number))
 
 
 def _wanted(
@@ -64,7 +64,7 @@ def _wanted(
     return None if open_breach is None else (params, next_serve_hour(now_ms, params.gap_hours), open_breach)
 
 
-def _train(bot: Bot, params: Params, serve_from: int, occasion: Occasion) -> ModelCard:
+def _train(bot: Bot, params: Params, serve_from: int, occasion: TrainingCause) -> ModelCard:
     return retrain(bot.journal, bot.collector, bot.forecaster_of, params, serve_from, bot.version, occasion)
 
 
@@ -108,7 +108,7 @@ def _bad(bot: Bot, rule: BreachRule, newest: HourRecord) -> str | None:
 
 
 def _drifted(bot: Bot, rule: DriftRule, newest: HourRecord) -> str | None:
-    """Looked at in DRIFT_HOURS of hours and as many before as a call takes to be scored."""
+    """Looked at in DRIFT_HOURS of hours and as many before as a prediction takes to be scored."""
     model = bot.model(newest.model_id)
     card, params = model.card, model.params
     hours = recent_hours(bot.journal, newest, DRIFT_HOURS + params.horizon_hours)

@@ -11,7 +11,7 @@ CRON_FIELDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class CronJob:
     """One line of a cron-job file: a crontab expression (UTC) and the arguments of `trader`."""
 
     when: str
@@ -23,7 +23,7 @@ class Job:
         return self.arguments == ("tick",)
 
 
-def parse_cron_jobs(text: str, source: str) -> list[Job]:
+def parse_cron_jobs(text: str, source: str) -> list[CronJob]:
     """The jobs of a cron-job file. Raises ConfigError that names the line; `#` begins a comment line."""
     jobs = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -36,7 +36,7 @@ def parse_cron_jobs(text: str, source: str) -> list[Job]:
                 f"{source}, line {number}: write five crontab fields and a trader command, such as "
                 f"'0,1,3,10 * * * *  trader tick', not {line.strip()!r}"
             )
-        jobs.append(Job(" ".join(when), tuple(command[1:])))
+        jobs.append(CronJob(" ".join(when), tuple(command[1:])))
     if not any(job.is_tick for job in jobs):
         raise ConfigError(f"{source}: no line runs 'trader tick'; nothing would be traded")
     return jobs

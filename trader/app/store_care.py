@@ -45,7 +45,7 @@ def sync(source: Store, target: Store, progress: Progress | None = None) -> Sync
     ours, theirs = source.get(STORE), target.get(STORE)
     if ours is not None and theirs is not None and ours != theirs:
         raise ConfigError(
-            "the two stores were born apart (state/store differs): they belong to different bots and are never mixed. "
+            "these are the stores of two different bots (state/store differs), which are never mixed. "
             "Choose an empty folder or prefix"
         )
     require_create_if_absent(target)

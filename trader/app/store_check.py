@@ -18,7 +18,7 @@ from trader.app.retrain import champions, deployment, load_model
 from trader.app.store_care import prove, read_all
 from trader.core.errors import TraderError
 from trader.core.events import AnyEvent
-from trader.core.hours import State
+from trader.core.hours import HourState
 from trader.core.labels import hurdle_of, is_up
 from trader.core.params import Params, params_of
 from trader.core.records import Attempt, Decision, HourRecord, Order, Outcome, Totals, record_of
@@ -27,7 +27,7 @@ from trader.core.types import HOUR_MS, Fill, Json, Progress, iso
 
 
 @dataclass(slots=True)
-class Checked:
+class StoreCheck:
     """What was read, and every problem as `key: what is wrong`."""
 
     objects: int = 0
@@ -41,7 +41,7 @@ Models = dict[str, Params]
 
 
 @dataclass(slots=True)
-class Hour:
+class HourObjects:
     """What lies in an hour's folder; attempts and outcomes by their number, those of sales at once apart."""
 
     decision: Decision | None = None
@@ -52,11 +52,11 @@ class Hour:
     flatten_outcomes: dict[int, Outcome] = field(default_factory=dict)
 
 
-def check(journal: Journal, progress: Progress | None = None) -> Checked:
+def check(journal: Journal, progress: Progress | None = None) -> StoreCheck:
     """Read everything that decides and say what is wrong. Writes probe objects only. Raises ConfigError where the store
     does not create if absent."""
     prove(journal.store)
-    found = Checked()
+    found = StoreCheck()
     objects = read_all(journal.store, keys_of(journal.store, f"journal/{journal.symbol}/"), progress)
     hours = _hours(journal, objects, found.problems)
     found.problems += _strangers(journal)
@@ -77,7 +77,9 @@ def check(journal: Journal, progress: Progress | None = None) -> Checked:
     return found
 
 
-def _check_run(journal: Journal, models: Models, hours: dict[int, Hour], start: int, found: Checked) -> None:
+def _check_run(
+    journal: Journal, models: Models, hours: dict[int, HourObjects], start: int, found: StoreCheck
+) -> None:
     before: HourRecord | None = None
     wanted = start
     for hour, there in sorted(hours.items()):
@@ -96,8 +98,8 @@ def _check_run(journal: Journal, models: Models, hours: dict[int, Hour], start: 
         before, wanted = there.record or before, hour + HOUR_MS
 
 
-def _hours(journal: Journal, objects: dict[str, bytes], problems: list[str]) -> dict[int, Hour]:
-    hours: dict[int, Hour] = {}
+def _hours(journal: Journal, objects: dict[str, bytes], problems: list[str]) -> dict[int, HourObjects]:
+    hours: dict[int, HourObjects] = {}
     for key, data in objects.items():
         try:
             known = _put(hours, key, data, journal.symbol)
@@ -109,12 +111,12 @@ def _hours(journal: Journal, objects: dict[str, bytes], problems: list[str]) -> 
     return hours
 
 
-def _put(hours: dict[int, Hour], key: str, data: bytes, symbol: str) -> bool:
+def _put(hours: dict[int, HourObjects], key: str, data: bytes, symbol: str) -> bool:
     """Read an object into its hour; False where a journal has none of this name. Raises DataError."""
     name, _, number = key.rsplit("/", 1)[1].partition("-")
     n = int(number) if number.isdecimal() else 0
     try:
-        hour = hours.setdefault(hour_of_key(key), Hour())
+        hour = hours.setdefault(hour_of_key(key), HourObjects())
     except ValueError:
         return False
     match name, n:
@@ -175,7 +177,7 @@ def _models(journal: Journal, problems: list[str]) -> Models:
     return models
 
 
-def _told(journal: Journal, models: Models, there: Hour, before: HourRecord | None) -> Iterator[str]:
+def _told(journal: Journal, models: Models, there: HourObjects, before: HourRecord | None) -> Iterator[str]:
     """What is wrong with an hour."""
     decision, record = there.decision, there.record
     if decision is None:
@@ -192,7 +194,9 @@ def _told(journal: Journal, models: Models, there: Hour, before: HourRecord | No
             yield f"record: {part} does not follow from the decision and the outcomes"
 
 
-def _check_attempts(there: Hour, order: Order | None, *, closed: bool, fills: list[Fill]) -> Iterator[str]:
+def _check_attempts(
+    there: HourObjects, order: Order | None, *, closed: bool, fills: list[Fill]
+) -> Iterator[str]:
     """Attempts in one run, each under a decision with an order, each with one outcome; collects what was filled."""
     numbers = [n for n in range(1, MAX_ATTEMPTS + 1) if n in there.attempts]
     if order is None:
@@ -234,7 +238,7 @@ def _check_totals(
         yield f"decision: no champion event names its model {decision.model_id}"
         return
     start = (
-        Totals(State.fresh(params.allocation_usdt))
+        Totals(HourState.fresh(params.allocation_usdt))
         if before is None
         else _scored(journal, params, before, decision)
     )
@@ -254,7 +258,7 @@ def _check_totals(
         yield "decision: doubt is not about its close, or its mark is no close that was confirmed before"
 
 
-def _marked(start: Totals, said: State, params: Params, hour: int, mark: Decimal) -> Totals:
+def _marked(start: Totals, said: HourState, params: Params, hour: int, mark: Decimal) -> Totals:
     """The totals with an hour's risk, marked at `mark`, and the doubt that it says; an unconfirmed hour has no new risk."""
     risk = start.state.risk
     if not said.unconfirmed:

@@ -28,7 +28,7 @@ from trader.app.repair_orders import attempt_of, outcome_now, sent
 from trader.app.repaired import put, raw, read
 from trader.app.retrain import (
     ASKED,
-    Occasion,
+    TrainingCause,
     champions,
     deployment,
     load_model,
@@ -170,6 +170,6 @@ def _model(bot: Bot) -> Iterator[str]:
     except DataError as error:
         params = params_near(bot.journal, champion.model_id)
         hour = next_serve_hour(bot.exchange.time_ms(), params.gap_hours)
-        occasion = Occasion(ASKED.cause, f"repair: {error}"[:200])
+        occasion = TrainingCause(ASKED.cause, f"repair: {error}"[:200])
         card = retrain(bot.journal, bot.collector, bot.forecaster_of, params, hour, bot.version, occasion)
         yield f"models/{champion.model_id}: not whole; {card.model_id} was trained and serves from its hour on"

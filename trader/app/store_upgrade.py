@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from trader.app.codec import RECORD
 from trader.app.codec_events import FORMATS
 from trader.app.layout import (
-    BORN,
-    BORN_BEFORE_SYMBOLS,
     OLD_NAMES,
     STORE,
+    STORE_BEFORE_SYMBOLS,
+    STORE_SCHEMA,
     birth_of,
     decoded,
     keys_of,
@@ -72,7 +72,7 @@ def _needed(store: Store) -> bool:
     born = store.get(STORE)
     if born is None:
         return any(store.list(f"state/{name}/", limit=1) for name in OLD_NAMES)
-    if decoded(STORE, born, BORN, BORN_BEFORE_SYMBOLS)["schema"] == BORN:
+    if decoded(STORE, born, STORE_SCHEMA, STORE_BEFORE_SYMBOLS)["schema"] == STORE_SCHEMA:
         return False
     keys = keys_of(store, "state/champion/")
     return not keys or not _is_fence(store, "champion", keys[-1])
@@ -108,7 +108,7 @@ class _Upgrade:
 
     def run(self) -> Upgraded:
         """All of it, the fence last."""
-        born = {"schema": BORN_BEFORE_SYMBOLS, "id": secrets.token_hex(2), "token": secrets.token_hex(8)}
+        born = {"schema": STORE_BEFORE_SYMBOLS, "id": secrets.token_hex(2), "token": secrets.token_hex(8)}
         if STORE not in self.known:
             self._create(STORE, encode(born))
         for model_id in self.models:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from trader.app.fields import Kind, Refused
+from trader.app.fields import InvalidField, Kind
 from trader.app.version1 import modern
 from trader.core.errors import DataError, OtherSymbol
 from trader.core.events import AnyEvent
@@ -34,7 +34,7 @@ def read(key: str, kind: Kind[T], content: Json) -> T:
     """The typed object of JSON content. Raises DataError that names key and field."""
     try:
         return kind.read(content)
-    except Refused as error:
+    except InvalidField as error:
         raise DataError(f"{key}: {error.where or 'the object'} {error}. {RESTORE}") from None
 
 
@@ -125,7 +125,7 @@ class Note(Generic[T]):
             content = current(self.name, data, self.name, "")
             del content["schema"]
             return self.kind.read(content)
-        except (DataError, Refused):
+        except (DataError, InvalidField):
             return None
 
 

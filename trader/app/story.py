@@ -25,7 +25,7 @@ BEFORE, HOUR, AFTER = range(3)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TimelineEntry:
     """A closed hour's record, or an event in words. `at` is UTC ms; `kind` is hour, champion, breach, halt, resume, account or
     trouble."""
 
@@ -36,22 +36,24 @@ class Told:
     record: HourRecord | None = None
 
 
-def tell(journal: Journal, since: int | None = None, until: int | None = None) -> Iterator[Told]:
+def tell(journal: Journal, since: int | None = None, until: int | None = None) -> Iterator[TimelineEntry]:
     """Hours and events with since <= time < until, oldest first."""
     within = [
         event
         for event in happened(journal)
         if (since is None or event.at >= since) and (until is None or event.at < until)
     ]
-    hours = (Told(record.close_time, HOUR, "hour", "", record) for record in journal.records(since, until))
+    hours = (
+        TimelineEntry(record.close_time, HOUR, "hour", "", record) for record in journal.records(since, until)
+    )
     return merge(within, hours, key=_order)
 
 
-def happened(journal: Journal) -> list[Told]:
+def happened(journal: Journal) -> list[TimelineEntry]:
     """The events alone, oldest first."""
     events = [
         *(_champion(event.content) for event in journal.events(CHAMPION)),
-        *(Told(e.content.at_ms, AFTER, "breach", e.content.reason) for e in journal.events(BREACH)),
+        *(TimelineEntry(e.content.at_ms, AFTER, "breach", e.content.reason) for e in journal.events(BREACH)),
         *(_halt(event.content) for event in journal.events(HALT)),
         *(_account(event.content) for event in journal.events(ACCOUNT)),
         *(_trouble(event.content) for event in journal.events(TROUBLE)),
@@ -59,30 +61,32 @@ def happened(journal: Journal) -> list[Told]:
     return sorted(events, key=_order)
 
 
-def _order(told: Told) -> tuple[int, int]:
+def _order(told: TimelineEntry) -> tuple[int, int]:
     return told.at, told.rank
 
 
-def _champion(event: ChampionEvent) -> Told:
+def _champion(event: ChampionEvent) -> TimelineEntry:
     words = f"model {event.model_id} serves: {event.message or event.cause}"
-    return Told(event.valid_from_ms, BEFORE, "champion", words)
+    return TimelineEntry(event.valid_from_ms, BEFORE, "champion", words)
 
 
-def _halt(event: HaltEvent | ResumeEvent) -> Told:
+def _halt(event: HaltEvent | ResumeEvent) -> TimelineEntry:
     by = f"by {event.by}" + (f": {event.message}" if event.message else "")
     if isinstance(event, ResumeEvent):
-        return Told(event.at_ms, BEFORE, "resume", f"{by}; a new risk epoch begins")
+        return TimelineEntry(event.at_ms, BEFORE, "resume", f"{by}; a new risk epoch begins")
     position = "what is held is kept" if event.freeze else "what is held is sold"
-    return Told(event.at_ms, BEFORE, "halt", f"{event.reason}, {by}; {position}")
+    return TimelineEntry(event.at_ms, BEFORE, "halt", f"{event.reason}, {by}; {position}")
 
 
-def _account(event: AccountEvent) -> Told:
-    return Told(event.at_ms, BEFORE, "account", f"{account_words(event)}, by {event.by}: {event.message}")
+def _account(event: AccountEvent) -> TimelineEntry:
+    return TimelineEntry(
+        event.at_ms, BEFORE, "account", f"{account_words(event)}, by {event.by}: {event.message}"
+    )
 
 
-def _trouble(event: TroubleEvent) -> Told:
+def _trouble(event: TroubleEvent) -> TimelineEntry:
     words = "over" if event.over else f"ticks fail (exit {event.exit_code}): {event.message}"
-    return Told(event.at_ms, BEFORE, "trouble", words)
+    return TimelineEntry(event.at_ms, BEFORE, "trouble", words)
 
 
 def hour_row(record: HourRecord, family: str) -> tuple[str, ...]:
@@ -122,5 +126,5 @@ NARROW_WITHOUT = ("family", "model", "bps worse", "fee", "target", "fill", "orde
 
 def _worse(record: HourRecord) -> str:
     """How much worse the fill was than the cost model's price; nothing without one."""
-    worse = record.worse_bps()
+    worse = record.slippage_bps()
     return "-" if worse is None else f"{worse:+.2f}"

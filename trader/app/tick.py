@@ -11,7 +11,7 @@ from trader.app import trouble
 from trader.app.adoption import booked_by_hour, made_after_the_fact, taken_in
 from trader.app.bot import Bot
 from trader.app.codec_events import ACCOUNT, CHAMPION, DEPLOYMENT, HALT, TROUBLE
-from trader.app.comparison import Unknown, require_known, unknown_orders
+from trader.app.comparison import UnknownOrders, require_known, unknown_orders
 from trader.app.cover import broken_limit, covered
 from trader.app.fee_stock import shortage
 from trader.app.flatten import settle_flatten
@@ -22,7 +22,7 @@ from trader.app.proposal import DEADLINE_MS, propose
 from trader.app.retrain import deployment, require_no_hours
 from trader.app.stored import EventFormat
 from trader.core.errors import ConfigError, DataError, Halt
-from trader.core.hours import HourLine, State
+from trader.core.hours import HourLine, HourState
 from trader.core.ledger import Ledger
 from trader.core.policy import HaltReason
 from trader.core.ports import OrderState
@@ -129,7 +129,7 @@ def _stands_halted(journal: Journal, newest: HourRecord) -> bool:
     return standing_halt(journal) is not None
 
 
-def _compared(bot: Bot, newest: HourRecord | None, first: int, current: int) -> Unknown:
+def _compared(bot: Bot, newest: HourRecord | None, first: int, current: int) -> UnknownOrders:
     """What the venue executed and the journal does not know, once a sale that a person ordered is settled. Raises Halt where
     only a person can say whose an order is."""
     settle_flatten(bot.context)
@@ -207,7 +207,7 @@ def require_sound(bot: Bot, decision: Decision, newest: HourRecord | None) -> No
     sent for it."""
     before = newest.totals if newest else None
     if before is None:
-        before = Totals(State.fresh(bot.params(decision.model_id).allocation_usdt))
+        before = Totals(HourState.fresh(bot.params(decision.model_id).allocation_usdt))
     events = bot.journal.events_to(ACCOUNT, decision.totals.account_event)
     follows = taken_in(before, events, lambda name: booked_by_hour(bot.journal, name))[0].state.ledger
     wrong = []

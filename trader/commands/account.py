@@ -15,7 +15,7 @@ from trader.core.types import parse_hour
 from trader.observers import process
 
 if TYPE_CHECKING:
-    from trader.app.account_care import Done
+    from trader.app.account_care import VerbResult
     from trader.app.bot import Bot
 
 OrderId = Annotated[
@@ -115,7 +115,7 @@ def _amount(text: str) -> Decimal:
     return amount
 
 
-def _do(act: Callable[[Bot], Done], symbol: str | None, store: str | None, as_json: bool) -> None:
+def _do(act: Callable[[Bot], VerbResult], symbol: str | None, store: str | None, as_json: bool) -> None:
     from trader import wiring
 
     settings = load_settings(symbol=symbol, store=store)

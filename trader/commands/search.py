@@ -29,7 +29,7 @@ def search_of(
     """The best parameters of a study over the hours that a model serving from `serve_from` may know. `warm` are looked at
     first, as they are."""
     from backtest.executors.registry import Setup, open_executor
-    from backtest.study.tune import LONGEST_LOOK_BACK_DAYS, STUDY_DAYS, Task, tune
+    from backtest.study.tune import LONGEST_LOOK_BACK_DAYS, STUDY_DAYS, SearchTask, tune
     from trader.core.features import anchor_of
 
     known_at = floor_hour(serve_from - base.gap_hours * HOUR_MS)
@@ -38,7 +38,7 @@ def search_of(
     reach = anchor_of(start - longest * DAY_MS - base.gap_hours * HOUR_MS)
     bars = bot.collector.between(reach, known_at + HOUR_MS).until(known_at)
     filters = bot.exchange.filters(bot.symbol)
-    task = Task(
+    task = SearchTask(
         bot.forecaster_of(base.model.family),
         bars,
         base,

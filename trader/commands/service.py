@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from trader import terminal, wiring
 from trader.adapters.scheduler import NOW, Scheduled, run_schedule
 from trader.app.bot import Bot
-from trader.app.run import Job, parse_cron_jobs
+from trader.app.run import CronJob, parse_cron_jobs
 from trader.app.tick import tick
 from trader.app.trouble import failed
 from trader.commands.common import say_ticked
@@ -23,7 +23,7 @@ from trader.observers import builders, process
 if TYPE_CHECKING:
     from trader.observers.metrics import Metrics
 
-TICKS, BESIDE = "ticks", "beside"
+TICKS, OTHERS = "ticks", "others"
 
 
 def run(cron_job: Path, settings: Settings) -> None:
@@ -36,17 +36,17 @@ def run(cron_job: Path, settings: Settings) -> None:
     with wiring.open_bot(settings) as bot, process.BackgroundObservers(settings) as observers:
         ticking = partial(_tick, bot, observers, _metrics(settings, bot))
         first: Scheduled = NOW, TICKS, ticking
-        beside = partial(_beside, settings)
-        why = run_schedule([first, *(_scheduled(job, ticking, beside) for job in jobs)])
+        others = partial(_start_other, settings)
+        why = run_schedule([first, *(_scheduled(job, ticking, others) for job in jobs)])
     if why:
         raise RuntimeError(f"a job failed:\n{why}")
     terminal.say("stopped by a signal; the running tick was let end")
 
 
-def _scheduled(job: Job, ticking: Callable[[], None], beside: Callable[[Job], None]) -> Scheduled:
+def _scheduled(job: CronJob, ticking: Callable[[], None], others: Callable[[CronJob], None]) -> Scheduled:
     if job.is_tick:
         return job.when, TICKS, ticking
-    return job.when, BESIDE, partial(beside, job)
+    return job.when, OTHERS, partial(others, job)
 
 
 def _metrics(settings: Settings, bot: Bot) -> Metrics | None:
@@ -82,7 +82,7 @@ def _tick(bot: Bot, observers: process.BackgroundObservers, metrics: Metrics | N
             observers.tell(bot.journal, ticked.hour, closed=bool(ticked.lines))
 
 
-def _beside(settings: Settings, job: Job) -> None:
+def _start_other(settings: Settings, job: CronJob) -> None:
     command = [sys.executable, "-m", "trader.cli", *job.arguments]
     options = ["--symbol", settings.symbol, "--store", settings.store, "--data", str(settings.bars)]
     done = subprocess.run([*command, *options], check=False)  # noqa: S603 - this very program

@@ -50,7 +50,7 @@ def sync(
     if done.refused:
         raise DataError(
             f"{len(done.refused):,} objects are others in {target}, and no event was copied: "
-            f"{_some(done.refused)}. Two lives of a bot are never mixed: choose an empty folder or prefix"
+            f"{_some(done.refused)}. The histories of two bots are never mixed: choose an empty folder or prefix"
         )
 
 

@@ -95,7 +95,7 @@ def asset_charged(value: Decimal, price: Decimal) -> Decimal:
     return (value / price).quantize(COMMISSION_QUANTUM, ROUND_UP)
 
 
-def worse_bps(side: Side, paid: Decimal, expected: Decimal) -> float:
+def slippage_bps(side: Side, paid: Decimal, expected: Decimal) -> float:
     """How much worse a fill was than the model's price, in 1/10,000 of it; negative where it was better."""
     gap = paid - expected if side == "BUY" else expected - paid
     return round(float(gap / expected * 10_000), 4) + 0.0

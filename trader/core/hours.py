@@ -15,9 +15,9 @@ from typing import Any
 
 from trader.core.ledger import Ledger, fee_usdt
 from trader.core.params import Params
-from trader.core.policy import Limits, Thresholds, halted_side, target_side, within_holding_period
+from trader.core.policy import LossLimits, Thresholds, halted_side, target_side, within_holding_period
 from trader.core.risk import RiskState, assess
-from trader.core.sanity import Doubt, doubt_of, marked_at, mid, out_of_band
+from trader.core.sanity import UnconfirmedClose, doubt_of, marked_at, mid, out_of_band
 from trader.core.sizing import NoOrder, SizedOrder, SizingRules, size
 from trader.core.types import Fill, Filters, Quote, Side, Target, iso, plain
 
@@ -64,7 +64,7 @@ class HourLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class HourInputs:
     """What is known at an hour. `close` marks the equity: close[T], or the last one before a gap. `quote` is None while
     the venue is shut. `p_up` is None without a prediction, and then `no_p_up` says why (gap, warm_up, missed).
 
@@ -89,19 +89,19 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class HourState:
     """What an hour begins with: the newest record's totals. entered_at: the hour of the last entry that was filled.
     doubt: of the newest close, None where the book agreed with it."""
 
     ledger: Ledger
     risk: RiskState
     entered_at: int | None = None
-    doubt: Doubt | None = None
+    doubt: UnconfirmedClose | None = None
 
     @staticmethod
-    def fresh(allocation_usdt: Decimal) -> State:
+    def fresh(allocation_usdt: Decimal) -> HourState:
         """Flat, with the whole allocation in cash."""
-        return State(Ledger(cash=allocation_usdt), RiskState.fresh(allocation_usdt))
+        return HourState(Ledger(cash=allocation_usdt), RiskState.fresh(allocation_usdt))
 
     def mark(self, close: Decimal) -> Decimal:
         """What marks the equity of the hour that left this state: its close, or the last confirmed one."""
@@ -115,7 +115,7 @@ class State:
 
 @dataclass(frozen=True)
 class Rules:
-    """Everything that decides beside state and sight: parameters, what the exchange accepts, and two settings. price_band:
+    """Everything that decides beside state and inputs: parameters, what the exchange accepts, and two settings. price_band:
     a share, used where the parameters have none of their own."""
 
     params: Params
@@ -135,7 +135,7 @@ class Rules:
         return SizingRules(p.costs, self.filters, p.cash_buffer, p.rebalance_band)
 
     @cached_property
-    def limits(self) -> Limits:
+    def limits(self) -> LossLimits:
         """The part that halts."""
         return self.params.limits(freeze=self.freeze_on_halt)
 
@@ -157,7 +157,7 @@ class HourDecision:
     reason: str
     risk: RiskState
     equity_before: Decimal
-    doubt: Doubt | None = None
+    doubt: UnconfirmedClose | None = None
 
     @property
     def halts(self) -> bool:
@@ -165,12 +165,12 @@ class HourDecision:
         return self.risk.halted_at == self.close_time
 
 
-def doubt_at(state: State, seen: Seen, rules: Rules) -> Doubt | None:
+def doubt_at(state: HourState, seen: HourInputs, rules: Rules) -> UnconfirmedClose | None:
     """The doubt about an hour's close, by the band of its rules."""
     return doubt_of(state.doubt, seen.close_before, seen.close, seen.book, rules.band, gap=seen.gap)
 
 
-def decide_hour(state: State, seen: Seen, rules: Rules) -> HourDecision:
+def decide_hour(state: HourState, seen: HourInputs, rules: Rules) -> HourDecision:
     """Mark, risk, decide, size. Pure: equal arguments give equal decisions, in the backtest and at the venue.
 
     An unconfirmed close reaches neither the equity nor the limits: the last confirmed one marks the hour.
@@ -189,7 +189,7 @@ def decide_hour(state: State, seen: Seen, rules: Rules) -> HourDecision:
     return HourDecision(seen.close_time, seen.p_up, target, order, reason, risk, equity, doubt)
 
 
-def _target(now: State, seen: Seen, held: Target, rules: Rules) -> Target:
+def _target(now: HourState, seen: HourInputs, held: Target, rules: Rules) -> Target:
     if now.risk.halted_at is not None:
         return halted_side(held, now.risk.frozen)
     if within_holding_period(held, seen.close_time, now.entered_at, rules.params.horizon_hours):
@@ -198,7 +198,7 @@ def _target(now: State, seen: Seen, held: Target, rules: Rules) -> Target:
 
 
 def _order(
-    now: State, seen: Seen, held: Target, target: Target, rules: Rules
+    now: HourState, seen: HourInputs, held: Target, target: Target, rules: Rules
 ) -> tuple[SizedOrder | None, str]:
     """The order of an hour, or why there is none. Beyond the band none leaves, a halt's sale included, which every later
     hour decides anew: the side that is traded is compared with the close, whatever the other side quotes."""
@@ -216,7 +216,7 @@ def _order(
 
 
 def _wanted(
-    now: State, seen: Seen, quote: Quote, held: Target, target: Target, rules: Rules
+    now: HourState, seen: HourInputs, quote: Quote, held: Target, target: Target, rules: Rules
 ) -> tuple[SizedOrder | None, str]:
     """The order that would leave if the venue's prices were the signal's."""
     if seen.p_up is None and target == held:
@@ -227,7 +227,7 @@ def _wanted(
     return (None, sized.reason) if isinstance(sized, NoOrder) else (sized, sized.reason)
 
 
-def settle(state: State, decision: HourDecision, fills: Sequence[Fill]) -> State:
+def settle(state: HourState, decision: HourDecision, fills: Sequence[Fill]) -> HourState:
     """The state after an hour: its fills in the ledger, its marks in the risk state, the doubt about its close."""
     ledger = state.ledger
     if decision.order is not None:
@@ -236,7 +236,7 @@ def settle(state: State, decision: HourDecision, fills: Sequence[Fill]) -> State
         ledger = ledger.after(fill)
     entered = bool(fills) and decision.order is not None and _is_entry(decision.order)
     entered_at = decision.close_time if entered else state.entered_at
-    return State(ledger, decision.risk, entered_at, decision.doubt)
+    return HourState(ledger, decision.risk, entered_at, decision.doubt)
 
 
 def _is_entry(order: SizedOrder) -> bool:
@@ -258,7 +258,7 @@ def average_price(fills: Sequence[Fill]) -> Decimal | None:
 def line_of(
     decision: HourDecision,
     fills: Sequence[Fill],
-    after: State,
+    after: HourState,
     close: Decimal,
     adopted: Sequence[Fill] = (),
 ) -> HourLine:

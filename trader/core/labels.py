@@ -33,7 +33,7 @@ def is_up(then: float, now: float, hurdle: float) -> bool:
 
 
 def label_of(bars: Bars, params: Params) -> Floats:
-    """What a strategy's model predicts, and its calls are scored by: (n,), NaN while unknown."""
+    """What a strategy's model predicts, and its predictions are scored by: (n,), NaN while unknown."""
     return direction(bars, params.horizon_hours, hurdle_of(params))
 
 

@@ -59,7 +59,7 @@ class BreachRule:
     """When recent hours are bad enough to search parameters anew.
 
     hours: length of the window. net_return_below: compounded return over it, such as -0.05; hit_rate_below: share of
-    right calls over it; None switches a measure off. cooldown_hours: least span between two breaches. budget: most
+    right predictions over it; None switches a measure off. cooldown_hours: least span between two breaches. budget: most
     breaches in any BUDGET_DAYS, None for no limit.
     """
 
@@ -71,8 +71,8 @@ class BreachRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Running totals at an hour: equity in quote, and how many calls were scored and right so far."""
+class RunningTotals:
+    """Running totals at an hour: equity in quote, and how many predictions were scored and right so far."""
 
     hour: int
     equity: float
@@ -80,7 +80,7 @@ class Standing:
     scored: int
 
 
-# The reference retrained when fewer than 60 % of the last 24 calls were right. A coin is below that in 85 % of all looks
+# The reference retrained when fewer than 60 % of the last 24 predictions were right. A coin is below that in 85 % of all looks
 # (chance_of_low_hit_rate), so a bot that looks every hour and cools down for a day breaches every 25 hours, and one
 # that is right in 57 % of its hours every 29 (tests/core/test_lifecycle.py walks both). It is kept to be compared with.
 SEED_BREACH = BreachRule(hours=24, net_return_below=None, hit_rate_below=0.6, cooldown_hours=24)
@@ -88,7 +88,7 @@ SEED_BREACH = BreachRule(hours=24, net_return_below=None, hit_rate_below=0.6, co
 
 def chance_of_low_hit_rate(true_hit_rate: float, hours: int, below: float) -> float:
     """How often a model that is right with `true_hit_rate` in every hour, independently, has a hit rate under `below`
-    over `hours` calls: the binomial distribution's lower tail. All three rates are shares."""
+    over `hours` predictions: the binomial distribution's lower tail. All three rates are shares."""
     miss = 1 - true_hit_rate
     return sum(
         math.comb(hours, hits) * true_hit_rate**hits * miss ** (hours - hits)
@@ -97,7 +97,7 @@ def chance_of_low_hit_rate(true_hit_rate: float, hours: int, below: float) -> fl
     )
 
 
-def breach(rule: BreachRule, now: Standing, then: Standing, last_breach: int | None) -> str | None:
+def breach(rule: BreachRule, now: RunningTotals, then: RunningTotals, last_breach: int | None) -> str | None:
     """Why the window from `then` to `now` breaches the rule, None if it does not.
 
     `then` must be rule.hours before `now`; within the cooldown of `last_breach` (UTC ms) nothing is a breach. A window

@@ -12,11 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from trader.core.costs import CostModel
 from trader.core.errors import ConfigError
 from trader.core.model_params import DEFAULT_MODEL, FAMILIES, ModelParams
-from trader.core.policy import Exposure, Limits, Thresholds
+from trader.core.policy import Exposure, LossLimits, Thresholds
+from trader.core.presets import EARLIER_NAMES
 
 Label = Literal["direction", "direction_beyond_cost"]
 MOST_USDT = Decimal(10) ** 12  # beyond it a quantity needs more digits than a Decimal keeps
 Edge = Annotated[float, Field(ge=0, lt=0.5)]
+_FIRST_NAMES = {name: earlier for earlier, name in EARLIER_NAMES.items()}
 # Keys that came after parameters were first written and hashed, each with its default.
 LATER_KEYS: dict[str, Any] = {"label": "direction", "price_band": None, "fee_discount": None}
 
@@ -25,7 +27,7 @@ class Params(BaseModel):
     """Everything that decides what is traded. Two hosts with equal Params and equal bars write equal hours.
 
     Rates and shares are fractions (0.001 is 0.1 %), `_bps` are 1/10,000, `_days` and `_hours` are spans of time.
-    A call is about the close `horizon_hours` later: that it is higher (`label` direction), or higher by more than a round
+    A prediction is about the close `horizon_hours` later: that it is higher (`label` direction), or higher by more than a round
     trip costs (direction_beyond_cost). A position is held for `horizon_hours` at least.
     `fee_discount` is the share by which the fee is less because it is paid in a third asset (BNB): with it commission is
     fee_rate x (1 - fee_discount) of what is traded, in quote; without it commission is taken from what is received.
@@ -48,7 +50,7 @@ class Params(BaseModel):
     slippage_bps: Decimal = Field(ge=0, lt=5000)
     fee_discount: Decimal | None = Field(ge=0, lt=1, default=None)
     allocation_usdt: Decimal = Field(gt=0, le=MOST_USDT)
-    features: str = "seed"
+    features: str = "reference"
     seed: int = Field(ge=0, lt=2**31)
     horizon_hours: int = Field(ge=1, le=24, default=1)
     label: Label = "direction"
@@ -68,9 +70,9 @@ class Params(BaseModel):
         """Where P(up) enters and leaves a side."""
         return Thresholds(self.enter_edge, self.exit_edge, self.exposure)
 
-    def limits(self, *, freeze: bool) -> Limits:
+    def limits(self, *, freeze: bool) -> LossLimits:
         """The losses that halt, and whether a halt keeps what is held."""
-        return Limits(self.halt_cumulative_return, self.halt_drawdown, freeze)
+        return LossLimits(self.halt_cumulative_return, self.halt_drawdown, freeze)
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values that `parse_params` reads back to an equal object. Keys that came later are left out at their
@@ -82,9 +84,10 @@ class Params(BaseModel):
         return {key: float(value) if isinstance(value, Decimal) else value for key, value in values.items()}
 
     def identity(self) -> dict[str, Any]:
-        """The plain values that hashes are made of. For XGBoost they are those of before there were other families, so
-        that what was counted then is still the same configuration."""
+        """The plain values that hashes are made of. Presets have their first names there, and for XGBoost the keys are those
+        of before there were other families, so that what was counted then is still the same configuration."""
         values = self.as_json()
+        values["features"] = _FIRST_NAMES.get(self.features, self.features)
         if self.model.family != "xgboost":
             return values
         chosen = {key: value for key, value in values.pop("model").items() if key != "family"}
@@ -103,7 +106,7 @@ DEFAULT_PARAMS: dict[str, Any] = {
     "half_spread_bps": 1,
     "slippage_bps": 1,
     "allocation_usdt": 10000,
-    "features": "seed",
+    "features": "reference",
     "seed": 7,
 }
 

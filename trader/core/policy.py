@@ -161,7 +161,7 @@ def free_from(held: int, turned: int, horizon_hours: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LossLimits:
     """Losses that halt: a cumulative return (negative) since the risk epoch began, a drawdown (positive) from its peak;
     None switches a limit off. `freeze`: a halt keeps what is held instead of selling it."""
 
@@ -170,7 +170,7 @@ class Limits:
     freeze: bool = False
 
 
-def breach(equity: Decimal, base: Decimal, peak: Decimal, limits: Limits) -> HaltReason | None:
+def breach(equity: Decimal, base: Decimal, peak: Decimal, limits: LossLimits) -> HaltReason | None:
     """The limit that an hour's equity reaches, if any; a limit that is reached exactly is breached.
 
     cumulative return = equity / base - 1, drawdown = 1 - equity / peak, both compounded over the epoch; `peak` is the
@@ -191,7 +191,7 @@ class HaltLevels:
     of_peak: float | None = None
 
     @staticmethod
-    def of(base: float, limits: Limits) -> HaltLevels:
+    def of(base: float, limits: LossLimits) -> HaltLevels:
         """The levels of an epoch that began with `base`."""
         cumulative, drawdown = limits.cumulative_return, limits.drawdown
         return HaltLevels(
@@ -207,7 +207,7 @@ class HaltLevels:
         return level
 
 
-def first_breach(equity: Floats, start: float, limits: Limits) -> int | None:
+def first_breach(equity: Floats, start: float, limits: LossLimits) -> int | None:
     """The index of the first of n equities, (n,), that reaches a limit, in an epoch that begins with `start`."""
     levels = HaltLevels.of(start, limits)
     peaks = start if levels.of_peak is None else np.maximum(np.maximum.accumulate(equity), start)

@@ -163,7 +163,7 @@ Again = Literal["", "now", "later", "filters"]
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class OrderAnswer:
     """The answer to an order: accepted with a state, refused with the exchange's reason, or unknown.
 
     `again` says of a refusal that another attempt may go through: now (a timestamp out of its window), later (nothing left,
@@ -224,7 +224,7 @@ class Exchange(Protocol):
     def sign(self, symbol: str, side: Side, qty: Decimal, client_order_id: str, now_ms: int) -> SignedOrder:
         """Fix a market order's bytes, timestamp and window; nothing is sent."""
 
-    def send(self, order: SignedOrder) -> Sent:
+    def send(self, order: SignedOrder) -> OrderAnswer:
         """Send these very bytes, once. Never raises for what the venue or the network does."""
 
     def check(self, symbol: str, side: Side, qty: Decimal) -> str:

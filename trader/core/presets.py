@@ -43,13 +43,16 @@ def _source_of(compute: Callable[[Bars], Floats]) -> str:
     return inspect.getsource(compute)
 
 
+# What presets were called by earlier versions; files and models that say so still mean them.
+EARLIER_NAMES = {"seed": "reference", "seed_code": "reference_code"}
+
 _known: dict[str, Preset] = {}
 
 
 def register(preset: Preset) -> None:
     """Make a preset known by its name, in this process. Safe to repeat. Raises ConfigError for a name that another
     preset has."""
-    there = _known.get(preset.name)
+    there = _known.get(EARLIER_NAMES.get(preset.name, preset.name))
     if there is not None and there != preset and there.code_hash != preset.code_hash:
         raise ConfigError(f"features: a preset {preset.name!r} exists already; choose another name for yours")
     _known[preset.name] = preset
@@ -78,7 +81,7 @@ def computed(preset: Preset, block: Bars) -> Floats:
 def preset_named(name: str) -> Preset:
     """The registered preset. Raises ConfigError that lists the known names."""
     try:
-        return _known[name]
+        return _known[EARLIER_NAMES.get(name, name)]
     except KeyError:
         known = f"known are {', '.join(_known)}" if _known else "none is registered in this process"
         raise ConfigError(f"features: there is no preset {name!r}; {known}") from None

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
 
-from trader.core.costs import worse_bps
-from trader.core.hours import HourDecision, HourLine, State, line_of, settle
+from trader.core.costs import slippage_bps
+from trader.core.hours import HourDecision, HourLine, HourState, line_of, settle
 from trader.core.ledger import Ledger
-from trader.core.lifecycle import Standing
+from trader.core.lifecycle import RunningTotals
 from trader.core.risk import RiskState
 from trader.core.sizing import SizedOrder
 from trader.core.types import Fill, Filters, Quote, Side, Target
@@ -40,7 +40,7 @@ class Totals:
     or resume that `state` holds already. account_event: the same of account events.
     """
 
-    state: State
+    state: HourState
     hits: int = 0
     scored: int = 0
     halt_event: int = 0
@@ -202,12 +202,12 @@ class HourRecord:
         """Cash and position, marked at `mark`."""
         return self.ledger.equity(self.mark)
 
-    def worse_bps(self) -> float | None:
+    def slippage_bps(self) -> float | None:
         """How much worse the fill was than the cost model's price, in 1/10,000 of it; None without a fill."""
         line = self.line
         if line.order_side is None or line.fill_price is None or self.expected_price is None:
             return None
-        return worse_bps(line.order_side, line.fill_price, self.expected_price)
+        return slippage_bps(line.order_side, line.fill_price, self.expected_price)
 
     @property
     def halted(self) -> bool:
@@ -266,7 +266,7 @@ def record_of(decision: Decision, fills: Sequence[Fill]) -> HourRecord:
     )
 
 
-def standing_of(record: HourRecord) -> Standing:
+def standing_of(record: HourRecord) -> RunningTotals:
     """Equity and scored predictions at a record's hour."""
     totals = record.totals
-    return Standing(record.close_time, float(record.equity_usdt), totals.hits, totals.scored)
+    return RunningTotals(record.close_time, float(record.equity_usdt), totals.hits, totals.scored)

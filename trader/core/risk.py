@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from trader.core.policy import Limits, breach
+from trader.core.policy import LossLimits, breach
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class RiskState:
         return RiskState(base_equity=equity, peak_equity=equity)
 
 
-def assess(state: RiskState, equity: Decimal, hour: int, limits: Limits) -> RiskState:
+def assess(state: RiskState, equity: Decimal, hour: int, limits: LossLimits) -> RiskState:
     """The state after marking `equity` at `hour`: the peak raised, and halted if a limit is breached. A halt stays until
     a person resumes with a new epoch."""
     if equity > state.peak_equity:

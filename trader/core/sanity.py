@@ -13,7 +13,7 @@ from trader.core.types import Quote
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class UnconfirmedClose:
     """A close that the venue's book disagreed with, in quote per base, kept until the book agrees.
 
     close: of the newest bar. mark: the last confirmed close, which marks the equity instead; None once a second bar has
@@ -29,7 +29,7 @@ class Doubt:
         return self.close if self.mark is None else self.mark
 
 
-def marked_at(close: Decimal, doubt: Doubt | None) -> Decimal:
+def marked_at(close: Decimal, doubt: UnconfirmedClose | None) -> Decimal:
     """What marks an hour's equity: its close, or the last confirmed one while it is doubted."""
     return close if doubt is None or doubt.mark is None else doubt.mark
 
@@ -50,14 +50,14 @@ def out_of_band(close: Decimal, price: Decimal | None, band: Decimal | None) -> 
 
 
 def doubt_of(
-    before: Doubt | None,
+    before: UnconfirmedClose | None,
     close_before: Decimal | None,
     close: Decimal,
     book: Decimal | None,
     band: Decimal | None,
     *,
     gap: bool,
-) -> Doubt | None:
+) -> UnconfirmedClose | None:
     """Whether an hour's close is doubted, None where it is not.
 
     before, close_before: the doubt and the close of the hour before, None in the first hour. book: the venue's price at the
@@ -70,8 +70,8 @@ def doubt_of(
     if not out_of_band(close, book, band):
         return None
     if before is None:
-        return Doubt(close, close if close_before is None else close_before)
+        return UnconfirmedClose(close, close if close_before is None else close_before)
     if gap:
-        return Doubt(close, before.mark)
+        return UnconfirmedClose(close, before.mark)
     confirmed = not out_of_band(before.close, close, band)
-    return Doubt(close, None if confirmed else before.last_confirmed)
+    return UnconfirmedClose(close, None if confirmed else before.last_confirmed)

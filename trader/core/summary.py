@@ -42,7 +42,7 @@ SUMMARY_KEYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Tape:
+class PriceLookup:
     """Prices that hours are marked at and traded at: closes and next opens by hour, from bars."""
 
     bars: Bars
@@ -140,14 +140,14 @@ def summary_of(
     """
     allocation = rules.params.allocation_usdt
     final = allocation if run.final_equity is None else run.final_equity
-    tape = Tape(bars)
+    prices = PriceLookup(bars)
     return {
         "hours": len(run.hours),
         "orders": orders,
         "fills": fills,
         "net_return": float(final / allocation - 1),
-        "gross_return": float(_gross(run, tape, rules) / allocation - 1),
-        "buy_and_hold": float(_buy_and_hold(run.hours, tape, rules) / allocation - 1),
+        "gross_return": float(_gross(run, prices, rules) / allocation - 1),
+        "buy_and_hold": float(_buy_and_hold(run.hours, prices, rules) / allocation - 1),
         "fees_usdt": plain(run.fees_usdt),
         "max_drawdown": max_drawdown(run.equity, float(allocation)),
         "hit_rate": hit_rate(run.p_up, _labels(run.hours, bars, rules, known_until)),
@@ -173,7 +173,7 @@ def _labels(hours: Ints, bars: Bars, rules: Rules, known_until: int | None) -> F
     return labels
 
 
-def _gross(run: Columns, tape: Tape, rules: Rules) -> Decimal:
+def _gross(run: Columns, prices: PriceLookup, rules: Rules) -> Decimal:
     """Final equity of the same targets at zero cost. An order can leave only where the target is not the held side,
     so hours that are surely on their target's side are passed over; the others are looked at exactly."""
     p = rules.params
@@ -181,11 +181,11 @@ def _gross(run: Columns, tape: Tape, rules: Rules) -> Decimal:
     ledger = Ledger(p.allocation_usdt)
     if not len(run.hours):
         return ledger.cash
-    close = tape.bars.close[(run.hours - tape.bars.first) // HOUR_MS]
+    close = prices.bars.close[(run.hours - prices.bars.first) // HOUR_MS]
     at = 0
     while (at := _next_off_target(ledger, close, run.target, run.gap, at, rules)) < len(close):
         hour, target = int(run.hours[at]), TARGETS[run.target[at]]
-        price, mark = tape.open_next(hour), tape.close(hour)
+        price, mark = prices.open_next(hour), prices.close(hour)
         held = ledger.held(mark, rules.filters)
         at += 1
         if price is None or target == held:
@@ -193,7 +193,7 @@ def _gross(run: Columns, tape: Tape, rules: Rules) -> Decimal:
         order = size(target, held, ledger, mark, quote_at(price, free.costs, rules.filters.tick_size), free)
         if isinstance(order, SizedOrder):
             ledger = ledger.after(Fill(order.side, order.expected_price, order.qty, Decimal(0), "quote"))
-    return ledger.equity(tape.close(int(run.hours[-1])))
+    return ledger.equity(prices.close(int(run.hours[-1])))
 
 
 def _next_off_target(
@@ -216,16 +216,16 @@ def _next_off_target(
     return first
 
 
-def _buy_and_hold(hours: Ints, tape: Tape, rules: Rules) -> Decimal:
+def _buy_and_hold(hours: Ints, prices: PriceLookup, rules: Rules) -> Decimal:
     ledger = Ledger(rules.params.allocation_usdt)
     for hour in hours.tolist():
-        price = tape.open_next(hour)
+        price = prices.open_next(hour)
         if price is None:
             continue
         quote = quote_at(price, rules.params.costs, rules.filters.tick_size)
-        ledger = bought_and_held(quote, tape.close(hour), rules)
+        ledger = bought_and_held(quote, prices.close(hour), rules)
         break
-    return ledger.equity(tape.close(int(hours[-1]))) if len(hours) else ledger.cash
+    return ledger.equity(prices.close(int(hours[-1]))) if len(hours) else ledger.cash
 
 
 def bought_and_held(quote: Quote, close: Decimal, rules: Rules) -> Ledger:

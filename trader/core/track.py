@@ -27,7 +27,7 @@ REASONS = ("hold", "halted", VENUE_CLOSED, GAP, WARM_UP)
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class DecidedHour:
     """An hour that was decided by `decide_hour`: its order and fill, if any, and its reason."""
 
     order: SizedOrder | None
@@ -36,8 +36,8 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """From index `first` on, to the next stretch, the ledger is this one."""
+class LedgerFrom:
+    """The ledger from index `first` on, to the next one's."""
 
     first: int
     ledger: Ledger
@@ -54,8 +54,8 @@ class Track:
     predicted: Matrix
     target: Codes
     reason: Codes
-    events: dict[int, Event]
-    stretches: list[Stretch]
+    events: dict[int, DecidedHour]
+    ledgers: list[LedgerFrom]
 
     def __len__(self) -> int:
         return len(self.hours)
@@ -92,7 +92,7 @@ class Track:
         """The exact equity after the last hour, None without hours."""
         if not len(self):
             return None
-        return self.stretches[-1].ledger.equity(exact(float(self.close[-1])))
+        return self.ledgers[-1].ledger.equity(exact(float(self.close[-1])))
 
     def lines(self) -> list[HourLine]:
         """A line an hour, as `line_of` makes it."""
@@ -138,17 +138,17 @@ class Track:
         return rows
 
     def _lengths(self) -> list[int]:
-        """Hours of each stretch."""
-        firsts = [stretch.first for stretch in self.stretches]
+        """Hours of each ledger."""
+        firsts = [it.first for it in self.ledgers]
         return [after - first for first, after in pairwise([*firsts, len(self)])]
 
     def _positions(self) -> list[str]:
         """The position after each hour, in plain notation."""
-        parts = zip(self.stretches, self._lengths(), strict=True)
+        parts = zip(self.ledgers, self._lengths(), strict=True)
         return [text for part, n in parts for text in repeat(plain(part.ledger.position), n)]
 
     def _marks(self) -> Marks:
-        return marks([stretch.ledger for stretch in self.stretches], self._lengths(), self.close)
+        return marks([it.ledger for it in self.ledgers], self._lengths(), self.close)
 
 
 # What stands between P(up) and the position of an hour without an event, and after its equity, by target and reason.
@@ -176,7 +176,7 @@ def hour_texts(hours: Ints) -> list[str]:
     return [dates[d] + clock[h] for d, h in zip(day.tolist(), of_day, strict=True)]
 
 
-def _trade(event: Event | None) -> tuple[str | None, str | None, str | None, str]:
+def _trade(event: DecidedHour | None) -> tuple[str | None, str | None, str | None, str]:
     if event is None or event.order is None:
         return None, None, None, "0"
     order, fill = event.order, event.fill

@@ -15,7 +15,7 @@ from trader.core.types import Bools, Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Turns:
+class SideChanges:
     """A walk through n hours that begins flat: hours (k,), indices of those that change the held side, and sides (k,),
     the codes of what they change it to."""
 
@@ -28,18 +28,18 @@ class Turns:
         return np.repeat(np.concatenate((np.zeros(1, np.int8), self.sides)), lengths)
 
 
-def turns(signals: Signals, horizon_hours: int) -> Turns:
+def turns(signals: Signals, horizon_hours: int) -> SideChanges:
     """`target_side` and `within_holding_period` hour by hour, for n hours at once."""
     if horizon_hours > 1:
         return _from_turn_to_turn(signals, horizon_hours)
     if signals.short_entries is not None:
         held = _held_without_holding_period(signals)
         hours = np.flatnonzero(held != np.concatenate(([FLAT], held[:-1])))
-        return Turns(hours, held[hours])
+        return SideChanges(hours, held[hours])
     hours = _alternating(signals)
     sides = np.full(len(hours), FLAT, np.int8)
     sides[0::2] = LONG
-    return Turns(hours, sides)
+    return SideChanges(hours, sides)
 
 
 def _alternating(signals: Signals) -> Ints:
@@ -71,7 +71,7 @@ def _held_without_holding_period(signals: Signals) -> Codes:
     return held
 
 
-def _from_turn_to_turn(signals: Signals, horizon_hours: int) -> Turns:
+def _from_turn_to_turn(signals: Signals, horizon_hours: int) -> SideChanges:
     """The same where the next turn depends on the hour of the one before."""
     n = len(signals.entries)
     moves: dict[int, tuple[Ints, Codes]] = {}
@@ -90,7 +90,7 @@ def _from_turn_to_turn(signals: Signals, horizon_hours: int) -> Turns:
         free = free_from(held, hour, horizon_hours)
         hours.append(hour)
         sides.append(held)
-    return Turns(np.array(hours, np.int64), np.array(sides, np.int8))
+    return SideChanges(np.array(hours, np.int64), np.array(sides, np.int8))
 
 
 def _next_true(column: Bools) -> Ints:

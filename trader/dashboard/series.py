@@ -52,7 +52,7 @@ def fold(series: Json, record: HourRecord) -> None:
     if record.line.fill_price is not None:
         done = [time, record.line.order_side, plain(record.line.fill_price)]
         series["traded"] = [*series["traded"], done][-KEPT_FILLS:]
-    if (worse := record.worse_bps()) is not None:
+    if (worse := record.slippage_bps()) is not None:
         series["fills"] = [*series["fills"], [time, worse]][-KEPT_FILLS:]
     series["until"] = time
     if len(series["hours"]) > KEPT_HOURS + 24:

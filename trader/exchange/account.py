@@ -15,7 +15,7 @@ OPEN_STATES = ("NEW", "PARTIALLY_FILLED")
 
 
 @dataclass(slots=True)
-class Trade:
+class VenueTrade:
     """One execution. `price` in quote per base, `qty` in base, `time` in UTC milliseconds."""
 
     trade_id: int
@@ -30,7 +30,7 @@ class Trade:
 
 
 @dataclass(slots=True)
-class Order:
+class VenueOrder:
     """An order the exchange accepted, with all that happened to it."""
 
     order_id: int
@@ -50,7 +50,7 @@ class Order:
     executed_qty: Decimal = ZERO
     cumulative_quote: Decimal = ZERO
     expiry_reason: str = ""
-    trades: list[Trade] = field(default_factory=list)
+    trades: list[VenueTrade] = field(default_factory=list)
 
     @property
     def is_open(self) -> bool:
@@ -71,10 +71,10 @@ class Account:
         self._initial = {asset: Decimal(amount) for asset, amount in balances.items()}
         self.free: dict[str, Decimal] = {}
         self.locked: dict[str, Decimal] = {}
-        self.orders: dict[int, Order] = {}
-        self.history: dict[tuple[int, int], Order] = {}
-        self._open: dict[int, Order] = {}
-        self._by_client_id: dict[str, Order] = {}
+        self.orders: dict[int, VenueOrder] = {}
+        self.history: dict[tuple[int, int], VenueOrder] = {}
+        self._open: dict[int, VenueOrder] = {}
+        self._by_client_id: dict[str, VenueOrder] = {}
         self.epoch = 0
         self.update_time = 0
         self.next_order_id = self.next_trade_id = 1
@@ -90,13 +90,13 @@ class Account:
         self._by_client_id.clear()
         self.next_order_id = self.next_trade_id = 1
 
-    def open_orders(self) -> list[Order]:
+    def open_orders(self) -> list[VenueOrder]:
         """Orders that can still be filled, oldest first."""
         for order_id in [order_id for order_id, order in self._open.items() if not order.is_open]:
             del self._open[order_id]
         return list(self._open.values())
 
-    def by_client_id(self, client_order_id: str) -> Order | None:
+    def by_client_id(self, client_order_id: str) -> VenueOrder | None:
         """The newest order that carries this client order id."""
         return self._by_client_id.get(client_order_id)
 
@@ -119,21 +119,21 @@ class Account:
         self.free[asset] = max(ZERO, self.free.get(asset, ZERO) + amount)
         self.locked.setdefault(asset, ZERO)
 
-    def insert(self, order: Order) -> None:
+    def insert(self, order: VenueOrder) -> None:
         """Take in a new order."""
         self.orders[order.order_id] = self._open[order.order_id] = order
         self._by_client_id[order.client_order_id] = order
         self.history[order.epoch, order.order_id] = order
         self.next_order_id = order.order_id + 1
 
-    def replace(self, known: Order, order: Order) -> None:
+    def replace(self, known: VenueOrder, order: VenueOrder) -> None:
         """Put a later picture of an order in the place of an earlier one."""
         self.history[order.epoch, order.order_id] = order
         self.orders[order.order_id] = self._open[order.order_id] = order
         if self._by_client_id.get(order.client_order_id) is known:
             self._by_client_id[order.client_order_id] = order
 
-    def book_trade(self, order: Order, trade: Trade) -> None:
+    def book_trade(self, order: VenueOrder, trade: VenueTrade) -> None:
         """Book one execution: pay from the free balance, receive, pay the commission in the asset that the trade names."""
         amount = trade.price * trade.qty
         paid, given = (self.quote, amount) if trade.is_buyer else (self.base, trade.qty)
@@ -156,19 +156,19 @@ class Account:
         ]
 
 
-def order_to_json(order: Order) -> dict[str, Any]:
+def order_to_json(order: VenueOrder) -> dict[str, Any]:
     """An order as the state file keeps it."""
     return _plain(asdict(order))  # type: ignore[no-any-return]  # of a dict it makes a dict
 
 
-def order_from_json(raw: Mapping[str, Any]) -> Order:
+def order_from_json(raw: Mapping[str, Any]) -> VenueOrder:
     """The order that `order_to_json` wrote."""
     trades = [
-        Trade(**{**t, **{name: Decimal(t[name]) for name in ("price", "qty", "commission")}})
+        VenueTrade(**{**t, **{name: Decimal(t[name]) for name in ("price", "qty", "commission")}})
         for t in raw["trades"]
     ]
     money = ("price", "orig_qty", "quote_order_qty", "executed_qty", "cumulative_quote")
-    return Order(**{**raw, **{name: Decimal(raw[name]) for name in money}, "trades": trades})
+    return VenueOrder(**{**raw, **{name: Decimal(raw[name]) for name in money}, "trades": trades})
 
 
 def _plain(value: Any) -> Any:

@@ -6,19 +6,19 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from trader.core.types import DAY_MS
-from trader.exchange.account import Order, Trade
+from trader.exchange.account import VenueOrder, VenueTrade
 from trader.exchange.filters import ZERO
 from trader.exchange.order_api import discount, order_row
-from trader.exchange.params import Params
+from trader.exchange.params import RequestParams
 from trader.exchange.public_api import need_symbol
 from trader.exchange.replies import ApiError, eight
-from trader.exchange.venue import Call, Venue
+from trader.exchange.venue import ApiCall, Venue
 
 PAGE_DEFAULT, PAGE_MAX = 500, 1000
 T = TypeVar("T")
 
 
-def account(venue: Venue, call: Call) -> dict[str, Any]:
+def account(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /account."""
     rate = eight(venue.config.costs.fee_rate)
     points = int(venue.config.costs.fee_rate * 10_000)
@@ -43,7 +43,7 @@ def account(venue: Venue, call: Call) -> dict[str, Any]:
     }
 
 
-def all_orders(venue: Venue, call: Call) -> list[dict[str, Any]]:
+def all_orders(venue: Venue, call: ApiCall) -> list[dict[str, Any]]:
     """GET /allOrders: from an order id on, or by time."""
     params = call.params
     need_symbol(venue, params)
@@ -55,7 +55,7 @@ def all_orders(venue: Venue, call: Call) -> list[dict[str, Any]]:
     return [order_row(order) for order in _page(orders, lambda order: order.time, span, limit)]
 
 
-def my_trades(venue: Venue, call: Call) -> list[dict[str, Any]]:
+def my_trades(venue: Venue, call: ApiCall) -> list[dict[str, Any]]:
     """GET /myTrades: of one order, from a trade id on, or by time."""
     params = call.params
     need_symbol(venue, params)
@@ -70,14 +70,14 @@ def my_trades(venue: Venue, call: Call) -> list[dict[str, Any]]:
     return [trade_row(venue, trade) for trade in _page(trades, lambda trade: trade.time, span, limit)]
 
 
-def order_limits(venue: Venue, call: Call) -> list[dict[str, Any]]:
+def order_limits(venue: Venue, call: ApiCall) -> list[dict[str, Any]]:
     """GET /rateLimit/order."""
     counts = venue.limiter.order_counts(call.now_ms)
     rows = venue.limiter.limits.orders_json()
     return [{**row, "count": count} for row, count in zip(rows, counts, strict=True)]
 
 
-def commission_rates(venue: Venue, call: Call) -> dict[str, Any]:
+def commission_rates(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /account/commission."""
     need_symbol(venue, call.params)
     rate, nothing = eight(venue.config.costs.fee_rate), eight(ZERO)
@@ -91,13 +91,13 @@ def commission_rates(venue: Venue, call: Call) -> dict[str, Any]:
     }
 
 
-def my_filters(venue: Venue, call: Call) -> dict[str, Any]:
+def my_filters(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /myFilters: the symbol's filters; no limit hangs on the account or on an asset."""
     need_symbol(venue, call.params)
     return {"exchangeFilters": [], "symbolFilters": call.symbol_row["filters"], "assetFilters": []}
 
 
-def trade_row(venue: Venue, trade: Trade) -> dict[str, Any]:
+def trade_row(venue: Venue, trade: VenueTrade) -> dict[str, Any]:
     """A trade as /myTrades tells it."""
     return {
         "symbol": venue.symbol,
@@ -116,14 +116,14 @@ def trade_row(venue: Venue, trade: Trade) -> dict[str, Any]:
     }
 
 
-def _orders(venue: Venue, order_id: int | None) -> list[Order]:
+def _orders(venue: Venue, order_id: int | None) -> list[VenueOrder]:
     if order_id is None:
         return list(venue.account.orders.values())
     order = venue.account.orders.get(order_id)
     return [] if order is None else [order]
 
 
-def _span(params: Params) -> tuple[int | None, int | None]:
+def _span(params: RequestParams) -> tuple[int | None, int | None]:
     start, end = params.moment("startTime"), params.moment("endTime")
     if start is not None and end is not None:
         if start > end:

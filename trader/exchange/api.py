@@ -9,12 +9,12 @@ from typing import Any
 
 from trader.exchange import sim_api
 from trader.exchange.edits import edit_klines
-from trader.exchange.faults import Plan, plan_for
-from trader.exchange.params import Params, check_timing, signature_is_valid
+from trader.exchange.faults import RequestFaults, plan_for
+from trader.exchange.params import RequestParams, check_timing, signature_is_valid
 from trader.exchange.public_api import MICROSECOND, MILLISECOND
 from trader.exchange.replies import ApiError, Reply, dump
 from trader.exchange.routes import ROUTES, Route
-from trader.exchange.venue import Call, Venue
+from trader.exchange.venue import ApiCall, Venue
 from trader.exchange.wire import Request, asked_here
 
 KEY_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -29,7 +29,7 @@ TIME_KEYS = frozenset(
 )
 
 
-class Api:
+class ExchangeApi:
     """Answers requests on a venue; several connections may ask at once."""
 
     def __init__(self, venue: Venue, stopping: threading.Event) -> None:
@@ -57,7 +57,7 @@ class Api:
         log["status"], log["ending"] = reply.status, reply.ending
         return reply
 
-    def _log(self, request: Request, plan: Plan, arrived_ms: int) -> dict[str, Any]:
+    def _log(self, request: Request, plan: RequestFaults, arrived_ms: int) -> dict[str, Any]:
         venue = self._venue
         venue.request_count += 1
         entry = {
@@ -71,7 +71,7 @@ class Api:
         venue.requests.append(entry)
         return entry
 
-    def _before(self, request: Request, plan: Plan) -> Reply | None:
+    def _before(self, request: Request, plan: RequestFaults) -> Reply | None:
         """Faults that answer in the exchange's place, before it has looked at the request."""
         spoilers = plan.of("before", "drop", "close", "reset", "reply")
         if spoilers:
@@ -88,7 +88,7 @@ class Api:
             reply.headers = {**number, **venue.limiter.weight_headers(venue.clock.now()), **reply.headers}
         return reply
 
-    def _committed(self, request: Request, plan: Plan) -> Reply:
+    def _committed(self, request: Request, plan: RequestFaults) -> Reply:
         """Check on arrival, be held up if a fault says so, then check the time once more and commit."""
         venue = self._venue
         try:
@@ -106,7 +106,7 @@ class Api:
             reply = edit_klines(reply, fault) if fault.action == "klines" else fault.spoil(reply)
         return reply
 
-    def _wait(self, plan: Plan, phase: str) -> None:
+    def _wait(self, plan: RequestFaults, phase: str) -> None:
         for fault in plan.of(phase, "delay", "advance"):
             if fault.action == "delay":
                 self._stopping.wait(float(fault.settings["seconds"]))
@@ -114,7 +114,7 @@ class Api:
                 with self._venue.lock:
                     self._venue.move_clock(self._venue.clock.now() + int(fault.settings["ms"]))
 
-    def _arrive(self, request: Request, plan: Plan) -> tuple[Route, Call]:
+    def _arrive(self, request: Request, plan: RequestFaults) -> tuple[Route, ApiCall]:
         venue = self._venue
         real_ms = venue.tick()
         if not venue.market.is_open(real_ms):
@@ -125,7 +125,7 @@ class Api:
             raise refuse(real_ms, int(fault.settings["seconds"]))
         route = ROUTES.get((request.method, request.path))
         # Binance reads the body of every method but GET.
-        params = Params(request.query, b"" if request.method == "GET" else request.body)
+        params = RequestParams(request.query, b"" if request.method == "GET" else request.body)
         venue.limiter.admit(real_ms, route.cost(params) if route else 1)
         if route is None:
             raise _Unrouted(request)
@@ -133,12 +133,12 @@ class Api:
         if unit is None:
             raise ApiError(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
         row, rules = venue.row_for(plan)
-        call = Call(params, real_ms + int(plan.total("skew", "ms")), plan, row, rules, unit)
+        call = ApiCall(params, real_ms + int(plan.total("skew", "ms")), plan, row, rules, unit)
         if route.is_signed:
             self._authorise(request, call)
         return route, call
 
-    def _authorise(self, request: Request, call: Call) -> None:
+    def _authorise(self, request: Request, call: ApiCall) -> None:
         key, plan, params = request.headers.get("x-mbx-apikey", ""), call.plan, call.params
         if not key or not KEY_CHARACTERS.issuperset(key):
             raise ApiError(-2014, "API-key format invalid.", 401)
@@ -151,7 +151,7 @@ class Api:
         if plan.has("bad_signature") or not signature_is_valid(self._secret, request.query, request.body):
             raise ApiError(-1022, "Signature for this request is not valid.")
 
-    def _run(self, route: Route, call: Call) -> Reply:
+    def _run(self, route: Route, call: ApiCall) -> Reply:
         venue = self._venue
         if not venue.market.is_open(venue.clock.now()):
             raise ApiError(-1001, "Internal error; unable to process your request. Please try again.", 503)

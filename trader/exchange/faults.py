@@ -73,7 +73,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Plan:
+class RequestFaults:
     """The faults that meet one request, and what they change about the exchange for it."""
 
     faults: list[Fault] = field(default_factory=list)
@@ -106,10 +106,10 @@ class Plan:
         return ",".join(fault.name for fault in self.faults)
 
 
-def plan_for(faults: Collection[Fault], method: str, path: str, now_ms: int) -> Plan:
+def plan_for(faults: Collection[Fault], method: str, path: str, now_ms: int) -> RequestFaults:
     """Find the faults that meet a request; each one that looks at it counts it."""
     happened = {"", *(fault.name for fault in faults if fault.happened)}
-    return Plan([f for f in faults if f.since in happened and f.meets(method, path, now_ms)])
+    return RequestFaults([f for f in faults if f.since in happened and f.meets(method, path, now_ms)])
 
 
 def parse_faults(raw: Any) -> list[Fault]:

@@ -98,7 +98,7 @@ def _filter_rows(filters: Filters) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CheckedOrder:
     """An order as the filters see it. `price` is its limit, or for MARKET the price it would fill at."""
 
     side: Side
@@ -110,7 +110,7 @@ class Candidate:
     base_held: Decimal
 
 
-class Rules:
+class SymbolFilters:
     """The filters of an exchangeInfo row, ready to check orders. Filter types it does not know are let through."""
 
     def __init__(self, row: Mapping[str, Any]) -> None:
@@ -125,7 +125,7 @@ class Rules:
         """The coarsest quantity step that a MARKET order must keep to; zero where there is none."""
         return max(self.value("LOT_SIZE", "stepSize"), self.value("MARKET_LOT_SIZE", "stepSize"))
 
-    def check(self, order: Candidate) -> None:
+    def check(self, order: CheckedOrder) -> None:
         """Raise -1013 (MAX_POSITION: -2010) with the name of the first filter that the order breaks."""
         for filter_type, passes in _CHECKS.items():
             if filter_type in self._by_type and not passes(self, order):
@@ -133,15 +133,15 @@ class Rules:
                 code = -2010 if filter_type == "MAX_POSITION" else -1013
                 raise ApiError(code, f"Filter failure: {filter_type}")
 
-    def _price_filter(self, order: Candidate) -> bool:
+    def _price_filter(self, order: CheckedOrder) -> bool:
         if order.is_market:
             return True
         return self._within("PRICE_FILTER", ("minPrice", "maxPrice", "tickSize"), order.price)
 
-    def _lot_size(self, order: Candidate) -> bool:
+    def _lot_size(self, order: CheckedOrder) -> bool:
         return self._within("LOT_SIZE", ("minQty", "maxQty", "stepSize"), order.qty)
 
-    def _market_lot_size(self, order: Candidate) -> bool:
+    def _market_lot_size(self, order: CheckedOrder) -> bool:
         if not order.is_market:
             return True
         return self._within("MARKET_LOT_SIZE", ("minQty", "maxQty", "stepSize"), order.qty)
@@ -154,13 +154,13 @@ class Rules:
 
     # Binance judges a MARKET order's notional by the average price of the last five minutes. An hourly bar has no
     # such average, so the price the order would fill at stands in for it.
-    def _min_notional(self, order: Candidate) -> bool:
+    def _min_notional(self, order: CheckedOrder) -> bool:
         row = self._by_type["MIN_NOTIONAL"]
         if order.is_market and not row.get("applyToMarket", True):
             return True
         return order.price * order.qty >= self.value("MIN_NOTIONAL", "minNotional")
 
-    def _notional(self, order: Candidate) -> bool:
+    def _notional(self, order: CheckedOrder) -> bool:
         row = self._by_type["NOTIONAL"]
         notional = order.price * order.qty
         mind_min = not order.is_market or row.get("applyMinToMarket", True)
@@ -170,13 +170,13 @@ class Rules:
             return False
         return not (mind_max and most and notional > most)
 
-    def _percent_price(self, order: Candidate) -> bool:
+    def _percent_price(self, order: CheckedOrder) -> bool:
         if order.is_market:
             return True
         down, up = (self.value("PERCENT_PRICE", name) for name in ("multiplierDown", "multiplierUp"))
         return order.last_price * down <= order.price <= order.last_price * up
 
-    def _percent_price_by_side(self, order: Candidate) -> bool:
+    def _percent_price_by_side(self, order: CheckedOrder) -> bool:
         if order.is_market:
             return True
         side = "bid" if order.side == "BUY" else "ask"
@@ -184,23 +184,23 @@ class Rules:
         up = self.value("PERCENT_PRICE_BY_SIDE", f"{side}MultiplierUp")
         return order.last_price * down <= order.price <= order.last_price * up
 
-    def _max_num_orders(self, order: Candidate) -> bool:
+    def _max_num_orders(self, order: CheckedOrder) -> bool:
         return order.is_market or order.open_orders < self.value("MAX_NUM_ORDERS", "maxNumOrders")
 
-    def _max_position(self, order: Candidate) -> bool:
+    def _max_position(self, order: CheckedOrder) -> bool:
         return order.side == "SELL" or order.base_held + order.qty <= self.value(
             "MAX_POSITION", "maxPosition"
         )
 
 
 _CHECKS = {
-    "PRICE_FILTER": Rules._price_filter,
-    "PERCENT_PRICE": Rules._percent_price,
-    "PERCENT_PRICE_BY_SIDE": Rules._percent_price_by_side,
-    "LOT_SIZE": Rules._lot_size,
-    "MARKET_LOT_SIZE": Rules._market_lot_size,
-    "MIN_NOTIONAL": Rules._min_notional,
-    "NOTIONAL": Rules._notional,
-    "MAX_NUM_ORDERS": Rules._max_num_orders,
-    "MAX_POSITION": Rules._max_position,
+    "PRICE_FILTER": SymbolFilters._price_filter,
+    "PERCENT_PRICE": SymbolFilters._percent_price,
+    "PERCENT_PRICE_BY_SIDE": SymbolFilters._percent_price_by_side,
+    "LOT_SIZE": SymbolFilters._lot_size,
+    "MARKET_LOT_SIZE": SymbolFilters._market_lot_size,
+    "MIN_NOTIONAL": SymbolFilters._min_notional,
+    "NOTIONAL": SymbolFilters._notional,
+    "MAX_NUM_ORDERS": SymbolFilters._max_num_orders,
+    "MAX_POSITION": SymbolFilters._max_position,
 }

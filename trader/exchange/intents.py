@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import cast
 
 from trader.core.types import Side
-from trader.exchange.matching import Intent
-from trader.exchange.params import Params, missing
+from trader.exchange.matching import OrderRequest
+from trader.exchange.params import RequestParams, missing
 from trader.exchange.replies import ApiError
 from trader.exchange.venue import Venue
 
@@ -31,7 +31,7 @@ SELF_TRADE_MODES = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECR
 RESPONSES = ("ACK", "RESULT", "FULL")
 
 
-def intent_of(venue: Venue, params: Params) -> Intent:
+def intent_of(venue: Venue, params: RequestParams) -> OrderRequest:
     """Read an order; refuse what is missing, superfluous or malformed, in Binance's words."""
     side = _choice(params, "side", ("BUY", "SELL"), -1117, "Invalid side.")
     kind = _offered_type(params)
@@ -50,7 +50,7 @@ def intent_of(venue: Venue, params: Params) -> Intent:
     mode = _one_of(params, "selfTradePreventionMode", SELF_TRADE_MODES, "EXPIRE_MAKER")
     params.integer("strategyId")
     params.integer("strategyType")
-    return Intent(
+    return OrderRequest(
         client_order_id=client_id_of(venue, params),
         side=cast("Side", side),
         type=kind,
@@ -63,7 +63,7 @@ def intent_of(venue: Venue, params: Params) -> Intent:
     )
 
 
-def _offered_type(params: Params) -> str:
+def _offered_type(params: RequestParams) -> str:
     kind = _choice(
         params, "type", ("LIMIT", "LIMIT_MAKER", "MARKET", *STOP_TYPES), -1116, "Invalid orderType."
     )
@@ -75,7 +75,7 @@ def _offered_type(params: Params) -> str:
     return kind
 
 
-def _one_of(params: Params, name: str, allowed: tuple[str, ...], default: str) -> str:
+def _one_of(params: RequestParams, name: str, allowed: tuple[str, ...], default: str) -> str:
     value = params.text(name) or default
     if value not in allowed:
         raise ApiError(-1130, f"Data sent for parameter '{name}' is not valid.")
@@ -114,14 +114,14 @@ def _check_positive(qty: Decimal | None, quote_qty: Decimal | None, price: Decim
             raise ApiError(-1013, f"Invalid {name}.")
 
 
-def _choice(params: Params, name: str, choices: tuple[str, ...], code: int, message: str) -> str:
+def _choice(params: RequestParams, name: str, choices: tuple[str, ...], code: int, message: str) -> str:
     value = params.needed(name)
     if value not in choices:
         raise ApiError(code, message)
     return value
 
 
-def client_id_of(venue: Venue, params: Params) -> str:
+def client_id_of(venue: Venue, params: RequestParams) -> str:
     """The id that the request gives, or one of the exchange's own."""
     given = params.text("newClientOrderId")
     if given is None:

@@ -17,7 +17,7 @@ MAKER_CREDIT = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RequestLimits:
     """The exchange's limits; the defaults are the live ones. `ban_after` is how many requests over the weight limit
     turn 429 into 418."""
 
@@ -75,7 +75,7 @@ class Window:
 class Limiter:
     """Counts what this one client uses, and refuses it when it is too much."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: RequestLimits) -> None:
         self.limits = limits
         self._weight = Window(MINUTE_MS)
         self._raw = Window(5 * MINUTE_MS)

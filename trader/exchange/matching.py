@@ -14,8 +14,8 @@ from decimal import Decimal
 
 from trader.core.costs import asset_charged, commission, floor_to, value_charged
 from trader.core.types import HOUR_MS, Side, floor_hour
-from trader.exchange.account import Account, Order, Trade
-from trader.exchange.filters import Candidate, Rules
+from trader.exchange.account import Account, VenueOrder, VenueTrade
+from trader.exchange.filters import CheckedOrder, SymbolFilters
 from trader.exchange.market import Market
 from trader.exchange.replies import EIGHT, ApiError
 
@@ -46,7 +46,7 @@ class Book:
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
+class OrderRequest:
     """What a client asks for, its syntax already checked."""
 
     client_order_id: str
@@ -90,14 +90,14 @@ class Matching:
         self._fee_asset = fee_asset
         self._advanced_ms = 0
 
-    def check(self, intent: Intent, rules: Rules, now_ms: int, book: Book) -> Decimal:
+    def check(self, intent: OrderRequest, rules: SymbolFilters, now_ms: int, book: Book) -> Decimal:
         """Everything that can refuse an order, without touching anything; returns its quantity in base."""
         price = self._market.market_price(intent.side, now_ms) if intent.is_market else intent.price
         qty = self._quantity(intent, rules, price)
         account = self._account
         open_orders = account.open_orders()
         rules.check(
-            Candidate(
+            CheckedOrder(
                 side=intent.side,
                 is_market=intent.is_market,
                 qty=qty,
@@ -117,7 +117,7 @@ class Matching:
             raise ApiError(-2010, "Order book liquidity is less than LOT_SIZE filter minimum quantity.")
         return qty
 
-    def _need_funds(self, intent: Intent, qty: Decimal, price: Decimal, book: Book) -> None:
+    def _need_funds(self, intent: OrderRequest, qty: Decimal, price: Decimal, book: Book) -> None:
         account = self._account
         if intent.side == "SELL":
             account.need(account.base, qty)
@@ -125,7 +125,7 @@ class Matching:
         worst = self._worst(intent.side, price, book) if intent.is_market else price
         account.need(account.quote, max(qty * worst, intent.quote_qty or ZERO))
 
-    def _quantity(self, intent: Intent, rules: Rules, price: Decimal) -> Decimal:
+    def _quantity(self, intent: OrderRequest, rules: SymbolFilters, price: Decimal) -> Decimal:
         if intent.qty is not None:
             return intent.qty
         wanted = (intent.quote_qty or ZERO) / price
@@ -135,10 +135,10 @@ class Matching:
         ticks = self._market.tick * (book.fills - 1)
         return price + ticks if side == "BUY" else price - ticks
 
-    def place(self, intent: Intent, rules: Rules, now_ms: int, book: Book) -> Order:
+    def place(self, intent: OrderRequest, rules: SymbolFilters, now_ms: int, book: Book) -> VenueOrder:
         """Commit an order: check it, book it, fill what can be filled now."""
         qty = self.check(intent, rules, now_ms, book)
-        order = Order(
+        order = VenueOrder(
             order_id=self._account.next_order_id,
             client_order_id=intent.client_order_id,
             symbol=self._symbol,
@@ -161,7 +161,7 @@ class Matching:
             self._place_limit(order, now_ms, book, rules)
         return order
 
-    def _place_limit(self, order: Order, now_ms: int, book: Book, rules: Rules) -> None:
+    def _place_limit(self, order: VenueOrder, now_ms: int, book: Book, rules: SymbolFilters) -> None:
         if self._crosses(order.side, order.price, now_ms):
             enough = book.takes(order.orig_qty, rules.step) == order.orig_qty
             if order.time_in_force != "FOK" or enough:
@@ -182,7 +182,7 @@ class Matching:
         quote = self._market.quote(now_ms)
         return price >= quote.ask if side == "BUY" else price <= quote.bid
 
-    def _take(self, order: Order, price: Decimal, now_ms: int, book: Book, rules: Rules) -> None:
+    def _take(self, order: VenueOrder, price: Decimal, now_ms: int, book: Book, rules: SymbolFilters) -> None:
         worse = self._market.tick if order.side == "BUY" else -self._market.tick
         for part in book.parts(book.takes(order.orig_qty, rules.step), rules.step):
             if order.type != "MARKET":
@@ -190,10 +190,10 @@ class Matching:
             self._fill(order, part, price, now_ms, is_maker=False)
             price += worse
 
-    def _fill(self, order: Order, qty: Decimal, price: Decimal, time_ms: int, is_maker: bool) -> None:
+    def _fill(self, order: VenueOrder, qty: Decimal, price: Decimal, time_ms: int, is_maker: bool) -> None:
         account = self._account
         charged, asset = self._commission(order.side, qty, price)
-        trade = Trade(
+        trade = VenueTrade(
             trade_id=account.next_trade_id,
             order_id=order.order_id,
             price=price,
@@ -218,36 +218,36 @@ class Matching:
         received = account.base if side == "BUY" else account.quote
         return commission(side, qty, price, self._fee_rate), received
 
-    def _finish(self, order: Order, reason: str) -> None:
+    def _finish(self, order: VenueOrder, reason: str) -> None:
         filled = not order.remaining
         order.status = "FILLED" if filled else "EXPIRED"
         order.expiry_reason = "" if filled else reason
 
-    def _lock(self, order: Order, sign: int) -> None:
+    def _lock(self, order: VenueOrder, sign: int) -> None:
         account = self._account
         if order.side == "BUY":
             account.lock(account.quote, sign * order.remaining * order.price)
         else:
             account.lock(account.base, sign * order.remaining)
 
-    def cancel(self, order: Order, now_ms: int) -> None:
+    def cancel(self, order: VenueOrder, now_ms: int) -> None:
         """Take an open order off the book and give back what was locked for it."""
         self._lock(order, -1)
         order.status, order.update_time = "CANCELED", now_ms
 
-    def fill_open(self, now_ms: int) -> list[Order]:
+    def fill_open(self, now_ms: int) -> list[VenueOrder]:
         """Fill every resting order at its own price, as if somebody had come along; returns them."""
         orders = self._account.open_orders()
         for order in orders:
             self._fill_resting(order, now_ms)
         return orders
 
-    def _fill_resting(self, order: Order, time_ms: int) -> None:
+    def _fill_resting(self, order: VenueOrder, time_ms: int) -> None:
         self._lock(order, -1)
         self._fill(order, order.remaining, order.price, time_ms, is_maker=True)
         self._finish(order, "")
 
-    def advance(self, now_ms: int) -> list[Order]:
+    def advance(self, now_ms: int) -> list[VenueOrder]:
         """Let time pass: fill the resting orders that the hours up to now reached; returns those that changed.
 
         Safe to call at every request: without an open order, or within the same hour, it does nothing.
@@ -266,7 +266,7 @@ class Matching:
                 break
         return changed
 
-    def _reached(self, order: Order, open_time: int) -> bool:
+    def _reached(self, order: VenueOrder, open_time: int) -> bool:
         span = self._market.range_of_hour(open_time)
         if span and (span[0] < order.price if order.side == "BUY" else span[1] > order.price):
             return True

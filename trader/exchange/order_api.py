@@ -5,19 +5,19 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from trader.exchange.account import Order, Trade
+from trader.exchange.account import VenueOrder, VenueTrade
 from trader.exchange.intents import client_id_of, intent_of, own_id
 from trader.exchange.params import check_timing
 from trader.exchange.public_api import need_symbol
 from trader.exchange.replies import ApiError, Reply, eight
-from trader.exchange.venue import Call, Venue
+from trader.exchange.venue import ApiCall, Venue
 
 # What Binance leaves of the commission of those who pay in BNB.
 USUAL_MULTIPLIER = Decimal("0.75")
 CANCEL_RESTRICTIONS = {None: None, "ONLY_NEW": "NEW", "ONLY_PARTIALLY_FILLED": "PARTIALLY_FILLED"}
 
 
-def new_order(venue: Venue, call: Call) -> dict[str, Any] | Reply:
+def new_order(venue: Venue, call: ApiCall) -> dict[str, Any] | Reply:
     """POST /order."""
     intent = intent_of(venue, call.params)
     _finish(venue, call)
@@ -33,7 +33,7 @@ def new_order(venue: Venue, call: Call) -> dict[str, Any] | Reply:
     return _placed(order, intent.response)
 
 
-def test_order(venue: Venue, call: Call) -> dict[str, Any]:
+def test_order(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """POST /order/test: every check of an order, and no order."""
     with_rates = call.params.flag("computeCommissionRates", False)
     intent = intent_of(venue, call.params)
@@ -62,14 +62,14 @@ def discount(venue: Venue) -> dict[str, Any]:
     }
 
 
-def query_order(venue: Venue, call: Call) -> dict[str, Any]:
+def query_order(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /order by orderId or origClientOrderId; the id finds the newest order that carries it."""
     need_symbol(venue, call.params)
     order = _named(venue, call, -2013, "Order does not exist.")
     return order_row(order)
 
 
-def cancel_order(venue: Venue, call: Call) -> dict[str, Any]:
+def cancel_order(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """DELETE /order."""
     params = call.params
     need_symbol(venue, params)
@@ -86,7 +86,7 @@ def cancel_order(venue: Venue, call: Call) -> dict[str, Any]:
     return _cancel(venue, call, order, new_id)
 
 
-def cancel_all(venue: Venue, call: Call) -> list[dict[str, Any]]:
+def cancel_all(venue: Venue, call: ApiCall) -> list[dict[str, Any]]:
     """DELETE /openOrders."""
     need_symbol(venue, call.params)
     orders = venue.account.open_orders()
@@ -95,14 +95,14 @@ def cancel_all(venue: Venue, call: Call) -> list[dict[str, Any]]:
     return [_cancel(venue, call, order, own_id(venue, order.order_id)) for order in orders]
 
 
-def open_orders(venue: Venue, call: Call) -> list[dict[str, Any]]:
+def open_orders(venue: Venue, call: ApiCall) -> list[dict[str, Any]]:
     """GET /openOrders."""
     if "symbol" in call.params:
         need_symbol(venue, call.params)
     return [order_row(order) for order in venue.account.open_orders() if venue.sees(order, call)]
 
 
-def order_row(order: Order) -> dict[str, Any]:
+def order_row(order: VenueOrder) -> dict[str, Any]:
     """An order as GET /order, /openOrders and /allOrders tell it."""
     row = {
         "symbol": order.symbol,
@@ -121,7 +121,7 @@ def order_row(order: Order) -> dict[str, Any]:
     return {**row, "expiryReason": order.expiry_reason} if order.expiry_reason else row
 
 
-def fill_row(trade: Trade) -> dict[str, Any]:
+def fill_row(trade: VenueTrade) -> dict[str, Any]:
     """A fill as a FULL reply tells it."""
     return {
         "price": eight(trade.price),
@@ -132,7 +132,7 @@ def fill_row(trade: Trade) -> dict[str, Any]:
     }
 
 
-def _amounts(order: Order) -> dict[str, Any]:
+def _amounts(order: VenueOrder) -> dict[str, Any]:
     return {
         "price": eight(order.price),
         "origQty": eight(order.orig_qty),
@@ -146,7 +146,7 @@ def _amounts(order: Order) -> dict[str, Any]:
     }
 
 
-def _placed(order: Order, response: str) -> dict[str, Any]:
+def _placed(order: VenueOrder, response: str) -> dict[str, Any]:
     reply: dict[str, Any] = {
         "symbol": order.symbol,
         "orderId": order.order_id,
@@ -163,7 +163,7 @@ def _placed(order: Order, response: str) -> dict[str, Any]:
     return {**reply, "expiryReason": order.expiry_reason} if order.expiry_reason else reply
 
 
-def _cancel(venue: Venue, call: Call, order: Order, new_id: str) -> dict[str, Any]:
+def _cancel(venue: Venue, call: ApiCall, order: VenueOrder, new_id: str) -> dict[str, Any]:
     venue.matching.cancel(order, call.now_ms)
     venue.save("cancel", call.now_ms, [order])
     return {
@@ -178,7 +178,7 @@ def _cancel(venue: Venue, call: Call, order: Order, new_id: str) -> dict[str, An
     }
 
 
-def _named(venue: Venue, call: Call, code: int, message: str) -> Order:
+def _named(venue: Venue, call: ApiCall, code: int, message: str) -> VenueOrder:
     order_id, client_id = call.params.integer("orderId"), call.params.text("origClientOrderId")
     if order_id is None and client_id is None:
         raise ApiError(
@@ -193,7 +193,7 @@ def _named(venue: Venue, call: Call, code: int, message: str) -> Order:
     return order
 
 
-def _finish(venue: Venue, call: Call) -> None:
+def _finish(venue: Venue, call: ApiCall) -> None:
     """The symbol, strays among the parameters, and whether the symbol trades at all."""
     need_symbol(venue, call.params)
     call.params.finish()

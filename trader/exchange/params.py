@@ -21,7 +21,7 @@ AHEAD_MS = 1_000
 MICROSECONDS_FROM = 10**14
 
 
-class Params:
+class RequestParams:
     """The parameters of one request; remembers which were read, so that strays can be refused."""
 
     def __init__(self, query: bytes, body: bytes) -> None:
@@ -138,7 +138,7 @@ def missing(name: str) -> ApiError:
     return ApiError(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
 
 
-def check_timing(params: Params, now_ms: int) -> None:
+def check_timing(params: RequestParams, now_ms: int) -> None:
     """Binance's rule: less than 1000 ms ahead of the server, at most recvWindow behind it."""
     timestamp, window = params.timestamp(), params.recv_window()
     if timestamp >= now_ms + AHEAD_MS:

@@ -11,9 +11,9 @@ from trader.core.costs import exact
 from trader.core.types import HOUR_MS, floor_hour
 from trader.exchange.filters import ZERO
 from trader.exchange.market import KLINES_DEFAULT, KLINES_MAX
-from trader.exchange.params import Params
+from trader.exchange.params import RequestParams
 from trader.exchange.replies import ApiError, eight
-from trader.exchange.venue import Call, Venue
+from trader.exchange.venue import ApiCall, Venue
 
 INTERVAL = "1h"
 DEPTH_DEFAULT, DEPTH_MAX = 100, 5000
@@ -23,17 +23,17 @@ SHOWN_QTY = Decimal(1000)
 MICROSECOND, MILLISECOND = "MICROSECOND", "MILLISECOND"
 
 
-def ping(venue: Venue, call: Call) -> dict[str, Any]:
+def ping(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /ping."""
     return {}
 
 
-def server_time(venue: Venue, call: Call) -> dict[str, Any]:
+def server_time(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /time."""
     return {"serverTime": call.now_ms}
 
 
-def exchange_info(venue: Venue, call: Call) -> dict[str, Any]:
+def exchange_info(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /exchangeInfo: the one symbol there is, or none where the status asked for is another."""
     params = call.params
     named = _named_symbols(venue, params)
@@ -53,7 +53,7 @@ def exchange_info(venue: Venue, call: Call) -> dict[str, Any]:
     }
 
 
-def klines(venue: Venue, call: Call) -> bytes:
+def klines(venue: Venue, call: ApiCall) -> bytes:
     """GET /klines and /uiKlines: hourly candles, gaps left out, the newest still forming."""
     params = call.params
     need_symbol(venue, params)
@@ -68,7 +68,7 @@ def klines(venue: Venue, call: Call) -> bytes:
     return venue.market.klines(call.now_ms, start, end, limit, micro).encode()
 
 
-def _check_time_zone(params: Params) -> None:
+def _check_time_zone(params: RequestParams) -> None:
     """Offsets of whole hours do not move the boundaries of hourly candles; others cannot be served."""
     text = params.text("timeZone") or "0"
     found = TIME_ZONE.fullmatch(text)
@@ -76,14 +76,14 @@ def _check_time_zone(params: Params) -> None:
         raise ApiError(-1130, "Data sent for parameter 'timeZone' is not valid.")
 
 
-def average_price(venue: Venue, call: Call) -> dict[str, Any]:
+def average_price(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /avgPrice: the price of the hour, since there is no other within it."""
     need_symbol(venue, call.params)
     price = venue.market.last_price(call.now_ms)
     return {"mins": 5, "price": eight(price), "closeTime": call.now_ms}
 
 
-def ticker_price(venue: Venue, call: Call) -> Any:
+def ticker_price(venue: Venue, call: ApiCall) -> Any:
     """GET /ticker/price."""
     if (fee := _fee_price(venue, call.params)) is not None:
         return {"symbol": venue.fee_pair, "price": eight(fee)}
@@ -91,7 +91,7 @@ def ticker_price(venue: Venue, call: Call) -> Any:
     return _one_or_list(venue, call.params, row)
 
 
-def book_ticker(venue: Venue, call: Call) -> Any:
+def book_ticker(venue: Venue, call: ApiCall) -> Any:
     """GET /ticker/bookTicker: the quote that orders fill by, or the fee asset's, without a spread, where it is named."""
     qty = eight(_shown_qty(call))
     if (fee := _fee_price(venue, call.params)) is not None:
@@ -110,13 +110,13 @@ def _book_row(symbol: str, bid: Decimal, ask: Decimal, qty: str) -> dict[str, st
     }
 
 
-def _fee_price(venue: Venue, params: Params) -> Decimal | None:
+def _fee_price(venue: Venue, params: RequestParams) -> Decimal | None:
     """The price of the fee asset where its pair is named, None for any other request."""
     fee = venue.config.fee_asset
     return None if fee is None or params.text("symbol") != venue.fee_pair else fee.price
 
 
-def depth(venue: Venue, call: Call) -> dict[str, Any]:
+def depth(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /depth: a few levels behind the quote, a tick apart, each as thick as the first."""
     need_symbol(venue, call.params)
     limit = call.params.limit(DEPTH_DEFAULT, DEPTH_MAX)
@@ -129,7 +129,7 @@ def depth(venue: Venue, call: Call) -> dict[str, Any]:
     }
 
 
-def ticker_day(venue: Venue, call: Call) -> Any:
+def ticker_day(venue: Venue, call: ApiCall) -> Any:
     """GET /ticker/24hr over the hours that closed within the last day."""
     market, now_ms = venue.market, call.now_ms
     rows, bars = market.day(now_ms), market.bars
@@ -165,25 +165,25 @@ def ticker_day(venue: Venue, call: Call) -> Any:
     return _one_or_list(venue, call.params, row)
 
 
-def execution_rules(venue: Venue, call: Call) -> dict[str, Any]:
+def execution_rules(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /executionRules: none is set, so a price is never out of range."""
     _named_symbols(venue, call.params)
     return {"symbolRules": []}
 
 
-def reference_price(venue: Venue, call: Call) -> dict[str, Any]:
+def reference_price(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /referencePrice: there has never been one, so filters go by the last price."""
     need_symbol(venue, call.params)
     raise ApiError(-2043, "This symbol doesn't have a reference price.")
 
 
-def need_symbol(venue: Venue, params: Params) -> None:
+def need_symbol(venue: Venue, params: RequestParams) -> None:
     """Refuse a request that names no symbol, or one that is not traded here."""
     if params.needed("symbol") != venue.symbol:
         raise ApiError(-1121, "Invalid symbol.")
 
 
-def _named_symbols(venue: Venue, params: Params) -> bool:
+def _named_symbols(venue: Venue, params: RequestParams) -> bool:
     one, many = params.text("symbol"), params.text("symbols")
     if one is not None and many is not None:
         raise ApiError(-1128, "Combination of optional parameters invalid.")
@@ -198,12 +198,12 @@ def _named_symbols(venue: Venue, params: Params) -> bool:
     return bool(names)
 
 
-def _one_or_list(venue: Venue, params: Params, row: dict[str, Any]) -> Any:
+def _one_or_list(venue: Venue, params: RequestParams, row: dict[str, Any]) -> Any:
     _named_symbols(venue, params)
     params.text("symbolStatus")
     return row if "symbol" in params else [row]
 
 
-def _shown_qty(call: Call) -> Decimal:
+def _shown_qty(call: ApiCall) -> Decimal:
     book = call.plan.book
     return SHOWN_QTY if book.base is None else book.base

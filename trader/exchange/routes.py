@@ -6,24 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from trader.exchange import account_api, beside_api, order_api, public_api
-from trader.exchange.params import Params
+from trader.exchange import account_api, order_api, pretrade_api, public_api
+from trader.exchange.params import RequestParams
 from trader.exchange.public_api import DEPTH_DEFAULT
-from trader.exchange.venue import Call, Venue
+from trader.exchange.venue import ApiCall, Venue
 
-Weight = int | Callable[[Params], int]
+Weight = int | Callable[[RequestParams], int]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """An endpoint. `is_order` marks those that cost no weight when they succeed and count as orders."""
 
-    handler: Callable[[Venue, Call], Any]
+    handler: Callable[[Venue, ApiCall], Any]
     weight: Weight
     is_signed: bool = False
     is_order: bool = False
 
-    def cost(self, params: Params) -> int:
+    def cost(self, params: RequestParams) -> int:
         """The request weight of one call."""
         return self.weight if isinstance(self.weight, int) else self.weight(params)
 
@@ -32,13 +32,13 @@ def _by_symbol(one: int, all_symbols: int) -> Weight:
     return lambda params: one if "symbol" in params else all_symbols
 
 
-def _depth_weight(params: Params) -> int:
+def _depth_weight(params: RequestParams) -> int:
     text = params.text("limit") or ""
     limit = int(text) if text.isascii() and text.isdigit() else DEPTH_DEFAULT
     return next((weight for most, weight in ((100, 5), (500, 25), (1000, 50)) if limit <= most), 250)
 
 
-def _test_weight(params: Params) -> int:
+def _test_weight(params: RequestParams) -> int:
     return 20 if (params.text("computeCommissionRates") or "").lower() == "true" else 1
 
 
@@ -70,9 +70,9 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/api/v3/executionRules"): Route(public_api.execution_rules, 2),
     ("GET", "/api/v3/referencePrice"): Route(public_api.reference_price, 2),
     # Outside `/api` Binance counts in other purses, so nothing is charged here.
-    ("GET", "/sapi/v1/capital/config/getall"): Route(beside_api.coins, 0, is_signed=True),
-    ("GET", "/sapi/v1/margin/allPairs"): Route(beside_api.nothing, 0, is_signed=True),
-    ("GET", "/sapi/v1/margin/isolated/allPairs"): Route(beside_api.nothing, 0, is_signed=True),
-    ("GET", "/fapi/v1/exchangeInfo"): Route(beside_api.no_contracts, 0),
-    ("GET", "/dapi/v1/exchangeInfo"): Route(beside_api.no_contracts, 0),
+    ("GET", "/sapi/v1/capital/config/getall"): Route(pretrade_api.coins, 0, is_signed=True),
+    ("GET", "/sapi/v1/margin/allPairs"): Route(pretrade_api.nothing, 0, is_signed=True),
+    ("GET", "/sapi/v1/margin/isolated/allPairs"): Route(pretrade_api.nothing, 0, is_signed=True),
+    ("GET", "/fapi/v1/exchangeInfo"): Route(pretrade_api.no_contracts, 0),
+    ("GET", "/dapi/v1/exchangeInfo"): Route(pretrade_api.no_contracts, 0),
 }

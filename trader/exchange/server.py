@@ -7,10 +7,10 @@ import socket
 import threading
 
 from trader.core.errors import ConfigError
-from trader.exchange.api import Api
+from trader.exchange.api import ExchangeApi
 from trader.exchange.replies import ApiError, Reply
 from trader.exchange.venue import ExchangeConfig, Venue
-from trader.exchange.wire import BadRequestError, Connection
+from trader.exchange.wire import BadRequestError, ClientConnection
 
 __all__ = ["EmbeddedExchange", "ExchangeConfig"]
 
@@ -26,7 +26,7 @@ class EmbeddedExchange:
         self.venue = Venue(config)
         self._stopping = threading.Event()
         self._stopped = threading.Event()
-        self._api = Api(self.venue, self._stopping)
+        self._api = ExchangeApi(self.venue, self._stopping)
         self._listener: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._port = 0
@@ -100,7 +100,7 @@ class EmbeddedExchange:
         """Serve one connection until either side ends it. A client that goes away is no error of ours."""
         try:
             with contextlib.suppress(OSError):
-                connection = Connection(sock, self._stopping)
+                connection = ClientConnection(sock, self._stopping)
                 while not self._stopping.is_set() and self._serve_one(connection):
                     pass
         finally:
@@ -108,7 +108,7 @@ class EmbeddedExchange:
                 self._sockets.discard(sock)
             sock.close()
 
-    def _serve_one(self, connection: Connection) -> bool:
+    def _serve_one(self, connection: ClientConnection) -> bool:
         try:
             request = connection.read()
         except BadRequestError as error:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from trader.core.errors import ConfigError
 from trader.core.types import iso, parse_time
-from trader.exchange.account import Order
+from trader.exchange.account import VenueOrder
 from trader.exchange.faults import parse_faults
 from trader.exchange.replies import Reply, dump, eight
 from trader.exchange.scenarios import SCENARIOS
@@ -70,7 +70,7 @@ def _ledger(venue: Venue, request: Request) -> list[dict[str, Any]]:
     return [_ledger_row(order) for order in venue.account.history.values() if wants_all or order.trades]
 
 
-def _ledger_row(order: Order) -> dict[str, Any]:
+def _ledger_row(order: VenueOrder) -> dict[str, Any]:
     return {
         "orderId": order.order_id,
         "clientOrderId": order.client_order_id,

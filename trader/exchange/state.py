@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trader.core.errors import DataError
-from trader.exchange.account import Account, Order, order_from_json, order_to_json
+from trader.exchange.account import Account, VenueOrder, order_from_json, order_to_json
 
 SCHEMA = 1
 
@@ -68,7 +68,7 @@ class StateFile:
             # One write call for one line: a killed process leaves whole lines, and at worst one torn one.
             os.write(self._handle, json.dumps(line, separators=(",", ":")).encode() + b"\n")
 
-    def changed(self, what: str, at_ms: int, account: Account, orders: list[Order]) -> None:
+    def changed(self, what: str, at_ms: int, account: Account, orders: list[VenueOrder]) -> None:
         """Note orders as they are now, together with the balances they led to."""
         balances = {a: [format(account.free[a], "f"), format(account.locked[a], "f")] for a in account.free}
         self._write(
@@ -91,7 +91,7 @@ class StateFile:
             self._handle = None
 
 
-def _put(account: Account, order: Order) -> None:
+def _put(account: Account, order: VenueOrder) -> None:
     known = account.orders.get(order.order_id)
     if known is None:
         account.insert(order)

@@ -15,14 +15,14 @@ from typing import Any
 from trader.core.costs import CostModel
 from trader.core.errors import ConfigError
 from trader.core.types import Bars, Filters
-from trader.exchange.account import Account, Order
+from trader.exchange.account import Account, VenueOrder
 from trader.exchange.clock import VirtualClock
-from trader.exchange.faults import Fault, Plan, parse_faults
-from trader.exchange.filters import Rules, symbol_row
-from trader.exchange.limits import Limiter, Limits
+from trader.exchange.faults import Fault, RequestFaults, parse_faults
+from trader.exchange.filters import SymbolFilters, symbol_row
+from trader.exchange.limits import Limiter, RequestLimits
 from trader.exchange.market import Market
-from trader.exchange.matching import Book, FeeAsset, Intent, Matching
-from trader.exchange.params import Params
+from trader.exchange.matching import Book, FeeAsset, Matching, OrderRequest
+from trader.exchange.params import RequestParams
 from trader.exchange.replies import ApiError
 from trader.exchange.state import StateFile
 
@@ -54,29 +54,29 @@ class ExchangeConfig:
     state_path: Path | None = None
     faults: Sequence[Mapping[str, Any]] = ()
     exchange_info_row: Mapping[str, Any] | None = None
-    limits: Limits = field(default_factory=Limits)
+    limits: RequestLimits = field(default_factory=RequestLimits)
     fee_asset: FeeAsset | None = None
     market: str = ""
 
 
 @dataclass(slots=True)
-class Call:
+class ApiCall:
     """One request on its way through the API: its parameters, the server's time for it, and its faults."""
 
-    params: Params
+    params: RequestParams
     now_ms: int
-    plan: Plan
+    plan: RequestFaults
     symbol_row: Mapping[str, Any]
-    rules: Rules
+    rules: SymbolFilters
     time_unit: str = "MILLISECOND"
 
 
 @dataclass(slots=True)
-class Late:
+class DelayedOrder:
     """An order that was received and will be committed only at its due time."""
 
-    intent: Intent
-    rules: Rules
+    intent: OrderRequest
+    rules: SymbolFilters
     book: Book
     due_ms: int
     due_wall_s: float
@@ -90,7 +90,7 @@ class Venue:
         self.lock = threading.Lock()
         self.symbol = config.bars.symbol
         self.row = self._checked_row()
-        self.rules = Rules(self.row)
+        self.rules = SymbolFilters(self.row)
         self.market = Market(config.bars, config.costs, config.filters.tick_size)
         self.account = Account(config.base, config.quote, config.balances)
         self.matching = Matching(
@@ -104,7 +104,7 @@ class Venue:
         start_ms = max(config.at_ms, self.state.restore(self.account) if self.state else 0)
         self.clock = VirtualClock(start_ms, float(config.speed))
         self.matching.advance(start_ms)
-        self._late: list[Late] = []
+        self._late: list[DelayedOrder] = []
         self._born_wall: dict[tuple[int, int], float] = {}
 
     @property
@@ -129,7 +129,7 @@ class Venue:
             raise ConfigError("the exchangeInfo row has no list of filters")
         return {**symbol_row(self.symbol, config.base, config.quote, config.filters), **row}
 
-    def row_for(self, plan: Plan) -> tuple[dict[str, Any], Rules]:
+    def row_for(self, plan: RequestFaults) -> tuple[dict[str, Any], SymbolFilters]:
         """The symbol's row and rules as a request's faults make them look."""
         statuses = plan.of("before", "status")
         patches = plan.of("before", "filters")
@@ -141,7 +141,7 @@ class Venue:
         for fault in patches:
             for entry in row["filters"]:
                 entry.update(fault.settings["set"].get(entry["filterType"], {}))
-        return row, Rules(row)
+        return row, SymbolFilters(row)
 
     def tick(self) -> int:
         """Let everything happen that is due by now: late orders, resting orders. Returns the virtual time."""
@@ -165,7 +165,7 @@ class Venue:
         if changed:
             self.save("fill", now_ms, changed)
 
-    def _commit_late(self, late: Late, moment: int) -> None:
+    def _commit_late(self, late: DelayedOrder, moment: int) -> None:
         if not self.market.is_open(moment):
             return
         try:
@@ -174,7 +174,7 @@ class Venue:
             # Nobody is left to be told: the client gave up long ago, and the order never was.
             return
 
-    def place(self, intent: Intent, rules: Rules, book: Book, now_ms: int) -> Order:
+    def place(self, intent: OrderRequest, rules: SymbolFilters, book: Book, now_ms: int) -> VenueOrder:
         """Commit an order and make it durable."""
         order = self.matching.place(intent, rules, now_ms, book)
         self._born_wall[order.epoch, order.order_id] = time.monotonic()
@@ -183,14 +183,14 @@ class Venue:
         self.save("order", now_ms, [order])
         return order
 
-    def hold_back(self, intent: Intent, rules: Rules, plan: Plan, now_ms: int) -> None:
+    def hold_back(self, intent: OrderRequest, rules: SymbolFilters, plan: RequestFaults, now_ms: int) -> None:
         """Keep an order for later, as an engine does whose answer comes after the client has gone."""
         wall_s = plan.total("late_commit", "wall_s")
         due_wall_s = time.monotonic() + wall_s if wall_s else 0.0
         due_ms = now_ms if wall_s else now_ms + int(plan.total("late_commit", "ms"))
-        self._late.append(Late(intent, rules, plan.book, due_ms, due_wall_s))
+        self._late.append(DelayedOrder(intent, rules, plan.book, due_ms, due_wall_s))
 
-    def sees(self, order: Order | None, call: Call) -> bool:
+    def sees(self, order: VenueOrder | None, call: ApiCall) -> bool:
         """Whether a reader sees an order already; a lagging read is blind to young ones."""
         if order is None:
             return False
@@ -201,7 +201,7 @@ class Venue:
             "lag", "wall_s"
         )
 
-    def save(self, what: str, now_ms: int, orders: list[Order]) -> None:
+    def save(self, what: str, now_ms: int, orders: list[VenueOrder]) -> None:
         """Make a change durable before anybody hears of it."""
         if self.state:
             self.state.changed(what, now_ms, self.account, orders)
@@ -215,10 +215,10 @@ class Venue:
         self.tick()
         return True
 
-    def apply_world_faults(self, plan: Plan, now_ms: int) -> None:
+    def apply_world_faults(self, plan: RequestFaults, now_ms: int) -> None:
         """Faults that change the world itself, once for each request they meet."""
         for fault in plan.of("before", "wipe", "deposit", "fill"):
-            filled: list[Order] = []
+            filled: list[VenueOrder] = []
             if fault.action == "wipe":
                 self.account.reset()
                 self._late.clear()

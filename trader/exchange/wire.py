@@ -42,7 +42,7 @@ class Request:
         return self.headers.get("connection", "").lower() != "close"
 
 
-class Connection:
+class ClientConnection:
     """One client's connection: reads requests, sends replies, remembers what was read too far."""
 
     def __init__(self, sock: socket.socket, stopping: threading.Event) -> None:

@@ -14,7 +14,7 @@ from trader.core.model_params import LightGBMParams
 from trader.core.params import Params
 from trader.core.types import Floats, Matrix
 from trader.forecasters.lightgbm_trees import KIND, require_trees
-from trader.forecasters.refusal import Refused, not_a_model, symbols_of
+from trader.forecasters.refusal import InvalidModel, not_a_model, symbols_of
 from trader.forecasters.rows import RowForecaster, StagedRowPredictor
 
 FAMILY = "lightgbm"
@@ -103,15 +103,15 @@ def _symbols(line: bytes, text: bytes, source: str) -> tuple[str, ...]:
         return _named(json.loads(line), text)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise not_a_model(source, f"{KIND} of schema {SCHEMA}", text, repr(error)[:120]) from None
-    except Refused as error:
+    except InvalidModel as error:
         raise not_a_model(source, f"{KIND} of schema {SCHEMA}", text, error) from None
 
 
 def _named(head: Any, text: bytes) -> tuple[str, ...]:
     if head["schema"] != SCHEMA:
-        raise Refused("its first line is of another schema")
+        raise InvalidModel("its first line is of another schema")
     if hashlib.sha256(text).hexdigest() != head["sha256"]:
-        raise Refused("its text is not the one that its first line names")
+        raise InvalidModel("its text is not the one that its first line names")
     return symbols_of(head["symbols"])
 
 

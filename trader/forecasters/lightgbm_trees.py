@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from trader.core.types import Bools, Ints
-from trader.forecasters.refusal import Refused, not_a_model
+from trader.forecasters.refusal import InvalidModel, not_a_model
 
 KIND = "a LightGBM model"
 MOST_BYTES = 1 << 30
@@ -66,33 +66,33 @@ def require_trees(text: bytes, source: str) -> int:
     features is finite. Raises DataError, naming `source`, the tree, and what is wrong with it."""
     try:
         return _checked(text)
-    except Refused as error:
+    except InvalidModel as error:
         raise not_a_model(source, KIND, text, error) from None
 
 
 def _checked(text: bytes) -> int:
     if len(text) > MOST_BYTES:
-        raise Refused(f"more than {MOST_BYTES >> 20:,} MiB")
+        raise InvalidModel(f"more than {MOST_BYTES >> 20:,} MiB")
     head = _HEAD.match(text)
     if head is None:
-        raise Refused("its beginning is not that of a binary booster of trees")
+        raise InvalidModel("its beginning is not that of a binary booster of trees")
     features = int(head[1]) + 1
     if head[2] != b" ".join(b"Column_%d" % i for i in range(features)) or not _many(
         _INFOS, head[3], features
     ):
-        raise Refused(f"it does not name {features:,} features")
+        raise InvalidModel(f"it does not name {features:,} features")
     sizes = head[4].split(b" ")
     if not _WHOLES.fullmatch(head[4]) or len(sizes) > MOST_TREES:
-        raise Refused(f"it has not 1 to {MOST_TREES:,} trees")
+        raise InvalidModel(f"it has not 1 to {MOST_TREES:,} trees")
     at, trees = head.end(), []
     for number, size in enumerate(map(int, sizes)):
         found = _TREE.fullmatch(text, at, at + max(0, size))
         if found is None or int(found[1]) != number:
-            raise Refused(f"tree {number}: it is not what LightGBM writes")
+            raise InvalidModel(f"tree {number}: it is not what LightGBM writes")
         at += size
         trees.append(found)
     if not _REST.fullmatch(text, at):
-        raise Refused("its end is not what LightGBM writes")
+        raise InvalidModel("its end is not what LightGBM writes")
     _check(trees, features)
     return features
 
@@ -112,13 +112,13 @@ class _Numbers:
     def require(self, holds: Bools, otherwise: str) -> None:
         """Raises Refused, naming the first tree of which a number does not hold what it must."""
         if not holds.all():
-            raise Refused(f"tree {self.tree[int(np.argmin(holds))]}: {otherwise}")
+            raise InvalidModel(f"tree {self.tree[int(np.argmin(holds))]}: {otherwise}")
 
 
 def _check(trees: list[re.Match[bytes]], features: int) -> None:
     leaves = np.array([int(found[2]) for found in trees])
     if leaves.min() < 1 or leaves.max() > MOST_LEAVES:
-        raise Refused(f"a tree has not 1 to {MOST_LEAVES:,} leaves")
+        raise InvalidModel(f"a tree has not 1 to {MOST_LEAVES:,} leaves")
     lines = {}
     for group, (name, of, kind) in enumerate(_LINES, start=3):
         lines[name] = _numbers(name, [found[group] for found in trees], leaves - of, kind)
@@ -136,7 +136,7 @@ def _numbers(name: str, lines: list[bytes], items: Ints, kind: Any) -> _Numbers:
     pattern = _WHOLES if kind is int else _REALS
     for number, (line, wanted) in enumerate(zip(lines, items.tolist(), strict=True)):
         if line if not wanted else not _many(pattern, line, wanted):
-            raise Refused(f"tree {number}: {name} does not hold {wanted:,} numbers")
+            raise InvalidModel(f"tree {number}: {name} does not hold {wanted:,} numbers")
     values = np.fromiter(map(kind, b" ".join(lines).split()), kind)
     return _Numbers(values, np.repeat(np.arange(len(lines)), items))
 

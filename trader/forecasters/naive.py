@@ -19,7 +19,7 @@ from trader.core.labels import hurdle_of
 from trader.core.panel import Panel
 from trader.core.params import Params
 from trader.core.types import Bars, Floats, Ints
-from trader.forecasters.refusal import Refused, not_a_model, symbols_of
+from trader.forecasters.refusal import InvalidModel, not_a_model, symbols_of
 
 FAMILY, KIND = "naive", "a naive model"
 SCHEMA = "naive/1"
@@ -89,22 +89,22 @@ class NaiveForecaster:
             return _read(model)
         except (ValueError, RecursionError) as error:
             raise not_a_model(source, KIND, model, repr(error)[:120]) from None
-        except Refused as error:
+        except InvalidModel as error:
             raise not_a_model(source, KIND, model, error) from None
 
 
 def _read(model: bytes) -> NaivePredictor:
     """The model of these bytes. Raises Refused, ValueError or RecursionError for others."""
     if len(model) > MOST_BYTES:
-        raise Refused(f"more than {MOST_BYTES:,} bytes")
+        raise InvalidModel(f"more than {MOST_BYTES:,} bytes")
     values = json.loads(model)
     if not isinstance(values, dict) or values.keys() != {"schema", "symbols", "horizon_hours", "hurdle"}:
-        raise Refused("it has other keys")
+        raise InvalidModel("it has other keys")
     horizon, hurdle = values["horizon_hours"], values["hurdle"]
     if values["schema"] != SCHEMA:
-        raise Refused(f"its schema is not {SCHEMA}")
+        raise InvalidModel(f"its schema is not {SCHEMA}")
     if type(horizon) is not int or not 1 <= horizon <= LONGEST_HORIZON_HOURS:
-        raise Refused(f"its horizon is not 1 to {LONGEST_HORIZON_HOURS} hours")
+        raise InvalidModel(f"its horizon is not 1 to {LONGEST_HORIZON_HOURS} hours")
     if type(hurdle) is not float or not 0 <= hurdle < math.inf:
-        raise Refused("its hurdle is no share of 0 or more")
+        raise InvalidModel("its hurdle is no share of 0 or more")
     return NaivePredictor(symbols_of(values["symbols"]), horizon, hurdle)

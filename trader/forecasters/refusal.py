@@ -11,7 +11,7 @@ SYMBOL = re.compile(r"[!-+\--~]{1,64}")
 MOST_SYMBOLS = 1_000
 
 
-class Refused(Exception):
+class InvalidModel(Exception):
     """Why bytes are no model of a family; becomes a DataError where the source is known."""
 
 
@@ -25,7 +25,7 @@ def not_a_model(source: str, kind: str, model: bytes, why: object) -> DataError:
 def symbols_of(value: object) -> tuple[str, ...]:
     """The symbols of a list. Raises Refused for what is none."""
     if not isinstance(value, list) or not 1 <= len(value) <= MOST_SYMBOLS:
-        raise Refused("symbols are missing")
+        raise InvalidModel("symbols are missing")
     if not all(isinstance(symbol, str) and SYMBOL.fullmatch(symbol) for symbol in value):
-        raise Refused("symbols are no names")
+        raise InvalidModel("symbols are no names")
     return tuple(value)

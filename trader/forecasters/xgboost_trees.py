@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from trader.core.types import Bools, Ints
-from trader.forecasters.refusal import Refused, not_a_model, symbols_of
+from trader.forecasters.refusal import InvalidModel, not_a_model, symbols_of
 from trader.forecasters.ubjson import SIZES, Packed, Value, encode, integer, key, length, packed_head
 
 KIND = "an XGBoost model in UBJSON"
@@ -45,28 +45,28 @@ def require_trees(model: bytes, source: str) -> None:
     trees: then every P(up) of finite features is finite."""
     try:
         _check(model)
-    except Refused as error:
+    except InvalidModel as error:
         raise not_a_model(source, KIND, model, error) from None
 
 
 def _check(model: bytes) -> None:
     if len(model) > MOST_BYTES:
-        raise Refused(f"more than {MOST_BYTES >> 20:,} MiB")
+        raise InvalidModel(f"more than {MOST_BYTES >> 20:,} MiB")
     found = _TAIL.search(model[-_TAIL_BYTES:])
     if found is None:
-        raise Refused("its end is not that of a binary:logistic booster of trees")
+        raise InvalidModel("its end is not that of a binary:logistic booster of trees")
     score, from_average, features, minor, patch = found.groups()
     if not LEAST_BASE < np.float32(score) < 1:
-        raise Refused(f"base_score {score.decode()} is no probability between 0 and 1")
+        raise InvalidModel(f"base_score {score.decode()} is no probability between 0 and 1")
     if int(features) > MOST_FEATURES:
-        raise Refused(f"{int(features):,} features; there are at most {MOST_FEATURES:,}")
+        raise InvalidModel(f"{int(features):,} features; there are at most {MOST_FEATURES:,}")
     tail = _tail(score.decode(), from_average.decode(), int(features), (3, minor[0], patch[0]))
     if not model.endswith(tail):
-        raise Refused("its end is not what XGBoost writes")
+        raise InvalidModel("its end is not what XGBoost writes")
     symbols, trees = _symbols(model), _number_of_trees(model)
     head = _head(symbols, trees)
     if not model.startswith(head):
-        raise Refused("its beginning is not what XGBoost writes")
+        raise InvalidModel("its beginning is not what XGBoost writes")
     _check_trees(model, len(head), len(model) - len(tail), trees, int(features))
 
 
@@ -83,7 +83,7 @@ def _number_of_trees(model: bytes) -> int:
     at = model.find(key("num_trees") + b"SL")
     found = re.compile(rb"[1-9][0-9]{0,4}").match(model, at + len(key("num_trees")) + 10) if at >= 0 else None
     if found is None or int(found[0]) > MOST_TREES:
-        raise Refused(f"its number of trees is not 1 to {MOST_TREES:,}")
+        raise InvalidModel(f"its number of trees is not 1 to {MOST_TREES:,}")
     return int(found[0])
 
 
@@ -204,7 +204,7 @@ class _Nodes:
     def require(self, holds: Bools, otherwise: str) -> None:
         """Raises Refused, naming the first tree of which a node does not hold what it must."""
         if not holds.all():
-            raise Refused(f"tree {self.tree[int(np.argmin(holds))]}: {otherwise}")
+            raise InvalidModel(f"tree {self.tree[int(np.argmin(holds))]}: {otherwise}")
 
 
 def _check_trees(model: bytes, at: int, end: int, trees: int, features: int) -> None:
@@ -220,17 +220,17 @@ def _read(model: bytes, at: int, end: int, trees: int, features: int) -> _Nodes:
     for number in range(trees):
         count = int.from_bytes(model[at + _NODES_AT : at + _NODES_AT + 8], "big")
         if not 1 <= count <= (end - at) // _NODE_BYTES:
-            raise Refused(f"tree {number}: {count:,} nodes do not lie in what is left of the bytes")
+            raise InvalidModel(f"tree {number}: {count:,} nodes do not lie in what is left of the bytes")
         written = integer(number)
         layout = _layout(count, len(written), features)
         parts = layout.parts.unpack_from(model, at) if at + layout.parts.size <= end else ()
         if parts[::2] != layout.constants or parts[_ID_PART] != written:
-            raise Refused(f"tree {number}: it is not what XGBoost writes of {count:,} nodes")
+            raise InvalidModel(f"tree {number}: it is not what XGBoost writes of {count:,} nodes")
         read.append(parts[1::2])
         sizes[number] = count
         at += layout.parts.size
     if at != end:
-        raise Refused(f"its {trees:,} trees do not end where they must")
+        raise InvalidModel(f"its {trees:,} trees do not end where they must")
     arrays = {}
     for (name, kind, _), parts in zip(_FILLED, zip(*read, strict=True), strict=False):
         if kind:

@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Delivered:
     """What one observer took in: hours and events; trouble is "" unless it failed."""
 
     name: str
@@ -42,7 +42,7 @@ class Heard:
 
 def tell_all(
     journal: Journal, observers: Sequence[Observer], say: Say, begin: Say = lambda name: None
-) -> list[Heard]:
+) -> list[Delivered]:
     """Tell each observer what it has not heard, those that failed least first. `begin` hears the name of the one that is
     about to be told, "" between two. One that fails is said, counted in its cursor, and told the same next time; it keeps
     nothing from the others. Raises nothing for an observer's failure."""
@@ -55,11 +55,11 @@ def tell_all(
     return heard
 
 
-def _tried(journal: Journal, observer: Observer, cursor: Cursor, say: Say) -> Heard:
-    heard = Heard(observer.name, 0, 0)
+def _tried(journal: Journal, observer: Observer, cursor: Cursor, say: Say) -> Delivered:
+    heard = Delivered(observer.name, 0, 0)
     try:
         for part in tell(journal, observer, cursor, max(1, CHUNK_HOURS >> cursor.failures)):
-            heard = Heard(observer.name, heard.hours + part.hours, heard.events + part.events)
+            heard = Delivered(observer.name, heard.hours + part.hours, heard.events + part.events)
     except Exception as error:  # whatever a foreign library throws must not reach the hour
         trouble = f"{type(error).__name__}: {error}".splitlines()[0][:LONGEST_TROUBLE]
         say(f"observer {observer.name}: {trouble}; nothing is lost, it is told again with the next tick")
@@ -81,7 +81,7 @@ def tell(
     observer: Observer,
     cursor: Cursor | None = None,
     chunk_hours: int | None = CHUNK_HOURS,
-) -> Iterator[Heard]:
+) -> Iterator[Delivered]:
     """Tell one observer everything after its cursor (or after `cursor`), oldest first; yields after each part that was
     taken in and noted: `chunk_hours` at first and up to CHUNK_HOURS later, None for all at once. Raises whatever the observer raises."""
     cursor = cursor or read_cursor(journal, observer.name)
@@ -115,7 +115,7 @@ def tell(
         )
         write_cursor(journal, observer.name, cursor)
         past.keep(records)
-        yield Heard(observer.name, len(records), len(events))
+        yield Delivered(observer.name, len(records), len(events))
         events = []
         chunk_hours = chunk_hours and min(CHUNK_HOURS, 2 * chunk_hours)
 

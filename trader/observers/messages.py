@@ -77,7 +77,7 @@ def _of_hour(record: HourRecord) -> Message | None:
     if line.fill_price is None:
         body = f"{when} UTC: {order} was not filled. {held}. See: trader explain {iso(line.close_time)[:13]}"
         return Message("warning", "refused", f"{symbol}: an order was not filled", body)
-    cost = f"{_fee(record)}, {record.worse_bps() or 0.0:+.2f} bps against the model's price"
+    cost = f"{_fee(record)}, {record.slippage_bps() or 0.0:+.2f} bps against the model's price"
     executed = sum((fill.qty for fill in record.fills), Decimal(0))
     part = "" if executed == line.order_qty else f" of which {plain(executed)} was filled"
     price = plain(line.fill_price)

@@ -47,8 +47,8 @@ class Metrics:
             "drawdown": gauge("drawdown_ratio", "share lost from the epoch's peak"),
             "fees": gauge("fees_usdt", "all fees so far"),
             "orders": gauge("orders", "all orders so far"),
-            "hits": gauge("calls_right", "calls that came true"),
-            "scored": gauge("calls_scored", "calls that are scored"),
+            "hits": gauge("predictions_right", "predictions that came true"),
+            "scored": gauge("predictions_scored", "predictions that are scored"),
             "worse": gauge(
                 "paid_over_modelled_bps", "how much worse the newest fill was than modelled; NaN before one"
             ),
@@ -88,7 +88,7 @@ class Metrics:
         }
         for name, value in values.items():
             self._gauges[name].set(float(value))
-        if (worse := record.worse_bps()) is not None:
+        if (worse := record.slippage_bps()) is not None:
             self._gauges["worse"].set(worse)
 
     @property

@@ -165,7 +165,9 @@ def _hold(journal: Journal) -> Json | None:
     """What buy and hold owns, for its line in the figure: cash in quote, position in base."""
     begun = deployment(journal)
     held = None if begun is None else buy_and_hold(journal, begun.start_ms)
-    return held and {"cash": float(held.ledger.cash), "position": float(held.ledger.position)}
+    if held is None:
+        return None
+    return {"cash": float(held.ledger.cash), "position": float(held.ledger.position)}
 
 
 def _happened(journal: Journal, series: Json) -> Json:

@@ -95,7 +95,7 @@ def study_title(news: News, group: str, report: Mapping[str, Any]) -> Title:
 
 def measures(record: HourRecord, before: HourRecord | None) -> dict[str, float]:
     """Figures of a closed hour: hourly_return is simple, against the hour before (the allocation for the first);
-    exposure is the position's worth over equity; hit_rate is that of all calls scored so far; p_up is missing where
+    exposure is the position's worth over equity; hit_rate is that of all predictions scored so far; p_up is missing where
     nothing was predicted."""
     line, totals = record.line, record.totals
     equity = line.equity

@@ -6,10 +6,10 @@ from typing import Any
 
 from trader.exchange.filters import ZERO
 from trader.exchange.replies import eight
-from trader.exchange.venue import Call, Venue
+from trader.exchange.venue import ApiCall, Venue
 
 
-def coins(venue: Venue, call: Call) -> list[dict[str, Any]]:
+def coins(venue: Venue, call: ApiCall) -> list[dict[str, Any]]:
     """GET /sapi/v1/capital/config/getall: every asset of the account; none can be deposited or withdrawn."""
     account, nothing = venue.account, eight(ZERO)
     return [
@@ -29,12 +29,12 @@ def coins(venue: Venue, call: Call) -> list[dict[str, Any]]:
     ]
 
 
-def nothing(venue: Venue, call: Call) -> list[dict[str, Any]]:
+def nothing(venue: Venue, call: ApiCall) -> list[dict[str, Any]]:
     """Lists of what there is none of: cross and isolated margin pairs."""
     return []
 
 
-def no_contracts(venue: Venue, call: Call) -> dict[str, Any]:
+def no_contracts(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET exchangeInfo of the futures: an exchange of contracts that lists none."""
     return {
         "timezone": "UTC",

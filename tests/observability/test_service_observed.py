@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.eyes.test_notices import sink
+from tests.observability.test_notices import sink
 from tests.rig import Venue, quick_params, venue
 from tests.rig_bars import made_bars
 from trader.core.types import HOUR_MS, parse_hour

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from backtest.executors.registry import Setup, open_executor
-from backtest.seed.reproduce import (
+from backtest.reference.reproduce import (
     AFTER_LAST,
     FIRST,
     PublishedTrial,

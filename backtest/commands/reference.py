@@ -1,4 +1,4 @@
-"""`backtest reproduce-seed`: the published study, trial by trial, beside what is left of it after costs."""
+"""`backtest reproduce-reference`: the published study, trial by trial, beside what is left of it after costs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOTE = (
 
 
 @computed
-def reproduce_seed(
+def reproduce_reference(
     bars: BarsFile,
     computing: Computing,
     symbol: Symbol = None,
@@ -29,9 +29,9 @@ def reproduce_seed(
 ) -> None:
     """Repeat the published study this project starts from, on its own terms, and say what its scores are worth.
 
-    Example: backtest reproduce-seed --bars BTCUSDT-1h.parquet --json
+    Example: backtest reproduce-reference --bars BTCUSDT-1h.parquet --json
     """
-    from backtest.seed.reproduce import MORE_SEEDS, SEED, reproduce, rows_of
+    from backtest.reference.reproduce import MORE_SEEDS, SEED, reproduce, rows_of
     from trader.adapters.files import read_bars
 
     rows = rows_of(read_bars(bars, symbol), str(bars))

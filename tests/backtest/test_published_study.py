@@ -7,11 +7,11 @@ import pytest
 import xgboost as xgb
 
 from backtest.executors.registry import Setup, open_executor
-from backtest.seed.reproduce import (
+from backtest.reference.reproduce import (
     AFTER_LAST,
     FIRST,
+    AdditiveScore,
     PublishedTrial,
-    Score,
     SeedRows,
     filled_forward,
     published_trials,
@@ -112,7 +112,7 @@ def test_the_score_by_hand() -> None:
         np.zeros((5, 10), np.float32), np.array([0.0, 1, 0, 0, 1]), np.array([0.9, 0.01, -0.02, -0.04, 0.08])
     )
     got = score(rows, 1, np.array([0.6, 0.7, 0.5, 0.6], np.float32))
-    assert got == Score(pytest.approx(0.01 - 0.02 + 0.04 + 0.08), 2, 4)
+    assert got == AdditiveScore(pytest.approx(0.01 - 0.02 + 0.04 + 0.08), 2, 4)
     assert got.net == pytest.approx(0.11 - 0.005)
     assert got.net_reopened == pytest.approx(0.11 - 0.008)
 

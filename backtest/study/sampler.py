@@ -22,7 +22,7 @@ SUGGESTIONS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class Suggestion:
     """A trial that was handed out: its number in the study, and a point of the space."""
 
     number: int
@@ -30,7 +30,7 @@ class Asked:
     trial: optuna.Trial
 
 
-class Questions:
+class TrialSampler:
     """A study in memory. The same seed, base parameters, warm configurations and answers give the same questions.
 
     The warm ones are handed out first. The random ones learn nothing from each other, so all of them are drawn at once and
@@ -50,21 +50,21 @@ class Questions:
         self._drawn = deque([*first, *sorted(drawn, key=self._cost)])
         self._number = 0
 
-    def ask(self) -> Asked:
+    def ask(self) -> Suggestion:
         """The next trial."""
         trial, suggestion = self._drawn.popleft() if self._drawn else self._cheapest()
         self._number += 1
-        return Asked(self._number - 1, suggestion, trial)
+        return Suggestion(self._number - 1, suggestion, trial)
 
-    def tell(self, asked: Asked, value: float, windows_run: int, state: str) -> None:
+    def tell(self, suggested: Suggestion, value: float, windows_run: int, state: str) -> None:
         """What became of it: complete with its value, pruned with the value that it had by then, or failed."""
         if state == "complete":
-            self._study.tell(asked.trial, value)
+            self._study.tell(suggested.trial, value)
         elif state == "pruned":
-            asked.trial.report(value, windows_run)
-            self._study.tell(asked.trial, state=optuna.trial.TrialState.PRUNED)
+            suggested.trial.report(value, windows_run)
+            self._study.tell(suggested.trial, state=optuna.trial.TrialState.PRUNED)
         else:
-            self._study.tell(asked.trial, state=optuna.trial.TrialState.FAIL)
+            self._study.tell(suggested.trial, state=optuna.trial.TrialState.FAIL)
 
     def _suggested(self) -> tuple[optuna.Trial, dict[str, Any]]:
         trial = self._study.ask()

@@ -19,7 +19,7 @@ DRAWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Baseline:
     """A way to spend the same hours. net_return: compounded share. sharpe: annualised, of hourly net returns.
     max_drawdown: share lost from a peak. orders: how many it took; None where the question has no meaning."""
 
@@ -30,9 +30,9 @@ class Standing:
     orders: int | None
 
     @staticmethod
-    def of(name: str, equity: Floats, allocation: float, orders: int | None) -> Standing:
+    def of(name: str, equity: Floats, allocation: float, orders: int | None) -> Baseline:
         """From equity (n,) after each hour, in quote."""
-        return Standing(
+        return Baseline(
             name,
             float(equity[-1]) / allocation - 1,
             sharpe(hourly_returns(equity, allocation)),
@@ -42,8 +42,8 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Lottery:
-    """The same number of entries and the same stretches of holding and waiting, in random order, with costs.
+class RandomEntryTest:
+    """The same number of entries and the same spans of holding and waiting, in random order, with costs.
 
     share_below: how many of `draws` random orders ended below the strategy, halves for ties; all in the ideal account.
     """
@@ -55,7 +55,9 @@ class Lottery:
     share_below: float
 
 
-def rivals(bars: Bars, target: Codes, naive: Matrix, rules: Rules, start: int, stop: int) -> list[Standing]:
+def baselines(
+    bars: Bars, target: Codes, naive: Matrix, rules: Rules, start: int, stop: int
+) -> list[Baseline]:
     """Flat, buy and hold, the strategy's own mean exposure held all along at no cost, yesterday's sign, and the naive
     forecast traded by the strategy's own thresholds.
 
@@ -70,20 +72,20 @@ def rivals(bars: Bars, target: Codes, naive: Matrix, rules: Rules, start: int, s
     market = hourly_returns(close, float(close[0]))
     share = float(np.mean(target == LONG))
     held = np.asarray(allocation * np.cumprod(1 + share * market), dtype=np.float64)
-    standings = [Standing("flat", 0.0, 0.0, 0.0, 0)]
+    rows = [Baseline("flat", 0.0, 0.0, 0.0, 0)]
     for name, p_up in (("buy and hold", np.ones(n)), ("yesterday's sign", (close > before).astype(float))):
         run = simulate(bars, p_up.astype(np.float32), free, start, stop)
-        standings.append(Standing.of(name, run.equity, allocation, run.state.ledger.orders))
+        rows.append(Baseline.of(name, run.equity, allocation, run.state.ledger.orders))
     told = Rules(never_halting(rules.params), rules.filters)
     run = simulate(bars, naive, told, start, stop)
-    standings.append(Standing.of("naive forecast", run.equity, allocation, run.state.ledger.orders))
-    standings.insert(2, Standing.of(f"exposure of {share:.0%} held, no cost", held, allocation, None))
-    return standings
+    rows.append(Baseline.of("naive forecast", run.equity, allocation, run.state.ledger.orders))
+    rows.insert(2, Baseline.of(f"exposure of {share:.0%} held, no cost", held, allocation, None))
+    return rows
 
 
-def lottery(
+def random_entry_test(
     bars: Bars, target: Codes, params: Params, start: int, stop: int, *, seed: int = 0, draws: int = DRAWS
-) -> Lottery | None:
+) -> RandomEntryTest | None:
     """Random entries at the same turnover; None for a strategy that never holds, or always does."""
     long = target == LONG
     edges = np.flatnonzero(np.diff(long.astype(np.int8))) + 1
@@ -100,7 +102,7 @@ def lottery(
         side = (np.arange(len(shuffled)) % 2 == 0) == bool(long[0])
         others[draw] = _ideal_return(bars, np.repeat(side, shuffled), params, start, stop)
     below = float(np.mean(others < ours) + np.mean(others == ours) / 2)
-    return Lottery(draws, float(np.median(others)), float(others.max()), ours, below)
+    return RandomEntryTest(draws, float(np.median(others)), float(others.max()), ours, below)
 
 
 def without_limits(params: Params) -> Params:
@@ -167,7 +169,7 @@ def break_even_bps(bars: Bars, p_up: Matrix, params: Params, start: int, stop: i
     return round(low, 4)
 
 
-def cost_stress(bars: Bars, p_up: Matrix, rules: Rules, start: int, stop: int) -> list[Standing]:
+def cost_stress(bars: Bars, p_up: Matrix, rules: Rules, start: int, stop: int) -> list[Baseline]:
     """The strategy at one, two and three times its costs, and with every signal one bar late."""
     allocation = float(rules.params.allocation_usdt)
     cases = [
@@ -175,8 +177,8 @@ def cost_stress(bars: Bars, p_up: Matrix, rules: Rules, start: int, stop: int) -
         for factor in (1, 2, 3)
     ]
     cases.append(("one bar late", delayed(p_up), rules))
-    standings = []
+    rows = []
     for name, signal, changed in cases:
         run = simulate(bars, signal, changed, start, stop)
-        standings.append(Standing.of(name, run.equity, allocation, run.state.ledger.orders))
-    return standings
+        rows.append(Baseline.of(name, run.equity, allocation, run.state.ledger.orders))
+    return rows

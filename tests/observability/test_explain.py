@@ -39,7 +39,7 @@ def test_an_order_is_told_from_feature_to_fill(week: Path) -> None:
     assert found["decision"]["qty"] == line["order_qty"]
     assert found["cost"]["paid_price"] == line["fill_price"]
     assert found["cost"]["paid_fee_usdt"] == found["cost"]["modelled_fee_usdt"] == line["fee"]
-    assert found["cost"]["worse_bps"] == 0
+    assert found["cost"]["slippage_bps"] == 0
     assert [attempt["outcome"] for attempt in found["attempts"]] == ["filled"]
     assert found["after"] == {"position": line["position"], "equity": line["equity"]}
     for row in found["features"]:

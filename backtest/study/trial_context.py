@@ -10,7 +10,7 @@ from backtest.engine.history import History
 from backtest.executors.protocol import Array
 from backtest.study.cache import code_hash, fold_key
 from backtest.study.objectives import Objective
-from backtest.study.space import LONGEST_LOOK_BACK_DAYS, Plan, Space
+from backtest.study.space import LONGEST_LOOK_BACK_DAYS, Space, TrialPlan
 from trader.core.params import Params
 from trader.core.ports import Forecaster
 from trader.core.training import usable_rows
@@ -19,7 +19,7 @@ from trader.core.windows import Refit, refit_of, refits, require_history
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Task:
+class SearchTask:
     """What every trial is evaluated on. Hours start <= T < stop, UTC ms."""
 
     forecaster: Forecaster
@@ -32,10 +32,10 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Workshop:
+class TrialContext:
     """A task with its history, features and labels computed once for all trials."""
 
-    task: Task
+    task: SearchTask
     space: Space
     objective: Objective
     begin: int
@@ -45,22 +45,24 @@ class Workshop:
 
     @staticmethod
     def of(
-        task: Task, space: Space, objective: Objective, cache: Path | None, warm: Sequence[Params] = ()
-    ) -> Workshop:
+        task: SearchTask, space: Space, objective: Objective, cache: Path | None, warm: Sequence[Params] = ()
+    ) -> TrialContext:
         """Raises DataError where the bars begin after the training of the longest look-back does."""
         longest = max([LONGEST_LOOK_BACK_DAYS, *(params.look_back_days for params in warm)])
         widest = task.base.model_copy(update={"look_back_days": longest})
         first = refit_of(widest, 0, task.start)
         require_history(task.bars, first, widest, task.source)
         history = History.of(task.forecaster, task.bars, task.base, first.train_from, task.stop)
-        return Workshop(task, space, objective, first.train_from, history, code_hash(task.forecaster), cache)
+        return TrialContext(
+            task, space, objective, first.train_from, history, code_hash(task.forecaster), cache
+        )
 
     @property
     def windows(self) -> int:
         """How many a trial runs to its end; they are the same hours for every look-back."""
         return len(refits(self.task.base, self.task.start, self.task.stop))
 
-    def window(self, plan: Plan, k: int) -> Refit:
+    def window(self, plan: TrialPlan, k: int) -> Refit:
         """The window k of a trial."""
         return refit_of(plan.params, k, self.task.start)
 
@@ -68,7 +70,7 @@ class Workshop:
         """The hour after the last that a window serves, UTC ms."""
         return min(window.serve_until, self.task.stop)
 
-    def key(self, plan: Plan, window: Refit) -> str:
+    def key(self, plan: TrialPlan, window: Refit) -> str:
         """The hash of all that a fit's predictions follow from. Raises DataError where it cannot be trained."""
         panel, y = self.history.training(window)
         until = self.served_until(window)

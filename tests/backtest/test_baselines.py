@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from backtest.engine.simulate import simulate
-from backtest.evidence.rivals import break_even_bps, cost_stress, costs_times, delayed, lottery, rivals
+from backtest.evidence.baselines import (
+    baselines,
+    break_even_bps,
+    cost_stress,
+    costs_times,
+    delayed,
+    random_entry_test,
+)
 from tests.bars_made import bars_made
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
@@ -53,8 +60,8 @@ def test_rivals_are_what_they_are_called(market: Bars) -> None:
     start, stop = span(market)
     run = simulate(market, signal(market, start, 0.5), rules(), start, stop)
     found = {
-        standing.name.split(" of ")[0]: standing
-        for standing in rivals(
+        row.name.split(" of ")[0]: row
+        for row in baselines(
             market, run.track.target, run.track.p_up.astype(np.float32), rules(), start, stop
         )
     }
@@ -73,11 +80,11 @@ def test_rivals_are_what_they_are_called(market: Bars) -> None:
 
 
 def test_an_oracle_beats_every_lottery_ticket_and_a_coin_does_not(market: Bars) -> None:
-    """Same number of entries, same stretches: skill is what is left."""
+    """Same number of entries, same spans: skill is what is left."""
     start, stop = span(market)
     for skill, least, most in ((0.8, 1.0, 1.0), (0.5, 0.02, 0.98)):
         run = simulate(market, signal(market, start, skill), rules(), start, stop)
-        found = lottery(market, run.track.target, params(), start, stop, draws=200)
+        found = random_entry_test(market, run.track.target, params(), start, stop, draws=200)
         assert found is not None
         assert least <= found.share_below <= most
         assert found.median_return < 0  # costs
@@ -86,7 +93,7 @@ def test_an_oracle_beats_every_lottery_ticket_and_a_coin_does_not(market: Bars) 
 def test_a_strategy_that_never_changes_has_no_lottery(market: Bars) -> None:
     """There is nothing to shuffle."""
     start, stop = span(market)
-    assert lottery(market, np.zeros(HOURS, np.int8), params(), start, stop) is None
+    assert random_entry_test(market, np.zeros(HOURS, np.int8), params(), start, stop) is None
 
 
 def test_the_break_even_cost_is_where_the_return_is_nothing(market: Bars) -> None:

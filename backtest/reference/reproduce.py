@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from backtest.executors.futures import InProcess, in_order
-from backtest.executors.protocol import Arrays, Executor, Settings, SharedArrays, Task, task_function
+from backtest.executors.protocol import Arrays, Executor, SharedArrays, Task, TaskSettings, task_function
 from trader.core.errors import DataError
 from trader.core.features import preset_named
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
@@ -121,7 +121,7 @@ def windows(rows: int, look_back_days: int) -> list[tuple[int, int, int]]:
 
 
 @task_function
-def predict_window(arrays: Arrays, settings: Settings) -> bytes:
+def predict_window(arrays: Arrays, settings: TaskSettings) -> bytes:
     """P(up) of a window's served rows, by a model fitted on the rows before them: (m,) float32."""
     begin, served, after = settings["window"]
     params, X = Params.model_validate_json(settings["params"]), arrays["X"]
@@ -131,7 +131,7 @@ def predict_window(arrays: Arrays, settings: Settings) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class AdditiveScore:
     """gross: additive, in stakes. changes: hours whose side differs from the hour before. hours: predicted."""
 
     gross: float
@@ -149,13 +149,13 @@ class Score:
         return self.gross - FEE_A_SIDE * 2 * self.hours
 
 
-def score(rows: SeedRows, first: int, p_up: Matrix) -> Score:
+def score(rows: SeedRows, first: int, p_up: Matrix) -> AdditiveScore:
     """The study's score of P(up), (m,) float32, of the rows from `first` on: up where it is above a half."""
     up = p_up > 0.5
     here = slice(first, first + len(p_up))
     size = np.abs(rows.moves[here])
     right = up == (rows.up[here] > 0)
-    return Score(float(np.where(right, size, -size).sum()), int((up[1:] != up[:-1]).sum()), len(p_up))
+    return AdditiveScore(float(np.where(right, size, -size).sum()), int((up[1:] != up[:-1]).sum()), len(p_up))
 
 
 def reproduce(
@@ -212,7 +212,7 @@ def _scores(
     executor: Executor | None,
     progress: Progress | None,
     keep: Callable[[Matrix], None] | None,
-) -> Iterator[Score]:
+) -> Iterator[AdditiveScore]:
     """In the order of the jobs. One fit is one task, so that no worker is left with a whole trial at the end."""
     spans = [windows(len(rows), trial.params.look_back_days) for trial, _ in jobs]
     results = in_order(executor or InProcess(), _tasks(rows, jobs, spans))
