@@ -157,6 +157,17 @@ def paragraph(text: str, indent: int = 0) -> str:
     )
 
 
+def labelled(rows: Sequence[tuple[str, str]]) -> str:
+    """Rows of a name and a text: the names in one column, a text that does not fit going on below itself, further to the left
+    where a word, such as a hash, is too long for that."""
+    width = max((len(visible(name)) for name, _ in rows), default=0) + 2
+
+    def indent(text: str) -> int:
+        return max(2, min(width, WIDTH - max(map(len, text.split()), default=0)))
+
+    return "\n".join(paragraph(f"{name:<{width}}{text}".rstrip(), indent(text)) for name, text in rows)
+
+
 def narrowed(
     head: tuple[str, ...], rows: Sequence[tuple[str, ...]], drop: Sequence[str]
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

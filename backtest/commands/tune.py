@@ -135,7 +135,7 @@ def _watched(
             if study
             else "are lost, for there was no --study folder to keep them in"
         )
-        terminal.say(f"interrupted: {ended} trials have ended and {kept}")
+        terminal.say(f"interrupted: {plural(ended, 'trial has', 'trials have')} ended and {kept}")
         raise SystemExit(terminal.EXIT_INTERRUPTED) from None
 
 

@@ -65,7 +65,7 @@ def _refused(run: Run, rules: Rules, enters: Bools) -> str:
         f"of {plain(filters.step_size)}; allocation_usdt is {plain(allocation)}: raise it, or give the symbol's own --filters."
     )
     return (
-        f"No order was placed: P(up) reached an entry threshold in {int(enters.sum()):,} hours, and no order could "
+        f"No order was placed: P(up) reached an entry threshold in {plural(int(enters.sum()), 'hour')}, and no order could "
         f"leave: {counted}.{dust if 'dust' in ended else ''}"
     )
 

@@ -128,7 +128,11 @@ def test_options_win_over_the_parameters_of_the_file(tmp_path: Path) -> None:
     hours = (bars, "2021-01-10", "2021-01-12", tmp_path / "P.json")
     assert read_inputs(*hours).rules.params.horizon_hours == 2
     changed = read_inputs(*hours, horizon_hours=4, label="direction_beyond_cost").rules.params
-    assert (changed.horizon_hours, changed.label, changed.features) == (4, "direction_beyond_cost", "reference")
+    assert (changed.horizon_hours, changed.label, changed.features) == (
+        4,
+        "direction_beyond_cost",
+        "reference",
+    )
     assert read_inputs(*hours, features="seed").rules.params.horizon_hours == 2
     with pytest.raises(ConfigError, match="horizon_hours"):
         read_inputs(*hours, horizon_hours=25)

@@ -24,6 +24,7 @@ from trader.core.lifecycle import BreachRule, DriftRule, calendar_refit, is_late
 from trader.core.model import ModelCard
 from trader.core.params import Params, params_of
 from trader.core.records import Decision, HourRecord, standing_of
+from trader.core.text import plural
 from trader.core.types import DAY_MS, FAR_FUTURE_MS, HOUR_MS, Json, floor_hour, iso, plain
 
 CardOf = Callable[[str], ModelCard]
@@ -106,7 +107,7 @@ def _why(halt: Json | None, behind: int | None, pending: Decision | None) -> str
     if pending is not None:
         return "the next hour is decided and not closed: an order may be in doubt; trader tick looks for it"
     if behind is not None and behind > 1:
-        return f"{behind} hours are not closed: is the schedule running?"
+        return f"{plural(behind, 'hour is', 'hours are')} not closed: is the schedule running?"
     return "up to date"
 
 

@@ -10,6 +10,7 @@ import typer
 from trader import terminal
 from trader.commands.common import AsJson, BarsDir, Symbol
 from trader.config import Settings, load_settings
+from trader.core.text import plural
 from trader.core.types import HOUR_MS, floor_hour, iso, parse_hour
 
 if TYPE_CHECKING:
@@ -90,7 +91,9 @@ def _say(settings: Settings, bars: Bars, stock: Bars | None, as_json: bool) -> N
     if as_json:
         terminal.emit(said)
         return
-    terminal.show(f"{bars.symbol}: {len(bars):,} hours, {said['first']} to {said['last']}, in {said['file']}")
+    terminal.show(
+        f"{bars.symbol}: {plural(len(bars), 'hour')}, {said['first']} to {said['last']}, in {said['file']}"
+    )
     if stock is not None:
         terminal.show(f"  {said['from_archive']:,} of them stand in the archive")
     for gap in found:

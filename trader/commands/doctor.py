@@ -13,7 +13,6 @@ from trader import terminal
 from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol
 from trader.config import Settings, load_settings
 from trader.core.errors import ConfigError
-from trader.core.text import visible
 from trader.core.types import floor_hour
 
 if TYPE_CHECKING:
@@ -65,9 +64,11 @@ def doctor(
         for finding in examine(asked):
             findings.append(finding)
             if not as_json:
-                terminal.show(f"{MARKS[finding.verdict]}  {finding.check:<9} {visible(finding.said)}")
+                terminal.show(
+                    terminal.paragraph(f"{MARKS[finding.verdict]}  {finding.check:<9} {finding.said}", 16)
+                )
                 if finding.todo:
-                    terminal.show(f"                → {visible(finding.todo)}")
+                    terminal.show(terminal.paragraph(f"{'':<16}→ {finding.todo}", 18))
     if as_json:
         terminal.emit([asdict(finding) for finding in findings])
     if failing(findings):

@@ -20,6 +20,7 @@ from trader.core.errors import ConfigError
 from trader.core.hours import Rules
 from trader.core.lifecycle import BreachRule, chance_of_low_hit_rate
 from trader.core.params import Params
+from trader.core.text import plural
 from trader.core.types import DAY_MS, HOUR_MS, Bars, Json, floor_hour, iso
 from trader.observers import pages
 
@@ -74,7 +75,9 @@ def act(
     say(f"1/4  collecting bars over HTTP ({market_name})")
     known_until = span.traded_from - params.gap_hours * HOUR_MS
     bars = collect(bot.collector, span.collected_from, known_until + HOUR_MS)
-    say(f"     {len(bars):,} hours, {iso(bars.first)} to {iso(bars.last)}, {len(gaps(bars))} gaps")
+    say(
+        f"     {plural(len(bars), 'hour')}, {iso(bars.first)} to {iso(bars.last)}, {plural(len(gaps(bars)), 'gap')}"
+    )
     say("2/4  searching parameters on the most recent half year, costs included")
     chosen = tuner(bot, params, span.traded_from)
     say(f"3/4  training the champion, 4/4  trading {TRADED_DAYS} days hour by hour over HTTP")
