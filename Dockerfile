@@ -22,7 +22,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 # Changes with every commit, and is small.
 FROM dependencies AS project
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE cron-job ./
 COPY trader trader
 COPY backtest backtest
 RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \
@@ -40,7 +40,7 @@ COPY cron-job /app/cron-job
 WORKDIR /app
 # One thread for linear algebra: what is computed in an hour is small, and pools of threads cost memory.
 ENV PATH=/opt/trader/bin:/opt/bot/bin:$PATH PYTHONPATH=/opt/trader HOME=/state TMPDIR=/tmp PYTHONUNBUFFERED=1 OPENBLAS_NUM_THREADS=1 \
-    TRADER_STORE=/state/store TRADER_BARS=/state/bars TRADER_TRACKER_DIR=/state/tracking
+    TRADER_STORE=/state/store TRADER_BARS=/state/bars TRADER_TRACKER_DIR=/state/tracking TRADER_WAIT_FOR_OBSERVERS=true
 # The two places that may be written. Declared, so that a platform that mounts them keeps their owner.
 VOLUME ["/state", "/tmp"]
 USER 10001:10001

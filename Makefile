@@ -2,48 +2,61 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
 STAMP  := $(VENV)/.installed
 BARS   ?=
 # One more than there are cores: tests wait for processes and sockets about a third of their time.
 PYTEST_WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
-PYTEST = $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --ignore=tests/system
+TESTS  = -m pytest -n $(PYTEST_WORKERS) --dist worksteal --ignore=tests/system
+PYTEST = $(BIN)/python $(TESTS)
 
 # The scripts of this project must find compiled bytecode, whatever the shell says about writing it.
 export PYTHONDONTWRITEBYTECODE :=
 
-# $(call locked,FOLDER,LOCK,OPTIONS): a new environment of what a lock names. uv does it in a tenth of pip's time, and comes by its
-# own lines of a lock; where it cannot run, pip does it all.
-INSTALL := install --quiet --no-deps --require-hashes
-define locked
-$(PYTHON) -m venv $(1)
-@awk '/^[^ ]/ { ours = /^uv==/ } ours' requirements-peers.lock > $(1)/uv.lock
-$(1)/bin/python -m pip $(INSTALL) --disable-pip-version-check -r $(1)/uv.lock \
-    && $(1)/bin/uv pip $(INSTALL) $(3) --python $(1)/bin/python -r $(2) \
-    || $(1)/bin/python -m pip $(INSTALL) --disable-pip-version-check -r $(2)
-endef
+# A virtual environment of what a lock names; says each step.
+ENVIRONMENT := PYTHON=$(PYTHON) infra/environment.sh
+# The checkout itself: code that is edited here is what runs.
+CHECKOUT := install --quiet --no-deps --no-build-isolation --editable .
 
-.PHONY: help setup demo test test-long check system packages peers image format bench bench-small bench-full lock clean
+.PHONY: help runtime setup demo test test-long coverage check system packages peers image format bench bench-small bench-full lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## .venv with the locked dependencies, bytecode compiled, and the package itself
+# Enough for both commands and `make demo`. Nothing is compiled ahead: a demo imports a part of it.
+runtime: $(RUNTIME) ## .venv with what `trader` and `backtest` need
 
-$(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hourly-trader needs Python 3.11 or newer; this is %s. Try: make PYTHON=python3.11 setup" % sys.version.split()[0] or 0)'
-	$(call locked,$(VENV),requirements.lock,--compile-bytecode)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(BIN)/python -m compileall -q trader backtest
-	@touch $(STAMP)
+$(RUNTIME): requirements-runtime.lock pyproject.toml
+	@$(ENVIRONMENT) $(VENV) requirements-runtime.lock
+	@$(BIN)/uv pip $(CHECKOUT) --python $(BIN)/python || $(BIN)/python -m pip --disable-pip-version-check $(CHECKOUT)
+	@touch $@
 
-demo: setup ## the main job, offline: two years collected, a study, two weeks traded (BARS=FILE for real bars)
-	$(BIN)/trader demo $(if $(BARS),--bars $(BARS))
+setup: $(STAMP) ## .venv with all locked dependencies, bytecode compiled
+
+$(STAMP): $(RUNTIME) requirements.lock
+	@$(ENVIRONMENT) $(VENV) requirements.lock --compile-bytecode
+	@$(BIN)/python -m compileall -q trader backtest
+	@touch $@
+
+demo: runtime ## the main job, offline: two years collected, a study, two weeks traded (BARS=FILE for real bars)
+	@$(BIN)/trader demo $(if $(BARS),--bars $(BARS))
 
 test: setup ## every test that needs Python only, and no hour or example more than a claim needs
 	$(PYTEST) -m "not long"
 
 test-long: setup ## the same claims over more hours and examples; before a release
 	$(PYTEST) -m long
+
+# Each package of the bot's decisions is judged alone.
+COVERED := core app adapters
+
+coverage: setup ## the tests with branch coverage; fails below 95 % of trader/core, trader/app or trader/adapters
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run $(TESTS) -m "not long"
+	@$(BIN)/coverage combine --quiet
+	@low=0; for package in $(COVERED); do \
+	    $(BIN)/coverage report --include "trader/$$package/*" --fail-under 95 || low=1; \
+	done; exit $$low
 
 # Debian packages that the system tests start; each suite lists its own.
 PACKAGES = $(shell sed 's/\#.*//' tests/system/packages*.txt)
@@ -58,8 +71,8 @@ packages:
 	    $(AS_ROOT)env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES); }
 
 $(SYSTEM)/.installed: requirements-system.lock pyproject.toml
-	$(call locked,$(SYSTEM),requirements-system.lock)
-	$(SYSTEM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(ENVIRONMENT) $(SYSTEM) requirements-system.lock
+	@$(SYSTEM)/bin/python -m pip --disable-pip-version-check $(CHECKOUT)
 	@touch $@
 
 # BASE: another image with Python 3.11. TRACKERS=yes: with MLflow and neptune. ENGINE: docker, else buildah.
@@ -84,7 +97,7 @@ PEERS := .venv-peers
 peers: $(PEERS)/.installed ## .venv-peers: vectorbt, FreqAI, FastAPI and statsforecast, which the benchmarks compare with
 
 $(PEERS)/.installed: requirements-peers.lock
-	$(call locked,$(PEERS),requirements-peers.lock)
+	@$(ENVIRONMENT) $(PEERS) requirements-peers.lock
 	@touch $@
 
 bench: setup peers ## the numbers, as ratios within one run
@@ -104,6 +117,7 @@ RESOLVE := $(COMPILE) pyproject.toml
 
 lock: ## resolve the lock files anew (needs uv)
 	$(RESOLVE) --universal --all-extras --group dev -o requirements.lock
+	$(RESOLVE) --universal --extra eyes --group install -c requirements.lock -o requirements-runtime.lock
 	$(RESOLVE) --all-extras --group dev --group system -c requirements.lock -o requirements-system.lock
 	$(RESOLVE) --extra eyes $(addprefix --no-emit-package ,$(REPORT_ONLY)) -c requirements.lock -o infra/image.lock
 	$(RESOLVE) --all-extras -c requirements.lock -o infra/image-trackers.lock

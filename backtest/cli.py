@@ -9,12 +9,17 @@ import typer
 from backtest.commands.compare import compare
 from backtest.commands.lifecycle import lifecycle
 from backtest.commands.lookahead import lookahead
+from backtest.commands.model_check import model_check
+from backtest.commands.params import params
 from backtest.commands.reference import reproduce_reference
 from backtest.commands.report import report
 from backtest.commands.run import run
 from backtest.commands.tune import tune
 from trader import terminal
 from trader.startup import begin
+
+# Verbs that fit models of a user's own features or family.
+TRAINS = ("run", "tune", "report", "lookahead", "lifecycle")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,10 +32,10 @@ app = typer.Typer(
 
 @app.callback()
 def _root(context: typer.Context) -> None:
-    begin(context.invoked_subcommand)
+    begin(trains=context.invoked_subcommand in TRAINS)
 
 
-for verb in (report, compare, lifecycle, lookahead, tune, run, reproduce_reference):
+for verb in (report, compare, lifecycle, lookahead, params, model_check, tune, run, reproduce_reference):
     app.command()(verb)
 app.command("reproduce-seed", hidden=True)(reproduce_reference)  # its name in earlier versions
 

@@ -219,6 +219,7 @@ def tell(made: Stage, folder: Path) -> None:
         "TRADER_HEARTBEAT_URL": DEAD,
         "TRADER_NOTIFY": DEAD.replace("http", "json"),
         "TRADER_TRACKER_DIR": str(folder / "tracking"),
+        "TRADER_WAIT_FOR_OBSERVERS": "true",
     }
     with environment(told), quiet():
         tell_observers(load_settings(store=str(made.store), symbol=SYMBOL))

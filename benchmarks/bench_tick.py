@@ -1,9 +1,10 @@
 """An hour's tick: in a fresh process beside the floor of its imports (`import_floor`), warm with its own share apart from the
-venue's, and with ten years behind it."""
+venue's, with ten years behind it, and with MLflow set beside without any tracker."""
 
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import statistics
 import tempfile
 import time
@@ -25,16 +26,19 @@ from trader.app.bot import Bot
 from trader.app.codec import DECISION, RECORD
 from trader.app.codec_events import ACCOUNT, CHAMPION, DEPLOYMENT
 from trader.app.comparison import unknown_orders
+from trader.app.cursors import read_cursor
 from trader.app.journal import Journal, event_key, hour_folder
 from trader.app.retrain import retrain
 from trader.app.tick import tick
 from trader.core.events import DeploymentEvent
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.types import DAY_MS, HOUR_MS, parse_hour
+from trader.observers.turn import turn
 from trader.simulation import rehearsal
 
 START = parse_hour("2022-01-01")
 DAY = 24
+MOST_TOLD_S = 120.0
 DEFAULTS = params_of(DEFAULT_PARAMS, "the defaults")
 # Small trees that change their mind often: as many of the hours as possible carry an order.
 BUSY = params_of(
@@ -66,7 +70,7 @@ def _figures(size: Size) -> list[Figure]:
     """Each part on its own folder and its own embedded exchange."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        return [*own_share(folder, size), *ten_years(folder, size)]
+        return [*own_share(folder, size), *ten_years(folder, size), *with_mlflow(folder, size)]
 
 
 @dataclass
@@ -88,10 +92,10 @@ class Stage:
             raise RuntimeError(f"a tick of the benchmark did not trade: {ticked.message}")
         return seconds
 
-    def fresh(self, hour: int) -> Process:
-        """The tick of an hour in a fresh process."""
+    def fresh(self, hour: int, **more: str) -> Process:
+        """The tick of an hour in a fresh process, with `more` in its environment."""
         self.clock.move_to(hour)
-        return process(trader("tick"), self.environment, self.store.parent)
+        return process(trader("tick"), {**self.environment, **more}, self.store.parent)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -239,6 +243,51 @@ def ten_years(folder: Path, size: Size) -> list[Figure]:
         ),
         Figure("the same, warm, wall", wall[1] / wall[0], "at most", 1.1, note=in_turn),
     ]
+
+
+def with_mlflow(folder: Path, size: Size) -> list[Figure]:
+    """Fresh ticks in turn, without a tracker and with MLflow, from the start of the command to its end; the process that it
+    leaves behind has told each hour before the next tick begins."""
+    place = folder / "mlflow"
+    place.mkdir()
+    walls: dict[str, list[float]] = {"none": [], "mlflow": []}
+    told: list[float] = []
+    with stage(place, DEFAULTS, START, durable=False) as made:
+        tracked = {"TRADER_TRACKER_DIR": str(place / "tracking"), "TRADER_WAIT_FOR_OBSERVERS": "false"}
+        for i in range(2 * size.fresh_ticks + 2):
+            hour, name = START + i * HOUR_MS, ("none", "mlflow")[i % 2]
+            spent = made.fresh(hour, TRADER_TRACKERS=name, **tracked)
+            if name == "mlflow":
+                told.append(heard_after(made, hour))
+            if i > 1:  # the first telling makes MLflow's tables
+                walls[name].append(spent.wall_s)
+        points = metrics_of(place / "tracking" / "mlflow.db")
+    alone, beside = median(walls["none"]), median(walls["mlflow"])
+    note = f"{size.fresh_ticks} ticks each, in turn: {alone:.2f} and {beside:.2f} s; MLflow was told {median(told):.1f} s later"
+    title = "tick with MLflow, fresh, wall to the end of the command, of one without"
+    return [
+        Figure(title, beside / alone, "at most", 1.1, note=note),
+        Figure("hours that MLflow holds then", points, "exactly", 2 * size.fresh_ticks + 2, is_result=True),
+    ]
+
+
+def heard_after(made: Stage, hour: int) -> float:
+    """Seconds until MLflow has heard of an hour and whoever told it has ended. Raises RuntimeError if that takes minutes."""
+    began = time.perf_counter()
+    journal = Journal(LocalStore(made.store), "BTCUSDT")
+    while time.perf_counter() - began < MOST_TOLD_S:
+        if read_cursor(journal, "mlflow").hour_ms == hour:
+            with turn(made.store.parent / "tracking", MOST_TOLD_S):
+                return time.perf_counter() - began
+        time.sleep(0.05)
+    raise RuntimeError(f"MLflow was not told: {read_cursor(journal, 'mlflow').trouble or 'no word'}")
+
+
+def metrics_of(database: Path) -> int:
+    """Hours whose equity MLflow's file holds."""
+    with closing(sqlite3.connect(database)) as rows:
+        found = rows.execute("select count(distinct step) from metrics where key = 'equity_usdt'").fetchone()
+    return int(found[0])
 
 
 def processes(fresh: list[Process], done: list[Process], floors: list[Process], modules: int) -> list[Figure]:

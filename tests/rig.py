@@ -33,11 +33,15 @@ def quick_params(**changes: Any) -> dict[str, Any]:
     return {**DEFAULT_PARAMS, "model": QUICK_TREES, "look_back_days": 20, "enter_edge": 0.0, **changes}
 
 
+# What a command starts for its observers has ended when the command has: no process outlives its test.
+NOTHING_LEFT_BEHIND = {"TRADER_WAIT_FOR_OBSERVERS": "true"}
+
+
 def command(
     *arguments: str, cwd: Path, check: bool = True, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run one of the two commands in a folder, in a process of its own; its output as text."""
-    done = forked.run(arguments, cwd, {"PATH": os.defpath, **environment})
+    done = forked.run(arguments, cwd, {"PATH": os.defpath, **NOTHING_LEFT_BEHIND, **environment})
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -49,7 +53,7 @@ def anew(
     done = subprocess.run(
         [sys.executable, "-m", f"{arguments[0]}.cli", *arguments[1:]],
         cwd=cwd,
-        env={"PATH": os.defpath, **environment},
+        env={"PATH": os.defpath, **NOTHING_LEFT_BEHIND, **environment},
         capture_output=True,
         text=True,
         timeout=240,

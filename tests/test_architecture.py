@@ -28,6 +28,8 @@ ARROWS = {
     "trader.adapters": {"trader.core", "trader.plain_file"},
     "trader.forecasters": {"trader.core"},
     "trader.dashboard": {"trader.core"},
+    "trader.frames": {"trader.core"},
+    "trader.api": {"trader.core", "trader.forecasters"},
     "trader.exchange": {"trader.core.costs", "trader.core.types", "trader.core.errors"},
     "backtest.executors": {"trader.core"},
     "backtest.engine": {"trader.core", *TASKS},
@@ -54,7 +56,8 @@ ARROWS = {
 # The composition root: where concrete adapters are named. startup, wiring < observers < simulation < commands < cli.
 BELOW = {"trader.core", "trader.config", "trader.app", "trader.adapters"}
 ARROWS |= {
-    "trader.startup": {"trader.config", "trader.terminal", "trader.adapters"},
+    "trader.own_families": {"trader.core", "trader.config", "trader.adapters", "trader.forecasters"},
+    "trader.startup": {"trader.config", "trader.terminal", "trader.adapters", "trader.own_families"},
     "trader.wiring": {*BELOW, "trader.forecasters"},
     "trader.observers": {*BELOW, "trader.terminal", "trader.dashboard", "trader.wiring"},
     "trader.simulation": {*BELOW, "trader.terminal", "trader.exchange", "trader.wiring", "trader.observers"},
@@ -82,6 +85,18 @@ ARROWS |= {
         "backtest.lifecycle",
         "backtest.report",
         "backtest.reference",
+        "trader.own_families",
+    },
+    "backtest.api": {
+        "trader.core",
+        "trader.frames",
+        "trader.adapters",
+        "trader.exchange",
+        "trader.forecasters",
+        "trader.own_families",
+        "backtest.engine",
+        "backtest.executors",
+        "backtest.commands",
     },
     "backtest.cli": {"trader.startup", "trader.terminal", "backtest.commands"},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +97,16 @@ def test_the_journal_fits_eighty_columns(demo: Demo) -> None:
     assert narrow[0].split()[:2] == ["hour", "P(up)"]
 
 
-def test_the_demo_ends_with_its_page(demo: Demo) -> None:
-    """Its last words are the page's address; the page tells the breach, the model that answered it, and every order."""
+def test_the_demo_ends_with_its_page_and_three_commands(demo: Demo) -> None:
+    """Its last words are the page's address and three commands, each of which does its work as it is typed; the page tells
+    the breach, the model that answered it, and every order."""
     (event,) = demo.summary["breaches"]
-    assert demo.said.splitlines()[-1] == f"the page: {demo.summary['page']}"
+    page, heading, *lines = demo.said.splitlines()[-5:]
+    assert (page, heading) == (f"the page: {demo.summary['page']}", "next:")
+    typed = [shlex.split(line[30:]) for line in lines]
+    assert [words[1] for words in typed] == ["status", "journal", "explain"]
+    for words in typed:
+        assert command(*words, cwd=demo.folder).stdout.strip()
     text = (demo.folder / "demo-run" / "page" / "index.html").read_text()
     assert "demo-run/page/index.html" in README.read_text()
     for said in (f"model {event['model_id']} serves: breach 1", event["why"], "Rolling hit rate, 24 h"):

@@ -21,6 +21,9 @@ from trader.commands import (
 )
 from trader.startup import begin
 
+# Verbs that fit models in this process; `trader run` trains in a process of its own.
+TRAINS = ("retrain", "replay", "demo")
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -32,7 +35,7 @@ app = typer.Typer(
 
 @app.callback()
 def _root(context: typer.Context) -> None:
-    begin(context.invoked_subcommand)
+    begin(trains=context.invoked_subcommand in TRAINS)
 
 
 VERBS = (

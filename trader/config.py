@@ -152,6 +152,9 @@ class Settings(BaseSettings):
     features_module: Path | None = Field(
         None, description="a Python file with feature presets of your own; see docs/features.md"
     )
+    model_module: Path | None = Field(
+        None, description="a Python file with families of models of your own; see docs/families.md"
+    )
     trackers: str | None = Field(
         None,
         pattern=r"^(none|(mlflow|neptune)(,(mlflow|neptune))*)$",
@@ -174,7 +177,11 @@ class Settings(BaseSettings):
     metrics_host: str = Field("127.0.0.1", description="where metrics listen; loopback unless told otherwise")
     log_format: Literal["human", "json"] = Field("human", description="lines on standard error")
     observer_patience_s: float = Field(
-        60.0, gt=0, le=600, description="how long a tick waits for its observers, after the record"
+        60.0, gt=0, le=600, description="seconds after which observers that are still being told are stopped"
+    )
+    wait_for_observers: bool | None = Field(
+        None,
+        description="whether a command ends only when observers were told; default: only in a container or systemd unit",
     )
     timeout_s: float = Field(15.0, gt=0, le=120, description="patience with one HTTP answer")
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from trader import terminal
 
 
-def begin(verb: str | None) -> None:
-    """What settings change for every verb: how lines are logged, and which feature presets are known. A person's own
-    presets are tried for look-ahead before a verb that would train on them."""
+def begin(*, trains: bool) -> None:
+    """What settings change for every verb: how lines are logged, which feature presets and which families of models are known.
+
+    trains: the verb may fit a model, so a user's own presets are tried for look-ahead, and a user's own family by the contract of
+    all families when it is first asked for.
+    """
     from trader.adapters.talib_features import register_shipped
     from trader.config import load_settings
 
@@ -16,6 +19,10 @@ def begin(verb: str | None) -> None:
     if settings.log_format == "json":
         terminal.log_as_json()
     if settings.features_module is not None:
-        from trader.adapters.user_features import TRAINS, load
+        from trader.adapters import user_features
 
-        load(settings.features_module, check=verb in TRAINS)
+        user_features.load(settings.features_module, check=trains)
+    if settings.model_module is not None:
+        from trader import own_families
+
+        own_families.load(settings.model_module, check=trains)

@@ -17,7 +17,7 @@ from trader.adapters.binance_connection import Quota
 from trader.adapters.binance_klines import BinanceKlines
 from trader.adapters.binance_outages import outage_of
 from trader.adapters.binance_spot import BinanceSpot
-from trader.adapters.clocks import WallClock, market_served
+from trader.adapters.clocks import ExchangeClock, WallClock, market_served
 from trader.adapters.files import read_bars, write_bars
 from trader.adapters.store_local import LocalStore
 from trader.adapters.store_signed import SignedStore
@@ -94,6 +94,11 @@ def make_quota(settings: Settings, url: str, clock: Clock) -> Quota:
     return Quota(BanFile(settings.bars / "bans.json", url), clock.now_ms())
 
 
+def make_clock(settings: Settings) -> Clock:
+    """The embedded exchange's own clock, whatever its speed; this machine's for every other venue."""
+    return ExchangeClock(settings.exchange_url) if settings.venue == "embedded" else WallClock()
+
+
 def make_market(
     settings: Settings, clock: Clock, progress: Progress | None = None, quota: Quota | None = None
 ) -> BinanceKlines:
@@ -139,7 +144,7 @@ def open_bot(
         raise
     except TraderError:
         pass
-    clock = clock or WallClock()
+    clock = clock or make_clock(settings)
     quota = make_quota(settings, settings.exchange_url, clock)  # a ban by a host meets whoever asks it
     exchange = make_exchange(settings, clock, quota)
     market = make_market(

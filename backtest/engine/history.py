@@ -9,6 +9,7 @@ import numpy as np
 
 from backtest.executors.protocol import Array, Arrays, TaskSettings, reference_of, resolved
 from trader.core.errors import DataError
+from trader.core.families import own_family
 from trader.core.features import features, preset_named
 from trader.core.panel import Panel
 from trader.core.params import Params
@@ -37,8 +38,10 @@ class History:
         return {**columns, **rows, "y": self.y[0]}
 
     def settings(self) -> dict[str, str]:
-        """What the arrays do not say."""
-        return {"forecaster": reference_of(type(self.forecaster)), "symbol": self.panel.symbols[0]}
+        """What the arrays do not say. A user's own family also says the hash of its file, for a task's key digests it."""
+        said = {"forecaster": reference_of(type(self.forecaster)), "symbol": self.panel.symbols[0]}
+        own = own_family(self.forecaster.family)
+        return said if own is None else {**said, "family_hash": own.code_hash}
 
     @staticmethod
     def of_arrays(arrays: Arrays, settings: TaskSettings) -> History:

@@ -11,6 +11,7 @@ from backtest.engine.simulate import Run, simulate
 from backtest.evidence.baselines import without_limits
 from backtest.evidence.judgement import Evidence
 from backtest.evidence.ledger import config_hash, data_hash
+from trader.core.families import own_family
 from trader.core.features import preset_named
 from trader.core.hours import Rules
 from trader.core.labels import label_of
@@ -83,13 +84,14 @@ def notes_of(params: Params) -> list[str]:
 
 
 def _settings(bars: Bars, rules: Rules, source: str, versions: dict[str, str]) -> Part:
-    preset = preset_named(rules.params.features)
+    preset, own = preset_named(rules.params.features), own_family(rules.params.model.family)
     return {
         "bars": source,
         "hours_of_bars": len(bars),
         "data_hash": data_hash(bars),
         "config_hash": config_hash(rules.params),
         "features_hash": preset.code_hash,
+        **({} if own is None else {"family_hash": own.code_hash}),
         "columns": list(preset.columns),
         "params": rules.params.as_json(),
         "filters": rules.filters.as_json(),

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from backtest.study.spaces import lightgbm, naive, xgboost
-from backtest.study.spaces.family import LOOK_BACK_DAYS, FamilySpace
+from backtest.study.spaces.family import LOOK_BACK_DAYS, FamilySpace, space_of_keys
 from trader.core.params import Params, params_of
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ SPACES: Mapping[str, FamilySpace] = {it.family: it for it in _ALL}
 
 
 def space_of(params: Params) -> FamilySpace:
-    """The search space of the family that these parameters name."""
-    return SPACES[params.model.family]
+    """The search space of the family that these parameters name; a user's own family is searched within its keys' bounds."""
+    return SPACES.get(params.model.family) or space_of_keys(params.model.family)
 
 
 @dataclass(frozen=True, slots=True)

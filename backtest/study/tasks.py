@@ -17,6 +17,7 @@ from backtest.engine.history import History
 from backtest.executors.packing import packed, unpacked
 from backtest.executors.protocol import (
     Arrays,
+    Placement,
     SharedArrays,
     Task,
     TaskSettings,
@@ -25,6 +26,7 @@ from backtest.executors.protocol import (
 from backtest.study.space import Space, TrialPlan
 from backtest.study.sweep import CandidateScore, RungScore, SweepMarket, TrialResult, finish, judge
 from backtest.study.trial_context import TrialContext
+from trader.core.families import own_family
 from trader.core.params import Params
 from trader.core.types import REQUIRED_COLUMNS, Bars, Filters, Matrix
 from trader.core.windows import Refit
@@ -106,7 +108,13 @@ class StudyTasks:
             "serve_until": self.context.served_until(window),
         }
         key, label = self.context.key(plan, window), f"window {k} of trial {plan.number}"
-        return Task(fit_window, settings, self.rows, known_key=key, label=label)
+        return Task(fit_window, settings, self.rows, placement=self._placement, known_key=key, label=label)
+
+    @property
+    def _placement(self) -> Placement:
+        """A worker process imports what its task names, and a user's own file is no module that can be imported: its families
+        are fitted on threads of this process, which has run the file."""
+        return "process" if own_family(self.context.task.forecaster.family) is None else "thread"
 
     def score(self, plan: TrialPlan, parts: Sequence[Matrix]) -> Task:
         """Over the windows so far: `fit`'s results, in their order."""

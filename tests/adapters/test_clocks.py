@@ -6,7 +6,7 @@ import pytest
 
 from tests.adapters.raw_server import NOW, Answer, close, http, serving
 from tests.exchange.venue_kit import AT, running
-from trader.adapters.clocks import SimClock
+from trader.adapters.clocks import ExchangeClock, SimClock, WallClock, rate_of
 from trader.core.errors import Retry
 
 
@@ -37,3 +37,38 @@ def test_what_is_no_exchange_is_said_in_words(answer: Answer, says: str) -> None
     """A port where something else listens ends with Retry."""
     with serving(answer) as server, pytest.raises(Retry, match=says):
         SimClock(server.url)
+
+
+@pytest.mark.parametrize(("speed", "rate"), [(50.0, 50.0), (0.0, 1.0)])
+def test_it_follows_its_exchange_at_its_speed(speed: float, rate: float) -> None:
+    """Time and spans are the exchange's; where its clock stands still, spans are the wall's."""
+    with running(speed=speed) as sim:
+        clock = ExchangeClock(sim.exchange.url)
+        assert (clock.speed, clock.rate, rate_of(clock)) == (speed, rate, rate)
+        before = clock.now_ms()
+        assert AT <= before <= AT + 60_000
+        clock.sleep(0.5)
+        assert 490 <= clock.now_ms() - before <= 60_000
+        sim.to(AT + 7_200_000)
+        assert clock.follow()
+        assert abs(clock.now_ms() - sim.now()) < 60_000
+
+
+def test_it_never_runs_ahead_of_its_exchange() -> None:
+    """What is stamped with it lies in the exchange's past by a round trip, for a time in its future is refused."""
+    with running(speed=1000.0) as sim:
+        clock = ExchangeClock(sim.exchange.url)
+        for _ in range(20):
+            assert clock.now_ms() <= sim.now()
+            clock.follow()
+
+
+def test_without_an_exchange_it_is_the_walls_until_one_answers() -> None:
+    """Nobody there, or something else there: the time of this machine, and no error. A clock of the wall has its rate."""
+    with serving(http(200, {"serverTime": NOW})) as server:
+        clocks = ExchangeClock("http://127.0.0.1:9"), ExchangeClock(server.url)
+    for clock in clocks:
+        assert clock.speed is None
+        assert not clock.follow()
+        assert abs(clock.now_ms() - WallClock().now_ms()) < 5_000
+    assert rate_of(WallClock()) == 1.0

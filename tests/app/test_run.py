@@ -6,12 +6,15 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
 from apscheduler.triggers.interval import IntervalTrigger
 
-from trader.adapters.scheduler import NOW, run_schedule
+from tests.exchange.venue_kit import AT, running
+from trader.adapters.clocks import ExchangeClock
+from trader.adapters.scheduler import NOW, FollowingTrigger, crontab, crontab_of, run_schedule
 from trader.app.run import CronJob, parse_cron_jobs
 from trader.commands import service
 from trader.config import load_settings
@@ -107,6 +110,51 @@ def test_what_runs_beside_says_how_it_ended(capfd: pytest.CaptureFixture[str], t
     job = CronJob("15 * * * *", ("retrain", "--if-due"))
     partial(service._start_other, settings)(job)
     assert "trader retrain --if-due ended with" in capfd.readouterr().err
+
+
+def test_a_schedule_follows_the_exchanges_clock() -> None:
+    """With 60 times the wall's speed, minute 0 of the next hour is as many wall seconds away as minutes of the exchange; once
+    it has come, minute 1 is the next, and an hour that the clock jumped over is one firing."""
+    with running(speed=60.0, at_ms=AT + 50 * 60_000) as sim:
+        clock = ExchangeClock(sim.exchange.url)
+        follows = FollowingTrigger(crontab("0,1,3,10 * * * *"), clock)
+
+        def wait_s() -> float:
+            now = datetime.now(UTC)
+            due = follows.get_next_fire_time(None, now)
+            assert due is not None
+            return (due - now).total_seconds()
+
+        def minutes_left(minute: int) -> float:
+            return (minute * 60_000 - (sim.now() - AT)) / 60_000
+
+        for moved_to, due in ((50, 60), (60, 61), (62, 63), (240, 241)):
+            sim.to(AT + moved_to * 60_000 + 5_000)
+            assert wait_s() == pytest.approx(minutes_left(due), abs=0.5)
+
+
+def test_a_schedule_is_the_walls_where_the_exchanges_clock_stands() -> None:
+    """A clock that nobody moves would never let a tick run."""
+    with running() as sim:
+        follows = FollowingTrigger(crontab("* * * * *"), ExchangeClock(sim.exchange.url))
+        now = datetime.now(UTC)
+        due = follows.get_next_fire_time(None, now)
+        assert due == crontab("* * * * *").get_next_fire_time(None, now)
+
+
+def test_ticks_run_by_the_exchanges_minutes() -> None:
+    """At 1,000 times the wall's speed a job of every minute runs within fractions of a second, the first one at once."""
+    runs: list[int] = []
+
+    def tick() -> None:
+        runs.append(1)
+        if len(runs) == 4:
+            end()
+
+    with running(speed=1000.0) as sim:
+        keeps = crontab_of(ExchangeClock(sim.exchange.url))
+        assert run_schedule([(NOW, "ticks", tick), ("* * * * *", "ticks", tick)], keeps) == ""
+    assert len(runs) >= 4
 
 
 def test_a_crontab_that_is_none_is_refused() -> None:

@@ -15,7 +15,7 @@ from tests.exchange.venue_kit import AT, KEY, MARKET, SECRET, SYMBOL, running, w
 from trader.adapters.binance_client import VenueAddress
 from trader.adapters.binance_klines import BinanceKlines
 from trader.adapters.binance_spot import BinanceSpot
-from trader.adapters.clocks import SimClock, WallClock
+from trader.adapters.clocks import ExchangeClock, SimClock, WallClock
 from trader.app.collect import Collector
 from trader.core.types import HOUR_MS, Bars
 
@@ -139,3 +139,13 @@ class TestSimClock(ClockContract):
             clock = SimClock(sim.exchange.url)
             yield clock
             clock.close()
+
+
+class TestExchangeClock(ClockContract):
+    """The clock of an embedded exchange that runs 20 times as fast as the wall's."""
+
+    @pytest.fixture
+    def clock(self) -> Iterator[ExchangeClock]:
+        """One at an exchange that stands at AT to begin with."""
+        with running(speed=20.0) as sim:
+            yield ExchangeClock(sim.exchange.url)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.rig import command
-from trader.commands import families
-from trader.core.model_params import FAMILIES, Key, keys_of
+from trader.core.model_params import FAMILIES, keys_of
+from trader.core.param_keys import Key, range_of
 from trader.forecasters import registry
 from trader.forecasters.registry import forecaster_of
 
@@ -45,6 +45,7 @@ def test_a_machine_gets_numbers(tmp_path: Path) -> None:
         "most": 10_000,
         "below": None,
         "meaning": "boosting rounds, a tree each",
+        "choices": [],
     }
     assert told["without_params"]["n_estimators"] == 355
 
@@ -69,7 +70,7 @@ def test_a_range_in_words(
     least: float | None, above: float | None, most: float | None, below: float | None, said: str
 ) -> None:
     """Open and closed, with one bound, with none."""
-    assert families.range_of(Key("key", 1, least, above, most, below, "")) == said
+    assert range_of(Key("key", 1, least, above, most, below, "")) == said
 
 
 def test_a_missing_library_is_one_sentence_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from trader.core.errors import ConfigError
-from trader.core.params import DEFAULT_PARAMS, Params, params_of, parse_params
+from trader.core.model_params import FAMILIES
+from trader.core.param_keys import keys_in, range_of
+from trader.core.params import DEFAULT_PARAMS, FIRST_KEYS, Params, params_of, parse_params, template
 
 MODEL: dict[str, Any] = DEFAULT_PARAMS["model"]
 
@@ -91,12 +94,60 @@ def test_an_unknown_key_is_refused_with_the_known_ones(key: str) -> None:
         params_of(with_value(key, 59), "P.json")
 
 
-@pytest.mark.parametrize("key", ["model", "look_back_days", "gap_hours", "fee_rate", "seed"])
-def test_a_missing_key_is_named(key: str) -> None:
-    """What decides has no silent default."""
+@pytest.mark.parametrize("key", FIRST_KEYS)
+def test_a_key_that_is_missing_in_what_was_stored_is_named(key: str) -> None:
+    """A store's objects are whole: nothing that decided is guessed."""
     values = {name: value for name, value in DEFAULT_PARAMS.items() if name != key}
-    with pytest.raises(ConfigError, match=f"P.json: '{key}' is missing"):
-        params_of(values, "P.json")
+    with pytest.raises(ConfigError, match=f"models/m/card: '{key}' is missing"):
+        params_of(values, "models/m/card")
+    partial = {**DEFAULT_PARAMS, "model": {"family": "xgboost", "max_depth": 3}}
+    with pytest.raises(ConfigError, match=r"models/m/card: 'model.n_estimators' is missing"):
+        params_of(partial, "models/m/card")
+
+
+@pytest.mark.parametrize("changed", [{}, {"look_back_days": 30}, {"fee_rate": 0.00075, "halt_drawdown": 0.3}])
+def test_a_file_need_name_only_what_differs(changed: dict[str, Any]) -> None:
+    """The rest are the documented defaults, and what is stored and hashed of it is the same as of a whole file."""
+    short, whole = (
+        parse_params(json.dumps(values), "P.json") for values in (changed, {**DEFAULT_PARAMS, **changed})
+    )
+    assert short == whole
+    assert short.as_json() == whole.as_json()
+    assert short.identity() == whole.identity()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_template_without_a_line_of_it_is_the_template(family: str) -> None:
+    """Whatever is left out of it, also within the model, has the value that stood there."""
+    whole = template(family)
+    expected = parse_params(json.dumps(whole), "P.json")
+    for key in whole.keys() - {"model"}:
+        short = {name: value for name, value in whole.items() if name != key}
+        assert parse_params(json.dumps(short), "P.json") == expected
+    assert parse_params(json.dumps({**whole, "model": {"family": family}}), "P.json") == expected
+
+
+def test_a_model_that_names_one_key_changes_the_default_trees() -> None:
+    """Also under the name that earlier files give it."""
+    trees = {**MODEL, "max_depth": 3}
+    for short in ({"model": {"family": "xgboost", "max_depth": 3}}, {"xgboost": {"max_depth": 3}}):
+        assert parse_params(json.dumps(short), "P.json") == params_of({**DEFAULT_PARAMS, "model": trees}, "x")
+
+
+def test_a_model_that_was_whole_before_keys_could_be_left_out_is_read_as_it_was() -> None:
+    """With the three needed keys the others are XGBoost's own: such a file trains the trees that it always trained."""
+    needed = {"family": "xgboost", "n_estimators": 20, "max_depth": 3, "learning_rate": 0.1}
+    read = parse_params(json.dumps({**DEFAULT_PARAMS, "model": needed}), "P.json").as_json()["model"]
+    assert read == {**needed, "subsample": 1.0, "colsample_bytree": 1.0, "gamma": 0}
+
+
+@pytest.mark.parametrize("kind", [Params, *FAMILIES.values()])
+def test_every_key_says_what_it_means(kind: type[BaseModel]) -> None:
+    """Whoever adds one describes it; numbers have a range."""
+    silent = [key.name for key in keys_in(kind) if not key.meaning and key.name != "family"]
+    assert silent == []
+    loose = [key.name for key in keys_in(kind) if isinstance(key.default, int | float) and not range_of(key)]
+    assert loose == []
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"xgboost": }', "\xff"])

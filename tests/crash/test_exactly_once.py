@@ -15,6 +15,7 @@ import pytest
 
 from tests import forked
 from tests.crash.crew import Begun, Scene, a_bot, crew, racer, run_trapped, trapped
+from tests.rig import NOTHING_LEFT_BEHIND
 from trader.app.halts import announce, resume
 from trader.app.tick import tick
 from trader.core.errors import Halt
@@ -115,7 +116,8 @@ def eight_ticks(made: Scene, hour: int, folder: Path) -> set[int | None]:
 
 def surroundings(made: Scene) -> dict[str, str]:
     """What tells a command of the scene's bot."""
-    return {"PATH": os.defpath, "TRADER_VENUE_URL": made.url, "TRADER_STORE": str(made.store)}
+    at = {"TRADER_VENUE_URL": made.url, "TRADER_STORE": str(made.store)}
+    return {"PATH": os.defpath, **NOTHING_LEFT_BEHIND, **at}
 
 
 @pytest.mark.parametrize("rivals_at_once", [3, pytest.param(8, marks=pytest.mark.long)])

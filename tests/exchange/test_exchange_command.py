@@ -43,6 +43,7 @@ def test_now_is_the_time_of_the_wall(tmp_path: Path) -> None:
         with urllib.request.urlopen(f"{ready['url']}/sim/clock", timeout=20) as answer:
             clock = json.load(answer)
     assert clock["open"]
+    assert clock["speed"] == 1
     assert abs(clock["now"] - time.time() * 1000) < 60_000
 
 
@@ -54,6 +55,7 @@ def test_now_is_the_time_of_the_wall(tmp_path: Path) -> None:
         (("--synthetic", "7", "--bars", "x.parquet"), "not both"),
         (("--synthetic", "7", "--balance", "USDT"), "USDT=10000"),
         (("--synthetic", "7", "--speed", "fast"), "is not a number"),
+        (("--synthetic", "7", "--speed", "121"), "above 120: the ten minutes within which an hour's order"),
     ],
 )
 def test_what_cannot_be_served_is_said_with_the_way_out(words: tuple[str, ...], says: str) -> None:

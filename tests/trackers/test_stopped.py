@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from trader.config import Settings, load_settings
 from trader.core.records import Cursor
 from trader.core.types import HOUR_MS, iso
 from trader.observers import process
+from trader.observers.turn import QUEUE, turn
+from trader.observers.turn import _locked as turn_lock
 
 LAST = START + (HOURS - 1) * HOUR_MS
 
@@ -29,7 +33,11 @@ def settings(told: Told, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.chdir(told.store.parent)
     write_cursor(told.journal, "mlflow", Cursor(hour_ms=LAST - 2 * HOUR_MS, events={"champion": 1}))
     return load_settings(
-        store=told.store, tracker_dir=told.tracking, trackers="mlflow", observer_patience_s=1
+        store=told.store,
+        tracker_dir=told.tracking,
+        trackers="mlflow",
+        observer_patience_s=1,
+        wait_for_observers=True,
     )
 
 
@@ -116,13 +124,27 @@ def test_a_process_that_never_began_blames_nobody(
     assert trouble(told) == (0, "")
 
 
-def test_it_is_not_counted_while_another_process_tells(told: Told, settings: Settings, child: Path) -> None:
-    """That one may have moved the cursor already; an older one must not be put in its place."""
-    child.write_text(step("mlflow") + "exec sleep 600\n")
-    with process.alone(settings) as here:
-        assert here
+def test_one_process_tells_and_one_waits_for_its_turn(told: Told, settings: Settings, child: Path) -> None:
+    """What is recorded while another process tells is told by the one that waits for it; a third has nothing to add."""
+    child.write_text(f"echo told >> {told.store.parent}/tellings\n")
+    tellings = told.store.parent / "tellings"
+    with turn(settings.tracker_dir) as mine:
+        assert mine
+        waiting = threading.Thread(target=process.tell_observers, args=(settings,))
+        waiting.start()
+        while not held(settings.tracker_dir / QUEUE):
+            time.sleep(0.01)
         process.tell_observers(settings)
-    assert trouble(told) == (0, "")
+        assert not tellings.exists(), "the third came back at once and told nobody"
+        assert waiting.is_alive()
+    waiting.join(30)
+    assert tellings.read_text() == "told\n"
+
+
+def held(lock: Path) -> bool:
+    """Whether anybody holds a lock."""
+    with turn_lock(lock, 0.0, threading.Event()) as free:
+        return free is None
 
 
 def test_a_service_counts_as_well_and_goes_on(
@@ -133,13 +155,16 @@ def test_a_service_counts_as_well_and_goes_on(
     with process.BackgroundObservers(settings) as observers:
         for n in (1, 2):
             observers.tell(told.journal, LAST, closed=True)
-            waiting = observers._waiting
-            assert waiting is not None
-            waiting.join(60)
+            ((_, thread),) = observers._running
+            thread.join(60)
             assert trouble(told) == (n, "stopped after 1 s")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(process, "LAST_WORDS_S", 0.1)
-            observers.tell(told.journal, LAST, closed=True)
+            for _ in range(3):
+                observers.tell(told.journal, LAST, closed=True)
+            assert len(observers._running) == 2, (
+                "one tells, one waits for its turn, a third has nothing to add"
+            )
             observers.__exit__()
     assert trouble(told)[0] == 2
     assert "observer mlflow: stopped after 1 s" in capfd.readouterr().err

@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib.metadata import PackageNotFoundError
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import Venue, venue
+from tests.rig import NOTHING_LEFT_BEHIND, Venue, venue
 from tests.trackers.conftest import START
 from trader.app.journal import Journal
 from trader.commands import tracker
@@ -43,8 +44,13 @@ def bot(traded: Path, bars_file: Path, tmp_path: Path) -> Iterator[Venue]:
 
 
 def tracked(made: Venue, names: str, **settings: str) -> None:
-    """Set the trackers that commands find in their environment."""
-    made.settings = {"TRADER_TRACKERS": names, "MPLCONFIGDIR": os.environ["MPLCONFIGDIR"], **settings}
+    """Set the trackers that commands find in their environment, and wait for: what they were told is looked at next."""
+    made.settings = {
+        "TRADER_TRACKERS": names,
+        **NOTHING_LEFT_BEHIND,
+        "MPLCONFIGDIR": os.environ["MPLCONFIGDIR"],
+        **settings,
+    }
 
 
 def records(made: Venue) -> list[str]:
@@ -155,12 +161,15 @@ def test_a_service_never_waits_for_its_observers(bot: Venue) -> None:
         patch.setenv("TRADER_MLFLOW_URI", silent)
         with process.BackgroundObservers(load_settings(store="state")) as observers:
             observers.tell(journal(bot), START, closed=False)
-            begun = observers._telling
-            assert begun is not None
+            ((begun, _),) = observers._running
+            while begun.child is None:
+                time.sleep(0.01)
             assert begun.child.poll() is None
             observers.tell(journal(bot), START, closed=True)
-            assert observers._telling is begun, "one telling at a time"
+            (_, (second, _)) = observers._running
+            assert second.child is None, "one telling at a time"
         assert begun.child.poll() is not None
+        assert second.child is None
         assert not (bot.folder / "state" / "observers").exists(), "a service that ends blames nobody"
 
 

@@ -99,7 +99,12 @@ def test_mlflow_holds_every_hour_order_and_study(told: Told) -> None:
     assert [mlflow.series(run) for run in again] == [series, mlflow.series(study)]
     assert mlflow.files(again[0]) == files
 
+    older = (told.tracking / "mlflow-artifacts" / "BTCUSDT-2").as_uri()
+    mlflow.client.create_experiment("BTCUSDT 2", artifact_location=older)
     told.tell(observer, Cursor(edition=2), chunk_hours=None)
+    for name in ("BTCUSDT", "BTCUSDT 2"):
+        kind = mlflow.client.get_experiment_by_name(name).tags["mlflow.experimentKind"]
+        assert kind == "custom_model_development", "else MLflow opens it as one of language models"
     rebuilt = mlflow.runs("BTCUSDT 2")
     assert [mlflow.series(run) for run in rebuilt] == [mlflow.series(run) for run in again]
     assert [mlflow.files(run) for run in rebuilt] == [mlflow.files(run) for run in again]

@@ -17,7 +17,8 @@ from trader.core.ports import SignedOrder
 # Every base address that spot does not use: a stray call fails on this machine.
 DEAD = "http://127.0.0.1:9/dead"
 DEAD_SOCKET = "ws://127.0.0.1:9/dead"
-RECV_WINDOW_MS = 5_000
+# How long a request may be on its way, on the venue's clock; the most that Binance takes.
+RECV_WINDOW_MS, MOST_WINDOW_MS = 5_000, 60_000
 CONNECT_S = 3.05
 
 
@@ -38,12 +39,13 @@ class SigningClient(Client):  # type: ignore[misc]  # the client ships no types
     WS_FUTURES_URL = WS_FUTURES_TESTNET_URL = WS_FUTURES_DEMO_URL = DEAD_SOCKET
 
     stamp: Callable[[], int]
+    window_ms: Callable[[], int]
     pinned: SignedOrder | None = None
 
     def _generate_signature(self, data: dict[str, Any], uri_encode: bool = True) -> str:
         pinned = self.pinned
         data["timestamp"] = self.stamp() if pinned is None else pinned.timestamp_ms
-        data["recvWindow"] = RECV_WINDOW_MS if pinned is None else pinned.recv_window_ms
+        data["recvWindow"] = self.window_ms() if pinned is None else pinned.recv_window_ms
         signature: str = super()._generate_signature(data, uri_encode)
         return signature
 
@@ -58,8 +60,11 @@ class VenueAddress:
     timeout_s: float = 15.0
 
 
-def signing_client(connection: VenueAddress, stamp: Callable[[], int]) -> SigningClient:
-    """A client that reaches this venue and nothing else; `stamp` tells the time that requests are signed with, UTC ms.
+def signing_client(
+    connection: VenueAddress, stamp: Callable[[], int], window_ms: Callable[[], int] = lambda: RECV_WINDOW_MS
+) -> SigningClient:
+    """A client that reaches this venue and nothing else; `stamp` tells the time that requests are signed with, UTC ms, and
+    `window_ms` for how long from then on they are good.
 
     Raises ConfigError for keys that cannot be any, without repeating them.
     """
@@ -71,7 +76,7 @@ def signing_client(connection: VenueAddress, stamp: Callable[[], int]) -> Signin
         logging.getLogger(name).setLevel(logging.ERROR)
     client = SigningClient(connection.api_key or None, connection.api_secret or None, ping=False)
     client.API_URL = connection.url.rstrip("/") + "/api"
-    client.stamp = stamp
+    client.stamp, client.window_ms = stamp, window_ms
     client.session.close()
     client.session = DeadlineSession(
         connection.url.rstrip("/"), client._get_headers(), connection.timeout_s, CONNECT_S

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from trader.adapters.bans import BanFile
-from trader.adapters.binance_client import VenueAddress, signing_client
+from trader.adapters.binance_client import MOST_WINDOW_MS, RECV_WINDOW_MS, VenueAddress, signing_client
 from trader.adapters.binance_errors import (
     DEFAULT_WAIT_S,
     FOREIGN,
@@ -25,6 +25,7 @@ from trader.adapters.binance_errors import (
     way_out,
 )
 from trader.adapters.binance_replies import UNREADABLE, moment
+from trader.adapters.clocks import rate_of
 from trader.adapters.http_deadline import Reply
 from trader.core.errors import ConfigError, Retry
 from trader.core.ports import Clock
@@ -73,7 +74,7 @@ class VenueApi:
     """One client, its clock offset, and the rules for asking. For one thread at a time."""
 
     def __init__(self, connection: VenueAddress, clock: Clock, quota: Quota | None = None) -> None:
-        self.client = signing_client(connection, self.stamp)
+        self.client = signing_client(connection, self.stamp, self.window_ms)
         self.url = connection.url
         self.clock = clock
         self.quota = quota or Quota()
@@ -87,6 +88,11 @@ class VenueApi:
     def stamp(self) -> int:
         """The venue's time now, by the last measured offset, UTC ms."""
         return self.clock.now_ms() + self.offset_ms
+
+    def window_ms(self) -> int:
+        """How long from now on a request is good, on the venue's clock: as long as the wall's 5 s where that clock runs faster,
+        up to what Binance takes."""
+        return min(round(RECV_WINDOW_MS * max(1.0, rate_of(self.clock))), MOST_WINDOW_MS)
 
     def measure(self) -> int:
         """Ask the venue's time and remember the offset from the midpoint of the round trip; UTC ms on its clock.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from trader.adapters.binance_client import RECV_WINDOW_MS, VenueAddress
+from trader.adapters.binance_client import VenueAddress
 from trader.adapters.binance_commission import Commissions, FillReader
 from trader.adapters.binance_connection import Quota, VenueApi
 from trader.adapters.binance_errors import NOT_THERE, VenueRefusal, VenueSilence, again, fate
@@ -132,7 +132,7 @@ class BinanceSpot:
         if not CLIENT_ORDER_ID.fullmatch(client_order_id):
             raise ConfigError(f"client order id {client_order_id!r} must match {CLIENT_ORDER_ID.pattern}")
         self.assets(symbol)  # asked now, so that after the sending nothing else can fail
-        return SignedOrder(symbol, side, qty, client_order_id, now_ms, RECV_WINDOW_MS)
+        return SignedOrder(symbol, side, qty, client_order_id, now_ms, self._api.window_ms())
 
     def send(self, order: SignedOrder) -> OrderAnswer:
         """POST these very bytes, once. No retry, no redirect, no new signature."""

@@ -1,12 +1,14 @@
-"""Jobs on a crontab, by APScheduler: one tick at a time, one of the others at a time, SIGTERM lets both end."""
+"""Jobs on a crontab, by APScheduler: one tick at a time, one of the others at a time, SIGTERM lets both end. The crontab is kept
+by the wall's clock, or by that of an embedded exchange."""
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from queue import SimpleQueue
 
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_SCHEDULER_STARTED, JobExecutionEvent
@@ -16,6 +18,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 
+from trader.adapters.clocks import ExchangeClock
 from trader.core.errors import ConfigError
 
 # A tick that comes this late is still worth running: it closes the hour as missed, or mends it.
@@ -34,6 +37,32 @@ def crontab(when: str) -> BaseTrigger:
         return CronTrigger.from_crontab(when, timezone=UTC)
     except ValueError as error:
         raise ConfigError(f"{when!r} is not a crontab expression: {error}") from None
+
+
+class FollowingTrigger(BaseTrigger):  # type: ignore[misc]  # the library ships no types
+    """Fires when an embedded exchange's clock reaches the next time of another trigger. The clock is asked anew with every
+    firing. While it stands still, or nobody answers, the wall's clock counts."""
+
+    def __init__(self, trigger: BaseTrigger, clock: ExchangeClock) -> None:
+        self._trigger, self._clock = trigger, clock
+        self._last: datetime | None = None  # on the exchange's clock
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        """The wall's time of the next firing. What the exchange's clock has jumped over is one firing."""
+        self._clock.follow()
+        wall = there = datetime.now(UTC)
+        if self._clock.speed:
+            there = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
+        fired = self._last if self._last and self._last >= there else None
+        self._last = self._trigger.get_next_fire_time(fired, there)
+        return None if self._last is None else wall + (self._last - there) / self._clock.rate
+
+
+def crontab_of(clock: ExchangeClock) -> Callable[[str], BaseTrigger]:
+    """How a crontab is kept by an embedded exchange's clock."""
+    # Where an hour takes seconds, the next minute of the schedule may come before a tick has ended: it is left out.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    return lambda when: crontab(when) if when == NOW else FollowingTrigger(crontab(when), clock)
 
 
 def run_schedule(jobs: Sequence[Scheduled], trigger_of: Callable[[str], BaseTrigger] = crontab) -> str:

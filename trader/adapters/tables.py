@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal, localcontext
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
-from trader.core.errors import ConfigError
+from trader.core.errors import ConfigError, DataError
 from trader.core.hours import LINE_KEYS, HourLine, line_json
 from trader.core.text import write_csv_rows
+from trader.core.types import plain
+
+# Exact amounts of a line, in base or quote; what Parquet's readers know has 38 digits.
+AMOUNTS = ("order_qty", "fill_price", "fee", "position", "equity")
+DIGITS, SCALE = 38, 18
 
 
 def write_csv(file: TextIO, lines: Sequence[HourLine]) -> None:
@@ -17,17 +23,40 @@ def write_csv(file: TextIO, lines: Sequence[HourLine]) -> None:
 
 
 def write_parquet(path: Path, lines: Sequence[HourLine]) -> None:
-    """Lines as a table: close_time in UTC, p_up a double, amounts as decimal strings so that none is rounded."""
+    """Lines as a table with one schema: close_time a timestamp in UTC, p_up a double, amounts decimal128 and never rounded,
+    target, order_side and reason texts. Raises ConfigError where the file cannot be written."""
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    rows = [line_json(line) for line in lines]
-    table = pa.table({key: [row[key] for row in rows] for key in LINE_KEYS})
-    times = pc.strptime(table["close_time"], format="%Y-%m-%dT%H:%M:%SZ", unit="ms")
-    table = table.set_column(0, "close_time", times.cast(pa.timestamp("ms", "UTC")))
+    kinds = {"close_time": pa.timestamp("ms", "UTC"), "p_up": pa.float64()}
+    columns = {}
+    for key in LINE_KEYS:
+        values = [getattr(line, key) for line in lines]
+        if key in AMOUNTS:
+            columns[key] = _decimals(values)
+        else:
+            columns[key] = pa.array(values, kinds.get(key, pa.string()))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, path)
+        pq.write_table(pa.table(columns), path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error}. Choose another folder") from None
+
+
+def _decimals(values: Sequence[Decimal | None]) -> Any:
+    """Amounts as decimal128(38, SCALE); with more digits after the point where one needs them, such as the average price of a
+    fill. Raises DataError for an amount of more than 38 digits."""
+    import pyarrow as pa
+
+    needed = max((len(plain(value).partition(".")[2]) for value in values if value is not None), default=0)
+    scale = max(SCALE, needed)
+    with localcontext() as context:
+        context.prec = 2 * DIGITS
+        unit = Decimal(1).scaleb(-scale)
+        exact = [None if value is None else value.quantize(unit) for value in values]
+    try:
+        return pa.array(exact, pa.decimal128(DIGITS, scale))
+    except pa.ArrowException as error:
+        raise DataError(
+            f"an amount has more than {DIGITS} digits ({error}); write lines instead: --jsonl"
+        ) from None

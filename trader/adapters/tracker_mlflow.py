@@ -28,6 +28,10 @@ SERVER_ENVIRONMENT = {**ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "fals
 # What one request may carry, by MLflow's own limits.
 BATCH_METRICS, BATCH_SETTINGS = 1000, 100
 KEY_TAG = "hourly_trader.key"
+# MLflow opens an experiment as one of language models, on traces that are not there, unless told otherwise: earlier
+# pages by the experiment's tag, those of 3.17 by their address only.
+KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"
+AS_MODELS = "?workflowType=machine_learning"
 INSTALL = "python -m pip install 'hourly-trader[mlflow]'"
 
 
@@ -58,6 +62,11 @@ class MlflowBackend:
         if title.finished:
             client.set_terminated(run_id, end_time=title.began)
 
+    def page_of(self, group: str) -> str:
+        """What follows a server's address to the page that shows this group's runs; the list of all where it has none."""
+        found = self._connected().get_experiment_by_name(group)
+        return f"/#/experiments{f'/{found.experiment_id}' if found else ''}{AS_MODELS}"
+
     def _connected(self) -> MlflowClient:
         if self._client is None:
             try:
@@ -74,9 +83,11 @@ class MlflowBackend:
     def _experiment(self, client: MlflowClient, name: str) -> str:
         found = client.get_experiment_by_name(name)
         if found is not None:
+            if KIND_TAG not in found.tags:
+                client.set_experiment_tag(found.experiment_id, KIND_TAG, KIND)
             return str(found.experiment_id)
         place = None if self._uri else (self._folder / "mlflow-artifacts" / name.replace(" ", "-")).as_uri()
-        return str(client.create_experiment(name, artifact_location=place))
+        return str(client.create_experiment(name, artifact_location=place, tags={KIND_TAG: KIND}))
 
     def _find(self, client: MlflowClient, experiment: str, title: Title) -> str:
         wanted = f"tags.`{KEY_TAG}` = '{title.key}'"

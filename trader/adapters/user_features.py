@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
+from trader.adapters.user_code import run_file
 from trader.core.errors import ConfigError
 from trader.core.lookahead import require_no_lookahead
 from trader.core.presets import Preset, register
-from trader.plain_file import read_plain
-
-# Verbs that would train on a feature: they try it for look-ahead first.
-TRAINS = ("retrain", "tune", "run", "report", "demo", "replay", "lookahead")
 
 
 def load(path: Path, *, check: bool) -> list[Preset]:
@@ -20,21 +15,9 @@ def load(path: Path, *, check: bool) -> list[Preset]:
 
     Raises ConfigError where the file cannot be run, defines no preset, or (with `check`) one that looks ahead.
     """
-    try:
-        text = read_plain(path).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"features_module {path} cannot be read: {error}. Set it in trader.toml") from None
-    spec = importlib.util.spec_from_file_location("trader_user_features", path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"features_module {path} is no Python file; name it *.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever a user's file may raise
-        raise ConfigError(f"features_module {path} failed: {type(error).__name__}: {error}") from error
-    found = [value for value in vars(module).values() if isinstance(value, Preset)]
-    own = [Preset(preset.name, preset.columns, preset.compute, text) for preset in found]
+    code = run_file(path, "features_module", "trader_user_features")
+    found = [value for value in vars(code.module).values() if isinstance(value, Preset)]
+    own = [Preset(preset.name, preset.columns, preset.compute, code.source) for preset in found]
     if not own:
         raise ConfigError(
             f"features_module {path} defines no Preset; write one such as "

@@ -55,15 +55,20 @@ def examine(checks: dict[str, Check]) -> Iterator[Finding]:
             yield Finding(name, "fail", str(error), "remove the cause that the message names, then retry")
 
 
-def clock_check(exchange: Exchange, clock: Clock) -> Finding:
-    """This machine's clock against the venue's; orders are stamped by the venue's, so a small offset is harmless."""
-    offset = clock.now_ms() - exchange.time_ms()
-    said = f"this machine is {offset / 1000:+.2f} s off the venue"
+def clock_check(exchange: Exchange, clock: Clock, whose: str = "this machine", rate: float = 1.0) -> Finding:
+    """The clock that the schedule follows against the venue's; orders are stamped by the venue's, so a small offset is harmless.
+
+    `whose` clock that is, and how many seconds of the venue pass in one of this machine (`rate`): an answer is that much
+    older when it is read, so what lies between the two looks at the clock is no offset.
+    """
+    before, venue, after = clock.now_ms(), exchange.time_ms(), clock.now_ms()
+    offset = before - venue if venue < before else min(0, after - venue)
+    said = f"{whose} is {offset / 1000:+.2f} s off the venue"
     if abs(offset) > OFFSET_FAIL_MS:
         return Finding(
             "clock", "fail", said, "synchronise the clock (NTP): cron would tick in the wrong hour"
         )
-    return Finding("clock", "warn" if abs(offset) > OFFSET_WARN_MS else "pass", said)
+    return Finding("clock", "warn" if abs(offset) > OFFSET_WARN_MS * rate else "pass", said)
 
 
 def filters_check(exchange: Exchange, symbol: str) -> Finding:

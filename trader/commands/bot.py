@@ -18,6 +18,7 @@ from trader.commands.common import (
     params_from,
     say_ticked,
 )
+from trader.commands.schedule import CronJobFile
 from trader.commands.search import CORES, search_of
 from trader.config import load_settings
 from trader.core.errors import DataError, Halt, OtherSymbol, TraderError
@@ -129,7 +130,7 @@ def retrain(
 
 
 def run(
-    cron_job: Annotated[Path, typer.Option(help="the schedule, crontab syntax, UTC")] = Path("cron-job"),
+    cron_job: CronJobFile = None,
     symbol: Symbol = None,
     store: StoreDir = None,
     data: BarsDir = None,
@@ -162,13 +163,13 @@ def halt(
     Example: trader halt --reason "exchange announced maintenance"
     """
     from trader import wiring
-    from trader.adapters.clocks import WallClock
     from trader.app.halts import announce, standing_halt
 
     settings = load_settings(symbol=symbol, store=store)
     journal = wiring.make_journal(settings)
     was = standing_halt(journal)
-    event = announce(journal, WallClock().now_ms(), "person", freeze=freeze, by="person", message=reason)
+    now_ms = wiring.make_clock(settings).now_ms()
+    event = announce(journal, now_ms, "person", freeze=freeze, by="person", message=reason)
     before = f" (it was halted already: {was.reason})" if was else ""
     words = f"{journal.symbol}: halted{before}; the next tick {'keeps' if freeze else 'sells'} what is held"
     answer({"halted": True, "event": event.number, "freeze": freeze}, words, as_json)
@@ -186,7 +187,6 @@ def resume(
     Example: trader resume --reason "model checked, limit meant for another allocation"
     """
     from trader import wiring
-    from trader.adapters.clocks import WallClock
     from trader.app.halts import newest_event, resume
     from trader.core.events import ResumeEvent
 
@@ -199,7 +199,7 @@ def resume(
             f"{journal.symbol}: nothing is halted, it was resumed at {iso(newest.content.at_ms)}",
         )
     else:
-        event = resume(journal, WallClock().now_ms(), reason)
+        event = resume(journal, wiring.make_clock(settings).now_ms(), reason)
         words = f"{journal.symbol}: resumed; limits count anew from the next hour's equity"
     answer({"halted": False, "event": event.number}, words, as_json)
     process.tell_observers(settings)

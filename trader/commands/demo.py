@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
+import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +17,7 @@ import typer
 from trader import terminal
 from trader.commands.common import AsJson, params_from
 from trader.commands.search import CORES, search_of
-from trader.core.types import HOUR_MS, iso
+from trader.core.types import HOUR_MS, Json, iso
 from trader.simulation import markets
 
 if TYPE_CHECKING:
@@ -84,7 +88,28 @@ def demo(
             ("the market's true edge: an oracle's hit rate", f"{summary['true_hit_rate'] * 100:.2f} %")
         )
     terminal.show(terminal.table(title, rows))
-    terminal.say(f"{summary['seconds']:.0f} s. Look at it: trader status --store {settings.store}")
-    terminal.say(f"every hour: trader journal --store {settings.store}")
-    if page is not None:
-        terminal.say(f"the page: {page}")
+    said = [f"{summary['seconds']:.0f} s", *([f"the page: {page}"] if page else []), "next:"]
+    for line in [*said, *next_commands(settings.store, breaches)]:
+        terminal.say(line)
+
+
+def next_commands(store: str, breaches: Sequence[Json]) -> list[str]:
+    """What to type next in this folder: a line each, what it tells and the command."""
+    trader, where = _started_as(), f"--store {shlex.quote(store)}"
+    hour = breaches[0]["at"] if breaches else ""
+    rows = (
+        ("how the bot stands", "status", ""),
+        ("every hour", "journal", ""),
+        ("why an hour went as it did", "explain", hour),
+    )
+    return [f"  {what:<28}{' '.join(filter(None, (trader, verb, at, where)))}" for what, verb, at in rows]
+
+
+def _started_as() -> str:
+    """How this program is started again: by its bare name where the shell would find this very file by it."""
+    started = Path(sys.argv[0])
+    if started.suffix == ".py":
+        return f"{shlex.quote(sys.executable)} -m trader.cli"
+    found = shutil.which(started.name)
+    known = found is not None and started.exists() and started.samefile(found)
+    return started.name if known else shlex.quote(sys.argv[0])

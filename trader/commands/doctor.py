@@ -5,24 +5,24 @@ from __future__ import annotations
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from trader import terminal
 from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol
+from trader.commands.schedule import CronJobFile, schedule_of
 from trader.config import Settings, load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import floor_hour
 
 if TYPE_CHECKING:
+    from trader.app.bot import Bot
     from trader.app.doctor import Check, Finding
 
 MARKS = {"pass": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
 def doctor(
-    cron_job: Annotated[Path, typer.Option(help="the schedule, crontab syntax, UTC")] = Path("cron-job"),
+    cron_job: CronJobFile = None,
     symbol: Symbol = None,
     store: StoreDir = None,
     data: BarsDir = None,
@@ -46,7 +46,7 @@ def doctor(
             return floor_hour(bot.exchange.time_ms())
 
         asked: dict[str, Check] = {
-            "clock": lambda: checks.clock_check(bot.exchange, bot.clock),
+            "clock": lambda: _clock(bot),
             "filters": lambda: checks.filters_check(bot.exchange, bot.symbol),
             "bars": lambda: checks.data_check(bot),
             "store": lambda: checks.store_check(bot.journal.store),
@@ -75,6 +75,17 @@ def doctor(
         raise SystemExit(ConfigError.exit_code)
 
 
+def _clock(bot: Bot) -> Finding:
+    """The embedded exchange's own clock is what a schedule follows there; elsewhere it is this machine's."""
+    from trader.adapters.clocks import ExchangeClock
+    from trader.app.doctor import clock_check
+
+    if not isinstance(bot.clock, ExchangeClock) or bot.clock.speed is None:
+        return clock_check(bot.exchange, bot.clock)
+    whose = f"the embedded exchange's clock ({bot.clock.words})"
+    return clock_check(bot.exchange, bot.clock, whose, bot.clock.rate)
+
+
 def _disk(settings: Settings) -> Finding:
     from trader.app.doctor import Finding, disk_check
 
@@ -86,9 +97,8 @@ def _disk(settings: Settings) -> Finding:
     return disk_check(shutil.disk_usage(there).free, str(there))
 
 
-def _schedule(cron_job: Path) -> Finding:
+def _schedule(cron_job: Path | None) -> Finding:
     from trader.app.doctor import schedule_check
-    from trader.app.run import parse_cron_jobs
 
-    jobs = parse_cron_jobs(terminal.read_text(cron_job, "schedule").decode(), str(cron_job))
-    return schedule_check(len(jobs), [job.when for job in jobs if job.is_tick], str(cron_job))
+    jobs, path = schedule_of(cron_job)
+    return schedule_check(len(jobs), [job.when for job in jobs if job.is_tick], path)

@@ -12,7 +12,9 @@ import typer
 from trader import terminal
 from trader.commands.common import AsJson
 from trader.core.errors import ConfigError
-from trader.core.model_params import DEFAULT_MODEL, FAMILIES, Key, keys_of
+from trader.core.families import own_family
+from trader.core.model_params import DEFAULT_MODEL, FAMILIES, keys_of
+from trader.core.param_keys import Key, range_of, shown
 
 WIDTH = 80
 NEEDED = "needed"
@@ -41,14 +43,15 @@ def families(
 
 def _told(family: str) -> dict[str, Any]:
     """A family for a machine. reads: rows of features, or the series of the last `context_hours` bars."""
-    from trader.forecasters.registry import BUILDERS, installed, way_to
+    from trader.forecasters.registry import installed, traits_of, way_to
 
-    traits = BUILDERS[family]().traits
+    traits, own = traits_of(family), own_family(family)
     return {
         "family": family,
         "what": FAMILIES[family].__doc__,
         "installed": family in installed(),
         "install": way_to(family) or None,
+        "module": own.path if own else None,
         "scope": traits.scope,
         "reads": traits.reads,
         "context_hours": traits.context_hours,
@@ -70,6 +73,7 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     yield f"{name}, the default" if without else name
     yield "-" * WIDTH
     there = "Installed." if told["installed"] else f"Not installed: {told['install']}."
+    there = f"Your own, from {told['module']}." if told["module"] else there
     rows = told["reads"] == "rows"
     reads = "a row of features an hour" if rows else f"the last {told['context_hours']} hourly bars"
     yield from textwrap.wrap(f"{told['what']} {there} It reads {reads}.", WIDTH)
@@ -85,24 +89,8 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
 
 
 def _default(key: Key) -> str:
-    return NEEDED if key.default is None else _shown(key.default)
-
-
-def range_of(key: Key) -> str:
-    """The range of a key in words; "" for one without bounds."""
-    low = f"above {_shown(key.above)}" if key.above is not None else _shown(key.least)
-    high = f"below {_shown(key.below)}" if key.below is not None else _shown(key.most)
-    if low:
-        return f"{low} to {high}" if high else f"{low} or more"
-    return high if key.most is None else f"up to {high}"
-
-
-def _shown(value: Any) -> str:
-    """A number with separators and no more digits than it has; other values as they are, nothing for None."""
-    if value is None:
-        return ""
-    return f"{value:,g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    return NEEDED if key.default is None else shown(key.default)
 
 
 def _joined(values: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {_shown(value)}" for key, value in values.items())
+    return ", ".join(f"{key} {shown(value)}" for key, value in values.items())

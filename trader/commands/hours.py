@@ -149,14 +149,14 @@ def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
     from trader import wiring
     from trader.adapters.clocks import WallClock
     from trader.app.status import status as look
-    from trader.observers.names import names_of
+    from trader.observers.names import meant
     from trader.observers.status_words import screen
 
     settings = load_settings(symbol=symbol, store=store)
     # An embedded exchange has a clock of its own, so this machine's says nothing about how late its bot is.
     now_ms = None if settings.venue == "embedded" else WallClock().now_ms()
-    journal, names = wiring.make_journal(settings), names_of(settings)
-    report = look(journal, settings.breach_rule, now_ms, settings.drift_rule, names)
+    journal = wiring.make_journal(settings)
+    report = look(journal, settings.breach_rule, now_ms, settings.drift_rule, meant(settings, journal))
     if as_json:
         terminal.emit({"symbol": settings.symbol, "store": settings.store, **report})
         return

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trader import terminal, wiring
-from trader.adapters.scheduler import NOW, Scheduled, run_schedule
+from trader.adapters.clocks import ExchangeClock
+from trader.adapters.scheduler import NOW, Scheduled, crontab, crontab_of, run_schedule
 from trader.app.bot import Bot
-from trader.app.run import CronJob, parse_cron_jobs
+from trader.app.run import CronJob
 from trader.app.tick import tick
 from trader.app.trouble import failed
 from trader.commands.common import say_ticked
+from trader.commands.schedule import schedule_of
 from trader.config import Settings
 from trader.core.errors import Halt, TraderError
+from trader.core.types import iso
 from trader.observers import builders, process
 
 if TYPE_CHECKING:
@@ -26,21 +29,40 @@ if TYPE_CHECKING:
 TICKS, OTHERS = "ticks", "others"
 
 
-def run(cron_job: Path, settings: Settings) -> None:
+def run(cron_job: Path | None, settings: Settings) -> None:
     """Tick now, then run the schedule of a file until SIGTERM, which lets a tick end, the first one too. A retrain runs in
     a process of its own and never delays a tick."""
-    jobs = parse_cron_jobs(terminal.read_text(cron_job, "schedule").decode(), str(cron_job))
+    jobs, path = schedule_of(cron_job)
     builders.require_installed(settings)
     if note := builders.note_of(settings):
         terminal.say(note)
-    with wiring.open_bot(settings) as bot, process.BackgroundObservers(settings) as observers:
+    terminal.say(f"the schedule is {path}, after a first tick now", schedule=path)
+    clock = wiring.make_clock(settings)
+    with wiring.open_bot(settings, clock) as bot, process.BackgroundObservers(settings) as observers:
         ticking = partial(_tick, bot, observers, _metrics(settings, bot))
         first: Scheduled = NOW, TICKS, ticking
         others = partial(_start_other, settings)
-        why = run_schedule([first, *(_scheduled(job, ticking, others) for job in jobs)])
+        schedule = [first, *(_scheduled(job, ticking, others) for job in jobs)]
+        if isinstance(clock, ExchangeClock):
+            terminal.say(_followed(clock))
+            why = run_schedule(schedule, crontab_of(clock))
+        else:
+            why = run_schedule(schedule, crontab)
     if why:
         raise RuntimeError(f"a job failed:\n{why}")
     terminal.say("stopped by a signal; the running tick was let end")
+
+
+def _followed(clock: ExchangeClock) -> str:
+    """What the schedule means where the exchange's clock is not the wall's."""
+    if clock.speed:
+        return f"the schedule follows the embedded exchange's clock: {clock.words}"
+    if clock.speed is None:
+        return "the embedded exchange does not answer yet; until it does the schedule follows this machine's clock"
+    return (
+        f"the embedded exchange's clock stands still at {iso(clock.now_ms())}: no hour closes until POST /sim/clock moves it; "
+        f"trader exchange --speed 60 lets an hour pass in a minute"
+    )
 
 
 def _scheduled(job: CronJob, ticking: Callable[[], None], others: Callable[[CronJob], None]) -> Scheduled:

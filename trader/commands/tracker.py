@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
@@ -12,9 +13,12 @@ import typer
 from trader import terminal
 from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol, answer
 from trader.config import Settings, load_settings
-from trader.core.errors import ConfigError, Retry
+from trader.core.errors import ConfigError, Retry, TraderError
+from trader.core.tracking import group_of
 from trader.observers import builders, process
-from trader.observers.names import NEEDS, missing, names_of
+from trader.observers.names import TITLES, missing, names_of
+from trader.observers.supervisor import LAST_WORDS_S
+from trader.observers.turn import Turn, next_turn, turn
 
 app = typer.Typer(no_args_is_help=True, help="Experiment trackers: fill one anew, open MLflow's pages.")
 WAYS = "TRADER_TRACKERS=mlflow, neptune or mlflow,neptune"
@@ -24,7 +28,7 @@ def observe(
     steps: Annotated[
         int | None,
         typer.Option(
-            help="for the process that waits: a file descriptor that hears whom this one is telling"
+            help="for the supervisor of this process: a file descriptor that hears whom it is telling"
         ),
     ] = None,
     symbol: Symbol = None,
@@ -34,7 +38,8 @@ def observe(
 ) -> None:
     """Tell observers (trackers) what the journal has and they have not heard. Every tick starts it by itself.
 
-    Exit 3 if one of them failed: it hears the same next time. Example: trader observe
+    Waits for its turn while another process tells them. Exit 3 if one of them failed: it hears the same next time.
+    Example: trader observe
     """
     from trader import wiring
     from trader.app.cursors import read_cursor
@@ -42,11 +47,13 @@ def observe(
 
     settings = load_settings(symbol=symbol, store=store, bars=data)
     names = names_of(settings)
+    longest_s = settings.observer_patience_s + LAST_WORDS_S
     if steps is not None:
-        process.limit_life(settings.observer_patience_s + process.LAST_WORDS_S)
-    with process.alone(settings) as alone:
-        if not alone:
-            answer({"observers": []}, "another process tells the observers at this moment", as_json)
+        process.limit_life(longest_s)
+    # A child that is supervised has its supervisor's turn.
+    with nullcontext(Turn()) if steps is not None else next_turn(settings.tracker_dir, longest_s) as mine:
+        if mine is None:
+            answer({"observers": []}, "another process tells the observers, or is about to", as_json)
             return
         journal = wiring.make_journal(settings)
         if "neptune" in names and read_cursor(journal, "neptune").hour_ms is None:
@@ -69,34 +76,38 @@ def rebuild(
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell a tracker everything anew from the journal, into a fresh experiment. The old one stays as it is.
+    """Fill a tracker from the journal, from the first hour on. What it was told before stays: the new one is a fresh experiment.
 
     Example: trader tracker rebuild --only mlflow
     """
     from trader import wiring
-    from trader.app.cursors import read_cursor
+    from trader.app.cursors import next_edition, read_cursor
     from trader.core.records import Cursor
     from trader.observers.delivery import tell
 
     settings = load_settings(symbol=symbol, store=store, trackers=only)
-    names = [name for name in names_of(settings) if name in NEEDS]
+    names = [name for name in names_of(settings) if name in TITLES]
     if not names:
         raise ConfigError(f"no tracker is set; use {WAYS}")
     builders.require_installed(settings)
     journal = wiring.make_journal(settings)
-    told = []
-    with process.alone(settings) as alone:
-        if not alone:
+    told, words = [], []
+    with turn(settings.tracker_dir, settings.observer_patience_s + LAST_WORDS_S) as mine:
+        if mine is None:
             raise Retry("another process tells the observers at this moment; try again when it is done")
         for name in names:
-            cursor = Cursor(edition=read_cursor(journal, name).edition + 1)
+            cursor = Cursor(edition=next_edition(read_cursor(journal, name)))
             observer = builders.make_observer(settings, name)
             hours = sum(heard.hours for heard in tell(journal, observer, cursor, chunk_hours=None))
             told.append({"name": name, "edition": cursor.edition, "hours": hours})
-    words = "\n".join(
-        f"{row['name']}: {row['hours']} hours told anew, as edition {row['edition']}" for row in told
-    )
-    answer({"rebuilt": told}, words, as_json)
+            words.append(_rebuilt(name, hours, journal.symbol, cursor.edition))
+    answer({"rebuilt": told}, "\n".join(words), as_json)
+
+
+def _rebuilt(name: str, hours: int, symbol: str, edition: int) -> str:
+    """What was rebuilt, and under which name where the first one holds an earlier telling."""
+    where = f', as "{group_of(symbol, edition)}"' if edition > 1 else ""
+    return f"{TITLES[name]} rebuilt: {hours:,} {'hour' if hours == 1 else 'hours'}{where}"
 
 
 @app.command()
@@ -104,7 +115,8 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="on loopback")] = 5000,
     as_json: AsJson = False,
 ) -> None:
-    """Serve MLflow's own pages over the local SQLite file, on loopback, until interrupted. Needs the full mlflow.
+    """Serve MLflow's own pages over the local SQLite file, on loopback, until interrupted. Needs the full mlflow. The address
+    that is printed opens the bot's runs.
 
     Example: trader tracker ui
     """
@@ -113,7 +125,7 @@ def ui(
     settings = load_settings()
     command, environment = ui_command(settings, port)
     export(environment)
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{port}{_page_of_runs(settings)}"
     answer({"url": url}, f"{url} (Ctrl-C ends it)", as_json)
     try:
         done = subprocess.run(command, check=False)  # noqa: S603 - MLflow's own command line
@@ -121,6 +133,20 @@ def ui(
         return
     if done.returncode > 0:
         raise Retry(f"MLflow's server ended with {done.returncode}; its message is above")
+
+
+def _page_of_runs(settings: Settings) -> str:
+    """Where the pages show the runs of the newest edition; "" for their first page where the store cannot say which that is."""
+    from trader import wiring
+    from trader.adapters.tracker_mlflow import MlflowBackend
+    from trader.app.cursors import read_cursor
+
+    try:
+        edition = read_cursor(wiring.make_journal(settings), "mlflow").edition
+    except TraderError as error:
+        terminal.say(f"the store cannot say which experiment is its own ({error})")
+        return ""
+    return MlflowBackend(settings.tracker_dir).page_of(group_of(settings.symbol, edition))
 
 
 def ui_command(settings: Settings, port: int) -> tuple[list[str], dict[str, str]]:

@@ -9,12 +9,13 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 from trader import terminal
 from trader.commands.common import AsJson, Symbol
-from trader.config import EMBEDDED_KEY, EMBEDDED_PORT, EMBEDDED_SECRET
+from trader.config import EMBEDDED_KEY, EMBEDDED_PORT, EMBEDDED_SECRET, load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import DAY_MS, HOUR_MS, Bars, floor_hour, iso, parse_hour
 from trader.simulation import markets
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 # `--at now`: a year to look back on, a month to trade in.
 YEAR_HOURS, MONTH_HOURS = 365 * 24, 30 * 24
-
+# An hour's order must leave within ten minutes of the exchange's time: here 5 s, and a fresh `trader tick` needs two or three.
+MOST_SPEED = 120.0
 
 At = Annotated[
     str | None,
@@ -48,8 +50,21 @@ FeeDiscount = Annotated[str, typer.Option(help="share that commission in --fee-a
 FeeAssetPrice = Annotated[str, typer.Option(help="what one --fee-asset costs in the quote asset")]
 HalfSpread = Annotated[str, typer.Option(help="half the spread, in 1/10,000 of the price")]
 Slippage = Annotated[str, typer.Option(help="slippage of market orders, in 1/10,000")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one")]
-Speed = Annotated[str, typer.Option(help="virtual seconds a second; 0 stands still until POST /sim/clock")]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        help=f"0 picks a free one; default: that of the setting venue_url, else {EMBEDDED_PORT}",
+    ),
+]
+Speed = Annotated[
+    str,
+    typer.Option(
+        help=f"how many times as fast as the wall's its clock runs, at most {MOST_SPEED:g} (60: an hour a minute); 0 stands still "
+        f"until POST /sim/clock"
+    ),
+]
 StateFile = Annotated[Path | None, typer.Option(help="file that orders and balances survive in")]
 FaultsFile = Annotated[Path | None, typer.Option(help="faults to inject, a JSON list")]
 
@@ -67,7 +82,7 @@ def exchange(
     fee_asset: FeeAssetName = "",
     fee_discount: FeeDiscount = "0.25",
     fee_asset_price: FeeAssetPrice = "1",
-    port: Port = EMBEDDED_PORT,
+    port: Port = None,
     speed: Speed = "0",
     state: StateFile = None,
     faults: FaultsFile = None,
@@ -76,7 +91,8 @@ def exchange(
     """Serve the embedded exchange on loopback until SIGTERM. It speaks Binance's spot protocol and needs no account.
 
     One line says when it is ready. POST /sim/clock moves its time, POST /sim/faults makes it fail, GET /sim/ledger tells
-    what was executed. With `--at now --speed 1` its time is the wall's, as clients expect. More in docs/exchange.md.
+    what was executed. With `--at now --speed 1` its time is the wall's, as clients expect; with `--speed 60` an hour closes every
+    minute, for `trader run` as well. More in docs/exchange.md.
 
     Example: trader exchange --bars BTCUSDT-1h.parquet --at 2022-01-01 --port 8900
     """
@@ -85,13 +101,29 @@ def exchange(
     fee = _fee_asset(fee_asset, fee_discount, fee_asset_price)
     config = replace(
         _account(market, at_ms, costs, filters, balance, fee),
-        port=port,
-        speed=float(markets.decimal_option("--speed", speed)),
+        port=_asked_port() if port is None else port,
+        speed=_speed(speed),
         state_path=state,
         faults=_read_faults(faults) if faults else (),
         market=markets.synthetic_name(synthetic or 0) if bars is None else "",
     )
     _serve(config, config.market or str(bars), as_json)
+
+
+def _asked_port() -> int:
+    """Where the bot of these settings looks for an embedded exchange."""
+    return urlsplit(load_settings().venue_url or "").port or EMBEDDED_PORT
+
+
+def _speed(text: str) -> float:
+    """Raises ConfigError for no number, and for a speed at which no order would leave before its deadline."""
+    speed = float(markets.decimal_option("--speed", text))
+    if speed > MOST_SPEED:
+        raise ConfigError(
+            f"--speed {text} is above {MOST_SPEED:g}: the ten minutes within which an hour's order must leave would pass in "
+            f"{600 / speed:.2g} s. Give {MOST_SPEED:g} or less, or jump to a time at once: POST /sim/clock"
+        )
+    return speed
 
 
 def _account(

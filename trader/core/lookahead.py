@@ -93,8 +93,11 @@ def poisoned(bars: Bars, cut: int) -> Bars:
     return replace(bars, **changed)
 
 
-def made_bars(hours: int = 1_744, seed: int = SEED) -> Bars:
-    """A block of bars from a seeded walk, every column there, with holes: what a preset is tried on when it is loaded."""
+def made_bars(
+    hours: int = 1_744, seed: int = SEED, holes: Sequence[tuple[int, int]] = HOLES, symbol: str = "MADEUSDT"
+) -> Bars:
+    """A block of bars from a seeded walk, every column there, with holes: what a user's own features and families are tried on.
+    `holes` are the first missing row and how many are missing."""
     rng = np.random.default_rng(seed)
     close = np.round(30_000 * np.exp(np.cumsum(rng.normal(0, 0.006, hours))), 2)
     open_ = np.concatenate([[30_000.0], close[:-1]])
@@ -113,11 +116,11 @@ def made_bars(hours: int = 1_744, seed: int = SEED) -> Bars:
         "taker_buy_quote": buyers * close,
     }
     traded = np.ones(hours, np.bool_)
-    for first, missing in HOLES:
+    for first, missing in holes:
         traded[first : first + missing] = False
     opened = parse_hour("2024-01-01") + HOUR_MS * np.arange(-1, hours - 1, dtype=np.int64)
     kept = {name: values[traded] for name, values in columns.items()}
-    return bars_from_columns("MADEUSDT", opened[traded], kept, "made bars")
+    return bars_from_columns(symbol, opened[traded], kept, "made bars")
 
 
 def require_no_lookahead(preset: Preset, bars: Bars | None = None) -> None:

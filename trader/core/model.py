@@ -16,7 +16,8 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from trader.core.drift import drift_limits
-from trader.core.errors import DataError
+from trader.core.errors import ConfigError, DataError
+from trader.core.families import family_hash
 from trader.core.features import preset_named
 from trader.core.params import Params
 from trader.core.ports import Forecaster
@@ -41,6 +42,7 @@ class ModelCard:
     features: `columns` and `ranges` are empty. `reason` says why it was trained: the first, by the calendar, on which
     breach, or because a person asked. `upgraded_from` is the schema of a card that an upgrade carried over, else "".
     `drift_limits` holds what PSI and KS of a window stay below by chance (`trader.core.drift`); empty for few rows.
+    `family_hash` is that of the user's own file that defines the family (`trader.core.families`); "" for a shipped family.
     """
 
     schema: str
@@ -63,10 +65,15 @@ class ModelCard:
     reason: str = ""
     drift_limits: dict[str, float] = field(default_factory=dict)
     upgraded_from: str = ""
+    family_hash: str = ""
 
     def to_bytes(self) -> bytes:
-        """Readable JSON with sorted keys."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
+        """Readable JSON with sorted keys. `family_hash` is written only where it says something, so that a card of before there
+        was one keeps its bytes and its id."""
+        values = asdict(self)
+        if not self.family_hash:
+            del values["family_hash"]
+        return json.dumps(values, indent=1, sort_keys=True).encode()
 
 
 def card_for(
@@ -102,6 +109,7 @@ def card_for(
         ranges=ranges,
         reason=reason,
         drift_limits=drift_limits_of(training.X, ranges),
+        family_hash=family_hash(forecaster.family),
     )
     return replace(card, model_id=id_of(card))
 
@@ -177,14 +185,30 @@ def own_card(text: bytes, model: bytes | None, model_id: str, source: str) -> Mo
 
 
 def read_card(text: bytes, model: bytes, model_id: str, source: str) -> ModelCard:
-    """The card of a model that is to predict: `own_card`, compared with this program's feature code too. Raises DataError."""
+    """The card of a model that is to predict: `own_card`, compared with this program's feature code and with the
+    file of its family too. Raises DataError, ConfigError where a file of the user's is not given."""
     card = own_card(text, model, model_id, source)
     if card.features and preset_named(card.features).code_hash != card.features_hash:
         raise DataError(
             f"{source}: features {card.features!r} were computed by other code ({card.features_hash}) than this "
             f"program's ({preset_named(card.features).code_hash}). Train again: trader retrain"
         )
+    _require_family(card, source)
     return card
+
+
+def _require_family(card: ModelCard, source: str) -> None:
+    """Raises ConfigError where the file of the card's family was not given, DataError where the file has changed."""
+    try:
+        here = family_hash(card.family)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    if here != card.family_hash:
+        raise DataError(
+            f"{source}: the family {card.family!r} was defined by another file ({card.family_hash or 'a shipped one'}) than "
+            f"this program's ({here or 'a shipped one'}). Train again: trader retrain; or start the bot again, if the file has "
+            "changed since it started"
+        )
 
 
 def upgraded_card(text: bytes, model: bytes, model_id: str, symbol: str, source: str) -> bytes:

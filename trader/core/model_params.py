@@ -1,15 +1,26 @@
 """What each family of models is told: one class a family, joined to the tagged union that `P.json` calls `model`.
 
-A new family adds its class here and to `ModelParams`; names and meaning of its keys are its library's own.
+A new family adds its class here and to `_Shipped`; names and meaning of its keys are its library's own. A family of a
+user's own file is registered by `trader/core/families.py` and validated by the same rules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from functools import lru_cache
+from typing import Annotated, Any, Literal, Union, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+
+from trader.core.param_keys import Key, keys_in
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -58,15 +69,42 @@ class NaiveParams(FamilyParams):
 # The family that every other must beat.
 NAIVE = "naive"
 
-ModelParams = Annotated[
+_Shipped = Annotated[
     # one a line
     XGBoostParams | LightGBMParams | NaiveParams,
     Field(discriminator="family"),
 ]
 
-FAMILIES: dict[str, type[FamilyParams]] = {
-    kind.model_fields["family"].default: kind for kind in get_args(get_args(ModelParams)[0])
+SHIPPED: dict[str, type[FamilyParams]] = {
+    kind.model_fields["family"].default: kind for kind in get_args(get_args(_Shipped)[0])
 }
+# Every family that `model` can name in this process: the shipped ones, and those that `accept` added.
+FAMILIES: dict[str, type[FamilyParams]] = dict(SHIPPED)
+
+
+def accept(family: str, kind: type[FamilyParams]) -> None:
+    """Let `model` name a family of a user's own file from now on, in this process."""
+    FAMILIES[family] = kind
+
+
+def _by_family(value: Any, shipped: ValidatorFunctionWrapHandler) -> FamilyParams:
+    """`model` as its family's class. The union of the shipped families is compiled once; a union that also holds a user's own
+    is made when such a family is named."""
+    family = value.get("family") if isinstance(value, dict) else getattr(value, "family", None)
+    if not isinstance(family, str) or family in SHIPPED or family not in FAMILIES:
+        known: FamilyParams = shipped(value)
+        return known
+    return _union_of(tuple(FAMILIES.values())).validate_python(value)
+
+
+@lru_cache(maxsize=4)
+def _union_of(kinds: tuple[type[FamilyParams], ...]) -> TypeAdapter[FamilyParams]:
+    """The tagged union of these families, compiled when it is first needed."""
+    union: Any = Annotated[Union[kinds], Field(discriminator="family")]  # noqa: UP007  # made at run time
+    return TypeAdapter(union)
+
+
+ModelParams = Annotated[SerializeAsAny[_Shipped], WrapValidator(_by_family)]
 
 # The published study's best trees.
 DEFAULT_MODEL: dict[str, Any] = {
@@ -80,28 +118,25 @@ DEFAULT_MODEL: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key of a family as a person is told of it. default: None where it must be given. The bounds are None where there
-    are none: least <= value, above < value, value <= most, value < below."""
-
-    name: str
-    default: Any
-    least: float | None
-    above: float | None
-    most: float | None
-    below: float | None
-    meaning: str
-
-
 def keys_of(family: str) -> Iterator[Key]:
     """The keys that `model` may hold beside the family, in their order."""
-    for name, field in FAMILIES[family].model_fields.items():
-        if name == "family":
-            continue
-        least, above, most, below = (
-            next((getattr(it, bound) for it in field.metadata if hasattr(it, bound)), None)
-            for bound in ("ge", "gt", "le", "lt")
-        )
-        default = None if field.is_required() else field.default
-        yield Key(name, default, least, above, most, below, field.description or "")
+    return (key for key in keys_in(FAMILIES[family]) if key.name != "family")
+
+
+def default_model(family: str) -> dict[str, Any]:
+    """What `model` is where only its family is named: of XGBoost the published study's trees, else each key's default."""
+    if family == DEFAULT_MODEL["family"]:
+        return dict(DEFAULT_MODEL)
+    return {"family": family, **{key.name: key.default for key in keys_of(family)}}
+
+
+def completed(model: dict[str, Any]) -> dict[str, Any]:
+    """A `model` that names only what differs from `default_model`, with the rest of it.
+
+    One that names every key without a default of its own is whole: what it leaves out are those keys' own defaults, as
+    files were read before anything could be left out. Other keys, and unknown families, are left to whoever validates.
+    """
+    kind = FAMILIES.get(str(model.get("family")))
+    if kind is None or all(name in model for name, field in kind.model_fields.items() if field.is_required()):
+        return model
+    return {**default_model(model["family"]), **model}

@@ -11,7 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trader.core.costs import CostModel
 from trader.core.errors import ConfigError
-from trader.core.model_params import DEFAULT_MODEL, FAMILIES, ModelParams
+from trader.core.model_params import (
+    DEFAULT_MODEL,
+    FAMILIES,
+    ModelParams,
+    XGBoostParams,
+    completed,
+    default_model,
+)
+from trader.core.param_keys import plain_default
 from trader.core.policy import Exposure, LossLimits, Thresholds
 from trader.core.presets import EARLIER_NAMES
 
@@ -38,27 +46,76 @@ class Params(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    model: ModelParams
-    look_back_days: int = Field(ge=1, le=3650)
-    step_days: int = Field(ge=1, le=3650)
-    gap_hours: int = Field(ge=1, le=24 * 365)
-    enter_edge: Edge
-    exit_edge: float = Field(gt=-0.5, lt=0.5)
-    exposure: Exposure = "long_flat"
-    fee_rate: Decimal = Field(ge=0, lt=1)
-    half_spread_bps: Decimal = Field(ge=0, lt=5000)
-    slippage_bps: Decimal = Field(ge=0, lt=5000)
-    fee_discount: Decimal | None = Field(ge=0, lt=1, default=None)
-    allocation_usdt: Decimal = Field(gt=0, le=MOST_USDT)
-    features: str = "reference"
-    seed: int = Field(ge=0, lt=2**31)
-    horizon_hours: int = Field(ge=1, le=24, default=1)
-    label: Label = "direction"
-    cash_buffer: Decimal = Field(ge=0, lt=1, default=Decimal("0.001"))
-    rebalance_band: Decimal = Field(ge=0, le=1, default=Decimal("0.05"))
-    halt_cumulative_return: Decimal | None = Field(gt=-1, lt=0, default=Decimal("-0.2"))
-    halt_drawdown: Decimal | None = Field(gt=0, lt=1, default=None)
-    price_band: Decimal | None = Field(gt=0, le=1, default=None)
+    model: ModelParams = Field(
+        default_factory=lambda: XGBoostParams(**DEFAULT_MODEL), description="family of models, and its keys"
+    )
+    look_back_days: int = Field(
+        ge=1, le=3650, default=59, description="days of bars that a model is trained on"
+    )
+    step_days: int = Field(ge=1, le=3650, default=30, description="days from one refit to the next")
+    gap_hours: int = Field(
+        ge=1,
+        le=24 * 365,
+        default=1,
+        description="hours from the newest bar of a fit to the model's first hour",
+    )
+    enter_edge: Edge = Field(default=0.01, description="enter a position at P(up) of 0.5 plus this")
+    exit_edge: float = Field(
+        gt=-0.5, lt=0.5, default=0.0, description="leave it at P(up) of 0.5 minus this; in between it is kept"
+    )
+    exposure: Exposure = Field(
+        default="long_flat", description="positions that are taken; long_short in backtests only"
+    )
+    fee_rate: Decimal = Field(
+        ge=0, lt=1, default=Decimal("0.001"), description="commission of a fill, a share: 0.001 is 0.1 %"
+    )
+    half_spread_bps: Decimal = Field(
+        ge=0, lt=5000, default=Decimal(1), description="half of ask minus bid, in 1/10,000 of the price"
+    )
+    slippage_bps: Decimal = Field(
+        ge=0, lt=5000, default=Decimal(1), description="slippage of a market order, in 1/10,000 of the price"
+    )
+    fee_discount: Decimal | None = Field(
+        ge=0,
+        lt=1,
+        default=None,
+        description="share that commission is less by because a third asset (BNB) pays it; null: it is taken from what is received",
+    )
+    allocation_usdt: Decimal = Field(
+        gt=0, le=MOST_USDT, default=Decimal(10_000), description="capital of the strategy, USDT"
+    )
+    features: str = Field(
+        default="reference", description="feature preset; of your own, see docs/features.md"
+    )
+    seed: int = Field(ge=0, lt=2**31, default=7, description="random seed of every fit")
+    horizon_hours: int = Field(
+        ge=1, le=24, default=1, description="hours ahead of a prediction, and minimum holding period"
+    )
+    label: Label = Field(
+        default="direction",
+        description="what is predicted: a higher close, or one that is higher by more than a round trip costs",
+    )
+    cash_buffer: Decimal = Field(
+        ge=0, lt=1, default=Decimal("0.001"), description="share of the cash that a purchase leaves"
+    )
+    rebalance_band: Decimal = Field(
+        ge=0,
+        le=1,
+        default=Decimal("0.05"),
+        description="share of equity that may be missing from a position before an order completes it",
+    )
+    halt_cumulative_return: Decimal | None = Field(
+        gt=-1, lt=0, default=Decimal("-0.2"), description="trading halts at this return; null: never"
+    )
+    halt_drawdown: Decimal | None = Field(
+        gt=0, lt=1, default=None, description="trading halts at this fall from the peak; null: never"
+    )
+    price_band: Decimal | None = Field(
+        gt=0,
+        le=1,
+        default=None,
+        description="largest gap between the venue's price and the newest close, a share; null: none, or the bot's setting",
+    )
 
     @property
     def costs(self) -> CostModel:
@@ -94,29 +151,54 @@ class Params(BaseModel):
         return {"xgboost": chosen, **values, "promotion": "always"}
 
 
+# What every file of parameters had to name once, and so what every stored object holds.
+FIRST_KEYS = (
+    "model",
+    "look_back_days",
+    "step_days",
+    "gap_hours",
+    "enter_edge",
+    "exit_edge",
+    "fee_rate",
+    "half_spread_bps",
+    "slippage_bps",
+    "allocation_usdt",
+    "seed",
+)
+
+
+def template(family: str = DEFAULT_MODEL["family"]) -> dict[str, Any]:
+    """Every key of `P.json` with its default, as plain JSON values, the model one of this family."""
+    values = {name: plain_default(field) for name, field in Params.model_fields.items()}
+    return {**values, "model": default_model(family)}
+
+
+# The documented defaults, as files of parameters were first written.
 DEFAULT_PARAMS: dict[str, Any] = {
-    "model": DEFAULT_MODEL,
-    "look_back_days": 59,
-    "step_days": 30,
-    "gap_hours": 1,
-    "enter_edge": 0.01,
-    "exit_edge": 0.0,
-    "exposure": "long_flat",
-    "fee_rate": 0.001,
-    "half_spread_bps": 1,
-    "slippage_bps": 1,
-    "allocation_usdt": 10000,
-    "features": "reference",
-    "seed": 7,
+    name: value for name, value in template().items() if name in (*FIRST_KEYS, "exposure", "features")
 }
 
 
 def parse_params(text: str | bytes, source: str) -> Params:
-    """Params from JSON text. `source` names the file in the error. Raises ConfigError that names every wrong key.
+    """Params from the JSON text of a file, which names what differs from the defaults. `source` names the file in the error.
+    Raises ConfigError that names every wrong key.
 
     Files of before there were families say `"xgboost": {...}` in place of `model`, and may name a promotion.
     """
-    current, earlier = _current(text, source)
+    return _read(text, source, complete=True)
+
+
+def params_of(values: dict[str, Any], source: str) -> Params:
+    """Params from plain JSON values, by the same rules and messages as `parse_params`. What a store holds is whole, so that
+    nothing is filled in here."""
+    there = values.keys() | ({"model"} if "xgboost" in values else set())
+    if missing := [repr(name) for name in FIRST_KEYS if name not in there]:
+        raise ConfigError(f"{source}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
+    return _read(json.dumps(values), source, complete=False)
+
+
+def _read(text: str | bytes, source: str, *, complete: bool) -> Params:
+    current, earlier = _current(text, source, complete)
     try:
         return Params.model_validate_json(current)
     except ValidationError as error:
@@ -124,25 +206,29 @@ def parse_params(text: str | bytes, source: str) -> Params:
         raise ConfigError(f"{source}: {'; '.join(_problem(item, earlier) for item in found)}") from None
 
 
-def _current(text: str | bytes, source: str) -> tuple[str | bytes, bool]:
-    """The text in today's form, and whether it was of an earlier one. What is no JSON object is left as it is."""
+def _current(text: str | bytes, source: str, complete: bool) -> tuple[str | bytes, bool]:
+    """The text in today's form, its model completed where that is wanted, and whether it was of an earlier form. What is no JSON
+    object is left as it is."""
     try:
         values = json.loads(text)
     except ValueError:
         return text, False
-    if not isinstance(values, dict) or not {"xgboost", "promotion"} & values.keys():
+    if not isinstance(values, dict):
         return text, False
     promotion = values.pop("promotion", "always")
     if promotion != "always":
         raise ConfigError(f"{source}: 'promotion' can only be 'always', not {promotion!r}; leave the key out")
-    if "xgboost" not in values:
-        return json.dumps(values), False
-    if "model" in values:
+    earlier = "xgboost" in values
+    if earlier and "model" in values:
         raise ConfigError(f"{source}: 'model' and 'xgboost' both say which model; leave 'xgboost' out")
-    chosen = values.pop("xgboost")
-    if isinstance(chosen, dict):
+    chosen = values.pop("xgboost") if earlier else values.get("model")
+    if earlier and isinstance(chosen, dict):
         chosen = {**chosen, "family": chosen.get("family", "xgboost")}
-    return json.dumps({"model": chosen, **values}), True
+    if complete and isinstance(chosen, dict):
+        chosen = completed(chosen)
+    if earlier or "model" in values:
+        values = {"model": chosen, **{key: value for key, value in values.items() if key != "model"}}
+    return json.dumps(values), earlier
 
 
 def _problem(item: Any, earlier: bool) -> str:
@@ -156,14 +242,13 @@ def _problem(item: Any, earlier: bool) -> str:
     if item["type"] == "extra_forbidden":
         return f"unknown key {name!r}; the keys are {', '.join(known)}"
     if item["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        return f"{name!r} must name its family; there are {', '.join(FAMILIES)}. See: trader models families"
+        said = f", not {item['ctx']['tag']!r}" if item["type"] == "union_tag_invalid" else ""
+        return (
+            f"{name!r} must name its family; there are {', '.join(FAMILIES)}{said}. See: trader models families. A family of "
+            "your own needs its file: model_module in trader.toml (docs/families.md)"
+        )
     if item["type"] == "missing":
         return f"{name!r} is missing"
     if item["type"] == "json_invalid":
         return f"not valid JSON ({item['ctx']['error']})"
     return f"{name!r}: {item['msg'][0].lower()}{item['msg'][1:]}, not {item['input']!r}"
-
-
-def params_of(values: dict[str, Any], source: str) -> Params:
-    """Params from plain JSON values, by the same rules and messages as `parse_params`."""
-    return parse_params(json.dumps(values), source)

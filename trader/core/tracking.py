@@ -41,6 +41,11 @@ class Title:
     finished: bool = False
 
 
+def group_of(symbol: str, edition: int) -> str:
+    """What runs of a symbol stand together under; edition: 1, and one more for each rebuilding after it was told."""
+    return f"{symbol} {edition}" if edition > 1 else symbol
+
+
 class TrackerRun(Protocol):
     """An open run."""
 

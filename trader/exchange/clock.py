@@ -10,14 +10,14 @@ class VirtualClock:
 
     def __init__(self, at_ms: int, speed: float) -> None:
         self._base_ms = at_ms
-        self._speed = speed
+        self.speed = speed
         self._wall = time.monotonic()
 
     def now(self) -> int:
         """The current virtual time, UTC milliseconds."""
-        if not self._speed:
+        if not self.speed:
             return self._base_ms
-        return self._base_ms + int((time.monotonic() - self._wall) * 1000 * self._speed)
+        return self._base_ms + int((time.monotonic() - self._wall) * 1000 * self.speed)
 
     def move_to(self, time_ms: int) -> bool:
         """Jump ahead; False (and nothing done) where that would be a step back."""

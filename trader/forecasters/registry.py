@@ -1,4 +1,7 @@
-"""Which families of models there are: the only place that knows them all. A family's library is imported when it is used."""
+"""Which families of models there are: the only place that knows them all. A family's library is imported when it is used.
+
+A family of a user's own file (docs/families.md) is known here once `trader.core.families` has registered it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 
 from trader.core.errors import ConfigError
+from trader.core.families import GIVE_THE_FILE, own_families, own_family
+from trader.core.forecast import Traits
 from trader.core.ports import Forecaster
 
 
@@ -39,10 +44,14 @@ NEEDS: Mapping[str, str] = {"lightgbm": "lightgbm"}
 
 def forecaster_of(family: str) -> Forecaster:
     """The forecaster of a family. Raises ConfigError for a family that is not known, or whose library is not installed."""
+    own = own_family(family)
+    if own is not None:
+        return own.make()
     if family not in BUILDERS:
+        known = ", ".join((*BUILDERS, *own_families()))
         raise ConfigError(
-            f"there is no family of models {family!r}; there are {', '.join(BUILDERS)}. See: trader models families, and "
-            "docs/families.md"
+            f"there is no family of models {family!r}; there are {known}. See: trader models families. If it is your own, "
+            f"{GIVE_THE_FILE}"
         )
     if family not in installed():
         raise ConfigError(
@@ -51,9 +60,16 @@ def forecaster_of(family: str) -> Forecaster:
     return BUILDERS[family]()
 
 
+def traits_of(family: str) -> Traits:
+    """What a known family is; its library need not be installed."""
+    own = own_family(family)
+    return (BUILDERS[family] if own is None else own.make)().traits
+
+
 def installed() -> tuple[str, ...]:
-    """The families whose libraries are there."""
-    return tuple(it for it in BUILDERS if it not in NEEDS or find_spec(NEEDS[it]) is not None)
+    """The families whose libraries are there, a user's own last."""
+    shipped = (it for it in BUILDERS if it not in NEEDS or find_spec(NEEDS[it]) is not None)
+    return (*shipped, *own_families())
 
 
 def way_to(family: str) -> str:

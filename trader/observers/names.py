@@ -5,7 +5,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from trader.app.cursors import has_cursor
+
 if TYPE_CHECKING:
+    from trader.app.journal import Journal
     from trader.config import Settings
 
 # What a tracker imports; an installation without it has no such tracker.
@@ -17,6 +20,7 @@ NEEDS = {
     "mlflow": ("mlflow", "sqlalchemy", "alembic", "matplotlib"),
     "neptune": ("neptune", "matplotlib"),
 }
+TITLES = {"mlflow": "MLflow", "neptune": "Neptune"}
 
 
 def names_of(settings: Settings) -> tuple[str, ...]:
@@ -28,6 +32,15 @@ def names_of(settings: Settings) -> tuple[str, ...]:
         "copies": settings.copies,
     }
     return (*(name for name, setting in wanted.items() if setting), *trackers_of(settings))
+
+
+def meant(settings: Settings, journal: Journal) -> tuple[str, ...]:
+    """The observers of these settings whose standing is worth a line. A tracker that nobody named is one only where the store
+    has a cursor of it: `trader demo` and `replay` tell nobody."""
+    named = settings.trackers is not None
+    return tuple(
+        name for name in names_of(settings) if named or name not in TITLES or has_cursor(journal, name)
+    )
 
 
 def trackers_of(settings: Settings) -> tuple[str, ...]:

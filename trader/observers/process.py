@@ -1,182 +1,126 @@
-"""How observers are told: in a process of their own, after the record, for a limited time, whatever becomes of them.
+"""How a command has its observers told: after the record, by a process of its own, for a limited time.
 
-That process says whom it is about to tell. If it has to be stopped, or dies, its parent counts that against the observer
-it was telling: an observer cannot count its own end.
+A command that ends leaves that process behind and waits for nothing, unless its own end would be that process's end as well:
+then it waits (ADR 21). `trader run`, which goes on, supervises it in a thread.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-import subprocess
+import signal
 import sys
 import threading
-from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trader import terminal
-from trader.app.cursors import behind, stopped
+from trader.app.cursors import begin, behind
 from trader.config import environment_without_keys
-from trader.core.errors import Retry, TraderError
+from trader.core.errors import TraderError
 from trader.observers.names import names_of
+from trader.observers.supervisor import LAST_WORDS_S, Delivery, ObserverProcess
 
 if TYPE_CHECKING:
     from trader.app.journal import Journal
     from trader.config import Settings
 
-# How long a service that is stopped lets its observers finish, and how much longer than its parent's patience a telling
-# lives that nobody stops.
-LAST_WORDS_S = 5.0
-MOST_STEPS_BYTES = 65_536
+# What a process that was left behind has to say to a person; begun anew when it is longer.
+LOG, LONGEST_LOG_BYTES = "observers.log", 1_000_000
+# A service that is told to stop while observers are being told: one process that tells, one that waits for its turn.
+MOST_AT_ONCE = 2
 
 
-@contextlib.contextmanager
-def alone(settings: Settings) -> Iterator[bool]:
-    """Whether this process is the only one here that tells observers, for as long as the context lasts."""
-    try:
-        settings.tracker_dir.mkdir(parents=True, exist_ok=True)
-        lock = (settings.tracker_dir / ".lock").open("w")
-    except OSError:  # a folder that cannot be written is each tracker's own trouble
-        yield True
-        return
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+def waits(settings: Settings) -> bool:
+    """Whether a command waits until its observers were told: as the settings say, else where process 1 is this one or its
+    parent. That is the first process of a container or of a systemd unit, whose end ends whatever it left behind."""
+    if settings.wait_for_observers is not None:
+        return settings.wait_for_observers
+    return os.getpid() == 1 or os.getppid() <= 1
 
 
 def tell_after_tick(settings: Settings, journal: Journal, hour: int, closed: bool) -> None:
-    """Tell observers if they have not heard of `hour`. `closed`: this tick closed it, so they cannot have. Raises
+    """Have observers told if they have not heard of `hour`. `closed`: this tick closed it, so they cannot have. Raises
     nothing: the hour is done whatever observers do."""
     if _is_news(settings, journal, hour, closed):
+        if not waits(settings):
+            _say_overdue(settings, journal, hour)
         tell_observers(settings)
 
 
 def tell_observers(settings: Settings) -> None:
-    """Run `trader observe` as a child, at most `observer_patience_s`. Raises nothing."""
-    telling = _start(settings) if names_of(settings) else None
-    if telling is None:
+    """Start `trader observe` under supervision, and leave it behind or wait for it. Raises nothing."""
+    if not names_of(settings):
         return
+    if not waits(settings):
+        _leave_behind(settings)
+        return
+    process = ObserverProcess(_delivery(settings), environment_without_keys())
     try:
-        telling.wait()
+        process.run()
     except KeyboardInterrupt:
         terminal.say("observers: interrupted; the next tick goes on with them")
     finally:
-        telling.drop()
+        process.drop()
 
 
 class BackgroundObservers:
-    """Tells observers in the background of a service: one telling at a time, none of them waited for."""
+    """Has observers told in the background of a service that goes on: none of them is waited for."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._telling: ObserverProcess | None = None
-        self._waiting: threading.Thread | None = None
+        self._running: list[tuple[ObserverProcess, threading.Thread]] = []
 
     def __enter__(self) -> BackgroundObservers:
         return self
 
     def tell(self, journal: Journal, hour: int, closed: bool) -> None:
-        """Start telling, unless there is nothing new or the last telling still runs."""
-        if self._waiting is not None and self._waiting.is_alive():
-            return
-        if _is_news(self._settings, journal, hour, closed) and (telling := _start(self._settings)):
-            self._telling = telling
-            self._waiting = threading.Thread(target=telling.wait, name="observers", daemon=True)
-            self._waiting.start()
+        """Start telling, unless there is nothing new. While the last telling runs the next one waits for its turn; a third
+        would have nothing to add to it."""
+        self._running = [(process, thread) for process, thread in self._running if thread.is_alive()]
+        if len(self._running) < MOST_AT_ONCE and _is_news(self._settings, journal, hour, closed):
+            process = ObserverProcess(_delivery(self._settings), environment_without_keys())
+            thread = threading.Thread(target=process.run, name="observers", daemon=True)
+            self._running.append((process, thread))
+            thread.start()
 
     def __exit__(self, *_: object) -> None:
-        if self._telling is not None and self._waiting is not None:
-            self._waiting.join(LAST_WORDS_S)
-            self._telling.drop()
-            self._waiting.join()
-
-
-class ObserverProcess:
-    """One run of `trader observe`."""
-
-    def __init__(self, settings: Settings) -> None:
-        """Raises OSError where no process can be started."""
-        self._settings = settings
-        self._dropped = False
-        self._steps, to_child = os.pipe()
-        os.set_blocking(self._steps, False)
-        options = ["--symbol", settings.symbol, "--store", settings.store, "--data", str(settings.bars)]
-        command = [sys.executable, "-m", "trader.cli", "observe", *options, "--steps", str(to_child)]
-        try:
-            self.child = subprocess.Popen(  # noqa: S603 - this very program
-                command,
-                env=environment_without_keys(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=(to_child,),
-            )
-        except OSError:
-            os.close(self._steps)
-            raise
-        finally:
-            os.close(to_child)
-
-    def wait(self) -> None:
-        """Until it ends, at most the settings' patience, then stop it. What was not told to its end is said and counted."""
-        patience_s = self._settings.observer_patience_s
-        try:
-            why = _end_in_words(self.child.wait(patience_s))
-        except subprocess.TimeoutExpired:
-            self._kill()
-            why = f"stopped after {patience_s:g} s"
-        name = self._interrupted()
-        if why and not self._dropped:
-            _count(self._settings, name, why)
-
-    def drop(self) -> None:
-        """Stop it if it still runs, and count nothing: it is not at fault."""
-        self._dropped = True
-        self._kill()
-
-    def _kill(self) -> None:
-        if self.child.poll() is None:
-            self.child.kill()
-        self.child.wait()
-
-    def _interrupted(self) -> str:
-        """The observer that was being told when the process ended, "" for none."""
-        try:
-            with os.fdopen(self._steps, "rb", buffering=0) as steps:
-                lines = (steps.read(MOST_STEPS_BYTES) or b"").splitlines()
-        except OSError:
-            return ""
-        name = ""
-        for line in lines:
-            with contextlib.suppress(ValueError):
-                name = str(json.loads(line).get("telling", ""))
-        return name
+        for _process, thread in self._running[:1]:
+            thread.join(LAST_WORDS_S)
+        for process, _thread in reversed(self._running):
+            process.drop()
+        for _process, thread in self._running:
+            thread.join()
 
 
 class Steps:
-    """What the child writes for its parent: a line before each observer and one after it."""
+    """What the child writes for its supervisor: a line before each observer and one after it."""
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
 
     def __call__(self, telling: str) -> None:
-        """About to tell this observer, "" between two. A parent that is gone needs no word."""
+        """About to tell this observer, "" between two. A supervisor that is gone needs no word."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 os.write(self._descriptor, json.dumps({"telling": telling}).encode() + b"\n")
 
 
 def limit_life(seconds: float) -> None:
-    """End this process after so many seconds, whatever it does then: its parent, who should, may be gone."""
-    import signal
-
+    """End this process after so many seconds, whatever it does then: its supervisor, who should, may be gone."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _delivery(settings: Settings) -> Delivery:
+    return Delivery(
+        symbol=settings.symbol,
+        store=settings.store,
+        bars=str(settings.bars),
+        tracker_dir=str(settings.tracker_dir),
+        patience_s=settings.observer_patience_s,
+    )
 
 
 def _is_news(settings: Settings, journal: Journal, hour: int, closed: bool) -> bool:
@@ -188,34 +132,47 @@ def _is_news(settings: Settings, journal: Journal, hour: int, closed: bool) -> b
         return False
 
 
-def _start(settings: Settings) -> ObserverProcess | None:
+def _say_overdue(settings: Settings, journal: Journal, hour: int) -> None:
+    """What became of earlier tellings, which nobody waited for; and note that these observers are meant to be told."""
     try:
-        return ObserverProcess(settings)
+        for words in begin(journal, names_of(settings), hour):
+            log = settings.tracker_dir / LOG
+            terminal.say(f"observer {words}; it is tried again now, details are in {log}")
+    except TraderError as error:
+        terminal.say(f"observers: {error}")
+
+
+def _leave_behind(settings: Settings) -> None:
+    """Start a supervisor in a session of its own, which outlives this process. It holds none of this one's streams: who
+    reads a tick's output sees its end when the tick ends."""
+    arguments = [sys.executable, "-m", "trader.observers.supervisor", _delivery(settings).as_argument()]
+    try:
+        log = _log(settings.tracker_dir)
+        try:
+            os.posix_spawn(
+                sys.executable,
+                arguments,
+                environment_without_keys(),
+                setsid=True,
+                setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, log, 2),
+                ],
+            )
+        finally:
+            os.close(log)
     except OSError as error:
         terminal.say(f"observers: a process for them cannot be started ({error.strerror})")
-        return None
 
 
-def _end_in_words(code: int) -> str:
-    """How a process ended by itself; "" where it did what it should: trouble of an observer is counted in there."""
-    if code < 0:
-        return f"the observer process was ended by signal {-code}"
-    expected = (0, Retry.exit_code, terminal.EXIT_INTERRUPTED)
-    return "" if code in expected else f"the observer process ended with exit code {code}"
-
-
-def _count(settings: Settings, name: str, why: str) -> None:
-    """Say it, and note it where a status finds it, unless somebody else tells observers by now."""
-    if not name:
-        terminal.say(f"observers: {why}; the next tick goes on with them")
-        return
-    from trader import wiring
-
+def _log(folder: Path) -> int:
+    """A descriptor of the log, or of nothing where the folder cannot be written."""
     try:
-        with alone(settings) as nobody_else:
-            behind_since = stopped(wiring.make_journal(settings), name, why, count=nobody_else)
-    except TraderError as error:
-        terminal.say(f"observer {name}: {why}; it could not be counted ({error})")
-        return
-    since = f"behind since {behind_since}; " if behind_since else ""
-    terminal.say(f"observer {name}: {why}; {since}it is told again with the next tick, after the others")
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / LOG
+        anew = os.O_TRUNC if path.exists() and path.stat().st_size > LONGEST_LOG_BYTES else 0
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | anew, 0o644)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)

@@ -18,7 +18,7 @@ from trader.core.news import News
 from trader.core.records import HourRecord
 from trader.core.study import best_trial, flat, searched, study_key, study_stamp
 from trader.core.text import visible, write_csv_rows
-from trader.core.tracking import Point, Title, TrackerBackend
+from trader.core.tracking import Point, Title, TrackerBackend, group_of
 from trader.core.types import HOUR_MS, Json, iso
 
 # What a chart and a table after an order reach back.
@@ -34,7 +34,7 @@ class TrackerObserver:
 
     def observe(self, news: News) -> None:
         """One run for the deployment, one for each study. Safe to repeat."""
-        group = f"{news.symbol} {news.edition}" if news.edition > 1 else news.symbol
+        group = group_of(news.symbol, news.edition)
         with self._backend.run(deployment_title(news, group)) as run:
             run.settings({"symbol": news.symbol, "first_hour": iso(news.began), "store": news.store_id})
             run.series([*points(news)])

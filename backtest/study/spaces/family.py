@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from trader.core.model_params import ModelParams
+from trader.core.model_params import FAMILIES, FamilyParams, ModelParams, keys_of
 
 if TYPE_CHECKING:
     import optuna
@@ -88,3 +89,19 @@ class FamilySpace:
     def at_stage(self, model: ModelParams, stages: int) -> ModelParams:
         """The parameters of a model that has only so many stages."""
         return model.model_copy(update={self.stage_key: stages}) if self.stage_key else model
+
+
+def space_of_keys(family: str) -> FamilySpace:
+    """The space of a family without one of its own: every numeric key that has a least and a most value is searched between them,
+    and a fit costs as many days as it is trained on."""
+    return _space_of_keys(family, FAMILIES[family])
+
+
+@lru_cache(maxsize=16)
+def _space_of_keys(family: str, kind: type[FamilyParams]) -> FamilySpace:
+    ranges = {
+        key.name: Range(key.least, key.most, whole=kind.model_fields[key.name].annotation is int)
+        for key in keys_of(family)
+        if key.least is not None and key.most is not None
+    }
+    return FamilySpace(family=family, ranges=ranges, fit_cost=lambda values: values["look_back_days"])

@@ -1,0 +1,133 @@
+"""A report from bars to its files: what `backtest report` and `backtest.api` share."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backtest.commands.counting import ledger_in, of_run
+from trader import terminal
+from trader.core.hours import Rules
+from trader.core.types import Bars, Progress
+
+if TYPE_CHECKING:
+    from backtest.engine.simulate import Run
+    from backtest.evidence.judgement import Evidence
+    from backtest.evidence.ledger import Count, EvidenceLedger
+    from backtest.executors.protocol import Executor
+    from backtest.report.study import StudyEvidence
+    from trader.core.ports import Forecaster
+
+# Shows the progress of a stage: its name -> what is told "so many of so many".
+Showing = Callable[[str], AbstractContextManager[Progress]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looked:
+    """What is looked at: hours start <= T < stop (UTC ms) of bars, by rules. source: where the bars came from, for messages."""
+
+    bars: Bars
+    rules: Rules
+    start: int
+    stop: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MadeReport:
+    """report: what the page and its figures hold. summary: of the run. evidence: what the verdict rests on."""
+
+    report: dict[str, Any]
+    summary: dict[str, Any]
+    evidence: Evidence
+
+
+def _unseen(stage: str) -> AbstractContextManager[Progress]:
+    """Nobody watches."""
+    return nullcontext(lambda done, of: None)
+
+
+def made_report(
+    looked: Looked,
+    executor: Executor,
+    folder: Path,
+    *,
+    by: str,
+    chosen_by: StudyEvidence | None = None,
+    showing: Showing = _unseen,
+    began: float | None = None,
+) -> MadeReport:
+    """Walk forward, count the look in the evidence `folder`, judge, and say all of it. Raises ConfigError or DataError."""
+    from backtest.engine.outcome import run_backtest
+    from backtest.report.data import report_of
+    from trader.forecasters.registry import forecaster_of
+
+    ledger = ledger_in(folder, looked.bars)
+    forecaster, hours = forecaster_of(looked.rules.params.model.family), (looked.start, looked.stop)
+    with showing("windows") as update:
+        outcome = run_backtest(
+            forecaster, looked.bars, looked.rules, *hours,
+            source=looked.source, executor=executor, progress=update, began=began,
+        )  # fmt: skip  # what is traded, then how it is computed
+    tried = _counted(looked, outcome.run, ledger, by)
+    with showing("seeds") as update:
+        told = _judged(forecaster, looked, outcome.run, tried, chosen_by, executor, update)
+    made = report_of(
+        looked.bars, looked.rules, outcome.run, outcome.summary, told, *hours,
+        source=Path(looked.source).name, versions=_versions(), study=chosen_by.part if chosen_by else None,
+    )  # fmt: skip  # what is told, then what it is of
+    return MadeReport(made, outcome.summary, told)
+
+
+def written(report: dict[str, Any], out: Path) -> Path:
+    """Write the page to `out`, and its figures beside it; the figures' path. Raises ConfigError."""
+    from backtest.report.page import page_of
+
+    figures = out.with_suffix(".json")
+    terminal.write_lines(out, iter([page_of(report)]))
+    terminal.write_lines(figures, iter([json.dumps(report)]))
+    return figures
+
+
+def _counted(looked: Looked, run: Run, ledger: EvidenceLedger, by: str) -> Count:
+    """Writes this look into the ledger. What was tried before, and this configuration; earlier looks only."""
+    from backtest.evidence.ledger import count
+
+    before = ledger.entries()
+    entries = of_run(looked.rules.params, looked.start, looked.stop, run.equity, by)
+    ledger.append(entries)
+    return count([*before, entries[0]], looked.start, looked.stop)
+
+
+def _judged(
+    forecaster: Forecaster,
+    looked: Looked,
+    run: Run,
+    tried: Count,
+    chosen_by: StudyEvidence | None,
+    executor: Executor,
+    progress: Progress,
+) -> Evidence:
+    from backtest.evidence.judgement import assess
+    from trader.core.model_params import NAIVE
+    from trader.forecasters.registry import forecaster_of
+
+    return assess(
+        forecaster, looked.bars, run.track.p_up.astype("float32"), looked.rules, looked.start, looked.stop,
+        naive=forecaster_of(NAIVE), trials=tried,
+        effective=chosen_by.effective if chosen_by else None, fitted=chosen_by.fitted if chosen_by else None,
+        source=looked.source, executor=executor, progress=progress,
+    )  # fmt: skip  # the strategy, what it is held against, how it is computed
+
+
+def _versions() -> dict[str, str]:
+    """Of whatever decides a figure."""
+    return {"hourly-trader": version("hourly-trader"), "python": sys.version.split()[0]} | {
+        name: version(name) for name in ("numpy", "TA-Lib", "optuna")
+    }

@@ -1,0 +1,104 @@
+"""A user's own families of models, from the file to families that may train: loaded, and checked by the contract of all families.
+
+    python -m trader.own_families FILE
+
+prints the hash of a model of each family of the file, fitted in that process: the bytes of a fit must not depend on the process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+from trader.adapters import user_features, user_models
+from trader.adapters.talib_features import register_shipped
+from trader.config import load_settings
+from trader.core.errors import ConfigError
+from trader.core.families import OwnFamily, register
+from trader.core.ports import Forecaster
+from trader.forecasters.contract import Finding, examine
+from trader.forecasters.contract_scene import scene_of
+
+PROCESSES = "another process fits the same bytes"
+PATIENCE_S = 300
+
+
+def load(path: Path, *, check: bool) -> list[OwnFamily]:
+    """Run the file and register its families. With `check`, a family is checked when its forecaster is first asked for, so that a
+    retrain that is not due costs nothing; asking raises ConfigError where the family does not keep what every family promises.
+
+    Raises ConfigError where the file cannot be run, or does not define a family.
+    """
+    own = user_models.load(path)
+    if check:
+        for family in own:
+            register(replace(family, make=partial(_checked, family)))
+    return own
+
+
+def _checked(own: OwnFamily) -> Forecaster:
+    """A forecaster of a family that was checked in this process."""
+    require_contract(own)
+    return own.make()
+
+
+@lru_cache(maxsize=16)
+def require_contract(own: OwnFamily) -> None:
+    """Raises ConfigError that names the first promises that the family does not keep, and how it shows."""
+    broken = [it for it in findings(own) if it.problem]
+    if broken:
+        said = "; ".join(f"{it.check}: {it.problem}" for it in broken[:3])
+        more = f"; and {len(broken) - 3} more" if len(broken) > 3 else ""
+        raise ConfigError(
+            f"family {own.family!r} of {own.path} does not keep what every family promises: {said}{more}. "
+            f"See all: backtest model-check {own.path}"
+        )
+
+
+def findings(own: OwnFamily, horizon_hours: int = 1) -> Iterator[Finding]:
+    """Every check of a family; the one across processes is the last, for it is the slowest."""
+    sound = True
+    for finding in examine(own.make(), horizon_hours):
+        sound = sound and not finding.problem
+        yield finding
+    if sound and horizon_hours == 1:
+        yield Finding(PROCESSES, _across_processes(own))
+
+
+def _across_processes(own: OwnFamily) -> str:
+    """ "" where a process that was started for it fits the same bytes, else what is wrong."""
+    words = [sys.executable, "-m", "trader.own_families", own.path]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=PATIENCE_S)  # noqa: S603  # this very interpreter, the user's own file
+    except subprocess.TimeoutExpired:
+        return f"a fit took longer than {PATIENCE_S} s in a process of its own"
+    if done.returncode:
+        return f"a process of its own ended with {done.returncode}: {done.stderr.strip()[-200:]}"
+    told = json.loads(done.stdout.splitlines()[-1])
+    if told[own.family] != digests([own])[own.family]:
+        return "a process of its own fitted other bytes; sort sets, and seed whatever is random"
+    return ""
+
+
+def digests(own: list[OwnFamily]) -> dict[str, str]:
+    """The SHA-256 of a model of each family, fitted here on made bars."""
+    return {it.family: hashlib.sha256(scene_of(it.make()).model).hexdigest() for it in own}
+
+
+def main(path: str) -> str:
+    """What the other process prints. It knows the same feature presets as the first one."""
+    register_shipped()
+    presets = load_settings().features_module
+    if presets is not None:
+        user_features.load(presets, check=False)
+    return json.dumps(digests(user_models.load(Path(path))))
+
+
+if __name__ == "__main__":
+    print(main(sys.argv[1]))  # noqa: T201  # to the process that started this one
