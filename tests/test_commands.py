@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 import typer
 from typer.core import TyperOption
+from typer.testing import CliRunner
 
 import backtest.cli
 import trader.cli
 from tests.rig import command
 from trader.config import Settings
 from trader.core import errors
-from trader.terminal import EXIT_INTERRUPTED, run
+from trader.terminal import EXIT_INTERRUPTED, WIDTH, run
 
 PROGRAMS = {"trader": trader.cli.app, "backtest": backtest.cli.app}
 
@@ -75,6 +76,15 @@ def test_every_option_says_what_it_is(words: tuple[str, ...]) -> None:
         if not getattr(param, "help", None) and param.name != "help"
     ]
     assert silent == []
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_its_help_fits_eighty_columns(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is cut off at the width of a plain terminal."""
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
+    shown = CliRunner().invoke(PROGRAMS[words[0]], [*words[1:], "--help"]).output
+    assert "Example:" in shown
+    assert [line for line in shown.splitlines() if len(line) > WIDTH or "…" in line] == []
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -12,6 +12,7 @@ import pytest
 from tests.rig import command
 from trader.app.story import HOUR_HEAD
 from trader.core.types import HOUR_MS, iso, parse_hour
+from trader.terminal import WIDTH
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -64,7 +65,7 @@ def test_the_journal_tells_the_story_of_the_breach(demo: Demo) -> None:
     """The hour before, the breach, the new model, the hour after: in this order, each hour with the model it had."""
     (event,) = demo.summary["breaches"]
     until = iso(parse_hour(event["serves_from"]) + 2 * HOUR_MS)
-    told = demo.trader("journal", "--from", event["at"], "--to", until).splitlines()
+    told = demo.trader("journal", "--wide", "--from", event["at"], "--to", until).splitlines()
     assert told[0].split() == " ".join(HOUR_HEAD).split()
     assert event["model_id"] not in told[1]
     assert told[2] == f"{event['at'][:16]}Z  breach: {event['why']}"
@@ -73,6 +74,27 @@ def test_the_journal_tells_the_story_of_the_breach(demo: Demo) -> None:
         == f"{event['serves_from'][:16]}Z  champion: model {event['model_id']} serves: breach 1: {event['why']}"
     )
     assert told[4].split()[:2] == [event["serves_from"][:16] + "Z", event["model_id"]]
+
+
+def test_the_demo_its_status_and_its_page_say_one_number(demo: Demo) -> None:
+    """Buy and hold, hit rate and net return: the table's, the status's and the page's are the same, and each screen says that
+    the market is synthetic."""
+    status = json.loads(demo.trader("status", "--json"))
+    page = (demo.folder / "demo-run" / "page" / "index.html").read_text()
+    for key in ("buy_and_hold", "hit_rate", "net_return"):
+        assert status["results"][key] == pytest.approx(demo.summary[key], rel=1e-12)
+    for shown in (f"{demo.summary['buy_and_hold'] * 100:+.2f} %", f"{demo.summary['hit_rate'] * 100:.2f} %"):
+        assert shown in demo.table
+        assert f"<dd>{shown}</dd>" in page
+    for screen in (demo.table, demo.trader("status"), page):
+        assert "synthetic market, seed 7" in screen
+
+
+def test_the_journal_fits_eighty_columns(demo: Demo) -> None:
+    """Hours and events alike; --wide has every column."""
+    narrow, wide = demo.trader("journal").splitlines(), demo.trader("journal", "--wide").splitlines()
+    assert max(map(len, narrow)) <= WIDTH < max(map(len, wide))
+    assert narrow[0].split()[:2] == ["hour", "P(up)"]
 
 
 def test_the_demo_ends_with_its_page_and_three_commands(demo: Demo) -> None:

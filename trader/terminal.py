@@ -10,6 +10,7 @@ import io
 import json
 import signal
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ OF_THIS_MACHINE = frozenset(
         errno.ENOMEM,
     }
 )
+WIDTH = 80  # columns of every screen
 LOG_LEVELS = {"info": 20, "warning": 30, "error": 40}
 _log: Any = None
 
@@ -172,6 +174,44 @@ def progress(label: str, quiet: bool = False) -> Iterator[Callable[..., None]]:
         yield update
 
 
+def paragraph(text: str, indent: int = 0) -> str:
+    """Prose broken into lines of at most WIDTH columns, those after the first set in by `indent` spaces. A word that is
+    longer than a line, such as a path, stays whole."""
+    return "\n".join(
+        textwrap.wrap(
+            visible(text),
+            WIDTH,
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    )
+
+
+def labelled(rows: Sequence[tuple[str, str]]) -> str:
+    """Rows of a name and a text: the names in one column, a text that does not fit going on below itself, further to the left
+    where a word, such as a hash, is too long for that."""
+    width = max((len(visible(name)) for name, _ in rows), default=0) + 2
+
+    def indent(text: str) -> int:
+        return max(2, min(width, WIDTH - max(map(len, text.split()), default=0)))
+
+    return "\n".join(paragraph(f"{name:<{width}}{text}".rstrip(), indent(text)) for name, text in rows)
+
+
+def narrowed(
+    head: tuple[str, ...], rows: Sequence[tuple[str, ...]], drop: Sequence[str]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """A table's head and rows without as many of the columns `drop`, in this order, as it takes to fit into WIDTH columns."""
+    kept = list(range(len(head)))
+    for name in drop:
+        widths = [max(len(visible(line[i])) for line in (head, *rows)) for i in kept]
+        if sum(widths) + 2 * (len(widths) - 1) <= WIDTH:
+            break
+        kept.remove(head.index(name))
+    return tuple(head[i] for i in kept), [tuple(row[i] for i in kept) for row in rows]
+
+
 def table(title: str, rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = ()) -> str:
     """Aligned text, the same on a terminal, in a file and in the README: first column left, the others right."""
     lines = [tuple(map(visible, line)) for line in ([head, *rows] if head else rows)]
@@ -192,9 +232,18 @@ def percent(share: float | None, digits: int = 2) -> str:
     return "-" if share is None else f"{share * 100:+.{digits}f} %"
 
 
+def minute(hour: str) -> str:
+    """An hour's ISO text to the minute, as the commands take it: 2022-01-01T09:00Z."""
+    return f"{hour[:16]}Z"
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{share * 100:.2f} %"
+
+
 def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """The summary of a run, in a person's words."""
-    hit = summary["hit_rate"]
+    factor, held = summary["profit_factor"], summary["average_holding_hours"]
     return [
         ("hours", f"{summary['hours']:,}"),
         ("orders, fills", f"{summary['orders']:,}, {summary['fills']:,}"),
@@ -203,9 +252,14 @@ def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("buy and hold, compounded, net", percent(summary["buy_and_hold"])),
         ("fees", f"{float(summary['fees_usdt']):,.2f} USDT"),
         ("largest drawdown", f"{summary['max_drawdown'] * 100:.2f} %"),
-        ("hit rate", "-" if hit is None else f"{hit * 100:.2f} %"),
+        ("Sharpe ratio, a year", f"{summary['sharpe']:.2f}"),
+        ("hit rate", _share(summary["hit_rate"])),
+        ("trades, closed", f"{summary['trades']:,}"),
+        ("win rate of trades", _share(summary["win_rate"])),
+        ("profit factor", "-" if factor is None else f"{factor:,.2f}"),
+        ("average holding time", "-" if held is None else f"{held:,.1f} h"),
         ("final equity", f"{float(summary['final_equity_usdt']):,.2f} USDT"),
-        ("halted", summary["halted_at"] or "no"),
+        ("halted", minute(summary["halted_at"]) if summary["halted_at"] else "no"),
     ]
 
 

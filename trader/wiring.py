@@ -17,7 +17,7 @@ from trader.adapters.binance_connection import Quota
 from trader.adapters.binance_klines import BinanceKlines
 from trader.adapters.binance_outages import outage_of
 from trader.adapters.binance_spot import BinanceSpot
-from trader.adapters.clocks import ExchangeClock, WallClock
+from trader.adapters.clocks import ExchangeClock, WallClock, market_served
 from trader.adapters.files import read_bars, write_bars
 from trader.adapters.store_local import LocalStore
 from trader.adapters.store_signed import SignedStore
@@ -119,7 +119,15 @@ def make_collector(
     """The signal's bars, with the file of collected ones behind it unless told otherwise. say: is told what a person should
     know of them."""
     file = ParquetBars(settings.bars) if keep else None
-    return Collector(market, settings.symbol, file, lambda gap: outage_of(gap) is not None, say)
+    embedded = settings.venue == "embedded"
+    return Collector(
+        market,
+        settings.symbol,
+        file,
+        lambda gap: outage_of(gap) is not None,
+        lambda: market_served(settings.exchange_url, settings.timeout_s) if embedded else "",
+        say,
+    )
 
 
 def make_exchange(settings: Settings, clock: Clock, quota: Quota | None = None) -> BinanceSpot:

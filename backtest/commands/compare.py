@@ -13,6 +13,7 @@ from trader import terminal
 from trader.core.errors import ConfigError, DataError
 from trader.core.params import params_of
 
+LONGEST_CELL = 25  # two of them and the longest name fit into 80 columns
 REPORT_KEYS = ("schema", "summary", "evidence", "settings")
 FIGURES = (
     ("net return", ("summary", "net_return")),
@@ -52,9 +53,9 @@ def compare(
         return
     rows = [(w, _text(a), _text(b)) for w, a, b in figures] + [("", "", "")]
     rows += [(w, _text(a), _text(b)) for w, a, b in settings]
-    terminal.show(terminal.table("", rows, ("", one.stem, other.stem)))
+    terminal.show(terminal.table("", rows, ("", _short(one.stem), _short(other.stem))))
     for path, told in ((one, left), (other, right)):
-        terminal.show(f"{path.stem}: {told['evidence']['verdict']}")
+        terminal.show(terminal.paragraph(f"{path.stem}: {told['evidence']['verdict']}"))
     if left["settings"]["data_hash"] != right["settings"]["data_hash"]:
         terminal.show("The two ran on different bars.")
 
@@ -95,4 +96,10 @@ def _flat(told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
+    return _short("-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value))
+
+
+def _short(text: str) -> str:
+    """A text that is too long for a column, such as a list of features: its beginning and its end. --json has it whole."""
+    half = (LONGEST_CELL - 3) // 2
+    return text if len(text) <= LONGEST_CELL else f"{text[:half]}...{text[-half:]}"

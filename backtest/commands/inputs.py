@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -17,7 +17,8 @@ from trader import terminal
 from trader.core.errors import ConfigError
 from trader.core.hours import Rules
 from trader.core.jumps import require_no_jump
-from trader.core.params import DEFAULT_PARAMS, Params, params_of, parse_params
+from trader.core.params import DEFAULT_PARAMS, Label, Params, params_of, parse_params
+from trader.core.presets import preset_named
 from trader.core.types import HOUR_MS, Bars, Filters, iso, parse_hour
 from trader.core.windows import refit_of, require_span
 
@@ -34,6 +35,19 @@ ParamsFile = Annotated[
 Symbol = Annotated[str | None, typer.Option(help="default: the file's name up to the first '-'")]
 FiltersFile = Annotated[
     Path | None, typer.Option("--filters", help="an exchangeInfo row; default: from the price")
+]
+Preset = Annotated[
+    str | None, typer.Option("--features", help="feature preset, instead of the one that the parameters name")
+]
+HorizonHours = Annotated[
+    int | None,
+    typer.Option(help="predict the close so many hours later (1 to 24), instead of the parameters' own"),
+]
+LabelKind = Annotated[
+    Label | None,
+    typer.Option(
+        "--label", metavar="LABEL", help=f"{' or '.join(get_args(Label))}, instead of the parameters' own"
+    ),
 ]
 Workers = Annotated[
     int, typer.Option(min=1, help="models fitted at the same time; results do not depend on it")
@@ -61,7 +75,8 @@ class Given:
     def title(self) -> str:
         """For the head of a table."""
         family = self.rules.params.model.family
-        return f"{self.bars.symbol} by {family}, {iso(self.start)} to {iso(self.stop)}"
+        first, stop = terminal.minute(iso(self.start)), terminal.minute(iso(self.stop))
+        return f"{self.bars.symbol} by {family}, {first} to {stop}"
 
 
 def given(
@@ -71,12 +86,15 @@ def given(
     params: ParamsFile = None,
     symbol: Symbol = None,
     filters: FiltersFile = None,
+    features: Preset = None,
+    horizon_hours: HorizonHours = None,
+    label: LabelKind = None,
 ) -> Given:
-    """Read the files. Raises ConfigError or DataError for one that cannot be read, or hours that the bars do not hold."""
+    """Read the files. An option that names a parameter wins over the file's value. Raises ConfigError or DataError for one that cannot be read, or hours that the bars do not hold."""
     from trader.adapters.files import read_bars
 
     began = time.perf_counter()
-    chosen = _params(params)
+    chosen = _params(params, {"features": features, "horizon_hours": horizon_hours, "label": label})
     first, last = parse_hour(start), parse_hour(stop)
     if last <= first:
         raise ConfigError(f"--to {stop} must be later than --from {start}")
@@ -109,10 +127,19 @@ def writable(path: Path | None) -> None:
         terminal.write_lines(path, iter(()))
 
 
-def _params(path: Path | None) -> Params:
-    if path is None:
-        return params_of(DEFAULT_PARAMS, "the defaults")
-    return parse_params(terminal.read_text(path, "parameters"), str(path))
+def _params(path: Path | None, options: dict[str, Any]) -> Params:
+    """The file's parameters, else the documented defaults, with the options that were given in place of theirs."""
+    read = (
+        params_of(DEFAULT_PARAMS, "the defaults")
+        if path is None
+        else parse_params(terminal.read_text(path, "parameters"), str(path))
+    )
+    chosen = {name: value for name, value in options.items() if value is not None}
+    if not chosen:
+        return read
+    if "features" in chosen:
+        chosen["features"] = preset_named(chosen["features"]).name
+    return params_of({**read.as_json(), **chosen}, "the options")
 
 
 def _filters(path: Path | None, series: Bars, start: int) -> Filters:

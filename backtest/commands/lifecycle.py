@@ -12,6 +12,7 @@ from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_ho
 from trader import terminal
 from trader.core.errors import ConfigError
 from trader.core.lifecycle import MEASURES, BreachRule, DriftRule, Measure
+from trader.core.text import plural
 from trader.core.types import DAY_MS, HOUR_MS, iso
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ Cooldown = Annotated[int, typer.Option(min=1, help="least span between two breac
 Budget = Annotated[int, typer.Option(min=1, help="most breaches answered in 30 days")]
 
 NOTE = (
-    "Every rule refits by the calendar; a breach is answered by {answer}, {cooldown} h apart and {budget} in 30 days at most.\n"
-    "The rules are the bot's own (breach_* and drift of its settings). To choose one here is to choose by these very\n"
+    "Every rule refits by the calendar; a breach is answered by {answer}, {cooldown} h apart and {budget} in 30 days at most. "
+    "The rules are the bot's own (breach_* and drift of its settings). To choose one here is to choose by these very "
     "hours: {looks} more looks at them are counted in {ledger}."
 )
 
@@ -71,13 +72,10 @@ def lifecycle(
         span = {"from": iso(given.start), "to": iso(given.stop)}
         terminal.emit({"symbol": given.bars.symbol, **span, "rules": rows})
         return
-    terminal.show(_table(f"{given.title}, out of sample", rows))
-    answer = f"a search over {trials} trials and a refit" if trials else "a refit"
-    terminal.show(
-        NOTE.format(
-            answer=answer, cooldown=cooldown_hours, budget=budget, looks=len(rows), ledger=ledger.path
-        )
-    )
+    terminal.show(lifecycle_table(f"{given.title}, out of sample", rows))
+    answer = f"a search over {plural(trials, 'trial')} and a refit" if trials else "a refit"
+    told = {"answer": answer, "cooldown": cooldown_hours, "budget": budget}
+    terminal.show(terminal.paragraph(NOTE.format(**told, looks=len(rows), ledger=ledger.path)))
 
 
 def _market(given: Given, *, searches: bool) -> LifecycleMarket:
@@ -152,7 +150,8 @@ def _search(
     return search
 
 
-def _table(title: str, rows: list[dict[str, Any]]) -> str:
+def lifecycle_table(title: str, rows: list[dict[str, Any]]) -> str:
+    """A row a rule; the columns that matter least are left out where they do not fit."""
     head = (
         "",
         "refits",
@@ -178,4 +177,5 @@ def _table(title: str, rows: list[dict[str, Any]]) -> str:
         )
         for row in rows
     ]
-    return terminal.table(title, told, head)
+    columns, fitting = terminal.narrowed(head, told, ("s", "configurations", "searches", "refits"))
+    return terminal.table(title, fitting, columns)

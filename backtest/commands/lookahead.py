@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from typing import Annotated
-
-import typer
+from dataclasses import asdict
 
 from backtest.commands.inputs import AsJson, Given, on_hours
 from trader import terminal
 from trader.core.errors import ConfigError
 
-Preset = Annotated[str | None, typer.Option("--features", help="a preset, in place of the parameters' own")]
-
 
 @on_hours
-def lookahead(given: Given, features: Preset = None, as_json: AsJson = False) -> None:
+def lookahead(given: Given, as_json: AsJson = False) -> None:
     """Cut off and poison the future, and compare every feature, label, prediction and decision to the bit.
 
     Exit 0 where nothing looks ahead, else 2, the guilty column named.
     Example: backtest lookahead --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2022-03-01 --features mine
     """
     from backtest.engine.lookahead import examine
-    from trader.core.presets import preset_named
     from trader.forecasters.registry import forecaster_of
 
-    rules = given.rules
-    if features is not None:
-        chosen = rules.params.model_copy(update={"features": preset_named(features).name})
-        rules = replace(rules, params=chosen)
     checks = examine(
         forecaster_of(given.rules.params.model.family),
         given.bars,
-        rules,
+        given.rules,
         given.start,
         given.stop,
         given.source,
@@ -44,7 +34,7 @@ def lookahead(given: Given, features: Preset = None, as_json: AsJson = False) ->
             (check.what, f"{check.looked_at:,}", "clean" if not check.found else "LOOKS AHEAD")
             for check in checks
         ]
-        title = f"{given.bars.symbol}, features {rules.params.features}"
+        title = f"{given.bars.symbol}, features {given.rules.params.features}"
         terminal.show(terminal.table(title, rows, ("", "looked at", "")))
         for check in checks:
             for sentence in check.found[:10]:

@@ -53,7 +53,8 @@ def report(
         terminal.emit(made.report)
         return
     _show(given.title, made.evidence, made.summary, made.report["notes"])
-    terminal.show(f"the page: {out}; its figures: {figures}; {time.perf_counter() - given.began:.0f} s")
+    seconds = time.perf_counter() - given.began
+    terminal.show(terminal.paragraph(f"the page: {out}; its figures: {figures}; {seconds:.0f} s"))
 
 
 def _show(title: str, told: Evidence, summary: dict[str, Any], notes: list[str]) -> None:
@@ -84,4 +85,4 @@ def _show(title: str, told: Evidence, summary: dict[str, Any], notes: list[str])
     terminal.show("")
     terminal.show(terminal.table("", facts))
     terminal.show("")
-    terminal.show(told.verdict, *notes)
+    terminal.show(*(terminal.paragraph(said) for said in (told.verdict, *notes)))

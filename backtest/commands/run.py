@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,8 +13,16 @@ from backtest.commands.counting import ledger_in, of_run
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
 from trader import terminal
 
+if TYPE_CHECKING:
+    from backtest.engine.simulate import Run
+    from trader.core.hours import Rules
+
 HoursOut = Annotated[
     Path | None, typer.Option("--hours-out", "--out", help="write every hour here, as JSON Lines")
+]
+
+TradesOut = Annotated[
+    Path | None, typer.Option("--trades-out", help="write every trade here, as CSV; the last one may be open")
 ]
 
 
@@ -23,6 +32,7 @@ def run(
     given: Given,
     computing: Computing,
     hours_out: HoursOut = None,
+    trades_out: TradesOut = None,
     evidence: EvidenceDir = EVIDENCE,
     as_json: AsJson = False,
 ) -> None:
@@ -35,6 +45,7 @@ def run(
 
     ledger = ledger_in(evidence, given.bars)
     writable(hours_out)
+    writable(trades_out)
     with computing.opened() as executor, terminal.progress("windows", quiet=as_json) as update:
         outcome = run_backtest(
             forecaster_of(given.rules.params.model.family),
@@ -50,20 +61,37 @@ def run(
     ledger.append(of_run(given.rules.params, given.start, given.stop, outcome.run.equity, "backtest run"))
     if hours_out:
         terminal.write_lines(hours_out, iter(["\n".join(outcome.run.track.texts())]))
+    if trades_out:
+        write_trades(trades_out, outcome.run, given.bars.symbol, given.rules)
     if as_json:
         terminal.emit(outcome.summary)
     else:
         _show(outcome.summary, given.title, note(outcome.summary))
 
 
+def write_trades(path: Path, run: Run, symbol: str, rules: Rules) -> None:
+    """A CSV of a run's trades: TRADE_KEYS after the symbol, empty where an open trade has nothing. Raises ConfigError."""
+    from trader.core.text import write_csv_rows
+    from trader.core.trades import TRADE_KEYS, trades_of
+
+    trades = trades_of(run.track.fills(), rules.filters.min_notional)
+    text = io.StringIO()
+    write_csv_rows(text, [("symbol", *TRADE_KEYS)])
+    write_csv_rows(text, ([symbol, *trade.as_json().values()] for trade in trades))
+    terminal.write_lines(path, iter(text.getvalue().splitlines()))
+
+
 def _show(summary: dict[str, Any], title: str, note: str) -> None:
     seen = {name: _short(value) for name, value in terminal.summary_rows(summary["in_sample"])}
     rows = [(name, value, seen[name]) for name, value in terminal.summary_rows(summary)]
     terminal.show(terminal.table(title, rows, ("", "out of sample", "in sample")))
-    terminal.show(note)
+    if summary["why_no_order"]:
+        terminal.show(terminal.paragraph(summary["why_no_order"]))
+    terminal.show(terminal.paragraph(note))
+    filters = summary["filters"]
     terminal.show(
-        f"tick {summary['filters']['tick_size']}, step {summary['filters']['step_size']}, "
-        f"least order {summary['filters']['min_notional']} USDT; {summary['seconds']:.1f} s"
+        f"tick {filters['tick_size']}, step {filters['step_size']}, "
+        f"minimum order {filters['min_notional']} USDT; {summary['seconds']:.1f} s"
     )
 
 

@@ -18,6 +18,7 @@ from backtest.commands.counting import ledger_in, of_trial
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
 from backtest.study.objectives import MEANING, Objective, objective_named
 from trader import terminal
+from trader.core.text import plural
 
 if TYPE_CHECKING:
     from backtest.study.trials import Study, Trial
@@ -98,9 +99,15 @@ def tune(
     if as_json:
         terminal.emit(_answer(found, best, objective, time.perf_counter() - given.began))
         return
-    title = f"{given.title}, in sample: {found.configurations:,} configurations"
+    show_trials(f"{given.title}, in sample", found, objective, study)
+
+
+def show_trials(title: str, found: Study, objective: Objective, study: Path | None) -> None:
+    """The complete trials as a table, how many were none, and the best. study: the folder, None without one."""
     terminal.show(_table(title, found.trials, objective))
-    terminal.show(_conclusion(best, objective, study))
+    for said in (_not_complete(found.trials, study), _conclusion(found, objective, study)):
+        if said:
+            terminal.show(terminal.paragraph(said))
 
 
 def _watched(
@@ -128,7 +135,7 @@ def _watched(
             if study
             else "are lost, for there was no --study folder to keep them in"
         )
-        terminal.say(f"interrupted: {ended} trials have ended and {kept}")
+        terminal.say(f"interrupted: {plural(ended, 'trial has', 'trials have')} ended and {kept}")
         raise SystemExit(terminal.EXIT_INTERRUPTED) from None
 
 
@@ -147,23 +154,43 @@ def _answer(found: Study, best: Trial, objective: Objective, seconds: float) -> 
 
 
 def _table(title: str, trials: Sequence[Trial], objective: Objective) -> str:
+    """The complete trials, best first; of the others a score is over other hours, so only their number is told."""
+    from backtest.study.trials import number_of
+
+    complete = sorted((t for t in trials if t.state == "complete"), key=lambda t: -number_of(t.value))
     rows = [
         (
             f"trial {t.number}",
-            t.state,
-            f"{t.windows_run:,}",
             "-" if t.traded_value is None else f"{t.traded_value:.4g}",
             terminal.percent(t.net_return),
-            f"{t.orders:,}" if t.state == "complete" else "-",
+            f"{t.orders:,}",
         )
-        for t in trials
+        for t in complete
     ]
-    head = ("", "state", "windows", f"{MEANING[objective]}, if traded", "net return, compounded", "orders")
+    head = ("complete, best first", MEANING[objective], "net return, compounded", "orders")
     return terminal.table(title, rows, head)
 
 
-def _conclusion(best: Trial, objective: Objective, study: Path | None) -> str:
+def _not_complete(trials: Sequence[Trial], study: Path | None) -> str:
+    """How many trials were pruned or failed, and after how many windows; nothing where all are complete."""
+    said = []
+    for state in ("pruned", "failed"):
+        windows = [t.windows_run for t in trials if t.state == state]
+        if windows:
+            said.append(f"{plural(len(windows), 'trial')} {state} after {_span(windows)}")
+    where = f"; every trial is in {study / 'trials.jsonl'}" if study and said else ""
+    return f"{', '.join(said)}{where}" if said else ""
+
+
+def _span(windows: Sequence[int]) -> str:
+    low, high = min(windows), max(windows)
+    return plural(low, "window") if low == high else f"{low:,} to {plural(high, 'window')}"
+
+
+def _conclusion(found: Study, objective: Objective, study: Path | None) -> str:
+    best = found.best
     where = f"; its parameters are in {study / 'P.json'}" if study else ""
+    of = f" of {plural(found.configurations, 'configuration')}"
     if best.orders == 0:
-        return f"best: do not trade. Nothing that trades is worth more than standing aside{where}"
-    return f"best: trial {best.number}, {MEANING[objective]} {best.value:.4g}{where}"
+        return f"best{of}: do not trade. Nothing that trades is worth more than standing aside{where}"
+    return f"best{of}: trial {best.number}, {MEANING[objective]} {best.value:.4g}{where}"

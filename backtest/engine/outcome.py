@@ -8,25 +8,28 @@ from dataclasses import dataclass
 from decimal import localcontext
 from typing import Any
 
+from backtest.engine.no_order import why_no_order
 from backtest.engine.simulate import Run, simulate
 from backtest.engine.walkforward import walk
 from backtest.executors.protocol import Executor
 from trader.core.hours import Rules
 from trader.core.ports import Forecaster
 from trader.core.summary import Columns, summary_of
+from trader.core.trades import trades_of
 from trader.core.types import HOUR_MS, Bars, Matrix, Progress, iso
 
 IN_SAMPLE_DIGITS = 400
 
 NOTE = (
-    "Returns are compounded. In sample is {first} to {last}: each hour scored by a model that was trained on it\n"
-    "(the newest step of every window's training span), traded by the same rules. It is evidence of fitting only."
+    "Returns are compounded. In sample is {first} to {last}: each hour scored by a model that was trained on "
+    "it (the newest step of every window's training span), traded by the same rules. It is evidence of fitting only."
 )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BacktestOutcome:
-    """run: the hours out of sample. summary: theirs, with `filters` and, under `in_sample`, the other one's."""
+    """run: the hours out of sample. summary: theirs, with `filters`, `why_no_order` (None where one was placed) and, under
+    `in_sample`, the other sample's."""
 
     run: Run
     summary: dict[str, Any]
@@ -59,6 +62,7 @@ def run_backtest(
     summary = summary_of_run(run, bars, rules, seconds=now() - began)
     summary["filters"] = rules.filters.as_json()
     summary["in_sample"] = seen
+    summary["why_no_order"] = why_no_order(run, rules)
     return BacktestOutcome(run, summary)
 
 
@@ -71,6 +75,7 @@ def summary_of_run(run: Run, bars: Bars, rules: Rules, *, seconds: float) -> dic
         rules,
         orders=ledger.orders,
         fills=ledger.fills,
+        trades=trades_of(run.track.fills(), rules.filters.min_notional),
         halted_at=None if halted is None else iso(halted),
         seconds=seconds,
     )
@@ -90,4 +95,5 @@ def _summary(bars: Bars, p_up: Matrix, rules: Rules, start: int) -> dict[str, An
 def note(summary: dict[str, Any]) -> str:
     """What must be said below the table of both samples."""
     seen = summary["in_sample"]
-    return NOTE.format(first=seen["from"], last=seen["to"])
+    first, last = (f"{seen[end][:16]}Z" for end in ("from", "to"))
+    return NOTE.format(first=first, last=last)

@@ -54,11 +54,16 @@ def report_of(
         "to": iso(stop),
         "settings": _settings(bars, rules, source, versions),
         "summary": {
-            key: value for key, value in summary.items() if key not in ("in_sample", "filters", "seconds")
+            key: value
+            for key, value in summary.items()
+            if key not in ("in_sample", "filters", "seconds", "why_no_order")
         },
         "in_sample": summary.get("in_sample"),
         "evidence": evidence.as_json(),
-        "notes": notes_of(rules.params),
+        "notes": [
+            *([summary["why_no_order"]] if summary.get("why_no_order") else []),
+            *notes_of(rules.params),
+        ],
         "curve": _curve(run, hold, allocation),
         "months": _months(run, hold, allocation),
         "windows": _windows(rules.params, run, hold, label, allocation, start, stop),

@@ -1,12 +1,14 @@
-"""A report as one HTML file: everything within, no script, no network, made for paper as well."""
+"""A report as one HTML file: everything within, no script, no network, made for a desk, a phone and paper, light and dark."""
 
 from __future__ import annotations
 
 import json
 from importlib import resources
 
-from backtest.report.charts import CHARTS, STUDY_CHARTS
+from backtest.report.charts import CHARTS
 from backtest.report.data import Part
+from backtest.report.drawing import NARROW, WIDE
+from backtest.report.study_charts import STUDY_CHARTS
 from trader.core.errors import ConfigError
 
 
@@ -17,9 +19,8 @@ def page_of(report: Part) -> str:
         import matplotlib  # noqa: F401 - found missing before any work
     except ImportError as error:
         raise ConfigError(f"a report needs {error.name}; install hourly-trader[eyes]") from None
-    charts = {name: draw(report) for name, draw in CHARTS.items()}
-    if report["study"]:
-        charts |= {name: draw(report) for name, draw in STUDY_CHARTS.items()}
+    drawn = CHARTS | (STUDY_CHARTS if report["study"] else {})
+    charts = {name: "".join(draw(report, paper) for paper in (WIDE, NARROW)) for name, draw in drawn.items()}
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -17,6 +17,7 @@ from tests.bars_made import START as FIRST_BAR
 from tests.bars_made import bars_made
 from tests.rig import quick_params, venue
 from tests.rig_bars import made_bars
+from tests.screens import unwrapped
 from tests.served import settings_at
 from trader import wiring
 from trader.adapters.clocks import SimClock
@@ -198,7 +199,7 @@ def seen_by_a_person(made: Held, bad: HourRecord) -> None:
         True,
         report["line"]["equity"],
     )
-    assert "unconfirmed: the close" in screen("status", report)
+    assert "unconfirmed: the close" in unwrapped(screen("status", report))
     assert hour_row(bad, "naive")[-1].endswith(" unconfirmed")
     assert "unconfirmed: marked at" in words(explain(journal, made.bot.forecaster_of, made.hour))
     series = series_of(journal)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backtest.commands.lifecycle import lifecycle_table
 from backtest.lifecycle.market import LifecycleMarket
 from backtest.lifecycle.rules import LifecycleRule, simulate_rule
 from backtest.study.trials import Study
@@ -20,6 +21,7 @@ from trader.core.hours import Rules
 from trader.core.lifecycle import BreachRule
 from trader.core.params import Params, params_of
 from trader.core.types import DAY_MS, HOUR_MS, Filters, parse_hour
+from trader.terminal import WIDTH
 
 START = parse_hour("2021-08-10")
 RULE = BreachRule(hours=48, net_return_below=0.5, hit_rate_below=None, cooldown_hours=96)
@@ -81,6 +83,7 @@ def test_the_table_of_all_rules(tmp_path: Path) -> None:
     assert rows["on loss"]["refits"] > 4
     assert {row["searches"] for row in rows.values()} == {0}
     assert [entry["kind"] for entry in entries] == ["run", "look"] * 6
+    assert max(map(len, lifecycle_table("a title", told["rules"]).splitlines())) <= WIDTH
     assert len({entry["config"] for entry in entries}) == 6
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backtest.report.charts import STUDY_CHARTS
+from backtest.report.drawing import NARROW, ROLES, WIDE
 from backtest.report.page import page_of
+from backtest.report.study_charts import STUDY_CHARTS
 from backtest.study.importance import importance
 from tests.rig import command, quick_params
 from tests.rig_bars import made_bars
+from trader.terminal import WIDTH
 
 SPAN = ("--from", "2021-03-05", "--to", "2021-04-06")
 
@@ -62,7 +65,7 @@ def test_the_page_needs_nothing_but_itself(folder: Path) -> None:
     links.feed(text)
     assert [address for address in links.asked if not address.startswith("data:")] == []
     assert not {"script", "link", "img", "iframe"} & set(links.tags)
-    assert links.tags.count("svg") == 5
+    assert links.tags.count("svg") == 2 * 5
     assert not re.search(r"url\(\s*['\"]?https?:", text)
 
 
@@ -111,6 +114,17 @@ def test_each_look_is_counted_and_a_configuration_once(folder: Path, told: dict[
     done = command("backtest", "compare", "one.json", "again.json", cwd=folder).stdout
     assert re.search(r"^seed +7 +3$", done, re.MULTILINE)
     assert "Do not trade" in done
+    assert max(map(len, done.splitlines())) <= WIDTH
+
+
+def test_every_picture_is_drawn_for_both_widths_in_the_colours_of_the_page(folder: Path) -> None:
+    """Wide and narrow ones, each colour a variable of the page, so that a dark page has none of the light one's; ids that
+    one picture refers to are no other's."""
+    pictures = re.findall(r"<svg .*?</svg>", (folder / "one.html").read_text(), re.DOTALL)
+    assert [re.search(r'class="(\w+)"', picture)[1] for picture in pictures] == ["wide", "narrow"] * 5  # type: ignore[index]
+    assert [colour for colour in [*ROLES, "#ffffff"] if colour in "".join(pictures)] == []
+    cut = [set(re.findall(r'<clipPath id="(\w+)"', picture)) for picture in pictures]
+    assert sum(map(len, cut)) == len(set().union(*cut)) > 0
 
 
 def test_planted_markup_stays_text(told: dict[str, Any]) -> None:
@@ -128,9 +142,9 @@ def test_a_search_is_drawn_with_pruned_trials_and_without_any() -> None:
         {"number": i, "value": None if i % 5 == 4 else -((i % 7) ** 2) / 10, "params": {"depth": i % 7, "rate": 0.1 + i / 100}}
         for i in range(30)
     ]  # fmt: skip
-    for trials in (rows, rows[:1], rows[4:5]):
+    for trials, paper in product((rows, rows[:1], rows[4:5]), (WIDE, NARROW)):
         study = {"objective": "net_sharpe", "trials": trials, "importance": importance(trials)}
-        drawn = {name: draw({"study": study}) for name, draw in STUDY_CHARTS.items()}
+        drawn = {name: draw({"study": study}, paper) for name, draw in STUDY_CHARTS.items()}
         assert drawn["history"].startswith("<svg")
         assert bool(drawn["parallel"]) is (len(trials) > 1)
 
@@ -175,7 +189,7 @@ def test_a_studys_trials_count_and_are_drawn(folder: Path, tmp_path: Path) -> No
     assert [trial["number"] for trial in told["study"]["trials"]] == [0, 1, 2, 3]
     links = Links()
     links.feed((tmp_path / "report.html").read_text())
-    assert links.tags.count("svg") == 8
+    assert links.tags.count("svg") == 2 * 8
     refused = command("backtest", "report", *given[:-3], "--study", "nowhere", cwd=tmp_path, check=False)
     assert refused.returncode == 2
     assert "backtest tune --study nowhere" in refused.stderr

@@ -17,6 +17,7 @@ from trader.core.costs import commission, quote_at
 from trader.core.hours import HourLine, Rules
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.summary import SUMMARY_KEYS, summarise
+from trader.core.trades import trades_of
 from trader.core.types import HOUR_MS, Bars, Filters
 
 GAPS = (40, 41, 97, 150, 151, 152)
@@ -91,6 +92,16 @@ def test_hit_rate_counts_hours_whose_next_close_is_known() -> None:
     assert summary(run, rules)["hit_rate"] == pytest.approx(sum(hits) / len(hits), abs=1e-15)
 
 
+def test_a_prediction_counts_only_once_its_outcome_is_known() -> None:
+    """Cut off at the run's last hour, as a bot's own totals are, the hit rate is that of all lines but the last one."""
+    run, rules = run_of(2)
+    ledger, last = run.state.ledger, run.lines[-1].close_time
+    told = {"orders": ledger.orders, "fills": ledger.fills, "trades": [], "halted_at": None, "seconds": 0.0}
+    cut = summarise(run.lines, BARS, rules, **told, known_until=last)
+    shorter = summarise(run.lines[:-1], BARS, rules, **told)
+    assert cut["hit_rate"] == shorter["hit_rate"] != summary(run, rules)["hit_rate"]
+
+
 @given(seed=st.integers(0, 10_000), fee=st.sampled_from([0, 0.001, 0.01]))
 @settings(max_examples=20)
 def test_written_lines_give_the_summary_of_their_columns(seed: int, fee: float) -> None:
@@ -104,6 +115,7 @@ def test_written_lines_give_the_summary_of_their_columns(seed: int, fee: float) 
         rules,
         orders=ledger.orders,
         fills=ledger.fills,
+        trades=trades_of(run.track.fills(), FILTERS.min_notional),
         halted_at=from_columns["halted_at"],
         seconds=1.5,
     )
@@ -132,6 +144,6 @@ def test_costs_never_help() -> None:
 def test_a_run_without_hours_has_zeros() -> None:
     """Nothing was done and nothing was lost."""
     _, rules = run_of(1)
-    got = summarise([], BARS, rules, orders=0, fills=0, halted_at=None, seconds=0.0)
+    got = summarise([], BARS, rules, orders=0, fills=0, trades=[], halted_at=None, seconds=0.0)
     assert (got["hours"], got["net_return"], got["gross_return"], got["hit_rate"]) == (0, 0.0, 0.0, None)
     assert got["final_equity_usdt"] == "10000"

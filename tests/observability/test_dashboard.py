@@ -79,7 +79,7 @@ def test_the_figures_tell_the_lines(week: Path, view: tuple[dict[str, Any], dict
     assert traces["P(up)"]["y"] == [line["p_up"] for line in lines]
     assert traces["paid over modelled"]["y"] == [0.0] * sum(line["order_side"] is not None for line in lines)
     scored = sum(n for n, _, _ in view[1]["bins"].values())
-    assert f"{scored:,} calls are scored" in drawn["calibration"]["words"]
+    assert f"{scored:,} predictions are scored" in drawn["calibration"]["words"]
     for side, name in (("BUY", "bought"), ("SELL", "sold")):
         rows = [line for line in lines if line["order_side"] == side]
         assert rows

@@ -10,6 +10,7 @@ import pytest
 
 from tests.rig import command, quick_params
 from tests.rig_bars import made_bars
+from tests.screens import unwrapped
 from trader.adapters.store_local import LocalStore
 from trader.app.explain import explain
 from trader.app.journal import Journal
@@ -82,8 +83,10 @@ def test_the_words_say_that_it_was_therefore_kept(
     line, found = next(pair for pair in told if pair[1]["hold"] and pair[1]["hold"]["by_p_up"] == by_p_up)
     hold = found["hold"]
     text = command("trader", "explain", line["close_time"], "--store", "store", cwd=patient).stdout
-    entry = f"hold      long was entered at {hold['entered_at']} for 4 h, so it is kept until {hold['until']}, {words}"
-    assert entry in text.splitlines()
+    entry = (
+        f"hold long was entered at {hold['entered_at']} for 4 h, so it is kept until {hold['until']}, {words}"
+    )
+    assert entry in unwrapped(text)
     free = command("trader", "explain", hold["until"], "--store", "store", cwd=patient).stdout
     assert "hold      " not in free
 

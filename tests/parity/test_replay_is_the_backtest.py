@@ -45,7 +45,9 @@ def twins_of(bars: Bars, start: str, hours: int, params: dict[str, Any]) -> Twin
 
 def hit_rate_of(lines: list[HourLine], twins: Twins) -> float:
     """The hit rate of written lines."""
-    told = summarise(lines, twins.bars, twins.rules, orders=0, fills=0, halted_at=None, seconds=0.0)
+    told = summarise(
+        lines, twins.bars, twins.rules, orders=0, fills=0, trades=[], halted_at=None, seconds=0.0
+    )
     return float(told["hit_rate"])
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from trader.adapters.bans import BanFile
 from trader.adapters.binance_client import MOST_WINDOW_MS, RECV_WINDOW_MS, VenueAddress, signing_client
@@ -116,6 +117,14 @@ class VenueApi:
                 break
         return server
 
+    def _unreached(self, why: object) -> str:
+        """The venue gave no usable answer; where it is this machine's own, how it is started."""
+        here = urlsplit(self.url).hostname in ("127.0.0.1", "localhost", "::1")
+        start = (
+            "; start it with: trader exchange --bars FILE (or --synthetic SEED), then retry" if here else ""
+        )
+        return f"cannot reach the exchange at {self.url}: {why}{start}"
+
     def blocked_s(self) -> float:
         """Seconds during which the venue forbade every request."""
         return max(0.0, (self.quota.blocked_until_ms - self.clock.now_ms()) / 1000)
@@ -209,7 +218,7 @@ class VenueApi:
             except VenueRefusal as refused:
                 answer = refused
             except VenueSilence as nothing:
-                problem = f"{self.url} did not answer usefully: {nothing}"
+                problem = self._unreached(nothing)
                 continue
             except UNREADABLE as error:
                 problem = f"{self.url} answered something that cannot be read: {self._masked(repr(error))}"

@@ -29,6 +29,14 @@ class WallClock:
         time.sleep(seconds)
 
 
+def market_served(url: str, timeout_s: float = 15.0) -> str:
+    """What an embedded exchange says that it serves, such as "synthetic market, seed 7"; "" for the bars of a file. Raises Retry
+    where it does not answer."""
+    clock = SimClock(url, timeout_s)
+    clock.close()
+    return clock.market
+
+
 @dataclass(frozen=True, slots=True)
 class _Reading:
     """What the exchange's clock said: `now_ms` (UTC ms) at `read_s` of this machine's monotonic clock, running `speed` times as
@@ -110,6 +118,7 @@ class SimClock:
     def __init__(self, url: str, timeout_s: float = 15.0) -> None:
         parts = urlsplit(url)
         self._http = HTTPConnection(parts.hostname or "127.0.0.1", parts.port or 80, timeout=timeout_s)
+        self.market = ""  # what is served where it is no real market
         self._now_ms = self._ask("GET", None)
 
     def now_ms(self) -> int:
@@ -141,8 +150,10 @@ class SimClock:
             raise Retry(f"the embedded exchange's clock does not answer: {error}") from None
         try:
             if reply.status == HTTPStatus.OK:
-                return int(json.loads(text)["now"])
-        except (ValueError, TypeError, KeyError):
+                told = json.loads(text)
+                self.market = str(told.get("market", ""))
+                return int(told["now"])
+        except (ValueError, TypeError, KeyError, AttributeError):
             self.close()
             raise Retry(f"what answers there is no embedded exchange: {text[:200]!r}") from None
         self.close()

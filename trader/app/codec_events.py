@@ -26,7 +26,9 @@ from trader.core.events import (
     TroubleEvent,
 )
 
-DEPLOYMENT = EventFormat("deployment", shape(DeploymentEvent, {"symbol": TEXT, "start_ms": INTEGER}))
+DEPLOYMENT = EventFormat(
+    "deployment", shape(DeploymentEvent, {"symbol": TEXT, "start_ms": INTEGER}, {"market": (TEXT, "")})
+)
 CHAMPION = EventFormat(
     "champion",
     shape(

@@ -40,6 +40,7 @@ class Collector:
     so the source is asked for them once more, and what it says is taken.
     explained(gap) says of a hole that the source is known to have no bars for it, so that it need not be asked.
     say: is told what a person should know of the bars.
+    served() names a source that is no real market, and is "" for one that is.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Collector:
         symbol: str,
         file: BarFile | None = None,
         explained: Callable[[Gap], bool] = lambda _: False,
+        served: Callable[[], str] = lambda: "",
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._market = market
@@ -56,6 +58,7 @@ class Collector:
         self._say = say
         self._unproven = file is not None
         self.symbol = symbol
+        self.served = served
 
     @cached_property
     def _bars(self) -> Bars:

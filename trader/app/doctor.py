@@ -73,7 +73,7 @@ def examine(checks: dict[str, Check]) -> Iterator[Finding]:
             silent = silent or (name == "exchange" and finding.verdict == "fail")
             yield finding
         except TraderError as error:
-            yield Finding(name, "fail", str(error), "mend what the message names, then ask again")
+            yield Finding(name, "fail", str(error), "remove the cause that the message names, then retry")
 
 
 def clock_check(exchange: Exchange, clock: Clock, whose: str = "this machine", rate: float = 1.0) -> Finding:
@@ -223,7 +223,10 @@ def trouble_check(journal: Journal) -> Finding:
         return Finding("ticks", "pass", "the newest tick went through")
     said = f"ticks fail since {iso(found.at_ms)} (exit {found.exit_code}): {found.message}"
     return Finding(
-        "ticks", "fail", said, "mend what the message names; the next tick that goes through ends it"
+        "ticks",
+        "fail",
+        said,
+        "remove the cause that the message names; the next tick that succeeds ends the trouble",
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from trader.core.text import visible
+from trader.core.text import plural, visible
 from trader.core.types import Json
 
-BAR_WIDTH = 12
+BAR_WIDTH = 6
 
 
 def words(told: Json) -> str:
@@ -50,18 +50,18 @@ def _features(told: Json) -> list[str]:
         return ["features  none: " + (told["no_p_up"] or reads)]
     shares = told["contributions"]
     largest = max((abs(share) for share in shares.values()), default=0.0) or 1.0
-    head = f"{'feature':<18}{'value':>12}{'trained on':>24}{'below it':>10}"
-    lines = [head + "   adds to log-odds" if shares else head]
+    head = f"{'feature':<16}{'value':>11}{'trained on':>22}{'below it':>10}"
+    lines = [head + "  adds to log-odds" if shares else head]
     for row in told["features"]:
         value = "-" if row["value"] is None else f"{row['value']:.6g}"
         known = "-" if row["low"] is None else f"{row['low']:.5g} .. {row['high']:.5g}"
         place = "-" if row["place"] is None else f"{row['place'] * 100:.0f} %"
         share = shares.get(row["name"])
         made = "" if share is None else f"{share:+.4f} " + _strip(share / largest)
-        mark = "  outside!" if row["outside"] else ""
-        lines.append(f"{row['name']:<18}{value:>12}{known:>24}{place:>10}   {made}{mark}".rstrip())
+        mark = " outside" if row["outside"] else ""
+        lines.append(f"{row['name']:<16}{value:>11}{known:>22}{place:>10}  {made}{mark}".rstrip())
     if told["base"] is not None:
-        lines.append(f"{'(base)':<64}   {told['base']:+.4f}")
+        lines.append(f"{'(base)':<59}  {told['base']:+.4f}")
     return lines
 
 
@@ -115,7 +115,7 @@ def _decision(made: Json) -> str:
 
 def _attempt(row: Json) -> str:
     said = f": {row['said']}" if row["said"] else ""
-    return f"attempt {row['n']} {row['client_order_id']} of {row['qty']}: {row['outcome']}{said}, {len(row['fills'])} fills"
+    return f"attempt {row['n']} {row['client_order_id']} of {row['qty']}: {row['outcome']}{said}, {plural(len(row['fills']), 'fill')}"
 
 
 def _cost(cost: Json) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from trader.app.codec_events import CHAMPION, DEPLOYMENT
@@ -181,7 +182,7 @@ def retrain(
     )
     occasion = occasion if deployment(journal) else FIRST
     card = card_for(model, forecaster, params, window, training, code_version, occasion.message)
-    _publish(journal, card, model, occasion)
+    _publish(journal, card, model, occasion, collector.served)
     return card
 
 
@@ -192,7 +193,9 @@ def _require_tradable(params: Params) -> None:
         )
 
 
-def _publish(journal: Journal, card: ModelCard, model: bytes, occasion: TrainingCause) -> None:
+def _publish(
+    journal: Journal, card: ModelCard, model: bytes, occasion: TrainingCause, served: Callable[[], str]
+) -> None:
     """Model, card, champion, deployment: killed between any two, the next training goes on where nothing is missing."""
     journal.store_id()  # a store is created, and proves itself, before anything is built on it
     if deployment(journal) is None:
@@ -214,7 +217,7 @@ def _publish(journal: Journal, card: ModelCard, model: bytes, occasion: Training
             )
         )
     if deployment(journal) is None:
-        journal.append(DeploymentEvent(journal.symbol, card.valid_from))
+        journal.append(DeploymentEvent(journal.symbol, card.valid_from, served()))
 
 
 def _create(journal: Journal, key: str, data: bytes) -> None:

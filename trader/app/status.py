@@ -11,6 +11,7 @@ from trader.app.codec import ORDER
 from trader.app.codec_events import ACCOUNT, BREACH, CHAMPION, DEPLOYMENT, HALT, TROUBLE
 from trader.app.cursors import standing
 from trader.app.halts import keeps_position, standing_halt
+from trader.app.hold import BuyAndHold, buy_and_hold
 from trader.app.journal import Journal
 from trader.app.models import family_of
 from trader.app.retrain import champions, deployment, nearest_card
@@ -23,6 +24,7 @@ from trader.core.lifecycle import BreachRule, DriftRule, calendar_refit, is_late
 from trader.core.model import ModelCard
 from trader.core.params import Params, params_of
 from trader.core.records import Decision, HourRecord, standing_of
+from trader.core.text import plural
 from trader.core.types import DAY_MS, FAR_FUTURE_MS, HOUR_MS, Json, floor_hour, iso, plain
 
 CardOf = Callable[[str], ModelCard]
@@ -37,7 +39,7 @@ def status(
 ) -> Json:
     """The whole report. Returns are compounded shares; `now_ms` (UTC) is None where the venue has a clock of its own.
 
-    Keys: state, why, next always; hour, model_id, line, holding, results, window, retrain, drift (None without its
+    Keys: state, why, next always; market, "" for a real one, once a model is trained; hour, model_id, line, holding, results, window, retrain, drift (None without its
     rule), champion, halt, trouble, open, behind_hours, observers (those named) once an hour is closed.
     """
     with journal.glance(DEPLOYMENT, CHAMPION, BREACH, HALT, ACCOUNT, TROUBLE):
@@ -57,6 +59,7 @@ def _status(
         return {
             "state": "halted" if halt else "begun",
             "why": why,
+            "market": begun.market,
             "halt": halt,
             "next": {"do": "trader tick"},
         }
@@ -65,6 +68,7 @@ def _status(
         return {
             "state": "halted" if halt else "begun",
             "why": why,
+            "market": begun.market,
             "halt": halt,
             "next": {"do": "trader retrain --params P.json"},
         }
@@ -76,11 +80,12 @@ def _status(
     return {
         "state": "halted" if halt else "trading",
         "why": _why(halt, behind, pending),
+        "market": begun.market,
         "hour": iso(hour),
         "model_id": newest.model_id,
         "line": line_json(newest.line),
         "holding": _holding(newest, with_account(journal, newest.totals)[0].state.ledger),
-        "results": _results(journal, newest, card_of),
+        "results": _results(journal, newest, card_of, buy_and_hold(journal, begun.start_ms)),
         "window": _window(journal, newest, rule),
         "retrain": left,
         "drift": drift and seen_drift(journal, drift, begun.start_ms, newest, card_of(newest.model_id)),
@@ -102,8 +107,8 @@ def _why(halt: Json | None, behind: int | None, pending: Decision | None) -> str
     if pending is not None:
         return "the next hour is decided and not closed: an order may be in doubt; trader tick looks for it"
     if behind is not None and behind > 1:
-        return f"{behind} hours are not closed: is the schedule running?"
-    return "every hour so far is closed"
+        return f"{plural(behind, 'hour is', 'hours are')} not closed: is the schedule running?"
+    return "up to date"
 
 
 def _halt(journal: Journal) -> Json | None:
@@ -140,12 +145,13 @@ def _holding(newest: HourRecord, ledger: Ledger) -> Json:
     }
 
 
-def _results(journal: Journal, newest: HourRecord, card_of: CardOf) -> Json:
+def _results(journal: Journal, newest: HourRecord, card_of: CardOf, hold: BuyAndHold | None) -> Json:
     """Since the first hour, and since the running risk epoch began, by which the limits count."""
     ledger, risk, totals, equity = newest.ledger, newest.risk, newest.totals, float(newest.equity_usdt)
     allocation = _allocation(journal, newest, card_of)
     return {
         "net_return": equity / float(allocation) - 1,
+        "buy_and_hold": None if hold is None else hold.net_return(newest.mark),
         "epoch_return": equity / float(risk.base_equity) - 1,
         "drawdown": 1 - equity / float(risk.peak_equity),
         "orders": ledger.orders,

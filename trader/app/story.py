@@ -120,6 +120,8 @@ HOUR_HEAD = (
     "fee",
     "equity",
 )
+# What a narrow screen leaves out, the least asked for first. Events between the hours say which model serves.
+NARROW_WITHOUT = ("family", "model", "bps worse", "fee", "target", "fill", "order")
 
 
 def _worse(record: HourRecord) -> str:

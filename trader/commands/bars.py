@@ -13,6 +13,7 @@ from trader import terminal
 from trader.commands.common import AsJson, BarsDir, Symbol
 from trader.config import Settings, load_settings
 from trader.core.errors import ConfigError
+from trader.core.text import plural
 from trader.core.types import HOUR_MS, floor_hour, iso, parse_hour
 
 if TYPE_CHECKING:
@@ -122,7 +123,9 @@ def _tell(settings: Settings, bars: Bars, stock: Bars | None, as_json: bool) -> 
     if as_json:
         terminal.emit(said)
         return
-    terminal.show(f"{bars.symbol}: {len(bars):,} hours, {said['first']} to {said['last']}, in {said['file']}")
+    terminal.show(
+        f"{bars.symbol}: {plural(len(bars), 'hour')}, {said['first']} to {said['last']}, in {said['file']}"
+    )
     if stock is not None:
         terminal.show(f"  {said['from_archive']:,} of them stand in the archive")
     for jump in leaps:

@@ -22,6 +22,7 @@ from trader.commands.schedule import CronJobFile, schedule_of
 from trader.commands.search import CORES, search_of
 from trader.config import load_settings
 from trader.core.errors import DataError, Halt, OtherSymbol, TraderError
+from trader.core.text import plural
 from trader.core.types import iso, parse_hour
 from trader.observers import process
 
@@ -122,7 +123,7 @@ def retrain(
     }
     answer(
         said,
-        f"{bot.symbol}: model {card.model_id} ({card.family}) on {card.rows:,} hours serves from {iso(card.valid_from)}",
+        f"{bot.symbol}: model {card.model_id} ({card.family}) on {plural(card.rows, 'hour')} serves from {iso(card.valid_from)}",
         as_json,
     )
     process.tell_observers(settings)

@@ -17,7 +17,7 @@ import typer
 from trader import terminal
 from trader.commands.common import AsJson, params_from
 from trader.commands.search import CORES, search_of
-from trader.core.types import Json, iso
+from trader.core.types import HOUR_MS, Json, iso
 from trader.simulation import markets
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ def demo(
 
     began = time.perf_counter()
     market = markets.market_of(bars, None if bars else seed, None)
-    name = f"synthetic market, seed {seed}" if bars is None else str(bars)
+    name = markets.synthetic_name(seed) if bars is None else str(bars)
     span, base = script.span_of(market), params_from(None, None)
+    hours = span.traded_from, span.traded_until
     script.clean(folder)
     served = ["--symbol", market.symbol, *(["--bars", str(bars)] if bars else ["--synthetic", str(seed)])]
     with wiring.embedded_exchange(served, base, span.traded_from) as venue:
@@ -66,12 +67,12 @@ def demo(
             rules, breaches = script.rules_of(bot, chosen), script.breaches(bot)
             seconds = time.perf_counter() - began
             summary, _ = rehearsal.summary_of(
-                bot, market, rules, span.traded_from, span.traded_until, seconds
+                bot, market, rules, *hours, seconds, known_until=span.traded_until - HOUR_MS
             )
             page = script.show(bot, settings, folder / "page")
     summary["market"] = name
     summary["true_hit_rate"] = (
-        None if bars else rehearsal.true_hit_rate(seed, span.traded_from, span.traded_until)
+        None if bars else rehearsal.true_hit_rate(seed, span.traded_from, span.traded_until - HOUR_MS)
     )
     summary["breaches"] = breaches
     summary["store"], summary["page"] = settings.store, page

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import textwrap
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,6 @@ from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol
 from trader.commands.schedule import CronJobFile, schedule_of
 from trader.config import Settings, load_settings
 from trader.core.errors import ConfigError
-from trader.core.text import visible
 from trader.core.types import floor_hour
 
 if TYPE_CHECKING:
@@ -91,16 +89,9 @@ def _clock(bot: Bot) -> Finding:
 def _show(finding: Finding) -> None:
     """Within 80 columns; what to do on lines of its own."""
     head = f"{MARKS[finding.verdict]}  {finding.check:<9} "
-    terminal.show(_wrapped(finding.said, head))
+    terminal.show(terminal.paragraph(head + finding.said, len(head)))
     if finding.todo:
-        terminal.show(_wrapped(finding.todo, f"{'':<{len(head)}}→ "))
-
-
-def _wrapped(text: str, head: str) -> str:
-    indent = " " * len(head)
-    return textwrap.fill(
-        visible(text), 80, initial_indent=head, subsequent_indent=indent, break_long_words=False
-    )
+        terminal.show(terminal.paragraph(f"{'':<{len(head)}}→ {finding.todo}", len(head) + 2))
 
 
 def _disk(settings: Settings) -> Finding:

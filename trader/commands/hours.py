@@ -88,6 +88,9 @@ def journal(
         bool, typer.Option("--jsonl", "--json", help="the very lines that the backtest writes")
     ] = False,
     csv: Annotated[bool, typer.Option("--csv", help="for a spreadsheet")] = False,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="every column; default: those that fit into 80 columns")
+    ] = False,
     parquet: Annotated[
         Path | None, typer.Option(help="write a table here: times UTC, amounts as decimals")
     ] = None,
@@ -103,7 +106,7 @@ def journal(
     since, until = parse_hour(start) if start else None, parse_hour(stop) if stop else None
     kept = wiring.make_journal(settings)
     if not (jsonl or csv or parquet):
-        _print_story(kept, since, until, settings.store)
+        _print_story(kept, since, until, settings.store, wide)
         return
     lines = [record.line for record in kept.records(since, until)]
     if jsonl:
@@ -118,10 +121,9 @@ def journal(
         write_parquet(parquet, lines)
 
 
-def _print_story(journal: Journal, since: int | None, until: int | None, store: str) -> None:
+def _print_story(journal: Journal, since: int | None, until: int | None, store: str, wide: bool) -> None:
     from trader.app.models import family_of
-    from trader.app.story import HOUR_HEAD, hour_row, tell
-    from trader.core.text import visible
+    from trader.app.story import HOUR_HEAD, NARROW_WITHOUT, hour_row, tell
 
     told = list(tell(journal, since, until))
     used = {part.record.model_id for part in told if part.record}
@@ -129,14 +131,14 @@ def _print_story(journal: Journal, since: int | None, until: int | None, store: 
     rows = [hour_row(part.record, families[part.record.model_id]) for part in told if part.record]
     if not rows:
         terminal.say(f"{journal.symbol}: no hour is closed in {store} within this span")
-    head, *hours = terminal.table("", rows, HOUR_HEAD).splitlines()
+    columns, rows = (HOUR_HEAD, rows) if wide else terminal.narrowed(HOUR_HEAD, rows, NARROW_WITHOUT)
+    head, *hours = terminal.table("", rows, columns).splitlines()
     if rows:
         terminal.show(head)
     lines = iter(hours)
     for part in told:
-        terminal.show(
-            next(lines) if part.record else visible(f"{iso(part.at)[:16]}Z  {part.kind}: {part.words}")
-        )
+        event = f"{terminal.minute(iso(part.at))}  {part.kind}: {part.words}"
+        terminal.show(next(lines) if part.record else event if wide else terminal.paragraph(event, 19))
 
 
 def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False) -> None:

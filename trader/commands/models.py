@@ -62,15 +62,16 @@ def list_(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False
         (
             r["model_id"],
             r["family"],
-            r["valid_from"],
+            terminal.minute(r["valid_from"]),
             r["why"],
-            r["trained_until"],
+            terminal.minute(r["trained_until"]),
             f"{r['rows']:,}",
             "serves" if r["serves"] else "",
         )
         for r in rows
     ]
-    terminal.show(terminal.table("", table, head))
+    columns, fitting = terminal.narrowed(head, table, ("trained until", "family", "rows", "why"))
+    terminal.show(terminal.table("", fitting, columns))
 
 
 @models.command()
@@ -95,7 +96,7 @@ def card(model: Model, symbol: Symbol = None, store: StoreDir = None, as_json: A
     found["symbols"] = " ".join(found["symbols"])
     rows = [(key, str(value)) for key, value in {**found, **params}.items()]
     rows += [(f"model.{key}", str(value)) for key, value in told.items()]
-    terminal.show(terminal.table(found["model_id"], rows))
+    terminal.show(found["model_id"], "-" * len(found["model_id"]), terminal.labelled(rows))
     known = [(name, f"{v[0]:g}", f"{v[len(v) // 2]:g}", f"{v[-1]:g}") for name, v in ranges.items()]
     if known:
         terminal.show("")
@@ -191,4 +192,4 @@ def explain(
     if as_json:
         terminal.emit(found)
         return
-    terminal.show(words(found))
+    terminal.show(*(terminal.paragraph(line, 10) for line in words(found).splitlines()))

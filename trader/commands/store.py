@@ -12,7 +12,7 @@ from trader.commands.common import AsJson, StoreDir, Symbol
 from trader.commands.store_sign import sign
 from trader.config import load_settings
 from trader.core.errors import DataError
-from trader.core.text import visible
+from trader.core.text import plural, visible
 
 app = typer.Typer(
     no_args_is_help=True, help="Care for the store: copy it, check it, repair it, upgrade it, tag it."
@@ -86,8 +86,8 @@ def verify(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
             terminal.show(visible(problem))
         opened = f"; {found.open_hour} is open, the next tick closes it" if found.open_hour else ""
         terminal.show(
-            f"{settings.symbol} in {settings.store}: {found.hours:,} hours, {found.objects:,} objects, "
-            f"{found.models:,} models, {len(found.problems):,} problems{opened}"
+            f"{settings.symbol} in {settings.store}: {plural(found.hours, 'hour')}, {plural(found.objects, 'object')}, "
+            f"{plural(found.models, 'model')}, {plural(len(found.problems), 'problem')}{opened}"
         )
     if found.problems:
         raise DataError(

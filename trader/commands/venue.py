@@ -105,8 +105,9 @@ def exchange(
         speed=_speed(speed),
         state_path=state,
         faults=_read_faults(faults) if faults else (),
+        market=markets.synthetic_name(synthetic or 0) if bars is None else "",
     )
-    _serve(config, "synthetic market" if bars is None else str(bars), as_json)
+    _serve(config, config.market or str(bars), as_json)
 
 
 def _asked_port() -> int:

@@ -19,11 +19,13 @@ Author = Literal["bot", "person"]
 
 @dataclass(frozen=True, slots=True)
 class DeploymentEvent:
-    """The bot began. start_ms: its first hour, UTC ms."""
+    """The bot began. start_ms: its first hour, UTC ms. market: what its exchange said that it serves, where that is no real
+    market, such as "synthetic market, seed 7"; else ""."""
 
     name: ClassVar[str] = "deployment"
     symbol: str
     start_ms: int
+    market: str = ""
 
 
 @dataclass(frozen=True, slots=True)

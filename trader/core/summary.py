@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ from trader.core.metrics import hit_rate, hourly_returns, max_drawdown, sharpe
 from trader.core.policy import FLAT, LONG, SHORT, TARGETS, Codes
 from trader.core.sizing import SizedOrder, SizingRules, size
 from trader.core.track import Track
+from trader.core.trades import Trade, TradeFigures
 from trader.core.types import HOUR_MS, Bars, Bools, Fill, Floats, Ints, Quote, plain
 
 SUMMARY_KEYS = (
@@ -29,6 +30,11 @@ SUMMARY_KEYS = (
     "fees_usdt",
     "max_drawdown",
     "hit_rate",
+    "sharpe",
+    "trades",
+    "win_rate",
+    "profit_factor",
+    "average_holding_hours",
     "final_equity_usdt",
     "halted_at",
     "seconds",
@@ -94,8 +100,10 @@ def summarise(
     *,
     orders: int,
     fills: int,
+    trades: Sequence[Trade],
     halted_at: str | None,
     seconds: float,
+    known_until: int | None = None,
 ) -> dict[str, Any]:
     """`summary_of` written lines."""
     return summary_of(
@@ -104,8 +112,10 @@ def summarise(
         rules,
         orders=orders,
         fills=fills,
+        trades=trades,
         halted_at=halted_at,
         seconds=seconds,
+        known_until=known_until,
     )
 
 
@@ -116,13 +126,17 @@ def summary_of(
     *,
     orders: int,
     fills: int,
+    trades: Sequence[Trade],
     halted_at: str | None,
     seconds: float,
+    known_until: int | None = None,
 ) -> dict[str, Any]:
     """The summary of consecutive hours. Returns are compounded shares of the allocation: final / allocation - 1.
 
     gross_return trades the same targets at zero cost. buy_and_hold buys once, with all cash and at the first
-    tradable hour's fill and costs, and is marked at the last close. Raises nothing; an empty run gives zeros.
+    tradable hour's fill and costs, and is marked at the last close. sharpe is annualised. trades: all of the run, the open
+    one too; `TradeFigures` says what is counted. hit_rate counts predictions whose outcome the bars know, or knew at
+    `known_until` (UTC ms). Raises nothing; an empty run gives zeros.
     """
     allocation = rules.params.allocation_usdt
     final = allocation if run.final_equity is None else run.final_equity
@@ -136,7 +150,9 @@ def summary_of(
         "buy_and_hold": float(_buy_and_hold(run.hours, prices, rules) / allocation - 1),
         "fees_usdt": plain(run.fees_usdt),
         "max_drawdown": max_drawdown(run.equity, float(allocation)),
-        "hit_rate": hit_rate(run.p_up, _labels(run.hours, bars, rules)),
+        "hit_rate": hit_rate(run.p_up, _labels(run.hours, bars, rules, known_until)),
+        "sharpe": net_sharpe(run.equity, allocation),
+        **asdict(TradeFigures.of(trades)),
         "final_equity_usdt": plain(final),
         "halted_at": halted_at,
         "seconds": round(seconds, 3),
@@ -148,8 +164,13 @@ def net_sharpe(equity: Floats, allocation: Decimal) -> float:
     return sharpe(hourly_returns(equity, float(allocation)))
 
 
-def _labels(hours: Ints, bars: Bars, rules: Rules) -> Floats:
-    return label_of(bars, rules.params)[(hours - bars.first) // HOUR_MS] if len(hours) else np.zeros(0)
+def _labels(hours: Ints, bars: Bars, rules: Rules, known_until: int | None) -> Floats:
+    if not len(hours):
+        return np.zeros(0)
+    labels = label_of(bars, rules.params)[(hours - bars.first) // HOUR_MS]
+    if known_until is not None:
+        labels[hours + rules.params.horizon_hours * HOUR_MS > known_until] = np.nan
+    return labels
 
 
 def _gross(run: Columns, prices: PriceLookup, rules: Rules) -> Decimal:
@@ -201,9 +222,15 @@ def _buy_and_hold(hours: Ints, prices: PriceLookup, rules: Rules) -> Decimal:
         price = prices.open_next(hour)
         if price is None:
             continue
-        quote: Quote = quote_at(price, rules.params.costs, rules.filters.tick_size)
-        order = size("long", "flat", ledger, prices.close(hour), quote, rules.sizing)
-        if isinstance(order, SizedOrder):
-            ledger = ledger.after(modelled_fill(order, rules))
+        quote = quote_at(price, rules.params.costs, rules.filters.tick_size)
+        ledger = bought_and_held(quote, prices.close(hour), rules)
         break
     return ledger.equity(prices.close(int(hours[-1]))) if len(hours) else ledger.cash
+
+
+def bought_and_held(quote: Quote, close: Decimal, rules: Rules) -> Ledger:
+    """What buy and hold owns: one purchase with the whole allocation, at an hour's quote and costs, kept for ever. The cash
+    alone where the filters accept no such order. Buy and hold is this and nothing else wherever it is shown."""
+    ledger = Ledger(rules.params.allocation_usdt)
+    order = size("long", "flat", ledger, close, quote, rules.sizing)
+    return ledger.after(modelled_fill(order, rules)) if isinstance(order, SizedOrder) else ledger

@@ -28,6 +28,11 @@ def _escaped(character: str) -> str:
     return ascii(character)[1:-1]
 
 
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """A number and its noun: 1 fill, 2 fills, 1,000 entries. nouns: the plural where it is not the noun and an s."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
 def cell(value: Any) -> str:
     """A value as a cell of a table for a spreadsheet: nothing for None, and what would be a formula with an apostrophe before
     it, so that it stays text. A number is a number, whatever its sign."""

@@ -76,6 +76,14 @@ class Track:
         """All fees, in quote."""
         return sum((fee_usdt(event.fill) for event in self.events.values() if event.fill), Decimal(0))
 
+    def fills(self) -> list[tuple[int, Fill]]:
+        """Every fill with the close time of its hour, UTC ms, in the order of the hours."""
+        return [
+            (int(self.hours[i]), event.fill)
+            for i, event in sorted(self.events.items())
+            if event.fill is not None
+        ]
+
     def equity(self) -> Floats:
         """(n,) float64: equity after each hour's fill, the float nearest to the exact amount."""
         return self._marks().floats()

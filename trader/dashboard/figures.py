@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trader.core.drift import MUCH, SOME, population_stability
+from trader.core.text import plural
 from trader.core.types import HOUR_MS, Json, iso
 from trader.dashboard.series import DRIFT_HOURS, rolling
 
@@ -73,12 +74,17 @@ def equity(series: Json, view: Json, public: bool) -> Json:
     _, fees = _all(series, 6, 7)
     scale = 100 / first["equity"] if public else 1.0
     unit = "index, 100 at the start" if public else "USDT"
-    hold = [round(first["equity"] * close / first["close"] * scale, 2) for close in closes]
+    owned = view["hold"]
+    hold = (
+        [round((owned["cash"] + owned["position"] * close) * scale, 2) for close in closes] if owned else []
+    )
     before = [round((value + fee) * scale, 2) for value, fee in zip(values, fees, strict=True)]
     now = [round(value * scale, 2) for value in values]
-    words = f"Equity is {now[-1]:,.2f} ({unit}); buy and hold would be {hold[-1]:,.2f}; before fees {before[-1]:,.2f}."
+    words = f"Equity is {now[-1]:,.2f} ({unit}); before fees {before[-1]:,.2f}" + (
+        f"; buy and hold would be {hold[-1]:,.2f}." if hold else "."
+    )
     traces = [
-        _line(times, hold, "buy and hold", "other", line={"dash": "dash"}, width=1.2),
+        _line(times if hold else [], hold, "buy and hold, net", "other", line={"dash": "dash"}, width=1.2),
         _line(times, before, "before fees", "muted", width=1),
         _line(times, now, "equity, net", "main", width=2),
         *_orders(series, dict(zip(times, now, strict=True))),
@@ -138,7 +144,7 @@ def drawdown(series: Json, view: Json) -> Json:
     ]
     return _figure(
         "drawdown",
-        "Losses against the halt lines",
+        "Drawdown and stop limits",
         words,
         traces,
         shapes=shapes + more,
@@ -204,14 +210,18 @@ def belief(series: Json, view: Json) -> Json:
 
 
 def calibration(series: Json) -> Json:
-    """What was said against what came, for every scored call, in bins of one hundredth."""
+    """Predicted probability of a rise against the actual share of rises, in bins of one hundredth."""
     rows = sorted((total / n, ups / n, n) for n, ups, total in series["bins"].values() if n)
     said, rose, counts = ([row[i] for row in rows] for i in range(3))
     scored = sum(counts)
-    words = f"{scored:,} predictions are scored." if scored else "No prediction is scored yet."
+    words = (
+        f"{plural(scored, 'prediction is', 'predictions are')} scored."
+        if scored
+        else "No prediction is scored yet."
+    )
     size = [6 + 18 * (count / max(counts)) ** 0.5 for count in counts] if counts else []
     points = {
-        "type": "scatter", "mode": "markers", "name": "hours", "x": said, "y": rose, "text": [f"{n:,} hours" for n in counts],
+        "type": "scatter", "mode": "markers", "name": "hours", "x": said, "y": rose, "text": [plural(n, "hour") for n in counts],
         "marker": {"color": "role:main", "size": size, "opacity": 0.7},
     }  # fmt: skip  # what is drawn, then how it looks
     ends = [min(said), max(said)] if said else []
@@ -219,7 +229,10 @@ def calibration(series: Json) -> Json:
         "type": "scatter", "mode": "lines", "name": "perfect", "x": ends, "y": ends,
         "line": {"color": "role:other", "dash": "dash", "width": 1.2},
     }  # fmt: skip  # what is drawn, then how it looks
-    titles = {"xaxis": {"title": {"text": "P(up) said"}}, "yaxis": {"title": {"text": "share that rose"}}}
+    titles = {
+        "xaxis": {"title": {"text": "predicted probability of a rise"}},
+        "yaxis": {"title": {"text": "actual share of rises"}},
+    }
     return _figure("calibration", "Calibration", words, [perfect, points], **titles, plain_x=True)
 
 
@@ -248,7 +261,7 @@ def costs(series: Json) -> Json:
     """How much worse each fill was than the cost model's price."""
     times, worse = [fill[0] for fill in series["fills"]], [fill[1] for fill in series["fills"]]
     mean = sum(worse) / len(worse)
-    words = f"The last {len(worse)} fills were {mean:+.2f} basis points worse than modelled on average."
+    words = f"The last {plural(len(worse), 'fill')}: {mean:+.2f} basis points worse than modelled on average."
     trace = {
         "type": "scatter", "mode": "markers", "name": "paid over modelled", "x": times, "y": worse,
         "marker": {"color": "role:main", "size": 6},
@@ -259,4 +272,4 @@ def costs(series: Json) -> Json:
 def span_of(series: Json) -> str:
     """What the page covers, in words."""
     first = series["first"]["time"]
-    return f"{iso(first)[:16]} to {iso(series['until'])[:16]} UTC, {(series['until'] - first) // HOUR_MS + 1:,} hours"
+    return f"{iso(first)[:16]} to {iso(series['until'])[:16]} UTC, {plural((series['until'] - first) // HOUR_MS + 1, 'hour')}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 
 from trader.core.errors import ConfigError
+from trader.core.text import plural
 from trader.core.types import Json
 from trader.dashboard.figures import figures, span_of
 
@@ -27,7 +28,7 @@ def render(view: Json, series: Json, *, public: bool = False, library: str = LIB
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": percent, "hour": hour}
+    environment.filters |= {"percent": percent, "hour": hour, "plural": plural}
     drawn = figures(series, view, public) if series["hours"] else []
     rows = [_row(record, view, public) for record in reversed(series["audit"])]
     return environment.from_string(room.joinpath("page.html").read_text()).render(

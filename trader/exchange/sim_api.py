@@ -45,7 +45,8 @@ def _body(request: Request) -> Any:
 def _clock(venue: Venue, request: Request) -> dict[str, Any]:
     now_ms = venue.tick()
     is_open = venue.market.is_open(now_ms)
-    return {"now": now_ms, "iso": iso(now_ms), "open": is_open, "speed": venue.clock.speed}
+    said = {"now": now_ms, "iso": iso(now_ms), "open": is_open}
+    return {**said, "speed": venue.clock.speed, "market": venue.config.market}
 
 
 def _set_clock(venue: Venue, request: Request) -> dict[str, Any]:

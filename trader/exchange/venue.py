@@ -36,7 +36,8 @@ class ExchangeConfig:
     balances: asset -> amount. at_ms: virtual time at the start, UTC ms. speed: virtual seconds per wall second, 0
     stands still. port 0 takes a free one. state_path: a file that survives restarts. faults: see `faults.py`.
     exchange_info_row: a real exchangeInfo row, which then rules instead of `filters`. fee_asset: what commission is taken
-    in while the account holds some, None takes it from what is received.
+    in while the account holds some, None takes it from what is received. market: what the bars are where they are no real
+    market's, else "".
     """
 
     bars: Bars
@@ -55,6 +56,7 @@ class ExchangeConfig:
     exchange_info_row: Mapping[str, Any] | None = None
     limits: RequestLimits = field(default_factory=RequestLimits)
     fee_asset: FeeAsset | None = None
+    market: str = ""
 
 
 @dataclass(slots=True)

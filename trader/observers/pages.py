@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from trader import terminal
 from trader.app.cursors import standing_in_words
+from trader.app.hold import buy_and_hold
 from trader.app.journal import Journal
 from trader.app.retrain import champions, deployment, load_card
 from trader.app.status import status
@@ -16,6 +17,7 @@ from trader.core.errors import ConfigError, DataError
 from trader.core.lifecycle import serving
 from trader.core.model import RANGE_QUANTILES, ModelCard
 from trader.core.params import params_of
+from trader.core.text import plural
 from trader.core.types import HOUR_MS, Json, iso
 from trader.dashboard.page import LIBRARY, library_bytes, percent, render
 from trader.dashboard.series import SCHEMA, fold, fresh
@@ -137,12 +139,14 @@ def view_of(journal: Journal, settings: Settings, series: Json) -> Json:
     return {
         "symbol": journal.symbol,
         "venue": settings.venue,
+        "market": report.get("market", ""),
+        "hold": _hold(journal),
         "state": report["state"],
         "colour": "bad" if halted else "good" if report["state"] == "trading" else "warn",
         "why": report["why"],
         "do": "trader resume --reason '...' after the runbook's page on it" if halted else "",
         "hour": report.get("hour"),
-        "tiles": _tiles(report, series),
+        "tiles": _tiles(report),
         "next": _next(report),
         **_happened(journal, series),
         "rule": {"hours": rule.hours, "net_return": rule.net_return_below, "hit_rate": rule.hit_rate_below},
@@ -155,6 +159,15 @@ def view_of(journal: Journal, settings: Settings, series: Json) -> Json:
         "all_ranges": _ranges(journal, {record["model_id"] for record in series["audit"]}),
         "card": _card_rows(card, report) if card else [],
     }
+
+
+def _hold(journal: Journal) -> Json | None:
+    """What buy and hold owns, for its line in the figure: cash in quote, position in base."""
+    begun = deployment(journal)
+    held = None if begun is None else buy_and_hold(journal, begun.start_ms)
+    if held is None:
+        return None
+    return {"cash": float(held.ledger.cash), "position": float(held.ledger.position)}
 
 
 def _happened(journal: Journal, series: Json) -> Json:
@@ -187,17 +200,16 @@ def _ranges(journal: Journal, model_ids: set[str]) -> Json:
     return found
 
 
-def _tiles(report: Json, series: Json) -> list[Json]:
+def _tiles(report: Json) -> list[Json]:
     """Name and value; `amount` marks what a public page leaves out."""
     if "results" not in report:
         return []
-    results, holding, line, first = report["results"], report["holding"], report["line"], series["first"]
+    results, holding, line = report["results"], report["holding"], report["line"]
     doubt = " (unconfirmed)" if holding["unconfirmed"] else ""
-    hold = float(holding["mark"]) / first["close"] - 1 if first else None
     hits = results["hit_rate"]
     return [
         {"name": f"net return{doubt}", "value": percent(results["net_return"]), "amount": False},
-        {"name": "buy and hold", "value": percent(hold), "amount": False},
+        {"name": "buy and hold", "value": percent(results["buy_and_hold"]), "amount": False},
         {"name": f"drawdown{doubt}", "value": percent(-results["drawdown"]), "amount": False},
         {
             "name": f"equity, USDT{doubt}",
@@ -212,7 +224,7 @@ def _tiles(report: Json, series: Json) -> list[Json]:
             "amount": False,
         },
         {
-            "name": f"hit rate, {results['scored']:,} predictions",
+            "name": f"hit rate, {plural(results['scored'], 'prediction')}",
             "value": "–" if hits is None else f"{hits * 100:.2f} %",
             "amount": False,
         },

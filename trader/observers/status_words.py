@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from trader.app.cursors import standing_in_words
-from trader.core.text import visible
-from trader.terminal import percent
+from trader.core.text import plural
+from trader.terminal import paragraph, percent
 
 LABEL_WIDTH = 12
 
 
 def screen(title: str, report: dict[str, Any]) -> str:
-    """Label and text, a line each."""
-    lines = [(title, ""), ("state", f"{report['state']}: {report['why']}"), *_halted(report.get("halt"))]
+    """Label and text, at most 80 columns; the title says where the market is no real one."""
+    if report.get("market"):
+        title = f"{title} ({report['market']})"
+    lines = [("state", f"{report['state']}: {report['why']}"), *_halted(report.get("halt"))]
     lines += _trouble(report.get("trouble"))
     if "line" in report:
         lines += [
@@ -28,9 +30,9 @@ def screen(title: str, report: dict[str, Any]) -> str:
         ]
     else:
         lines.append(("next", report["next"]["do"]))
-    rows = [visible(f"{label:<{LABEL_WIDTH}}  {text}".rstrip()) for label, text in lines[1:]]
-    title = visible(title)
-    return "\n".join([title, "-" * len(title), *rows])
+    rows = [paragraph(f"{label:<{LABEL_WIDTH}}  {text}".rstrip(), LABEL_WIDTH + 2) for label, text in lines]
+    head = paragraph(title)
+    return "\n".join([head, "-" * max(map(len, head.splitlines())), *rows])
 
 
 def _halted(halt: dict[str, Any] | None) -> list[tuple[str, str]]:
@@ -70,16 +72,19 @@ def _holding(held: dict[str, Any]) -> str:
 
 
 def _results(results: dict[str, Any]) -> list[tuple[str, str]]:
-    hit = "none scored yet" if results["hit_rate"] is None else f"{results['hit_rate'] * 100:.1f} % right"
+    hit = "-" if results["hit_rate"] is None else f"{results['hit_rate'] * 100:.2f} %"
     net, epoch = percent(results["net_return"]), percent(results["epoch_return"])
     fall = f"{results['drawdown'] * 100:.2f} % below its peak"
     return [
         ("results", f"net {net} since the first hour, compounded; this risk epoch {epoch}, {fall}"),
-        (
-            "",
-            f"{results['orders']:,} orders, fees {_usdt(results['fees_usdt'])}; predictions: {hit} of {results['scored']:,}",
-        ),
+        *_hold(results["buy_and_hold"]),
+        ("", f"{plural(results['orders'], 'order')}, fees {_usdt(results['fees_usdt'])}"),
+        ("", f"hit rate {hit} of {plural(results['scored'], 'prediction')}"),
     ]
+
+
+def _hold(net_return: float | None) -> list[tuple[str, str]]:
+    return [] if net_return is None else [("", f"buy and hold {percent(net_return)} over the same period")]
 
 
 def _champion(champion: dict[str, Any] | None) -> str:

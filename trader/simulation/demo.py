@@ -20,6 +20,7 @@ from trader.core.errors import ConfigError
 from trader.core.hours import Rules
 from trader.core.lifecycle import BreachRule, chance_of_low_hit_rate
 from trader.core.params import Params
+from trader.core.text import plural
 from trader.core.types import DAY_MS, HOUR_MS, Bars, Json, floor_hour, iso
 from trader.observers import pages
 
@@ -70,14 +71,16 @@ def act(
 ) -> Params:
     """Collect, search, train, trade, and on the breach search and train again. Returns the first parameters; the bot's
     journal holds every hour and every event."""
-    say: Say = (lambda _: None) if quiet else terminal.say
+    say: Say = (lambda _: None) if quiet else _say
     say(f"1/4  collecting bars over HTTP ({market_name})")
     known_until = span.traded_from - params.gap_hours * HOUR_MS
     bars = collect(bot.collector, span.collected_from, known_until + HOUR_MS)
-    say(f"     {len(bars):,} hours, {iso(bars.first)} to {iso(bars.last)}, {len(gaps(bars))} gaps")
+    say(
+        f"     {plural(len(bars), 'hour')}, {iso(bars.first)} to {iso(bars.last)}, {plural(len(gaps(bars)), 'gap')}"
+    )
     say("2/4  searching parameters on the most recent half year, costs included")
     chosen = tuner(bot, params, span.traded_from)
-    say(f"3/4  training the champion, 4/4  trading {TRADED_DAYS} days hour by hour, every order over HTTP")
+    say(f"3/4  training the champion, 4/4  trading {TRADED_DAYS} days hour by hour over HTTP")
     say(f"     retrain rule: {rule_words(BREACH)}")
 
     def retune(bot: Bot, serving: Params, hour: int) -> Params:
@@ -96,6 +99,12 @@ def act(
     for event in breaches(bot):
         say(f"     {event['serves_from']}  model {event['model_id']} serves, freshly fitted")
     return chosen
+
+
+def _say(text: str) -> None:
+    """A line of the demo's progress; what does not fit into one goes on below its first word."""
+    for line in terminal.paragraph(text, 5).splitlines():
+        terminal.say(line)
 
 
 def rule_words(rule: BreachRule) -> str:

@@ -30,6 +30,11 @@ def synthetic_market(seed: int, symbol: str | None = None) -> SyntheticMarket:
     return synthetic(symbol or SYNTHETIC_SYMBOL, seed, parse_hour(SYNTHETIC_START) + HOUR_MS, SYNTHETIC_HOURS)
 
 
+def synthetic_name(seed: int) -> str:
+    """What every screen calls the market of a seed."""
+    return f"synthetic market, seed {seed}"
+
+
 def market_of(bars: Path | None, seed: int | None, symbol: str | None) -> Bars:
     """The bars of a file, or of a seed (0 if neither is given). Raises ConfigError for both."""
     if bars is not None and seed is not None:

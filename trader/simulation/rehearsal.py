@@ -18,6 +18,7 @@ from trader.core.labels import direction
 from trader.core.metrics import hit_rate
 from trader.core.params import Params
 from trader.core.summary import summarise
+from trader.core.trades import trades_of
 from trader.core.types import HOUR_MS, Bars, iso
 from trader.core.windows import refit_of, require_history, require_span
 from trader.simulation.markets import synthetic_market
@@ -63,10 +64,16 @@ def replay_hours(
 
 
 def summary_of(
-    bot: Bot, market: Bars, rules: Rules, first: int, last: int, seconds: float
+    bot: Bot,
+    market: Bars,
+    rules: Rules,
+    first: int,
+    last: int,
+    seconds: float,
+    known_until: int | None = None,
 ) -> tuple[dict[str, Any], list[HourLine]]:
-    """The summary of the journal's hours first <= T < last, and their lines."""
-
+    """The summary of the journal's hours first <= T < last, and their lines. known_until: predictions are scored by what
+    was known at this hour (UTC ms), as the bot's own totals are; without it by the whole market, as a backtest's are."""
     records = list(bot.journal.records(first, last))
     lines = [record.line for record in records]
     ledger, halted_at = records[-1].ledger, records[-1].risk.halted_at
@@ -76,8 +83,13 @@ def summary_of(
         rules,
         orders=ledger.orders,
         fills=ledger.fills,
+        trades=trades_of(
+            ((record.close_time, fill) for record in records for fill in record.fills),
+            rules.filters.min_notional,
+        ),
         halted_at=None if halted_at is None else iso(halted_at),
         seconds=seconds,
+        known_until=known_until,
     )
     summary["filters"] = rules.filters.as_json()
     return summary, lines
@@ -85,7 +97,6 @@ def summary_of(
 
 def true_hit_rate(seed: int, first: int, last: int) -> float:
     """How often an oracle that knows the synthetic market's true P(up) is right, over first <= T < last."""
-
     market = synthetic_market(seed)
     rows = slice(market.bars.row(first), market.bars.row(last))
     return hit_rate(market.p_up[rows], direction(market.bars, 1)[rows]) or 0.0

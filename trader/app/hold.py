@@ -1,0 +1,40 @@
+"""Buy and hold beside the bot: one purchase with the whole allocation at the first hour that had a quote, by the same function as
+a backtest's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import islice
+
+from trader.app.journal import Journal
+from trader.app.retrain import params_near
+from trader.core.hours import Rules
+from trader.core.ledger import Ledger
+from trader.core.summary import bought_and_held
+
+# Hours at the beginning that are looked at for a quote: a bot that began in an outage has one after it.
+LOOKED_AT = 7 * 24
+
+
+@dataclass(frozen=True, slots=True)
+class BuyAndHold:
+    """What buy and hold owns, and what it began with, in quote."""
+
+    ledger: Ledger
+    allocation_usdt: Decimal
+
+    def net_return(self, mark: Decimal) -> float:
+        """At a price, a compounded share of the allocation, after the costs of the purchase."""
+        return float(self.ledger.equity(mark) / self.allocation_usdt - 1)
+
+
+def buy_and_hold(journal: Journal, start: int) -> BuyAndHold | None:
+    """Buy and hold since the bot's first hour, `start` (UTC ms); None where no early hour has a quote."""
+    for record in islice(journal.records(start), LOOKED_AT):
+        decision = journal.decision(record.close_time)
+        if decision is not None and decision.quote is not None:
+            params = params_near(journal, decision.model_id)
+            owned = bought_and_held(decision.quote, decision.close, Rules(params, decision.filters))
+            return BuyAndHold(owned, params.allocation_usdt)
+    return None
