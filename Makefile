@@ -117,9 +117,9 @@ RESOLVE := $(COMPILE) pyproject.toml
 
 lock: ## resolve the lock files anew (needs uv)
 	$(RESOLVE) --universal --all-extras --group dev -o requirements.lock
-	$(RESOLVE) --universal --extra eyes --group install -c requirements.lock -o requirements-runtime.lock
+	$(RESOLVE) --universal --extra observability --group install -c requirements.lock -o requirements-runtime.lock
 	$(RESOLVE) --all-extras --group dev --group system -c requirements.lock -o requirements-system.lock
-	$(RESOLVE) --extra eyes $(addprefix --no-emit-package ,$(REPORT_ONLY)) -c requirements.lock -o infra/image.lock
+	$(RESOLVE) --extra observability $(addprefix --no-emit-package ,$(REPORT_ONLY)) -c requirements.lock -o infra/image.lock
 	$(RESOLVE) --all-extras -c requirements.lock -o infra/image-trackers.lock
 	$(COMPILE) --override benchmarks/peers.override -o requirements-peers.lock benchmarks/peers.in
 	echo hatchling | $(COMPILE) -c requirements.lock -o infra/image/build.lock -

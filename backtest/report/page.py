@@ -10,15 +10,16 @@ from backtest.report.data import Part
 from backtest.report.drawing import NARROW, WIDE
 from backtest.report.study_charts import STUDY_CHARTS
 from trader.core.errors import ConfigError
+from trader.core.text import how_to_install
 
 
 def page_of(report: Part) -> str:
-    """The page. Raises ConfigError without the `eyes` extra."""
+    """The page. Raises ConfigError without the `observability` extra."""
     try:
         import jinja2
         import matplotlib  # noqa: F401 - found missing before any work
     except ImportError as error:
-        raise ConfigError(f"a report needs {error.name}; install hourly-trader[eyes]") from None
+        raise ConfigError(f"a report needs {error.name}: {how_to_install('observability')}") from None
     drawn = CHARTS | (STUDY_CHARTS if report["study"] else {})
     charts = {name: "".join(draw(report, paper) for paper in (WIDE, NARROW)) for name, draw in drawn.items()}
     environment = jinja2.Environment(

@@ -77,5 +77,5 @@ def test_a_missing_library_is_one_sentence_with_the_way_out(monkeypatch: pytest.
     """Whoever asks for the family's forecaster: a tick, a backtest, a study."""
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     assert "lightgbm" not in registry.installed()
-    with pytest.raises(registry.ConfigError, match=r"pip install 'hourly-trader\[lightgbm\]'$"):
+    with pytest.raises(registry.ConfigError, match=r"pip install '\.\[lightgbm\]'$"):
         forecaster_of("lightgbm")

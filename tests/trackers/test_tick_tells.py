@@ -176,7 +176,7 @@ def test_a_service_never_waits_for_its_observers(bot: Venue) -> None:
 def test_a_tracker_that_is_not_installed_is_named_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked for, it is an error with the way out; by default it is a note, and nothing is told."""
     monkeypatch.setattr(observer_names, "find_spec", lambda name: None)
-    with pytest.raises(Exception, match=r"pip install 'hourly-trader\[neptune\]'"):
+    with pytest.raises(Exception, match=r"pip install '\.\[neptune\]'"):
         builders.require_installed(load_settings(trackers="neptune"))
     settings = load_settings()
     builders.require_installed(settings)

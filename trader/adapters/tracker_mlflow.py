@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trader.core.errors import ConfigError, Retry
+from trader.core.text import how_to_install
 from trader.core.tracking import Point, Title, require_within
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ KEY_TAG = "hourly_trader.key"
 # pages by the experiment's tag, those of 3.17 by their address only.
 KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"
 AS_MODELS = "?workflowType=machine_learning"
-INSTALL = "python -m pip install 'hourly-trader[mlflow]'"
+INSTALL = how_to_install("mlflow")
 
 
 class MlflowBackend:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from trader.core.errors import ConfigError
+from trader.core.text import how_to_install
 from trader.core.tracking import Point, Title, require_within
 
 # For the library, before it is imported: without it a dead server is waited for a minute.
@@ -23,7 +24,7 @@ CLOSED = (
     "Neptune's hosted service closed on 2026-03-05: runs are written as files of its offline mode, unless a project and "
     "token of a server of your own are set"
 )
-INSTALL = "python -m pip install 'hourly-trader[neptune]'"
+INSTALL = how_to_install("neptune")
 # What the client accepts as an id of a run.
 LONGEST_ID = 36
 QUIET: dict[str, Any] = {

@@ -33,6 +33,11 @@ def plural(count: int, noun: str, nouns: str = "") -> str:
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
+def how_to_install(extra: str) -> str:
+    """The command that adds an extra of this project: from its checkout, for no index has it under this name."""
+    return f"in the checkout, python -m pip install '.[{extra}]'"
+
+
 def cell(value: Any) -> str:
     """A value as a cell of a table for a spreadsheet: nothing for None, and what would be a formula with an apostrophe before
     it, so that it stays text. A number is a number, whatever its sign."""

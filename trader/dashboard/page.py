@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 
 from trader.core.errors import ConfigError
-from trader.core.text import plural
+from trader.core.text import how_to_install, plural
 from trader.core.types import Json
 from trader.dashboard.figures import figures, span_of
 
@@ -18,12 +18,12 @@ EAGERLY = b"//# allFunctionsCalledOnLoad\n"
 def render(view: Json, series: Json, *, public: bool = False, library: str = LIBRARY) -> str:
     """The page. `view` is what the composition root gathered; `library` is the figure library's address beside it.
 
-    A public page tells shares and prices, no amounts and no ids. Raises ConfigError without the `eyes` extra.
+    A public page tells shares and prices, no amounts and no ids. Raises ConfigError without the `observability` extra.
     """
     try:
         import jinja2
     except ImportError:
-        raise ConfigError("the dashboard needs jinja2; install hourly-trader[eyes]") from None
+        raise ConfigError(f"the dashboard needs jinja2: {how_to_install('observability')}") from None
     room = resources.files("trader.dashboard")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -44,11 +44,11 @@ def render(view: Json, series: Json, *, public: bool = False, library: str = LIB
 
 
 def library_bytes() -> bytes:
-    """The figure library, to lie beside the page. Raises ConfigError without the `eyes` extra."""
+    """The figure library, to lie beside the page. Raises ConfigError without the `observability` extra."""
     try:
         return EAGERLY + resources.files("plotly").joinpath("package_data", LIBRARY).read_bytes()
     except ModuleNotFoundError:
-        raise ConfigError("the dashboard needs plotly; install hourly-trader[eyes]") from None
+        raise ConfigError(f"the dashboard needs plotly: {how_to_install('observability')}") from None
 
 
 def _row(record: Json, view: Json, public: bool) -> Json:

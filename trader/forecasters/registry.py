@@ -12,6 +12,7 @@ from trader.core.errors import ConfigError
 from trader.core.families import GIVE_THE_FILE, own_families, own_family
 from trader.core.forecast import Traits
 from trader.core.ports import Forecaster
+from trader.core.text import how_to_install
 
 
 def _xgboost() -> Forecaster:
@@ -74,4 +75,4 @@ def installed() -> tuple[str, ...]:
 
 def way_to(family: str) -> str:
     """The command that installs the extra of a family; "" for one that needs none."""
-    return f"pip install 'hourly-trader[{family}]'" if family in NEEDS else ""
+    return how_to_install(family) if family in NEEDS else ""

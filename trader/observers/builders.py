@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from trader.core.errors import ConfigError
+from trader.core.text import how_to_install
 from trader.observers.names import missing, names_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def require_installed(settings: Settings) -> None:
         if missing(name):
             raise ConfigError(
                 f"trackers asks for {name}, and {', '.join(missing(name))} is not installed: "
-                f"python -m pip install 'hourly-trader[{name}]', or set TRADER_TRACKERS=none"
+                f"{how_to_install(name)}, or set TRADER_TRACKERS=none"
             )
         make_observer(settings, name)
 
@@ -93,7 +94,7 @@ BUILDERS: dict[str, Callable[[Settings], Observer]] = {
 def note_of(settings: Settings) -> str:
     """What a person should know about the trackers when a service starts; "" where there is nothing to say."""
     if settings.trackers is None and missing("mlflow"):
-        return "no tracker: MLflow is not installed (python -m pip install 'hourly-trader[mlflow]')"
+        return f"no tracker: MLflow is not installed ({how_to_install('mlflow')})"
     if "neptune" in names_of(settings):
         from trader.adapters.tracker_neptune import CLOSED
 

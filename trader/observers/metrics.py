@@ -11,6 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from trader.core.errors import ConfigError
 from trader.core.records import HourRecord
+from trader.core.text import how_to_install
 from trader.core.types import HOUR_MS, Json, iso
 from trader.observers.messages import fresh_enough
 
@@ -22,11 +23,11 @@ class Metrics:
     """What the newest record says, as metrics; served by a thread of its own."""
 
     def __init__(self, symbol: str, now_ms: Callable[[], int]) -> None:
-        """Raises ConfigError without the `eyes` extra."""
+        """Raises ConfigError without the `observability` extra."""
         try:
             from prometheus_client import CollectorRegistry, Counter, Gauge
         except ImportError:
-            raise ConfigError("metrics need prometheus-client; install hourly-trader[eyes]") from None
+            raise ConfigError(f"metrics need prometheus-client: {how_to_install('observability')}") from None
         self._now_ms = now_ms
         self._record: HourRecord | None = None
         self.registry = CollectorRegistry()
