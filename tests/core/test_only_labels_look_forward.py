@@ -120,8 +120,11 @@ FORWARD: dict[str, Callable[[Bars, int], Floats]] = {
     ),
 }
 NO_ROW_OF_AN_HOUR = {
+    "bar_checks.odd_rows": "rows of a file before they are hours: which of them are left out",
+    "bar_checks.value_faults": "the same, each row by itself",
     "bars.as_columns": "the genuine rows as they are",
     "bars.merge": "two series that both are known",
+    "bars.without": "the bars with hours that are named flagged",
     "lookahead.poisoned": "spoils the future on purpose",
     "training.training_of": "rows of a training set, whose window ends before it serves; `backtest lookahead` tries it",
     "training.usable_rows": "the same",
