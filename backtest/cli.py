@@ -16,7 +16,7 @@ from backtest.commands.report import report
 from backtest.commands.run import run
 from backtest.commands.tune import tune
 from trader import terminal
-from trader.startup import begin
+from trader.startup import Version, begin, one_value_each
 
 # Verbs that fit models of a user's own features or family.
 TRAINS = ("run", "tune", "report", "lookahead", "lifecycle")
@@ -31,13 +31,14 @@ app = typer.Typer(
 
 
 @app.callback()
-def _root(context: typer.Context) -> None:
-    begin(trains=context.invoked_subcommand in TRAINS)
+def _root(context: typer.Context, version: Version = False) -> None:
+    begin(context.invoked_subcommand, trains=context.invoked_subcommand in TRAINS)
 
 
 for verb in (report, compare, lifecycle, lookahead, params, model_check, tune, run, reproduce_reference):
     app.command()(verb)
 app.command("reproduce-seed", hidden=True)(reproduce_reference)  # its name in earlier versions
+one_value_each(app)
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ TASKS = {"backtest.executors.protocol", "backtest.executors.futures"}
 ARROWS = {
     "trader.core": set(),
     "trader.plain_file": set(),
-    "trader.config": {"trader.core", "trader.plain_file"},
+    "trader.settings": {"trader.core", "trader.plain_file"},
+    "trader.config": {"trader.core", "trader.settings"},
     "trader.terminal": {"trader.core", "trader.plain_file"},
     "trader.app": {"trader.core"},
     "trader.adapters": {"trader.core", "trader.plain_file"},
@@ -57,12 +58,19 @@ ARROWS = {
 BELOW = {"trader.core", "trader.config", "trader.app", "trader.adapters"}
 ARROWS |= {
     "trader.own_families": {"trader.core", "trader.config", "trader.adapters", "trader.forecasters"},
-    "trader.startup": {"trader.config", "trader.terminal", "trader.adapters", "trader.own_families"},
+    "trader.startup": {
+        "trader.core",
+        "trader.config",
+        "trader.terminal",
+        "trader.adapters",
+        "trader.own_families",
+    },
     "trader.wiring": {*BELOW, "trader.forecasters"},
     "trader.observers": {*BELOW, "trader.terminal", "trader.dashboard", "trader.wiring"},
     "trader.simulation": {*BELOW, "trader.terminal", "trader.exchange", "trader.wiring", "trader.observers"},
     "trader.commands": {
         *BELOW,
+        "trader.settings",
         "trader.terminal",
         "trader.exchange",
         "trader.forecasters",

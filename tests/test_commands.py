@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import signal
 import threading
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from typer.core import TyperOption
 from typer.testing import CliRunner
 
 import backtest.cli
 import trader.cli
 from tests.rig import command
+from trader.config import Settings
 from trader.core import errors
 from trader.terminal import EXIT_INTERRUPTED, WIDTH, run
 
@@ -139,3 +143,88 @@ def test_an_earlier_name_of_a_command_still_calls_it(earlier: str, now: str) -> 
     commands: dict[str, Any] = getattr(typer.main.get_command(backtest.cli.app), "commands")  # noqa: B009  # of a group
     assert commands[earlier].hidden
     assert options(commands[earlier]) == options(commands[now])
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_version_is_told(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` of either program, whatever the settings are."""
+    PROGRAMS[program](["--version"], standalone_mode=False)
+    assert capsys.readouterr().out == f"hourly-trader {version('hourly-trader')}\n"
+
+
+def values_of(words: tuple[str, ...]) -> list[str]:
+    """The options of a verb that take one value."""
+    params = [it for it in COMMANDS[words].params if isinstance(it, TyperOption)]
+    return [it.opts[0] for it in params if not (it.is_flag or it.multiple or it.count)]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_an_option_is_given_once(words: tuple[str, ...]) -> None:
+    """No verb lets a second value silently win, `--bars` among them; the same value twice is no question."""
+    for option in values_of(words):
+        with pytest.raises(
+            errors.ConfigError, match=rf"{option} is given twice, as 'a' and 'b'; .* reads one"
+        ):
+            COMMANDS[words].make_context("it", [option, "a", f"{option}=b"])
+
+
+def test_an_earlier_spelling_is_read_and_not_told() -> None:
+    """`--data` was the folder of collected bars, which every verb calls --bars now."""
+    with pytest.raises(errors.ConfigError, match="--bars is given twice, as 'a' and 'b'"):
+        PROGRAMS["trader"](["tick", "--data", "a", "--bars", "b"], standalone_mode=False)
+    assert "--data" not in options(COMMANDS["trader", "tick"])
+    assert "--bars" in options(COMMANDS["trader", "tick"])
+
+
+CONFIGURED = {
+    "TRADER_VENUE": "testnet",
+    "TRADER_API_KEY": "canary-key",
+    "TRADER_API_SECRET": "canary-secret",
+    "TRADER_ELSEWHERE": "1",
+}
+
+
+def test_config_tells_every_setting_and_its_source(tmp_path: Path) -> None:
+    """Value and source of each, what follows from the venue too, secrets masked, within 80 columns."""
+    (tmp_path / "trader.toml").write_text('bot = "toml"\nsymbol = "ETHUSDT"\ntrackers = "none"\n')
+    (tmp_path / ".env").write_text("TRADER_SYMBOL=SOLUSDT\n")
+    done = command("trader", "config", "--store", "s3://bucket/c", cwd=tmp_path, **CONFIGURED)
+    rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()}
+    assert rows["bot"] == ["toml", "trader.toml"]
+    assert rows["symbol"] == ["SOLUSDT", ".env"]
+    assert rows["venue"] == ["testnet", "environment"]
+    assert rows["store"] == ["s3://bucket/c", "option"]
+    assert rows["price_band"] == ["0.2", "default"]
+    assert rows["api_key"] == ["********", "environment"]
+    assert rows["venue_url"] == ["https://testnet.binance.vision", "default"]
+    assert set(Settings.model_fields) < set(rows)
+    assert "canary" not in done.stdout + done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "no setting is called TRADER_ELSEWHERE; it is ignored" in done.stdout
+
+
+def test_config_names_each_fault(tmp_path: Path) -> None:
+    """Two values that are wrong and a name that is none, all at once; exit 2. What is wrong together is found as well."""
+    wrong = {"TRADER_TIMEOUT_S": "x", "TRADER_SYMBOL": "btc", "TRADER_ORDERS_PER_DAY": "3"}
+    done = command("trader", "config", "--json", cwd=tmp_path, check=False, **wrong)
+    told = json.loads(done.stdout)
+    assert done.returncode == 2
+    assert [fault.split()[0] for fault in told["faults"]] == ["symbol:", "timeout_s:", "environment:"]
+    assert {"name": "timeout_s", "value": 15.0, "source": "default (environment is wrong)"} in told[
+        "settings"
+    ]
+    (tmp_path / "bars").write_text("")
+    together = {"TRADER_VENUE": "demo", "TRADER_BARS": "bars", "TRADER_TRACKERS": "none"}
+    done = command("trader", "config", cwd=tmp_path, check=False, **together)
+    assert done.returncode == 2
+    assert "venue demo needs TRADER_API_KEY" in done.stderr
+    assert "bars is a file, not a folder" in done.stderr
+
+
+def test_a_name_that_no_setting_has_is_said_by_every_verb(tmp_path: Path) -> None:
+    """One that resembles a setting is refused instead, by a tick too."""
+    done = command("trader", "status", cwd=tmp_path, check=False, TRADER_ELSEWHERE="1")
+    assert "no setting is called TRADER_ELSEWHERE; it is ignored" in done.stderr
+    done = command("trader", "tick", cwd=tmp_path, check=False, TRADER_LARGEST_ORDER="100")
+    assert done.returncode == 2
+    assert "did you mean TRADER_LARGEST_ORDER_USDT?" in done.stderr

@@ -9,6 +9,7 @@ from trader.commands import (
     account,
     bars,
     bot,
+    config,
     dashboard,
     demo,
     doctor,
@@ -19,7 +20,7 @@ from trader.commands import (
     tracker,
     venue,
 )
-from trader.startup import begin
+from trader.startup import Version, begin, one_value_each
 
 # Verbs that fit models in this process; `trader run` trains in a process of its own.
 TRAINS = ("retrain", "replay", "demo")
@@ -34,8 +35,8 @@ app = typer.Typer(
 
 
 @app.callback()
-def _root(context: typer.Context) -> None:
-    begin(trains=context.invoked_subcommand in TRAINS)
+def _root(context: typer.Context, version: Version = False) -> None:
+    begin(context.invoked_subcommand, trains=context.invoked_subcommand in TRAINS)
 
 
 VERBS = (
@@ -58,6 +59,7 @@ VERBS = (
     dashboard.dashboard,
     models.explain,
     doctor.doctor,
+    config.config,
     demo.demo,
     tracker.observe,
 )
@@ -66,6 +68,7 @@ for verb in VERBS:
 app.add_typer(models.models, name="models")
 app.add_typer(store.app, name="store")
 app.add_typer(tracker.app, name="tracker")
+one_value_each(app)
 
 
 def main() -> None:

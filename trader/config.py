@@ -1,32 +1,36 @@
-"""Settings: trader.toml < environment (TRADER_*) < options. The only reader of the environment."""
+"""Settings: trader.toml < .env < environment (TRADER_*) < options. The only reader of the environment."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 
 from trader.core.errors import ConfigError
 from trader.core.lifecycle import MEASURES, SEED_BREACH, BreachRule, DriftRule
-from trader.core.tags import LEAST_CHARACTERS, Signer
+from trader.core.tags import Signer
 from trader.core.types import LOOPBACK
-from trader.plain_file import NOT_PLAIN
+from trader.settings import sources
+from trader.settings.addresses import S3_ADDRESS, host, long_enough, store_address
+from trader.settings.sources import OPTION, TOML, Given, Unknown
+from trader.settings.texts import cleaned, folder_text
 
 Venue = Literal["embedded", "testnet", "demo", "live"]
 
-TOML = Path("trader.toml")
 HOSTS: dict[str, str] = {
     "testnet": "https://testnet.binance.vision",
     "demo": "https://demo-api.binance.com",
@@ -40,77 +44,35 @@ PUBLIC_DATA_HOST = "https://data-api.binance.vision"
 EMBEDDED_PORT = 8900
 # The embedded exchange's keys open nothing but a simulation on this machine's loopback.
 EMBEDDED_KEY, EMBEDDED_SECRET = "embedded-key", "embedded-secret"
-S3_ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*)")
 
 
-def _text(value: object) -> object:
-    return str(value) if isinstance(value, Path) else value
+class Settings(BaseModel):
+    """Frozen settings of one process. Every field can stand in trader.toml, or as TRADER_<NAME> in .env or the environment."""
 
-
-def _store_address(address: str) -> str:
-    """A folder as it was given, or `s3://bucket/prefix` without a trailing slash. Raises ValueError."""
-    if address.lower().startswith("s3:"):
-        if not S3_ADDRESS.fullmatch(address.rstrip("/")):
-            raise ValueError(
-                f"{address!r} is no bucket's address; write s3://bucket or s3://bucket/prefix, the prefix of letters, "
-                f"digits and . _ = -"
-            )
-        return address.rstrip("/")
-    return address
-
-
-def _long_enough(key: SecretStr) -> SecretStr:
-    """No key, or one that nobody tries out. Raises ValueError, which does not repeat it."""
-    if 0 < len(key.get_secret_value().strip()) < LEAST_CHARACTERS:
-        raise ValueError(f"it needs {LEAST_CHARACTERS} characters or more, such as: openssl rand -hex 32")
-    return key
-
-
-def _host(user: str, path: str = "") -> AfterValidator:
-    """Takes http(s)://host[:port] and repeats nothing of what it refuses. user: where a name and a password belong instead;
-    path: why there is none, "" where one may be."""
-
-    def read(url: str) -> str:
-        parts = urlsplit(url)
-        known = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
-        if not known or "@" in parts.netloc:
-            raise ValueError(f"write http(s)://host[:port] without a user: {user}")
-        if path and parts.path.strip("/"):
-            raise ValueError(f"write http(s)://host[:port] without a path: {path}")
-        return url.rstrip("/")
-
-    return AfterValidator(read)
-
-
-class Settings(BaseSettings):
-    """Frozen settings of one process. Every field can stand in trader.toml or as TRADER_<NAME> in the environment."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="TRADER_", toml_file=TOML, frozen=True, extra="forbid", env_ignore_empty=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     venue: Venue = Field(
         "embedded", description="embedded, testnet, demo or live (refused until it is armed)"
     )
     venue_url: str | None = Field(None, description="the embedded exchange's address; loopback only")
-    data_url: Annotated[str, _host("bars are public")] | None = Field(
+    data_url: Annotated[str, host("bars are public")] | None = Field(
         None, description="where signals' bars come from; never sees a key"
     )
     api_key: SecretStr = Field(SecretStr(""), description="the venue's API key")
     api_secret: SecretStr = Field(SecretStr(""), description="the venue's API secret")
     symbol: str = Field("BTCUSDT", pattern=r"^[A-Z0-9]{2,20}$", description="what is traded")
     bot: str = Field("hourly", pattern=r"^[A-Za-z0-9]{1,6}$", description="this bot's name in order ids")
-    store: Annotated[str, BeforeValidator(_text), AfterValidator(_store_address)] = Field(
+    store: Annotated[str, AfterValidator(store_address)] = Field(
         "state", description="journal, models and events: a folder, or s3://bucket/prefix"
     )
-    store_hmac_key: Annotated[SecretStr, AfterValidator(_long_enough)] = Field(
+    store_hmac_key: Annotated[SecretStr, AfterValidator(long_enough)] = Field(
         SecretStr(""), description="tags every object that decides; environment only, 32 characters or more"
     )
     s3_region: str | None = Field(
         None, pattern=r"^[a-z0-9-]{1,40}$", description="the bucket's region; default: AWS's own settings"
     )
     s3_endpoint_url: (
-        Annotated[str, _host("keys come from AWS's own settings", "the bucket is named by store")] | None
+        Annotated[str, host("keys come from AWS's own settings", "the bucket is named by store")] | None
     ) = Field(None, description="an S3 server other than AWS")
     bars: Path = Field(Path("data"), description="folder of collected bars")
     halt_policy: Literal["flatten", "freeze"] = Field(
@@ -162,7 +124,7 @@ class Settings(BaseSettings):
     )
     tracker_dir: Path = Field(Path("tracking"), description="folder of what trackers write here")
     mlflow_uri: (
-        Annotated[str, _host("MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD name one")] | None
+        Annotated[str, host("MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD name one")] | None
     ) = Field(None, description="an MLflow server; default: an SQLite file in tracker_dir")
     neptune_project: str | None = Field(None, description="workspace/project at a Neptune server of your own")
     neptune_token: SecretStr = Field(SecretStr(""), description="its API token, which names the server")
@@ -185,22 +147,16 @@ class Settings(BaseSettings):
     )
     timeout_s: float = Field(15.0, gt=0, le=120, description="patience with one HTTP answer")
 
+    @field_validator("*", mode="before")
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Options, then the environment, then trader.toml."""
-        file = TomlConfigSettingsSource(settings_cls)
-        if "store_hmac_key" in file.toml_data:
-            raise ConfigError(
-                f"{TOML}: store_hmac_key belongs in the environment, as TRADER_STORE_HMAC_KEY: a file is copied with what lies beside it"
-            )
-        return init_settings, env_settings, file
+    def _as_it_was_meant(cls, value: object, info: ValidationInfo) -> object:
+        """Texts without what env files leave around them; folders without `~`. Raises ValueError."""
+        if not isinstance(value, str | Path):
+            return value
+        name = info.field_name or ""
+        kind = str(cls.model_fields[name].annotation)
+        text = cleaned(str(value), secret="SecretStr" in kind)
+        return folder_text(text) if name == "store" or "Path" in kind else text
 
     @property
     def exchange_url(self) -> str:
@@ -289,19 +245,39 @@ class Settings(BaseSettings):
 
 
 def load_settings(**options: Any) -> Settings:
-    """Settings with options that are not None on top. Raises ConfigError that names the setting."""
-    given = {key: value for key, value in options.items() if value is not None}
-    if TOML.exists() and not TOML.is_file():
-        raise ConfigError(f"{TOML} {NOT_PLAIN}")
+    """Settings with options that are not None on top. Raises ConfigError that names each setting that is wrong, and each name that
+    resembles a setting's and is none: a limit that is misspelled would not be kept."""
+    found, unknown = gather(options)
+    settings, faults = settle(found)
+    faults += [it.in_words() for it in unknown if it.nearest or it.where == TOML]
+    if settings is None or faults:
+        raise ConfigError(f"settings: {'; '.join(faults)}. See: trader config")
+    return settings
+
+
+def gather(options: Mapping[str, Any]) -> tuple[dict[str, Given], list[Unknown]]:
+    """What wins for each setting, and the names that no setting has, over all sources. Raises ConfigError for a file that cannot
+    be read, and for one that holds the key of the store."""
+    return sources.gather(options, os.environ, Settings.model_fields)
+
+
+def strangers() -> list[Unknown]:
+    """The names in the environment and in .env that resemble no setting's."""
+    return [stranger for stranger in gather({})[1] if not stranger.nearest and stranger.where != TOML]
+
+
+def settle(found: Mapping[str, Given]) -> tuple[Settings | None, list[str]]:
+    """The settings, or None and what is wrong with each that is, and where it came from."""
     try:
-        return Settings(**given)
+        return Settings(**{name: given.value for name, given in found.items()}), []
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False)
-        ]
-        raise ConfigError(f"settings: {'; '.join(problems)}. See: trader --help") from None
-    except ValueError as error:  # a trader.toml that is not TOML
-        raise ConfigError(f"trader.toml: {error}") from None
+        faults = []
+        for item in error.errors(include_input=False, include_url=False):
+            name = str(item["loc"][0])
+            given = found[name]
+            said = item["msg"].removeprefix("Value error, ")
+            faults.append(f"{name}: {said}" + ("" if given.where == OPTION else f" (from {given.where})"))
+        return None, faults
 
 
 def export(values: Mapping[str, str]) -> None:

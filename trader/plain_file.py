@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 from pathlib import Path
@@ -13,6 +14,33 @@ NOT_PLAIN = "is no plain file but a pipe, a socket or a device; put a file in it
 
 class NotPlainError(OSError):
     """What lies there is no plain file. `strerror` says so, and what to do."""
+
+
+# What editors and PowerShell put before a text; UTF-32 is looked for first, since its mark begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+class NotTextError(ValueError):
+    """Bytes that are no text. The message says line and way out."""
+
+
+def text_of(data: bytes) -> str:
+    """The text of a file that a person wrote: UTF-8, or what its byte order mark says; without that mark. Raises NotTextError."""
+    mark, encoding = next((found for found in _MARKS if data.startswith(found[0])), (b"", "utf-8"))
+    try:
+        return data[len(mark) :].decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data[len(mark) :][: error.start].count(b"\n") + 1
+        bad = error.object[error.start]
+        raise NotTextError(
+            f"line {line}: byte 0x{bad:02x} is not {encoding.upper()}; save the file as UTF-8"
+        ) from None
 
 
 def read_plain(path: Path, *, follow: bool = True) -> bytes:

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperOption
+
 from trader import terminal
+from trader.core.errors import ConfigError
+
+# Options that were renamed: the earlier spelling is read, and no help tells it.
+EARLIER = {"--data": "--bars"}
 
 
-def begin(*, trains: bool) -> None:
+def begin(verb: str | None, *, trains: bool) -> None:
     """What settings change for every verb: how lines are logged, which feature presets and which families of models are known.
 
     trains: the verb may fit a model, so a user's own presets are tried for look-ahead, and a user's own family by the contract of
-    all families when it is first asked for.
+    all families when it is first asked for. A name in the environment that no setting has and that resembles none is said; one
+    that resembles a setting's is refused.
     """
     from trader.adapters.talib_features import register_shipped
-    from trader.config import load_settings
+    from trader.config import load_settings, strangers
 
     register_shipped()
+    if verb == "config":
+        return  # it tells every fault itself
     settings = load_settings()
     if settings.log_format == "json":
         terminal.log_as_json()
+    for stranger in strangers():
+        terminal.say(f"{stranger.in_words()}; it is ignored", "warning")
     if settings.features_module is not None:
         from trader.adapters import user_features
 
@@ -26,3 +41,71 @@ def begin(*, trains: bool) -> None:
         from trader import own_families
 
         own_families.load(settings.model_module, check=trains)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        terminal.show(f"hourly-trader {version('hourly-trader')}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", help="show the version and exit", is_eager=True, callback=_show_version),
+]
+
+
+class Verb(TyperCommand):
+    """A verb that reads an option once: the second value would silently win over the first."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As any command's. Raises ConfigError for two values of an option that takes one."""
+        options = {spelled: it for it in self.params if isinstance(it, TyperOption) for spelled in it.opts}
+        words = [_today(word, options) for word in args]
+        _require_single(words, options, ctx.command_path)
+        _require_text(words)
+        return super().parse_args(ctx, words)
+
+
+def _today(word: str, options: dict[str, TyperOption]) -> str:
+    """A word of a command line with today's spelling of its option."""
+    spelled, equals, value = word.partition("=")
+    renamed = EARLIER.get(spelled, spelled)
+    return f"{renamed}{equals}{value}" if spelled not in options and renamed in options else word
+
+
+def _require_text(words: list[str]) -> None:
+    """Raises ConfigError for what is no text, or holds characters that nobody sees: it would be stored, and shown for ever."""
+    for word in words:
+        if any(0xD800 <= ord(character) <= 0xDFFF for character in word):
+            raise ConfigError(
+                f"{word!a} is not UTF-8; set the terminal to UTF-8 (LANG=C.UTF-8), or write it without accents"
+            )
+        if any(ord(character) < ord(" ") or character == "\x7f" for character in word):
+            raise ConfigError(f"{word!a} holds a control character; type it anew, on one line")
+
+
+def _require_single(words: list[str], options: dict[str, TyperOption], verb: str) -> None:
+    seen: dict[str | None, str] = {}
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            return
+        spelled, equals, value = word.partition("=")
+        option = options.get(spelled)
+        if option is None or option.is_flag or option.count:
+            continue
+        value = value if equals else next(rest, "")
+        if not option.multiple and seen.setdefault(option.name, value) != value:
+            raise ConfigError(
+                f"{spelled} is given twice, as {seen[option.name]!r} and {value!r}; {verb} reads one: give it once"
+            )
+
+
+def one_value_each(app: typer.Typer) -> None:
+    """Make a Verb of every command of an app and of the apps in it."""
+    for command in app.registered_commands:
+        command.cls = Verb
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            one_value_each(group.typer_instance)

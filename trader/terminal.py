@@ -5,6 +5,8 @@ Every text leaves through `show` or `say`, which let no control character throug
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import signal
 import sys
@@ -18,9 +20,22 @@ from typing import Any
 
 from trader.core.errors import ConfigError, TraderError
 from trader.core.text import visible
-from trader.plain_file import read_plain
+from trader.plain_file import NotTextError, read_plain, text_of
 
 EXIT_INTERRUPTED = 130
+# A full or read-only disk, rights that lack, files that are too many: a person's, wherever it is met.
+OF_THIS_MACHINE = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+    }
+)
 WIDTH = 80  # columns of every screen
 LOG_LEVELS = {"info": 20, "warning": 30, "error": 40}
 _log: Any = None
@@ -31,6 +46,10 @@ def run(app: Callable[[], object]) -> None:
     130 interrupted. Everything else is a bug: a traceback and 1."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.excepthook = _bug
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a terminal of another encoding lacks some characters
     try:
         with ctrl_c_heard():
             app()
@@ -45,6 +64,18 @@ def run(app: Callable[[], object]) -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe has seen enough
         raise SystemExit(0) from None
+    except MemoryError:
+        say(
+            "this machine has not enough memory for it; take fewer hours or workers, or a larger machine",
+            "error",
+        )
+        raise SystemExit(ConfigError.exit_code) from None
+    except OSError as error:
+        if error.errno not in OF_THIS_MACHINE:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"{where}{error.strerror}; nothing that was written before is lost", "error")
+        raise SystemExit(ConfigError.exit_code) from None
 
 
 def _bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -232,10 +263,12 @@ def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def read_text(path: Path, what: str) -> bytes:
-    """A small file's bytes. Raises ConfigError that names it."""
+def read_text(path: Path, what: str) -> str:
+    """A small file that a person wrote, without a byte order mark. Raises ConfigError that names it."""
     try:
-        return read_plain(path)
+        return text_of(read_plain(path))
+    except NotTextError as error:
+        raise ConfigError(f"{what} {path}, {error}") from None
     except OSError as error:
         raise ConfigError(f"{what} {path} cannot be read: {error.strerror or error}") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -109,8 +109,15 @@ def make_market(
     )
 
 
-def make_collector(settings: Settings, market: BinanceKlines, *, keep: bool = True) -> Collector:
-    """The signal's bars, with the file of collected ones behind it unless told otherwise."""
+def make_collector(
+    settings: Settings,
+    market: BinanceKlines,
+    *,
+    keep: bool = True,
+    say: Callable[[str], None] = lambda _: None,
+) -> Collector:
+    """The signal's bars, with the file of collected ones behind it unless told otherwise. say: is told what a person should
+    know of them."""
     file = ParquetBars(settings.bars) if keep else None
     embedded = settings.venue == "embedded"
     return Collector(
@@ -119,6 +126,7 @@ def make_collector(settings: Settings, market: BinanceKlines, *, keep: bool = Tr
         file,
         lambda gap: outage_of(gap) is not None,
         lambda: market_served(settings.exchange_url, settings.timeout_s) if embedded else "",
+        say,
     )
 
 
@@ -130,7 +138,12 @@ def make_exchange(settings: Settings, clock: Clock, quota: Quota | None = None) 
 
 @contextmanager
 def open_bot(
-    settings: Settings, clock: Clock | None = None, *, durable: bool = True, keep_bars: bool = True
+    settings: Settings,
+    clock: Clock | None = None,
+    *,
+    durable: bool = True,
+    keep_bars: bool = True,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Bot]:
     """A bot and everything it reaches the world through; its connections are given back at the end.
 
@@ -155,7 +168,7 @@ def open_bot(
             name=settings.bot,
             journal=journal,
             exchange=exchange,
-            collector=make_collector(settings, market, keep=keep_bars),
+            collector=make_collector(settings, market, keep=keep_bars, say=say),
             forecaster_of=forecaster_of,
             clock=clock,
             version=version("hourly-trader"),

@@ -63,7 +63,7 @@ def compare(
 def _read(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(terminal.read_text(path, "report"))
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict) or any(key not in value for key in REPORT_KEYS):
         raise DataError(f"{path} is not a report's .json; make one with: backtest report")

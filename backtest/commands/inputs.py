@@ -16,10 +16,11 @@ import typer
 from trader import terminal
 from trader.core.errors import ConfigError
 from trader.core.hours import Rules
+from trader.core.jumps import require_no_jump
 from trader.core.params import DEFAULT_PARAMS, Label, Params, params_of, parse_params
 from trader.core.presets import preset_named
-from trader.core.types import Bars, Filters, iso, parse_hour
-from trader.core.windows import require_span
+from trader.core.types import HOUR_MS, Bars, Filters, iso, parse_hour
+from trader.core.windows import refit_of, require_span
 
 CORES = os.cpu_count() or 1
 
@@ -97,8 +98,9 @@ def given(
     first, last = parse_hour(start), parse_hour(stop)
     if last <= first:
         raise ConfigError(f"--to {stop} must be later than --from {start}")
-    series = read_bars(bars, symbol)
+    series = read_bars(bars, symbol, terminal.say)
     require_span(series, first, last, str(bars))
+    require_no_jump(series.span(refit_of(chosen, 0, first).train_from, last + HOUR_MS), str(bars))
     return Given(series, Rules(chosen, _filters(filters, series, first)), first, last, str(bars), began)
 
 

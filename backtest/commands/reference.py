@@ -34,7 +34,7 @@ def reproduce_reference(
     from backtest.reference.reproduce import MORE_SEEDS, SEED, reproduce, rows_of
     from trader.adapters.files import read_bars
 
-    rows = rows_of(read_bars(bars, symbol), str(bars))
+    rows = rows_of(read_bars(bars, symbol, terminal.say), str(bars))
     seeds = (SEED, *MORE_SEEDS) if more_seeds else (SEED,)
     with computing.opened() as executor, terminal.progress("windows", quiet=as_json) as update:
         report = reproduce(rows, seeds=seeds, executor=executor, progress=update)

@@ -38,7 +38,7 @@ from tests.app.fakes import FakeClock
 from tests.exchange import venue_kit
 from tests.exchange.venue_kit import running
 from trader.adapters.binance_client import DEAD, DEAD_SOCKET, VenueAddress
-from trader.adapters.binance_connection import NoAnswer, VenueApi
+from trader.adapters.binance_connection import VenueApi, VenueSilence
 from trader.adapters.binance_spot import BinanceSpot
 from trader.core.errors import Retry, TraderError
 
@@ -62,7 +62,7 @@ def test_no_server_holds_a_call_beyond_its_patience(where: str) -> None:
     """A server that sends a byte now and then, wherever in its answer, is given up when the patience is over."""
     with serving(DRIPS[where]) as server:
         api = VenueApi(VenueAddress(server.url, timeout_s=PATIENCE_S), FakeClock(NOW))
-        with pytest.raises(NoAnswer, match=r"ReadTimeoutError|ProtocolError") as none:
+        with pytest.raises(VenueSilence, match=r"ReadTimeoutError|ProtocolError") as none:
             api.call(api.client.get_server_time)
         assert none.value.sent
         api.close()

@@ -20,7 +20,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trader.adapters.files import ARCHIVE_COLUMNS, read_bars, write_bars
+from trader.adapters.bar_columns import ARCHIVE_COLUMNS
+from trader.adapters.files import read_bars, write_bars
 from trader.core.bars import as_columns, bars_from_columns
 from trader.core.types import HOUR_MS, OPTIONAL_COLUMNS, REQUIRED_COLUMNS, Bars, parse_time
 

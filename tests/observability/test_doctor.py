@@ -50,6 +50,7 @@ def test_a_healthy_bot_passes(begun: Venue) -> None:
     assert "the embedded exchange's clock (2021-" in found["clock"]["said"]
     assert "standing still" in found["clock"]["said"]
     assert set(found) == {
+        "exchange",
         "clock",
         "filters",
         "bars",
@@ -119,17 +120,21 @@ def test_a_bot_that_has_not_begun_is_told_how(begun: Venue, tmp_path: Path) -> N
     assert "trader retrain" in found["model"]["todo"]
 
 
-def test_an_unreachable_venue_fails_its_checks_and_no_other(begun: Venue) -> None:
-    """No traceback; store, disk and schedule are still looked at."""
+def test_an_unreachable_exchange_is_said_once(begun: Venue) -> None:
+    """One failure with the way out, no word of what nobody could look at; store, disk and schedule are still looked at."""
     from tests.rig import command
 
     done = command(
         "trader", "doctor", "--json", cwd=begun.folder, check=False,
         TRADER_VENUE_URL="http://127.0.0.1:9", TRADER_TIMEOUT_S="1",
     )  # fmt: skip
-    found = {finding["check"]: finding["verdict"] for finding in json.loads(done.stdout)}
+    findings = json.loads(done.stdout)
+    found = {finding["check"]: finding["verdict"] for finding in findings}
     assert done.returncode == 2
-    assert {found[name] for name in ("clock", "filters", "bars", "account", "costs", "rights")} == {"fail"}
+    assert [name for name, verdict in found.items() if verdict == "fail"] == ["exchange"]
+    assert "cannot reach the exchange at http://127.0.0.1:9: " in findings[0]["said"]
+    assert findings[0]["todo"].startswith("start it with: trader exchange")
+    assert set(found) == {"exchange", "store", "disk", "halt", "ticks", "observers", "schedule"}
     assert {found[name] for name in ("store", "disk", "schedule")} == {"pass"}
     assert "Traceback" not in done.stderr
 

@@ -6,14 +6,23 @@ Every complaint names its source, row and way out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from trader.adapters.number_texts import AmbiguousError, dated
 from trader.core.errors import ConfigError, DataError
-from trader.core.types import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, Floats, Ints, parse_time
+from trader.core.types import (
+    FAR_FUTURE_MS,
+    HOUR_MS,
+    OPTIONAL_COLUMNS,
+    REQUIRED_COLUMNS,
+    Floats,
+    Ints,
+    parse_time,
+)
 
 Number = TypeVar("Number", np.int64, np.float64)
 
@@ -24,9 +33,11 @@ ARCHIVE_COLUMNS = (
 )
 # What others call these columns, after lower-casing and with `_` for everything that is no letter or digit.
 # For the time, the first name that is there wins: files often carry the same time twice.
-_TIME_NAMES = ("open_time", "opentime", "timestamp", "datetime", "date", "time", "unix", "index_level_0")
+# A number of seconds comes before a date, whose zone a file seldom says.
+_TIME_NAMES = ("open_time", "opentime", "timestamp", "unix", "datetime", "date", "time", "index_level_0")
 _ALIASES = {
     "quote_asset_volume": "quote_volume",
+    "base_volume": "volume",
     "count": "trades",
     "number_of_trades": "trades",
     "trade_count": "trades",
@@ -37,6 +48,10 @@ _ALIASES = {
     "taker_buy_quote_volume": "taker_buy_quote",
     "taker_buy_quote_asset_volume": "taker_buy_quote",
 }
+_SYMBOL_NAMES = ("symbol", "pair", "ticker", "ticker_symbol")
+# Numbers within these are seconds: as milliseconds they would lie in the first two months of 1970.
+_SECONDS = (946_684_800, FAR_FUTURE_MS // 1000)
+_VOLUME_OF = re.compile(r"volume_([a-z0-9]+)")
 NUMBER = re.compile(r" *[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)? *")
 
 
@@ -44,17 +59,14 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-def match_columns(names: Iterable[str], source: str) -> dict[str, int]:
-    """Which of our columns is which of theirs: `open_time`, the required ones and whichever optional ones are there.
+def match_columns(names: Iterable[str], source: str, symbol: str) -> dict[str, int]:
+    """Which of our columns is which of theirs: `open_time`, the required ones, whichever optional ones are there, and
+    `symbol` where a column names one for each row. `Volume BTC` and `Volume_(USDT)` are told apart by the symbol.
     Raises DataError for a required one that is missing, and for one that is there twice."""
     theirs = [_plain(name) for name in names]
-    found: dict[str, int] = {}
-    for name in _TIME_NAMES:
-        if name in theirs:
-            found["open_time"] = theirs.index(name)
-            break
+    found = _first_of("open_time", _TIME_NAMES, theirs) | _first_of("symbol", _SYMBOL_NAMES, theirs)
     for position, plain in enumerate(theirs):
-        name = _ALIASES.get(plain, plain)
+        name = _ALIASES.get(plain) or _volume_of(plain, symbol, theirs) or plain
         if name not in REQUIRED_COLUMNS + OPTIONAL_COLUMNS:
             continue
         if name in found:
@@ -63,21 +75,43 @@ def match_columns(names: Iterable[str], source: str) -> dict[str, int]:
     missing = [name for name in ("open_time", *REQUIRED_COLUMNS) if name not in found]
     if missing:
         listed = ", ".join(theirs[:20]) or "none"
-        raise DataError(f"{source}: has no column {', '.join(missing)}; it has: {listed}; add or rename them")
+        which = f" (of {symbol}, or give --symbol)" if any(map(_VOLUME_OF.fullmatch, theirs)) else ""
+        raise DataError(
+            f"{source}: has no column {', '.join(missing)}{which}; it has: {listed}; add or rename them"
+        )
     return found
 
 
-def milliseconds(times: Ints, source: str, first_row: int) -> Ints:
-    """Numbers at or above 1e14 are microseconds, at or above 1e17 nanoseconds (the archive changed its unit in 2025, so
-    each row is judged alone). Everything else is left for the check of the bars, which refuses seconds. Raises DataError
-    where the unit does not divide."""
+def _first_of(ours: str, names: Sequence[str], theirs: list[str]) -> dict[str, int]:
+    there = next((name for name in names if name in theirs), None)
+    return {} if there is None else {ours: theirs.index(there)}
+
+
+def _volume_of(plain: str, symbol: str, theirs: list[str]) -> str | None:
+    """What `volume_btc` or `volume_usdt` is of a symbol: the base begins its name, the quote is the rest."""
+    match = _VOLUME_OF.fullmatch(plain)
+    if match is None:
+        return None
+    pair, unit = symbol.lower(), match[1]
+    if pair == unit or not pair.startswith(unit):
+        return "quote_volume" if unit in ("currency", "quote") or pair.endswith(unit) else None
+    return "volume" if "volume" not in theirs else None
+
+
+def milliseconds(times: Ints, source: str, first_row: int, *, exact: bool = True) -> Ints:
+    """Numbers between the years 2000 and 2100 in seconds are seconds, those at or above 1e14 microseconds, at or above 1e17
+    nanoseconds (the archive changed its unit in 2025, and CryptoDataDownload its own within files, so each row is judged
+    alone). Everything else is left for the check of the bars. Raises DataError where the unit does not divide; without
+    `exact` such a time is left off the full hour instead."""
     divisor = np.where(times >= 10**17, 10**6, np.where(times >= 10**14, 1000, 1))
+    factor = np.where((times >= _SECONDS[0]) & (times < _SECONDS[1]), 1000, 1)
     broken = times % divisor != 0
-    if broken.any():
+    if broken.any() and exact:
         row = int(np.argmax(broken))
         problem = f"open time {times[row]} does not lie on the full hour; resample to 1 h bars in UTC"
         raise DataError(f"{source}: row {first_row + row}: {problem}")
-    return np.asarray(times // divisor, dtype=np.int64)
+    whole = times // divisor * factor
+    return np.asarray(whole + (broken & (whole % HOUR_MS == 0)), dtype=np.int64)
 
 
 def one_chunk(column: Any) -> Any:
@@ -117,8 +151,14 @@ def _text_times(array: Any, source: str, first_row: int) -> Ints:
             return _numpy(array.cast(kind).cast("int64"), np.int64)
         except pa.ArrowException:
             continue
-    texts = enumerate(array.to_pylist(), first_row)
-    return np.array([_one_time(text, source, row) for row, text in texts], np.int64)
+    texts = array.to_pylist()
+    try:
+        found = dated(texts)
+    except AmbiguousError as error:
+        raise DataError(f"{source}: row {first_row}: open time {error}") from None
+    if found is not None:
+        return np.array(found[1], np.int64)
+    return np.array([_one_time(text, source, row) for row, text in enumerate(texts, first_row)], np.int64)
 
 
 def _one_time(text: str, source: str, row: int) -> int:

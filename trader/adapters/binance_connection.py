@@ -1,7 +1,7 @@
 """Asking a Binance host: its clock, its limits, and what a failed request means.
 
-Foreign exceptions stop here. A request ends with its reply, with `Refused` (the venue answered something else) or with
-`NoAnswer`; reads turn the two into the errors of this project, orders into an outcome. Neither leaves the adapters,
+Foreign exceptions stop here. A request ends with its reply, with `VenueRefusal` (the venue answered something else) or with
+`VenueSilence`; reads turn the two into the errors of this project, orders into an outcome. Neither leaves the adapters,
 and no message holds a key, a secret or a signature.
 """
 
@@ -146,7 +146,7 @@ class VenueApi:
             self.quota.used_weight = 0
 
     def call(self, method: Callable[..., Any], **params: Any) -> Any:
-        """One request, sent once. Raises Refused or NoAnswer."""
+        """One request, sent once. Raises VenueRefusal or VenueSilence."""
         client = self.client
         client.response = None
         try:

@@ -1,6 +1,6 @@
 """What a Binance host or the way to it answered instead of a reply, and what that means.
 
-Foreign exceptions end here: a request that failed is `Refused` (the venue answered with an error) or `NoAnswer`.
+Foreign exceptions end here: a request that failed is `VenueRefusal` (the venue answered with an error) or `VenueSilence`.
 """
 
 from __future__ import annotations

@@ -10,16 +10,16 @@ from typing import Any
 
 from trader.core.errors import ConfigError
 from trader.core.types import Filters
-from trader.plain_file import read_plain
+from trader.plain_file import read_plain, text_of
 
 
 def read_info_row(path: Path) -> dict[str, Any]:
     """An exchangeInfo row (or a reply that holds one symbol). Raises ConfigError that names the file."""
     try:
-        value = json.loads(read_plain(path))
+        value = json.loads(text_of(read_plain(path)))
     except OSError as error:
         raise ConfigError(f"filters {path} cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"filters {path} is not JSON: {error}") from None
     if isinstance(value, dict) and isinstance(value.get("symbols"), list) and len(value["symbols"]) == 1:
         value = value["symbols"][0]

@@ -4,57 +4,75 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import secrets
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from trader.adapters.bar_columns import (
-    ARCHIVE_COLUMNS,
-    NUMBER,
-    floats_of,
-    match_columns,
-    milliseconds,
-    one_chunk,
-    times_of,
-)
+import numpy as np
+
+from trader.adapters.bar_columns import floats_of, match_columns, milliseconds, one_chunk, times_of
+from trader.adapters.files_csv import BAD_ARROW, Columns, csv_columns, first_line, named_in
+from trader.core.bar_checks import odd_rows
 from trader.core.bars import as_columns, bars_from_columns
 from trader.core.errors import ConfigError, DataError
-from trader.core.types import REQUIRED_COLUMNS, Bars, Floats, Ints
+from trader.core.types import Bars
 from trader.plain_file import read_plain
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+Say = Callable[[str], None]
 
 # A whole history of minute bars unpacks to less; more is not a bar file.
 _MAX_UNPACKED_BYTES = 1 << 30
 # What zipfile and its decompressors raise on broken input: lzma's and bz2's errors are EOFError, OSError, ValueError,
 # a password is a RuntimeError, an unknown method a NotImplementedError (itself a RuntimeError).
 _BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
-# Beside Arrow's own errors: broken names, sizes and nested types surface as these.
-_BAD_ARROW = (OSError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError)
+# Names of files that begin with where they come from: Binance_BTCUSDT_1h.csv, BINANCE_BTCUSDT, 60.csv.
+_FOREIGN_NAME = re.compile(r"[A-Za-z]+_([A-Z0-9]{5,20})(?:_1h|, 60)(?:\.\w+)?")
 
 
-def read_bars(path: Path, symbol: str | None = None) -> Bars:
+def read_bars(path: Path, symbol: str | None = None, say: Say | None = None) -> Bars:
     """Hourly bars of a Parquet file, a CSV (with a header, or the archive's 12 columns without) or a zip with one CSV.
 
-    Times are the bars' open: timestamps, ISO texts (UTC unless they say otherwise), or numbers in milliseconds, micro- or
-    nanoseconds, told by magnitude. Numbers become the nearest float64. symbol: by default the file name up to the
-    first `-`. Optional columns hold NaN where the file has nothing; missing hours are filled and flagged.
-    Raises ConfigError if the file cannot be opened, DataError if it does not hold hourly bars.
+    Times are the bars' open: timestamps, dates in texts (UTC unless they say otherwise), or numbers in seconds, milli-, micro-
+    or nanoseconds, told by magnitude. Numbers become the nearest float64; decimal commas and rows that run from new to old are
+    read as what they are. symbol: by default the file's name up to the first `-`. say: is told how a file was read that is not
+    written the usual way. Optional columns hold NaN where the file has nothing; missing hours are filled and flagged.
+    Raises ConfigError if the file cannot be opened, DataError if it does not hold hourly bars or can be read in two ways.
     """
     path = Path(path)
-    data = _read_file(path)
-    name = symbol or path.name.split("-")[0].split(".")[0]
-    if data[:4] == b"PAR1":
-        return _bars(name, *_parquet_columns(data, path), str(path), 1)
-    if path.suffix == ".parquet":
-        raise DataError(f"{path}: is not a Parquet file (it does not begin with PAR1); fetch it again")
-    if data[:2] == b"PK":
-        data, inner = _unzip(data, path)
-        return _csv_bars(data, name, f"{path} ({inner})")
-    return _csv_bars(data, name, str(path))
+    columns, name, source = _columns(path, symbol)
+    times = milliseconds(columns.times, source, columns.first_row)
+    notes, first_row, step = list(columns.notes), columns.first_row, 1
+    if (times > columns.times).any():
+        notes.append("times in seconds")
+    values = columns.values
+    if len(times) > 1 and (np.diff(times) < 0).all():
+        notes.append("newest row first")
+        times, values = times[::-1].copy(), {key: column[::-1].copy() for key, column in values.items()}
+        first_row, step = first_row + len(times) - 1, -1
+    bars = bars_from_columns(name, times, values, source, first_row, step)
+    if notes and say is not None:
+        say(f"{path}: read with {', '.join(notes)}")
+    return bars
+
+
+def read_archived_bars(path: Path, symbol: str, say: Say | None = None) -> Bars:
+    """As `read_bars`, of a file that nobody can correct: a proven one of the exchange's archive. Rows that are no hourly bar are
+    left out and said, so that their hours are missing like any other; rows may stand in any order.
+    """
+    path = Path(path)
+    columns, name, source = _columns(path, symbol)
+    times = milliseconds(columns.times, source, columns.first_row, exact=False)
+    out, reasons = odd_rows(times, columns.values)
+    if out.all() and len(times):
+        raise DataError(f"{source}: holds no row of an hour: {'; '.join(reasons)}; leave this file out")
+    if reasons and say is not None:
+        say(f"{path.name}: rows left out, {'; '.join(reasons)}")
+    order = np.argsort(times[~out], kind="stable")
+    values = {key: column[~out][order] for key, column in columns.values.items()}
+    return bars_from_columns(name, times[~out][order], values, source, columns.first_row)
 
 
 def write_bars(path: Path, bars: Bars) -> None:
@@ -114,98 +132,64 @@ def _read_file(path: Path) -> bytes:
     return data
 
 
-def _bars(symbol: str, times: Ints, columns: dict[str, Floats], source: str, first_row: int) -> Bars:
-    return bars_from_columns(symbol, milliseconds(times, source, first_row), columns, source, first_row)
+def _columns(path: Path, symbol: str | None) -> tuple[Columns, str, str]:
+    """What a file holds, of which symbol, and its name for messages. Raises DataError where its rows name another symbol."""
+    data, source = _read_file(path), str(path)
+    named = _FOREIGN_NAME.fullmatch(path.name)
+    name = symbol or (named[1] if named else path.name.split("-")[0].split(".")[0])
+    if data[:4] == b"PAR1":
+        columns = _parquet_columns(data, path, name)
+    elif path.suffix == ".parquet":
+        raise DataError(f"{path}: is not a Parquet file (it does not begin with PAR1); fetch it again")
+    else:
+        if data[:2] == b"PK":
+            data, inner = _unzip(data, path)
+            source = f"{path} ({inner})"
+        columns = csv_columns(data, name, source)
+    if len(columns.symbols) > 1:
+        found = ", ".join(sorted(columns.symbols)[:5])
+        raise DataError(f"{source}: holds bars of several symbols ({found}); keep the rows of one")
+    if columns.symbols and columns.symbols != {name.upper()}:
+        found = min(columns.symbols)
+        raise DataError(
+            f"{source}: its rows are of {found}, not of {name}; name the file so, or give --symbol {found}"
+        )
+    return columns, name, source
 
 
-def _parquet_columns(data: bytes, path: Path) -> tuple[Ints, dict[str, Floats]]:
+def _parquet_columns(data: bytes, path: Path, symbol: str) -> Columns:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         names = list(file.schema_arrow.names)
-        found = match_columns(names, str(path))
+        found = match_columns(names, str(path), symbol)
         # One thread: this is 30 ms of work, and a bot's container has one core to give.
         table = file.read(columns=[names[position] for position in found.values()], use_threads=False)
         arrays = {name: one_chunk(table.column(names[position])) for name, position in found.items()}
-    except (pa.ArrowException, *_BAD_ARROW) as error:
-        raise DataError(f"{path}: is a broken Parquet file: {_first_line(error)}; fetch it again") from None
-    times = times_of(arrays.pop("open_time"), str(path), 1)
-    return times, {name: floats_of(name, array, str(path), 1) for name, array in arrays.items()}
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-
-
-def _csv_bars(data: bytes, symbol: str, source: str) -> Bars:
-    data = data.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
-    head = _head(data, source)
-    delimiter = max(",;\t", key=head.count)
-    names = [name.strip().strip("\"'") for name in head.split(delimiter)]
-    headless = NUMBER.fullmatch(names[0]) is not None
-    if headless and len(names) != len(ARCHIVE_COLUMNS):
-        raise DataError(
-            f"{source}: has no header line and {len(names)} columns; without a header it must have the "
-            f"{len(ARCHIVE_COLUMNS)} columns of the exchange's archive. Put a header on top: "
-            f"open_time,{','.join(REQUIRED_COLUMNS)}"
-        )
-    found = match_columns(ARCHIVE_COLUMNS if headless else names, source)
-    first_row = 1 if headless else 2  # the file's own line numbers
-    table = _csv_texts(data, delimiter, len(names), list(found.values()), first_row, source)
-    arrays = {name: one_chunk(column) for name, column in zip(found, table.columns, strict=True)}
-    times = times_of(arrays.pop("open_time"), source, first_row)
-    columns = {name: floats_of(name, array, source, first_row) for name, array in arrays.items()}
-    return _bars(symbol, times, columns, source, first_row)
-
-
-def _csv_texts(
-    data: bytes, delimiter: str, width: int, wanted: list[int], first_row: int, source: str
-) -> pa.Table:
-    """Some of a CSV's `width` columns, by position and in that order, as texts: what is no number is told by its line."""
-    import pyarrow as pa
-    import pyarrow.csv
-
-    labels = [str(position) for position in range(width)]
-    try:
-        return pa.csv.read_csv(
-            io.BytesIO(data),
-            read_options=pa.csv.ReadOptions(use_threads=False, column_names=labels, skip_rows=first_row - 1),
-            parse_options=pa.csv.ParseOptions(delimiter=delimiter),
-            convert_options=pa.csv.ConvertOptions(
-                include_columns=[labels[position] for position in wanted],
-                column_types={labels[position]: pa.string() for position in wanted},
-                strings_can_be_null=True,
-            ),
-        )
-    except (pa.ArrowException, *_BAD_ARROW) as error:
-        raise DataError(f"{source}: is not a readable CSV: {_first_line(error)}; correct that line") from None
-
-
-def _head(data: bytes, source: str) -> str:
-    line = data[:10_000].splitlines()[0] if data.strip() else b""
-    try:
-        text = line.decode()
-    except UnicodeDecodeError:
-        text = ""
-    if "\0" in text or not any(mark in text for mark in ",;\t"):
-        raise DataError(
-            f"{source}: is not a bar file; give hourly bars as Parquet, CSV, or a zip with one CSV"
-        )
-    return text
+    except (pa.ArrowException, *BAD_ARROW) as error:
+        raise DataError(f"{path}: is a broken Parquet file: {first_line(error)}; fetch it again") from None
+    times, symbols = times_of(arrays.pop("open_time"), str(path), 1), named_in(arrays.pop("symbol", None))
+    values = {name: floats_of(name, array, str(path), 1) for name, array in arrays.items()}
+    return Columns(times, values, 1, symbols)
 
 
 def _unzip(data: bytes, path: Path) -> tuple[bytes, str]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            inner = [item for item in archive.infolist() if item.filename.lower().endswith(".csv")]
+            inner = [item for item in archive.infolist() if _is_csv(item.filename)]
             if len(inner) != 1:
                 raise DataError(f"{path}: holds {len(inner)} CSV files instead of one; unpack it first")
             with archive.open(inner[0]) as file:
                 content = file.read(_MAX_UNPACKED_BYTES + 1)
     except _BAD_ZIP as error:
-        raise DataError(f"{path}: is not a whole zip file: {_first_line(error)}; fetch it again") from None
+        raise DataError(f"{path}: is not a whole zip file: {first_line(error)}; fetch it again") from None
     if len(content) > _MAX_UNPACKED_BYTES:
         raise DataError(f"{path}: unpacks to over {_MAX_UNPACKED_BYTES >> 20} MiB; hourly bars take less")
     return content, inner[0].filename
+
+
+def _is_csv(name: str) -> bool:
+    """Whether a member of a zip is a CSV, and not what macOS notes beside one."""
+    return name.lower().endswith(".csv") and "__MACOSX" not in name and not Path(name).name.startswith("._")

@@ -4,6 +4,7 @@ by the wall's clock, or by that of an embedded exchange."""
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import threading
 import traceback
@@ -15,6 +16,7 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_SCHEDULER_STARTED, JobExec
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 
@@ -25,18 +27,71 @@ from trader.core.errors import ConfigError
 LATE_S = 300
 NOW = "now"  # once, when the schedule starts
 
+_FIELDS = 5
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_DAY = "[0-7]|" + "|".join(_DAYS)
+_WEEKDAYS = re.compile(rf"(?:(?P<all>\*)|(?P<first>{_DAY})(?:-(?P<last>{_DAY}))?)(?:/(?P<step>\d+))?")
+
 Lane = str
 Scheduled = tuple[str, Lane, Callable[[], None]]
 
 
 def crontab(when: str) -> BaseTrigger:
-    """Five crontab fields, UTC, or NOW. Raises ConfigError for a text that is neither."""
+    """Five crontab fields, UTC, or NOW, read as cron reads them: 0 and 7 are Sunday, and where both the day of the month and that
+    of the week are named, either suffices. Raises ConfigError for a text that is neither, or that never comes."""
     if when == NOW:
         return DateTrigger(timezone=UTC)
     try:
-        return CronTrigger.from_crontab(when, timezone=UTC)
+        trigger = _trigger(when)
     except ValueError as error:
         raise ConfigError(f"{when!r} is not a crontab expression: {error}") from None
+    if trigger.get_next_fire_time(None, datetime.now(UTC)) is None:
+        raise ConfigError(f"{when!r} never comes: no month has such a day")
+    return trigger
+
+
+def _trigger(when: str) -> BaseTrigger:
+    """Raises ValueError."""
+    fields = when.split()
+    if len(fields) != _FIELDS:
+        raise ValueError(f"it has {len(fields)} fields instead of {_FIELDS}")
+    minute, hour, day, month, weekday = fields
+    named = _weekdays(weekday.lower())
+
+    def at(day: str, weekday: str) -> CronTrigger:
+        return CronTrigger(minute=minute, hour=hour, day=day, month=month, day_of_week=weekday, timezone=UTC)
+
+    if day.startswith("*") or weekday.startswith("*"):
+        return at(day, named)
+    return OrTrigger([at(day, "*"), at("*", named)])
+
+
+def _weekdays(field: str) -> str:
+    """A field of cron's by names: the scheduler counts from Monday, cron from Sunday. Raises ValueError."""
+    if field == "*":
+        return field
+    chosen: set[int] = set()
+    for item in field.split(","):
+        match = _WEEKDAYS.fullmatch(item)
+        if match is None:
+            raise ValueError(
+                f"{item!r} is no day of the week; write 0 to 7 (0 and 7 are Sunday) or sun to sat"
+            )
+        if match["all"]:
+            first, last = 0, 6
+        else:
+            first = _weekday(match["first"])
+            last = _weekday(match["last"]) if match["last"] else 6 if match["step"] else first
+        last += 7 if last < first else 0  # fri-sun, 5-0
+        step = int(match["step"] or 1)
+        if not step:
+            raise ValueError(f"{item!r} has a step of 0")
+        chosen.update(day % 7 for day in range(first, last + 1, step))
+    return ",".join(_DAYS[day] for day in sorted(chosen))
+
+
+def _weekday(text: str) -> int:
+    return int(text) if text.isdigit() else _DAYS.index(text[:3])
 
 
 class FollowingTrigger(BaseTrigger):  # type: ignore[misc]  # the library ships no types

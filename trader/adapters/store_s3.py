@@ -20,6 +20,7 @@ from trader.core.errors import ConfigError, Retry
 
 PAGE = 1000  # the most keys that S3 lists at once
 MAX_KEY_BYTES = 1024
+LONGEST_WORDS = 200
 TRIES = 4
 FIRST_PAUSE_S = 0.2
 NOT_NOW = (408, 409, 412, 429)  # too slow, a conflict, already there, too fast: looking again tells
@@ -134,7 +135,11 @@ class S3Store:
     def link(self, key: str, seconds: int, content_type: str) -> str:
         """An address under which anybody can read the object for a while; signed here, nothing is asked."""
         wanted = {"Bucket": self.bucket, "Key": self._key(key), "ResponseContentType": content_type}
-        address: str = self.client.generate_presigned_url("get_object", Params=wanted, ExpiresIn=seconds)
+        try:
+            address: str = self.client.generate_presigned_url("get_object", Params=wanted, ExpiresIn=seconds)
+        except Exception as error:  # foreign: sorted next, all else is raised again
+            self._require_passing("link", wanted["Key"], error)
+            raise self._given_up("link", wanted["Key"], error) from None
         return address
 
     def _read(self, where: str) -> bytes | None:
@@ -234,11 +239,21 @@ def _follow_no_redirect(context: dict[str, Any], **_: Any) -> None:
 
 
 def _words(trouble: Exception | None) -> str:
-    """The code that the server gave, else what the SDK says."""
+    """The code that the server gave and its own words, else what the SDK says."""
     answer = getattr(trouble, "response", None)
     if not isinstance(answer, dict):
         return str(trouble)
-    return f"{answer['ResponseMetadata']['HTTPStatusCode']} {answer['Error'].get('Code', '')}".rstrip()
+    status = answer["ResponseMetadata"]["HTTPStatusCode"]
+    return f"{status} {answer['Error'].get('Code', '')}".rstrip() + _bracketed(answer)
+
+
+def _own(answer: dict[str, Any]) -> str:
+    """The server's own words on one line; "" where it has none."""
+    return " ".join(str(answer["Error"].get("Message") or "").split())[:LONGEST_WORDS]
+
+
+def _bracketed(answer: dict[str, Any]) -> str:
+    return f" [{_own(answer)}]" if _own(answer) else ""
 
 
 def _refused(answer: Any) -> str | None:
@@ -248,7 +263,7 @@ def _refused(answer: Any) -> str | None:
         headers = answer["ResponseMetadata"].get("HTTPHeaders", {})
         region = headers.get("x-amz-bucket-region") or answer["Error"].get("Region")
         hint = f": set TRADER_S3_REGION={region}" if region else ""
-        return f"{FOR_A_PERSON[code]}{hint} ({status} {code})"
+        return f"{FOR_A_PERSON[code]}{hint} ({status} {code}){_bracketed(answer)}"
     if status >= 500 or status in NOT_NOW or code == "RequestTimeout":
         return None
-    return f"the server refuses it: {status} {code} {answer['Error'].get('Message', '')}".rstrip()
+    return f"the server refuses it: {status} {code} {_own(answer)}".rstrip()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trader.core.errors import ConfigError
+from trader.core.errors import ConfigError, Retry
 from trader.core.tracking import Point, Title, require_within
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ ENVIRONMENT = {
 SERVER_ENVIRONMENT = {**ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 # What one request may carry, by MLflow's own limits.
 BATCH_METRICS, BATCH_SETTINGS = 1000, 100
+LONGEST_WORDS = 300
 KEY_TAG = "hourly_trader.key"
 # MLflow opens an experiment as one of language models, on traces that are not there, unless told otherwise: earlier
 # pages by the experiment's tag, those of 3.17 by their address only.
@@ -53,14 +55,31 @@ class MlflowBackend:
     @contextmanager
     def run(self, title: Title) -> Iterator[MlflowRun]:
         """The run whose tag is the title's key. Files are uploaded when the context ends."""
-        client = self._connected()
-        run_id = self._find(client, self._experiment(client, title.group), title)
-        with tempfile.TemporaryDirectory(prefix="trader-mlflow-") as folder:
-            yield MlflowRun(client, run_id, Path(folder))
-            if any(Path(folder).iterdir()):
-                client.log_artifacts(run_id, folder)
-        if title.finished:
-            client.set_terminated(run_id, end_time=title.began)
+        with self._in_words():
+            client = self._connected()
+            run_id = self._find(client, self._experiment(client, title.group), title)
+            with tempfile.TemporaryDirectory(prefix="trader-mlflow-") as folder:
+                yield MlflowRun(client, run_id, Path(folder))
+                if any(Path(folder).iterdir()):
+                    client.log_artifacts(run_id, folder)
+            if title.finished:
+                client.set_terminated(run_id, end_time=title.began)
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        """What MLflow and its database refuse, in their own words. Raises ConfigError for a file that a person must move or mend,
+        Retry for a server."""
+        foreign = _foreign()
+        try:
+            yield
+        except foreign as error:
+            said = " ".join(str(error).split())[:LONGEST_WORDS] or type(error).__name__
+            if self._uri:
+                raise Retry(f"tracker mlflow: {self._uri}: {said}") from None
+            raise ConfigError(
+                f"tracker mlflow: {self._folder / 'mlflow.db'}: {said}. If another program has it open, wait; else move the "
+                "file aside, and: trader tracker rebuild --only mlflow"
+            ) from None
 
     def page_of(self, group: str) -> str:
         """What follows a server's address to the page that shows this group's runs; the list of all where it has none."""
@@ -77,6 +96,7 @@ class MlflowBackend:
             _quiet()
             if not self._uri:
                 self._folder.mkdir(parents=True, exist_ok=True)
+                _require_database(self._folder / "mlflow.db")
             self._client = MlflowClient(self.uri, self.uri)
         return self._client
 
@@ -130,6 +150,24 @@ class MlflowRun:
         target = self._folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
+
+
+def _require_database(path: Path) -> None:
+    """Raises sqlite3's own error for a file that is none: MLflow would try it again for twenty seconds."""
+    if path.exists():
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
+def _foreign() -> tuple[type[Exception], ...]:
+    """What MLflow and the libraries beneath it raise; none where it is not installed."""
+    try:
+        from alembic.util.exc import CommandError
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+    except ImportError:
+        return (sqlite3.Error,)
+    return sqlite3.Error, MlflowException, SQLAlchemyError, CommandError
 
 
 def _quiet() -> None:

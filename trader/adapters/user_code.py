@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from trader.core.errors import ConfigError
-from trader.plain_file import read_plain
+from trader.plain_file import NotTextError, read_plain, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ def run_file(path: Path, setting: str, name: str) -> UserCode:
     Raises ConfigError where the file cannot be read or run.
     """
     try:
-        source = read_plain(path).decode()
-    except (OSError, UnicodeDecodeError) as error:
+        source = text_of(read_plain(path))
+    except (OSError, NotTextError) as error:
         raise ConfigError(f"{setting} {path} cannot be read: {error}. Set it in trader.toml") from None
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

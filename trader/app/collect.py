@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Protocol
+from typing import Literal, Protocol
 
-from trader.core.bars import Gap, gaps, merge
-from trader.core.errors import Retry
+from trader.core.bar_checks import PRICES
+from trader.core.bars import Contradiction, Gap, contradictions, gaps, merge, without
+from trader.core.errors import DataError, Retry
 from trader.core.ports import Clock, MarketData
 from trader.core.types import HOUR_MS, Bars, iso, no_bars
 
 # How long a tick waits for the bar of its hour, and how often it looks.
 BAR_PATIENCE_S = 45.0
 BAR_PAUSE_S = 3.0
+# Of a file's newest rows so many are asked for again: the last one may be unfinished, and the exchange may still change the one
+# before it. Where none of them is the market's the file is not.
+NEWEST_ROWS = 3
+MOST_LISTED = 5
+
+Side = Literal["neither", "known", "added"]
 
 
 class BarFile(Protocol):
@@ -27,10 +34,13 @@ class BarFile(Protocol):
 
 
 class Collector:
-    """Closed bars of one symbol: what the file holds, completed from the source. Rows are only ever added.
+    """Closed bars of one symbol: what the file holds, completed from the source.
 
-    explained(gap) says of a hole that the source is known to have no bars for it, so that it need not be asked. served() names
-    a source that is no real market, and is "" for one that is.
+    Rows are only ever added, but for the newest ones of the file: whoever wrote them may have done so before they were over,
+    so the source is asked for them once more, and what it says is taken.
+    explained(gap) says of a hole that the source is known to have no bars for it, so that it need not be asked.
+    say: is told what a person should know of the bars.
+    served() names a source that is no real market, and is "" for one that is.
     """
 
     def __init__(
@@ -40,10 +50,13 @@ class Collector:
         file: BarFile | None = None,
         explained: Callable[[Gap], bool] = lambda _: False,
         served: Callable[[], str] = lambda: "",
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._market = market
         self._file = file
         self._explained = explained
+        self._say = say
+        self._unproven = file is not None
         self.symbol = symbol
         self.served = served
 
@@ -59,27 +72,67 @@ class Collector:
 
     def between(self, start: int, stop: int) -> Bars:
         """Bars with start <= close_time < stop that are over: fewer at the beginning if the symbol is younger, fewer at
-        the end if the source does not show them yet. Only what is missing is asked for, a hole before `start`
-        included: the file has none."""
+        the end if the source does not show them yet. Only what is missing is asked for, and the newest rows of the file; a hole
+        before `start` is missing too: the file has none. Raises DataError where the file is another market's."""
         if not len(self._bars):
             self._bars = self._market.bars(self.symbol, start, stop)
+            self._unproven = False
             return self._bars
         if start < self._bars.first:
             older = self._market.bars(self.symbol, start, self._bars.first)
             self._bars = (
                 older.extended_to(self._bars.first - HOUR_MS).then(self._bars) if len(older) else self._bars
             )
-        if stop - HOUR_MS > self._bars.last:
+        if self._unproven and stop > self._bars.last:
+            self._prove(stop)
+        elif stop - HOUR_MS > self._bars.last:
             newer = self._market.bars(self.symbol, self._bars.last + HOUR_MS, stop)
             self._bars = self._bars.then(newer)
         return self._bars.span(start, stop)
 
-    def add(self, bars: Bars) -> None:
+    def _prove(self, stop: int) -> None:
+        """Ask for the newest rows of the file together with what comes after them, and take what the source says of them."""
+        begin = max(self._bars.last - (NEWEST_ROWS - 1) * HOUR_MS, self._bars.first)
+        said = self._market.bars(self.symbol, begin, stop)
+        self._unproven = False
+        if not len(said):
+            return  # the source shows none of them, so nothing can be compared
+        mine = self._bars.span(begin, self._bars.last + HOUR_MS)
+        wrong = _untrue(mine, said)
+        if len(wrong) == len(mine) == NEWEST_ROWS and all(it.column in PRICES for it in wrong):
+            raise DataError(
+                f"{self.symbol}: none of the {len(wrong)} newest collected bars is the market's ({wrong[-1].in_words()}): they "
+                "were collected from another market. Move the file aside, or give another folder with --bars"
+            )
+        for it in wrong:
+            now = f"{it.older!s} is now {it.newer!s}" if said.has(it.close_time) else "the market has none"
+            self._say(
+                f"{self.symbol}: the bar of {iso(it.close_time)} was collected too early: {it.column} {now}"
+            )
+        if mine.last > said.last:
+            self._say(f"{self.symbol}: bars after {iso(said.last)} are left out: they are not over")
+        kept = self._bars.span(self._bars.first, begin)
+        self._bars = kept.extended_to(said.first - HOUR_MS).then(said) if len(kept) else said
+
+    def add(self, bars: Bars, prefer: Side = "neither") -> None:
         """Take in bars from elsewhere, and ask the source for the holes that nothing explains.
 
-        Where both have a row they must agree. Raises DataError if they do not.
+        Where both have a row they must agree, unless one is preferred: what is `known`, or what is `added`; the differences
+        are said. Raises DataError if they do not agree and nobody decided.
         """
-        self._bars = merge(self._bars, bars)
+        if self._unproven and len(self._bars):
+            self._prove(self._bars.last + HOUR_MS)
+        self._unproven = False
+        differ = contradictions(self._bars, bars)
+        if differ and prefer == "neither":
+            raise DataError(_undecided(self.symbol, differ))
+        if differ:
+            self._say(
+                f"{self.symbol}: {len(differ)} bars differ, {'; '.join(_listed(differ))}; {prefer} ones are kept"
+            )
+        hours = [it.close_time for it in differ]
+        known = without(self._bars, hours) if prefer == "added" else self._bars
+        self._bars = merge(known, without(bars, hours) if prefer == "known" else bars)
         for gap in gaps(self._bars):
             if not self._explained(gap):
                 stop = gap.close_time + gap.hours * HOUR_MS
@@ -109,13 +162,39 @@ class Collector:
             self._file.save(self._bars)
 
 
-def collect(collector: Collector, start: int, stop: int, stock: Bars | None = None) -> Bars:
+def collect(
+    collector: Collector, start: int, stop: int, stock: Bars | None = None, prefer: Side = "neither"
+) -> Bars:
     """Bring the file to cover start <= close_time < stop, as far as the source goes; returns that span.
 
-    `stock` are bars that are at hand; they are used first. Safe to run twice: what is there is not asked for again.
+    `stock` are bars that are at hand; they are used first. prefer: whose row counts where stock and file differ. Safe to run
+    twice: what is there is not asked for again, its newest rows apart.
     """
     if stock is not None:
-        collector.add(stock.span(start, stop))
+        collector.add(stock.span(start, stop), prefer)
     bars = collector.between(start, stop)
     collector.save()
     return bars
+
+
+def _untrue(mine: Bars, said: Bars) -> list[Contradiction]:
+    """The rows of `mine` that the source tells otherwise, or has no bar of."""
+    differ = contradictions(mine, said)
+    absent = [
+        Contradiction(time, "close", float(mine.close[mine.row(time)]), float("nan"))
+        for time in map(int, mine.close_time)
+        if mine.has(time) and said.first <= time <= said.last and not said.has(time)
+    ]
+    return sorted(differ + absent, key=lambda it: it.close_time)
+
+
+def _listed(differ: list[Contradiction]) -> list[str]:
+    more = len(differ) - MOST_LISTED
+    return [it.in_words() for it in differ[:MOST_LISTED]] + ([f"and {more} more"] if more > 0 else [])
+
+
+def _undecided(symbol: str, differ: list[Contradiction]) -> str:
+    return (
+        f"{symbol}: two sources disagree on {len(differ)} bars: {'; '.join(_listed(differ))}. Decide which is right: --prefer "
+        "market keeps what was collected (the older), --prefer archive takes the archive's (the newer)"
+    )

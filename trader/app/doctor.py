@@ -45,12 +45,33 @@ class Finding:
 
 Check = Callable[[], Finding]
 
+# Checks that ask the exchange, its time among them: without one that answers nothing can be said.
+ASK_THE_EXCHANGE = ("clock", "filters", "bars", "model", "hours", "account", "costs", "rights")
+
+
+def exchange_check(exchange: Exchange, url: str, start: str) -> Finding:
+    """The exchange answers. start: what a person does where it does not."""
+    try:
+        exchange.time_ms()
+    except TraderError as error:
+        said = str(error).removeprefix(url).lstrip(": ")
+        return Finding(
+            "exchange", "fail", f"cannot reach the exchange at {url}: {said}", f"{start}, then retry"
+        )
+    return Finding("exchange", "pass", f"{url} answers")
+
 
 def examine(checks: dict[str, Check]) -> Iterator[Finding]:
-    """The findings in order; a check that cannot be made is a failed one, and the others go on."""
+    """The findings in order; a check that cannot be made is a failed one, and the others go on. Where the exchange does not answer,
+    that is said once, and what would ask it is left out."""
+    silent = False
     for name, check in checks.items():
+        if silent and name in ASK_THE_EXCHANGE:
+            continue
         try:
-            yield check()
+            finding = check()
+            silent = silent or (name == "exchange" and finding.verdict == "fail")
+            yield finding
         except TraderError as error:
             yield Finding(name, "fail", str(error), "remove the cause that the message names, then retry")
 

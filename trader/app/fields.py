@@ -50,7 +50,9 @@ def _same(value: T) -> T:
 
 def _text(value: Any) -> str:
     if type(value) is str:
-        return value
+        # A terminal of another encoding may have left half a character in an event, which is never changed, and no page
+        # can be written with it.
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
     raise InvalidField(f"must be text, not {value!r}")
 
 

@@ -12,6 +12,7 @@ from trader.app.stored import RESTORE
 from trader.core.errors import ConfigError, DataError, OtherSymbol, Retry
 from trader.core.events import Cause, ChampionEvent, DeploymentEvent
 from trader.core.features import anchor_of
+from trader.core.jumps import require_no_jump
 from trader.core.lifecycle import Champion, due_refit
 from trader.core.model import (
     UPGRADED_FROM,
@@ -164,6 +165,7 @@ def retrain(
     context_from = window.train_from - forecaster.traits.context_hours * HOUR_MS
     bars = collector.between(min(anchor_of(window.train_from), context_from), known_at + HOUR_MS)
     require_history(bars, window, params, f"the history of {collector.symbol}")
+    require_no_jump(bars.span(window.train_from, known_at + HOUR_MS), f"the history of {collector.symbol}")
     if bars.last < window.train_until + params.horizon_hours * HOUR_MS:
         raise Retry(
             f"{collector.symbol}: training for {iso(serve_from)} needs the bar of "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,15 +12,29 @@ import typer
 from trader import terminal
 from trader.commands.common import AsJson, BarsDir, Symbol
 from trader.config import Settings, load_settings
+from trader.core.errors import ConfigError
 from trader.core.text import plural
 from trader.core.types import HOUR_MS, floor_hour, iso, parse_hour
 
 if TYPE_CHECKING:
+    from trader.app.collect import Collector, Side
     from trader.core.types import Bars
 
 
+class Prefer(StrEnum):
+    """Whose bars count where two sources differ: the archive's, or what was collected from the market."""
+
+    ARCHIVE = "archive"
+    MARKET = "market"
+
+
+KEPT: dict[Prefer | None, Side] = {None: "neither", Prefer.ARCHIVE: "added", Prefer.MARKET: "known"}
+
+
 def collect(
-    start: Annotated[str, typer.Option("--from", help="first hour, UTC")],
+    start: Annotated[
+        str | None, typer.Option("--from", help="first hour, UTC; default: go on from what is there")
+    ] = None,
     stop: Annotated[str | None, typer.Option("--to", help="the hour after the last; default: now")] = None,
     archive: Annotated[
         list[str] | None,
@@ -27,11 +43,16 @@ def collect(
             "address, https://data.binance.vision; repeatable"
         ),
     ] = None,
+    prefer: Annotated[
+        Prefer | None,
+        typer.Option(help="whose bars count where archive and market differ; default: refuse and list them"),
+    ] = None,
     symbol: Symbol = None,
-    data: BarsDir = None,
+    bars: BarsDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the file of collected bars to cover a span. What is there is not asked for again.
+    """Bring the file of collected bars to cover a span. What is there is not asked for again, but for its newest rows, which are
+    compared. Without --from the file is extended to now.
 
     Example: trader collect --from 2021-01-01 --archive ~/Downloads/klines
     """
@@ -39,17 +60,27 @@ def collect(
     from trader.adapters.clocks import WallClock
     from trader.app.collect import collect
 
-    settings = load_settings(symbol=symbol, bars=data)
+    settings = load_settings(symbol=symbol, bars=bars)
     with terminal.progress("bars", quiet=as_json) as update:
-        first = parse_hour(start)
         market = wiring.make_market(settings, WallClock(), update)
         try:
+            collector = wiring.make_collector(settings, market, say=terminal.say)
+            first = parse_hour(start) if start else _first_known(collector)
             last = parse_hour(stop) if stop else floor_hour(market.time_ms()) + HOUR_MS
             stock = _archived(settings, archive, first, last) if archive else None
-            bars = collect(wiring.make_collector(settings, market), first, last, stock)
+            found = collect(collector, first, last, stock, KEPT[prefer])
         finally:
             market.close()
-    _say(settings, bars, stock, as_json)
+    _tell(settings, found, stock, as_json)
+
+
+def _first_known(collector: Collector) -> int:
+    """Where the collected bars begin. Raises ConfigError where none are."""
+    if not len(collector.known):
+        raise ConfigError(
+            f"no bars of {collector.symbol} are collected yet; say the first hour: trader collect --from 2021-01-01"
+        )
+    return collector.known.first
 
 
 def _archived(settings: Settings, sources: list[str], start: int, stop: int) -> Bars:
@@ -57,28 +88,28 @@ def _archived(settings: Settings, sources: list[str], start: int, stop: int) -> 
     from trader.adapters.archive import Archive
     from trader.adapters.archive_files import downloaded_bars
     from trader.adapters.clocks import WallClock
-    from trader.adapters.files import read_bars
+    from trader.adapters.files import read_archived_bars
     from trader.core.bars import merge
     from trader.core.types import no_bars
 
     addresses = [source for source in sources if source.startswith(("http://", "https://"))]
     paths = [Path(source).expanduser() for source in sources if source not in addresses]
+    read = partial(read_archived_bars, say=terminal.say)
     bars = no_bars(settings.symbol)
     if paths:
-        bars = downloaded_bars(paths, settings.symbol, read_bars)
+        bars = downloaded_bars(paths, settings.symbol, read)
     for address in addresses:
-        archive = Archive(
-            address, settings.bars / "archive", read_bars, WallClock(), timeout_s=settings.timeout_s
-        )
+        archive = Archive(address, settings.bars / "archive", read, WallClock(), timeout_s=settings.timeout_s)
         bars = merge(bars, archive.bars(settings.symbol, start, stop))
     return bars
 
 
-def _say(settings: Settings, bars: Bars, stock: Bars | None, as_json: bool) -> None:
+def _tell(settings: Settings, bars: Bars, stock: Bars | None, as_json: bool) -> None:
     from trader.adapters.binance_outages import explain_gap
     from trader.core.bars import gaps
+    from trader.core.jumps import jumps
 
-    found = gaps(bars)
+    found, leaps = gaps(bars), jumps(bars)
     said: dict[str, Any] = {
         "symbol": bars.symbol,
         "bars": len(bars),
@@ -86,6 +117,7 @@ def _say(settings: Settings, bars: Bars, stock: Bars | None, as_json: bool) -> N
         "last": iso(bars.last),
         "from_archive": 0 if stock is None else int((~stock.span(bars.first, bars.last + 1).flagged).sum()),
         "gaps": [{"close_time": iso(g.close_time), "hours": g.hours, "why": explain_gap(g)} for g in found],
+        "jumps": [{"close_time": iso(it.close_time), "factor": it.factor, "where": it.where} for it in leaps],
         "file": str(settings.bars / f"{bars.symbol}-1h.parquet"),
     }
     if as_json:
@@ -96,5 +128,7 @@ def _say(settings: Settings, bars: Bars, stock: Bars | None, as_json: bool) -> N
     )
     if stock is not None:
         terminal.show(f"  {said['from_archive']:,} of them stand in the archive")
+    for jump in leaps:
+        terminal.show(f"  {jump.in_words()}: no result counts it")
     for gap in found:
         terminal.show(f"  {iso(gap.close_time)}: {gap.hours} h without bars ({explain_gap(gap)})")

@@ -18,7 +18,7 @@ from trader.commands.common import (
     params_from,
     say_ticked,
 )
-from trader.commands.schedule import CronJobFile
+from trader.commands.schedule import CronJobFile, schedule_of
 from trader.commands.search import CORES, search_of
 from trader.config import load_settings
 from trader.core.errors import DataError, Halt, OtherSymbol, TraderError
@@ -39,7 +39,7 @@ def tick(
     ] = False,
     symbol: Symbol = None,
     store: StoreDir = None,
-    data: BarsDir = None,
+    bars: BarsDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Close the current hour, exactly once: safe to run twice, at once, and after any crash. Exit 4 while halted.
@@ -52,8 +52,8 @@ def tick(
     from trader.app.trouble import failed
     from trader.core.hours import line_json
 
-    settings = load_settings(symbol=symbol, store=store, bars=data)
-    with wiring.open_bot(settings) as bot:
+    settings = load_settings(symbol=symbol, store=store, bars=bars)
+    with wiring.open_bot(settings, say=terminal.say) as bot:
         if dry:
             seen = dry_tick(bot)
             answer(seen.as_json(), seen.message, as_json)
@@ -98,7 +98,7 @@ def retrain(
     workers: Annotated[int, typer.Option(min=1, help="processes of the search")] = CORES,
     symbol: Symbol = None,
     store: StoreDir = None,
-    data: BarsDir = None,
+    bars: BarsDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a model on what is known, publish it and name it champion from its hour on. The first one begins the bot.
@@ -107,8 +107,8 @@ def retrain(
     """
     from trader import wiring
 
-    settings = load_settings(symbol=symbol, store=store, bars=data)
-    with wiring.open_bot(settings) as bot:
+    settings = load_settings(symbol=symbol, store=store, bars=bars)
+    with wiring.open_bot(settings, say=terminal.say) as bot:
         card = _retrain(bot, settings, params, trials, serve_from, if_due, seed, workers)
         if card is not None:
             bot.collector.save()
@@ -130,10 +130,11 @@ def retrain(
 
 
 def run(
+    context: typer.Context,
     cron_job: CronJobFile = None,
     symbol: Symbol = None,
     store: StoreDir = None,
-    data: BarsDir = None,
+    bars: BarsDir = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="log lines as JSON, as TRADER_LOG_FORMAT=json does")
     ] = False,
@@ -146,7 +147,8 @@ def run(
 
     if as_json:
         terminal.log_as_json()
-    service.run(cron_job, load_settings(symbol=symbol, store=store, bars=data))
+    settings = load_settings(symbol=symbol, store=store, bars=bars)
+    service.run(*schedule_of(cron_job, context), settings)
 
 
 def halt(

@@ -20,7 +20,7 @@ ParamsFile = Annotated[Path | None, typer.Option("--params", help="P.json of the
 StoreDir = Annotated[
     str | None, typer.Option("--store", help="journal, models, events: a folder or s3://bucket/prefix")
 ]
-BarsDir = Annotated[Path | None, typer.Option("--data", help="folder of collected bars")]
+BarsDir = Annotated[Path | None, typer.Option("--bars", help="folder of collected bars")]
 Symbol = Annotated[str | None, typer.Option(help="what is traded")]
 
 

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from trader import terminal
 from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol
 from trader.commands.schedule import CronJobFile, schedule_of
@@ -22,10 +24,11 @@ MARKS = {"pass": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
 def doctor(
+    context: typer.Context,
     cron_job: CronJobFile = None,
     symbol: Symbol = None,
     store: StoreDir = None,
-    data: BarsDir = None,
+    bars: BarsDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Check keys and their rights, clock, filters, bars, store, model, disk and schedule. Trades nothing.
@@ -37,7 +40,7 @@ def doctor(
     from trader.app.doctor_costs import costs_check
     from trader.observers.names import names_of
 
-    settings = load_settings(symbol=symbol, store=store, bars=data)
+    settings = load_settings(symbol=symbol, store=store, bars=bars)
     findings: list[Finding] = []
     with wiring.open_bot(settings) as bot:
         from trader.app import doctor as checks
@@ -46,6 +49,7 @@ def doctor(
             return floor_hour(bot.exchange.time_ms())
 
         asked: dict[str, Check] = {
+            "exchange": lambda: checks.exchange_check(bot.exchange, settings.exchange_url, _start(settings)),
             "clock": lambda: _clock(bot),
             "filters": lambda: checks.filters_check(bot.exchange, bot.symbol),
             "bars": lambda: checks.data_check(bot),
@@ -59,16 +63,12 @@ def doctor(
             "account": lambda: checks.account_check(bot),
             "costs": lambda: costs_check(bot),
             "rights": lambda: checks.rights_check(bot.exchange, bot.symbol),
-            "schedule": lambda: _schedule(cron_job),
+            "schedule": lambda: _schedule(cron_job, context),
         }
         for finding in examine(asked):
             findings.append(finding)
             if not as_json:
-                terminal.show(
-                    terminal.paragraph(f"{MARKS[finding.verdict]}  {finding.check:<9} {finding.said}", 16)
-                )
-                if finding.todo:
-                    terminal.show(terminal.paragraph(f"{'':<16}→ {finding.todo}", 18))
+                _show(finding)
     if as_json:
         terminal.emit([asdict(finding) for finding in findings])
     if failing(findings):
@@ -86,6 +86,14 @@ def _clock(bot: Bot) -> Finding:
     return clock_check(bot.exchange, bot.clock, whose, bot.clock.rate)
 
 
+def _show(finding: Finding) -> None:
+    """Within 80 columns; what to do on lines of its own."""
+    head = f"{MARKS[finding.verdict]}  {finding.check:<9} "
+    terminal.show(terminal.paragraph(head + finding.said, len(head)))
+    if finding.todo:
+        terminal.show(terminal.paragraph(f"{'':<{len(head)}}→ {finding.todo}", len(head) + 2))
+
+
 def _disk(settings: Settings) -> Finding:
     from trader.app.doctor import Finding, disk_check
 
@@ -97,8 +105,15 @@ def _disk(settings: Settings) -> Finding:
     return disk_check(shutil.disk_usage(there).free, str(there))
 
 
-def _schedule(cron_job: Path | None) -> Finding:
+def _schedule(cron_job: Path | None, context: typer.Context) -> Finding:
     from trader.app.doctor import schedule_check
 
-    jobs, path = schedule_of(cron_job)
+    jobs, path = schedule_of(cron_job, context)
     return schedule_check(len(jobs), [job.when for job in jobs if job.is_tick], path)
+
+
+def _start(settings: Settings) -> str:
+    """What a person does where no exchange answers."""
+    if settings.venue == "embedded":
+        return "start it with: trader exchange (see its --help)"
+    return "look at this machine's network, and at the exchange's own status page"

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trader import terminal, wiring
@@ -17,7 +16,6 @@ from trader.app.run import CronJob
 from trader.app.tick import tick
 from trader.app.trouble import failed
 from trader.commands.common import say_ticked
-from trader.commands.schedule import schedule_of
 from trader.config import Settings
 from trader.core.errors import Halt, TraderError
 from trader.core.types import iso
@@ -29,16 +27,18 @@ if TYPE_CHECKING:
 TICKS, OTHERS = "ticks", "others"
 
 
-def run(cron_job: Path | None, settings: Settings) -> None:
-    """Tick now, then run the schedule of a file until SIGTERM, which lets a tick end, the first one too. A retrain runs in
+def run(jobs: list[CronJob], path: str, settings: Settings) -> None:
+    """Tick now, then run the jobs of the schedule at `path` until SIGTERM, which lets a tick end, the first one too. A retrain runs in
     a process of its own and never delays a tick."""
-    jobs, path = schedule_of(cron_job)
     builders.require_installed(settings)
     if note := builders.note_of(settings):
         terminal.say(note)
     terminal.say(f"the schedule is {path}, after a first tick now", schedule=path)
     clock = wiring.make_clock(settings)
-    with wiring.open_bot(settings, clock) as bot, process.BackgroundObservers(settings) as observers:
+    with (
+        wiring.open_bot(settings, clock, say=terminal.say) as bot,
+        process.BackgroundObservers(settings) as observers,
+    ):
         ticking = partial(_tick, bot, observers, _metrics(settings, bot))
         first: Scheduled = NOW, TICKS, ticking
         others = partial(_start_other, settings)
@@ -106,7 +106,9 @@ def _tick(bot: Bot, observers: process.BackgroundObservers, metrics: Metrics | N
 
 def _start_other(settings: Settings, job: CronJob) -> None:
     command = [sys.executable, "-m", "trader.cli", *job.arguments]
-    options = ["--symbol", settings.symbol, "--store", settings.store, "--data", str(settings.bars)]
-    done = subprocess.run([*command, *options], check=False)  # noqa: S603 - this very program
+    options = {"--symbol": settings.symbol, "--store": settings.store, "--bars": str(settings.bars)}
+    own = {word.partition("=")[0] for word in job.arguments}
+    given = [word for name, value in options.items() if name not in own for word in (name, value)]
+    done = subprocess.run([*command, *given], check=False)  # noqa: S603 - this very program
     if done.returncode:
         terminal.say(f"trader {' '.join(job.arguments)} ended with {done.returncode}")

@@ -33,7 +33,7 @@ def observe(
     ] = None,
     symbol: Symbol = None,
     store: StoreDir = None,
-    data: BarsDir = None,
+    bars: BarsDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell observers (trackers) what the journal has and they have not heard. Every tick starts it by itself.
@@ -45,7 +45,7 @@ def observe(
     from trader.app.cursors import read_cursor
     from trader.observers.delivery import tell_all
 
-    settings = load_settings(symbol=symbol, store=store, bars=data)
+    settings = load_settings(symbol=symbol, store=store, bars=bars)
     names = names_of(settings)
     longest_s = settings.observer_patience_s + LAST_WORDS_S
     if steps is not None:

@@ -230,7 +230,7 @@ def _read_faults(path: Path) -> Any:
     """The faults of a file. Raises ConfigError where it holds no JSON."""
     try:
         return json.loads(terminal.read_text(path, "faults"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(
             f"{path}: not JSON ({error}); faults are a list, as docs/exchange.md tells"
         ) from None

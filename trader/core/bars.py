@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from trader.core.bar_checks import LONGEST_GAP_HOURS, PRICES, Place, check_shapes, check_times, check_values
 from trader.core.errors import DataError
 from trader.core.types import (
-    FAR_FUTURE_MS,
     HOUR_MS,
     OPTIONAL_COLUMNS,
     REQUIRED_COLUMNS,
@@ -19,16 +19,6 @@ from trader.core.types import (
     Ints,
     iso,
 )
-
-PRICES = ("open", "high", "low", "close")
-
-# Bars before this, or from FAR_FUTURE_MS on, are a wrong unit or a broken file; the bounds also keep a filled grid below
-# 900,000 rows.
-_EARLIEST_MS = 946_684_800_000  # 2000-01-01
-# The longest hole in a known series (a delisted and relisted pair) has 165 days.
-_LONGEST_GAP_HOURS = 366 * 24
-# From this many rows on, a file without one pair of neighbouring hours is taken for bars of another interval.
-_ENOUGH_TO_JUDGE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +31,12 @@ class Gap:
 
 
 def bars_from_columns(
-    symbol: str, open_time_ms: Ints, columns: Mapping[str, Floats], source: str, first_row: int = 1
+    symbol: str,
+    open_time_ms: Ints,
+    columns: Mapping[str, Floats],
+    source: str,
+    first_row: int = 1,
+    step: int = 1,
 ) -> Bars:
     """Raw rows, stamped by their open, as checked `Bars`, stamped by their close.
 
@@ -50,12 +45,14 @@ def bars_from_columns(
     and may hold NaN; other names are ignored. Prices in quote per base, volume in base.
     Missing hours become flagged rows: open = high = low = close = the last close, and 0 (not NaN) in volume and in
     every optional column, since nothing was traded.
-    Raises DataError, naming `source`, the row (the first one counts as `first_row`), its time and the way out.
+    Raises DataError, naming `source`, the row (the first one counts as `first_row`, the next one as `step` more), its time and the
+    way out.
     """
-    _check_shapes(open_time_ms, columns, source)
-    _check_times(open_time_ms, source, first_row)
+    place = Place(source, first_row, step)
+    check_shapes(open_time_ms, columns, source)
+    check_times(open_time_ms, place)
     kept = {name: columns[name] for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS) if name in columns}
-    _check_values(open_time_ms, kept, source, first_row)
+    check_values(open_time_ms, kept, place)
     first = int(open_time_ms[0])
     at = (open_time_ms - first) // HOUR_MS
     size = int(at[-1]) + 1
@@ -85,6 +82,35 @@ def gaps(bars: Bars) -> list[Gap]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A bar of which two sources differ. close_time: UTC ms; column: the first that differs, with either's value."""
+
+    close_time: int
+    column: str
+    older: float
+    newer: float
+
+    def in_words(self) -> str:
+        """For a message."""
+        return f"{iso(self.close_time)}: {self.column} is {self.older!s} in the older and {self.newer!s} in the newer one"
+
+
+def contradictions(older: Bars, newer: Bars) -> list[Contradiction]:
+    """The bars that both have and of which they differ, oldest first; a column that only one has is no difference."""
+    if not len(older) or not len(newer):
+        return []
+    first = min(older.first, newer.first)
+    size = (max(older.last, newer.last) - first) // HOUR_MS + 1
+    return _contradictions(first, _on_grid(older, first, size), _on_grid(newer, first, size))
+
+
+def without(bars: Bars, close_times: Collection[int]) -> Bars:
+    """The bars with these hours flagged, so that a merge takes another source's rows of them."""
+    times = np.array(sorted(close_times), dtype=np.int64)
+    return replace(bars, flagged=bars.flagged | np.isin(bars.close_time, times))
+
+
 def merge(older: Bars, newer: Bars) -> Bars:
     """One series of both: their union on one grid, gaps between and inside filled flat and flagged.
 
@@ -100,13 +126,13 @@ def merge(older: Bars, newer: Bars) -> Bars:
         return newer if len(newer) else older
     first, last = min(older.first, newer.first), max(older.last, newer.last)
     apart = max(older.first, newer.first) - min(older.last, newer.last)
-    if apart > _LONGEST_GAP_HOURS * HOUR_MS:
+    if apart > LONGEST_GAP_HOURS * HOUR_MS:
         raise DataError(
             f"{older.symbol}: the two series lie {apart // HOUR_MS:,} hours apart; use one of them"
         )
     size = (last - first) // HOUR_MS + 1
     old, new = _on_grid(older, first, size), _on_grid(newer, first, size)
-    _check_agreement(older.symbol, first, old, new)
+    _require_agreement(older.symbol, _contradictions(first, old, new))
     merged = {name: _overlay(name, old, new) for name in old.columns | new.columns}
     flagged = ~(old.genuine | new.genuine)
     _fill_flat(merged, flagged)
@@ -164,95 +190,22 @@ def _overlay(name: str, old: _Grid, new: _Grid) -> Floats:
     return np.where(taken, after, before)
 
 
-def _check_agreement(symbol: str, first: int, old: _Grid, new: _Grid) -> None:
+def _contradictions(first: int, old: _Grid, new: _Grid) -> list[Contradiction]:
     both = old.genuine & new.genuine
-    for name in REQUIRED_COLUMNS + OPTIONAL_COLUMNS:
+    found: dict[int, Contradiction] = {}
+    for name in dict.fromkeys(("close", *REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)):  # what decides is said first
         before, after = old.columns.get(name), new.columns.get(name)
         if before is None or after is None:
             continue
-        differs = both & (before != after) & ~np.isnan(before) & ~np.isnan(after)
-        if differs.any():
-            row = int(np.argmax(differs))
-            raise DataError(
-                f"{symbol}: two sources disagree on the bar that closed at {iso(first + row * HOUR_MS)}: {name} is "
-                f"{before[row]!s} in the older and {after[row]!s} in the newer one ({int(differs.sum())} such "
-                "rows); decide which source is right and use it alone for these hours"
-            )
+        for row in map(int, np.flatnonzero(both & (before != after) & ~np.isnan(before) & ~np.isnan(after))):
+            time = first + row * HOUR_MS
+            found.setdefault(time, Contradiction(time, name, float(before[row]), float(after[row])))
+    return [found[time] for time in sorted(found)]
 
 
-def _check_shapes(open_time_ms: Ints, columns: Mapping[str, Floats], source: str) -> None:
-    missing = [name for name in REQUIRED_COLUMNS if name not in columns]
-    if missing:
+def _require_agreement(symbol: str, found: list[Contradiction]) -> None:
+    if found:
         raise DataError(
-            f"{source}: no column {', '.join(missing)}; a bar needs open_time, {', '.join(REQUIRED_COLUMNS)} and "
-            f"here are: {', '.join(columns) or 'none'}"
+            f"{symbol}: two sources disagree on the bar that closed at {found[0].in_words()} ({len(found)} such rows); "
+            "decide which source is right and use it alone for these hours"
         )
-    if not len(open_time_ms):
-        raise DataError(f"{source}: there are no rows; give a file with at least one hourly bar")
-    for name, values in columns.items():
-        if len(values) != len(open_time_ms):
-            raise DataError(f"{source}: {len(open_time_ms)} times but {len(values)} values of {name}")
-
-
-def _check_times(times: Ints, source: str, first_row: int) -> None:
-    outside = (times < _EARLIEST_MS) | (times >= FAR_FUTURE_MS)
-    if outside.any():
-        row = int(np.argmax(outside))
-        raise DataError(f"{source}: row {first_row + row}: {_explain_unit(int(times[row]))}")
-    off_grid = times % HOUR_MS != 0
-    if off_grid.any():
-        _refuse_row(
-            times, off_grid, source, first_row, "does not open on the full hour; resample to 1 h bars in UTC"
-        )
-    step = np.diff(times, prepend=times[0] - HOUR_MS)
-    if (step == 0).any():
-        _refuse_row(times, step == 0, source, first_row, "appears twice; remove one of the two rows")
-    if (step < 0).any():
-        _refuse_row(times, step < 0, source, first_row, "is earlier than the row before; sort by open time")
-    if len(times) >= _ENOUGH_TO_JUDGE and step[1:].min() > HOUR_MS:
-        hours = int(step[1:].min()) // HOUR_MS
-        raise DataError(
-            f"{source}: the closest rows lie {hours} h apart; these are not hourly bars (interval 1h)"
-        )
-    too_far = step > (_LONGEST_GAP_HOURS + 1) * HOUR_MS
-    if too_far.any():
-        _refuse_row(
-            times,
-            too_far,
-            source,
-            first_row,
-            f"comes more than {_LONGEST_GAP_HOURS // 24} days after the row before; cut the file in two there",
-        )
-
-
-def _explain_unit(time: int) -> str:
-    for unit, per_second in (("seconds", 1), ("microseconds", 10**6), ("nanoseconds", 10**9)):
-        if _EARLIEST_MS * per_second <= time * 1000 < FAR_FUTURE_MS * per_second:
-            way_out = "multiply it by 1000" if unit == "seconds" else f"divide it by {per_second // 1000}"
-            return f"open time {time} is in {unit}; this needs milliseconds, so {way_out}"
-    return f"open time {time} is not a time in milliseconds between the years 2000 and 2100; check the column"
-
-
-def _check_values(times: Ints, columns: Mapping[str, Floats], source: str, first_row: int) -> None:
-    def refuse(bad: Bools, problem: str) -> None:
-        if bad.any():
-            _refuse_row(times, bad, source, first_row, f"{problem}; correct the row or remove it")
-
-    for name, values in columns.items():
-        if name in OPTIONAL_COLUMNS:
-            refuse(np.isinf(values), f"{name} is not a finite number")
-        else:
-            refuse(~np.isfinite(values), f"{name} is missing or not a finite number")
-        if name in PRICES:
-            refuse(values <= 0, f"{name} is not a positive price")
-        else:
-            refuse(values < 0, f"{name} is negative")
-    low, high = columns["low"], columns["high"]
-    refuse(high < low, "high is below low")
-    for name in ("open", "close"):
-        refuse((columns[name] < low) | (columns[name] > high), f"{name} lies outside low..high")
-
-
-def _refuse_row(times: Ints, bad: Bools, source: str, first_row: int, problem: str) -> None:
-    row = int(np.argmax(bad))
-    raise DataError(f"{source}: row {first_row + row} ({iso(int(times[row]))}): {problem}")

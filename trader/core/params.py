@@ -211,7 +211,7 @@ def _current(text: str | bytes, source: str, complete: bool) -> tuple[str | byte
     object is left as it is."""
     try:
         values = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text, False
     if not isinstance(values, dict):
         return text, False

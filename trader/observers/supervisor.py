@@ -49,7 +49,7 @@ class Delivery:
 
     def command(self, steps: int) -> list[str]:
         """The child's command line; steps: the descriptor that hears whom it is telling."""
-        options = ["--symbol", self.symbol, "--store", self.store, "--data", self.bars]
+        options = ["--symbol", self.symbol, "--store", self.store, "--bars", self.bars]
         return [sys.executable, "-m", "trader.cli", "observe", *options, "--steps", str(steps)]
 
 

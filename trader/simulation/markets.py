@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trader import terminal
 from trader.adapters.exchange_info import read_filters, read_info_row
 from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS, Bars, Filters, parse_hour, plain
@@ -42,7 +43,7 @@ def market_of(bars: Path | None, seed: int | None, symbol: str | None) -> Bars:
         return synthetic_market(seed or 0, symbol).bars
     from trader.adapters.files import read_bars
 
-    return read_bars(bars, symbol)
+    return read_bars(bars, symbol, terminal.say)
 
 
 def decimal_option(name: str, text: str) -> Decimal:

@@ -13,12 +13,13 @@ from trader.app.bot import Bot
 from trader.app.replay import replay
 from trader.config import Settings, load_settings
 from trader.core.hours import HourLine, Rules, line_text
+from trader.core.jumps import require_no_jump
 from trader.core.labels import direction
 from trader.core.metrics import hit_rate
 from trader.core.params import Params
 from trader.core.summary import summarise
 from trader.core.trades import trades_of
-from trader.core.types import Bars, iso
+from trader.core.types import HOUR_MS, Bars, iso
 from trader.core.windows import refit_of, require_history, require_span
 from trader.simulation.markets import synthetic_market
 
@@ -26,7 +27,9 @@ from trader.simulation.markets import synthetic_market
 def require_replayable(market: Bars, first: int, last: int, params: Params, source: Path) -> None:
     """Raises ConfigError or DataError, with the numbers and the way out, unless these hours can be replayed."""
     require_span(market, first, last, str(source))
-    require_history(market, refit_of(params, 0, first), params, str(source))
+    window = refit_of(params, 0, first)
+    require_history(market, window, params, str(source))
+    require_no_jump(market.span(window.train_from, last + HOUR_MS), str(source))
 
 
 def embedded_settings(
