@@ -152,10 +152,10 @@ def test_proxies_of_the_environment_are_ignored() -> None:
     """With every proxy variable pointing at a dead port, the venue is still reached directly."""
     code = (
         "import sys\n"
-        "from trader.adapters.binance_connection import Connection\n"
+        "from trader.adapters.binance_connection import VenueAddress\n"
         "from trader.adapters.binance_klines import BinanceKlines\n"
         "from trader.adapters.clocks import WallClock\n"
-        "print(BinanceKlines(Connection(sys.argv[1]), WallClock()).time_ms())\n"
+        "print(BinanceKlines(VenueAddress(sys.argv[1]), WallClock()).time_ms())\n"
     )
     names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
     proxied = dict.fromkeys(names, "http://127.0.0.1:9")
