@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from tests.observability.test_notices import sink
 from tests.rig import Venue, quick_params, venue
@@ -113,12 +110,8 @@ def test_metrics_answer_while_it_runs(tmp_path: Path) -> None:
                 return 'trader_ticks_total{outcome="traded"' in text
 
             until(closed, "no tick was counted")
-            with pytest.raises(
-                urllib.error.HTTPError
-            ) as refused:  # this machine's clock is years past the hour
-                urllib.request.urlopen(f"{url}/readyz", timeout=5)
-            assert refused.value.code == 503
-            assert b"2021-03-05T00" in refused.value.read()
+            # Its hour is closed in time by the exchange's clock, which stands in 2021.
+            assert urllib.request.urlopen(f"{url}/readyz", timeout=5).status == 200
         finally:
             running.send_signal(signal.SIGTERM)
             running.communicate(timeout=60)
