@@ -135,7 +135,7 @@ def holds_arrays(hint: Any) -> bool:
     """Whether a type is an array, or something that holds one."""
     if inspect.isclass(hint) and is_dataclass(hint):
         return any(holds_arrays(held) for held in get_type_hints(hint).values())
-    return "ndarray" in str(hint) or any(holds_arrays(held) for held in get_args(hint))
+    return "ndarray" in str(hint).lower() or any(holds_arrays(held) for held in get_args(hint))
 
 
 def functions_of_arrays() -> set[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from venue_kit import Sim, running
+
+from tests.exchange.venue_kit import Sim, running
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from venue_kit import KEY, SECRET, SYMBOL
-
+from tests.exchange.venue_kit import KEY, SECRET, SYMBOL
 from trader.core.types import HOUR_MS
 from trader.exchange.routes import ROUTES
 from trader.exchange.sim_api import SIM_ROUTES

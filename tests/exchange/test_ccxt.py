@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from venue_kit import KEY, SECRET, SYMBOL, Sim, flat_bars, running
 
+from tests.exchange.venue_kit import KEY, SECRET, SYMBOL, Sim, flat_bars, running
 from trader.core.types import HOUR_MS, floor_hour
 
 PAIR = "BTC/USDT"

@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import dataclass
 
 import pytest
-from venue_kit import AT, KEY, SECRET, SYMBOL, Sim, running
 
+from tests.exchange.venue_kit import AT, KEY, SECRET, SYMBOL, Sim, running
 from trader.exchange.limits import RequestLimits
 
 JSON = "application/json;charset=UTF-8"

@@ -10,7 +10,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from venue_kit import command
+
+from tests.exchange.venue_kit import command
 
 WORDS = ("--bars", "--synthetic", "--symbol", "--filters", "--balance", "--fee-rate", "--half-spread-bps")
 MORE_WORDS = ("--slippage-bps", "--at", "--port", "--speed", "--state", "--faults", "--json")

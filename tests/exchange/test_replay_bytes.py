@@ -8,8 +8,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from venue_kit import command
-
+from tests.exchange.venue_kit import command
 from trader.core.types import HOUR_MS, parse_hour
 
 AT = parse_hour("2022-01-01")

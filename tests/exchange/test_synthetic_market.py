@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import talib
 import xgboost as xgb
-from venue_kit import FIRST, MARKET, SYMBOL
 
+from tests.exchange.venue_kit import FIRST, MARKET, SYMBOL
 from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS, Bars, Floats
 from trader.exchange.market import synthetic

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from binance.exceptions import BinanceAPIException, BinanceRequestException
 from requests import exceptions
-from venue_kit import AT, KEY, SECRET, SYMBOL, Sim, running
 
+from tests.exchange.venue_kit import AT, KEY, SECRET, SYMBOL, Sim, running
 from trader.core.errors import ConfigError
 from trader.exchange.edits import EDITS
 from trader.exchange.fault_settings import ACTIONS, KLINE_EDITS

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from venue_kit import SYMBOL, command, running
 
+from tests.exchange.venue_kit import SYMBOL, command, running
 from tests.rig import command as run
 from tests.rig_bars import made_bars
 from trader.exchange.matching import FeeAsset

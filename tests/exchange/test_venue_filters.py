@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from venue_kit import AT, SYMBOL, Sim, config, running
 
+from tests.exchange.venue_kit import AT, SYMBOL, Sim, config, running
 from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS, Filters
 from trader.exchange.filters import CheckedOrder, SymbolFilters, symbol_row

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from venue_kit import AT, COSTS, MARKET, SYMBOL, Sim, config, running, with_gap
 
+from tests.exchange.venue_kit import AT, COSTS, MARKET, SYMBOL, Sim, config, running, with_gap
 from trader.core.types import HOUR_MS, Bars, floor_hour
 from trader.exchange.market import Market, number
 

@@ -9,8 +9,8 @@ from decimal import Decimal
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from venue_kit import AT, SYMBOL, Sim, config, running
 
+from tests.exchange.venue_kit import AT, SYMBOL, Sim, config, running
 from trader.core.errors import ConfigError
 from trader.exchange.server import EmbeddedExchange
 

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from random_requests import BYTES_PER_REQUEST, FAULTS, Dice, Shot, World, shot_of
-from venue_kit import config
 
+from tests.exchange.venue_kit import config
 from trader.exchange.limits import RequestLimits
 from trader.exchange.server import EmbeddedExchange
 

@@ -11,8 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from venue_kit import AT, SYMBOL, Sim, config, running
 
+from tests.exchange.venue_kit import AT, SYMBOL, Sim, config, running
 from trader.core.errors import DataError
 from trader.core.types import HOUR_MS
 from trader.exchange.venue import Venue
@@ -82,7 +82,7 @@ CHILD = """
 import sys
 sys.path.insert(0, {kit!r})
 from pathlib import Path
-from venue_kit import config
+from tests.exchange.venue_kit import config
 from trader.exchange.server import EmbeddedExchange
 exchange = EmbeddedExchange(config(state_path=Path({state!r})))
 exchange.start()
