@@ -99,8 +99,15 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, options: tuple[str, 
     """Too little history for a search, no hours, too little history for a model: the way out, and no traceback."""
     (tmp_path / "P.json").write_text(json.dumps(quick_params(step_days=5)))
     file = made_bars(tmp_path, "2020-12-01", "2021-03-05")
-    span = ("--bars", str(file), "--from", "2021-02-05", "--to", "2021-02-15", "--params", "P.json")
-    done = command("backtest", "lifecycle", *span, *options, cwd=tmp_path, check=False)
+    hours = {
+        "--from": "2021-02-05",
+        "--to": "2021-02-15",
+        **dict(zip(options[::2], options[1::2], strict=True)),
+    }
+    words = [word for option in hours.items() for word in option]
+    done = command(
+        "backtest", "lifecycle", "--bars", str(file), "--params", "P.json", *words, cwd=tmp_path, check=False
+    )
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 from backtest.report.data import notes_of
 from tests.rig import command, quick_params
 from tests.rig_bars import made_bars
+from tests.screens import unwrapped
 from trader.core.params import params_of
 
 
@@ -16,7 +17,7 @@ def test_the_page_the_figures_and_the_terminal_say_it(tmp_path: Path) -> None:
     bars = made_bars(tmp_path, "2020-12-01", "2021-05-01")
     (tmp_path / "P.json").write_text(json.dumps({**quick_params(), "model": {"family": "naive"}}))
     given = ("--bars", str(bars), "--from", "2021-03-01", "--to", "2021-04-01", "--params", "P.json")
-    said = command("backtest", "report", *given, "--out", "naive.html", cwd=tmp_path).stdout
+    said = unwrapped(command("backtest", "report", *given, "--out", "naive.html", cwd=tmp_path).stdout)
     told = json.loads((tmp_path / "naive.json").read_text())
     (note,) = told["notes"]
     assert "is the naive forecast itself" in note

@@ -136,7 +136,8 @@ def test_the_venue_is_shut_beyond_its_bars() -> None:
 
 def test_the_clock_moves_forward_only(sim: Sim) -> None:
     """Milliseconds and ISO text move the clock; a step back, or nonsense, is 400 and changes nothing."""
-    assert sim.sim("clock") == {"now": AT, "iso": "2022-01-13T12:00:00Z", "open": True}
+    standing = {"now": AT, "iso": "2022-01-13T12:00:00Z", "open": True, "speed": 0.0, "market": ""}
+    assert sim.sim("clock") == standing
     assert sim.sim("clock", {"to": "2022-01-13T12:30Z"})["now"] == AT + HOUR_MS // 2
     for wrong in ({"to": AT}, {"to": "yesterday"}, {"to": None}, {"to": True}, {}, [1]):
         answer = sim.raw("POST", "/sim/clock", json.dumps(wrong).encode())

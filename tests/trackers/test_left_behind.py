@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.rig import NOTHING_LEFT_BEHIND, Venue, command
+from tests.screens import unwrapped
 from tests.trackers.conftest import HOURS, START, Told
 from tests.trackers.test_tick_tells import bot, hours_told, journal, silent_server, tracked
 from trader.app.cursors import begin, has_cursor, next_edition, read_cursor, standing, stopped, write_cursor
@@ -50,7 +51,7 @@ def test_a_tick_ends_before_its_tracker_and_the_next_one_says_what_became_of_it(
         until(lambda: read_cursor(journal(bot), "mlflow").failures == 1, "the failure was not counted")
     trouble = f"stopped after 12 s; behind since {iso(START)} (1 h)"
     assert f"observer mlflow: stopped after 12 s; behind since {iso(START)}" in log_of(bot)
-    assert trouble in bot.trader("status").stdout
+    assert trouble in unwrapped(bot.trader("status").stdout)
     tracked(bot, "mlflow", **{**left, "TRADER_OBSERVER_PATIENCE_S": "120"})
     bot.move_to(START + HOUR_MS)
     again = "it is tried again now, details are in tracking/observers.log"
