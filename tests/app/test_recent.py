@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.app.fakes import MemoryStore
-from tests.records_made import record_made
+from tests.support.fakes import MemoryStore
+from tests.support.records_made import record_made
 from trader.app.journal import Journal
 from trader.app.recent import recent_hours, recent_key
 from trader.core.records import RecentHour

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.app.fakes import MemoryStore
-from tests.bars_made import bars_made
-from tests.rig import quick_params
+from tests.support.bars_made import bars_made
+from tests.support.fakes import MemoryStore
+from tests.support.rig import quick_params
 from trader.app.codec_events import CHAMPION, DEPLOYMENT
 from trader.app.collect import Collector
 from trader.app.journal import Journal

@@ -13,7 +13,7 @@ import numpy as np
 from backtest.engine.walkforward import walk_forward
 from backtest.evidence.judgement import Evidence, assess
 from backtest.evidence.ledger import Count
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.types import HOUR_MS, Bars, Filters, Floats, Matrix

@@ -15,8 +15,8 @@ from backtest.report.drawing import NARROW, ROLES, WIDE
 from backtest.report.page import page_of
 from backtest.report.study_charts import STUDY_CHARTS
 from backtest.study.importance import importance
-from tests.rig import command, quick_params
-from tests.rig_bars import made_bars
+from tests.support.rig import command, quick_params
+from tests.support.rig_bars import made_bars
 from trader.terminal import WIDTH
 
 SPAN = ("--from", "2021-03-05", "--to", "2021-04-06")

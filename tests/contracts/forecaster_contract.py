@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backtest.study.space import space_of
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.adapters.talib_features import register_shipped
 from trader.core.model_params import FAMILIES
 from trader.core.params import DEFAULT_PARAMS, Params, params_of

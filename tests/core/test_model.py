@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.bars_made import bars_made
-from tests.rows_made import fit, panel_of
+from tests.support.bars_made import bars_made
+from tests.support.rows_made import fit, panel_of
 from trader.core.errors import ConfigError, DataError
 from trader.core.model import UPGRADED_FROM, ModelCard, card_for, id_of, read_card
 from trader.core.params import DEFAULT_PARAMS, Params, params_of

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.model_mutants import decoded, genuine, rows, signed, sized
-from tests.rows_made import fit, panel_of
+from tests.support.model_mutants import decoded, genuine, rows, signed, sized
+from tests.support.rows_made import fit, panel_of
 from trader.core.errors import DataError
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.forecasters.lightgbm import LightGBMForecaster

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.model_mutants import decoded, genuine
+from tests.support.model_mutants import decoded, genuine
 from trader.forecasters.ubjson import Packed, encode, integer
 
 

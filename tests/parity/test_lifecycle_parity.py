@@ -10,9 +10,9 @@ import pytest
 
 from backtest.lifecycle.market import LifecycleMarket
 from backtest.lifecycle.rules import LifecycleRule, simulate_rule
-from tests.bars_made import bars_made
-from tests.parity.twins import Twins, told
-from tests.rig import quick_params
+from tests.support.bars_made import bars_made
+from tests.support.rig import quick_params
+from tests.support.twins import Twins, told
 from trader import wiring
 from trader.adapters.clocks import SimClock
 from trader.app.codec_events import BREACH

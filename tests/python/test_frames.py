@@ -13,7 +13,7 @@ import pytest
 
 from backtest import api
 from backtest.engine.outcome import run_backtest
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.core.errors import ConfigError, DataError
 from trader.core.features import features, preset_named
 from trader.core.hours import Rules
