@@ -90,7 +90,8 @@ def given(
     horizon_hours: HorizonHours = None,
     label: LabelKind = None,
 ) -> Given:
-    """Read the files. An option that names a parameter wins over the file's value. Raises ConfigError or DataError for one that cannot be read, or hours that the bars do not hold."""
+    """Read the files. An option that names a parameter wins over the file's value. Raises ConfigError or DataError for one
+    that cannot be read, or hours that the bars do not hold."""
     from trader.adapters.files import read_bars
 
     began = time.perf_counter()

@@ -1,4 +1,5 @@
-"""The shipped presets: what their columns are, by an independent library too, and that their code is the code of stored models."""
+"""The shipped presets: what their columns are, by an independent library too, and that their code is the code of stored
+models."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def test_before_there_are_so_many_hours_nothing_is_known(store: CountedStore) ->
 @pytest.mark.parametrize(
     "damage",
     [b"", b"{", b"[]", b'{"schema": "recent/0"}', b'{"schema": "recent/2"}', b'{"schema": "recent/2", "hours": [3]}'],
-)  # fmt: skip
+)  # fmt: skip  # read as a table
 def test_a_damaged_object_is_made_anew(store: CountedStore, damage: bytes) -> None:
     """It is a copy; the records are the truth."""
     looked(store, WINDOW)

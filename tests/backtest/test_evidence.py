@@ -67,7 +67,7 @@ def told(memory: float, trials: Count, fee: str = "0.0001") -> Evidence:
         {**DEFAULT_PARAMS, "look_back_days": 5, "enter_edge": 0.0, "fee_rate": float(fee), "half_spread_bps": 0,
          "slippage_bps": 0},
         "test",
-    )  # fmt: skip
+    )  # fmt: skip  # read as a table
     rules = Rules(params, Filters(Decimal("0.01"), Decimal("0.00001"), Decimal(5)))
     start = market.first + 1_900 * HOUR_MS
     stop = start + HOURS * HOUR_MS

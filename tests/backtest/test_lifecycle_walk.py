@@ -75,7 +75,7 @@ def test_the_table_of_all_rules(tmp_path: Path) -> None:
     rows = {row["rule"]: row for row in told["rules"]}
     assert list(rows) == [
         "calendar", "on loss", "on drift: PSI", "on drift: KS", "on drift: calibration", "on drift: any"
-    ]  # fmt: skip
+    ]  # fmt: skip  # read as a table
     assert [rows["calendar"][key] for key in ("net_return", "max_drawdown", "orders")] == [
         run[key] for key in ("net_return", "max_drawdown", "orders")
     ]

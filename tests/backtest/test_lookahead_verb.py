@@ -22,7 +22,7 @@ def compute(bars):
     return np.column_stack([step, {second}])
 
 MINE = Preset("mine", ("step", "second"), compute)
-'''  # fmt: skip
+'''  # fmt: skip  # read as a table
 
 
 @pytest.fixture(scope="module")

@@ -141,7 +141,7 @@ def test_a_search_is_drawn_with_pruned_trials_and_without_any() -> None:
     rows = [
         {"number": i, "value": None if i % 5 == 4 else -((i % 7) ** 2) / 10, "params": {"depth": i % 7, "rate": 0.1 + i / 100}}
         for i in range(30)
-    ]  # fmt: skip
+    ]  # fmt: skip  # read as a table
     for trials, paper in product((rows, rows[:1], rows[4:5]), (WIDE, NARROW)):
         study = {"objective": "net_sharpe", "trials": trials, "importance": importance(trials)}
         drawn = {name: draw({"study": study}, paper) for name, draw in STUDY_CHARTS.items()}
@@ -154,7 +154,7 @@ def test_importance_finds_what_matters() -> None:
     rows = [
         {"value": -((i % 10) - 3) ** 2 + 0.01 * (i % 7), "params": {"much": i % 10, "little": i % 7, "none": i % 3, "one": 1}}
         for i in range(210)
-    ]  # fmt: skip
+    ]  # fmt: skip  # read as a table
     found = importance(rows)
     assert found["much"] > 0.8
     assert sum(found.values()) == pytest.approx(1, abs=1e-3)

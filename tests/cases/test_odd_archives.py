@@ -1,5 +1,5 @@
-"""An archive that is proven and still odd: its odd rows are left out and their hours asked for elsewhere; a person decides what two
-sources tell differently."""
+"""An archive that is proven and still odd: its odd rows are left out and their hours asked for elsewhere; a person decides
+what two sources tell differently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Text as terminals and editors leave it is repaired or refused where it comes in; what was stored before does not break a page."""
+"""Text as terminals and editors leave it is repaired or refused where it comes in; what was stored before does not break a
+page."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def test_an_unreachable_exchange_is_said_once(begun: Venue) -> None:
     done = command(
         "trader", "doctor", "--json", cwd=begun.folder, check=False,
         TRADER_VENUE_URL="http://127.0.0.1:9", TRADER_TIMEOUT_S="1",
-    )  # fmt: skip
+    )  # fmt: skip  # read as a table
     findings = json.loads(done.stdout)
     found = {finding["check"]: finding["verdict"] for finding in findings}
     assert done.returncode == 2

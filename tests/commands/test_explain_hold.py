@@ -1,4 +1,5 @@
-"""An hour in which an entry is within its minimum holding period says so: which entry, until when, and what P(up) alone would have said."""
+"""An hour in which an entry is within its minimum holding period says so: which entry, until when, and what P(up) alone would
+have said."""
 
 from __future__ import annotations
 

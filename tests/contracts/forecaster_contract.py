@@ -52,7 +52,8 @@ def scene_of(family: str, horizon_hours: int = 1) -> Scene:
 
 
 class ForecasterContract:
-    """Subclasses give `family`. What a user's own family is checked by (trader/forecasters/contract.py), and three things more."""
+    """Subclasses give `family`. What a user's own family is checked by (trader/forecasters/contract.py), and three things
+    more."""
 
     @pytest.fixture(params=[1, 4])
     def scene(self, family: str, request: pytest.FixtureRequest) -> Scene:

@@ -55,7 +55,7 @@ def lived_by_the_bot(it: Twins, rule: LifecycleRule, folder: Path) -> tuple[list
             at_ms=it.start - HOUR_MS, balances={"USDT": it.rules.params.allocation_usdt},
             api_key=EMBEDDED_KEY, api_secret=EMBEDDED_SECRET,
         )
-    )  # fmt: skip
+    )  # fmt: skip  # read as a table
     served.start()
     try:
         settings = load_settings(

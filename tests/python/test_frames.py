@@ -110,7 +110,8 @@ def test_columns_that_lack_or_are_no_numbers_are_refused() -> None:
 
 
 def test_the_functions_compute_what_the_command_computes(tmp_path: Path) -> None:
-    """walk_forward and trade give the hours and the summary of `backtest run`, digit for digit, and its file as the same table."""
+    """walk_forward and trade give the hours and the summary of `backtest run`, digit for digit, and its file as the same
+    table."""
     p_up = api.walk_forward(BARS, PARAMS, iso(START), iso(STOP), workers=2)
     traded = api.trade(BARS, p_up, PARAMS)
     rules = Rules(PARAMS, Filters.derived(float(BARS.close[BARS.row(START)])))

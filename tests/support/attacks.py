@@ -1,4 +1,5 @@
-"""What attacks on a bot's account need: copies and restored stores, a venue that loses answers, and what must be in sight after it."""
+"""What attacks on a bot's account need: copies and restored stores, a venue that loses answers, and what must be in sight
+after it."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ TEXTS = (
     "", "0", "1", "-1", "2", "3", "12", "1000000", "4294967296", "9223372036854775808", "nan", "inf", "-inf", "1e400",
     "0.5", "[5E-1]", "[]", "[nan]", "[1E0]", "[0E0]", "[5E-1,5E-1]", "x" * 3_000, "\0", "gblinear", "dart", "multi:softprob",
     "reg:squarederror", "binary:hinge", "rank:pairwise", "none", "[0:1]", "1 2", "1  2", "A,B", "é",
-)  # fmt: skip
+)  # fmt: skip  # read as a table
 
 
 def rows() -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -85,7 +85,8 @@ def first_line(error: BaseException) -> str:
 
 
 def _utf8(data: bytes, source: str) -> bytes:
-    """The same text in UTF-8, without a byte order mark. Only what a mark names is decoded: numbers are the same in all others."""
+    """The same text in UTF-8, without a byte order mark. Only what a mark names is decoded: numbers are the same in all
+    others."""
     if not data.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")):
         return data.removeprefix(b"\xef\xbb\xbf")
     try:

@@ -64,8 +64,8 @@ class Bot:
         return self._models[model_id]
 
     def params(self, model_id: str) -> Params:
-        """A published model's parameters, read and checked once; the model need not be loaded for them, and where its card is lost
-        they are those of the newest card that is not."""
+        """A published model's parameters, read and checked once; the model need not be loaded for them, and where its card is
+        lost they are those of the newest card that is not."""
         if model_id in self._models:
             return self._models[model_id].params
         if model_id not in self._params:

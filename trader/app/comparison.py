@@ -197,4 +197,7 @@ def _ways(orders: Sequence[OrderState]) -> str:
     name = orders[-1].client_order_id
     others = [order.client_order_id for order in orders[-MOST_NAMED:-1]]
     more = f" The same for {', '.join(others)}." if others else ""
-    return f"If what it executed is this bot's: trader adopt {name} --reason ...; if not: trader ignore {name} --reason ... .{more}"
+    return (
+        f"If what it executed is this bot's: trader adopt {name} --reason ...; if not: trader ignore {name} "
+        f"--reason ... .{more}"
+    )

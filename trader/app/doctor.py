@@ -62,8 +62,8 @@ def exchange_check(exchange: Exchange, url: str, start: str) -> Finding:
 
 
 def examine(checks: dict[str, Check]) -> Iterator[Finding]:
-    """The findings in order; a check that cannot be made is a failed one, and the others go on. Where the exchange does not answer,
-    that is said once, and what would ask it is left out."""
+    """The findings in order; a check that cannot be made is a failed one, and the others go on. Where the exchange does not
+    answer, that is said once, and what would ask it is left out."""
     silent = False
     for name, check in checks.items():
         if silent and name in ASK_THE_EXCHANGE:

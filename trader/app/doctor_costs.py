@@ -18,7 +18,10 @@ def costs_check(bot: Bot) -> Finding:
     params, terms = serving_params(bot.journal), bot.exchange.commission_terms(bot.symbol)
     if not terms.discount_asset:
         return _judged(terms.rate, params, f"the account pays {_percent(terms.rate)} a side", in_other=False)
-    said = f"the account pays {_percent(terms.discounted_rate)} a side in {terms.discount_asset} instead of {_percent(terms.rate)}"
+    said = (
+        f"the account pays {_percent(terms.discounted_rate)} a side in {terms.discount_asset} instead of "
+        f"{_percent(terms.rate)}"
+    )
     if terms.discount_asset in bot.exchange.assets(bot.symbol):
         return _judged(terms.discounted_rate, params, said, in_other=False)
     lasts, stock = _stock(bot, terms, params)

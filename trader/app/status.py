@@ -39,8 +39,9 @@ def status(
 ) -> Json:
     """The whole report. Returns are compounded shares; `now_ms` (UTC) is None where the venue has a clock of its own.
 
-    Keys: state, why, next always; market, "" for a real one, once a model is trained; hour, model_id, line, holding, results, window, retrain, drift (None without its
-    rule), champion, halt, trouble, open, behind_hours, observers (those named) once an hour is closed.
+    Keys: state, why, next always; market, "" for a real one, once a model is trained; hour, model_id, line, holding, results,
+    window, retrain, drift (None without its rule), champion, halt, trouble, open, behind_hours, observers (those named) once
+    an hour is closed.
     """
     with journal.glance(DEPLOYMENT, CHAMPION, BREACH, HALT, ACCOUNT, TROUBLE):
         return _status(journal, rule, now_ms, drift, observers)

@@ -61,7 +61,8 @@ Port = Annotated[
 Speed = Annotated[
     str,
     typer.Option(
-        help=f"how many times as fast as the wall's its clock runs, at most {MOST_SPEED:g} (60: an hour a minute); 0 stands still "
+        help=f"how many times as fast as the wall's its clock runs, at most {MOST_SPEED:g} (60: an hour a "
+        "minute); 0 stands still "
         f"until POST /sim/clock"
     ),
 ]

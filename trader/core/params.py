@@ -79,7 +79,8 @@ class Params(BaseModel):
         ge=0,
         lt=1,
         default=None,
-        description="share that commission is less by because a third asset (BNB) pays it; null: it is taken from what is received",
+        description="share that commission is less by because a third asset (BNB) pays it; null: it is taken "
+        "from what is received",
     )
     allocation_usdt: Decimal = Field(
         gt=0, le=MOST_USDT, default=Decimal(10_000), description="capital of the strategy, USDT"

@@ -181,7 +181,8 @@ def test_what_the_venue_forbids_for_a_while(held: Venue, reason: str, fault: dic
 
 
 def test_a_revoked_key_is_told_at_both_ends(held: Venue) -> None:
-    """Exit 2 and trouble in status, doctor and journal while it lasts, no hour closed; over with the first tick that goes through."""
+    """Exit 2 and trouble in status, doctor and journal while it lasts, no hour closed; over with the first tick that goes
+    through."""
     held.sim("/sim/faults", [{"path": "/api/*", "action": "revoke_key"}])
     for _ in range(2):
         later(held, 1)

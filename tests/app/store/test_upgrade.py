@@ -259,7 +259,7 @@ def test_an_upgraded_card_that_was_changed_is_refused(before: dict[str, bytes], 
         ("state/deployment/000001", b'{"schema": "deployment/1"}', "state/deployment/000001: symbol is missing"),
         ("state/store", b'{"schema": "store/9"}', "state/store does not hold"),
     ],
-)  # fmt: skip
+)  # fmt: skip  # read as a table
 def test_a_damaged_event_stops_it(before: dict[str, bytes], key: str, data: bytes | None, said: str) -> None:
     """What decides must be whole: the object is named, and no fence is written."""
     before.pop(key)

@@ -33,7 +33,7 @@ HOURS = 30  # over the four hours in which the venue is shut
 IN_DOUBT = [
     {"name": "the post", "method": "POST", "path": "/api/v3/order", "nth": 1, "phase": "after", "action": "reset"},
     {"method": "GET", "path": "/api/v3/order", "since": "the post", "action": "reply", "status": 503},
-]  # fmt: skip
+]  # fmt: skip  # read as a table
 
 
 @contextmanager
