@@ -139,7 +139,8 @@ def test_planted_markup_stays_text(told: dict[str, Any]) -> None:
 def test_a_search_is_drawn_with_pruned_trials_and_without_any() -> None:
     """History, importance, parallel coordinates and slices, for many trials, for one, and for none complete."""
     rows = [
-        {"number": i, "value": None if i % 5 == 4 else -((i % 7) ** 2) / 10, "params": {"depth": i % 7, "rate": 0.1 + i / 100}}
+        {"number": i, "state": ("complete", "pruned")[i % 5 == 4], "value": None if i % 5 == 4 else -((i % 7) ** 2) / 10,
+         "params": {"depth": i % 7, "rate": 0.1 + i / 100}}
         for i in range(30)
     ]  # fmt: skip  # read as a table
     for trials, paper in product((rows, rows[:1], rows[4:5]), (WIDE, NARROW)):

@@ -81,7 +81,7 @@ def test_an_hour_that_was_never_decided_is_refused(week: Path, hour: str) -> Non
     assert hour[:13] in done.stderr
 
 
-def test_an_exchanged_model_is_found_out(week: Path, tmp_path: Path) -> None:
+def test_a_replaced_model_is_found_out(week: Path, tmp_path: Path) -> None:
     """A model whose bytes do not match its card is refused, not explained by."""
     import shutil
 

@@ -161,7 +161,7 @@ def test_an_upgraded_card_keeps_the_id_that_its_journal_names() -> None:
     assert read_card(card.to_bytes(), MODEL, card.model_id, "here") == card
 
 
-def test_a_model_exchanged_with_its_card_is_refused() -> None:
+def test_a_model_replaced_with_its_card_is_refused() -> None:
     """Another model and its card, which fit each other, under this model's name: in whole, with the name written into the card,
     and passed off as an upgraded one."""
     bytes_ = fit(XGBoostForecaster(), ROWS.X, 1 - LABELS, params())

@@ -159,7 +159,7 @@ def test_a_service_counts_as_well_and_goes_on(
             thread.join(60)
             assert trouble(told) == (n, "stopped after 1 s")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(process, "LAST_WORDS_S", 0.1)
+            patch.setattr(process, "GRACE_S", 0.1)
             for _ in range(3):
                 observers.tell(told.journal, LAST, closed=True)
             assert len(observers._running) == 2, (

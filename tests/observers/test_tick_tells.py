@@ -156,7 +156,7 @@ def test_a_service_never_waits_for_its_observers(bot: Venue) -> None:
     assert not (bot.folder / "state" / "observers").exists()
     with silent_server() as silent, pytest.MonkeyPatch.context() as patch:
         patch.chdir(bot.folder)
-        patch.setattr(process, "LAST_WORDS_S", 0.1)
+        patch.setattr(process, "GRACE_S", 0.1)
         patch.setenv("TRADER_TRACKERS", "mlflow")
         patch.setenv("TRADER_MLFLOW_URI", silent)
         with process.BackgroundObservers(load_settings(store="state")) as observers:

@@ -66,7 +66,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
         "\n    def learn(self, X, y, model, seed):\n"
         '        return {"weights": np.ones(X.shape[1]), "middle": X.mean(axis=0) + hash("a") % 97}\n',
         "another process fits the same bytes",
-        "sort sets",
+        "iterate over sets in sorted order",
     ),
     "reads after until": (
         "\n" + _FIT + "        last = int(panel.close_time[-1])\n"

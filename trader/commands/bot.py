@@ -209,10 +209,10 @@ def resume(
 
 def _serving(bot: Bot, given: Path | None) -> Params | None:
     """The serving model's parameters; a card that is lost is no trouble where others are `given`."""
-    from trader.app.retrain import serving_params
+    from trader.app.retrain import newest_readable_params
 
     try:
-        return serving_params(bot.journal)
+        return newest_readable_params(bot.journal)
     except OtherSymbol:
         raise
     except DataError:

@@ -15,7 +15,7 @@ from trader.app.halts import announce, resume
 from trader.app.journal import event_key
 from trader.app.models import listed, roll_back
 from trader.app.proposal import propose
-from trader.app.retrain import load_card, next_serve_hour, retrain, serving_params
+from trader.app.retrain import load_card, newest_readable_params, next_serve_hour, retrain
 from trader.app.status import status
 from trader.app.store_check import check
 from trader.app.store_repair import repair
@@ -157,7 +157,7 @@ def test_a_bot_whose_model_is_gone_trains_past_it(fresh: Scene, lost: str) -> No
         assert [line.reason for line in lines[:-1]] == ["missed"] * (len(lines) - 1)
         assert lines[-1].p_up is not None
         assert status(bot.journal, RULE)["hour"]
-        assert serving_params(bot.journal) == PARAMS
+        assert newest_readable_params(bot.journal) == PARAMS
     fresh.check_books()
 
 

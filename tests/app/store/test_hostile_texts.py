@@ -123,5 +123,5 @@ def test_a_tracker_is_told_of_no_model_whose_card_was_changed() -> None:
         "best/card.json",
     ]
     store.objects[f"{folder}/card"] = CARD.to_bytes().replace(b'"ubjson"', b'"/../../../x"')
-    with pytest.raises(DataError, match="it was changed or exchanged"):
+    with pytest.raises(DataError, match="it was changed or replaced"):
         list(model_files(news, CARD.model_id, "best"))

@@ -221,7 +221,7 @@ def test_a_broken_model_is_left_and_said(before: dict[str, bytes]) -> None:
     assert f"models/{models[1]}/card.json: the model's bytes do not match its card" in said
 
 
-def test_a_model_exchanged_with_its_card_is_left_and_said(before: dict[str, bytes]) -> None:
+def test_a_model_replaced_with_its_card_is_left_and_said(before: dict[str, bytes]) -> None:
     """Another model's bytes and card under this name fit each other: the name's own digest says that they are not its."""
     one, other = sorted({key.split("/")[1] for key in before if key.startswith("models/")})[:2]
     for part in ("card.json", "model.ubj"):
