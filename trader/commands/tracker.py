@@ -36,7 +36,7 @@ def observe(
     bars: BarsDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell observers (trackers) what the journal has and they have not heard. Every tick starts it by itself.
+    """Send what is new in the journal to the experiment trackers. Every tick starts it by itself.
 
     Waits for its turn while another process tells them. Exit 3 if one of them failed: it hears the same next time.
     Example: trader observe
