@@ -64,7 +64,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     ),
     "random in each process": (
         "\n    def learn(self, X, y, model, seed):\n"
-        '        return {"weights": np.ones(X.shape[1]), "middle": X.mean(axis=0) + hash("a") % 1_000_003}\n',
+        '        return {"weights": np.ones(X.shape[1]), "middle": X.mean(axis=0) + hash("a") % 1_000_003 * 1e-9}\n',
         "another process fits the same bytes",
         "iterate over sets in sorted order",
     ),
