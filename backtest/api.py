@@ -88,8 +88,8 @@ def use_features(preset: Preset) -> None:
 
 
 def compute_features(bars: Bars, preset: str, start: Hour, stop: Hour) -> pd.DataFrame:
-    """The columns of a preset for start <= T < stop, as a model gets them: float32, NaN while a value is undefined. Each row follows
-    from the bars up to its hour. Raises ConfigError for a preset that is not known."""
+    """The columns of a preset for start <= T < stop, as a model gets them: float32, NaN while a value is undefined. Each row
+    follows from the bars up to its hour. Raises ConfigError for a preset that is not known."""
     from trader.core.features import features, preset_named
 
     _register_shipped()

@@ -1,4 +1,5 @@
-"""The live path: the demo as a whole process, and signed orders of a warm client. Ticks are in bench_tick, hours in bench_replay."""
+"""The live path: the demo as a whole process, and signed orders of a warm client. Ticks are in bench_tick, hours in
+bench_replay."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.bench_tick import BUSY, Stage, Watch, stage
 from benchmarks.figure import Figure
 from benchmarks.scene import ROOT, bars_file, median, process, trader
-from tests.rig import quick_params
+from tests.support.rig import quick_params
 from trader import wiring
 from trader.adapters.store_local import LocalStore
 from trader.app.codec import RECORD

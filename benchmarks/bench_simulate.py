@@ -18,8 +18,8 @@ from backtest.engine.simulate import simulate
 from benchmarks import peers
 from benchmarks.figure import Figure
 from benchmarks.scene import median, process, reference_values
-from tests.backtest.reference import simulate_hour_by_hour
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
+from tests.support.published_study import simulate_hour_by_hour
 from trader.core.hours import Rules, line_text
 from trader.core.params import params_of
 from trader.core.types import HOUR_MS, Bars, Filters, Matrix

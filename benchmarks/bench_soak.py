@@ -1,10 +1,11 @@
 """The bot over thousands of virtual hours with a fault in every third: no fill in two records or in none, and an account that
 equals the records to the last unit.
 
-An embedded exchange in a process of its own, its clock moved by hand; ticks by the schedule of `cron-job`, each by a bot that is opened
-anew or, every other day, by the one that `trader run` keeps. Faults are drawn from `soak_faults`. Processes are killed and
-stopped at a drawn step, and two work on one hour at once (`soak_plan`, `soak_process`). A person acts where the runbook asks for
-one, by its commands (`soak_person`). What must hold is in `soak_books`. A kind of fault counts once it has met a request.
+An embedded exchange in a process of its own, its clock moved by hand; ticks by the schedule of `cron-job`, each by a bot that
+is opened anew or, every other day, by the one that `trader run` keeps. Faults are drawn from `soak_faults`. Processes are
+killed and stopped at a drawn step, and two work on one hour at once (`soak_plan`, `soak_process`). A person acts where the
+runbook asks for one, by its commands (`soak_person`). What must hold is in `soak_books`. A kind of fault counts once it has
+met a request.
 
 The same seed draws the same faults and steps, so that a failure can be looked at again; only two processes at once are
 left to chance. Left out: the testnet's reset (`wipe`), which ends a journal, and orders that a person sends beside the bot.

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from benchmarks.figure import Figure
 from benchmarks.import_floor import record, words
 from benchmarks.scene import Process, bars_file, median, process, trader
-from tests.rig import quick_params
+from tests.support.rig import quick_params
 from trader import wiring
 from trader.adapters.clocks import SimClock
 from trader.adapters.store_local import LocalStore

@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.rig import anew, quick_params, venue
-from tests.rig_bars import REAL
+from tests.support.rig import anew, quick_params, venue
+from tests.support.rig_bars import REAL
 from trader import terminal
 from trader.core.params import DEFAULT_PARAMS
 from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backtest.reference.reproduce import published_trials
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.adapters.files import read_bars, write_bars
 from trader.adapters.talib_features import register_shipped
 from trader.core.model_params import XGBoostParams

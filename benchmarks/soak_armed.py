@@ -60,8 +60,8 @@ class ArmedFaults:
             self._begin(self._of_orders.draw(), number, plan)
 
     def post(self, minute: int) -> None:
-        """Give the exchange what applies at a minute of the hour. A shut one answers every request before it looks at most faults,
-        so that they would seem to have struck."""
+        """Give the exchange what applies at a minute of the hour. A shut one answers every request before it looks at most
+        faults, so that they would seem to have struck."""
         due = [active for active in self.active if active.applies(minute)] if self.world.is_open() else []
         self.world.sim("/sim/faults", [fault for active in due for fault in active.faults])
 

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from benchmarks.soak_fork import Processes, call, preload
 from benchmarks.soak_process import BASE, QUOTE, SYMBOL, Job
-from tests.bars_made import bars_made
-from tests.rig import QUICK_TREES, quick_params
+from tests.support.bars_made import bars_made
+from tests.support.rig import QUICK_TREES, quick_params
 from trader import wiring
 from trader.adapters.files import read_bars, write_bars
 from trader.adapters.store_local import LocalStore

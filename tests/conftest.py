@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.adapters.files import read_bars
 from trader.adapters.talib_features import register_shipped
 from trader.core.types import Bars

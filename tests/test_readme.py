@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.rig import command
+from tests.support.rig import command
 from trader.app.story import HOUR_HEAD
 from trader.core.types import HOUR_MS, iso, parse_hour
 from trader.terminal import WIDTH

@@ -245,8 +245,8 @@ class Settings(BaseModel):
 
 
 def load_settings(**options: Any) -> Settings:
-    """Settings with options that are not None on top. Raises ConfigError that names each setting that is wrong, and each name that
-    resembles a setting's and is none: a limit that is misspelled would not be kept."""
+    """Settings with options that are not None on top. Raises ConfigError that names each setting that is wrong, and each name
+    that resembles a setting's and is none: a limit that is misspelled would not be kept."""
     found, unknown = gather(options)
     settings, faults = settle(found)
     faults += [it.in_words() for it in unknown if it.nearest or it.where == TOML]

@@ -8,7 +8,6 @@ prints the hash of a model of each family of the file, fitted in that process: t
 from __future__ import annotations
 
 import hashlib
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,14 +42,14 @@ def load(path: Path, *, check: bool) -> list[OwnFamily]:
 
 
 def _checked(own: OwnFamily) -> Forecaster:
-    """A forecaster of a family that was checked in this process."""
+    """Check the family, once in a process, then make its forecaster."""
     require_contract(own)
     return own.make()
 
 
 @lru_cache(maxsize=16)
 def require_contract(own: OwnFamily) -> None:
-    """Raises ConfigError that names the first promises that the family does not keep, and how it shows."""
+    """Raises ConfigError with the first three checks of the contract that failed."""
     broken = [it for it in findings(own) if it.problem]
     if broken:
         said = "; ".join(f"{it.check}: {it.problem}" for it in broken[:3])
@@ -73,32 +72,31 @@ def findings(own: OwnFamily, horizon_hours: int = 1) -> Iterator[Finding]:
 
 def _across_processes(own: OwnFamily) -> str:
     """ "" where a process that was started for it fits the same bytes, else what is wrong."""
-    words = [sys.executable, "-m", "trader.own_families", own.path]
+    command = [sys.executable, "-m", "trader.own_families", own.path, own.family]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=PATIENCE_S)  # noqa: S603  # this very interpreter, the user's own file
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)  # noqa: S603  # this very interpreter, the user's own file
     except subprocess.TimeoutExpired:
         return f"a fit took longer than {PATIENCE_S} s in a process of its own"
     if done.returncode:
         return f"a process of its own ended with {done.returncode}: {done.stderr.strip()[-200:]}"
-    told = json.loads(done.stdout.splitlines()[-1])
-    if told[own.family] != digests([own])[own.family]:
-        return "a process of its own fitted other bytes; sort sets, and seed whatever is random"
+    if done.stdout.splitlines()[-1:] != [digest(own)]:
+        return "a fit in another process gave other bytes: iterate over sets in sorted order, and seed every random generator"
     return ""
 
 
-def digests(own: list[OwnFamily]) -> dict[str, str]:
-    """The SHA-256 of a model of each family, fitted here on made bars."""
-    return {it.family: hashlib.sha256(scene_of(it.make()).model).hexdigest() for it in own}
+def digest(own: OwnFamily) -> str:
+    """The SHA-256 of a model of the family, fitted in this process on synthetic bars."""
+    return hashlib.sha256(scene_of(own.make()).model).hexdigest()
 
 
-def main(path: str) -> str:
-    """What the other process prints. It knows the same feature presets as the first one."""
+def main(path: str, family: str) -> str:
+    """What the other process prints: the digest of that family. It knows the same feature presets as the first one."""
     register_shipped()
     presets = load_settings().features_module
     if presets is not None:
         user_features.load(presets, check=False)
-    return json.dumps(digests(user_models.load(Path(path))))
+    return digest(next(it for it in user_models.load(Path(path)) if it.family == family))
 
 
 if __name__ == "__main__":
-    print(main(sys.argv[1]))  # noqa: T201  # to the process that started this one
+    print(main(sys.argv[1], sys.argv[2]))  # noqa: T201  # to the process that started this one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -103,9 +104,13 @@ def _require_single(words: list[str], options: dict[str, TyperOption], verb: str
 
 
 def one_value_each(app: typer.Typer) -> None:
-    """Make a Verb of every command of an app and of the apps in it."""
+    """Make a Verb of every command of an app and of the apps in it, with the paragraphs of its docstring as its help."""
     for command in app.registered_commands:
         command.cls = Verb
+        paragraphs = (
+            inspect.cleandoc(command.callback.__doc__ or "").split("\n\n") if command.callback else []
+        )
+        command.help = command.help or "\n\n".join(" ".join(it.split()) for it in paragraphs)
     for group in app.registered_groups:
         if group.typer_instance is not None:
             one_value_each(group.typer_instance)

@@ -28,13 +28,17 @@ BarsFile = Annotated[
     Path, typer.Option("--bars", help="hourly bars: Parquet, CSV or a zip of the public archive")
 ]
 From = Annotated[str, typer.Option("--from", help="first hour, UTC: 2022-01-01 or 2022-01-01T09:00Z")]
-To = Annotated[str, typer.Option("--to", help="the hour after the last")]
+To = Annotated[str, typer.Option("--to", help="end of the hours, exclusive, UTC")]
 ParamsFile = Annotated[
     Path | None, typer.Option("--params", help="P.json; without it the documented defaults")
 ]
 Symbol = Annotated[str | None, typer.Option(help="default: the file's name up to the first '-'")]
 FiltersFile = Annotated[
-    Path | None, typer.Option("--filters", help="an exchangeInfo row; default: from the price")
+    Path | None,
+    typer.Option(
+        "--filters",
+        help="a JSON file of one symbol as exchangeInfo gives it; default: tick and step from the price",
+    ),
 ]
 Preset = Annotated[
     str | None, typer.Option("--features", help="feature preset, instead of the one that the parameters name")
@@ -90,7 +94,8 @@ def given(
     horizon_hours: HorizonHours = None,
     label: LabelKind = None,
 ) -> Given:
-    """Read the files. An option that names a parameter wins over the file's value. Raises ConfigError or DataError for one that cannot be read, or hours that the bars do not hold."""
+    """Read the files. An option that names a parameter wins over the file's value. Raises ConfigError or DataError for one
+    that cannot be read, or hours that the bars do not hold."""
     from trader.adapters.files import read_bars
 
     began = time.perf_counter()

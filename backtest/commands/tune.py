@@ -23,25 +23,33 @@ from trader.core.text import plural
 if TYPE_CHECKING:
     from backtest.study.trials import Study, Trial
 
-Trials = Annotated[int, typer.Option(min=1, help="fits of every window to look at")]
-Seed = Annotated[int, typer.Option(min=0, help="of the search")]
+Trials = Annotated[
+    int, typer.Option(min=1, help="number of trials; a trial fits every walk-forward window once")
+]
+Seed = Annotated[int, typer.Option(min=0, help="random seed of the search")]
 BatchSize = Annotated[
     int,
     typer.Option(
         min=1, help="trials per batch; results depend on seed and batch size, not on the number of workers"
     ),
 ]
-StudyDir = Annotated[Path | None, typer.Option(help="folder of the study; the same command goes on with it")]
+StudyDir = Annotated[
+    Path | None,
+    typer.Option(help="folder that keeps the study; the same command resumes it. Default: nothing is kept"),
+]
 Aim = Annotated[
     Objective,
     typer.Option(parser=objective_named, metavar=f"[{'|'.join(MEANING)}]", help="metric to maximise"),
 ]
 Exact = Annotated[bool, typer.Option("--exact", help="disable pruning: every trial runs to its end")]
 CacheDir = Annotated[
-    Path | None, typer.Option(help="folder of fitted folds, shared by studies; default: in the study's")
+    Path | None,
+    typer.Option(
+        help="folder of fitted folds, shared by studies; default: folds/ in --study, none without it"
+    ),
 ]
 TrialsOut = Annotated[
-    Path | None, typer.Option("--trials-out", help="write a line a trial here, as JSON Lines")
+    Path | None, typer.Option("--trials-out", help="write one line per trial to this file, as JSON Lines")
 ]
 
 
@@ -61,7 +69,8 @@ def tune(
     evidence: EvidenceDir = EVIDENCE,
     as_json: AsJson = False,
 ) -> None:
-    """Search a family's parameters, look-back and thresholds, costs included. In-sample: report on later hours with `run`.
+    """Search a family's parameters, look-back and thresholds, costs included. The result is in-sample: test the chosen
+    parameters on later hours with `backtest run`.
 
     The family is the one that --params names; `trader models families` lists them.
     Example: backtest tune --bars BTCUSDT-1h.parquet --from 2021-01-01 --to 2022-01-01 --trials 20 --study study

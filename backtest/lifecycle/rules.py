@@ -1,8 +1,8 @@
 """The rules by which the bot retrains, walked over history: the calendar, bad recent hours, drift.
 
-Hours are simulated in spans between two refits. After every hour at which the venue is open the very functions are
-asked that the bot asks (`core/lifecycle.py`), about what is known at that hour, in the bot's order: the calendar first,
-then bad hours, then drift.
+Hours are simulated in spans between two refits. After every hour the same functions
+decide as in the bot (`core/lifecycle.py`), with what is known at that hour, in the bot's order: the calendar first, then
+bad hours, then drift.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Search = Callable[[Params, int, int], Study]
 
 @dataclass(frozen=True, slots=True)
 class LifecycleRule:
-    """A row of the table. Every rule refits by the calendar; one with `breach` or `drift` also answers those."""
+    """A rule of retraining to be compared. Every rule refits by the calendar; `breach` and `drift` add refits."""
 
     name: str
     breach: BreachRule | None = None
@@ -50,8 +50,8 @@ class LifecycleRule:
 
 
 @dataclass(frozen=True, slots=True)
-class AnsweredBreach:
-    """A breach at an hour (UTC ms), why, and the hour from which the model that answered it may serve."""
+class AnsweredTrigger:
+    """A breach or a drift at an hour (UTC ms), why, and the hour from which the model that answered it may serve."""
 
     at: int
     why: str
@@ -67,11 +67,11 @@ class RuleResult:
     refits: int
     searches: int
     configurations: int
-    answers: list[AnsweredBreach]
+    answers: list[AnsweredTrigger]
     seconds: float
 
     def row(self, market: LifecycleMarket) -> dict[str, Any]:
-        """Its line of the table. net_return is compounded, sharpe of a year."""
+        """Its row of the comparison. net_return is compounded, sharpe annualised."""
         allocation = market.rules.params.allocation_usdt
         ledger, risk = self.run.state.ledger, self.run.state.risk
         final = self.run.track.final_equity() or allocation
@@ -95,27 +95,27 @@ class RuleResult:
 def simulate_rule(market: LifecycleMarket, rule: LifecycleRule, search: Search | None) -> RuleResult:
     """Trade the market's hours under a rule. A breach is answered by `search` and a refit, without one by a refit."""
     began = time.perf_counter()
-    life = _RuleRun(market, rule, search)
-    life.to_the_end()
+    run = _RuleRun(market, rule, search)
+    run.run_all()
     return RuleResult(
         rule,
-        joined(life.parts),
-        len(life.models) - 1,
-        life.searches,
-        life.configurations,
-        life.answers,
+        joined(run.parts),
+        len(run.models) - 1,
+        run.searches,
+        run.configurations,
+        run.answers,
         time.perf_counter() - began,
     )
 
 
 class _RuleRun:
-    """One rule on its way: what was traded, which models there are, what was answered."""
+    """The state of one rule's simulation: what was traded, which models there are, what was answered."""
 
     def __init__(self, market: LifecycleMarket, rule: LifecycleRule, search: Search | None) -> None:
         self._market, self._rule, self._search = market, rule, search
         self._horizon = market.rules.params.horizon_hours
         self.parts: list[Run] = []
-        self.answers: list[AnsweredBreach] = []
+        self.answers: list[AnsweredTrigger] = []
         self.searches = self.configurations = 0
         self._state = HourState.fresh(market.rules.params.allocation_usdt)
         hours = (market.stop - market.start) // HOUR_MS
@@ -123,14 +123,15 @@ class _RuleRun:
         self.models: list[FittedModel] = []
         self.models.append(self._fitted(market.rules.params, market.start))
 
-    def to_the_end(self) -> None:
+    def run_all(self) -> None:
         """Span by span: as far as no refit is due, and to the hour of the next one."""
         hour = self._market.start
         while hour < self._market.stop:
             hour = self._span(hour, self._until(hour))
 
     def _until(self, hour: int) -> int:
-        """No later than the next model's first hour, and the hour after the calendar's next training."""
+        """The hour before which the serving model is simulated: the end, the next model's first hour, or the hour after the
+        calendar's next training, whichever is first."""
         market, params = self._market, self.models[-1].params
         waiting = [it.champion.valid_from for it in self.models if it.champion.valid_from > hour]
         gap = params.gap_hours * HOUR_MS
@@ -166,7 +167,8 @@ class _RuleRun:
     def _fitted_after(
         self, hour: int, run: Run, seen: RunningRecord, drift: Drift | None
     ) -> FittedModel | None:
-        """The model that is fitted after an hour, None where nothing is due. A breach waits while the venue is shut."""
+        """The model that is fitted after an hour, None where nothing is due. The calendar is asked in every hour, breach
+        and drift while the venue is open and nothing is halted."""
         newest, champions = self.models[-1].params, [it.champion for it in self.models]
         due = due_refit(self._market.start, newest.step_days, newest.gap_hours, hour, champions)
         if due is not None:
@@ -174,23 +176,28 @@ class _RuleRun:
         halted_at = run.state.risk.halted_at
         if self._market.shut(hour) or (halted_at is not None and halted_at <= hour):
             return None
-        why = self._breached(hour, seen, drift)
+        why = self._trigger_reason(hour, seen, drift)
         return None if why is None else self._answered(hour, why, newest)
 
-    def _breached(self, hour: int, seen: RunningRecord, drift: Drift | None) -> str | None:
+    def _trigger_reason(self, hour: int, seen: RunningRecord, drift: Drift | None) -> str | None:
+        """Why bad hours or drift ask for a search or a refit after this hour; None where they do not."""
         i, earlier = self._at(hour), [answer.at for answer in self.answers]
         last = earlier[-1] if earlier else None
-        bad, moved = self._rule.breach, self._rule.drift
+        breach_rule, drift_rule = self._rule.breach, self._rule.drift
         why = None
-        if bad is not None and i >= bad.hours and within_budget(bad.budget, hour, earlier):
-            why = breach(bad, seen.totals(i), seen.totals(i - bad.hours), last)
-        if why or moved is None or drift is None or not within_budget(moved.budget, hour, earlier):
+        if (
+            breach_rule is not None
+            and i >= breach_rule.hours
+            and within_budget(breach_rule.budget, hour, earlier)
+        ):
+            why = breach(breach_rule, seen.totals(i), seen.totals(i - breach_rule.hours), last)
+        if why or drift_rule is None or drift is None or not within_budget(drift_rule.budget, hour, earlier):
             return why
-        return drifted(moved, hour, drift, last) if i >= DRIFT_HOURS - 1 + self._horizon else None
+        return drifted(drift_rule, hour, drift, last) if i >= DRIFT_HOURS - 1 + self._horizon else None
 
     def _answered(self, hour: int, why: str, params: Params) -> FittedModel:
         serves_from = hour + params.gap_hours * HOUR_MS
-        self.answers.append(AnsweredBreach(hour, why, serves_from))
+        self.answers.append(AnsweredTrigger(hour, why, serves_from))
         if self._search is not None:
             found = self._search(params, serves_from, len(self.answers))
             self.searches += 1

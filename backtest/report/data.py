@@ -78,7 +78,8 @@ def notes_of(params: Params) -> list[str]:
     if params.model.family != NAIVE:
         return []
     return [
-        "This strategy is the naive forecast itself: the baseline of that name is the same strategy over again, but for loss limits "
+        "This strategy is the naive forecast itself: the baseline of that name is the same strategy over again, "
+        "but for loss limits "
         "that halt, and all ten seeds are one; only the other baselines say something."
     ]
 

@@ -11,21 +11,25 @@ from backtest.report.drawing import MAIN, MUTED, OTHER, Paper, figure, in_percen
 
 
 def history(report: Part, paper: Paper) -> str:
-    """Every trial's value in its order, the best so far, and how much each parameter mattered."""
+    """Objective value by trial number, the best so far, and the importance of the parameters. Trials that did not complete
+    have no value; they are marked at the bottom by what became of them."""
     study = report["study"]
-    done = [trial for trial in study["trials"] if trial["value"] is not None]
-    other = [trial for trial in study["trials"] if trial["value"] is None]
+    complete = [trial for trial in study["trials"] if trial["value"] is not None]
+    ended_early = {
+        state: [trial["number"] for trial in study["trials"] if trial["state"] == state]
+        for state in ("pruned", "failed")
+    }
     importance = sorted(study["importance"].items(), key=lambda item: item[1])
     with pair(paper, 3.0, (3, 2)) as (made, (left, right)):
-        numbers, values = [trial["number"] for trial in done], [trial["value"] for trial in done]
+        numbers, values = [trial["number"] for trial in complete], [trial["value"] for trial in complete]
         left.plot(numbers, values, "o", ms=4, color=MAIN, label="complete")
-        if done:
+        if complete:
             left.step(
                 numbers, np.maximum.accumulate(values), where="post", color=OTHER, lw=1.3, label="best so far"
             )
-        if done and other:
-            numbers, lowest = [trial["number"] for trial in other], [min(values)] * len(other)
-            left.plot(numbers, lowest, "x", ms=4, color=MUTED, label="pruned")
+        for (state, at), mark in zip(ended_early.items(), ("x", "1"), strict=True):
+            if complete and at:
+                left.plot(at, [min(values)] * len(at), mark, ms=4, color=MUTED, label=state)
         left.set_title(f"Trials by {study['objective']}")
         left.set_xlabel("trial")
         left.legend()
@@ -34,13 +38,13 @@ def history(report: Part, paper: Paper) -> str:
         in_percent(right.xaxis)
         if not importance:
             right.set_axis_off()
-            said = "not known: too few trials were complete"
+            said = "not available: too few complete trials"
             right.text(0, 0.9, said, va="top", transform=right.transAxes).set_in_layout(False)
         return svg(made, "optimisation history and parameter importance", paper)
 
 
-def _searched(study: Part) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Names of the searched parameters, their values (n, k), and the trials' values (n,)."""
+def _numeric_parameters(study: Part) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Names of the numeric parameters that differ between complete trials, their values (n, k), and the trials' values (n,)."""
     done = [trial for trial in study["trials"] if trial["value"] is not None]
     names = [
         name
@@ -52,21 +56,22 @@ def _searched(study: Part) -> tuple[list[str], np.ndarray, np.ndarray]:
 
 
 def parallel(report: Part, paper: Paper) -> str:
-    """A line a trial through all its parameters, the best trials on top; on narrow paper their names stand upright."""
-    names, table, values = _searched(report["study"])
+    """Parallel coordinates: a line for each complete trial, the best drawn last. On narrow paper the
+    parameters' names are rotated."""
+    names, table, values = _numeric_parameters(report["study"])
     if not names:
         return ""
     low, high = table.min(axis=0), table.max(axis=0)
     scaled = (table - low) / np.where(high > low, high - low, 1)
-    shade = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
+    emphasis = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
     with figure(paper, 3.2) as (made, axes):
         for row in np.argsort(values):
             axes.plot(
                 range(len(names)),
                 scaled[row],
                 color=MAIN,
-                lw=0.6 + 1.2 * shade[row],
-                alpha=0.15 + 0.7 * shade[row],
+                lw=0.6 + 1.2 * emphasis[row],
+                alpha=0.15 + 0.7 * emphasis[row],
             )
         labels = [f"{n}\n{a:.4g} to {b:.4g}" for n, a, b in zip(names, low, high, strict=True)]
         axes.set_xticks(range(len(names)), labels, fontsize=7, rotation=90 if paper.is_narrow else 0)
@@ -77,7 +82,7 @@ def parallel(report: Part, paper: Paper) -> str:
 
 def slices(report: Part, paper: Paper) -> str:
     """The value against each parameter on its own."""
-    names, table, values = _searched(report["study"])
+    names, table, values = _numeric_parameters(report["study"])
     if not names:
         return ""
     columns = min(2 if paper.is_narrow else 5, len(names))

@@ -37,7 +37,7 @@ class StudyFolder:
     @contextmanager
     def held(self) -> Iterator[None]:
         """For one process at a time. Raises Retry, naming the other, while somebody else holds it."""
-        with _named(self.path):
+        with _errors_of(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -56,7 +56,7 @@ class StudyFolder:
             os.close(handle)
 
     def begin(self, identity: dict[str, Any]) -> None:
-        """Write what the study is of, or compare it with what it was begun with. Raises ConfigError where they differ."""
+        """Write the study's identity, or on resuming compare it with the stored one. Raises ConfigError where they differ."""
         file = self.path / "study.json"
         if not file.exists():
             self._write(file, json.dumps({"schema": SCHEMA, **identity}, indent=1) + "\n")
@@ -65,11 +65,13 @@ class StudyFolder:
             begun = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise DataError(f"{file} cannot be read ({error}); choose another --study folder") from None
+        if not isinstance(begun, dict):
+            raise DataError(f"{file} holds no JSON object; choose another --study folder")
         if begun.get("schema") != SCHEMA:
             raise DataError(f"{file}: schema {begun.get('schema')!r}, this program reads {SCHEMA!r}")
         if begun.get("data") != identity["data"]:
             raise ConfigError(
-                f"study {self.path} was begun on bars whose hash is {begun.get('data')}; these have {identity['data']}. "
+                f"study {self.path} was begun on bars with the hash {begun.get('data')}; the given bars have {identity['data']}. "
                 f"Give the same bars, or choose another --study folder"
             )
         changed = [key for key, value in json.loads(json.dumps(identity)).items() if begun.get(key) != value]
@@ -78,17 +80,18 @@ class StudyFolder:
                 f"{key} {_short(begun.get(key))}, now {_short(identity[key])}" for key in changed
             )
             raise ConfigError(
-                f"study {self.path} was begun with {said}. Give the same, or choose another --study folder"
+                f"study {self.path} was begun with {said}. Use the same values, or choose another --study folder"
             )
 
     def rows(self) -> dict[int, dict[str, Any]]:
-        """The trials that have ended, by their number. Raises DataError for a damaged line within the file."""
+        """The trials that have ended, by their number; an incomplete last line is cut off the file. Raises DataError for a
+        damaged line within it."""
         if not self._journal.exists():
             return {}
         data = self._journal.read_bytes()
         whole, _, torn = data.rpartition(b"\n")
         if torn:
-            with _named(self.path):
+            with _errors_of(self.path):
                 os.truncate(self._journal, len(data) - len(torn))
         found = {}
         for number, line in enumerate(whole.splitlines(), start=1):
@@ -102,10 +105,11 @@ class StudyFolder:
         return found
 
     def append(self, row: dict[str, Any], returns: Floats | None) -> None:
-        """Keep a trial that has ended; its returns first, so that a trial in the journal has them."""
+        """Append an ended trial to the journal. Its returns are on the disk before, so every trial of the journal
+        has its file."""
         if returns is not None:
             self._write_returns(int(row["number"]), returns)
-        with _named(self.path):
+        with _errors_of(self.path):
             handle = os.open(self._journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
                 os.write(handle, (json.dumps(row) + "\n").encode())
@@ -135,23 +139,25 @@ class StudyFolder:
 
     def _write_returns(self, number: int, returns: Floats) -> None:
         file = self._returns(number)
-        with _named(self.path):
+        with _errors_of(self.path):
             file.parent.mkdir(exist_ok=True)
             unfinished = file.with_suffix(".tmp")
             with unfinished.open("wb") as out:
                 np.save(out, returns)
+                out.flush()
+                os.fsync(out.fileno())
             unfinished.replace(file)
 
     def _write(self, file: Path, text: str) -> None:
         unfinished = file.with_name(file.name + ".tmp")
-        with _named(self.path):
+        with _errors_of(self.path):
             unfinished.write_text(text, encoding="utf-8")
             unfinished.replace(file)
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """A folder that cannot be written is a sentence."""
+def _errors_of(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a ConfigError that names the folder."""
     try:
         yield
     except OSError as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.rig import command
+from tests.support.rig import command
 from trader.adapters.archive import Archive
 from trader.adapters.files import read_bars
 from trader.core.errors import ConfigError, DataError, Retry

@@ -9,9 +9,9 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.adapters.raw_server import NOW, error, http, serving
-from tests.app.fakes import FakeClock
-from tests.rig import command
+from tests.support.fakes import FakeClock
+from tests.support.raw_server import NOW, error, http, serving
+from tests.support.rig import command
 from trader import wiring
 from trader.adapters.bans import BanFile
 from trader.adapters.binance_connection import Quota

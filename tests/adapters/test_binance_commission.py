@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.raw_server import Answer, error, http, serving, spot
 from tests.adapters.test_binance_orders import ORDER, REPLY
+from tests.support.raw_server import Answer, error, http, serving, spot
 from trader.core.ports import CommissionTerms
 from trader.core.types import Fill
 

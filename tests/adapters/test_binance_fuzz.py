@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.adapters.raw_server import NOW, RawServer, klines, raw, serving, spot
 from tests.adapters.test_binance_orders import ORDER, REPLY
 from tests.adapters.test_binance_reads import BALANCES, STATE
-from tests.app.fakes import FakeClock
+from tests.support.fakes import FakeClock
+from tests.support.raw_server import NOW, RawServer, klines, raw, serving, spot
 from trader.adapters.binance_klines import BinanceKlines
 from trader.adapters.binance_spot import BinanceSpot
 from trader.core.errors import ConfigError, Halt, Retry

@@ -17,7 +17,10 @@ from typing import Any
 import pytest
 from urllib3.exceptions import LocationValueError
 
-from tests.adapters.raw_server import (
+from tests.adapters.test_binance_orders import HTML, ORDER, REPLY
+from tests.support import venue_kit
+from tests.support.fakes import FakeClock
+from tests.support.raw_server import (
     KEY,
     NOW,
     SECRET,
@@ -33,10 +36,7 @@ from tests.adapters.raw_server import (
     silence,
     spot,
 )
-from tests.adapters.test_binance_orders import HTML, ORDER, REPLY
-from tests.app.fakes import FakeClock
-from tests.exchange import venue_kit
-from tests.exchange.venue_kit import running
+from tests.support.venue_kit import running
 from trader.adapters.binance_client import DEAD, DEAD_SOCKET, VenueAddress
 from trader.adapters.binance_connection import VenueApi, VenueSilence
 from trader.adapters.binance_spot import BinanceSpot

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.adapters.raw_server import NOW, Heard, RawServer, http, klines, serving
 from tests.adapters.test_binance_reads import RUBBISH, put, spoiled
-from tests.app.fakes import FakeClock
-from tests.bars_made import bars_made
-from tests.exchange.venue_kit import AT, FIRST, MARKET, SYMBOL, Sim, running, with_gap
+from tests.support.bars_made import bars_made
+from tests.support.fakes import FakeClock
+from tests.support.raw_server import NOW, Heard, RawServer, http, klines, serving
+from tests.support.venue_kit import AT, FIRST, MARKET, SYMBOL, Sim, running, with_gap
 from trader.adapters.binance_client import VenueAddress
 from trader.adapters.binance_connection import PAUSE_AT_WEIGHT
 from trader.adapters.binance_klines import KLINES_PAGE, BinanceKlines

@@ -10,7 +10,8 @@ import pytest
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import NameResolutionError, ProtocolError
 
-from tests.adapters.raw_server import (
+from tests.support.fakes import FakeClock
+from tests.support.raw_server import (
     NOW,
     Answer,
     close,
@@ -23,8 +24,7 @@ from tests.adapters.raw_server import (
     silence,
     spot,
 )
-from tests.app.fakes import FakeClock
-from tests.exchange.venue_kit import KEY, SECRET, SYMBOL, running
+from tests.support.venue_kit import KEY, SECRET, SYMBOL, running
 from trader.adapters.binance_client import VenueAddress
 from trader.adapters.binance_errors import never_sent
 from trader.adapters.binance_spot import BinanceSpot

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.raw_server import (
+from tests.adapters.test_binance_orders import HTML, ORDER, WHOLE
+from tests.support.fakes import FakeClock
+from tests.support.raw_server import (
     INFO_ROW,
     NOW,
     Answer,
@@ -24,9 +26,7 @@ from tests.adapters.raw_server import (
     silence,
     spot,
 )
-from tests.adapters.test_binance_orders import HTML, ORDER, WHOLE
-from tests.app.fakes import FakeClock
-from tests.exchange.venue_kit import AT, KEY, SECRET, SYMBOL, running
+from tests.support.venue_kit import AT, KEY, SECRET, SYMBOL, running
 from trader import wiring
 from trader.adapters.binance_client import DEAD, VenueAddress
 from trader.adapters.binance_connection import Quota

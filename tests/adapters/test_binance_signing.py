@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.adapters.raw_server import KEY, NOW, SECRET, Answer, Heard, http, serving, spot
 from tests.adapters.test_binance_orders import ORDER, REPLY
-from tests.app.fakes import FakeClock
-from tests.exchange import venue_kit
-from tests.exchange.venue_kit import AT, SYMBOL, running
+from tests.support import venue_kit
+from tests.support.fakes import FakeClock
+from tests.support.raw_server import KEY, NOW, SECRET, Answer, Heard, http, serving, spot
+from tests.support.venue_kit import AT, SYMBOL, running
 from trader.adapters.binance_client import SigningClient, VenueAddress
 from trader.adapters.binance_connection import GOOD_ROUND_TRIP_MS, VenueApi
 from trader.adapters.binance_spot import BinanceSpot

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.adapters.raw_server import NOW, RawServer, close, drip, http, serving, spot
 from tests.adapters.test_binance_http import LONG, PATIENCE_S
 from tests.adapters.test_binance_orders import ORDER, REPLY
+from tests.support.raw_server import NOW, RawServer, close, drip, http, serving, spot
 from trader.adapters.binance_spot import BinanceSpot
 from trader.core.errors import Retry
 

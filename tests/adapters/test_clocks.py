@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.adapters.raw_server import NOW, Answer, close, http, serving
-from tests.exchange.venue_kit import AT, running
+from tests.support.raw_server import NOW, Answer, close, http, serving
+from tests.support.venue_kit import AT, running
 from trader.adapters.clocks import ExchangeClock, SimClock, WallClock, rate_of
 from trader.core.errors import Retry
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.bars_made import bars_made
-from tests.exchange.venue_kit import Sim, running
-from tests.rig import command
+from tests.support.bars_made import bars_made
+from tests.support.rig import command
+from tests.support.venue_kit import Sim, running
 from trader import wiring
 from trader.adapters.archive_files import downloaded_bars
 from trader.adapters.files import read_bars, write_bars

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.raw_server import INFO_ROW
 from tests.adapters.test_binance_reads import put
+from tests.support.raw_server import INFO_ROW
 from trader.adapters.exchange_info import filters_of, read_filters
 from trader.core.errors import ConfigError
 from trader.core.types import Filters

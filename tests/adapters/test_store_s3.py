@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.store_contract import StoreContract
-from tests.proxy import Fault, Proxy, proxy_to
-from tests.s3_kit import Bucketry, moto
+from tests.support.proxy import Fault, Proxy, proxy_to
+from tests.support.s3_kit import Bucketry, moto
 from trader.adapters.store_s3 import TRIES, S3Store
 from trader.config import load_settings
 from trader.core.errors import ConfigError, Retry

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.fakes import MemoryStore
 from tests.contracts.store_contract import StoreContract
+from tests.support.fakes import MemoryStore
 from trader.adapters.store_local import LocalStore
 from trader.adapters.store_signed import SignedStore
 from trader.app.store_care import sync

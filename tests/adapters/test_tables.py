@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.records_made import line_made
+from tests.support.records_made import line_made
 from trader.adapters.tables import AMOUNTS, write_parquet
 from trader.core.errors import ConfigError, DataError
 from trader.core.hours import LINE_KEYS

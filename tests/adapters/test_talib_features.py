@@ -1,4 +1,5 @@
-"""The shipped presets: what their columns are, by an independent library too, and that their code is the code of stored models."""
+"""The shipped presets: what their columns are, by an independent library too, and that their code is the code of stored
+models."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.bars_made import bars_made
 from tests.conftest import ROOT
+from tests.support.bars_made import bars_made
 from trader.adapters.talib_features import SHIPPED
 from trader.core.errors import ConfigError
 from trader.core.features import features
@@ -102,7 +103,7 @@ def test_presets_are_known_once_they_are_registered() -> None:
 
 ALONE = """
 import sys
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from tests.conftest import ROOT
 from trader.adapters.talib_features import register_shipped
 from trader.core.features import features, preset_named

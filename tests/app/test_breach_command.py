@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.rig import Venue, command, quick_params, venue
-from tests.rig_bars import made_bars
+from tests.support.rig import Venue, command, quick_params, venue
+from tests.support.rig_bars import made_bars
 from trader.adapters.store_local import LocalStore
 from trader.app.codec_events import BREACH, CHAMPION
 from trader.app.journal import Journal

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.app.drawn_records import EVENTS, NO_MONEY, NOTES, OBJECTS, SYMBOL
+from tests.support.drawn_records import EVENTS, NO_MONEY, NOTES, OBJECTS, SYMBOL
 from trader.app import codec, codec_events
 from trader.app.codec_events import FORMATS
 from trader.app.fields import MONEY, InvalidField, shape

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.app.fakes import FakeClock, FakeExchange, MemoryStore
-from tests.records_made import record_made
+from tests.support.fakes import FakeClock, FakeExchange, MemoryStore
+from tests.support.records_made import record_made
 from trader.app.fee_stock import shortage, valued_by_rate
 from trader.core.news import News
 from trader.core.types import Fill, parse_hour

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.app.fakes import MemoryStore
-from tests.records_made import record_made
+from tests.support.fakes import MemoryStore
+from tests.support.records_made import record_made
 from trader.app.health import alive_hour
 from trader.app.journal import Journal
 from trader.core.types import HOUR_MS, parse_hour

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.rig import command, quick_params
-from tests.rig_bars import made_bars
+from tests.support.rig import command, quick_params
+from tests.support.rig_bars import made_bars
 
 
 @pytest.fixture(scope="module")

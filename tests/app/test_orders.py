@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.app.fakes import FakeClock, FakeExchange, MemoryStore
-from tests.records_made import decision_made
+from tests.support.fakes import FakeClock, FakeExchange, MemoryStore
+from tests.support.records_made import decision_made
 from trader.app.absence import shows_effect
 from trader.app.halts import announce, resume
 from trader.app.journal import Journal

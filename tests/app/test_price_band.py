@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from tests.bars_made import START as FIRST_BAR
-from tests.bars_made import bars_made
-from tests.rig import quick_params, venue
-from tests.rig_bars import made_bars
-from tests.screens import unwrapped
-from tests.served import settings_at
+from tests.support.bars_made import START as FIRST_BAR
+from tests.support.bars_made import bars_made
+from tests.support.rig import quick_params, venue
+from tests.support.rig_bars import made_bars
+from tests.support.screens import unwrapped
+from tests.support.served import settings_at
 from trader import wiring
 from trader.adapters.clocks import SimClock
 from trader.app.bot import Bot

@@ -18,8 +18,8 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from tests.app.fakes import FakeClock, FakeExchange, MemoryStore
-from tests.records_made import decision_made
+from tests.support.fakes import FakeClock, FakeExchange, MemoryStore
+from tests.support.records_made import decision_made
 from trader.app.halts import announce, resume
 from trader.app.journal import Journal
 from trader.app.orders import ExecutionContext, carry_out

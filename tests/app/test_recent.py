@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.app.fakes import MemoryStore
-from tests.records_made import record_made
+from tests.support.fakes import MemoryStore
+from tests.support.records_made import record_made
 from trader.app.journal import Journal
 from trader.app.recent import recent_hours, recent_key
 from trader.core.records import RecentHour
@@ -110,7 +110,7 @@ def test_before_there_are_so_many_hours_nothing_is_known(store: CountedStore) ->
 @pytest.mark.parametrize(
     "damage",
     [b"", b"{", b"[]", b'{"schema": "recent/0"}', b'{"schema": "recent/2"}', b'{"schema": "recent/2", "hours": [3]}'],
-)  # fmt: skip
+)  # fmt: skip  # read as a table
 def test_a_damaged_object_is_made_anew(store: CountedStore, damage: bytes) -> None:
     """It is a copy; the records are the truth."""
     looked(store, WINDOW)

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.app.fakes import MemoryStore
-from tests.bars_made import bars_made
-from tests.rig import quick_params
+from tests.support.bars_made import bars_made
+from tests.support.fakes import MemoryStore
+from tests.support.rig import quick_params
 from trader.app.codec_events import CHAMPION, DEPLOYMENT
 from trader.app.collect import Collector
 from trader.app.journal import Journal
@@ -19,8 +19,8 @@ from trader.app.retrain import (
     champions,
     deployment,
     load_model,
+    newest_readable_params,
     retrain,
-    serving_params,
 )
 from trader.core.errors import ConfigError, DataError
 from trader.core.model import digest_of
@@ -136,10 +136,10 @@ def test_what_spot_cannot_trade_is_refused_before_anything_is_written() -> None:
     with pytest.raises(ConfigError, match="Use long_flat"):
         train(store, params=params_of(quick_params(exposure="long_short"), "tests"))
     assert store.objects == {}
-    assert serving_params(Journal(store, "BTCUSDT")) is None
+    assert newest_readable_params(Journal(store, "BTCUSDT")) is None
 
 
-def test_a_card_that_was_exchanged_is_refused() -> None:
+def test_a_card_that_was_replaced_is_refused() -> None:
     """The champion's event holds the digest of its card: another digest is another card, whatever its name says."""
     store = MemoryStore()
     model_id = train(store)

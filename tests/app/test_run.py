@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 from apscheduler.triggers.interval import IntervalTrigger
 
-from tests.exchange.venue_kit import AT, running
+from tests.support.venue_kit import AT, running
 from trader.adapters.clocks import ExchangeClock
 from trader.adapters.scheduler import NOW, FollowingTrigger, crontab, crontab_of, run_schedule
 from trader.app.run import CronJob, parse_cron_jobs

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.app.fakes import MemoryStore
-from tests.records_made import decision_made, record_made, totals_made
-from tests.rig import quick_params
-from tests.rows_made import fit, training_of_rows
-from tests.screens import unwrapped
+from tests.support.fakes import MemoryStore
+from tests.support.records_made import decision_made, record_made, totals_made
+from tests.support.rig import quick_params
+from tests.support.rows_made import fit, training_of_rows
+from tests.support.screens import unwrapped
 from trader.app.cursors import write_cursor
 from trader.app.halts import announce, resume
 from trader.app.journal import Journal

@@ -16,7 +16,7 @@ from backtest.evidence.baselines import (
     delayed,
     random_entry_test,
 )
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.types import HOUR_MS, Bars, Filters

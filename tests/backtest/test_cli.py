@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from backtest.cli import main
-from tests.bars_made import bars_made
-from tests.rig import command, quick_params
-from tests.rig_bars import made_bars
+from tests.support.bars_made import bars_made
+from tests.support.rig import command, quick_params
+from tests.support.rig_bars import made_bars
 from trader.adapters.files import write_bars
 from trader.core.hours import LINE_KEYS
 from trader.core.params import DEFAULT_PARAMS

@@ -13,7 +13,7 @@ import numpy as np
 from backtest.engine.walkforward import walk_forward
 from backtest.evidence.judgement import Evidence, assess
 from backtest.evidence.ledger import Count
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.types import HOUR_MS, Bars, Filters, Floats, Matrix
@@ -67,7 +67,7 @@ def told(memory: float, trials: Count, fee: str = "0.0001") -> Evidence:
         {**DEFAULT_PARAMS, "look_back_days": 5, "enter_edge": 0.0, "fee_rate": float(fee), "half_spread_bps": 0,
          "slippage_bps": 0},
         "test",
-    )  # fmt: skip
+    )  # fmt: skip  # read as a table
     rules = Rules(params, Filters(Decimal("0.01"), Decimal("0.00001"), Decimal(5)))
     start = market.first + 1_900 * HOUR_MS
     stop = start + HOURS * HOUR_MS

@@ -13,10 +13,10 @@ from backtest.lifecycle.market import LifecycleMarket
 from backtest.lifecycle.rules import LifecycleRule, simulate_rule
 from backtest.study.trials import Study
 from backtest.study.tune import SearchTask, tune
-from tests.backtest.quick_forecaster import QuickForecaster
-from tests.bars_made import bars_made
-from tests.rig import command, quick_params
-from tests.rig_bars import made_bars
+from tests.support.bars_made import bars_made
+from tests.support.quick_forecaster import QuickForecaster
+from tests.support.rig import command, quick_params
+from tests.support.rig_bars import made_bars
 from trader.core.hours import Rules
 from trader.core.lifecycle import BreachRule
 from trader.core.params import Params, params_of
@@ -75,7 +75,7 @@ def test_the_table_of_all_rules(tmp_path: Path) -> None:
     rows = {row["rule"]: row for row in told["rules"]}
     assert list(rows) == [
         "calendar", "on loss", "on drift: PSI", "on drift: KS", "on drift: calibration", "on drift: any"
-    ]  # fmt: skip
+    ]  # fmt: skip  # read as a table
     assert [rows["calendar"][key] for key in ("net_return", "max_drawdown", "orders")] == [
         run[key] for key in ("net_return", "max_drawdown", "orders")
     ]

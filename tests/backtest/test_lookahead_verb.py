@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import command, quick_params
-from tests.rig_bars import made_bars
+from tests.support.rig import command, quick_params
+from tests.support.rig_bars import made_bars
 
 SPAN = ("--from", "2021-03-05", "--to", "2021-03-25")
 
@@ -22,7 +22,7 @@ def compute(bars):
     return np.column_stack([step, {second}])
 
 MINE = Preset("mine", ("step", "second"), compute)
-'''  # fmt: skip
+'''  # fmt: skip  # read as a table
 
 
 @pytest.fixture(scope="module")

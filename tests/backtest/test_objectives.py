@@ -18,7 +18,7 @@ from backtest.study.objectives import (
     sides_of,
     sum_of_returns,
 )
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.core.errors import ConfigError
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, Params, params_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import command
+from tests.support.rig import command
 from trader.core.model_params import FAMILIES
 from trader.core.params import DEFAULT_PARAMS, params_of, parse_params
 

@@ -20,7 +20,7 @@ from backtest.reference.reproduce import (
     score,
     windows,
 )
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.core.errors import DataError
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.types import HOUR_MS, Matrix

@@ -15,8 +15,8 @@ from backtest.report.drawing import NARROW, ROLES, WIDE
 from backtest.report.page import page_of
 from backtest.report.study_charts import STUDY_CHARTS
 from backtest.study.importance import importance
-from tests.rig import command, quick_params
-from tests.rig_bars import made_bars
+from tests.support.rig import command, quick_params
+from tests.support.rig_bars import made_bars
 from trader.terminal import WIDTH
 
 SPAN = ("--from", "2021-03-05", "--to", "2021-04-06")
@@ -139,9 +139,10 @@ def test_planted_markup_stays_text(told: dict[str, Any]) -> None:
 def test_a_search_is_drawn_with_pruned_trials_and_without_any() -> None:
     """History, importance, parallel coordinates and slices, for many trials, for one, and for none complete."""
     rows = [
-        {"number": i, "value": None if i % 5 == 4 else -((i % 7) ** 2) / 10, "params": {"depth": i % 7, "rate": 0.1 + i / 100}}
+        {"number": i, "state": ("complete", "pruned")[i % 5 == 4], "value": None if i % 5 == 4 else -((i % 7) ** 2) / 10,
+         "params": {"depth": i % 7, "rate": 0.1 + i / 100}}
         for i in range(30)
-    ]  # fmt: skip
+    ]  # fmt: skip  # read as a table
     for trials, paper in product((rows, rows[:1], rows[4:5]), (WIDE, NARROW)):
         study = {"objective": "net_sharpe", "trials": trials, "importance": importance(trials)}
         drawn = {name: draw({"study": study}, paper) for name, draw in STUDY_CHARTS.items()}
@@ -154,7 +155,7 @@ def test_importance_finds_what_matters() -> None:
     rows = [
         {"value": -((i % 10) - 3) ** 2 + 0.01 * (i % 7), "params": {"much": i % 10, "little": i % 7, "none": i % 3, "one": 1}}
         for i in range(210)
-    ]  # fmt: skip
+    ]  # fmt: skip  # read as a table
     found = importance(rows)
     assert found["much"] > 0.8
     assert sum(found.values()) == pytest.approx(1, abs=1e-3)

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from backtest.report.data import notes_of
-from tests.rig import command, quick_params
-from tests.rig_bars import made_bars
-from tests.screens import unwrapped
+from tests.support.rig import command, quick_params
+from tests.support.rig_bars import made_bars
+from tests.support.screens import unwrapped
 from trader.core.params import params_of
 
 

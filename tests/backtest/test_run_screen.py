@@ -17,9 +17,9 @@ from backtest.commands.tune import show_trials
 from backtest.engine.no_order import why_no_order
 from backtest.engine.simulate import Run, simulate
 from backtest.study.trials import Study, Trial
-from tests.bars_made import bars_made
-from tests.rig import command, quick_params
-from tests.rig_bars import made_bars
+from tests.support.bars_made import bars_made
+from tests.support.rig import command, quick_params
+from tests.support.rig_bars import made_bars
 from trader.core.errors import ConfigError
 from trader.core.hours import Rules
 from trader.core.params import DEFAULT_PARAMS, params_of

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from backtest.engine.ideal import simulate_ideal
 from backtest.engine.simulate import simulate
-from tests.backtest.reference import simulate_hour_by_hour
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
+from tests.support.published_study import simulate_hour_by_hour
 from trader.core.errors import ConfigError
 from trader.core.hours import Rules, line_text
 from trader.core.params import DEFAULT_PARAMS, params_of

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.adapters.files import write_bars
 
 WORDS = (

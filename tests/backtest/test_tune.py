@@ -26,8 +26,8 @@ from backtest.study.space import Space, TrialPlan, cost, suggest
 from backtest.study.sweep import CandidateScore, RungScore, TrialResult
 from backtest.study.trials import Study, Trial
 from backtest.study.tune import SearchTask, tune
-from tests.backtest.quick_forecaster import QuickForecaster
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
+from tests.support.quick_forecaster import QuickForecaster
 from trader.core.errors import ConfigError, DataError, Retry
 from trader.core.features import features, preset_named
 from trader.core.hours import Rules

@@ -11,7 +11,7 @@ import pytest
 from backtest.engine.history import History
 from backtest.engine.walkforward import folds, walk, walk_forward
 from backtest.executors.registry import Setup, open_executor
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.core.errors import DataError
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.training import training_of, usable_rows

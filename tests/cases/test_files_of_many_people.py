@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.test_files import assert_same
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.adapters.files import read_bars
 from trader.core.bars import as_columns
 from trader.core.errors import DataError

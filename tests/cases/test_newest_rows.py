@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.adapters.test_collect_archive import same
-from tests.app.fakes import FakeClock, MemoryMarket
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
+from tests.support.fakes import FakeClock, MemoryMarket
 from trader.app.collect import NEWEST_ROWS, Collector
 from trader.core.errors import DataError
 from trader.core.types import HOUR_MS, Bars, iso, no_bars

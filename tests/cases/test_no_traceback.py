@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader import terminal
 from trader.adapters.store_s3 import S3Store, _refused
 from trader.adapters.tracker_mlflow import MlflowBackend

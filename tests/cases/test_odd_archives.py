@@ -1,5 +1,5 @@
-"""An archive that is proven and still odd: its odd rows are left out and their hours asked for elsewhere; a person decides what two
-sources tell differently."""
+"""An archive that is proven and still odd: its odd rows are left out and their hours asked for elsewhere; a person decides
+what two sources tell differently."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.test_collect_archive import collect, same
-from tests.app.fakes import FakeClock, MemoryMarket
-from tests.bars_made import bars_made
-from tests.exchange.venue_kit import running
+from tests.support.bars_made import bars_made
+from tests.support.fakes import FakeClock, MemoryMarket
+from tests.support.venue_kit import running
 from trader.adapters.archive_files import downloaded_bars
 from trader.adapters.files import read_archived_bars, read_bars, write_bars
 from trader.app.collect import Collector

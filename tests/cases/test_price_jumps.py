@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from backtest.commands.inputs import given
-from tests.bars_made import bars_made, bars_of_closes
-from tests.rig import quick_params
+from tests.support.bars_made import bars_made, bars_of_closes
+from tests.support.rig import quick_params
 from trader.adapters.files import write_bars
 from trader.commands.bars import _tell
 from trader.config import load_settings

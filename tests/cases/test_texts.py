@@ -1,4 +1,5 @@
-"""Text as terminals and editors leave it is repaired or refused where it comes in; what was stored before does not break a page."""
+"""Text as terminals and editors leave it is repaired or refused where it comes in; what was stored before does not break a
+page."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.app.fakes import MemoryStore
-from tests.rig import quick_params
+from tests.support.fakes import MemoryStore
+from tests.support.rig import quick_params
 from trader import terminal
 from trader.adapters.exchange_info import read_filters
 from trader.adapters.user_features import load

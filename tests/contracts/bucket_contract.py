@@ -1,5 +1,5 @@
 """What the bot does on every S3 server that it may run on. A test module subclasses and provides `server`, and the
-fixtures of tests/store/conftest.py."""
+fixtures of tests/app/store/conftest.py."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.forked import crew
-from tests.proxy import Fault, proxy_to
-from tests.rig import command, quick_params
-from tests.s3_kit import Bucketry
-from tests.store.doom import killed, racer
-from tests.store.life import HOURS, START, a_bot, address, exchange, settings_of
+from tests.support.doom import killed, racer
+from tests.support.forked import crew
+from tests.support.life import HOURS, START, a_bot, address, exchange, settings_of
+from tests.support.proxy import Fault, proxy_to
+from tests.support.rig import command, quick_params
+from tests.support.s3_kit import Bucketry
 from trader.adapters.store_local import LocalStore
 from trader.app.codec_events import HALT
 from trader.app.halts import announce, resume

@@ -17,7 +17,7 @@ import pytest
 
 from backtest.executors.futures import GIVEN_AGAIN
 from backtest.executors.protocol import Executor, SharedArrays, Task, WorkerLost
-from tests.contracts import executor_tasks as tasks
+from tests.support import executor_tasks as tasks
 from trader.core.errors import DataError
 
 Opened = Callable[[int], AbstractContextManager[Executor]]

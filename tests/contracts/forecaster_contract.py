@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backtest.study.space import space_of
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.adapters.talib_features import register_shipped
 from trader.core.model_params import FAMILIES
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
@@ -52,7 +52,8 @@ def scene_of(family: str, horizon_hours: int = 1) -> Scene:
 
 
 class ForecasterContract:
-    """Subclasses give `family`. What a user's own family is checked by (trader/forecasters/contract.py), and three things more."""
+    """Subclasses give `family`. What a user's own family is checked by (trader/forecasters/contract.py), and three things
+    more."""
 
     @pytest.fixture(params=[1, 4])
     def scene(self, family: str, request: pytest.FixtureRequest) -> Scene:

@@ -20,7 +20,6 @@ from backtest.executors import registry
 from backtest.executors.futures import InProcess, in_order
 from backtest.executors.protocol import Executor, Task, TaskFailed
 from backtest.executors.registry import EXECUTORS, Option, Registered, Setup, open_executor
-from tests.contracts import executor_tasks as tasks
 from tests.contracts.executor_contract import (
     SHARED,
     ExecutorContract,
@@ -30,6 +29,7 @@ from tests.contracts.executor_contract import (
     until,
     waiting,
 )
+from tests.support import executor_tasks as tasks
 from trader.core.errors import ConfigError, DataError
 
 ROOT = Path(__file__).resolve().parents[2]

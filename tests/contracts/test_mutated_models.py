@@ -16,7 +16,7 @@ from trader.forecasters.registry import installed
 def test_no_mutated_model_ends_the_process(family: str, count: int) -> None:
     """Bytes, lengths and values of a genuine model are changed, its digest fits. In a process of its own, each is refused with a
     DataError or gives P(up) in [0, 1]; none ends the process and none takes long."""
-    command = [sys.executable, "-m", "tests.model_mutants", family, str(count), "0"]
+    command = [sys.executable, "-m", "tests.support.model_mutants", family, str(count), "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2_000:]
     told = json.loads(done.stdout)

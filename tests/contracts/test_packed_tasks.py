@@ -17,11 +17,11 @@ from backtest.executors.packing import opened as result_in
 from backtest.executors.packing import packed, packed_task, unpacked
 from backtest.executors.program import program
 from backtest.executors.protocol import SharedArrays, Task, reference_of, task_function
-from tests.contracts import executor_tasks as tasks
 from tests.contracts.executor_contract import (
     SHARED,
     product,
 )
+from tests.support import executor_tasks as tasks
 from trader.core.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,9 +128,9 @@ def test_bytes_that_were_cut_are_refused(cut: int) -> None:
     ("function", "message"),
     [
         ("os:system", "is no task function"),
-        ("tests.contracts.executor_tasks:numbers", "is no task function"),
+        ("tests.support.executor_tasks:numbers", "is no task function"),
         ("nowhere.to.be:found", "which is not installed here"),
-        ("tests.contracts.executor_tasks:nothing", "which is not installed here"),
+        ("tests.support.executor_tasks:nothing", "which is not installed here"),
     ],
 )
 def test_a_task_names_marked_functions_only(function: str, message: str) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.app.fakes import FakeClock, FakeExchange, MemoryMarket
 from tests.contracts.clock_contract import ClockContract
 from tests.contracts.conftest import venue_is_given
 from tests.contracts.exchange_contract import Desk, ExchangeContract
 from tests.contracts.market_contract import MarketDataContract, MarketScene
-from tests.exchange.venue_kit import AT, KEY, MARKET, SECRET, SYMBOL, running, with_gap
+from tests.support.fakes import FakeClock, FakeExchange, MemoryMarket
+from tests.support.venue_kit import AT, KEY, MARKET, SECRET, SYMBOL, running, with_gap
 from trader.adapters.binance_client import VenueAddress
 from trader.adapters.binance_klines import BinanceKlines
 from trader.adapters.binance_spot import BinanceSpot

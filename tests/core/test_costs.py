@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from hypothesis import given
 
-from tests.core import strategies as our
+from tests.support import strategies as our
 from trader.core.costs import CostModel, ceil_to, commission, exact, fill_price, floor_to, quote_at
 from trader.core.types import Quote
 

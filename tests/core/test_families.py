@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import command
+from tests.support.rig import command
 from trader.core.model_params import FAMILIES, keys_of
 from trader.core.param_keys import Key, range_of
 from trader.forecasters import registry

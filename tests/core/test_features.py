@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.core.errors import ConfigError
 from trader.core.features import (
     ANCHOR_BARS,

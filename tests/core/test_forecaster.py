@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
-from tests.rig import quick_params
-from tests.rows_made import fit
+from tests.support.rig import quick_params
+from tests.support.rows_made import fit
 from trader.core.params import params_of
 from trader.forecasters.xgboost import XGBoostForecaster
 
@@ -65,8 +65,8 @@ FIT_AND_PREDICT = """
 import os
 import numpy as np
 import xgboost
-from tests.rig import quick_params
-from tests.rows_made import fit, panel_of
+from tests.support.rig import quick_params
+from tests.support.rows_made import fit, panel_of
 from trader.core.params import params_of
 from trader.forecasters.xgboost import XGBoostForecaster
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.bars_made import bars_made, bars_of_closes
+from tests.support.bars_made import bars_made, bars_of_closes
 from trader.core.costs import CostModel
 from trader.core.labels import direction, is_up, label_of, round_trip
 from trader.core.params import DEFAULT_PARAMS, params_of

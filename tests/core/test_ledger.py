@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core import strategies as our
+from tests.support import strategies as our
 from trader.core.costs import CostModel, commission, quote_at
 from trader.core.ledger import Ledger, fee_usdt
 from trader.core.sizing import SizedOrder, SizingRules, size

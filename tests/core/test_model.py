@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.bars_made import bars_made
-from tests.rows_made import fit, panel_of
+from tests.support.bars_made import bars_made
+from tests.support.rows_made import fit, panel_of
 from trader.core.errors import ConfigError, DataError
 from trader.core.model import UPGRADED_FROM, ModelCard, card_for, id_of, read_card
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
@@ -161,7 +161,7 @@ def test_an_upgraded_card_keeps_the_id_that_its_journal_names() -> None:
     assert read_card(card.to_bytes(), MODEL, card.model_id, "here") == card
 
 
-def test_a_model_exchanged_with_its_card_is_refused() -> None:
+def test_a_model_replaced_with_its_card_is_refused() -> None:
     """Another model and its card, which fit each other, under this model's name: in whole, with the name written into the card,
     and passed off as an upgraded one."""
     bytes_ = fit(XGBoostForecaster(), ROWS.X, 1 - LABELS, params())

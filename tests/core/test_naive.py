@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.core.forecast import LEVELS
 from trader.core.panel import Panel
 from trader.core.params import DEFAULT_PARAMS, params_of

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core import strategies as our
+from tests.support import strategies as our
 from trader.core.costs import CostModel, quote_at
 from trader.core.ledger import Ledger
 from trader.core.sizing import NoOrder, SizedOrder, SizingRules, floor_step, size

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from backtest.engine.outcome import summary_of_run
 from backtest.engine.simulate import Run, simulate
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.core.costs import commission, quote_at
 from trader.core.hours import HourLine, Rules
 from trader.core.params import DEFAULT_PARAMS, params_of

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core import strategies as our
+from tests.support import strategies as our
 from trader.core.costs import exact
 from trader.core.ledger import Ledger
 from trader.core.marks import marks, scaled_prices

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.model_mutants import decoded, genuine, rows, signed, sized
-from tests.rows_made import fit, panel_of
+from tests.support.model_mutants import decoded, genuine, rows, signed, sized
+from tests.support.rows_made import fit, panel_of
 from trader.core.errors import DataError
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.forecasters.lightgbm import LightGBMForecaster
@@ -93,7 +93,7 @@ BROKEN = [
     (said(*MODEL, "gbtree_model_param", "num_trees", value="99999"), "its number of trees is not 1 to 10,000"),
     (said(*MODEL, "gbtree_model_param", "num_parallel_tree", value="2"), "its beginning is not what XGBoost"),
     (lambda values: values["learner"]["gradient_booster"]["model"]["trees"].pop(), "its beginning is not what"),
-]  # fmt: skip
+]  # fmt: skip  # read as a table
 
 
 @pytest.mark.parametrize(("change", "why"), BROKEN)
@@ -165,7 +165,8 @@ def test_labels_without_a_split_are_taken(family: str) -> None:
     """Where nothing can be split, a tree is one leaf."""
     X = np.zeros((200, 9), np.float32)
     y = np.array([0.0, 1.0] * 100)
-    loaded = forecaster_of(family).load(fit(forecaster_of(family), X, y, params_of({**DEFAULT_PARAMS, "model": QUICK[family]}, "x")), "here")  # fmt: skip
+    forecaster, quick = forecaster_of(family), params_of({**DEFAULT_PARAMS, "model": QUICK[family]}, "x")
+    loaded = forecaster.load(fit(forecaster, X, y, quick), "here")
     p_up = loaded.predict(panel_of(X), panel_of(X).close_time[-2:]).p_up
     assert p_up.tolist() == pytest.approx([0.5, 0.5], abs=0.01)
 
@@ -214,7 +215,7 @@ def lightgbm_with(pattern: str, new: str, fit_sizes: bool = True) -> bytes:
         (r"^pandas_categorical:null", "pandas_categorical:[[1]]", "its end is not what LightGBM writes"),
         (r"^\[seed: 7\]", "[seed]", "its end is not what LightGBM writes"),
     ],
-)  # fmt: skip
+)  # fmt: skip  # read as a table
 def test_what_is_no_tree_of_lightgbm_is_refused(pattern: str, new: str, why: str) -> None:
     """Each rule by its name, the tree's number, and the way out; LightGBM is not asked."""
     way_out = ".*Roll back to another model, or train again: trader retrain$"

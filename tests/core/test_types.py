@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.bars_made import bars_made, bars_of_closes
+from tests.support.bars_made import bars_made, bars_of_closes
 from trader.core.errors import ConfigError, DataError
 from trader.core.types import HOUR_MS, Filters, floor_hour, iso, no_bars, parse_hour, parse_time, plain
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.model_mutants import decoded, genuine
+from tests.support.model_mutants import decoded, genuine
 from trader.forecasters.ubjson import Packed, encode, integer
 
 
@@ -20,7 +20,7 @@ def test_the_values_of_a_model_are_written_as_xgboost_writes_them() -> None:
         (0, b"i\x00"), (126, b"i\x7e"), (127, b"I\x00\x7f"), (-127, b"i\x81"), (-128, b"I\xff\x80"), (32_767, b"l\0\0\x7f\xff"),
         (2**31, b"L\0\0\0\0\x80\0\0\0"),
     ],
-)  # fmt: skip
+)  # fmt: skip  # read as a table
 def test_an_integer_takes_the_smallest_type_that_it_does_not_fill(value: int, written: bytes) -> None:
     """The ends of a type belong to the next one."""
     assert integer(value) == written

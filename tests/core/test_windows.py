@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.core.errors import DataError
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.types import DAY_MS, HOUR_MS, no_bars, parse_hour

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.crew import VALUES, Begun, Scene, first_hour, scene
-from tests.rig_bars import made_bars
+from tests.support.crew import VALUES, Begun, Scene, first_hour, scene
+from tests.support.rig_bars import made_bars
 from trader.core.types import iso
 
 

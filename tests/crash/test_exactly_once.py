@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import forked
-from tests.crash.crew import Begun, Scene, a_bot, crew, racer, run_trapped, trapped
-from tests.rig import NOTHING_LEFT_BEHIND
+from tests.support import forked
+from tests.support.crew import Begun, Scene, a_bot, crew, racer, run_trapped, trapped
+from tests.support.rig import NOTHING_LEFT_BEHIND
 from trader.app.halts import announce, resume
 from trader.app.tick import tick
 from trader.core.errors import Halt

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.crash.crew import Begun, settings_for
 from tests.crash.test_faults import ONE, TWO
+from tests.support.crew import Begun, settings_for
 from trader import wiring
 from trader.adapters.clocks import ExchangeClock
 from trader.app.tick import tick

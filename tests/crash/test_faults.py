@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.crash.crew import Scene
+from tests.support.crew import Scene
 from trader.app.tick import tick
 from trader.core.errors import OrderInDoubt, Retry
 from trader.exchange.scenarios import SCENARIOS

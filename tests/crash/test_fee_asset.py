@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from tests.crash.crew import Scene, a_bot
-from tests.proxy import proxy_to
+from tests.support.crew import Scene, a_bot
+from tests.support.proxy import proxy_to
 from trader.app.store_check import check
 from trader.app.tick import tick
 from trader.core.types import HOUR_MS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from tests.crash.crew import Scene
+from tests.support.crew import Scene
 from trader.app.codec import ATTEMPT
 from trader.app.halts import announce
 from trader.app.journal import hour_folder

@@ -7,8 +7,8 @@ import signal
 import time
 from pathlib import Path
 
-from tests.crash.crew import VALUES, Begun
-from tests.rig import Venue, venue
+from tests.support.crew import VALUES, Begun
+from tests.support.rig import Venue, venue
 from trader.core.types import HOUR_MS
 
 # An answer that never comes: the order is executed and its sender keeps waiting.

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.crash.crew import PARAMS, WORK, Begun, Scene, run_trapped
+from tests.support.crew import PARAMS, WORK, Begun, Scene, run_trapped
 from trader.app.codec_events import DEPLOYMENT, FORMATS
 from trader.app.halts import announce
 from trader.app.retrain import champions, load_model

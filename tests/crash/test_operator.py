@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.crew import Scene
+from tests.support.crew import Scene
 from trader.app.codec_events import CHAMPION
 from trader.app.dry import dry_tick
 from trader.app.halts import announce, resume

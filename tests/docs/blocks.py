@@ -111,7 +111,7 @@ def typed(blocks: list[Block], folder: Path, timeout_s: float) -> Typed:
     shell = subprocess.Popen(
         ["bash", "-eu", "-o", "pipefail", str(script)], cwd=folder, env=environment, start_new_session=True,
         stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    )  # fmt: skip  # read as a table
     try:
         code = shell.wait(timeout_s)
     except subprocess.TimeoutExpired:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands.test_every_command import COMMANDS, options
 from tests.docs.blocks import FENCE, PAGES, ROOT, blocks_of
-from tests.test_commands import COMMANDS, options
 
 README = ROOT / "README.md"
 INDEX = ROOT / "docs" / "index.md"

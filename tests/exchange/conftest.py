@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.exchange.venue_kit import Sim, running
+from tests.support.venue_kit import Sim, running
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.venue_kit import KEY, SECRET, SYMBOL, Sim, flat_bars, running
+from tests.support.venue_kit import KEY, SECRET, SYMBOL, Sim, flat_bars, running
 from trader.core.types import HOUR_MS, floor_hour
 
 PAIR = "BTC/USDT"

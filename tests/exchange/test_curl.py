@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.exchange.venue_kit import AT, KEY, SECRET, SYMBOL, Sim, running
+from tests.support.venue_kit import AT, KEY, SECRET, SYMBOL, Sim, running
 from trader.exchange.limits import RequestLimits
 
 JSON = "application/json;charset=UTF-8"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchange.venue_kit import command
+from tests.support.venue_kit import command
 
 WORDS = ("--bars", "--synthetic", "--symbol", "--filters", "--balance", "--fee-rate", "--half-spread-bps")
 MORE_WORDS = ("--slippage-bps", "--at", "--port", "--speed", "--state", "--faults", "--json")

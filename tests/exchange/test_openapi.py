@@ -15,7 +15,7 @@ import requests
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.venue_kit import command
+from tests.support.venue_kit import command
 from trader.exchange.routes import ROUTES
 from trader.exchange.sim_api import SIM_ROUTES
 

@@ -8,7 +8,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.exchange.venue_kit import command
+from tests.support.venue_kit import command
 from trader.core.types import HOUR_MS, parse_hour
 
 AT = parse_hour("2022-01-01")

@@ -10,7 +10,7 @@ import pytest
 import talib
 import xgboost as xgb
 
-from tests.exchange.venue_kit import FIRST, MARKET, SYMBOL
+from tests.support.venue_kit import FIRST, MARKET, SYMBOL
 from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS, Bars, Floats
 from trader.exchange.market import synthetic

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from binance.exceptions import BinanceAPIException
 
-from tests.exchange.venue_kit import AT, COSTS, MARKET, SYMBOL, Sim
+from tests.support.venue_kit import AT, COSTS, MARKET, SYMBOL, Sim
 from trader.core.costs import commission, exact, fill_price, quote_at
 from trader.core.types import HOUR_MS
 

@@ -12,7 +12,7 @@ import pytest
 from binance.exceptions import BinanceAPIException, BinanceRequestException
 from requests import exceptions
 
-from tests.exchange.venue_kit import AT, KEY, SECRET, SYMBOL, Sim, running
+from tests.support.venue_kit import AT, KEY, SECRET, SYMBOL, Sim, running
 from trader.core.errors import ConfigError
 from trader.exchange.edits import EDITS
 from trader.exchange.fault_settings import ACTIONS, KLINE_EDITS

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.venue_kit import SYMBOL, command, running
-from tests.rig import command as run
-from tests.rig_bars import made_bars
+from tests.support.rig import command as run
+from tests.support.rig_bars import made_bars
+from tests.support.venue_kit import SYMBOL, command, running
 from trader.exchange.matching import FeeAsset
 
 BNB = FeeAsset("BNB", Decimal("0.25"), Decimal(600))

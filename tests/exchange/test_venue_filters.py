@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.venue_kit import AT, SYMBOL, Sim, config, running
+from tests.support.venue_kit import AT, SYMBOL, Sim, config, running
 from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS, Filters
 from trader.exchange.filters import CheckedOrder, SymbolFilters, symbol_row

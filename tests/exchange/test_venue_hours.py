@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exchange.venue_kit import AT, COSTS, MARKET, SYMBOL, Sim, config, running, with_gap
+from tests.support.venue_kit import AT, COSTS, MARKET, SYMBOL, Sim, config, running, with_gap
 from trader.core.types import HOUR_MS, Bars, floor_hour
 from trader.exchange.market import Market, number
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.venue_kit import AT, SYMBOL, Sim, config, running
+from tests.support.venue_kit import AT, SYMBOL, Sim, config, running
 from trader.core.errors import ConfigError
 from trader.exchange.server import EmbeddedExchange
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.venue_kit import COSTS, config
+from tests.support.venue_kit import COSTS, config
 from trader.core.types import HOUR_MS
 from trader.exchange.account import Account
 from trader.exchange.matching import Book, OrderRequest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from tests.exchange.venue_kit import FIRST, SYMBOL, Answer, Sim, flat_bars, running, with_gap
+from tests.support.venue_kit import FIRST, SYMBOL, Answer, Sim, flat_bars, running, with_gap
 from trader.core.types import HOUR_MS
 
 # The hour that opens at AT trades at 30,000; the next ones close at 29,900, 29,700, 30,500, 30,500.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.exchange.venue_kit import AT, SYMBOL, Sim, running
+from tests.support.venue_kit import AT, SYMBOL, Sim, running
 from trader.core.types import HOUR_MS
 from trader.exchange.limits import RequestLimits
 

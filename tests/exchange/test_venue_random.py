@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from random_requests import BYTES_PER_REQUEST, FAULTS, Dice, Shot, World, shot_of
 
-from tests.exchange.venue_kit import config
+from tests.support.random_requests import BYTES_PER_REQUEST, FAULTS, Dice, Shot, World, shot_of
+from tests.support.venue_kit import config
 from trader.exchange.limits import RequestLimits
 from trader.exchange.server import EmbeddedExchange
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from binance.exceptions import BinanceAPIException
 
-from tests.exchange.venue_kit import AT, KEY, SYMBOL, Sim
+from tests.support.venue_kit import AT, KEY, SYMBOL, Sim
 from trader.core.types import HOUR_MS
 from trader.exchange.params import signature_is_valid
 

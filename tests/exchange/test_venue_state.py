@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchange.venue_kit import AT, SYMBOL, Sim, config, running
+from tests.support.venue_kit import AT, SYMBOL, Sim, config, running
 from trader.core.errors import DataError
 from trader.core.types import HOUR_MS
 from trader.exchange.venue import Venue
@@ -82,7 +82,7 @@ CHILD = """
 import sys
 sys.path.insert(0, {kit!r})
 from pathlib import Path
-from tests.exchange.venue_kit import config
+from tests.support.venue_kit import config
 from trader.exchange.server import EmbeddedExchange
 exchange = EmbeddedExchange(config(state_path=Path({state!r})))
 exchange.start()
@@ -110,7 +110,7 @@ class Remote(Sim):
 def test_sigkill_right_after_the_answer_loses_nothing(tmp_path: Path) -> None:
     """Whatever was answered before a SIGKILL is there after it."""
     path = tmp_path / "state.jsonl"
-    code = CHILD.format(kit=str(Path(__file__).parent), state=str(path))
+    code = CHILD.format(kit=str(Path(__file__).parents[2]), state=str(path))
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
         try:
             assert child.stdout is not None

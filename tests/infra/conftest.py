@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from tests.infra.stack_kit import REGION, STACK, TEMPLATE, Rendered
-from tests.proxy import proxy_to
-from tests.rig import Venue, command, quick_params, venue
-from tests.rig_bars import made_bars
-from tests.s3_kit import Bucketry, moto
+from tests.support.proxy import proxy_to
+from tests.support.rig import Venue, command, quick_params, venue
+from tests.support.rig_bars import made_bars
+from tests.support.s3_kit import Bucketry, moto
 from trader.core.types import HOUR_MS, iso, parse_hour
 
 BEGIN = parse_hour("2021-03-05T00:00")

@@ -1,4 +1,5 @@
-"""infra/environment.sh, which fills every environment: uv does it, or pip where uv cannot. Packages are made here; no index is asked."""
+"""infra/environment.sh, which fills every environment: uv does it, or pip where uv cannot. Packages are made here; no index
+is asked."""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from tests.app.fakes import MemoryStore
 from tests.infra.conftest import Recorded
 from tests.infra.stack_kit import Rendered
+from tests.support.fakes import MemoryStore
 from trader.app.journal import Journal
 from trader.app.tick import Ticked
 from trader.commands.common import say_ticked

@@ -52,8 +52,8 @@ DECIDES = ("journal", "state", "models", "tags")
 
 
 def test_the_bucket_lets_nobody_change_what_decides(rendered: Rendered) -> None:
-    """Whoever asks, with whatever rights: an object that decides is created if absent, and neither overwritten nor deleted. A page
-    and a cache are written over."""
+    """Whoever asks, with whatever rights: an object that decides is created if absent, and neither overwritten nor deleted. A
+    page and a cache are written over."""
     (policy,) = rendered.of_type("AWS::S3::BucketPolicy").values()
     statements = policy["PolicyDocument"]["Statement"]
     assert {str(statement["Principal"]) for statement in statements} == {"*"}

@@ -8,7 +8,7 @@ import pytest
 
 from tests.infra.conftest import client
 from tests.infra.stack_kit import REGION, ROOT, STACK, TEMPLATE, Rendered
-from tests.s3_kit import Bucketry
+from tests.support.s3_kit import Bucketry
 
 
 def test_cfn_lint_finds_nothing() -> None:

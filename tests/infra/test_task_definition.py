@@ -14,7 +14,7 @@ from botocore.validate import ParamValidator
 from infra.ecs.render import outputs_of, render
 from tests.infra.conftest import client
 from tests.infra.stack_kit import REGION, ROOT, STACK
-from tests.s3_kit import Bucketry
+from tests.support.s3_kit import Bucketry
 from trader.config import Settings
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/hourly-trader:abc"

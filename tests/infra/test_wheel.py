@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import Venue, quick_params, venue
-from tests.rig_bars import made_bars
+from tests.support.rig import Venue, quick_params, venue
+from tests.support.rig_bars import made_bars
 from trader.core.types import HOUR_MS, parse_hour
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig_bars import REAL, made_bars
+from tests.support.rig_bars import REAL, made_bars
 
 
 @pytest.fixture(scope="session")

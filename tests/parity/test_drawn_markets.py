@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from tests.bars_made import START, bars_made
-from tests.parity.twins import Twins, told
-from tests.rig import quick_params
+from tests.support.bars_made import START, bars_made
+from tests.support.rig import quick_params
+from tests.support.twins import Twins, told
 from trader.core.hours import Rules
 from trader.core.params import Params, params_of
 from trader.core.types import HOUR_MS, Filters, parse_time

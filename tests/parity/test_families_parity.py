@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.bars_made import bars_made
 from tests.contracts.forecaster_contract import QUICK
 from tests.parity.test_replay_is_the_backtest import twins_of
-from tests.parity.twins import told
-from tests.rig import command, quick_params, venue
+from tests.support.bars_made import bars_made
+from tests.support.rig import command, quick_params, venue
+from tests.support.twins import told
 from trader.adapters.files import write_bars
 from trader.core.model_params import FAMILIES
 from trader.core.types import HOUR_MS, parse_hour

@@ -10,9 +10,9 @@ import pytest
 
 from backtest.lifecycle.market import LifecycleMarket
 from backtest.lifecycle.rules import LifecycleRule, simulate_rule
-from tests.bars_made import bars_made
-from tests.parity.twins import Twins, told
-from tests.rig import quick_params
+from tests.support.bars_made import bars_made
+from tests.support.rig import quick_params
+from tests.support.twins import Twins, told
 from trader import wiring
 from trader.adapters.clocks import SimClock
 from trader.app.codec_events import BREACH
@@ -55,7 +55,7 @@ def lived_by_the_bot(it: Twins, rule: LifecycleRule, folder: Path) -> tuple[list
             at_ms=it.start - HOUR_MS, balances={"USDT": it.rules.params.allocation_usdt},
             api_key=EMBEDDED_KEY, api_secret=EMBEDDED_SECRET,
         )
-    )  # fmt: skip
+    )  # fmt: skip  # read as a table
     served.start()
     try:
         settings = load_settings(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bars_made import START, bars_made
-from tests.parity.twins import Twins
-from tests.rig import quick_params
+from tests.support.bars_made import START, bars_made
+from tests.support.rig import quick_params
+from tests.support.twins import Twins
 from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal
 from trader.app.store_check import check

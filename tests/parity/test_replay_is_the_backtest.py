@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.bars_made import bars_made
-from tests.parity.twins import Twins, told
-from tests.rig import anew, command, quick_params, venue
+from tests.support.bars_made import bars_made
+from tests.support.rig import anew, command, quick_params, venue
+from tests.support.twins import Twins, told
 from trader.adapters.files import read_bars
 from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal

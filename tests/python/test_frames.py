@@ -13,7 +13,7 @@ import pytest
 
 from backtest import api
 from backtest.engine.outcome import run_backtest
-from tests.bars_made import bars_made
+from tests.support.bars_made import bars_made
 from trader.core.errors import ConfigError, DataError
 from trader.core.features import features, preset_named
 from trader.core.hours import Rules
@@ -110,7 +110,8 @@ def test_columns_that_lack_or_are_no_numbers_are_refused() -> None:
 
 
 def test_the_functions_compute_what_the_command_computes(tmp_path: Path) -> None:
-    """walk_forward and trade give the hours and the summary of `backtest run`, digit for digit, and its file as the same table."""
+    """walk_forward and trade give the hours and the summary of `backtest run`, digit for digit, and its file as the same
+    table."""
     p_up = api.walk_forward(BARS, PARAMS, iso(START), iso(STOP), workers=2)
     traded = api.trade(BARS, p_up, PARAMS)
     rules = Rules(PARAMS, Filters.derived(float(BARS.close[BARS.row(START)])))

@@ -18,10 +18,10 @@ from backtest.study.cache import code_hash
 from backtest.study.space import space_of
 from backtest.study.trial_context import SearchTask
 from backtest.study.tune import tune
-from tests.app.fakes import MemoryStore
-from tests.bars_made import bars_made
-from tests.python.own_family import BROKEN, CENTROID, written
-from tests.rig import command
+from tests.support.bars_made import bars_made
+from tests.support.fakes import MemoryStore
+from tests.support.own_family import BROKEN, CENTROID, written
+from tests.support.rig import command
 from trader import own_families
 from trader.adapters import user_models
 from trader.adapters.files import write_bars

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from tests.rig import command
+from tests.support.rig import command
 from tests.system.browser import chromium, opened
 
 ROOT = Path(__file__).resolve().parents[2]

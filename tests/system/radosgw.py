@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.s3_kit import Bucketry
+from tests.support.s3_kit import Bucketry
 
 # Without authentication the messengers must be told to use plain mode, or the gateway waits for ever; without
 # tcp_nodelay every small answer takes 40 ms.

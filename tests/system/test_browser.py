@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.observability.conftest import week
-from tests.rig import command, quick_params
-from tests.rig_bars import made_bars
+from tests.commands.conftest import week
+from tests.support.rig import command, quick_params
+from tests.support.rig_bars import made_bars
 from tests.system.browser import DESK, PHONE, chromium, faults, opened
 
 __all__ = ["week"]  # a fixture

@@ -133,7 +133,10 @@ def test_the_image_is_sealed(engine: Engine, image: str) -> None:
     assert set(config["Volumes"]) == {"/state", "/tmp"}  # noqa: S108 - the container's own
     assert said["Healthcheck"]["Test"] == ["CMD", "trader", "health"]
     assert config["Cmd"] == ["run", "--cron-job", "/app/cron-job"]
-    look = "import compileall, pathlib, sys; print([str(p) for p in pathlib.Path('/opt').rglob('*.py') if 'site-packages' in str(p) and not list((p.parent / '__pycache__').glob(p.stem + '.*.pyc'))][:5])"
+    look = (
+        "import compileall, pathlib, sys; print([str(p) for p in pathlib.Path('/opt').rglob('*.py') if "
+        "'site-packages' in str(p) and not list((p.parent / '__pycache__').glob(p.stem + '.*.pyc'))][:5])"
+    )
     sealed = [*engine.podman, "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "all", *RUN]
     missing = run(*sealed, "--entrypoint", "python", image, "-c", look)
     assert missing.strip() == "[]"

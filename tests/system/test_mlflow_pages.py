@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from tests.observers.conftest import Told, bars_file, told, traded
 from tests.system.browser import DESK, chromium
 from tests.system.test_mlflow_server import free_port, server
-from tests.trackers.conftest import Told, bars_file, told, traded
 from trader.adapters.tracker_mlflow import MlflowBackend
 from trader.commands.tracker import ui_command
 from trader.config import load_settings

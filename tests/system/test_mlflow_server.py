@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from tests.trackers.conftest import HOURS, Told, bars_file, told, traded
-from tests.trackers.test_trackers import Mlflow, expected
+from tests.observers.conftest import HOURS, Told, bars_file, told, traded
+from tests.observers.test_trackers import Mlflow, expected
 from trader.commands.tracker import ui_command
 from trader.config import load_settings
 from trader.observers.builders import make_observer

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from tests.rig_bars import made_bars
+from tests.support.rig_bars import made_bars
 from trader.adapters.files import read_bars
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "examples" / "eda.ipynb"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tests.docs.blocks import ROOT, type_page
-from tests.rig import command
+from tests.support.rig import command
 
 
 def test_the_readme_types_true(tmp_path: Path) -> None:

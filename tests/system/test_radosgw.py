@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.app.store.conftest import begun, gappy_bars, lived, traded
 from tests.contracts.bucket_contract import BotContract, RaceContract
 from tests.contracts.store_contract import StoreContract
-from tests.s3_kit import Bucketry
-from tests.store.conftest import begun, gappy_bars, lived, traded
+from tests.support.s3_kit import Bucketry
 from tests.system.radosgw import radosgw
 from trader.adapters.store_s3 import S3Store
 from trader.app.store_care import prove

@@ -26,18 +26,19 @@ from trader.plain_file import NotTextError, text_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Beside Arrow's own errors: broken names, sizes and nested types surface as these.
+# Other exceptions that pyarrow raises for malformed files.
 BAD_ARROW = (OSError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError)
-# What stands above a header: whose file it is (CryptoDataDownload), Excel's own mark, a comment, nothing.
-_ABOVE = re.compile(r'\s*|"?https?://\S*|sep=.|#.*', re.IGNORECASE)
-_MOST_ABOVE = 20
+# Lines above a header: an address (CryptoDataDownload), Excel's `sep=`, a comment, an empty line.
+_PREAMBLE = re.compile(r'\s*|"?https?://\S*|sep=.|#.*', re.IGNORECASE)
+_MOST_PREAMBLE_LINES = 20
 _LONGEST_HEAD = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """What a file holds, unchecked. times: (n,) in any unit. first_row: the file's own number of the first row. symbols: what a
-    column names in its rows, each once. notes: how the file was read where it is not the usual way."""
+    """What a file holds, unchecked. times: (n,) in any unit. first_row: the line number of the first row in the file.
+    symbols: the distinct values of a symbol column, empty without one. notes: how the file was read where it is not the usual
+    way."""
 
     times: Ints
     values: dict[str, Floats]
@@ -48,7 +49,7 @@ class Columns:
 
 def csv_columns(data: bytes, symbol: str, source: str) -> Columns:
     """The columns of a CSV. Raises DataError for one that cannot be read, or could be read in two ways."""
-    data, above = _below(_utf8(data, source))
+    data, above = _without_preamble(_utf8(data, source))
     head = _head(data, source)
     delimiter = max(",;\t", key=head.count)
     names = [name.strip().strip("\"'") for name in head.split(delimiter)]
@@ -66,7 +67,7 @@ def csv_columns(data: bytes, symbol: str, source: str) -> Columns:
     arrays = {name: one_chunk(column) for name, column in zip(found, table.columns, strict=True)}
     times = times_of(arrays.pop("open_time"), source, first_row)
     symbols = named_in(arrays.pop("symbol", None))
-    written, arrays = _pointed(arrays, source) if _odd_numbers(data, delimiter) else ("", arrays)
+    written, arrays = _with_decimal_points(arrays, source) if _odd_numbers(data, delimiter) else ("", arrays)
     values = {name: floats_of(name, array, source, first_row) for name, array in arrays.items()}
     return Columns(times, values, first_row, symbols, (written,) if written else ())
 
@@ -85,7 +86,8 @@ def first_line(error: BaseException) -> str:
 
 
 def _utf8(data: bytes, source: str) -> bytes:
-    """The same text in UTF-8, without a byte order mark. Only what a mark names is decoded: numbers are the same in all others."""
+    """The same text in UTF-8, without a byte order mark. Decoded only where a mark says UTF-16 or UTF-32: other encodings
+    agree on what numbers are made of."""
     if not data.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")):
         return data.removeprefix(b"\xef\xbb\xbf")
     try:
@@ -94,12 +96,12 @@ def _utf8(data: bytes, source: str) -> bytes:
         raise DataError(f"{source}: {error}") from None
 
 
-def _below(data: bytes) -> tuple[bytes, int]:
+def _without_preamble(data: bytes) -> tuple[bytes, int]:
     """The file from its header on, and how many lines stand above."""
     above = 0
-    while above < _MOST_ABOVE:
+    while above < _MOST_PREAMBLE_LINES:
         line, end, rest = data.partition(b"\n")
-        if not end or not _ABOVE.fullmatch(line[:_LONGEST_HEAD].decode("latin-1").rstrip("\r")):
+        if not end or not _PREAMBLE.fullmatch(line[:_LONGEST_HEAD].decode("latin-1").rstrip("\r")):
             break
         data, above = rest, above + 1
     return data, above
@@ -120,7 +122,7 @@ def _odd_numbers(data: bytes, delimiter: str) -> bool:
     return b'"' in data if delimiter == "," else b"," in data
 
 
-def _pointed(arrays: dict[str, Any], source: str) -> tuple[str, dict[str, Any]]:
+def _with_decimal_points(arrays: dict[str, Any], source: str) -> tuple[str, dict[str, Any]]:
     """How the file writes its numbers, and its columns with decimal points. Raises DataError where that is ambiguous."""
     import pyarrow as pa
 
@@ -138,7 +140,8 @@ def _pointed(arrays: dict[str, Any], source: str) -> tuple[str, dict[str, Any]]:
 
 
 def _texts(data: bytes, delimiter: str, width: int, wanted: list[int], skipped: int, source: str) -> pa.Table:
-    """Some of a CSV's `width` columns, by position and in that order, as texts: what is no number is told by its line."""
+    """Some of a CSV's `width` columns, by position and in that order, as texts, so that an error can name the line of what is
+    no number."""
     import pyarrow as pa
     import pyarrow.csv
 
@@ -155,4 +158,4 @@ def _texts(data: bytes, delimiter: str, width: int, wanted: list[int], skipped: 
             ),
         )
     except (pa.ArrowException, *BAD_ARROW) as error:
-        raise DataError(f"{source}: is not a readable CSV: {first_line(error)}; correct that line") from None
+        raise DataError(f"{source}: is not a readable CSV: {first_line(error)}; correct the file") from None

@@ -211,7 +211,8 @@ class LocalStore:
 
 def _not_plain(path: Path) -> DataError:
     return DataError(
-        f"store: {path}: is no plain file or folder but a symbolic link, a pipe, a socket or a device; somebody else put it there. "
+        f"store: {path}: is no plain file or folder but a symbolic link, a pipe, a socket or a device; somebody "
+        "else put it there. "
         "Remove it, and restore the object from a copy"
     )
 

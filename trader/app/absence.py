@@ -18,7 +18,7 @@ from trader.core.events import HaltEvent
 from trader.core.ports import Clock, Exchange, OwnTrade
 from trader.core.records import Attempt, Balances
 
-LOOK_APART_S = 2.0
+RECHECK_DELAY_S = 2.0
 # The share of the order, on both legs, from which a movement counts as its effect: a thin book fills parts.
 LEAST_SHARE = Decimal("0.01")
 
@@ -40,7 +40,7 @@ def require_absent(
     follow, and balances that still disagree alone raise Halt, until a person has looked and resumed.
     """
     symbol, name, since = journal.symbol, attempt.client_order_id, attempt.timestamp_ms
-    clock.sleep(LOOK_APART_S)
+    clock.sleep(RECHECK_DELAY_S)
     if exchange.find(symbol, name) is not None:
         raise OrderInDoubt(f"order {name} has just appeared; looking again next time")
     if any(order.client_order_id == name for order in exchange.open_orders(symbol)):

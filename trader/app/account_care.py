@@ -12,7 +12,7 @@ from trader.app.bot import Bot
 from trader.app.codec_events import ACCOUNT
 from trader.app.halts import announce, require_settled, resume, standing_halt
 from trader.app.orders import MAX_ATTEMPTS
-from trader.app.retrain import deployment, serving_params
+from trader.app.retrain import deployment, newest_readable_params
 from trader.app.tick import tick
 from trader.core.costs import fill_price
 from trader.core.errors import ConfigError, DataError, OrderInDoubt, TraderError
@@ -77,7 +77,7 @@ def _sale(bot: Bot, reason: str) -> FlattenEvent | None:
     filters, quote = bot.exchange.filters(bot.symbol), bot.exchange.quote(bot.symbol)
     params: Params | None = None
     with suppress(DataError):  # a bot whose model is lost sells all the same
-        params = serving_params(bot.journal)
+        params = newest_readable_params(bot.journal)
     base, _ = bot.exchange.assets(bot.symbol)
     free = bot.exchange.balances().get(base, Decimal(0))
     qty = max(Decimal(0), min(free, believed(bot).position))
@@ -139,7 +139,7 @@ def _allocation(bot: Bot, given: Decimal | None) -> Decimal:
     if given is not None:
         return given
     try:
-        params = serving_params(bot.journal)
+        params = newest_readable_params(bot.journal)
     except DataError as error:
         raise ConfigError(f"{error}. Say what the epoch begins with: --allocation-usdt") from None
     if params is None:

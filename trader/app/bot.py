@@ -10,7 +10,7 @@ from trader.app.cover import OrderLimits
 from trader.app.journal import Journal
 from trader.app.orders import ExecutionContext
 from trader.app.prediction import LoadedModel
-from trader.app.retrain import champions, load_model, params_near
+from trader.app.retrain import champions, load_model, params_or_newest_readable
 from trader.core.errors import ConfigError, DataError
 from trader.core.hours import HourState
 from trader.core.params import Params, params_of
@@ -64,12 +64,12 @@ class Bot:
         return self._models[model_id]
 
     def params(self, model_id: str) -> Params:
-        """A published model's parameters, read and checked once; the model need not be loaded for them, and where its card is lost
-        they are those of the newest card that is not."""
+        """A published model's parameters, read and checked once; the model need not be loaded for them, and where its card is
+        lost they are those of the newest card that is not."""
         if model_id in self._models:
             return self._models[model_id].params
         if model_id not in self._params:
-            self._params[model_id] = params_near(self.journal, model_id)
+            self._params[model_id] = params_or_newest_readable(self.journal, model_id)
         return self._params[model_id]
 
     def totals_before(self, newest: HourRecord | None) -> Totals:

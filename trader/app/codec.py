@@ -1,5 +1,5 @@
-"""How each typed record of the journal is stored; its events stand in `codec_events`. A field of `trader.core.records` is a key of
-the same name; totals lie flat. What a value may be stands in `fields`, what is around an object in `stored`."""
+"""How each typed record of the journal is stored; its events stand in `codec_events`. A field of `trader.core.records` is a
+key of the same name; totals lie flat. What a value may be stands in `fields`, what is around an object in `stored`."""
 
 from __future__ import annotations
 

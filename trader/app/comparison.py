@@ -1,8 +1,8 @@
 """What the account did, compared with what the journal knows, before anything is decided and before an hour is called missed.
 
-The venue's orders and trades since the newest record say by their client order ids whose they are. An order of this store
-that no attempt knows was lost here, or the store is older than the account; one of another store of this bot means that two
-stores trade one account, or that this one is not the one that bought what is held.
+A client order id names bot and store. Where the journal has no attempt for an executed order of this store, the journal lost it
+or the store is an older copy; an order of another store under this bot's name means that two stores trade one account, or
+that this one is not the one that bought what is held.
 
 A list may lag, and another process of this bot may be at work. So an order is unknown only where two looks say so.
 """
@@ -30,8 +30,8 @@ from trader.core.ports import OrderState
 from trader.core.records import HourRecord
 from trader.core.types import DAY_MS, iso, plain
 
-LOOK_APART_S = 2.0
-LATE_MS = 7 * DAY_MS
+RECHECK_DELAY_S = 2.0
+CLOSED_ATTEMPT_WINDOW_MS = 7 * DAY_MS
 # Of many orders the newest are named; to ignore one of another store settles that store's earlier ones.
 MOST_NAMED = 8
 
@@ -39,8 +39,8 @@ MOST_NAMED = 8
 @dataclass(frozen=True, slots=True)
 class UnknownOrders:
     """Executed orders of this bot that the journal does not know. lost: this store's, by the hour (UTC ms) that their ids
-    name and that is not closed yet. closed: this store's, of hours that are closed or to come. strangers: those of other
-    stores."""
+    name and that is not closed yet. closed: this store's that no open hour can book: of closed hours or hours to come, and
+    sales that a person ordered. strangers: those of other stores."""
 
     lost: Mapping[int, tuple[OrderState, ...]]
     closed: tuple[OrderState, ...]
@@ -65,7 +65,7 @@ def unknown_orders(
     """
     found = _look(context, newest, first, current, account)
     if found or first < current:
-        context.clock.sleep(LOOK_APART_S)
+        context.clock.sleep(RECHECK_DELAY_S)
         found = _look(context, newest, first, current, account)
     return found
 
@@ -106,7 +106,7 @@ def _since(newest: HourRecord | None, account: Sequence[Event[AccountEvent]]) ->
     if newest is None:
         return None
     closed = [event.content.hour_ms for event in account if isinstance(event.content, ClosedAttemptEvent)]
-    recent = [hour for hour in closed if newest.close_time - hour <= LATE_MS]
+    recent = [hour for hour in closed if newest.close_time - hour <= CLOSED_ATTEMPT_WINDOW_MS]
     return min([newest.close_time, *recent])
 
 
@@ -176,7 +176,7 @@ def _stranger(orders: Sequence[OrderState]) -> Halt:
     return Halt(
         "two_stores",
         f"{_seen(orders[-1])} was sent by a bot of this name with another store: two bots trade one account, or this store is "
-        f"not the one that traded before. {_ways(orders)} Two bots need two names (TRADER_BOT)",
+        f"not the one that traded before. {_instructions(orders)} Two bots need two names (TRADER_BOT)",
     )
 
 
@@ -184,7 +184,7 @@ def _closed(orders: Sequence[OrderState]) -> Halt:
     return Halt(
         "foreign_order",
         f"{_seen(orders[-1])} carries this store's id, and the record of its hour does not hold it: the store is a copy of "
-        f"another, or it lost something. {_ways(orders)}",
+        f"another, or it lost something. {_instructions(orders)}",
     )
 
 
@@ -192,9 +192,12 @@ def _seen(order: OrderState) -> str:
     return f"order {order.client_order_id} ({order.side}, {plain(order.executed_qty)} executed at {iso(order.transact_ms)})"
 
 
-def _ways(orders: Sequence[OrderState]) -> str:
-    """What to type, and the orders before the newest, which need a word as well."""
+def _instructions(orders: Sequence[OrderState]) -> str:
+    """The commands to type for the newest order, and the other orders that need the same."""
     name = orders[-1].client_order_id
     others = [order.client_order_id for order in orders[-MOST_NAMED:-1]]
     more = f" The same for {', '.join(others)}." if others else ""
-    return f"If what it executed is this bot's: trader adopt {name} --reason ...; if not: trader ignore {name} --reason ... .{more}"
+    return (
+        f"If what it executed is this bot's: trader adopt {name} --reason ...; if not: trader ignore {name} "
+        f"--reason ... .{more}"
+    )

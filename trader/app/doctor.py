@@ -17,7 +17,7 @@ from trader.app.cursors import standing, standing_in_words
 from trader.app.explain import newest_hour
 from trader.app.halts import standing_halt
 from trader.app.journal import Journal
-from trader.app.retrain import champions, deployment, load_model, serving_params
+from trader.app.retrain import champions, deployment, load_model, newest_readable_params
 from trader.app.trouble import standing_trouble
 from trader.core.errors import DataError, TraderError
 from trader.core.lifecycle import is_late, serving
@@ -62,8 +62,8 @@ def exchange_check(exchange: Exchange, url: str, start: str) -> Finding:
 
 
 def examine(checks: dict[str, Check]) -> Iterator[Finding]:
-    """The findings in order; a check that cannot be made is a failed one, and the others go on. Where the exchange does not answer,
-    that is said once, and what would ask it is left out."""
+    """The findings in order; a check that cannot be made is a failed one, and the others go on. Where the exchange does not
+    answer, that is said once, and what would ask it is left out."""
     silent = False
     for name, check in checks.items():
         if silent and name in ASK_THE_EXCHANGE:
@@ -139,7 +139,7 @@ def _believed(bot: Bot) -> tuple[Decimal, Decimal]:
         return Decimal(0), Decimal(0)
     newest = bot.journal.newest_record(floor_hour(bot.exchange.time_ms()), begun.start_ms)
     if newest is None:
-        params = serving_params(bot.journal)
+        params = newest_readable_params(bot.journal)
         return (params.allocation_usdt if params else Decimal(0)), Decimal(0)
     ledger = with_account(bot.journal, newest.totals)[0].state.ledger
     return ledger.cash, max(ledger.position, Decimal(0))

@@ -7,7 +7,7 @@ from decimal import Decimal
 from trader.app.bot import Bot
 from trader.app.doctor import Finding, Verdict
 from trader.app.fee_stock import LEAST_ORDERS, orders_left
-from trader.app.retrain import serving_params
+from trader.app.retrain import newest_readable_params
 from trader.core.params import Params
 from trader.core.ports import CommissionTerms
 from trader.core.types import plain
@@ -15,10 +15,13 @@ from trader.core.types import plain
 
 def costs_check(bot: Bot) -> Finding:
     """The account is charged what the serving model's parameters count on, and a stock that pays for it lasts."""
-    params, terms = serving_params(bot.journal), bot.exchange.commission_terms(bot.symbol)
+    params, terms = newest_readable_params(bot.journal), bot.exchange.commission_terms(bot.symbol)
     if not terms.discount_asset:
         return _judged(terms.rate, params, f"the account pays {_percent(terms.rate)} a side", in_other=False)
-    said = f"the account pays {_percent(terms.discounted_rate)} a side in {terms.discount_asset} instead of {_percent(terms.rate)}"
+    said = (
+        f"the account pays {_percent(terms.discounted_rate)} a side in {terms.discount_asset} instead of "
+        f"{_percent(terms.rate)}"
+    )
     if terms.discount_asset in bot.exchange.assets(bot.symbol):
         return _judged(terms.discounted_rate, params, said, in_other=False)
     lasts, stock = _stock(bot, terms, params)

@@ -110,12 +110,18 @@ def _decision(made: Json) -> str:
     before = f"held {made['position_before']}, cash {made['cash_before']}"
     if made["side"] is None:
         return f"decision  {made['target']}, no order ({made['reason'] or 'nothing to change'}); {before}"
-    return f"decision  {made['target']}: {made['side']} {made['qty']} at about {made['expected_price']} ({made['reason']}); {before}"
+    return (
+        f"decision  {made['target']}: {made['side']} {made['qty']} at about {made['expected_price']} "
+        f"({made['reason']}); {before}"
+    )
 
 
 def _attempt(row: Json) -> str:
     said = f": {row['said']}" if row["said"] else ""
-    return f"attempt {row['n']} {row['client_order_id']} of {row['qty']}: {row['outcome']}{said}, {plural(len(row['fills']), 'fill')}"
+    return (
+        f"attempt {row['n']} {row['client_order_id']} of {row['qty']}: {row['outcome']}{said}, "
+        f"{plural(len(row['fills']), 'fill')}"
+    )
 
 
 def _cost(cost: Json) -> str:

@@ -20,8 +20,8 @@ Halts = Event[HaltEvent | ResumeEvent]
 def announce(
     journal: Journal, at_ms: int, reason: str, *, freeze: bool, by: Author = "bot", message: str = ""
 ) -> Halts:
-    """Write a halt, unless the newest event already says the same: of a bot, one of this reason and these orders; of a person, one with this
-    reason, these words and the same about what is held. Safe to repeat."""
+    """Write a halt, unless the newest event already says the same: of a bot, one of this reason and these orders; of a
+    person, one with this reason, these words and the same about what is held. Safe to repeat."""
     newest, made = newest_event(journal), HaltEvent(journal.symbol, at_ms, reason, freeze, by, message)
     said = newest.content if newest else None
     repeats = isinstance(said, HaltEvent) and said.reason == reason and by == "bot"

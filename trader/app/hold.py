@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import islice
 
 from trader.app.journal import Journal
-from trader.app.retrain import params_near
+from trader.app.retrain import params_or_newest_readable
 from trader.core.hours import Rules
 from trader.core.ledger import Ledger
 from trader.core.summary import bought_and_held
@@ -34,7 +34,7 @@ def buy_and_hold(journal: Journal, start: int) -> BuyAndHold | None:
     for record in islice(journal.records(start), LOOKED_AT):
         decision = journal.decision(record.close_time)
         if decision is not None and decision.quote is not None:
-            params = params_near(journal, decision.model_id)
+            params = params_or_newest_readable(journal, decision.model_id)
             owned = bought_and_held(decision.quote, decision.close, Rules(params, decision.filters))
             return BuyAndHold(owned, params.allocation_usdt)
     return None

@@ -179,7 +179,8 @@ def _require_not_ours(bot: Bot, client_order_id: str, order: OrderState | None) 
     outcome = bot.journal.outcome(name.hour, name.attempt, series)
     if outcome is None and bot.journal.attempt(name.hour, name.attempt, series) is not None:
         raise ConfigError(
-            f"order {client_order_id} is an attempt of this bot, which looks for it: trader tick. If the venue never brings it to "
+            f"order {client_order_id} is an attempt of this bot, which looks for it: trader tick. If the venue "
+            "never brings it to "
             f"an end: trader close-attempt {iso(name.hour)[:13]} {name.attempt} --reason ..."
         )
     if order is None or outcome is not None:

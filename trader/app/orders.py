@@ -160,7 +160,8 @@ def _require_same(parent: ParentOrder, known: OrderState) -> None:
     raise Halt(
         "foreign_order",
         f"the venue knows order {known.client_order_id} as {known.side} of {known.executed_qty}, and this journal decided "
-        f"{parent.order.side} {parent.order.qty} under that id: another bot with this store's id trades on this account. Stop it, then say "
+        f"{parent.order.side} {parent.order.qty} under that id: another bot with this store's id trades on this "
+        "account. Stop it, then say "
         f"whose the order is: trader adopt {known.client_order_id}, or trader ignore {known.client_order_id}",
     )
 

@@ -12,8 +12,8 @@ from trader.core.records import Decision, Order
 @dataclass(frozen=True, slots=True)
 class ParentOrder:
     """An order that is carried out by attempts. hour: whose folder holds them. Nothing is sent after deadline_ms, UTC on the
-    exchange's clock; nothing at all where `sent_before`: the venue executed it, and the journal lost or never had it; nor where it is
-    `forbidden`, which says why."""
+    exchange's clock; nothing at all where `sent_before`: the venue executed it, and the journal lost or never had it; nor
+    where it is `forbidden`, which says why."""
 
     hour: int
     order: Order

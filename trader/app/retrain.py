@@ -78,7 +78,7 @@ def load_card(journal: Journal, model_id: str) -> ModelCard:
     return card
 
 
-def nearest_card(journal: Journal, model_id: str) -> ModelCard:
+def card_or_newest_readable(journal: Journal, model_id: str) -> ModelCard:
     """A model's card; where it is lost that of the newest champion whose card is not. Raises DataError where all are lost."""
     for name in (model_id, *(champion.model_id for champion in reversed(champions(journal)))):
         try:
@@ -92,14 +92,14 @@ def nearest_card(journal: Journal, model_id: str) -> ModelCard:
     )
 
 
-def params_near(journal: Journal, model_id: str) -> Params:
-    """The parameters of `nearest_card`."""
-    card = nearest_card(journal, model_id)
+def params_or_newest_readable(journal: Journal, model_id: str) -> Params:
+    """The parameters of `card_or_newest_readable`."""
+    card = card_or_newest_readable(journal, model_id)
     return params_of(card.params, f"models/{card.model_id}/card")
 
 
 def _require_named(journal: Journal, card: ModelCard) -> None:
-    """Raises OtherSymbol for a card of another symbol, DataError for one that was exchanged since it was named champion."""
+    """Raises OtherSymbol for a card of another symbol, DataError for one that was replaced since it was named champion."""
     model_id = card.model_id
     if journal.symbol not in card.symbols:
         raise OtherSymbol(
@@ -111,7 +111,7 @@ def _require_named(journal: Journal, card: ModelCard) -> None:
     }
     if said - {"", digest_of(card)}:
         raise DataError(
-            f"models/{model_id}/card is not the card that was named champion; it was exchanged. Roll back to another model, "
+            f"models/{model_id}/card is not the card that was named champion; it was replaced. Roll back to another model, "
             f"or train again: trader retrain"
         )
 
@@ -131,12 +131,12 @@ def _require_original(journal: Journal, card: ModelCard, text: bytes, model: byt
         )
 
 
-def serving_params(journal: Journal) -> Params | None:
+def newest_readable_params(journal: Journal) -> Params | None:
     """The parameters of the newest champion, None before the first."""
     published = champions(journal)
     if not published:
         return None
-    return params_near(journal, published[-1].model_id)
+    return params_or_newest_readable(journal, published[-1].model_id)
 
 
 def next_serve_hour(now_ms: int, gap_hours: int) -> int:
@@ -151,12 +151,12 @@ def retrain(
     params: Params,
     serve_from: int,
     code_version: str,
-    occasion: TrainingCause = ASKED,
+    cause: TrainingCause = ASKED,
 ) -> ModelCard:
     """Fit for the hours from `serve_from` (UTC ms) on, by what was known `gap_hours` before it, and publish.
 
     The rows follow from `serve_from` alone, not from when this runs. The first training begins the deployment, whatever
-    its occasion. Raises ConfigError for parameters that no venue here can trade, DataError where the history is too short.
+    its cause. Raises ConfigError for parameters that no venue here can trade, DataError where the history is too short.
     """
     _require_tradable(params)
     window = refit_of(params, 0, serve_from)
@@ -180,9 +180,9 @@ def retrain(
         until=training.until,
         seed=params.seed,
     )
-    occasion = occasion if deployment(journal) else FIRST
-    card = card_for(model, forecaster, params, window, training, code_version, occasion.message)
-    _publish(journal, card, model, occasion, collector.served)
+    cause = cause if deployment(journal) else FIRST
+    card = card_for(model, forecaster, params, window, training, code_version, cause.message)
+    _publish(journal, card, model, cause, collector.served)
     return card
 
 
@@ -194,7 +194,7 @@ def _require_tradable(params: Params) -> None:
 
 
 def _publish(
-    journal: Journal, card: ModelCard, model: bytes, occasion: TrainingCause, served: Callable[[], str]
+    journal: Journal, card: ModelCard, model: bytes, cause: TrainingCause, served: Callable[[], str]
 ) -> None:
     """Model, card, champion, deployment: killed between any two, the next training goes on where nothing is missing."""
     journal.store_id()  # a store is created, and proves itself, before anything is built on it
@@ -204,15 +204,15 @@ def _publish(
     _create(journal, f"{folder}/model", model)
     _create(journal, f"{folder}/card", card.to_bytes())
     newest = champions(journal)
-    if occasion.breach_number or not newest or newest[-1] != Champion(card.model_id, card.valid_from):
+    if cause.breach_number or not newest or newest[-1] != Champion(card.model_id, card.valid_from):
         journal.append(
             ChampionEvent(
                 symbol=journal.symbol,
                 model_id=card.model_id,
                 valid_from_ms=card.valid_from,
-                cause=occasion.cause,
-                message=occasion.message,
-                breach_number=occasion.breach_number,
+                cause=cause.cause,
+                message=cause.message,
+                breach_number=cause.breach_number,
                 card_sha256=digest_of(card),
             )
         )

@@ -14,7 +14,7 @@ from trader.app.halts import keeps_position, standing_halt
 from trader.app.hold import BuyAndHold, buy_and_hold
 from trader.app.journal import Journal
 from trader.app.models import family_of
-from trader.app.retrain import champions, deployment, nearest_card
+from trader.app.retrain import card_or_newest_readable, champions, deployment
 from trader.app.trouble import standing_trouble
 from trader.app.watch import allowance, seen_drift
 from trader.core.events import EpochEvent
@@ -39,8 +39,9 @@ def status(
 ) -> Json:
     """The whole report. Returns are compounded shares; `now_ms` (UTC) is None where the venue has a clock of its own.
 
-    Keys: state, why, next always; market, "" for a real one, once a model is trained; hour, model_id, line, holding, results, window, retrain, drift (None without its
-    rule), champion, halt, trouble, open, behind_hours, observers (those named) once an hour is closed.
+    Keys: state, why, next always; market, "" for a real one, once a model is trained; hour, model_id, line, holding, results,
+    window, retrain, drift (None without its rule), champion, halt, trouble, open, behind_hours, observers (those named) once
+    an hour is closed.
     """
     with journal.glance(DEPLOYMENT, CHAMPION, BREACH, HALT, ACCOUNT, TROUBLE):
         return _status(journal, rule, now_ms, drift, observers)
@@ -74,7 +75,7 @@ def _status(
         }
     hour = newest.close_time
     behind = None if now_ms is None else (floor_hour(now_ms) - hour) // HOUR_MS
-    card_of: CardOf = cache(lambda model_id: nearest_card(journal, model_id))
+    card_of: CardOf = cache(lambda model_id: card_or_newest_readable(journal, model_id))
     left = allowance(rule, hour, [event.content.at_ms for event in journal.events(BREACH)])
     pending = journal.decision(hour + HOUR_MS)
     return {

@@ -33,7 +33,7 @@ from trader.app.retrain import (
     deployment,
     load_model,
     next_serve_hour,
-    params_near,
+    params_or_newest_readable,
     retrain,
 )
 from trader.app.tick import require_sound
@@ -168,7 +168,7 @@ def _model(bot: Bot) -> Iterator[str]:
     except OtherSymbol:
         raise
     except DataError as error:
-        params = params_near(bot.journal, champion.model_id)
+        params = params_or_newest_readable(bot.journal, champion.model_id)
         hour = next_serve_hour(bot.exchange.time_ms(), params.gap_hours)
         occasion = TrainingCause(ASKED.cause, f"repair: {error}"[:200])
         card = retrain(bot.journal, bot.collector, bot.forecaster_of, params, hour, bot.version, occasion)

@@ -90,7 +90,8 @@ def _trouble(event: TroubleEvent) -> TimelineEntry:
 
 
 def hour_row(record: HourRecord, family: str) -> tuple[str, ...]:
-    """An hour in a person's columns: HOUR_HEAD. family: of its model. Amounts in USDT are rounded to cents, prices as they were."""
+    """An hour in a person's columns: HOUR_HEAD. family: of its model. Amounts in USDT are rounded to cents, prices as they
+    were."""
     line = record.line
     return (
         iso(record.close_time)[:16] + "Z",

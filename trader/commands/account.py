@@ -31,7 +31,7 @@ def adopt(
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """What an order executed is this bot's: the next hour books it. Lifts the halt that names the order.
+    """Book what an unknown order executed as this bot's, with the next hour. Lifts the halt that names the order.
 
     Example: trader adopt hourly-1aa5-BTCUSDT-26112709-d1 --reason "the store was restored from Monday's copy"
     """
@@ -47,7 +47,7 @@ def ignore(
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """An order is none of this bot's business, nor are earlier ones of the same other store. Lifts the halt that names it.
+    """Mark an unknown order, and earlier ones of the same other store, as not this bot's. Lifts the halt that names it.
 
     Example: trader ignore hourly-77c0-BTCUSDT-26112709-d1 --reason "the old bot's; its coins were sold by hand"
     """
@@ -65,7 +65,7 @@ def close_attempt(
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Close an attempt that the venue never brings to an end, by what it has executed so far.
+    """Close an attempt whose final status the venue never reports, by what it has executed so far.
 
     Example: trader close-attempt 2026-11-27T09 1 --reason "the venue's support cancelled it"
     """
@@ -94,7 +94,7 @@ def epoch(
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Begin a new epoch, flat with the allocation: after the venue wiped the account, or where what is missing stays missing.
+    """Begin a new epoch, flat with the allocation: after the venue wiped the account, or where lost records cannot be restored.
 
     The equity curve begins anew, nothing counts as a loss, the records of before stay. Lifts a halt. Refused while the account
     holds what the bot believes to hold. Example: trader epoch --reason "testnet reset of 2 December"

@@ -35,7 +35,7 @@ def collect(
     start: Annotated[
         str | None, typer.Option("--from", help="first hour, UTC; default: go on from what is there")
     ] = None,
-    stop: Annotated[str | None, typer.Option("--to", help="the hour after the last; default: now")] = None,
+    stop: Annotated[str | None, typer.Option("--to", help="end, exclusive, UTC; default: now")] = None,
     archive: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,8 +51,8 @@ def collect(
     bars: BarsDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the file of collected bars to cover a span. What is there is not asked for again, but for its newest rows, which are
-    compared. Without --from the file is extended to now.
+    """Bring the file of collected bars to cover a span. Bars that it holds are not downloaded again,
+    except the newest, which are compared. Without --from the file is extended to now.
 
     Example: trader collect --from 2021-01-01 --archive ~/Downloads/klines
     """

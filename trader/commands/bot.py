@@ -42,7 +42,7 @@ def tick(
     bars: BarsDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Close the current hour, exactly once: safe to run twice, at once, and after any crash. Exit 4 while halted.
+    """Close the current hour, exactly once: safe to repeat, to run concurrently, and after a crash. Exit 4 while halted.
 
     Example: TRADER_VENUE=testnet trader tick
     """
@@ -139,7 +139,8 @@ def run(
         bool, typer.Option("--json", help="log lines as JSON, as TRADER_LOG_FORMAT=json does")
     ] = False,
 ) -> None:
-    """Tick once now, then by the schedule until SIGTERM. Ticks run in this process, warm; the rest beside it.
+    """Tick once now, then by the schedule until SIGTERM. Ticks run inside this process, other jobs of the schedule as child
+    processes.
 
     Example: trader run --cron-job cron-job
     """
@@ -209,10 +210,10 @@ def resume(
 
 def _serving(bot: Bot, given: Path | None) -> Params | None:
     """The serving model's parameters; a card that is lost is no trouble where others are `given`."""
-    from trader.app.retrain import serving_params
+    from trader.app.retrain import newest_readable_params
 
     try:
-        return serving_params(bot.journal)
+        return newest_readable_params(bot.journal)
     except OtherSymbol:
         raise
     except DataError:

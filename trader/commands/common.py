@@ -21,7 +21,7 @@ StoreDir = Annotated[
     str | None, typer.Option("--store", help="journal, models, events: a folder or s3://bucket/prefix")
 ]
 BarsDir = Annotated[Path | None, typer.Option("--bars", help="folder of collected bars")]
-Symbol = Annotated[str | None, typer.Option(help="what is traded")]
+Symbol = Annotated[str | None, typer.Option(help="trading pair, such as BTCUSDT; default: the setting's")]
 
 
 def params_from(path: Path | None, serving: Params | None) -> Params:

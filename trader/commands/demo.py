@@ -36,7 +36,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="of market and search")] = 7,
     as_json: AsJson = False,
 ) -> None:
-    """The main job, offline: two years of bars, a study, a champion, two weeks traded through HTTP, one retrain.
+    """The whole job, offline: two years of bars, a study, a champion, two weeks traded through HTTP, one retrain.
 
     Example: trader demo --bars BTCUSDT-1h.parquet
     """

@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 def replay(
     bars: Annotated[Path, typer.Option(help="hourly bars of the market")],
     start: Annotated[str, typer.Option("--from", help="first hour, UTC")],
-    stop: Annotated[str, typer.Option("--to", help="the hour after the last")],
+    stop: Annotated[str, typer.Option("--to", help="end of the hours, exclusive, UTC")],
     params: ParamsFile = None,
     symbol: Symbol = None,
     filters: Annotated[
-        Path | None, typer.Option(help="an exchangeInfo row; default: from the price at --from")
+        Path | None,
+        typer.Option(
+            help="a JSON file of one symbol as exchangeInfo gives it; default: tick and step from the price at --from"
+        ),
     ] = None,
     hours_out: Annotated[
         Path | None, typer.Option("--hours-out", "--out", help="write every hour here, as JSON Lines")
@@ -81,7 +84,7 @@ def replay(
 
 def journal(
     start: Annotated[str | None, typer.Option("--from", help="first hour, UTC")] = None,
-    stop: Annotated[str | None, typer.Option("--to", help="the hour after the last")] = None,
+    stop: Annotated[str | None, typer.Option("--to", help="end of the hours, exclusive, UTC")] = None,
     symbol: Symbol = None,
     store: StoreDir = None,
     jsonl: Annotated[

@@ -28,8 +28,8 @@ TICKS, OTHERS = "ticks", "others"
 
 
 def run(jobs: list[CronJob], path: str, settings: Settings) -> None:
-    """Tick now, then run the jobs of the schedule at `path` until SIGTERM, which lets a tick end, the first one too. A retrain runs in
-    a process of its own and never delays a tick."""
+    """Tick now, then run the jobs of the schedule at `path` until SIGTERM, which lets a tick end, the first one too. A
+    retrain runs in a process of its own and never delays a tick."""
     builders.require_installed(settings)
     if note := builders.note_of(settings):
         terminal.say(note)

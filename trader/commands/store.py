@@ -91,7 +91,8 @@ def verify(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
         )
     if found.problems:
         raise DataError(
-            f"{settings.store} does not hold together. trader store repair makes again what follows from other objects; restore the "
+            f"{settings.store} does not hold together. trader store repair makes again what follows from other "
+            "objects; restore the "
             "rest of what is named above from a copy"
         )
 

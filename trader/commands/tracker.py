@@ -17,7 +17,7 @@ from trader.core.errors import ConfigError, Retry, TraderError
 from trader.core.tracking import group_of
 from trader.observers import builders, process
 from trader.observers.names import TITLES, missing, names_of
-from trader.observers.supervisor import LAST_WORDS_S
+from trader.observers.supervisor import GRACE_S
 from trader.observers.turn import Turn, next_turn, turn
 
 app = typer.Typer(no_args_is_help=True, help="Experiment trackers: fill one anew, open MLflow's pages.")
@@ -36,7 +36,7 @@ def observe(
     bars: BarsDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell observers (trackers) what the journal has and they have not heard. Every tick starts it by itself.
+    """Send what is new in the journal to the experiment trackers. Every tick starts it by itself.
 
     Waits for its turn while another process tells them. Exit 3 if one of them failed: it hears the same next time.
     Example: trader observe
@@ -47,7 +47,7 @@ def observe(
 
     settings = load_settings(symbol=symbol, store=store, bars=bars)
     names = names_of(settings)
-    longest_s = settings.observer_patience_s + LAST_WORDS_S
+    longest_s = settings.observer_patience_s + GRACE_S
     if steps is not None:
         process.limit_life(longest_s)
     # A child that is supervised has its supervisor's turn.
@@ -92,7 +92,7 @@ def rebuild(
     builders.require_installed(settings)
     journal = wiring.make_journal(settings)
     told, words = [], []
-    with turn(settings.tracker_dir, settings.observer_patience_s + LAST_WORDS_S) as mine:
+    with turn(settings.tracker_dir, settings.observer_patience_s + GRACE_S) as mine:
         if mine is None:
             raise Retry("another process tells the observers at this moment; try again when it is done")
         for name in names:

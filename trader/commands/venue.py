@@ -33,16 +33,19 @@ MOST_SPEED = 120.0
 At = Annotated[
     str | None,
     typer.Option(
-        help="the virtual clock's first hour, UTC, or `now` (synthetic only); default: 30 days before the end"
+        help="the virtual clock's first hour, UTC, or `now` (synthetic only); default: 30 days before the last bar"
     ),
 ]
 BarsFile = Annotated[Path | None, typer.Option(help="hourly bars of the market: Parquet, CSV or zip")]
 Synthetic = Annotated[int | None, typer.Option(help="instead of bars: the seed of a synthetic market")]
 FiltersFile = Annotated[
-    Path | None, typer.Option(help="an exchangeInfo row; default: from the price at --at")
+    Path | None,
+    typer.Option(
+        help="a JSON file of one symbol as exchangeInfo gives it; default: tick and step from the price at --at"
+    ),
 ]
-Balances = Annotated[list[str] | None, typer.Option(help="ASSET=AMOUNT, repeatable")]
-FeeRate = Annotated[str, typer.Option(help="share of the received amount")]
+Balances = Annotated[list[str] | None, typer.Option(help="starting balance, ASSET=AMOUNT, repeatable")]
+FeeRate = Annotated[str, typer.Option(help="commission rate, taken from the asset received")]
 FeeAssetName = Annotated[
     str, typer.Option(help="take commission in this asset, BNB say, while the account holds some of it")
 ]
@@ -61,11 +64,11 @@ Port = Annotated[
 Speed = Annotated[
     str,
     typer.Option(
-        help=f"how many times as fast as the wall's its clock runs, at most {MOST_SPEED:g} (60: an hour a minute); 0 stands still "
-        f"until POST /sim/clock"
+        help=f"virtual seconds per real second, at most {MOST_SPEED:g} (60: an hour a "
+        "minute); 0 stops its clock until POST /sim/clock"
     ),
 ]
-StateFile = Annotated[Path | None, typer.Option(help="file that orders and balances survive in")]
+StateFile = Annotated[Path | None, typer.Option(help="file that keeps orders and balances across restarts")]
 FaultsFile = Annotated[Path | None, typer.Option(help="faults to inject, a JSON list")]
 
 
@@ -90,8 +93,8 @@ def exchange(
 ) -> None:
     """Serve the embedded exchange on loopback until SIGTERM. It speaks Binance's spot protocol and needs no account.
 
-    One line says when it is ready. POST /sim/clock moves its time, POST /sim/faults makes it fail, GET /sim/ledger tells
-    what was executed. With `--at now --speed 1` its time is the wall's, as clients expect; with `--speed 60` an hour closes every
+    One line says when it is ready. POST /sim/clock moves its time, POST /sim/faults injects faults, GET /sim/ledger tells
+    what was executed. With `--at now --speed 1` its time is real time, as clients expect; with `--speed 60` an hour closes every
     minute, for `trader run` as well. More in docs/exchange.md.
 
     Example: trader exchange --bars BTCUSDT-1h.parquet --at 2022-01-01 --port 8900

@@ -40,12 +40,11 @@ def bars_from_columns(
 ) -> Bars:
     """Raw rows, stamped by their open, as checked `Bars`, stamped by their close.
 
-    open_time_ms: (n,) int64, UTC milliseconds, on the hour, ascending. columns: (n,) float64 each; open, high, low,
-    close and volume are required and finite; quote_volume, trades, taker_buy_base and taker_buy_quote are optional
-    and may hold NaN; other names are ignored. Prices in quote per base, volume in base.
-    Missing hours become flagged rows: open = high = low = close = the last close, and 0 (not NaN) in volume and in
-    every optional column, since nothing was traded.
-    Raises DataError, naming `source`, the row (the first one counts as `first_row`, the next one as `step` more), its time and the
+    open_time_ms: (n,) int64, UTC milliseconds, on the hour, ascending. columns: (n,) float64 each; open, high, low, close and
+    volume are required and finite; quote_volume, trades, taker_buy_base and taker_buy_quote are optional and may hold NaN;
+    other names are ignored. Prices in quote per base, volume in base. Missing hours become flagged rows: open = high = low =
+    close = the last close, and 0 (not NaN) in volume and in every optional column, since nothing was traded. Raises
+    DataError, naming `source`, the row (the first one counts as `first_row`, the next one as `step` more), its time and the
     way out.
     """
     place = Place(source, first_row, step)

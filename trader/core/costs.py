@@ -1,6 +1,6 @@
 """What a trade costs: the quote, the fill and the commission, exact to the tick.
 
-Both hosts use these very formulas: the backtest fills by them, the embedded exchange quotes and fills by them,
+Backtest and bot use these very formulas: the backtest fills by them, the embedded exchange quotes and fills by them,
 and the bot computes its expected fill from the book ticker by them.
 """
 

@@ -20,8 +20,8 @@ GIVE_THE_FILE = (
 
 @dataclass(frozen=True, slots=True)
 class OwnFamily:
-    """A family of a user's own file. params: the class that `model` is validated by. make: gives a forecaster. source: the text of
-    the whole file, as it was run. path: where it was read from, for messages."""
+    """A family of a user's own file. params: the class that `model` is validated by. make: gives a forecaster. source: the
+    text of the whole file, as it was run. path: where it was read from, for messages."""
 
     family: str
     params: type[FamilyParams]

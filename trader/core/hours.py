@@ -1,4 +1,4 @@
-"""One hour of trading, decided and written: the only place where both hosts turn what is known into a line.
+"""One hour of trading, decided and written: the only place where backtest and bot turn what is known into a line.
 
 An hour T is the close_time of its newest closed bar. What happens at T, in this order: mark equity, risk, decide,
 size, fill. `position` and `equity` of a line are after the fill, equity marked at close[T].
@@ -38,18 +38,18 @@ LINE_KEYS = (
 GAP, VENUE_CLOSED, MISSED, WARM_UP = "gap", "venue_closed", "missed", "warm_up"
 # The venue had executed the hour's order, and the journal did not know it.
 ADOPTED = "adopted"
-# The account does not hold what is to be sold, and not even a part of it that could be.
+# The account holds less than the smallest quantity that could be sold of what should be.
 NOT_IN_ACCOUNT = "not_in_account"
-# The venue's price is not the signal's: whatever is decided, nothing is sent.
+# The venue's price lies outside the price band around the bar's close: nothing is sent.
 PRICE_BAND = "price_band"
-# Reasons that a halt does not replace by its own.
-_WITHOUT_CHANCE = {GAP, VENUE_CLOSED, MISSED, PRICE_BAND}
+# Reasons that stay in the line although the bot is halted.
+_KEPT_WHEN_HALTED = {GAP, VENUE_CLOSED, MISSED, PRICE_BAND}
 
 
 @dataclass(frozen=True, slots=True)
 class HourLine:
     """The line of an hour, its fields LINE_KEYS. close_time: UTC ms. order_qty, position: in base; fill_price: the average,
-    in quote per base; fee, equity: in quote, after the fill. None is what the hour has not."""
+    in quote per base; fee, equity: in quote, after the fill. None where the hour has no such value."""
 
     close_time: int
     p_up: float | None
@@ -68,9 +68,9 @@ class HourInputs:
     """What is known at an hour. `close` marks the equity: close[T], or the last one before a gap. `quote` is None while
     the venue is shut. `p_up` is None without a prediction, and then `no_p_up` says why (gap, warm_up, missed).
 
-    The others are asked where there is a price band. gap: the hour has no bar of its own. close_before: the close of the
-    hour before, None in the first. price_after: the venue's price where nobody asked for a quote in time: the open at T,
-    or a later price while that bar is forming.
+    The other fields are used only with a price band. gap: the hour has no bar of its own. close_before: the close of the
+    hour before, None in the first. price_after: the venue's price where no quote was recorded at T: the
+    open at T, or a later price while that bar is forming.
     """
 
     close_time: int
@@ -83,15 +83,16 @@ class HourInputs:
     price_after: Decimal | None = None
 
     @property
-    def book(self) -> Decimal | None:
+    def venue_price(self) -> Decimal | None:
         """The venue's price: the middle of its quote, else the one after the hour; None where nobody knows it."""
         return self.price_after if self.quote is None else mid(self.quote)
 
 
 @dataclass(frozen=True, slots=True)
 class HourState:
-    """What an hour begins with: the newest record's totals. entered_at: the hour of the last entry that was filled.
-    doubt: of the newest close, None where the book agreed with it."""
+    """What an hour begins with: the newest record's totals. entered_at: the hour of the last entry that was filled. doubt: of
+    the newest close, None where the venue's price agreed with it; a second bar may have confirmed it since, and then it is no
+    longer `unconfirmed`."""
 
     ledger: Ledger
     risk: RiskState
@@ -167,7 +168,7 @@ class HourDecision:
 
 def doubt_at(state: HourState, seen: HourInputs, rules: Rules) -> UnconfirmedClose | None:
     """The doubt about an hour's close, by the band of its rules."""
-    return doubt_of(state.doubt, seen.close_before, seen.close, seen.book, rules.band, gap=seen.gap)
+    return doubt_of(state.doubt, seen.close_before, seen.close, seen.venue_price, rules.band, gap=seen.gap)
 
 
 def decide_hour(state: HourState, seen: HourInputs, rules: Rules) -> HourDecision:
@@ -184,7 +185,7 @@ def decide_hour(state: HourState, seen: HourInputs, rules: Rules) -> HourDecisio
     held, risk = state.ledger.held(mark, rules.filters), now.risk
     target = _target(now, seen, held, rules)
     order, reason = _order(now, seen, held, target, rules)
-    if risk.halted_at is not None and reason not in _WITHOUT_CHANCE:
+    if risk.halted_at is not None and reason not in _KEPT_WHEN_HALTED:
         reason = "halt" if order or risk.halted_at == seen.close_time else "halted"
     return HourDecision(seen.close_time, seen.p_up, target, order, reason, risk, equity, doubt)
 
@@ -200,8 +201,8 @@ def _target(now: HourState, seen: HourInputs, held: Target, rules: Rules) -> Tar
 def _order(
     now: HourState, seen: HourInputs, held: Target, target: Target, rules: Rules
 ) -> tuple[SizedOrder | None, str]:
-    """The order of an hour, or why there is none. Beyond the band none leaves, a halt's sale included, which every later
-    hour decides anew: the side that is traded is compared with the close, whatever the other side quotes."""
+    """The order of an hour, or why there is none. Where the price of the order's side lies outside the band around the
+    close no order is sent, not even the sale of a halt, which every later hour decides again."""
     if seen.quote is None:
         return None, seen.no_p_up if seen.no_p_up == MISSED else VENUE_CLOSED
     if seen.no_p_up == GAP:
@@ -209,7 +210,7 @@ def _order(
     if now.unconfirmed:
         return None, PRICE_BAND
     order, reason = _wanted(now, seen, seen.quote, held, target, rules)
-    price = seen.book if order is None else order.expected_price
+    price = seen.venue_price if order is None else order.expected_price
     if out_of_band(seen.close, price, rules.band):
         return None, PRICE_BAND
     return order, reason
@@ -218,7 +219,7 @@ def _order(
 def _wanted(
     now: HourState, seen: HourInputs, quote: Quote, held: Target, target: Target, rules: Rules
 ) -> tuple[SizedOrder | None, str]:
-    """The order that would leave if the venue's prices were the signal's."""
+    """The order before the price band is checked."""
     if seen.p_up is None and target == held:
         return None, seen.no_p_up
     if now.risk.frozen:
@@ -296,5 +297,5 @@ def line_json(line: HourLine) -> dict[str, Any]:
 
 
 def line_text(line: HourLine) -> str:
-    """A line as one row of JSON Lines, without the newline: the very bytes that both hosts write."""
+    """A line as one row of JSON Lines, without the newline: the very bytes that backtest and bot write."""
     return json.dumps(line_json(line), separators=(", ", ": "))

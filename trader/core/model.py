@@ -173,13 +173,13 @@ def own_card(text: bytes, model: bytes | None, model_id: str, source: str) -> Mo
         raise DataError(f"{source}: schema {card.schema!r}, this program reads {CARD_SCHEMA!r}")
     if model is not None and hashlib.sha256(model).hexdigest() != card.model_sha256:
         raise DataError(
-            f"{source}: the model's bytes do not match its card; it is corrupt or was exchanged. "
+            f"{source}: the model's bytes do not match its card; it is corrupt or was replaced. "
             f"Roll back to another model or train again: trader retrain"
         )
     if not model_id == card.model_id == id_of(card):
         raise DataError(
             f"{source}: the card is not the one that {model_id} names ({card.model_id}, and its content gives "
-            f"{id_of(card)}); it was changed or exchanged. Roll back to another model or train again: trader retrain"
+            f"{id_of(card)}); it was changed or replaced. Roll back to another model or train again: trader retrain"
         )
     return card
 

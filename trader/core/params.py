@@ -32,7 +32,7 @@ LATER_KEYS: dict[str, Any] = {"label": "direction", "price_band": None, "fee_dis
 
 
 class Params(BaseModel):
-    """Everything that decides what is traded. Two hosts with equal Params and equal bars write equal hours.
+    """Everything that decides what is traded. A backtest and a bot with equal Params and equal bars write equal hours.
 
     Rates and shares are fractions (0.001 is 0.1 %), `_bps` are 1/10,000, `_days` and `_hours` are spans of time.
     A prediction is about the close `horizon_hours` later: that it is higher (`label` direction), or higher by more than a round
@@ -79,7 +79,8 @@ class Params(BaseModel):
         ge=0,
         lt=1,
         default=None,
-        description="share that commission is less by because a third asset (BNB) pays it; null: it is taken from what is received",
+        description="share that commission is less by because a third asset (BNB) pays it; null: it is taken "
+        "from what is received",
     )
     allocation_usdt: Decimal = Field(
         gt=0, le=MOST_USDT, default=Decimal(10_000), description="capital of the strategy, USDT"

@@ -1,7 +1,8 @@
 r"""A tag says that who knows the key wrote these very bytes under this very name: HMAC-SHA256 (RFC 2104, FIPS 180-4).
 
-It is a line behind an object's bytes, of the same length for JSON, text and a model's own format. What lay in the store before there
-was a key cannot be written again, so its tag is an object of its own, `tags/<key>`, which `trader store sign` makes.
+It is a line behind an object's bytes, of the same length for JSON, text and a model's own format. What lay in the store
+before there was a key cannot be written again, so its tag is an object of its own, `tags/<key>`, which `trader store sign`
+makes.
 
     \n#hmac-sha256 <8 digits that tell keys apart> <64 digits>\n
 """
@@ -69,16 +70,20 @@ class Signer:
         found = _LINE.fullmatch(tag)
         if found is None:
             raise DataError(
-                f"{key} carries no tag: it was written without TRADER_STORE_HMAC_KEY, or by somebody else. Look at it, and at who "
-                "may write to the store; restore it from a copy, or, where the store was begun before there was a key and you trust "
+                f"{key} carries no tag: it was written without TRADER_STORE_HMAC_KEY, or by somebody else. Look "
+                "at it, and at who "
+                "may write to the store; restore it from a copy, or, where the store was begun before there was "
+                "a key and you trust "
                 "all of it: trader store sign"
             )
         if found[1].decode() != self.name:
             raise DataError(
-                f"{key} was tagged with another key ({found[1].decode()}, this one is {self.name}): TRADER_STORE_HMAC_KEY is not the "
+                f"{key} was tagged with another key ({found[1].decode()}, this one is {self.name}): "
+                "TRADER_STORE_HMAC_KEY is not the "
                 "one that this store is written with. Set the right one"
             )
         raise DataError(
-            f"{key} is not what its tag says: its bytes were changed, or it was moved here from another name. Look at who may write "
+            f"{key} is not what its tag says: its bytes were changed, or it was moved here from another name. "
+            "Look at who may write "
             "to the store, and restore the object from a copy"
         )

@@ -250,9 +250,9 @@ class Matching:
     def advance(self, now_ms: int) -> list[VenueOrder]:
         """Let time pass: fill the resting orders that the hours up to now reached; returns those that changed.
 
-        Safe to call at every request: without an open order, or within the same hour, it does nothing.
+        Safe to call at every request: without an open order, within the same hour, or for an earlier one it does nothing.
         """
-        previous, hour = self._advanced_ms, floor_hour(now_ms)
+        previous, hour = self._advanced_ms, max(self._advanced_ms, floor_hour(now_ms))
         self._advanced_ms = hour
         waiting = self._account.open_orders() if previous and hour > previous else []
         changed = []

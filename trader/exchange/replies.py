@@ -16,9 +16,9 @@ EIGHT = Decimal("1e-8")
 class Reply:
     """An answer and how it goes out. `ending` and the two rates are how faults spoil a delivery.
 
-    ending: "" sends it whole, "silence" sends nothing and waits for the peer to go, "close" ends the connection
-    without a word, "reset" ends it with a TCP RST, "truncate" sends `sent_bytes` of the body and ends it, "hang_up" sends it whole
-    and then ends the connection without having said so.
+    ending: "" sends it whole, "silence" sends nothing and waits for the peer to go, "close" ends the connection without a
+    word, "reset" ends it with a TCP RST, "truncate" sends `sent_bytes` of the body and ends it, "hang_up" sends it whole and
+    then ends the connection without having said so.
     """
 
     status: int = 200

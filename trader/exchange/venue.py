@@ -159,7 +159,7 @@ class Venue:
     def _advance(self, now_ms: int) -> None:
         changed = self.matching.advance(now_ms)
         for order in changed:
-            # Only an order's first fill gives count back; the first one of a taker was at its placing.
+            # The order count is credited once an order, at its first fill: in `place` for one that is filled at once.
             if len(order.trades) == 1:
                 self.limiter.credit_fill(order.update_time, is_maker=True)
         if changed:
@@ -167,11 +167,11 @@ class Venue:
 
     def _commit_late(self, late: DelayedOrder, moment: int) -> None:
         if not self.market.is_open(moment):
-            return
+            return  # there is no price, and nobody is left to be told
         try:
             self.place(late.intent, late.rules, late.book, moment)
         except ApiError:
-            # Nobody is left to be told: the client gave up long ago, and the order never was.
+            # The client has timed out; the refused order leaves no trace.
             return
 
     def place(self, intent: OrderRequest, rules: SymbolFilters, book: Book, now_ms: int) -> VenueOrder:
@@ -184,14 +184,14 @@ class Venue:
         return order
 
     def hold_back(self, intent: OrderRequest, rules: SymbolFilters, plan: RequestFaults, now_ms: int) -> None:
-        """Keep an order for later, as an engine does whose answer comes after the client has gone."""
+        """Keep an order for later: it executes after the client has timed out."""
         wall_s = plan.total("late_commit", "wall_s")
         due_wall_s = time.monotonic() + wall_s if wall_s else 0.0
         due_ms = now_ms if wall_s else now_ms + int(plan.total("late_commit", "ms"))
         self._late.append(DelayedOrder(intent, rules, plan.book, due_ms, due_wall_s))
 
     def sees(self, order: VenueOrder | None, call: ApiCall) -> bool:
-        """Whether a reader sees an order already; a lagging read is blind to young ones."""
+        """Whether a reader sees an order already; a lagging read does not return orders younger than its lag."""
         if order is None:
             return False
         if not call.plan.has("lag"):

@@ -27,7 +27,8 @@ _KEYS = {"schema", "symbols", "features", "arrays"}
 
 
 class ArrayPredictor(RowPredictor):
-    """The arrays of a model, and the function that scores rows by them. The arrays are read-only: a prediction changes nothing."""
+    """The arrays of a model, and the function that scores rows by them. The arrays are read-only: a prediction changes
+    nothing."""
 
     def __init__(
         self,

@@ -82,8 +82,9 @@ def tell(
     cursor: Cursor | None = None,
     chunk_hours: int | None = CHUNK_HOURS,
 ) -> Iterator[Delivered]:
-    """Tell one observer everything after its cursor (or after `cursor`), oldest first; yields after each part that was
-    taken in and noted: `chunk_hours` at first and up to CHUNK_HOURS later, None for all at once. Raises whatever the observer raises."""
+    """Tell one observer everything after its cursor (or after `cursor`), oldest first; yields after each part that was taken
+    in and noted: `chunk_hours` at first and up to CHUNK_HOURS later, None for all at once. Raises whatever the observer
+    raises."""
     cursor = cursor or read_cursor(journal, observer.name)
     deployments = journal.new_events(DEPLOYMENT, 0)
     if not deployments:

@@ -20,7 +20,7 @@ from trader.app.cursors import begin, behind
 from trader.config import environment_without_keys
 from trader.core.errors import TraderError
 from trader.observers.names import names_of
-from trader.observers.supervisor import LAST_WORDS_S, Delivery, ObserverProcess
+from trader.observers.supervisor import GRACE_S, Delivery, ObserverProcess
 
 if TYPE_CHECKING:
     from trader.app.journal import Journal
@@ -87,7 +87,7 @@ class BackgroundObservers:
 
     def __exit__(self, *_: object) -> None:
         for _process, thread in self._running[:1]:
-            thread.join(LAST_WORDS_S)
+            thread.join(GRACE_S)
         for process, _thread in reversed(self._running):
             process.drop()
         for _process, thread in self._running:

@@ -1,12 +1,13 @@
-"""One delivery to the observers under supervision: `trader observe` as a child, for a limited time, whatever becomes of it.
+"""`trader observe` as a child process with a time limit, and a record of an observer that failed in it.
 
-The child says whom it is about to tell. If it has to be stopped, or dies, its supervisor counts that against the observer it
-was telling: an observer cannot count its own end.
+The child writes the name of the observer that it is about to tell to a pipe. If it has to be stopped, or dies, its supervisor
+counts that against the observer it was telling: an observer cannot count its own end.
 
     python -m trader.observers.supervisor DELIVERY
 
-is what a tick leaves behind, in a session of its own (ADR 21). It imports the standard library only, unless something went
-wrong: a second interpreter with every library would cost as much processor time as the tick.
+is what a tick starts and leaves behind, in a session of its own (ADR 21); DELIVERY is a `Delivery` as JSON. It imports the
+standard library only, unless something went wrong: a second interpreter with every library would cost as much processor time
+as the tick.
 """
 
 from __future__ import annotations
@@ -24,9 +25,8 @@ from typing import IO
 
 from trader.observers.turn import Turn, next_turn
 
-# How long a service that is stopped lets its observers finish, and how much longer than its supervisor's patience a child
-# lives that nobody stops.
-LAST_WORDS_S = 5.0
+# Grace in seconds: for observers when a service stops, for the lock, and for a child whose supervisor died.
+GRACE_S = 5.0
 MOST_STEPS_BYTES = 65_536
 # Exit codes of a child that did what it should: done, trouble that it counted itself, interrupted by a person.
 EXPECTED = (0, 3, 130)
@@ -34,7 +34,7 @@ EXPECTED = (0, 3, 130)
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a supervisor has to know: whose news (the options of `trader observe`), where the locks lie, and for how many
+    """What a supervisor has to know: which bot's events (the options of `trader observe`), where the locks lie, and for how many
     seconds the child may run."""
 
     symbol: str
@@ -48,7 +48,7 @@ class Delivery:
         return json.dumps(asdict(self))
 
     def command(self, steps: int) -> list[str]:
-        """The child's command line; steps: the descriptor that hears whom it is telling."""
+        """The child's command line; steps: the write end of the pipe of its progress."""
         options = ["--symbol", self.symbol, "--store", self.store, "--bars", self.bars]
         return [sys.executable, "-m", "trader.cli", "observe", *options, "--steps", str(steps)]
 
@@ -63,10 +63,10 @@ class ObserverProcess:
 
     def run(self) -> None:
         """Wait for this machine's turn, start the child, and wait for its end, at most the delivery's patience; then stop
-        it. What was not told to its end is said and counted. Does nothing where another process waits for its turn already,
-        or has it for too long. Raises nothing."""
+        it. An interrupted delivery is said and counted as that observer's failure. Does nothing where another process waits
+        for the lock already, or holds it for too long. Raises nothing."""
         delivery = self._delivery
-        with next_turn(Path(delivery.tracker_dir), delivery.patience_s + LAST_WORDS_S, self._dropped) as turn:
+        with next_turn(Path(delivery.tracker_dir), delivery.patience_s + GRACE_S, self._dropped) as turn:
             if turn is None or self._dropped.is_set():
                 return
             try:
@@ -74,10 +74,10 @@ class ObserverProcess:
             except OSError as error:
                 why, name = f"a process for them cannot be started ({error.strerror})", ""
             if why and not self._dropped.is_set():
-                _count(delivery, name, why)
+                _record_failure(delivery, name, why)
 
     def drop(self) -> None:
-        """Stop it if it still waits or runs, and count nothing: it is not at fault."""
+        """Cancel the run, waiting or running, without counting a failure."""
         self._dropped.set()
         self._kill()
 
@@ -128,14 +128,14 @@ def _interrupted(said: IO[bytes]) -> str:
 
 
 def _end_in_words(code: int) -> str:
-    """How a process ended by itself; "" where it did what it should: trouble of an observer is counted in there."""
+    """How a process ended by itself; "" where it did what it should: the child itself counts what an observer failed in."""
     if code < 0:
         return f"the observer process was ended by signal {-code}"
     return "" if code in EXPECTED else f"the observer process ended with exit code {code}"
 
 
-def _count(delivery: Delivery, name: str, why: str) -> None:
-    """Say it, and note it where a status and the next tick find it. The turn is still this process's."""
+def _record_failure(delivery: Delivery, name: str, why: str) -> None:
+    """Say the failure, and store it in the observer's cursor. The lock is still held."""
     from trader import terminal, wiring
     from trader.app.cursors import stopped
     from trader.config import load_settings

@@ -53,14 +53,15 @@ class Unknown:
 def gather(
     options: Mapping[str, Any], environ: Mapping[str, str], known: Collection[str]
 ) -> tuple[dict[str, Given], list[Unknown]]:
-    """What wins for each setting, and the names that no setting has. Raises ConfigError for a file that cannot be read, and for one
-    that holds the key of the store."""
+    """What wins for each setting, and the names that no setting has. Raises ConfigError for a file that cannot be read, and
+    for one that holds the key of the store."""
     dotenv, toml = of_dotenv(Path(DOTENV)), of_toml(Path(TOML))
     environment, beside = of_names(environ, known, ENVIRONMENT), of_names(dotenv, known, DOTENV)
     for where, there in ((TOML, toml), (DOTENV, beside)):
         if KEY_OF_THE_STORE in there and (where == TOML or KEY_OF_THE_STORE not in environment):
             raise ConfigError(
-                f"{where}: {KEY_OF_THE_STORE} belongs in the environment, as {PREFIX}{KEY_OF_THE_STORE.upper()}: a file is copied with what lies beside it"
+                f"{where}: {KEY_OF_THE_STORE} belongs in the environment, as "
+                f"{PREFIX}{KEY_OF_THE_STORE.upper()}: a file is copied with what lies beside it"
             )
     found = {name: Given(value, TOML, name) for name, value in toml.items() if name in known}
     found |= beside | environment

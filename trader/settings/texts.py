@@ -1,4 +1,5 @@
-"""A setting's text as env files, shells and editors leave it: what is plainly left over is taken off, what is doubtful refused."""
+"""A setting's text as env files, shells and editors leave it: what is plainly left over is taken off, what is doubtful
+refused."""
 
 from __future__ import annotations
 

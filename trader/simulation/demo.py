@@ -112,7 +112,8 @@ def rule_words(rule: BreachRule) -> str:
     below = rule.hit_rate_below or 0.0
     share = chance_of_low_hit_rate(0.57, rule.hours, below)
     return (
-        f"fewer than {below * 100:.0f} % of the last {rule.hours} predictions right, once at most; it is strict on purpose, to be "
+        f"fewer than {below * 100:.0f} % of the last {rule.hours} predictions right, once at most; it is strict "
+        "on purpose, to be "
         f"seen at work: a model that is right in 57 % of its hours is below it {share * 100:.0f} % of the time"
     )
 

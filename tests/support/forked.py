@@ -1,0 +1,111 @@
+"""Commands in processes of their own that need not import everything anew: a fork server has done that once.
+
+A fresh interpreter spends a second on imports before it works for a tenth of one. What must be seen with its own
+imports or its own hash seed (what a verb loads, whether two runs write the same bytes) is started as `python -m` by the
+tests that look at it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import NoReturn
+
+from trader.adapters.talib_features import register_shipped
+
+# A process has one fork server, and the last list it is given before its first fork is the one that counts: this one,
+# for all tests. What is named here is imported there, and starts no thread.
+crew = multiprocessing.get_context("forkserver")
+crew.set_forkserver_preload(
+    [
+        "tests.support.forked",
+        "tests.support.crew",
+        "tests.support.doom",
+        "trader.cli",
+        "trader.wiring",
+        "trader.app.dry",
+        "backtest.cli",
+        "boto3",
+        "pyarrow.parquet",
+        "talib",
+        "xgboost",
+        "_strptime",
+        "tests.support.frozen",
+    ]
+)
+register_shipped()  # for children that are no command and begin below `begin`
+
+
+def start(
+    arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], out: Path, err: Path
+) -> BaseProcess:
+    """Start `trader ...` or `backtest ...` in a folder, with this environment and no other, its output into files."""
+    child = crew.Process(target=_work, args=(arguments, cwd, environment, out, err))
+    child.start()
+    return child
+
+
+def run(
+    arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], timeout_s: float = 240
+) -> subprocess.CompletedProcess[str]:
+    """What `subprocess.run` would give for the console command, its output as text."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder) / "out", Path(folder) / "err"
+        child = start(arguments, cwd, environment, out, err)
+        try:
+            child.join(timeout_s)
+            if child.is_alive():
+                raise subprocess.TimeoutExpired(arguments, timeout_s)
+        finally:
+            child.kill()
+            child.join()
+        code = child.exitcode
+        assert code is not None
+        return subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
+
+
+@contextmanager
+def running(arguments: tuple[str, ...], cwd: Path) -> Iterator[str]:
+    """A command that works until it is ended: its first line on standard output. Ended as `docker stop` does."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder) / "out", Path(folder) / "err"
+        child = start(arguments, cwd, {"PATH": os.defpath}, out, err)
+        try:
+            while not (out.exists() and out.read_text().endswith("\n")):
+                assert child.is_alive(), err.read_text()
+                time.sleep(0.01)
+            yield out.read_text().splitlines()[0]
+        finally:
+            child.terminate()
+            child.join(30)
+            child.kill()
+            child.join()
+
+
+def _work(
+    arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], out: Path, err: Path
+) -> NoReturn:
+    """The child: a process as a shell would have begun it, but for its imports."""
+    for stream, file in ((1, out), (2, err)):
+        number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(number, stream)
+        os.close(number)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the fork server hears none
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    sys.argv = list(arguments)
+    sys.exit(importlib.import_module(f"{arguments[0]}.cli").main())
