@@ -314,7 +314,7 @@ def test_other_bars_are_refused_with_both_hashes(task: SearchTask, tmp_path: Pat
     closes[-40] *= 1.01
     other = replace(task, bars=replace(task.bars, close=closes), stop=task.stop)
     changed = replace(task, bars=replace(task.bars, close=np.round(task.bars.close * 1.01, 2)))
-    with pytest.raises(ConfigError, match=f"hash is {begun}; these have (?!{begun})[0-9a-f]{{16}}"):
+    with pytest.raises(ConfigError, match=f"the hash {begun}; the given bars have (?!{begun})[0-9a-f]{{16}}"):
         run(changed, tmp_path)
     assert run(other, tmp_path, trials=1).trials, "a bar later than the study is no part of it"
     with pytest.raises(ConfigError, match="begun with seed 5, now 6"):
