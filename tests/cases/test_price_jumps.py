@@ -14,9 +14,9 @@ from trader.adapters.files import write_bars
 from trader.commands.bars import _tell
 from trader.config import load_settings
 from trader.core.errors import DataError
-from trader.core.jumps import jumps, require_no_jump
+from trader.core.jumps import Jump, jumps, lasting, require_no_jump
 from trader.core.params import params_of
-from trader.core.types import Bars, iso, parse_hour
+from trader.core.types import HOUR_MS, Bars, iso, parse_hour
 from trader.simulation.rehearsal import require_replayable
 
 DAYS = 40
@@ -91,3 +91,17 @@ def test_collected_bars_say_it(capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever collects is told, before anything is learned from it."""
     _tell(load_settings(), replaced(180_000.0), None, as_json=False)
     assert "over a gap at 2022-06-03T01:00:00Z: no result counts it" in capsys.readouterr().out
+
+
+def test_a_wrong_print_is_no_other_market() -> None:
+    """A bot trains on over a print that the next bars take back, and not over one that stays."""
+
+    def jump(hour: int, factor: float, up: bool) -> Jump:
+        return Jump(hour * HOUR_MS, (hour - 1) * HOUR_MS, factor, up, "between two bars")
+
+    print_, back = jump(5, 145, up=True), jump(6, 144, up=False)
+    assert lasting([print_, back]) == []
+    assert lasting([print_]) == [print_]
+    assert lasting([print_, jump(6, 20, up=False)]) == [print_, jump(6, 20, up=False)]
+    assert lasting([print_, jump(60, 145, up=False)]) == [print_, jump(60, 145, up=False)]
+    assert lasting([print_, back, jump(90, 30, up=True)]) == [jump(90, 30, up=True)]

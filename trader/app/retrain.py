@@ -165,7 +165,8 @@ def retrain(
     context_from = window.train_from - forecaster.traits.context_hours * HOUR_MS
     bars = collector.between(min(anchor_of(window.train_from), context_from), known_at + HOUR_MS)
     require_history(bars, window, params, f"the history of {collector.symbol}")
-    require_no_jump(bars.span(window.train_from, known_at + HOUR_MS), f"the history of {collector.symbol}")
+    known = bars.span(window.train_from, known_at + HOUR_MS)
+    require_no_jump(known, f"the history of {collector.symbol}", but_for_prints=True)
     if bars.last < window.train_until + params.horizon_hours * HOUR_MS:
         raise Retry(
             f"{collector.symbol}: training for {iso(serve_from)} needs the bar of "

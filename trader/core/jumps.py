@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trader.core.errors import DataError
-from trader.core.types import Bars, Floats, iso
+from trader.core.types import DAY_MS, Bars, Floats, iso
 
 # From one bar's close to the next one's open a market that goes on moves by less: LUNA's collapse kept below 3. Within an hour
 # of trading a true collapse may be wilder.
@@ -53,9 +53,24 @@ def jumps(bars: Bars) -> list[Jump]:
     return sorted(found, key=lambda jump: jump.close_time)
 
 
-def require_no_jump(bars: Bars, source: str) -> None:
-    """Raises DataError for bars over which nothing can be learned or gained, with the hours to cut at."""
-    found = jumps(bars)
+def lasting(found: list[Jump]) -> list[Jump]:
+    """The jumps without those that the next one takes back within a day: there a single print was wrong, and it is the same
+    market before and after."""
+    kept: list[Jump] = []
+    for jump in found:
+        last = kept[-1] if kept else None
+        back = last is not None and last.up != jump.up and jump.close_time - last.close_time <= DAY_MS
+        if last is not None and back and 0.5 <= jump.factor / last.factor <= 2:
+            kept.pop()
+        else:
+            kept.append(jump)
+    return kept
+
+
+def require_no_jump(bars: Bars, source: str, *, but_for_prints: bool = False) -> None:
+    """Raises DataError for bars over which nothing can be learned or gained, with the hours to cut at. but_for_prints: a bot's
+    training goes on over a single wrong print, which would else stop it until the look-back has left the print behind."""
+    found = lasting(jumps(bars)) if but_for_prints else jumps(bars)
     if not found:
         return
     jump = found[0]
