@@ -171,7 +171,7 @@ def report(
     Looking is counted in the folder `evidence`, as by the command: each report on the same hours is one more look at them.
     Raises ConfigError or DataError.
     """
-    from backtest.commands.reporting import Looked, made_report, written
+    from backtest.commands.reporting import EvaluatedSpan, made_report, written
     from backtest.executors.registry import Setup, open_executor
 
     _register_shipped()
@@ -179,7 +179,10 @@ def report(
     rules = _rules(bars, params, first, None)
     with open_executor("local", Setup(workers)) as executor:
         made = made_report(
-            Looked(bars, rules, first, last, SOURCE), executor, Path(evidence), by="backtest.api.report"
+            EvaluatedSpan(bars, rules, first, last, SOURCE),
+            executor,
+            Path(evidence),
+            by="backtest.api.report",
         )
     written(made.report, Path(out))
     return made.report

@@ -37,17 +37,17 @@ def report(
     Looking is counted: each report on the same hours is one more look at them.
     Example: backtest report --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2023-01-01 --params study/P.json --study study
     """
-    from backtest.commands.reporting import Looked, made_report, written
+    from backtest.commands.reporting import EvaluatedSpan, made_report, written
     from backtest.report.study import study_evidence
 
     chosen_by = study_evidence(study) if study else None
     writable(out)
-    looked = Looked(given.bars, given.rules, given.start, given.stop, given.source)
+    span = EvaluatedSpan(given.bars, given.rules, given.start, given.stop, given.source)
     with computing.opened(study) as executor:
         made = made_report(
-            looked, executor, evidence, by="backtest report", chosen_by=chosen_by,
+            span, executor, evidence, by="backtest report", chosen_by=chosen_by,
             showing=partial(terminal.progress, quiet=as_json), began=given.began,
-        )  # fmt: skip  # what is looked at, then how it is told
+        )  # fmt: skip  # what is evaluated, then how it is told
     figures = written(made.report, out)
     if as_json:
         terminal.emit(made.report)

@@ -29,8 +29,8 @@ Showing = Callable[[str], AbstractContextManager[Progress]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looked:
-    """What is looked at: hours start <= T < stop (UTC ms) of bars, by rules. source: where the bars came from, for messages."""
+class EvaluatedSpan:
+    """What is evaluated: hours start <= T < stop (UTC ms) of bars, by rules. source: where the bars came from, for messages."""
 
     bars: Bars
     rules: Rules
@@ -54,7 +54,7 @@ def _unseen(stage: str) -> AbstractContextManager[Progress]:
 
 
 def made_report(
-    looked: Looked,
+    span: EvaluatedSpan,
     executor: Executor,
     folder: Path,
     *,
@@ -68,19 +68,19 @@ def made_report(
     from backtest.report.data import report_of
     from trader.forecasters.registry import forecaster_of
 
-    ledger = ledger_in(folder, looked.bars)
-    forecaster, hours = forecaster_of(looked.rules.params.model.family), (looked.start, looked.stop)
+    ledger = ledger_in(folder, span.bars)
+    forecaster, hours = forecaster_of(span.rules.params.model.family), (span.start, span.stop)
     with showing("windows") as update:
         outcome = run_backtest(
-            forecaster, looked.bars, looked.rules, *hours,
-            source=looked.source, executor=executor, progress=update, began=began,
+            forecaster, span.bars, span.rules, *hours,
+            source=span.source, executor=executor, progress=update, began=began,
         )  # fmt: skip  # what is traded, then how it is computed
-    tried = _counted(looked, outcome.run, ledger, by)
+    tried = _counted(span, outcome.run, ledger, by)
     with showing("seeds") as update:
-        told = _judged(forecaster, looked, outcome.run, tried, chosen_by, executor, update)
+        told = _judged(forecaster, span, outcome.run, tried, chosen_by, executor, update)
     made = report_of(
-        looked.bars, looked.rules, outcome.run, outcome.summary, told, *hours,
-        source=Path(looked.source).name, versions=_versions(), study=chosen_by.part if chosen_by else None,
+        span.bars, span.rules, outcome.run, outcome.summary, told, *hours,
+        source=Path(span.source).name, versions=_versions(), study=chosen_by.part if chosen_by else None,
     )  # fmt: skip  # what is told, then what it is of
     return MadeReport(made, outcome.summary, told)
 
@@ -95,19 +95,19 @@ def written(report: dict[str, Any], out: Path) -> Path:
     return figures
 
 
-def _counted(looked: Looked, run: Run, ledger: EvidenceLedger, by: str) -> Count:
+def _counted(span: EvaluatedSpan, run: Run, ledger: EvidenceLedger, by: str) -> Count:
     """Writes this look into the ledger. What was tried before, and this configuration; earlier looks only."""
     from backtest.evidence.ledger import count
 
     before = ledger.entries()
-    entries = of_run(looked.rules.params, looked.start, looked.stop, run.equity, by)
+    entries = of_run(span.rules.params, span.start, span.stop, run.equity, by)
     ledger.append(entries)
-    return count([*before, entries[0]], looked.start, looked.stop)
+    return count([*before, entries[0]], span.start, span.stop)
 
 
 def _judged(
     forecaster: Forecaster,
-    looked: Looked,
+    span: EvaluatedSpan,
     run: Run,
     tried: Count,
     chosen_by: StudyEvidence | None,
@@ -119,10 +119,10 @@ def _judged(
     from trader.forecasters.registry import forecaster_of
 
     return assess(
-        forecaster, looked.bars, run.track.p_up.astype("float32"), looked.rules, looked.start, looked.stop,
+        forecaster, span.bars, run.track.p_up.astype("float32"), span.rules, span.start, span.stop,
         naive=forecaster_of(NAIVE), trials=tried,
         effective=chosen_by.effective if chosen_by else None, fitted=chosen_by.fitted if chosen_by else None,
-        source=looked.source, executor=executor, progress=progress,
+        source=span.source, executor=executor, progress=progress,
     )  # fmt: skip  # the strategy, what it is held against, how it is computed
 
 

@@ -25,7 +25,7 @@ from trader.core.params import params_of
 from trader.core.ports import Clock, Exchange, ForecasterOf, Store
 from trader.core.types import HOUR_MS, Side, floor_hour, iso, plain
 
-Verdict = Literal["pass", "warn", "fail"]
+FindingVerdict = Literal["pass", "warn", "fail"]
 
 # The venue refuses a request that is stamped a second in its future; half of that deserves a word.
 OFFSET_WARN_MS = 500
@@ -38,7 +38,7 @@ class Finding:
     """One check: `said` is what was seen, `todo` what a person does about it ("" where nothing)."""
 
     check: str
-    verdict: Verdict
+    verdict: FindingVerdict
     said: str
     todo: str = ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from trader.app.bot import Bot
-from trader.app.doctor import Finding, Verdict
+from trader.app.doctor import Finding, FindingVerdict
 from trader.app.fee_stock import LEAST_ORDERS, orders_left
 from trader.app.retrain import newest_readable_params
 from trader.core.params import Params
@@ -40,7 +40,7 @@ def _judged(rate: Decimal, params: Params | None, said: str, *, in_other: bool) 
         return Finding("costs", "pass", said)
     counted = params.costs.paid_rate
     said = f"{said}, the parameters count on {_percent(counted)}"
-    verdict: Verdict = "warn"
+    verdict: FindingVerdict = "warn"
     if in_other and params.fee_discount is None:
         todo = (
             f"the backtest takes commission from what is received; set fee_discount, with fee_rate x (1 - fee_discount) = "
