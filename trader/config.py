@@ -1,4 +1,4 @@
-"""Settings: trader.toml < .env < environment (TRADER_*) < options. The only reader of the environment."""
+"""Settings: trader.toml < environment (TRADER_*) < options. The only reader of the environment."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ EMBEDDED_KEY, EMBEDDED_SECRET = "embedded-key", "embedded-secret"
 
 
 class Settings(BaseModel):
-    """Frozen settings of one process. Every field can stand in trader.toml, or as TRADER_<NAME> in .env or the environment."""
+    """Frozen settings of one process. Every field can stand in trader.toml, or as TRADER_<NAME> in the environment."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -262,7 +262,7 @@ def gather(options: Mapping[str, Any]) -> tuple[dict[str, Given], list[Unknown]]
 
 
 def strangers() -> list[Unknown]:
-    """The names in the environment and in .env that resemble no setting's."""
+    """The names in the environment that resemble no setting's."""
     return [stranger for stranger in gather({})[1] if not stranger.nearest and stranger.where != TOML]
 
 

@@ -26,7 +26,7 @@ TEXTS = {
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder without trader.toml or .env."""
+    """A folder without trader.toml."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -93,34 +93,34 @@ def test_a_home_is_a_folder_for_every_path(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_settings_files_may_begin_with_a_mark(encoding: str) -> None:
-    """Notepad and PowerShell put one; both files are read as what they are."""
+def test_a_settings_file_may_begin_with_a_mark(encoding: str) -> None:
+    """Notepad and PowerShell put one."""
     Path("trader.toml").write_bytes('symbol = "ETHUSDT"\nbot = "toml"\n'.encode(encoding))
-    Path(".env").write_bytes('# the bot\nexport TRADER_BOT="dotenv"\nOTHER=1\n'.encode(encoding))
     settings = load_settings()
-    assert (settings.symbol, settings.bot) == ("ETHUSDT", "dotenv")
+    assert (settings.symbol, settings.bot) == ("ETHUSDT", "toml")
 
 
 def test_the_order_in_which_sources_win(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Option, environment, .env, trader.toml."""
+    """Option, environment, trader.toml; no other file of the folder, which a child without the keys would read as well."""
     Path("trader.toml").write_text('bot = "toml"\nsymbol = "TOML"\nstore = "toml"\nbars = "toml"\n')
-    Path(".env").write_text("TRADER_BOT=env\nTRADER_SYMBOL=DOTENV\nTRADER_STORE=dotenv\n")
+    Path(".env").write_text("TRADER_BOT=dotenv\nTRADER_SYMBOL=DOTENV\nTRADER_STORE=dotenv\n")
     monkeypatch.setenv("TRADER_BOT", "env")
     monkeypatch.setenv("TRADER_SYMBOL", "ENVIRON")
     settings = load_settings(bot="option")
     assert (settings.bot, settings.symbol, settings.store, settings.bars) == (
         "option",
         "ENVIRON",
-        "dotenv",
+        "toml",
         Path("toml"),
     )
 
 
 def test_the_key_of_the_store_stands_in_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither in trader.toml nor in .env, unless the environment has it anyway, as after `. ./.env`."""
-    Path(".env").write_text(f"TRADER_STORE_HMAC_KEY={'k' * 32}\n")
-    with pytest.raises(ConfigError, match=r"\.env: store_hmac_key belongs in the environment"):
+    """It comes from the environment alone."""
+    Path("trader.toml").write_text(f'store_hmac_key = "{"k" * 32}"\n')
+    with pytest.raises(ConfigError, match=r"trader\.toml: store_hmac_key belongs in the environment"):
         load_settings()
+    Path("trader.toml").unlink()
     monkeypatch.setenv("TRADER_STORE_HMAC_KEY", "k" * 32)
     assert load_settings().signer is not None
 
@@ -141,10 +141,6 @@ def test_a_misspelled_setting_is_refused(name: str, meant: str, monkeypatch: pyt
     with pytest.raises(ConfigError, match=rf"no setting is called {name}; did you mean {meant}\?"):
         load_settings()
     monkeypatch.delenv(name)
-    Path(".env").write_text(f"{name}=1\n")
-    with pytest.raises(ConfigError, match=rf"\.env: no setting is called {name}; did you mean {meant}\?"):
-        load_settings()
-    Path(".env").unlink()
     key = name.lower().removeprefix("trader_")
     Path("trader.toml").write_text(f"{key} = 1\n")
     with pytest.raises(ConfigError, match=rf"trader\.toml: no setting is called {key}; did you mean"):

@@ -29,7 +29,7 @@ def config(
 ) -> None:
     """Show every setting, its value and where it came from, secrets masked, and check them without asking any network.
 
-    Options win over the environment, that over .env, that over trader.toml. Exit 2 with each fault named, else 0.
+    Options win over the environment, that over trader.toml. Exit 2 with each fault named, else 0.
     Example: trader config
     """
     found, unknown = gather({"symbol": symbol, "store": store, "bars": bars})

@@ -1,4 +1,4 @@
-"""Where settings come from: options, the environment, .env, trader.toml, in the order in which they win."""
+"""Where settings come from: options, the environment, trader.toml, in the order in which they win."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from trader.plain_file import NotTextError, read_plain, text_of
 from trader.settings.texts import cleaned
 
 PREFIX = "TRADER_"
-OPTION, ENVIRONMENT, DOTENV, TOML = "option", "environment", ".env", "trader.toml"
+OPTION, ENVIRONMENT, TOML = "option", "environment", "trader.toml"
 KEY_OF_THE_STORE = "store_hmac_key"
 # What a cluster sets for every process beside a service called `trader`, and what this project's own tests read.
 _NOT_OURS = re.compile(
     r"TRADER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)|TRADER_PORT"
     r"|TRADER_CONTRACT_VENUE"
 )
-_LINE = re.compile(r"(?:export\s+)?(\w+)\s*=\s*(.*)")
 _SIMILAR = 0.75
 _SHORTEST_WORD = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A setting's value as it was given, unchecked. where: one of the four sources; spelled: its name there."""
+    """A setting's value as it was given, unchecked. where: one of the three sources; spelled: its name there."""
 
     value: Any
     where: str
@@ -55,18 +54,16 @@ def gather(
 ) -> tuple[dict[str, Given], list[Unknown]]:
     """What wins for each setting, and the names that no setting has. Raises ConfigError for a file that cannot be read, and
     for one that holds the key of the store."""
-    dotenv, toml = of_dotenv(Path(DOTENV)), of_toml(Path(TOML))
-    environment, beside = of_names(environ, known, ENVIRONMENT), of_names(dotenv, known, DOTENV)
-    for where, there in ((TOML, toml), (DOTENV, beside)):
-        if KEY_OF_THE_STORE in there and (where == TOML or KEY_OF_THE_STORE not in environment):
-            raise ConfigError(
-                f"{where}: {KEY_OF_THE_STORE} belongs in the environment, as "
-                f"{PREFIX}{KEY_OF_THE_STORE.upper()}: a file is copied with what lies beside it"
-            )
+    toml = of_toml(Path(TOML))
+    if KEY_OF_THE_STORE in toml:
+        raise ConfigError(
+            f"{TOML}: {KEY_OF_THE_STORE} belongs in the environment, as "
+            f"{PREFIX}{KEY_OF_THE_STORE.upper()}: a file is copied with what lies beside it"
+        )
     found = {name: Given(value, TOML, name) for name, value in toml.items() if name in known}
-    found |= beside | environment
+    found |= of_names(environ, known, ENVIRONMENT)
     found |= {name: Given(value, OPTION, name) for name, value in options.items() if value is not None}
-    strangers = unknown_names(environ, known, ENVIRONMENT) + unknown_names(dotenv, known, DOTENV)
+    strangers = unknown_names(environ, known, ENVIRONMENT)
     strangers += [Unknown(name, TOML, nearest(name, known)) for name in toml if name not in known]
     return found, strangers
 
@@ -86,16 +83,6 @@ def _is_empty(value: str) -> bool:
         return not cleaned(value, secret=True)
     except ValueError:
         return False  # whoever reads it says what is wrong
-
-
-def of_dotenv(path: Path) -> dict[str, str]:
-    """The TRADER_ variables of an env file. Raises ConfigError for a file that cannot be read."""
-    values = {}
-    for line in _text(path).splitlines():
-        match = _LINE.fullmatch(line.strip())
-        if match and match[1].upper().startswith(PREFIX):
-            values[match[1]] = match[2]
-    return values
 
 
 def of_toml(path: Path) -> dict[str, Any]:
