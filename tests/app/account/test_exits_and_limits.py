@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.attacks import LOST
 from tests.support.crew import Scene
 from tests.support.fakes import FakeClock
 from trader.app.account_care import epoch, flatten
@@ -250,14 +251,6 @@ def test_an_order_that_never_ends_can_be_closed(fresh: Scene) -> None:
     """The reply is lost and the venue says NEW for ever: parked hour by hour, closed by a person with what was executed, and
     what turns out to have been executed later halts instead of being lost from sight."""
     with fresh.bot() as bot:
-        lost = {
-            "name": "lost",
-            "method": "POST",
-            "path": "/api/v3/order",
-            "nth": 1,
-            "phase": "after",
-            "action": "reset",
-        }
         state: dict[str, Any] = {
             "symbol": "BTCUSDT",
             "clientOrderId": "",
@@ -274,7 +267,7 @@ def test_an_order_that_never_ends_can_be_closed(fresh: Scene) -> None:
         assert decision.order is not None
         name = client_order_id(bot.name, bot.journal.store_id(), bot.symbol, fresh.start, "d", 1)
         state |= {"clientOrderId": name, "origQty": str(decision.order.qty)}
-        fresh.sim("/sim/faults", [lost, {**NEVER_FINAL, "body": state}])
+        fresh.sim("/sim/faults", [LOST, {**NEVER_FINAL, "body": state}])
         with pytest.raises(OrderInDoubt):
             tick(bot)
         with pytest.raises(ConfigError, match="may still bring"):
