@@ -10,7 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tests.app.account.test_exits_and_limits import at, moved
 from tests.support.crew import PARAMS, Scene
 from trader.app.account_care import believed
 from trader.app.bot import Bot
@@ -20,6 +19,7 @@ from trader.app.retrain import next_serve_hour, retrain
 from trader.app.tick import tick
 from trader.core.errors import TraderError
 from trader.core.lifecycle import BreachRule
+from trader.core.types import HOUR_MS
 
 RULE = BreachRule(hours=168, net_return_below=-0.05, hit_rate_below=None, cooldown_hours=168)
 
@@ -57,6 +57,32 @@ SKEWED = {
     "status": 400,
     "body": {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."},
 }
+
+
+def at(fresh: Scene, hours: float) -> None:
+    """So many hours after the first."""
+    fresh.sim("/sim/clock", {"to": fresh.start + round(hours * HOUR_MS)})
+
+
+def moved(fresh: Scene, asset: str, amount: str) -> None:
+    """A deposit or a withdrawal by the next request."""
+    fresh.sim(
+        "/sim/faults",
+        [{"path": "/api/*", "nth": 1, "action": "deposit", "asset": asset, "amount": amount}],
+    )
+
+
+def changed(decision: dict[str, Any], what: str) -> None:
+    """What somebody else may write into a decision."""
+    if what == "twice the allocation":
+        decision["order"]["qty"] = str(2 * Decimal(decision["order"]["qty"]))
+    elif what == "twice the cash":
+        decision["order"]["qty"] = str(2 * Decimal(decision["order"]["qty"]))
+        decision["totals"]["cash_usdt"] = "20000"
+    elif what == "a deadline in 2099":
+        decision["deadline_ms"] = 4_070_908_800_000
+    else:
+        decision["totals"]["cash_usdt"] = "NaN"
 
 
 def rich(fresh: Scene, asset: str = "USDT", amount: str = "20000") -> None:

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.app.account.test_exits_and_limits import at
 from tests.support.attacks import (
     LOST,
     RULE,
     UNSEEN,
+    at,
     held,
     hours,
     in_sight,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.attacks import LOST
+from tests.support.attacks import LOST, at, changed, moved
 from tests.support.crew import Scene
 from tests.support.fakes import FakeClock
 from trader.app.account_care import epoch, flatten
@@ -30,24 +30,11 @@ from trader.core.records import HourRecord
 from trader.core.types import HOUR_MS
 
 
-def at(fresh: Scene, hours: float) -> None:
-    """So many hours after the first."""
-    fresh.sim("/sim/clock", {"to": fresh.start + round(hours * HOUR_MS)})
-
-
 def newest(bot: Bot, fresh: Scene, hours: int) -> HourRecord:
     """The record of an hour."""
     record = bot.journal.record(fresh.start + hours * HOUR_MS)
     assert record is not None
     return record
-
-
-def moved(fresh: Scene, asset: str, amount: str) -> None:
-    """A deposit or a withdrawal by the next request."""
-    fresh.sim(
-        "/sim/faults",
-        [{"path": "/api/*", "nth": 1, "action": "deposit", "asset": asset, "amount": amount}],
-    )
 
 
 def test_an_exit_sells_what_there_is_and_halts(fresh: Scene) -> None:
@@ -158,19 +145,6 @@ def test_an_order_beyond_a_limit_is_not_sent(fresh: Scene, limits: OrderLimits, 
         assert (attempt.void, said in outcome.message) == (True, True)
         assert check(bot.journal).problems == []
     assert fresh.executed() == []
-
-
-def changed(decision: dict[str, Any], what: str) -> None:
-    """What somebody else may write into a decision."""
-    if what == "twice the allocation":
-        decision["order"]["qty"] = str(2 * Decimal(decision["order"]["qty"]))
-    elif what == "twice the cash":
-        decision["order"]["qty"] = str(2 * Decimal(decision["order"]["qty"]))
-        decision["totals"]["cash_usdt"] = "20000"
-    elif what == "a deadline in 2099":
-        decision["deadline_ms"] = 4_070_908_800_000
-    else:
-        decision["totals"]["cash_usdt"] = "NaN"
 
 
 @pytest.mark.parametrize("what", ["twice the allocation", "twice the cash", "a deadline in 2099", "NaN cash"])

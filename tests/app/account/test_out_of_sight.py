@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.app.account.test_exits_and_limits import at
 from tests.support.attacks import (
     DEAF,
     LOST,
     SKEWED,
     UNSEEN,
+    at,
     copied_when,
     held,
     hours,

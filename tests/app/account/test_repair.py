@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.account.test_exits_and_limits import at, changed
+from tests.support.attacks import at, changed
 from tests.support.crew import PARAMS, Scene
 from trader.app.bot import Bot
 from trader.app.codec_events import HALT
