@@ -17,6 +17,7 @@ import numpy as np
 
 from trader.core.errors import ConfigError, DataError
 from trader.core.hours import Rules, line_json
+from trader.core.model_params import completed
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.presets import Preset, register
 from trader.core.types import HOUR_MS, Bars, Filters, iso, parse_hour
@@ -73,10 +74,11 @@ def synthetic_bars(
 
 
 def make_params(model: str | Mapping[str, Any] | None = None, **changes: Any) -> Params:
-    """The default parameters with some of them changed. model: a family's name, or its keys as in P.json. Raises ConfigError."""
-    chosen = {"family": model} if isinstance(model, str) else model
-    told = {**DEFAULT_PARAMS, **({} if chosen is None else {"model": dict(chosen)}), **changes}
-    return params_of(told, "make_params")
+    """The default parameters with some of them changed. model: a family's name, or its keys as in P.json, which need name only
+    what differs from the family's defaults. Raises ConfigError."""
+    if model is not None:
+        changes["model"] = completed({"family": model} if isinstance(model, str) else dict(model))
+    return params_of({**DEFAULT_PARAMS, **changes}, "make_params")
 
 
 def use_features(preset: Preset) -> None:

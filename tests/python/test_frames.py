@@ -181,8 +181,13 @@ def test_a_time_without_a_zone_is_not_guessed() -> None:
 
 def test_parameters_are_those_of_p_json() -> None:
     """What is not named keeps its default, and an unknown key is refused."""
+    default = api.make_params().model
     assert api.make_params().as_json() == json.loads(json.dumps(api.make_params().as_json()))
     assert api.make_params("naive", seed=3).seed == 3
+    assert api.make_params("xgboost") == api.make_params()
+    assert api.make_params({"family": "xgboost", "max_depth": 3}).model == default.model_copy(
+        update={"max_depth": 3}
+    )
     with pytest.raises(ConfigError, match="make_params: unknown key 'look_back'"):
         api.make_params(look_back=3)
 
