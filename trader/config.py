@@ -117,6 +117,9 @@ class Settings(BaseModel):
     model_module: Path | None = Field(
         None, description="a Python file with families of models of your own; see docs/families.md"
     )
+    checkpoints: Path = Field(
+        Path("checkpoints"), description="folder of unfinished trainings, which go on after a kill (tft)"
+    )
     trackers: str | None = Field(
         None,
         pattern=r"^(none|(mlflow|neptune)(,(mlflow|neptune))*)$",

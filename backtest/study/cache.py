@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ def code_hash(forecaster: Forecaster) -> str:
     modules = {
         kind.__module__ for kind in type(forecaster).__mro__ if kind.__module__ in sys.modules
     } - _FOREIGN
+    modules |= {import_module(name).__name__ for name in getattr(forecaster, "source_modules", ())}
     source = "\n".join(inspect.getsource(sys.modules[name]) for name in sorted(modules))
     versions = [f"{name} {_version(name)}" for name in forecaster.libraries]
     return hashlib.sha256("\n".join((source, *versions)).encode()).hexdigest()[:16]
