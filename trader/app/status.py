@@ -37,7 +37,7 @@ def status(
     drift: DriftRule | None = None,
     observers: Sequence[str] = (),
 ) -> Json:
-    """The whole report. Returns are compounded shares; `now_ms` (UTC) is None where the venue has a clock of its own.
+    """The whole report. Returns are compounded shares; `now_ms` (UTC) is None where nobody knows it.
 
     Keys: state, why, next always; market, "" for a real one, once a model is trained; hour, model_id, line, holding, results,
     window, retrain, drift (None without its rule), champion, halt, trouble, open, behind_hours, observers (those named) once
@@ -109,6 +109,11 @@ def _why(halt: Json | None, behind: int | None, pending: Decision | None) -> str
         return "the next hour is decided and not closed: an order may be in doubt; trader tick looks for it"
     if behind is not None and behind > 1:
         return f"{plural(behind, 'hour is', 'hours are')} not closed: is the schedule running?"
+    if behind is not None and behind < -1:
+        return (
+            f"the newest closed hour is {plural(-behind, 'hour')} ahead of the clock: the clock is wrong, or the exchange is "
+            "another one than that of these hours"
+        )
     return "up to date"
 
 

@@ -11,12 +11,15 @@ from trader.terminal import paragraph, percent
 LABEL_WIDTH = 12
 
 
-def screen(title: str, report: dict[str, Any]) -> str:
-    """Label and text, at most 80 columns; the title says where the market is no real one."""
+def screen(title: str, report: dict[str, Any], clock: str = "") -> str:
+    """Label and text, at most 80 columns; the title says where the market is no real one. clock: what there is to say of the
+    clock that hours close by, nothing where that is this machine's."""
     if report.get("market"):
         title = f"{title} ({report['market']})"
     lines = [("state", f"{report['state']}: {report['why']}"), *_halted(report.get("halt"))]
     lines += _trouble(report.get("trouble"))
+    if clock:
+        lines.append(("clock", clock))
     if "line" in report:
         lines += [
             ("last hour", _hour(report["hour"], report["line"])),
