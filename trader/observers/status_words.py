@@ -26,7 +26,7 @@ def screen(title: str, report: dict[str, Any], clock: str = "") -> str:
             ("position", _holding(report["holding"])),
             *_results(report["results"]),
             ("model", _champion(report["champion"])),
-            *_next(report["next"], report["window"]),
+            *_next(report["next"], report["window"], report["retrain_rule"]),
             ("cooldown", allowance(report["retrain"])),
             *drift_rows(report["drift"], report["retrain"]),
             *_observers(report["observers"]),
@@ -101,7 +101,9 @@ def _champion(champion: dict[str, Any] | None) -> str:
     )
 
 
-def _next(coming: dict[str, Any], window: dict[str, Any] | None) -> list[tuple[str, str]]:
+def _next(
+    coming: dict[str, Any], window: dict[str, Any] | None, rule: dict[str, Any]
+) -> list[tuple[str, str]]:
     rows = [("next tick", f"{coming['hour']}: {coming['do']}")]
     if coming["refit"]:
         rows.append(
@@ -111,6 +113,8 @@ def _next(coming: dict[str, Any], window: dict[str, Any] | None) -> list[tuple[s
             )
         )
     rows.append(("breach", f"{_window(window)}; looked at from {coming['breach_from']} on"))
+    if rule["own"]:
+        rows.append(("", "this rule began with these hours; the settings' rule does not count for them"))
     last = coming["last_breach"]
     return [*rows, ("", f"last one {last['at']}: {last['why']}")] if last else rows
 
