@@ -45,11 +45,11 @@ def sync(
         terminal.emit(said)
     else:
         terminal.show(
-            f"{source} -> {target}: {done.copied:,} copied, {done.equal:,} there already, {done.renewed:,} pages renewed"
+            f"{source} -> {target}: {done.copied:,} copied, {done.equal:,} there already, {plural(done.renewed, 'page')} renewed"
         )
     if done.refused:
         raise DataError(
-            f"{len(done.refused):,} objects are others in {target}, and no event was copied: "
+            f"{plural(len(done.refused), 'object differs', 'objects differ')} in {target}, and no event was copied: "
             f"{_some(done.refused)}. The histories of two bots are never mixed: choose an empty folder or prefix"
         )
 
@@ -69,7 +69,9 @@ def verify(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
 
         wrong = look(wiring.make_plain_store(settings), settings.signer, make=False).wrong
         if wrong:  # nothing of what follows would be read
-            raise DataError(f"{len(wrong):,} objects of {settings.store} are not trusted: {_some(wrong)}")
+            raise DataError(
+                f"{plural(len(wrong), 'object')} of {settings.store} cannot be trusted: {_some(wrong)}"
+            )
     with terminal.progress("objects", quiet=as_json) as update:
         found = check(wiring.make_journal(settings), update)
     said = {

@@ -245,7 +245,7 @@ def drift(series: Json, view: Json) -> Json:
             seen[name] = round(population_stability(values, edges, view["quantiles"]), 4)
     moved = [name for name, value in seen.items() if value > MUCH]
     hours = min(len(series["features"]), DRIFT_HOURS)
-    words = f"Over the last {hours} hours " + (
+    words = f"Over the last {plural(hours, 'hour')} " + (
         f"much has moved: {', '.join(moved)}." if moved else "no feature has moved much."
     )
     bars = {

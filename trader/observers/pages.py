@@ -266,7 +266,7 @@ def _card_rows(card: ModelCard, report: Json) -> list[tuple[str, str]]:
         ("model", card.model_id),
         ("serves from", iso(card.valid_from)),
         ("why", why),
-        ("trained on", f"{card.rows:,} hours, {iso(card.train_from)} to {iso(card.train_until)}"),
+        ("trained on", f"{plural(card.rows, 'hour')}, {iso(card.train_from)} to {iso(card.train_until)}"),
         (
             "features",
             f"{card.features}: {', '.join(card.columns)}" if card.features else "reads the series itself",
