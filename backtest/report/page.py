@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from importlib import resources
 
+from backtest.evidence.baselines import break_even_words
 from backtest.report.charts import CHARTS
 from backtest.report.data import Part
 from backtest.report.drawing import NARROW, WIDE
@@ -28,7 +29,11 @@ def page_of(report: Part) -> str:
     environment.filters |= {"percent": percent, "number": number, "plural": plural}
     template = environment.from_string(resources.files("backtest.report").joinpath("report.html").read_text())
     return template.render(
-        r=report, e=report["evidence"], charts=charts, settings=json.dumps(report["settings"], indent=1)
+        r=report,
+        e=report["evidence"],
+        break_even=break_even_words(report["evidence"]["break_even_bps"], report["summary"]["orders"]),
+        charts=charts,
+        settings=json.dumps(report["settings"], indent=1),
     )
 
 

@@ -50,7 +50,7 @@ def _judged(rate: Decimal, params: Params | None, said: str, *, in_other: bool) 
     elif not in_other and params.fee_discount is not None:
         todo = "the backtest counts on commission paid in another asset: switch that on at the venue, or leave fee_discount out"
     elif rate > counted:
-        todo = "results will be worse than the backtest: raise fee_rate and search anew"
+        todo = "results will be worse than the backtest: raise fee_rate in P.json and search parameters again"
     elif rate < counted:
         todo = "the backtest is stricter than the venue; lower fee_rate to match it"
     else:

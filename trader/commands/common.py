@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 AsJson = Annotated[bool, typer.Option("--json", help="one line of JSON instead of words")]
 ParamsFile = Annotated[Path | None, typer.Option("--params", help="P.json of the strategy")]
 StoreDir = Annotated[
-    str | None, typer.Option("--store", help="journal, models, events: a folder or s3://bucket/prefix")
+    str | None,
+    typer.Option("--store", help="where journal, models and events are kept: a folder or s3://bucket/prefix"),
 ]
 BarsDir = Annotated[Path | None, typer.Option("--bars", help="folder of collected bars")]
 Symbol = Annotated[str | None, typer.Option(help="trading pair, such as BTCUSDT; default: the setting's")]

@@ -88,9 +88,12 @@ def journal(
     symbol: Symbol = None,
     store: StoreDir = None,
     jsonl: Annotated[
-        bool, typer.Option("--jsonl", "--json", help="the very lines that the backtest writes")
+        bool,
+        typer.Option(
+            "--jsonl", "--json", help="hours as JSON Lines, byte for byte as backtest run writes them"
+        ),
     ] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="for a spreadsheet")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="hours as CSV, for a spreadsheet")] = False,
     wide: Annotated[
         bool, typer.Option("--wide", help="every column; default: those that fit into 80 columns")
     ] = False,

@@ -27,7 +27,7 @@ def sync(
     target: Annotated[str, typer.Argument(metavar="TO", help="a folder or s3://bucket/prefix")],
     as_json: AsJson = False,
 ) -> None:
-    """Copy what TO has not, either way, never overwriting what decides. Safe to interrupt: it goes on.
+    """Copy what TO lacks from FROM, and overwrite nothing that decides. Safe to interrupt and to repeat.
 
     Exit 2 and the keys' names where TO holds something else. Example: trader store sync state s3://my-bucket/bot
     """

@@ -29,7 +29,7 @@ def observe(
     steps: Annotated[
         int | None,
         typer.Option(
-            help="for the supervisor of this process: a file descriptor that hears whom it is telling"
+            help="set by the process that starts this one: a file descriptor that is told which observer is served"
         ),
     ] = None,
     symbol: Symbol = None,
@@ -114,7 +114,7 @@ def _rebuilt(name: str, hours: int, symbol: str, edition: int) -> str:
 
 @app.command()
 def ui(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="on loopback")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port on loopback")] = 5000,
     as_json: AsJson = False,
 ) -> None:
     """Serve MLflow's own pages over the local SQLite file, on loopback, until interrupted. Needs the full mlflow. The address
