@@ -6,6 +6,7 @@ import ast
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,7 +21,12 @@ from trader.core.records import OutcomeKind
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
-TREES = [ast.parse(file.read_text()) for file in sorted((ROOT / "trader").rglob("*.py"))]
+
+
+@cache
+def trees() -> list[ast.Module]:
+    """Every module of the bot, parsed where a test asks for it: each worker of pytest imports this file."""
+    return [ast.parse(file.read_text()) for file in sorted((ROOT / "trader").rglob("*.py"))]
 
 
 def section(title: str) -> set[str]:
@@ -38,7 +44,7 @@ def section(title: str) -> set[str]:
 
 def calls(name: str) -> Iterator[ast.Call]:
     """Every call of a function or class of this name."""
-    for tree in TREES:
+    for tree in trees():
         for node in ast.walk(tree):
             if (
                 isinstance(node, ast.Call)
