@@ -6,7 +6,6 @@ import ast
 import os
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,12 +20,6 @@ from trader.core.records import OutcomeKind
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
-
-
-@cache
-def trees() -> list[ast.Module]:
-    """Every module of the bot, parsed where a test asks for it: each worker of pytest imports this file."""
-    return [ast.parse(file.read_text()) for file in sorted((ROOT / "trader").rglob("*.py"))]
 
 
 def section(title: str) -> set[str]:
@@ -44,8 +37,11 @@ def section(title: str) -> set[str]:
 
 def calls(name: str) -> Iterator[ast.Call]:
     """Every call of a function or class of this name."""
-    for tree in trees():
-        for node in ast.walk(tree):
+    for file in sorted((ROOT / "trader").rglob("*.py")):
+        text = file.read_text()
+        if f"{name}(" not in text:  # most files: parsing them all takes seconds
+            continue
+        for node in ast.walk(ast.parse(text)):
             if (
                 isinstance(node, ast.Call)
                 and getattr(node.func, "id", getattr(node.func, "attr", "")) == name

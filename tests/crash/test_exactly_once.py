@@ -120,7 +120,7 @@ def surroundings(made: Scene) -> dict[str, str]:
     return {"PATH": os.defpath, **NOTHING_LEFT_BEHIND, **at}
 
 
-@pytest.mark.parametrize("rivals_at_once", [3, pytest.param(8, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rivals_at_once", [2, pytest.param(8, marks=pytest.mark.long)])
 def test_fresh_interpreters_on_one_hour(fresh: Scene, tmp_path: Path, rivals_at_once: int) -> None:
     """Commands that import everything anew and tell the tracker, as by default: one record, one order, one answer."""
     rivals = [
