@@ -36,6 +36,7 @@ crew.set_forkserver_preload(
         "trader.app.dry",
         "backtest.cli",
         "boto3",
+        "tests.support.forked_boto",
         "pyarrow.parquet",
         "talib",
         "xgboost",

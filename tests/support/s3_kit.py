@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import tests.support.boto_files  # noqa: F401 - every session here reads botocore's files once
 from trader.adapters.store_s3 import S3Store
 
 # moto prints nothing useful; the port is chosen by the system and written to a file. Connections are kept, and moto looks
