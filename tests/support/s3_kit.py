@@ -109,7 +109,7 @@ def moto(folder: Path) -> Iterator[Bucketry]:
         stdout=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while not place.exists():
             assert child.poll() is None, "moto ended"
             assert time.monotonic() < deadline, "moto did not start"
