@@ -199,7 +199,7 @@ def test_a_reply_with_anything_wrong_in_it_ends_in_words(name: str) -> None:
     ask, good = READS[name]
     refusals = 0
     others = {"myTrades": [http(200, [])], "allOrders": [http(200, [])]}
-    with serving(**{**others, name: [http(200, good)]}) as server, spot(server.url) as adapter:
+    with serving(scripts={**others, name: [http(200, good)]}) as server, spot(server.url) as adapter:
         assert ask(adapter) is not None
         adapter.assets("BTCUSDT")
         for place in spoiled(good):
@@ -280,7 +280,7 @@ def test_an_order_that_only_a_trade_shows_is_among_the_orders() -> None:
     newest page is all there is."""
     late = {**STATE, "orderId": 2, "clientOrderId": "late"}
     script = {"myTrades": [http(200, [{**TRADE, "orderId": 2}])], "allOrders": [http(200, [STATE])]}
-    with serving(**script, order=[http(200, late)]) as server, spot(server.url) as adapter:
+    with serving(scripts=script, order=[http(200, late)]) as server, spot(server.url) as adapter:
         for since in (NOW, None):
             assert [order.client_order_id for order in adapter.orders("BTCUSDT", since)] == ["bot-1", "late"]
         asked = [heard.params for heard in server.heard if heard.path == "/api/v3/allOrders"]

@@ -131,7 +131,7 @@ def collect(sim: Sim, folder: Path, *options: str, check: bool = True) -> Any:
 
 def asked(sim: Sim) -> int:
     """How many pages of klines the exchange was asked for, and forget them."""
-    count = sum(row["path"] == "/api/v3/klines" for row in sim.sim("requests"))
+    count: int = sum(row["path"] == "/api/v3/klines" for row in sim.sim("requests"))
     sim.exchange.venue.requests.clear()
     return count
 

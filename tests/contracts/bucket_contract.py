@@ -62,7 +62,8 @@ def executed(served: EmbeddedExchange) -> list[dict[str, Any]]:
     import requests
 
     ledger = requests.get(served.url + "/sim/ledger", timeout=10).json()
-    return ledger["orders"] if isinstance(ledger, dict) else ledger
+    orders: list[dict[str, Any]] = ledger["orders"] if isinstance(ledger, dict) else ledger
+    return orders
 
 
 def move(served: EmbeddedExchange, hour: int) -> None:
@@ -156,7 +157,7 @@ class BotContract:
         store = address(server, server.bucket())
         found = {"TRADER_S3_ENDPOINT_URL": store["s3_endpoint_url"], "TRADER_S3_REGION": store["s3_region"]}
         kept = ["--hours-out", "replay.jsonl", "--store", store["store"]]
-        command("trader", "replay", *span, *kept, cwd=tmp_path, **found, **server.environment)
+        command("trader", "replay", *span, *kept, cwd=tmp_path, check=True, **found, **server.environment)
         assert (tmp_path / "backtest.jsonl").read_bytes() == (tmp_path / "replay.jsonl").read_bytes()
 
     def test_killed_before_every_request(

@@ -36,7 +36,7 @@ def same(one: Bars, other: Bars) -> bool:
     )
 
 
-def simple(index: pd.Index) -> pd.DataFrame:  # type: ignore[type-arg]
+def simple(index: pd.Index) -> pd.DataFrame:
     """Bars whose prices are all one."""
     ones = np.ones(len(index))
     return pd.DataFrame({"Open": ones, "High": ones, "Low": ones, "Close": ones, "Volume": ones}, index=index)
@@ -46,6 +46,7 @@ def test_bars_come_back_from_a_frame_to_the_bit() -> None:
     """With all optional columns and with gaps; the frame's columns are its own, so that changing them changes no bars."""
     frame = frame_of_bars(BARS)
     assert same(bars_of_frame(frame, "MADEUSDT", stamped="close"), BARS)
+    assert isinstance(frame.index, pd.DatetimeIndex)
     assert (frame["gap"].sum(), str(frame.index.tz), frame.index.name) == (35, "UTC", "close_time")
     assert frame.index[0] == pd.Timestamp(iso(BARS.first))
     before = BARS.close.copy()
@@ -92,7 +93,7 @@ def test_it_must_be_said() -> None:
         (pd.DatetimeIndex(["2024-01-01"] * 12, tz="UTC"), r"the DataFrame: row 2"),
     ],
 )
-def test_times_that_are_no_hours_are_refused(index: pd.Index, says: str) -> None:  # type: ignore[type-arg]
+def test_times_that_are_no_hours_are_refused(index: pd.Index, says: str) -> None:
     """Without a zone, no times at all, half hours, backwards, twice: with the row or the way out."""
     with pytest.raises(DataError, match=says):
         bars_of_frame(simple(index), "BTCUSDT", stamped="close")

@@ -31,7 +31,7 @@ def test_a_run_is_opened_and_its_metrics_are_seen(told: Told) -> None:
     url = f"http://127.0.0.1:{port}"
     runs_page = MlflowBackend(told.tracking).page_of("BTCUSDT")
     with server(command, environment, told.tracking, url), chromium() as browser:
-        page = browser.new_page(viewport=DESK)  # type: ignore[arg-type]
+        page = browser.new_page(viewport=DESK)
         page.goto(url + runs_page)
         run = page.get_by_text("BTCUSDT since 2021-03-06T00").first
         expect(run).to_be_visible(timeout=SLOW_MS)
