@@ -35,7 +35,7 @@ from trader.adapters.binance_spot import BinanceSpot
 from trader.config import load_settings
 from trader.core.errors import ConfigError, Halt, Retry
 from trader.core.ports import OwnTrade
-from trader.core.types import HOUR_MS, iso
+from trader.core.types import HOUR_MS, Side, iso
 
 PASSING: dict[str, Answer] = {
     "-1000": error(500, -1000, "An unknown error occurred while processing the request."),
@@ -291,11 +291,11 @@ def test_check_tells_refusals_from_troubles() -> None:
     """order/test: "" would be accepted, a refusal is the venue's words, everything else is no verdict."""
     short = error(400, -2010, "Account has insufficient balance for requested action.")
     with serving(http(200, {}), short, http(502, HTML)) as server, spot(server.url) as adapter:
-        order = ("BTCUSDT", "BUY", Decimal("0.01"))
-        assert adapter.check(*order) == ""  # type: ignore[arg-type]
-        assert "insufficient balance" in adapter.check(*order)  # type: ignore[arg-type]
+        order: tuple[str, Side, Decimal] = ("BTCUSDT", "BUY", Decimal("0.01"))
+        assert adapter.check(*order) == ""
+        assert "insufficient balance" in adapter.check(*order)
         with pytest.raises(Retry, match="502"):
-            adapter.check(*order)  # type: ignore[arg-type]
+            adapter.check(*order)
         assert {heard.path for heard in server.heard} == {"/api/v3/order/test"}
 
 

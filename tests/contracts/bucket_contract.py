@@ -19,6 +19,7 @@ from tests.support.proxy import Fault, proxy_to
 from tests.support.rig import command, quick_params
 from tests.support.s3_kit import Bucketry
 from trader.adapters.store_local import LocalStore
+from trader.adapters.store_s3 import S3Store
 from trader.app.codec_events import HALT
 from trader.app.halts import announce, resume
 from trader.app.journal import Journal
@@ -187,7 +188,8 @@ class BotContract:
         faults = [Fault("pass" if n % PERIOD != phase else kind) for n in range(90)]
         with proxy_to(server.url) as proxy, exchange(gappy_bars, hour) as served:
             with a_bot(settings_of(served.url, **address(server, bucket, proxy.url))) as (bot, _):
-                bot.journal.store._sleep = lambda _: None  # type: ignore[attr-defined]
+                assert isinstance(bot.journal.store, S3Store)
+                bot.journal.store._sleep = lambda _: None
                 proxy.faults[:] = faults
                 assert tick(bot).lines[0].order_side == "BUY"
             finish(settings_of(served.url, **address(server, bucket)), served, hour)

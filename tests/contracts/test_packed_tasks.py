@@ -144,6 +144,6 @@ def test_a_task_names_marked_functions_only(function: str, message: str) -> None
 def test_a_mistake_in_making_a_task_is_found_where_it_is_made() -> None:
     """A function without its mark, and one that no other process could find by its name."""
     with pytest.raises(TypeError, match="not marked with @task_function"):
-        Task(tasks.numbers, {})  # type: ignore[arg-type]
+        Task(tasks.numbers, {})  # type: ignore[arg-type]  # what is shown
     with pytest.raises(TypeError, match="a task needs what a module holds by its name"):
         reference_of(lambda: None)

@@ -15,7 +15,7 @@ from trader.core.drift import (
     feature_drift,
     population_stability,
 )
-from trader.core.lifecycle import BUDGET_DAYS, Drift, DriftRule, drifted, within_budget
+from trader.core.lifecycle import BUDGET_DAYS, Drift, DriftRule, Measure, drifted, within_budget
 from trader.core.model import RANGE_QUANTILES, ranges_of
 from trader.core.types import DAY_MS, HOUR_MS, Matrix
 
@@ -133,9 +133,9 @@ def test_the_decay_of_a_window_is_counted_by_hand() -> None:
         ((), None),
     ],
 )
-def test_drift_says_which_measure_rose_above_what(measures: tuple[str, ...], why: str | None) -> None:
+def test_drift_says_which_measure_rose_above_what(measures: tuple[Measure, ...], why: str | None) -> None:
     """Each measure for itself, unknown values and limits never, and nothing within the cooldown."""
-    rule = DriftRule(measures, cooldown_hours=24)  # type: ignore[arg-type]
+    rule = DriftRule(measures, cooldown_hours=24)
     assert drifted(rule, 100 * HOUR_MS, SEEN, None) == why
     assert drifted(rule, 100 * HOUR_MS, SEEN, 76 * HOUR_MS) == why
     assert drifted(rule, 100 * HOUR_MS, SEEN, 77 * HOUR_MS) is None

@@ -36,9 +36,18 @@ def test_a_round_trip_by_hand() -> None:
 def test_commission_in_a_third_asset_leaves_the_position_whole() -> None:
     """Buy 2 at 100 for BNB worth 0.15: the position is 2, the value leaves the cash and counts as a fee. A second fill of
     the same order, charged in base, books as ever."""
-    paid = ("other", 7, "BNB", Decimal("0.00025"), Decimal(600))
     ledger = Ledger(Decimal(1_000)).after(
-        Fill("BUY", Decimal(100), Decimal(2), Decimal("0.15"), *paid)  # type: ignore[arg-type]
+        Fill(
+            "BUY",
+            Decimal(100),
+            Decimal(2),
+            Decimal("0.15"),
+            "other",
+            7,
+            "BNB",
+            Decimal("0.00025"),
+            Decimal(600),
+        )
     )
     assert (ledger.cash, ledger.position) == (Decimal("799.85"), 2)
     assert ledger.fees_usdt == Decimal("0.15")

@@ -6,6 +6,7 @@ import json
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -65,19 +66,19 @@ def test_rows_that_are_missing_become_gaps() -> None:
 @pytest.mark.parametrize(
     ("stamped", "first"), [("open", "2024-01-01T01:00:00Z"), ("close", "2024-01-01T00:00:00Z")]
 )
-def test_who_gives_a_frame_says_what_its_times_are(stamped: str, first: str) -> None:
+def test_who_gives_a_frame_says_what_its_times_are(stamped: Literal["open", "close"], first: str) -> None:
     """Of the open or of the close: an hour apart. Other zones and units are converted."""
     times = pd.date_range("2024-01-01 01:00", periods=30, freq="h", tz="Europe/Berlin").as_unit("ns")
-    bars = bars_of_frame(simple(times), "BTCUSDT", stamped=stamped)  # type: ignore[arg-type]
+    bars = bars_of_frame(simple(times), "BTCUSDT", stamped=stamped)
     assert iso(bars.first) == first
 
 
 def test_it_must_be_said() -> None:
     """There is no default: the wrong one would let the future in."""
     with pytest.raises(TypeError, match="stamped"):
-        bars_of_frame(frame_of_bars(BARS), "X")  # type: ignore[call-arg]
+        bars_of_frame(frame_of_bars(BARS), "X")  # type: ignore[call-arg]  # what is shown
     with pytest.raises(DataError, match=r"stamped='middle': say 'open' or 'close'"):
-        bars_of_frame(frame_of_bars(BARS), "X", stamped="middle")  # type: ignore[arg-type]
+        bars_of_frame(frame_of_bars(BARS), "X", stamped="middle")  # type: ignore[arg-type]  # what is shown
 
 
 @pytest.mark.parametrize(
