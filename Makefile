@@ -18,7 +18,7 @@ ENVIRONMENT := PYTHON=$(PYTHON) infra/environment.sh
 # The checkout itself: code that is edited here is what runs.
 CHECKOUT := install --quiet --no-deps --no-build-isolation --editable .
 
-.PHONY: help runtime setup demo test test-long coverage check system packages peers image format bench bench-small bench-full lock clean
+.PHONY: help runtime setup demo test test-long coverage check system packages families peers image format bench bench-small bench-full lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -76,6 +76,19 @@ $(SYSTEM)/.installed: requirements-system.lock pyproject.toml
 	@$(SYSTEM)/bin/python -m pip --disable-pip-version-check $(CHECKOUT)
 	@touch $@
 
+# torch stands beside the lock: pip finds the CPU's build where its configuration names one, uv would fetch that of a GPU, of gigabytes.
+TORCH    ?= torch==2.13.0
+FAMILIES := .venv-families
+
+families: $(FAMILIES)/.installed ## .venv-families (torch, Prophet, statsforecast; pandas 2.3): the tests of their families
+	$(FAMILIES)/bin/python -m pytest tests/families -n $(PYTEST_WORKERS) --dist worksteal --durations=10
+
+$(FAMILIES)/.installed: requirements-families.lock pyproject.toml
+	@$(ENVIRONMENT) $(FAMILIES) requirements-families.lock
+	@$(FAMILIES)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile $(TORCH)
+	@$(FAMILIES)/bin/python -m pip --disable-pip-version-check $(CHECKOUT)
+	@touch $@
+
 # BASE: another image with Python 3.11. TRACKERS=yes: with MLflow and neptune. ENGINE: docker, else buildah.
 IMAGE    ?= hourly-trader
 TRACKERS ?= no
@@ -116,14 +129,21 @@ REPORT_ONLY := contourpy cycler fonttools kiwisolver matplotlib pillow pyparsing
 COMPILE := uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --annotation-style line
 RESOLVE := $(COMPILE) pyproject.toml
 
+# The families whose libraries ask for a pandas below the one that everything else runs on have a lock of their own.
+EXTRAS   := $(addprefix --extra ,observability mlflow lightgbm neptune)
+OTHERS   := $(addprefix --extra ,observability lightgbm arima prophet tft) --group families
+
 lock: ## resolve the lock files anew (needs uv)
-	$(RESOLVE) --universal --all-extras --group dev -o requirements.lock
+	$(RESOLVE) --universal $(EXTRAS) --group dev -o requirements.lock
 	$(RESOLVE) --universal --extra observability --group install -c requirements.lock -o requirements-runtime.lock
-	$(RESOLVE) --all-extras --group dev --group system -c requirements.lock -o requirements-system.lock
+	$(RESOLVE) $(EXTRAS) --group dev --group system -c requirements.lock -o requirements-system.lock
+	sed -n '/^[a-z0-9]/s/ \\$$//p' requirements.lock | grep -v '^pandas' > .constraints
+	$(RESOLVE) --override infra/families/without-torch.txt $(OTHERS) -c .constraints -o requirements-families.lock
+	rm .constraints
 	$(RESOLVE) --extra observability $(addprefix --no-emit-package ,$(REPORT_ONLY)) -c requirements.lock -o infra/image.lock
-	$(RESOLVE) --all-extras -c requirements.lock -o infra/image-trackers.lock
+	$(RESOLVE) $(EXTRAS) -c requirements.lock -o infra/image-trackers.lock
 	$(COMPILE) --override benchmarks/peers.override -o requirements-peers.lock benchmarks/peers.in
 	echo hatchling | $(COMPILE) -c requirements.lock -o infra/image/build.lock -
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(SYSTEM) $(PEERS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SYSTEM) $(FAMILIES) $(PEERS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

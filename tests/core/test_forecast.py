@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trader.core.forecast import LEVELS, interval, probability_above
+from trader.core.forecast import LEVELS, interval, normal_forecast, probability_above
 
 
 def twin(quantiles: list[float], hurdle: float) -> float:
@@ -75,3 +76,16 @@ def test_an_interval_is_read_at_its_levels() -> None:
     assert [ends.tolist() for ends in interval(rows, 0.95)] == [[0.0, 7.0], [6.0, 13.0]]
     with pytest.raises(ValueError, match=r"no interval of 0\.99"):
         interval(rows, 0.99)
+
+
+def test_a_normal_forecast_is_the_normal_distribution() -> None:
+    """Quantiles and P(up) beside the standard library's; a certain return that equals the hurdle is not above it."""
+    mean, deviation = np.array([[0.001, 0.002], [0.0, 0.0]]), np.array([[0.01, 0.02], [0.0, 0.0]])
+    told = normal_forecast(mean, deviation, 2, 0.001)
+    assert told.quantiles is not None
+    known = NormalDist(0.002, 0.02)
+    assert np.allclose(told.quantiles[0, 1], [known.inv_cdf(level) for level in LEVELS], rtol=0, atol=1e-12)
+    assert told.p_up[0] == np.float32(1 - known.cdf(np.log1p(0.001)))
+    assert told.p_up[1] == 0
+    assert normal_forecast(mean[1:], deviation[1:], 1, 0.0).p_up[0] == 0
+    assert np.isnan(normal_forecast(mean * np.nan, deviation, 1, 0.0).p_up).all()

@@ -9,6 +9,7 @@ from tests.support.bars_made import bars_made
 from trader.core.forecast import LEVELS
 from trader.core.panel import Panel
 from trader.core.params import DEFAULT_PARAMS, params_of
+from trader.core.series import Series
 from trader.core.types import HOUR_MS
 from trader.forecasters.naive import FEWEST_RETURNS, NaiveForecaster, rolling_quantiles
 
@@ -30,7 +31,7 @@ def twin(row: int, hours: int) -> np.ndarray:
 def test_the_quantiles_are_those_of_the_last_week(hours: int) -> None:
     """Every row, over gaps and at the beginning of the series."""
     rows = np.arange(len(BARS))
-    found = rolling_quantiles(BARS, rows, hours)
+    found = rolling_quantiles(Series.hourly(BARS), rows, hours)
     wanted = np.stack([twin(row, hours) for row in rows.tolist()])
     assert (np.isnan(found) == np.isnan(wanted)).all()
     assert np.allclose(found, wanted, rtol=0, atol=1e-12, equal_nan=True)
@@ -57,3 +58,26 @@ def test_its_label_beyond_cost_asks_for_the_cost() -> None:
         model = forecaster.fit(panel, np.zeros((1, 420)), params, horizon=1, until=0, seed=0)
         told.append(float(forecaster.load(model, "x").predict(panel, last).p_up[0]))
     assert told[1] < told[0] < 1
+
+
+def test_its_distribution_reaches_as_far_as_it_is_told() -> None:
+    """24 hours ahead, each as the rolling returns over so many; P(up) stays that of the horizon."""
+    forecaster, panel = NaiveForecaster(), Panel.of([BARS])
+    last = np.array([BARS.last])
+    models = [
+        forecaster.fit(
+            panel,
+            np.zeros((1, 420)),
+            params_of({**DEFAULT_PARAMS, "model": {"family": "naive", **chosen}}, "x"),
+            horizon=1,
+            until=0,
+            seed=0,
+        )
+        for chosen in ({}, {"forecast_hours": 24})
+    ]
+    near, far = (forecaster.load(model, "x").predict(panel, last) for model in models)
+    assert near.quantiles is not None
+    assert far.quantiles is not None
+    assert (near.quantiles.shape, far.quantiles.shape) == ((1, 1, 7), (1, 24, 7))
+    assert near.p_up == far.p_up
+    assert np.allclose(far.quantiles[0, 23], twin(419, 24), rtol=0, atol=1e-12)

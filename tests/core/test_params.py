@@ -269,3 +269,21 @@ def test_earlier_names_of_presets_are_the_same_configuration() -> None:
     now, then = params_of(DEFAULT_PARAMS, "x"), params_of({**DEFAULT_PARAMS, "features": "seed"}, "x")
     assert now.identity() == then.identity()
     assert (now.as_json()["features"], then.as_json()["features"]) == ("reference", "seed")
+
+
+def test_forecast_hours_reach_the_horizon_at_least() -> None:
+    """A distribution that ends before what is traded is refused; one that is not asked for is as long as the horizon."""
+    naive = {**DEFAULT_PARAMS, "horizon_hours": 4}
+    assert params_of({**naive, "model": {"family": "naive"}}, "x").forecast_hours == 4
+    assert params_of({**naive, "model": {"family": "naive", "forecast_hours": 24}}, "x").forecast_hours == 24
+    with pytest.raises(ConfigError, match=r"forecast_hours \(3\) must be at least horizon_hours \(4\)"):
+        params_of({**naive, "model": {"family": "naive", "forecast_hours": 3}}, "x")
+
+
+def test_a_later_key_of_a_family_changes_no_hash_at_its_default() -> None:
+    """What was counted before the key came is still the same configuration."""
+    naive = params_of({**DEFAULT_PARAMS, "model": {"family": "naive"}}, "x")
+    assert naive.as_json()["model"] == {"family": "naive"}
+    further = params_of({**DEFAULT_PARAMS, "model": {"family": "naive", "forecast_hours": 24}}, "x")
+    assert further.as_json()["model"] == {"family": "naive", "forecast_hours": 24}
+    assert params_of(further.as_json(), "x") == further

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -63,6 +65,30 @@ def probability_above(quantiles: Floats, hurdle: float, levels: Sequence[float] 
         within = a[last] + (a[last + 1] - a[last]) * (hurdle - low) / (high - low)
     found = np.where(hurdle < ordered[:, 0], below, np.where(hurdle >= ordered[:, -1], above, within))
     return np.where(np.isnan(ordered).any(axis=1), np.nan, 1 - found)
+
+
+def normal_forecast(mean: Floats, deviation: Floats, horizon: int, hurdle: float) -> Forecast:
+    """A family whose r is normal: mean and deviation (m, h) of h = 1, 2, ... -> P(up) at `horizon`, and the quantiles.
+
+    hurdle: the share that a close must rise by to count as up. A deviation of 0 is a certain r. NaN where either is NaN.
+    """
+    z = np.array([_NORMAL.inv_cdf(level) for level in LEVELS])
+    quantiles = mean[:, :, None] + deviation[:, :, None] * z
+    at = slice(horizon - 1, horizon)
+    above = [
+        _normal_above(math.log1p(hurdle), float(mu), float(sd))
+        for mu, sd in zip(mean[:, at].ravel(), deviation[:, at].ravel(), strict=True)
+    ]
+    return Forecast(np.array(above, np.float32), quantiles)
+
+
+def _normal_above(hurdle: float, mu: float, sd: float) -> float:
+    if math.isnan(mu) or math.isnan(sd):
+        return math.nan
+    return math.erfc((hurdle - mu) / (sd * math.sqrt(2))) / 2 if sd > 0 else float(mu > hurdle)
+
+
+_NORMAL = NormalDist()
 
 
 def _tail(distance: Floats, width: Floats, outer: float, inner: float) -> Floats:

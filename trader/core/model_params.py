@@ -23,6 +23,8 @@ from pydantic import (
 from trader.core.param_keys import Key, keys_in
 
 Share = Annotated[float, Field(gt=0, le=1)]
+LONGEST_FORECAST_HOURS = 168
+ForecastHours = Annotated[int, Field(ge=1, le=LONGEST_FORECAST_HOURS)]
 
 
 class FamilyParams(BaseModel):
@@ -64,8 +66,13 @@ class NaiveParams(FamilyParams):
     """The rolling distribution of the newest returns: it is told nothing, and is what every other family must beat."""
 
     family: Literal["naive"] = "naive"
+    forecast_hours: ForecastHours | None = Field(
+        default=None, description="hours ahead that its distribution reaches; null: the horizon"
+    )
 
 
+# Keys of a family that came after its parameters were first written and hashed, each with its default.
+LATER_MODEL_KEYS: dict[str, dict[str, Any]] = {"naive": {"forecast_hours": None}}
 # The family that every other must beat.
 NAIVE = "naive"
 

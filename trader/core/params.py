@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from trader.core.costs import CostModel
 from trader.core.errors import ConfigError
 from trader.core.model_params import (
     DEFAULT_MODEL,
     FAMILIES,
+    LATER_MODEL_KEYS,
     ModelParams,
     XGBoostParams,
     completed,
@@ -118,10 +119,24 @@ class Params(BaseModel):
         description="largest gap between the venue's price and the newest close, a share; null: none, or the bot's setting",
     )
 
+    @model_validator(mode="after")
+    def _reaches_its_horizon(self) -> Self:
+        if self.forecast_hours < self.horizon_hours:
+            raise ValueError(
+                f"model.forecast_hours ({self.forecast_hours}) must be at least horizon_hours ({self.horizon_hours})"
+            )
+        return self
+
     @property
     def costs(self) -> CostModel:
         """Fee, half spread and slippage as the cost model."""
         return CostModel(self.fee_rate, self.half_spread_bps, self.slippage_bps, self.fee_discount)
+
+    @property
+    def forecast_hours(self) -> int:
+        """How many hours ahead a family that gives a distribution says one: its own key, else the horizon."""
+        own: int | None = getattr(self.model, "forecast_hours", None)
+        return own or self.horizon_hours
 
     @property
     def thresholds(self) -> Thresholds:
@@ -136,9 +151,11 @@ class Params(BaseModel):
         """Plain JSON values that `parse_params` reads back to an equal object. Keys that came later are left out at their
         default, so that parameters that were written before stay the same."""
         values: dict[str, Any] = self.model_dump()
-        for key, default in LATER_KEYS.items():
-            if values[key] == default:
-                del values[key]
+        later = [(values, LATER_KEYS), (values["model"], LATER_MODEL_KEYS.get(self.model.family, {}))]
+        for part, defaults in later:
+            for key, default in defaults.items():
+                if part[key] == default:
+                    del part[key]
         return {key: float(value) if isinstance(value, Decimal) else value for key, value in values.items()}
 
     def identity(self) -> dict[str, Any]:
@@ -250,6 +267,8 @@ def _problem(item: Any, earlier: bool) -> str:
         )
     if item["type"] == "missing":
         return f"{name!r} is missing"
+    if item["type"] == "value_error":
+        return str(item["ctx"]["error"])
     if item["type"] == "json_invalid":
         return f"not valid JSON ({item['ctx']['error']})"
     return f"{name!r}: {item['msg'][0].lower()}{item['msg'][1:]}, not {item['input']!r}"

@@ -8,18 +8,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from trader.core.errors import DataError
 from trader.core.forecast import LEVELS, Forecast, Traits, probability_above
 from trader.core.labels import hurdle_of
-from trader.core.panel import Panel
+from trader.core.model_params import LONGEST_FORECAST_HOURS
 from trader.core.params import Params
-from trader.core.types import Bars, Floats, Ints
+from trader.core.series import Series
+from trader.core.types import Floats, Ints
 from trader.forecasters.refusal import InvalidModel, not_a_model, symbols_of
+from trader.forecasters.series import SeriesForecaster, SeriesPredictor
 
 FAMILY, KIND = "naive", "a naive model"
 SCHEMA = "naive/1"
@@ -28,37 +29,34 @@ WINDOW_HOURS = 168
 FEWEST_RETURNS = 40
 LONGEST_HORIZON_HOURS = 24
 MOST_BYTES = 1 << 20
+_KEYS = {"schema", "symbols", "horizon_hours", "hurdle", "forecast_hours"}
 
 
 @dataclass(frozen=True, slots=True)
-class NaivePredictor:
-    """horizon_hours: that P(up) is about. hurdle: the share that a close must rise by to count as up."""
+class NaivePredictor(SeriesPredictor):
+    """horizon_hours: steps that P(up) is about. steps: how far the quantiles reach. hurdle: the share that a close must rise by
+    to count as up."""
 
     symbols: tuple[str, ...]
     horizon_hours: int
+    steps: int
     hurdle: float
 
-    def predict(self, panel: Panel, hours: Ints) -> Forecast:
-        """P(up) and the quantiles of r for 1 to `horizon_hours` hours; NaN for hours after fewer than FEWEST_RETURNS."""
-        if panel.symbols[0] not in self.symbols or len(panel.symbols) > 1:
-            raise DataError(
-                f"a model of {', '.join(self.symbols)} says nothing about {', '.join(panel.symbols)}"
-            )
-        rows = panel.rows(hours)
-        quantiles = np.stack(
-            [rolling_quantiles(panel.bars[0], rows, h) for h in range(1, self.horizon_hours + 1)], axis=1
-        )
-        above = probability_above(quantiles[:, -1], math.log1p(self.hurdle))
+    def forecast_series(self, series: Series, times: Ints) -> Forecast:
+        """P(up) and the quantiles of r for 1 to `steps` steps; NaN after fewer than FEWEST_RETURNS."""
+        rows = series.rows(times)
+        quantiles = np.stack([rolling_quantiles(series, rows, h) for h in range(1, self.steps + 1)], axis=1)
+        above = probability_above(quantiles[:, self.horizon_hours - 1], math.log1p(self.hurdle))
         return Forecast(above.astype(np.float32), quantiles)
 
 
-def rolling_quantiles(bars: Bars, rows: Ints, hours: int) -> Floats:
-    """The LEVELS of r = log(close[t] / close[t - hours]) over the WINDOW_HOURS returns that end at each of `rows` (m,), by
-    linear interpolation: (m, level) float64. A return from or to a flagged row is none; NaN where fewer than
+def rolling_quantiles(series: Series, rows: Ints, steps: int) -> Floats:
+    """The LEVELS of r = log(close[t] / close[t - steps]) over the WINDOW_HOURS returns that end at each of `rows` (m,), by
+    linear interpolation: (m, level) float64. A return from or to a missing close is none; NaN where fewer than
     FEWEST_RETURNS are left."""
-    known = np.where(bars.flagged, np.nan, np.log(bars.close))
-    returns = np.full(len(bars) + WINDOW_HOURS - 1, np.nan)
-    returns[WINDOW_HOURS - 1 + hours :] = known[hours:] - known[: len(bars) - hours]
+    known = series.log_close
+    returns = np.full(len(series) + WINDOW_HOURS - 1, np.nan)
+    returns[WINDOW_HOURS - 1 + steps :] = known[steps:] - known[: max(0, len(series) - steps)]
     windows = sliding_window_view(returns, WINDOW_HOURS)[rows]
     found = np.full((len(rows), len(LEVELS)), np.nan)
     there = ~np.isnan(windows)
@@ -70,18 +68,24 @@ def rolling_quantiles(bars: Bars, rows: Ints, hours: int) -> Floats:
     return found
 
 
-class NaiveForecaster:
+class NaiveForecaster(SeriesForecaster):
     """Its model is what it is asked about, as JSON."""
 
     family = FAMILY
     format = "json"
     libraries: Sequence[str] = ("numpy",)
-    traits = Traits("local", "series", WINDOW_HOURS + LONGEST_HORIZON_HOURS, "none")
+    traits = Traits("local", "series", WINDOW_HOURS + LONGEST_FORECAST_HOURS, "none")
 
-    def fit(self, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int) -> bytes:
-        """Nothing is learnt: neither labels nor hours nor the seed change the model."""
-        model = NaivePredictor(panel.symbols, horizon, hurdle_of(params))
-        return json.dumps({"schema": SCHEMA, **asdict(model)}, sort_keys=True).encode()
+    def fit_series(self, series: Series, params: Params, *, steps: int, horizon: int, until: int) -> bytes:
+        """Nothing is learnt: no close changes the model."""
+        model = {
+            "schema": SCHEMA,
+            "symbols": [series.symbol],
+            "horizon_hours": horizon,
+            "hurdle": hurdle_of(params),
+        }
+        further = {"forecast_hours": steps} if steps > horizon else {}
+        return json.dumps(model | further, sort_keys=True).encode()
 
     def load(self, model: bytes, source: str) -> NaivePredictor:
         """Raises DataError, naming `source`, for bytes that are not such a model."""
@@ -98,13 +102,18 @@ def _read(model: bytes) -> NaivePredictor:
     if len(model) > MOST_BYTES:
         raise InvalidModel(f"more than {MOST_BYTES:,} bytes")
     values = json.loads(model)
-    if not isinstance(values, dict) or values.keys() != {"schema", "symbols", "horizon_hours", "hurdle"}:
+    if not isinstance(values, dict) or values.keys() | {"forecast_hours"} != _KEYS:
         raise InvalidModel("it has other keys")
     horizon, hurdle = values["horizon_hours"], values["hurdle"]
+    steps = values.get("forecast_hours", horizon)
     if values["schema"] != SCHEMA:
         raise InvalidModel(f"its schema is not {SCHEMA}")
     if type(horizon) is not int or not 1 <= horizon <= LONGEST_HORIZON_HOURS:
         raise InvalidModel(f"its horizon is not 1 to {LONGEST_HORIZON_HOURS} hours")
+    if type(steps) is not int or not horizon <= steps <= LONGEST_FORECAST_HOURS:
+        raise InvalidModel(
+            f"it does not reach from its horizon to at most {LONGEST_FORECAST_HOURS} hours ahead"
+        )
     if type(hurdle) is not float or not 0 <= hurdle < math.inf:
         raise InvalidModel("its hurdle is no share of 0 or more")
-    return NaivePredictor(symbols_of(values["symbols"]), horizon, hurdle)
+    return NaivePredictor(symbols_of(values["symbols"]), horizon, steps, hurdle)
