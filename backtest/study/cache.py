@@ -26,7 +26,7 @@ from trader.core.ports import Forecaster
 from trader.core.types import Matrix
 
 _DIGEST = 32
-# Bases of every class, which decide nothing.
+# Modules of base classes that any class may have; their source does not change a fit.
 _FOREIGN = {"builtins", "typing"}
 
 
@@ -48,9 +48,9 @@ def _version(name: str) -> str:
 
 
 def fold_key(parts: Sequence[Array], params: Params, stages: Sequence[int], code: str) -> str:
-    """The name of what a fit predicts with each number of stages: of every array that it is trained on and serves, what
-    its family is told, horizon and hurdle, and the code."""
-    told = {
+    """The name of what a fit predicts with each number of stages: of every array that it is trained on or predicts, of the
+    parameters that the family is given, of horizon and hurdle, and of the code."""
+    given = {
         **params.model.model_dump(),
         "seed": params.seed,
         "horizon_hours": params.horizon_hours,
@@ -58,7 +58,7 @@ def fold_key(parts: Sequence[Array], params: Params, stages: Sequence[int], code
         "stages": list(stages),
         "code": code,
     }
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode())
     for part in parts:
         digest.update(repr((part.shape, part.dtype.str)).encode())
         digest.update(np.ascontiguousarray(part).data)
