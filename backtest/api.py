@@ -173,8 +173,8 @@ def report(
     Looking is counted in the folder `evidence`, as by the command: each report on the same hours is one more look at them.
     Raises ConfigError or DataError.
     """
-    from backtest.commands.reporting import EvaluatedSpan, made_report, written
     from backtest.executors.registry import Setup, open_executor
+    from backtest.report.make import EvaluatedSpan, made_report, written
 
     _register_shipped()
     first, last = _span(bars, start, stop)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backtest.commands.computing import Computing, computed
-from backtest.commands.counting import ledger_in, of_rule, of_trial
+from backtest.commands.counting import of_rule, of_trial
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours
+from backtest.evidence.looks import ledger_in
 from trader import terminal
 from trader.core.errors import ConfigError
 from trader.core.lifecycle import MEASURES, BreachRule, DriftRule, Measure

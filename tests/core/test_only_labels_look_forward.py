@@ -10,6 +10,7 @@ from dataclasses import is_dataclass
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import trader.core
@@ -93,7 +94,7 @@ def one_column(rows: Callable[[Bars], Any]) -> Callable[[Bars], Floats]:
 
 
 # Every public function of the core that makes arrays of arrays or bars stands in one of three tables.
-ONLY_BACKWARD: dict[str, Callable[[Bars], Floats]] = {
+ONLY_BACKWARD: dict[str, Callable[[Bars], npt.NDArray[Any]]] = {
     "bars.bars_from_columns": filled,
     "probability.shortest_all": lambda bars: shortest_all(p_up(bars).astype(np.float32)),
     "drift.calibration_decay": lambda bars: calibration_decay(p_up(bars), up_already(bars), 48),

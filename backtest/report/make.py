@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backtest.commands.counting import ledger_in, of_run
+from backtest.evidence.looks import ledger_in, of_run
 from trader import terminal
 from trader.core.hours import Rules
 from trader.core.types import Bars, Progress
