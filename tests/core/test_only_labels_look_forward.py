@@ -126,6 +126,9 @@ NO_ROW_OF_AN_HOUR = {
     "bars.merge": "two series that both are known",
     "bars.without": "the bars with hours that are named flagged",
     "lookahead.poisoned": "spoils the future on purpose",
+    "panel.on_grid": "the bars as they are, and before the first one rows that are no hours of the symbol",
+    "training.train_bars": "bars as they are, those that a fit sees",
+    "training.train_panel": "the same on one grid",
     "training.training_of": "rows of a training set, whose window ends before it serves; `backtest lookahead` tries it",
     "training.usable_rows": "the same",
 }
