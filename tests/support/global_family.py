@@ -3,7 +3,22 @@ over every symbol that the fit saw. A prediction scales it by its own symbol's n
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from tests.support.bars_made import bars_made
+from trader import own_families
+from trader.adapters.user_models import MODULE
+from trader.core import families
+from trader.core.model_params import FAMILIES
+from trader.core.params import DEFAULT_PARAMS, Params, params_of
+from trader.core.types import Bars
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+YOUNG_FROM = 600
 
 POOLED = '''\
 """Standardised returns by the hour of the day, pooled over symbols."""
@@ -103,3 +118,38 @@ def written(folder: Path, text: str = POOLED) -> Path:
     path = folder / "pooled.py"
     path.write_text(text)
     return path
+
+
+@contextmanager
+def known(folder: Path) -> Iterator[None]:
+    """The family is registered, as a command registers it, and forgotten afterwards."""
+    registries = (FAMILIES, families._known)
+    before = [dict(it) for it in registries]
+    own_families.load(written(folder), check=False)
+    try:
+        yield
+    finally:
+        for registry, kept in zip(registries, before, strict=True):
+            registry.clear()
+            registry.update(kept)
+        sys.modules.pop(MODULE, None)
+
+
+def params_text(**changes: Any) -> dict[str, Any]:
+    """Eager to trade, refitted every other day."""
+    eager = {"enter_edge": 0.0, "exit_edge": -0.02, "step_days": 2, "look_back_days": 15}
+    chosen = {"model": {"family": "pooled"}, "train_symbols": list(SYMBOLS)}
+    return {**DEFAULT_PARAMS, **eager, **chosen, **changes}
+
+
+def pooled_params(**changes: Any) -> Params:
+    """The same, read."""
+    return params_of(params_text(**changes), "tests")
+
+
+def three_symbols(hours: int = 1_000) -> tuple[Bars, Bars, Bars]:
+    """The traded one with outages, one that has others, and one that is listed within the first windows."""
+    btc = bars_made(hours, 3, missing=(790, 791, 850, 851, 852, 880))
+    eth = bars_made(hours, 4, missing=(500, 501, 810), symbol="ETHUSDT", price=1_500.0)
+    sol = bars_made(hours, 5, symbol="SOLUSDT", price=14.0, decimals=4)
+    return btc, eth, sol.rows(YOUNG_FROM, hours)
