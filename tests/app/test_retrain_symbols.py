@@ -111,7 +111,7 @@ def test_a_symbol_that_the_market_does_not_have_is_said() -> None:
     """Before anything is fitted or written."""
     store = MemoryStore()
     named = {"train_symbols": ["BTCUSDT", "NOPEUSDT"]}
-    with pytest.raises(DataError, match="NOPEUSDT: there are no bars up to .*leave it out of train_symbols"):
+    with pytest.raises(DataError, match=r"NOPEUSDT: there are no bars up to .*leave it out of train_symbols"):
         train(store, Collector(ManyBars(), "BTCUSDT"), **named)
     assert store.objects == {}
 
@@ -134,7 +134,7 @@ def test_a_model_serves_the_symbols_of_its_fit_and_no_other() -> None:
     copied.objects = {key: data for key, data in store.objects.items() if key.startswith("models/")}
     assert load_model(Journal(copied, "SOLUSDT"), card.model_id)[0] == card
     with pytest.raises(
-        OtherSymbol, match="was trained for BTCUSDT, ETHUSDT, SOLUSDT and serves no hour of XRPUSDT"
+        OtherSymbol, match=r"was trained for BTCUSDT, ETHUSDT, SOLUSDT and serves no hour of XRPUSDT"
     ):
         load_model(Journal(copied, "XRPUSDT"), card.model_id)
     predictor = forecaster_of("pooled").load(store.objects[f"models/{card.model_id}/model"], "here")

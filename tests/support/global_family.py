@@ -39,9 +39,10 @@ WINDOW = 96
 
 def volatility(closes, row):
     """The deviation of the WINDOW returns that end at a row; NaN where fewer than half of them are known."""
-    returns = np.diff(closes[max(0, row - WINDOW) : row + 1])
-    known = returns[~np.isnan(returns)]
-    return known.std() if len(known) >= WINDOW // 2 else np.nan
+    window = closes[max(0, row - WINDOW) : row + 1]
+    returns = window[1:] - window[:-1]
+    known = returns[returns == returns]
+    return np.sqrt(known @ known / len(known)) if len(known) >= WINDOW // 2 else np.nan
 
 
 def log_closes(bars):
@@ -90,12 +91,12 @@ class PooledForecaster:
         pooled, hours = [], []
         for bars in panel.bars:
             closes = log_closes(bars.until(until))
-            for row in range(len(closes) - ahead):
-                scaled = (closes[row + ahead] - closes[row]) / volatility(closes, row)
-                if np.isfinite(scaled):
-                    pooled.append(scaled)
-                    hours.append(hour_of_day(bars.close_time[row]))
-        pooled, hours = np.array(pooled), np.array(hours)
+            scale = np.array([volatility(closes, row) for row in range(WINDOW // 2, len(closes) - ahead)])
+            moves = (closes[ahead:] - closes[:-ahead])[WINDOW // 2 :] / scale
+            known = np.isfinite(moves)
+            pooled.append(moves[known])
+            hours.append(hour_of_day(bars.close_time[WINDOW // 2 : len(closes) - ahead])[known])
+        pooled, hours = np.concatenate(pooled), np.concatenate(hours)
         every = np.quantile(pooled, LEVELS)
         own = [np.quantile(pooled[hours == hour], LEVELS) for hour in range(24)]
         return [(shrinkage * every + (1 - shrinkage) * each).tolist() for each in own]
@@ -121,11 +122,11 @@ def written(folder: Path, text: str = POOLED) -> Path:
 
 
 @contextmanager
-def known(folder: Path) -> Iterator[None]:
+def known(folder: Path, text: str = POOLED) -> Iterator[None]:
     """The family is registered, as a command registers it, and forgotten afterwards."""
     registries = (FAMILIES, families._known)
     before = [dict(it) for it in registries]
-    own_families.load(written(folder), check=False)
+    own_families.load(written(folder, text), check=False)
     try:
         yield
     finally:
