@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -118,7 +118,7 @@ def given(
     source = str(sources.path(sources.traded))
     series = sources.read(sources.traded, terminal.say)
     require_span(series, first, last, source)
-    others = tuple(sources.read(it, terminal.say) for it in _beside(chosen, sources.traded))
+    others = tuple(sources.read(it, terminal.say) for it in sources.beside(_seen(chosen, sources.traded)))
     for it in (series, *others):
         read = it.span(refit_of(chosen, 0, first).train_from, last + HOUR_MS)
         require_no_jump(read, str(sources.path(it.symbol)))
@@ -126,14 +126,14 @@ def given(
     return Given(series, rules, first, last, source, began, others)
 
 
-def _beside(params: Params, traded: str) -> list[str]:
-    """The further symbols that a fit sees. Raises ConfigError where `train_symbols` does not suit the symbol or the family."""
+def _seen(params: Params, traded: str) -> Sequence[str]:
+    """The symbols that a fit sees. Raises ConfigError where `train_symbols` does not suit the symbol or the family."""
     if params.train_symbols is None:
-        return []
+        return ()
     from trader.core.training import train_symbols_of
     from trader.forecasters.registry import traits_of
 
-    return [it for it in train_symbols_of(params, traded, traits_of(params.model.family)) if it != traded]
+    return train_symbols_of(params, traded, traits_of(params.model.family))
 
 
 def on_hours(verb: Callable[..., None]) -> Callable[..., None]:

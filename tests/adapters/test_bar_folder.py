@@ -57,6 +57,11 @@ def test_what_cannot_be_told_is_said_with_the_way_out(folder: Path) -> None:
         BarSources.of([folder], "XRPUSDT")
     with pytest.raises(ConfigError, match="are both bars of BTCUSDT; give one of them"):
         BarSources.of([folder, folder / "BTCUSDT-1h.parquet"], "BTCUSDT")
+    two = BarSources.of([folder / "BTCUSDT-1h.parquet", folder / "ETHUSDT-1h.parquet"], None)
+    assert two.beside(["BTCUSDT", "ETHUSDT"]) == ["ETHUSDT"]
+    with pytest.raises(ConfigError, match=r"ETHUSDT-1h.parquet is read by nobody: BTCUSDT is traded"):
+        two.beside([])
+    assert BarSources.of([folder], "BTCUSDT").beside([]) == []
     (folder / "empty").mkdir()
     with pytest.raises(
         ConfigError, match=r"empty: holds no file of bars; they are named like BTCUSDT-1h.parquet"

@@ -20,11 +20,13 @@ def bar_file(folder: Path, symbol: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class BarSources:
-    """Files of bars by symbol, and the one that is traded. said: what was given, for messages."""
+    """Files of bars by symbol, and the one that is traded. said: what was given, for messages. named: the symbols whose files
+    were named one by one."""
 
     traded: str
     files: dict[str, Path]
     said: str
+    named: tuple[str, ...] = ()
 
     @staticmethod
     def of(paths: Sequence[Path], symbol: str | None, default: str | None = None) -> BarSources:
@@ -44,7 +46,8 @@ class BarSources:
         traded = symbol or first or (next(iter(found)) if len(found) == 1 else "")
         if not traded:
             raise ConfigError(f"{said} holds bars of {', '.join(found)}: say which is traded, with --symbol")
-        sources = BarSources(traded, found, said)
+        named = tuple(name for name, path in found.items() if path in paths)
+        sources = BarSources(traded, found, said, named)
         sources.path(traded)
         return sources
 
@@ -57,6 +60,19 @@ class BarSources:
                 f"{symbol} --from 2021-01-01"
             )
         return self.files[symbol]
+
+    def beside(self, train_symbols: Sequence[str]) -> list[str]:
+        """Of the symbols that a fit sees those that are not traded. Raises ConfigError for one without a file, and for a file
+        that was named although nobody reads it."""
+        wanted = [it for it in train_symbols if it != self.traded]
+        for symbol in wanted:
+            self.path(symbol)
+        if unread := [it for it in self.named if it not in (self.traded, *wanted)]:
+            raise ConfigError(
+                f"{self.files[unread[0]]} is read by nobody: {self.traded} is traded, and train_symbols does not name "
+                f"{unread[0]}. Name it there, or leave the file out"
+            )
+        return wanted
 
     def read(self, symbol: str, say: Say | None = None) -> Bars:
         """The bars of a symbol. Raises ConfigError or DataError."""

@@ -63,7 +63,7 @@ def replay(
     first, last = parse_hour(start), parse_hour(stop)
     chosen = params_from(params, None)
     rehearsal.require_replayable(market, first, last, chosen, traded)
-    beside = [it for it in chosen.train_symbols or () if it != market.symbol]
+    beside = sources.beside(chosen.train_symbols or ())
     row, accepted = markets.rules_for(filters, market, first)
     with tempfile.TemporaryDirectory(prefix="trader-replay-") as folder:
         markets.write_info_row(Path(folder) / "filters.json", row, accepted, market.symbol)
