@@ -12,7 +12,7 @@ from trader.app.journal import Journal
 from trader.app.stored import RESTORE
 from trader.core.errors import ConfigError, DataError, OtherSymbol
 from trader.core.events import Cause, ChampionEvent, DeploymentEvent
-from trader.core.lifecycle import Champion, due_refit
+from trader.core.lifecycle import BreachRule, Champion, due_refit
 from trader.core.model import (
     UPGRADED_FROM,
     ModelCard,
@@ -151,13 +151,14 @@ def retrain(
     serve_from: int,
     code_version: str,
     cause: TrainingCause = ASKED,
+    own_rule: BreachRule | None = None,
 ) -> ModelCard:
     """Fit for the hours from `serve_from` (UTC ms) on, by what was known `gap_hours` before it, and publish.
 
     The rows follow from `serve_from` alone, not from when this runs. The first training begins the deployment, whatever
-    its cause. A family that is fitted on several symbols is published for the one that the journal trades. Raises ConfigError
-    for parameters that no venue here can trade, DataError where the history is too short, Retry while a symbol's newest bar
-    is missing.
+    its cause, with the retrain rule of a rehearsal (`own_rule`). A family that is fitted on several symbols is published for
+    the one that the journal trades. Raises ConfigError for parameters that no venue here can trade, DataError where the
+    history is too short, Retry while a symbol's newest bar is missing.
     """
     _require_tradable(params)
     window = refit_of(params, 0, serve_from)
@@ -174,7 +175,7 @@ def retrain(
     )
     cause = cause if deployment(journal) else FIRST
     card = card_for(model, forecaster, params, window, training, code_version, cause.message)
-    _publish(journal, card, model, cause, collector.served)
+    _publish(journal, card, model, cause, collector.served, own_rule)
     return card
 
 
@@ -186,7 +187,12 @@ def _require_tradable(params: Params) -> None:
 
 
 def _publish(
-    journal: Journal, card: ModelCard, model: bytes, cause: TrainingCause, served: Callable[[], str]
+    journal: Journal,
+    card: ModelCard,
+    model: bytes,
+    cause: TrainingCause,
+    served: Callable[[], str],
+    own_rule: BreachRule | None,
 ) -> None:
     """Model, card, champion, deployment: killed between any two, the next training goes on where nothing is missing."""
     journal.store_id()  # a store is created, and proves itself, before anything is built on it
@@ -209,7 +215,7 @@ def _publish(
             )
         )
     if deployment(journal) is None:
-        journal.append(DeploymentEvent(journal.symbol, card.valid_from, served()))
+        journal.append(DeploymentEvent(journal.symbol, card.valid_from, served(), own_rule))
 
 
 def _create(journal: Journal, key: str, data: bytes) -> None:
