@@ -14,6 +14,7 @@ from trader.core.forecast import Traits
 from trader.core.labels import label_of
 from trader.core.panel import Panel, on_grid
 from trader.core.params import Params
+from trader.core.text import plural
 from trader.core.types import HOUR_MS, Bars, Bools, Floats, Matrix, iso
 from trader.core.windows import Refit
 
@@ -123,7 +124,7 @@ def require_hours(panel: Panel, until: int, params: Params, traits: Traits) -> N
         hours = int((~part.until(until).flagged).sum())
         if hours < needed:
             raise DataError(
-                f"{part.symbol}: {hours} hours of bars between {iso(part.first)} and {iso(until)}; a fit of "
+                f"{part.symbol}: {plural(hours, 'hour')} of bars between {iso(part.first)} and {iso(until)}; a fit of "
                 f"{params.model.family} needs {needed}. Give older bars, lengthen look_back_days, or leave it out of "
                 "train_symbols"
             )
