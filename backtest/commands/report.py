@@ -42,7 +42,7 @@ def report(
 
     chosen_by = study_evidence(study) if study else None
     writable(out)
-    span = EvaluatedSpan(given.bars, given.rules, given.start, given.stop, given.source)
+    span = EvaluatedSpan(given.bars, given.rules, given.start, given.stop, given.source, given.others)
     with computing.opened(study) as executor:
         made = made_report(
             span, executor, evidence, by="backtest report", chosen_by=chosen_by,

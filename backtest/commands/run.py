@@ -54,6 +54,7 @@ def run(
             given.start,
             given.stop,
             source=given.source,
+            others=given.others,
             executor=executor,
             progress=update,
             began=given.began,

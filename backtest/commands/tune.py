@@ -92,6 +92,7 @@ def tune(
             start,
             stop,
             given.source,
+            given.others,
         ),
         trials=trials,
         seed=seed,

@@ -76,6 +76,12 @@ def read_archived_bars(path: Path, symbol: str, say: Say | None = None) -> Bars:
     return bars_from_columns(name, times[kept], values, source, [columns.rows[row] for row in kept.tolist()])
 
 
+def symbol_named(path: Path) -> str:
+    """The symbol that the name of a file of bars says."""
+    named = _FOREIGN_NAME.fullmatch(path.name)
+    return named[1] if named else path.name.split("-")[0].split(".")[0]
+
+
 def write_bars(path: Path, bars: Bars) -> None:
     """Writes the genuine rows as Parquet that `read_bars` gives back bit for bit; flagged rows are left out.
 
@@ -136,8 +142,7 @@ def _read_file(path: Path) -> bytes:
 def _columns(path: Path, symbol: str | None) -> tuple[Columns, str, str]:
     """What a file holds, of which symbol, and its name for messages. Raises DataError where its rows name another symbol."""
     data, source = _read_file(path), str(path)
-    named = _FOREIGN_NAME.fullmatch(path.name)
-    name = symbol or (named[1] if named else path.name.split("-")[0].split(".")[0])
+    name = symbol or symbol_named(path)
     if data[:4] == b"PAR1":
         columns = _parquet_columns(data, path, name)
     elif path.suffix == ".parquet":
