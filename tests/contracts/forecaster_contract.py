@@ -24,6 +24,8 @@ from trader.forecasters.registry import forecaster_of
 QUICK: dict[str, dict[str, Any]] = {
     "xgboost": {"n_estimators": 12, "max_depth": 3, "learning_rate": 0.2, "subsample": 0.8, "gamma": 0},
 }
+# Families that `make families` tests, in tests/families, for nothing else can install their libraries.
+APART = ("arima", "prophet")
 GAPS = (400, 401, 1_300, 1_301, 1_302, 1_650)
 
 

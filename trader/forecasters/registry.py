@@ -33,14 +33,28 @@ def _naive() -> Forecaster:
     return NaiveForecaster()
 
 
+def _arima() -> Forecaster:
+    from trader.forecasters.arima import ArimaForecaster
+
+    return ArimaForecaster()
+
+
+def _prophet() -> Forecaster:
+    from trader.forecasters.prophet import ProphetForecaster
+
+    return ProphetForecaster()
+
+
 # Family -> how its forecaster is made. A new family is added here.
 BUILDERS: Mapping[str, Callable[[], Forecaster]] = {
     "xgboost": _xgboost,
     "lightgbm": _lightgbm,
     "naive": _naive,
+    "arima": _arima,
+    "prophet": _prophet,
 }
 # What a family imports beyond the main dependencies, as `import` names it: the extra of the family's name installs it.
-NEEDS: Mapping[str, str] = {"lightgbm": "lightgbm"}
+NEEDS: Mapping[str, str] = {"lightgbm": "lightgbm", "arima": "statsforecast", "prophet": "prophet"}
 
 
 def forecaster_of(family: str) -> Forecaster:
