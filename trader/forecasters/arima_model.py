@@ -7,7 +7,7 @@ part, then the last d + D m values, whose prior is diffuse. Parameters never mov
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -114,38 +114,50 @@ class ARIMAFilter:
         """Mean and variance (in units of sigma2) of 1 to `steps` steps after each of `rows` (m,), ascending, of y (n,):
         (m, steps) each. Each row is computed alone, so no other row changes its bits."""
         reach, spread = self._ahead(steps)
-        mean, variance = np.empty((len(rows), steps)), np.empty((len(rows), steps))
+        mean, variance, told = np.empty((len(rows), steps)), np.empty((len(rows), steps)), None
         wanted = {row: i for i, row in enumerate(rows.tolist())}
-        a, P, gain, told = np.zeros(self.size), self.prior, None, None
-        for t, value in enumerate(y[: int(rows[-1]) + 1].tolist() if len(rows) else ()):
-            if t:
-                a = self.T @ a
-                if gain is None:
-                    P = self.T @ P @ self.T.T + self.V
-            if math.isnan(value):
-                # From a settled covariance on it is that of the step before, a step older.
-                P, gain = (P if gain is None else self.T @ P @ self.T.T + self.V), None
-            else:
-                a, P, gain = self._updated(a, P, gain, value)
-            if t in wanted:
-                mean[wanted[t]] = reach @ a
-                if told is None or told[0] is not P:
-                    told = (P, ((reach @ P) * reach).sum(axis=1) + spread)
-                variance[wanted[t]] = told[1]
+        for t, (a, P) in enumerate(self._filtered(y[: int(rows[-1]) + 1] if len(rows) else y[:0])):
+            if t not in wanted:
+                continue
+            if told is None or told[0] is not P:
+                told = (P, ((reach @ P) * reach).sum(axis=1) + spread)
+            mean[wanted[t]], variance[wanted[t]] = reach @ a, told[1]
         return mean, variance
 
-    def _updated(
-        self, a: Floats, P: Floats, gain: Floats | None, value: float
-    ) -> tuple[Floats, Floats, Floats | None]:
-        """State, covariance and gain, the last None until the covariance has settled."""
-        if gain is not None:
-            return a + gain * (value - float(self.Z @ a)), P, gain
+    def _filtered(self, y: Floats) -> Iterator[tuple[Floats, Floats]]:
+        """State and covariance after each of y (n,). Once the covariance has settled it stays, and a step is one product, until
+        a close is missing."""
+        a, P, t = np.zeros(self.size), self.prior, 0
+        missing = np.isnan(y)
+        while t < len(y):
+            settled = None
+            while t < len(y) and settled is None:
+                if missing[t]:
+                    yield a, P
+                else:
+                    a, after, gain, settled = self._updated(a, P, float(y[t]))
+                    yield a, after
+                    P = after
+                t += 1
+                if settled is None:
+                    a, P = self.T @ a, self.T @ P @ self.T.T + self.V
+            later = np.flatnonzero(missing[t:])
+            stop = t + int(later[0]) if len(later) else len(y)
+            if settled is not None:
+                for pushed in np.outer(y[t:stop], gain):
+                    a = settled @ a + pushed
+                    yield a, P
+                a, P, t = self.T @ a, self.T @ P @ self.T.T + self.V, stop
+
+    def _updated(self, a: Floats, P: Floats, value: float) -> tuple[Floats, Floats, Floats, Floats | None]:
+        """State, covariance and gain after an observation; and what later steps multiply the state by, None until the covariance
+        has settled."""
         M = P @ self.Z
-        found = M / float(self.Z @ M)
-        after = P - np.outer(found, M)
-        before = self.T @ after @ self.T.T + self.V
-        settled = bool(np.abs(before - P).max() <= _SETTLED)
-        return a + found * (value - float(self.Z @ a)), after, found if settled else None
+        gain = M / float(self.Z @ M)
+        after = P - np.outer(gain, M)
+        moved = float(np.abs(self.T @ after @ self.T.T + self.V - P).max())
+        later = self.T - np.outer(gain, self.Z @ self.T) if moved <= _SETTLED else None
+        return a + gain * (value - float(self.Z @ a)), after, gain, later
 
     def _ahead(self, steps: int) -> tuple[Floats, Floats]:
         """What each later step reads of the state, (steps, size), and the variance that its innovations add, (steps,)."""
