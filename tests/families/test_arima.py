@@ -19,7 +19,8 @@ from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.series import Series
 from trader.core.types import DAY_MS, HOUR_MS, Floats
 from trader.forecasters.arima import ArimaForecaster
-from trader.forecasters.arima_model import CONTEXT, ARIMAFilter, ARIMAOrder, ARIMAPredictor
+from trader.forecasters.arima_filter import ARIMAFilter, ARIMAOrder
+from trader.forecasters.arima_model import CONTEXT, ARIMAPredictor
 
 START = 1_609_459_200_000
 HOURS = 700

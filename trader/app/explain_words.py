@@ -18,7 +18,7 @@ def words(told: Json) -> str:
     lines += _features(told)
     lines += [
         "",
-        *_terms(told["terms"]),
+        *terms_in_words(told["terms"]),
         _belief(told),
         *_distribution(told),
         *_hold(told["hold"]),
@@ -43,7 +43,7 @@ def _model(told: Json) -> str:
     model = told["model"]
     late = "; its successor is late" if model["late"] else ""
     return (
-        f"model     {model['id']} ({model['family']}), trained on {model['rows']:,} hours "
+        f"model     {model['id']} ({model['family']}), trained on {plural(model['rows'], 'hour')} "
         f"{model['trained_from']} to {model['trained_until']}{late}"
     )
 
@@ -73,12 +73,13 @@ def _strip(share: float) -> str:
     return ("+" if share > 0 else "-") * round(abs(share) * BAR_WIDTH)
 
 
-def _terms(terms: Json) -> list[str]:
+def terms_in_words(terms: Json) -> list[str]:
     """What a model without features is made of, as many terms a line as fit the screen."""
     shown = [
         f"{name} {value if isinstance(value, str) else format(value, '.6g')}" for name, value in terms.items()
     ]
-    lines = textwrap.wrap(", ".join(it.replace(" ", "\0") for it in shown), WIDTH - len(MARGIN))
+    whole = ", ".join(it.replace(" ", "\0") for it in shown)
+    lines = textwrap.wrap(whole, WIDTH - len(MARGIN), break_on_hyphens=False)
     return [
         (f"{'terms':<10}" if i == 0 else MARGIN) + line.replace("\0", " ") for i, line in enumerate(lines)
     ]

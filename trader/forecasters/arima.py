@@ -16,17 +16,16 @@ from trader.core.model_params import ArimaParams
 from trader.core.params import Params
 from trader.core.series import Series
 from trader.core.types import Floats
+from trader.forecasters.arima_filter import ARIMAFilter, ARIMAOrder
 from trader.forecasters.arima_model import (
     CONTEXT,
     FAMILY,
-    ARIMAFilter,
-    ARIMAOrder,
+    KIND,
     ARIMAPredictor,
-    ReadsARIMA,
     read,
     written,
 )
-from trader.forecasters.refusal import InvalidModel
+from trader.forecasters.refusal import InvalidModel, not_a_model
 from trader.forecasters.series import SeriesForecaster, known_rows, repeated
 
 # Fewer closes, or fewer whole seasons, and the choice of an order is a matter of chance.
@@ -35,12 +34,14 @@ FEWEST_CLOSES, FEWEST_SEASONS = 48, 4
 _ONE_AT_A_TIME = threading.Lock()
 
 
-class ArimaForecaster(ReadsARIMA, SeriesForecaster):
+class ArimaForecaster(SeriesForecaster):
     """A fit chooses the order by AICc, stepwise; until the next fit the parameters stay, and only the state moves."""
 
     family = FAMILY
     format = "json"
     libraries: Sequence[str] = ("statsforecast", "scipy", "numpy")
+    # Where predictions are computed: a study's cache digests these too.
+    source_modules: Sequence[str] = ("trader.forecasters.arima_model", "trader.forecasters.arima_filter")
     traits = Traits("local", "series", CONTEXT, "filter")
 
     def fit_series(self, series: Series, params: Params, *, steps: int, horizon: int, until: int) -> bytes:
@@ -67,6 +68,13 @@ class ArimaForecaster(ReadsARIMA, SeriesForecaster):
             filter=ARIMAFilter(order),
         )
         return _readable(written(predictor), series.symbol)
+
+    def load(self, model: bytes, source: str) -> ARIMAPredictor:
+        """Raises DataError, naming `source`, for bytes that are not such a model."""
+        try:
+            return read(model)
+        except InvalidModel as error:
+            raise not_a_model(source, KIND, model, error) from None
 
 
 def _readable(model: bytes, symbol: str) -> bytes:

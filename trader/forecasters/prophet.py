@@ -16,14 +16,14 @@ from trader.core.params import Params
 from trader.core.series import Series
 from trader.forecasters.prophet_model import (
     FAMILY,
+    KIND,
     ProphetPredictor,
     ProphetTerms,
-    ReadsProphet,
     Seasonality,
     read,
     written,
 )
-from trader.forecasters.refusal import InvalidModel
+from trader.forecasters.refusal import InvalidModel, not_a_model
 from trader.forecasters.series import SeriesForecaster, known_rows
 
 # Two days of hours: fewer closes hold no season, and a trend of chance.
@@ -34,12 +34,14 @@ _STAN = {"seed": 1}
 _WAY_OUT = "Lengthen look_back_days, or lower n_changepoints or changepoint_prior_scale"
 
 
-class ProphetForecaster(ReadsProphet, SeriesForecaster):
+class ProphetForecaster(SeriesForecaster):
     """A fit is the maximum of Prophet's own posterior; no bar after it changes a coefficient: refits follow the market."""
 
     family = FAMILY
     format = "json"
     libraries: Sequence[str] = ("prophet", "prophet-batch", "pandas", "numpy")
+    # Where predictions are computed: a study's cache digests these too.
+    source_modules: Sequence[str] = ("trader.forecasters.prophet_model",)
     traits = Traits("local", "series", 1, "none")
 
     def fit_series(self, series: Series, params: Params, *, steps: int, horizon: int, until: int) -> bytes:
@@ -61,6 +63,13 @@ class ProphetForecaster(ReadsProphet, SeriesForecaster):
             terms=_terms_of(_fitted(known, model), model.seasonality),
         )
         return _readable(written(predictor), series.symbol)
+
+    def load(self, model: bytes, source: str) -> ProphetPredictor:
+        """Raises DataError, naming `source`, for bytes that are not such a model."""
+        try:
+            return read(model)
+        except InvalidModel as error:
+            raise not_a_model(source, KIND, model, error) from None
 
 
 def _fitted(known: Series, model: ProphetParams) -> Any:

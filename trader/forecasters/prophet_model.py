@@ -22,7 +22,6 @@ from trader.core.types import DAY_MS, FAR_FUTURE_MS, HOUR_MS, Floats, Ints
 from trader.forecasters.refusal import (
     InvalidModel,
     json_of,
-    not_a_model,
     number_of,
     numbers_of,
     symbols_of,
@@ -162,17 +161,6 @@ class ProphetPredictor(SeriesPredictor):
         p_up = normal_above(close * (1 + self.hurdle), float(mean[at]), float(deviation[at]))
         prices = normal_quantiles(mean[None], deviation[None])[0]
         return p_up, np.log(np.maximum(prices / close, LEAST_SHARE))
-
-
-class ReadsProphet:
-    """The half of the family that needs no library: bytes become a predictor."""
-
-    def load(self, model: bytes, source: str) -> ProphetPredictor:
-        """Raises DataError, naming `source`, for bytes that are not such a model."""
-        try:
-            return read(model)
-        except InvalidModel as error:
-            raise not_a_model(source, KIND, model, error) from None
 
 
 def read(model: bytes) -> ProphetPredictor:

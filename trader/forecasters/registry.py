@@ -45,6 +45,12 @@ def _prophet() -> Forecaster:
     return ProphetForecaster()
 
 
+def _tft() -> Forecaster:
+    from trader.forecasters.tft import TFTForecaster
+
+    return TFTForecaster()
+
+
 # Family -> how its forecaster is made. A new family is added here.
 BUILDERS: Mapping[str, Callable[[], Forecaster]] = {
     "xgboost": _xgboost,
@@ -52,9 +58,15 @@ BUILDERS: Mapping[str, Callable[[], Forecaster]] = {
     "naive": _naive,
     "arima": _arima,
     "prophet": _prophet,
+    "tft": _tft,
 }
 # What a family imports beyond the main dependencies, as `import` names it: the extra of the family's name installs it.
-NEEDS: Mapping[str, str] = {"lightgbm": "lightgbm", "arima": "statsforecast", "prophet": "prophet"}
+NEEDS: Mapping[str, str] = {
+    "lightgbm": "lightgbm",
+    "arima": "statsforecast",
+    "prophet": "prophet",
+    "tft": "torch",
+}
 
 
 def forecaster_of(family: str) -> Forecaster:
