@@ -84,8 +84,9 @@ def test_every_symbol_is_collected_and_stands_on_the_card() -> None:
 
 def test_the_order_of_the_symbols_changes_nothing() -> None:
     """Named in another order, the same model under the same id."""
-    turned = {"train_symbols": ["SOLUSDT", "ETHUSDT", "BTCUSDT"]}
-    cards = [train(MemoryStore(), Collector(ManyBars(), "BTCUSDT"), **it) for it in ({}, turned)]
+    turned: dict[str, Any] = {"train_symbols": ["SOLUSDT", "ETHUSDT", "BTCUSDT"]}
+    variants: list[dict[str, Any]] = [{}, turned]
+    cards = [train(MemoryStore(), Collector(ManyBars(), "BTCUSDT"), **it) for it in variants]
     assert cards[0] == cards[1]
 
 
@@ -110,9 +111,8 @@ def test_a_late_symbol_holds_up_the_training_and_nothing_else(symbol: str) -> No
 def test_a_symbol_that_the_market_does_not_have_is_said() -> None:
     """Before anything is fitted or written."""
     store = MemoryStore()
-    named = {"train_symbols": ["BTCUSDT", "NOPEUSDT"]}
     with pytest.raises(DataError, match=r"NOPEUSDT: there are no bars up to .*leave it out of train_symbols"):
-        train(store, Collector(ManyBars(), "BTCUSDT"), **named)
+        train(store, Collector(ManyBars(), "BTCUSDT"), train_symbols=["BTCUSDT", "NOPEUSDT"])
     assert store.objects == {}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -99,11 +99,12 @@ def test_only_the_traded_symbol_takes_orders(sim: Sim) -> None:
     """An order, a trade list or a commission of another symbol is refused by its name, and nothing is executed."""
     from binance.exceptions import BinanceAPIException
 
-    for call in (
+    calls: tuple[Callable[[], Any], ...] = (
         lambda: sim.client.order_market_buy(symbol="ETHUSDT", quantity="1"),
         lambda: sim.client.get_my_trades(symbol="ETHUSDT"),
         lambda: sim.client.get_open_orders(symbol="ETHUSDT"),
-    ):
+    )
+    for call in calls:
         with pytest.raises(BinanceAPIException, match="Invalid symbol") as refused:
             call()
         assert refused.value.code == -1121

@@ -124,7 +124,7 @@ def written(folder: Path, text: str = POOLED) -> Path:
 @contextmanager
 def known(folder: Path, text: str = POOLED) -> Iterator[None]:
     """The family is registered, as a command registers it, and forgotten afterwards."""
-    registries = (FAMILIES, families._known)
+    registries: tuple[dict[str, Any], ...] = (FAMILIES, families._known)
     before = [dict(it) for it in registries]
     own_families.load(written(folder, text), check=False)
     try:

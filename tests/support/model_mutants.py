@@ -75,7 +75,13 @@ def genuine(family: str) -> bytes:
     X = rows()
     y = (X[:, 0] + X[:, 3] * X[:, 4] > 0).astype(float)
     params = params_of({**DEFAULT_PARAMS, "model": {"family": family, **QUICK.get(family, {})}}, "a test")
-    return fit(forecaster_of(family), X, y, params)
+    forecaster = forecaster_of(family)
+    if forecaster.traits.reads == "rows":
+        return fit(forecaster, X, y, params)
+    panel = Panel.of([bars_made(400, 3)])
+    return forecaster.fit(
+        panel, y.reshape(1, -1), params, horizon=1, until=int(panel.close_time[-1]), seed=params.seed
+    )
 
 
 # --- bytes -------------------------------------------------------------------------------------------------------------------
@@ -304,7 +310,7 @@ BYTES = (flipped, cut, spliced)
 MUTATIONS: dict[str, tuple[Callable[[bytes, random.Random], bytes], ...]] = {
     "xgboost": (*BYTES, relengthed, *[restructured] * 6),
     "lightgbm": (*BYTES, *map(in_text, BYTES), *[rewritten] * 6),
-    "naive": (*BYTES, revalued, revalued),
+    **dict.fromkeys(("naive", "arima", "prophet"), (*BYTES, revalued, revalued)),
 }
 
 
