@@ -51,6 +51,11 @@ def of_trial(trial: Trial, start: int, stop: int, by: str) -> list[Entry]:
     ]
 
 
+def of_forecast(params: Params, start: int, stop: int, by: str) -> list[Entry]:
+    """A configuration whose distributions were scored, and the look at its hours; it has no Sharpe ratio."""
+    return _looked_at(config_hash(params), start, stop, None, by)
+
+
 def of_rule(result: RuleResult, market: LifecycleMarket) -> list[Entry]:
     """A rule of retraining on these hours is one more configuration, and one more look at them."""
     params = market.rules.params
@@ -60,7 +65,7 @@ def of_rule(result: RuleResult, market: LifecycleMarket) -> list[Entry]:
     return _looked_at(config, market.start, market.stop, sharpe, f"backtest lifecycle, {result.rule.name}")
 
 
-def _looked_at(config: str, start: int, stop: int, sharpe: float, by: str) -> list[Entry]:
+def _looked_at(config: str, start: int, stop: int, sharpe: float | None, by: str) -> list[Entry]:
     now = _now_ms()
     return [
         Entry("run", config, start, stop, sharpe, by, now),
