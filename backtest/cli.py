@@ -12,15 +12,17 @@ from backtest.commands.lifecycle import lifecycle
 from backtest.commands.lookahead import lookahead
 from backtest.commands.model_check import model_check
 from backtest.commands.params import params
+from backtest.commands.predict import predict
 from backtest.commands.reference import reproduce_reference
 from backtest.commands.report import report
 from backtest.commands.run import run
+from backtest.commands.select import select
 from backtest.commands.tune import tune
 from trader import terminal
 from trader.startup import Version, begin, one_value_each
 
 # Verbs that fit models of a user's own features or family.
-TRAINS = ("run", "tune", "report", "forecast", "lookahead", "lifecycle")
+TRAINS = ("run", "tune", "report", "forecast", "select", "lookahead", "lifecycle")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,6 +42,8 @@ for verb in (
     report,
     compare,
     forecast,
+    select,
+    predict,
     lifecycle,
     lookahead,
     params,
