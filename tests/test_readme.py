@@ -12,6 +12,7 @@ import pytest
 from tests.support.rig import command
 from trader.app.story import HOUR_HEAD
 from trader.core.types import HOUR_MS, iso, parse_hour
+from trader.simulation.demo import BREACH
 from trader.terminal import WIDTH
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -88,6 +89,20 @@ def test_the_demo_its_status_and_its_page_say_one_number(demo: Demo) -> None:
         assert f"<dd>{shown}</dd>" in page
     for screen in (demo.table, demo.trader("status"), page):
         assert "synthetic market, seed 7" in screen
+
+
+def test_the_demo_its_status_and_its_page_speak_of_one_retrain_rule(demo: Demo) -> None:
+    """The rule that the hours were traded under, and not the settings', whatever those are."""
+    status = json.loads(demo.trader("status", "--json"))
+    page = (demo.folder / "demo-run" / "page" / "index.html").read_text()
+    told = (BREACH.hours, BREACH.net_return_below, BREACH.hit_rate_below, True)
+    assert tuple(status["retrain_rule"].values()) == told
+    assert status["retrain"]["cooldown_hours"] == BREACH.cooldown_hours
+    (until,) = {status["retrain"]["cooldown_until"]}
+    assert f"cooldown until {until}" in page
+    for screen in (" ".join(demo.trader("status").split()), demo.said):
+        assert f"{BREACH.hours} " in screen
+    assert "(below 50 % retrains)" in " ".join(demo.trader("status").split())
 
 
 def test_the_journal_fits_eighty_columns(demo: Demo) -> None:

@@ -97,8 +97,12 @@ class Settings(BaseModel):
         "", description="reference: fewer than 60 % of the last 24 predictions right"
     )
     breach_hours: int = Field(168, ge=2, le=24 * 365, description="window of the retrain rule; hours")
-    breach_net_return: float | None = Field(-0.05, lt=1, gt=-1, description="search anew below this return")
-    breach_hit_rate: float | None = Field(None, gt=0, lt=1, description="search anew below this hit rate")
+    breach_net_return: float | None = Field(
+        -0.05, lt=1, gt=-1, description="retrain below this return of the window"
+    )
+    breach_hit_rate: float | None = Field(
+        None, gt=0, lt=1, description="retrain below this hit rate of the window"
+    )
     breach_cooldown_hours: int = Field(168, ge=1, description="least span between two breaches; hours")
     breach_budget: int | None = Field(
         None, ge=1, description="most breaches answered in 30 days; default: no limit"
@@ -117,6 +121,9 @@ class Settings(BaseModel):
     model_module: Path | None = Field(
         None, description="a Python file with families of models of your own; see docs/families.md"
     )
+    checkpoints: Path = Field(
+        Path("checkpoints"), description="folder of unfinished trainings, which go on after a kill (tft)"
+    )
     trackers: str | None = Field(
         None,
         pattern=r"^(none|(mlflow|neptune)(,(mlflow|neptune))*)$",
@@ -131,7 +138,7 @@ class Settings(BaseModel):
     notify: SecretStr = Field(
         SecretStr(""), description="addresses of notices, apprise's notation, separated by spaces"
     )
-    notify_level: Literal["info", "warning", "critical"] = Field("info", description="the least that is sent")
+    notify_level: Literal["info", "warning", "critical"] = Field("info", description="minimum level to send")
     heartbeat_url: SecretStr = Field(SecretStr(""), description="called after each good hour")
     page_dir: Path | None = Field(None, description="folder in which the dashboard is kept up to date")
     copies: bool = Field(False, description="keep results.csv and candles beside the journal, for people")

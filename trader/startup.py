@@ -34,6 +34,11 @@ def begin(verb: str | None, *, trains: bool) -> None:
         terminal.log_as_json()
     for stranger in strangers():
         terminal.say(f"{stranger.in_words()}; it is ignored", "warning")
+    if trains:
+        from trader.adapters.checkpoints_folder import FolderCheckpoints
+        from trader.core.checkpoints import keep_in
+
+        keep_in(FolderCheckpoints(settings.checkpoints))
     if settings.features_module is not None:
         from trader.adapters import user_features
 

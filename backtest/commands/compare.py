@@ -32,7 +32,7 @@ FIGURES = (
 
 def compare(
     one: Annotated[Path, typer.Argument(help="a report's .json")],
-    other: Annotated[Path, typer.Argument(help="another's")],
+    other: Annotated[Path, typer.Argument(help="another report's .json")],
     as_json: AsJson = False,
 ) -> None:
     """Two reports side by side: figures, verdicts, and every setting that differs.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Trials = Annotated[
     int, typer.Option(min=0, max=1000, help="configurations a breach searches over; 0 only refits")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="of the searches")]
+Seed = Annotated[int, typer.Option(min=0, help="random seed of the searches")]
 LossHours = Annotated[int, typer.Option(min=2, help="window of the rule on losses; hours")]
 LossBelow = Annotated[float, typer.Option(max=0, min=-1, help="net return that breaches it")]
 Cooldown = Annotated[int, typer.Option(min=1, help="least span between two breaches")]

@@ -1,4 +1,4 @@
-"""`backtest lookahead`: proof, not promise, that nothing here knows the future."""
+"""`backtest lookahead`: checks that nothing which is decided at an hour depends on later bars."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from trader.core.errors import ConfigError
 
 @on_hours
 def lookahead(given: Given, as_json: AsJson = False) -> None:
-    """Cut off and poison the future, and compare every feature, label, prediction and decision to the bit.
+    """Remove or distort all later bars, and check that no feature, label, prediction or decision changes.
 
-    Exit 0 where nothing looks ahead, else 2, the guilty column named.
+    Exit 0 where nothing looks ahead, else 2, and names the columns that do.
     Example: backtest lookahead --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2022-03-01 --features mine
     """
     from backtest.engine.lookahead import examine
@@ -35,7 +35,7 @@ def lookahead(given: Given, as_json: AsJson = False) -> None:
             for check in checks
         ]
         title = f"{given.bars.symbol}, features {given.rules.params.features}"
-        terminal.show(terminal.table(title, rows, ("", "looked at", "")))
+        terminal.show(terminal.table(title, rows, ("", "compared", "")))
         for check in checks:
             for sentence in check.found[:10]:
                 terminal.show(f"  {sentence}")

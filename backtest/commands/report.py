@@ -58,6 +58,8 @@ def report(
 
 
 def _show(title: str, told: Evidence, summary: dict[str, Any], notes: list[str]) -> None:
+    from backtest.evidence.baselines import break_even_words
+
     rows = [
         (s.name, terminal.percent(s.net_return), f"{s.sharpe:.2f}", f"{s.max_drawdown * 100:.1f} %",
          "-" if s.orders is None else f"{s.orders:,}")
@@ -68,10 +70,7 @@ def _show(title: str, told: Evidence, summary: dict[str, Any], notes: list[str])
     lot = told.random_entry_test
     facts = [
         ("random entries that did worse", "-" if lot is None else f"{lot.share_below:.1%} of {lot.draws:,}"),
-        (
-            "break-even cost of one side",
-            "-" if told.break_even_bps is None else f"{told.break_even_bps:.1f} bps",
-        ),
+        ("break-even cost of one side", break_even_words(told.break_even_bps, told.strategy.orders)),
         ("ten seeds, median net return", terminal.percent(told.seeds.median)),
         ("probabilistic Sharpe ratio", f"{told.psr:.3f}"),
         (f"deflated; configurations tried: {told.trials.configurations}", f"{told.dsr:.3f}"),

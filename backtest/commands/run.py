@@ -36,7 +36,7 @@ def run(
     evidence: EvidenceDir = EVIDENCE,
     as_json: AsJson = False,
 ) -> None:
-    """Walk forward over stored bars and trade every hour, with costs. A run is one look at its hours, and counted.
+    """Walk forward over stored bars and trade every hour, with costs. Each run is counted as one look at its hours.
 
     Example: backtest run --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2022-03-01 --hours-out hours.jsonl
     """

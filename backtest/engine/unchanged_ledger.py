@@ -1,8 +1,8 @@
 """A ledger that does not change: the first price at which something may happen to it.
 
-That is an event: an order, a halt, a holding that may be dust. Amounts are compared in floats with a margin, which makes
-the answer safe, not approximate: a price within it counts as an event, and its hour is then decided exactly. So a float
-never decides anything.
+That is an event: an order, a halt, a position that may be too small to sell. Amounts are compared in floats with a margin,
+which makes the answer safe, not approximate: a price within it counts as an event, and its hour is then decided exactly. So a
+float never decides anything.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MARGIN = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class RulesInFloats:
-    """Of the rules, what an event depends on."""
+    """The rules that an event depends on, as floats. min_notional: quote; the other two are shares."""
 
     min_notional: float
     spendable_share: float

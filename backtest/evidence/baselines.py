@@ -16,6 +16,7 @@ from trader.core.policy import LONG, Codes
 from trader.core.types import HOUR_MS, Bars, Bools, Floats, Matrix
 
 DRAWS = 1_000
+HIGHEST_BREAK_EVEN_BPS = 1_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +144,8 @@ def delayed(p_up: Matrix, hours: int = 1) -> Matrix:
 def break_even_bps(bars: Bars, p_up: Matrix, params: Params, start: int, stop: int) -> float | None:
     """The cost of one side, in 1/10,000, at which the net return is zero; 0.0 where there is no gain even for free.
 
-    In the ideal account without limits, by bisection: its return falls in the cost. None where nothing is traded or
-    even 10 % a side leaves a gain.
+    In the ideal account without limits, by bisection: its return falls in the cost. None where nothing is traded, and where even
+    HIGHEST_BREAK_EVEN_BPS a side leaves a gain.
     """
     free = never_halting(params)
 
@@ -158,7 +159,7 @@ def break_even_bps(bars: Bars, p_up: Matrix, params: Params, start: int, stop: i
         ideal = simulate_ideal(bars, p_up, free.model_copy(update=costs), start, stop)
         return float(ideal.equity[-1]) - float(params.allocation_usdt) if len(ideal.orders) else float("nan")
 
-    low, high = 0.0, 1_000.0
+    low, high = 0.0, HIGHEST_BREAK_EVEN_BPS
     if np.isnan(gain(low)) or gain(high) > 0:
         return None
     if gain(low) <= 0:
@@ -167,6 +168,13 @@ def break_even_bps(bars: Bars, p_up: Matrix, params: Params, start: int, stop: i
         middle = (low + high) / 2
         low, high = (middle, high) if gain(middle) > 0 else (low, middle)
     return round(low, 4)
+
+
+def break_even_words(bps: float | None, orders: int | None) -> str:
+    """The break-even cost of one side for a person; why there is none where `bps` is None."""
+    if bps is not None:
+        return f"{bps:,.1f} bps"
+    return f"above {HIGHEST_BREAK_EVEN_BPS:,.0f} bps" if orders else "nothing was traded"
 
 
 def cost_stress(bars: Bars, p_up: Matrix, rules: Rules, start: int, stop: int) -> list[Baseline]:

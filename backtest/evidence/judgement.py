@@ -32,25 +32,25 @@ from trader.core.ports import Forecaster
 from trader.core.types import Bars, Matrix, Progress
 
 SEEDS = 10
-ENOUGH = 0.95  # of DSR, and of random entries beaten
-TOO_FITTED = 0.5  # of PBO
+ENOUGH = 0.95  # least DSR, and least share of random entries that do worse
+TOO_FITTED = 0.5  # a probability of overfitting (PBO) from here on is an objection
 
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """The same parameters under other random seeds of its family: net returns, compounded, in the order of the seeds."""
+    """The same parameters with other random seeds of the model: net returns, compounded, in the order of the seeds."""
 
     net_returns: Sequence[float]
 
     @property
     def median(self) -> float:
-        """Of the net returns."""
+        """The median net return."""
         return float(np.median(self.net_returns))
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything that the verdict rests on. psr, dsr: probabilities. Sharpe ratios in standings are annualised.
+    """Everything that the verdict rests on. psr, dsr: probabilities. Sharpe ratios of strategy and baselines are annualised.
 
     `trials` is what the ledger counts on this span, `effective` how many independent ones they amount to; None
     without their returns. `pbo` is None without at least two complete trials.
@@ -116,10 +116,10 @@ def assess(
     strategy = Baseline.of("strategy", run.equity, allocation, run.state.ledger.orders)
     deviation = trials.sharpe_deviation
     plain = rules.params.model_copy(update={"model": NaiveParams()})
-    told = walk_forward(naive, bars, plain, start, stop, source=source)
+    naive_p_up = walk_forward(naive, bars, plain, start, stop, source=source)
     partial = {
         "strategy": strategy,
-        "baselines": baselines(bars, run.track.target, told, rules, start, stop),
+        "baselines": baselines(bars, run.track.target, naive_p_up, rules, start, stop),
         "stress": cost_stress(bars, p_up, rules, start, stop),
         "random_entry_test": random_entry_test(bars, run.track.target, rules.params, start, stop),
         "break_even_bps": break_even_bps(bars, p_up, rules.params, start, stop),

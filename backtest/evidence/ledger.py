@@ -22,7 +22,8 @@ from trader.core.types import Bars
 
 SCHEMA = "evidence/1"
 
-# How a configuration was met. Only complete, swept and run ones have a Sharpe ratio; a look counts none.
+# How a configuration came to be counted: a trial (complete, pruned, failed), a threshold pair of a sweep, a run, or a look at an
+# out-of-sample span. Only complete, swept and run ones have a Sharpe ratio; a look is no further configuration.
 Kind = Literal["complete", "pruned", "failed", "swept", "run", "look"]
 
 
@@ -120,7 +121,7 @@ class EvidenceLedger:
 @dataclass(frozen=True, slots=True)
 class Count:
     """What was tried on a piece of history: distinct configurations, all evaluations, earlier looks, and how the trials' Sharpe
-    ratios (per hour) scatter."""
+    ratios (per hour) scatter (their standard deviation)."""
 
     configurations: int
     evaluations: int
@@ -129,8 +130,8 @@ class Count:
 
 
 def count(entries: Sequence[Entry], start: int, stop: int) -> Count:
-    """Everything tried on these bars, whichever of their hours it was tried on: what was learnt there chose what is
-    looked at here. Looks count where they share an hour with start <= T < stop. The scatter is over distinct
+    """Everything tried on these bars, whichever of their hours it was tried on: results on those hours influenced which
+    configuration is looked at here. Looks count where they share an hour with start <= T < stop. The scatter is over distinct
     configurations, the newest evaluation of each; 0.0 for fewer than two."""
     looks = [entry for entry in entries if entry.kind == "look" and entry.start < stop and entry.stop > start]
     tried = [entry for entry in entries if entry.kind != "look"]

@@ -12,6 +12,7 @@ from itertools import combinations
 import numpy as np
 
 from trader.core.errors import ConfigError
+from trader.core.text import plural
 from trader.core.types import Floats
 
 BLOCKS = 16
@@ -40,7 +41,7 @@ def overfitting(returns: Floats, blocks: int = BLOCKS) -> Overfitting:
     if n < 2 or blocks < 2 or blocks % 2 or rows < 2 * blocks:
         raise ConfigError(
             f"the probability of overfitting needs two complete trials or more and {2 * blocks} returns for an even "
-            f"number of blocks; there are {n} trials, {rows} returns and {blocks} blocks"
+            f"number of blocks; there are {plural(n, 'trial')}, {plural(rows, 'return')} and {plural(blocks, 'block')}"
         )
     length = rows // blocks
     cut = returns[rows - length * blocks :].reshape(blocks, length, n)

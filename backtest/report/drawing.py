@@ -1,7 +1,7 @@
-"""How a report's pictures are made: SVG text without a script, in the colours of the page, for a desk and for a phone.
+"""How a report's pictures are made: SVG text without a script, in the colours of the page, in a wide and a narrow drawing.
 
-A picture is drawn twice, wide and narrow, and the page shows the one that fits. Colours are those of the light page; in the SVG
-each becomes the page's variable of that role, so that a dark page draws it in its own.
+Each figure is drawn twice, wide for a monitor and narrow for a phone, and the page shows the one that fits. Colours are those
+of the light page; in the SVG each becomes the page's variable of that role, so that a dark page draws it in its own.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ STYLE = {
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """What is drawn on. width: inches, at a size of type that is read there without zooming."""
+    """The size of a drawing. width: inches, at which the labels can be read on that screen without zooming."""
 
     name: str
     width: float
 
     @property
     def is_narrow(self) -> bool:
-        """True of a phone's."""
+        """True for the drawing that a phone shows."""
         return self.name == "narrow"
 
 
@@ -72,7 +72,7 @@ def figure(paper: Paper, height: float, rows: int = 1, columns: int = 1, **optio
 
 @contextmanager
 def pair(paper: Paper, height: float, shares: Sequence[int] = (1, 1)) -> Iterator[Any]:
-    """A figure of two axes: beside each other, `shares` of the width, or on narrow paper one below the other."""
+    """A figure of two axes: side by side with these `shares` of the width, or in the narrow drawing one below the other."""
     if paper.is_narrow:
         with figure(paper, 2 * height, 2, 1) as made:
             yield made
@@ -98,14 +98,14 @@ def svg(made: Any, words: str, paper: Paper) -> str:
 
 
 def in_percent(axis: Any) -> None:
-    """Ticks of an axis of shares."""
+    """Format the ticks of an axis of shares as percentages."""
     from matplotlib.ticker import PercentFormatter
 
     axis.set_major_formatter(PercentFormatter(1.0, decimals=None))
 
 
 def by_date(axis: Any, paper: Paper) -> None:
-    """Ticks of an axis of days, few enough for the paper."""
+    """Format the ticks of an axis of dates, few enough for the width."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(maxticks=5 if paper.is_narrow else 10)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from importlib import resources
 
+from backtest.evidence.baselines import break_even_words
 from backtest.report.charts import CHARTS
 from backtest.report.data import Part
 from backtest.report.drawing import NARROW, WIDE
 from backtest.report.study_charts import STUDY_CHARTS
 from trader.core.errors import ConfigError
-from trader.core.text import how_to_install
+from trader.core.text import how_to_install, plural
 
 
 def page_of(report: Part) -> str:
@@ -25,10 +26,14 @@ def page_of(report: Part) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": percent, "number": number}
+    environment.filters |= {"percent": percent, "number": number, "plural": plural}
     template = environment.from_string(resources.files("backtest.report").joinpath("report.html").read_text())
     return template.render(
-        r=report, e=report["evidence"], charts=charts, settings=json.dumps(report["settings"], indent=1)
+        r=report,
+        e=report["evidence"],
+        break_even=break_even_words(report["evidence"]["break_even_bps"], report["summary"]["orders"]),
+        charts=charts,
+        settings=json.dumps(report["settings"], indent=1),
     )
 
 

@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from trader.core.ports import Forecaster
 from trader.core.types import Matrix
 
 _DIGEST = 32
-# Bases of every class, which decide nothing.
+# Modules of base classes that any class may have; their source does not change a fit.
 _FOREIGN = {"builtins", "typing"}
 
 
@@ -35,6 +36,7 @@ def code_hash(forecaster: Forecaster) -> str:
     modules = {
         kind.__module__ for kind in type(forecaster).__mro__ if kind.__module__ in sys.modules
     } - _FOREIGN
+    modules |= {import_module(name).__name__ for name in getattr(forecaster, "source_modules", ())}
     source = "\n".join(inspect.getsource(sys.modules[name]) for name in sorted(modules))
     versions = [f"{name} {_version(name)}" for name in forecaster.libraries]
     return hashlib.sha256("\n".join((source, *versions)).encode()).hexdigest()[:16]
@@ -48,9 +50,9 @@ def _version(name: str) -> str:
 
 
 def fold_key(parts: Sequence[Array], params: Params, stages: Sequence[int], code: str) -> str:
-    """The name of what a fit predicts with each number of stages: of every array that it is trained on and serves, what
-    its family is told, horizon and hurdle, and the code."""
-    told = {
+    """The name of what a fit predicts with each number of stages: of every array that it is trained on or predicts, of the
+    parameters that the family is given, of horizon and hurdle, and of the code."""
+    given = {
         **params.model.model_dump(),
         "seed": params.seed,
         "horizon_hours": params.horizon_hours,
@@ -58,7 +60,7 @@ def fold_key(parts: Sequence[Array], params: Params, stages: Sequence[int], code
         "stages": list(stages),
         "code": code,
     }
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode())
     for part in parts:
         digest.update(repr((part.shape, part.dtype.str)).encode())
         digest.update(np.ascontiguousarray(part).data)

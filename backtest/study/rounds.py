@@ -19,6 +19,7 @@ from backtest.executors.futures import first_done
 from backtest.study.space import TrialPlan
 from backtest.study.sweep import RungScore, TrialResult
 from trader.core.errors import DataError
+from trader.core.text import plural
 from trader.core.types import Matrix
 
 SHARES = (1 / 8, 1 / 5, 1 / 3, 1 / 2, 3 / 4)
@@ -198,7 +199,7 @@ class Batch:
         verdict: RungScore = found[0] if last else found
         rungs = tuple(trial.values)
         if math.isnan(verdict.value) or (last and not math.isfinite(found[1].value)):
-            reason = f"its objective is not a number after {stage} windows"
+            reason = f"its objective is not a number after {plural(stage, 'window')}"
             return TrialOutcome(trial.plan, "failed", stage, rungs, None, None, reason)
         if last:
             return TrialOutcome(trial.plan, "complete", stage, rungs, verdict, found[1])

@@ -14,6 +14,7 @@ from backtest.study.rounds import TrialOutcome
 from backtest.study.sweep import CandidateScore
 from trader.core.errors import DataError
 from trader.core.params import Params, params_of
+from trader.core.text import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Study:
         if not complete:
             reasons = [trial.reason for trial in self.trials if trial.reason]
             raise DataError(
-                f"none of {len(self.trials)} trials could be completed: {reasons[0] if reasons else 'all were pruned'}"
+                f"none of {plural(len(self.trials), 'trial')} could be completed: {reasons[0] if reasons else 'all were pruned'}"
             )
         return max(complete, key=lambda t: (number_of(t.value), number_of(t.traded_value), -t.number))
 

@@ -39,6 +39,8 @@ WRONG: dict[type, tuple[Any, ...]] = {
 FREE = {"features"}
 # Keys that came later: an object without one is as an earlier version wrote it.
 LATER = {
+    "market",
+    "retrain_rule",
     "doubt",
     "account_event",
     "adopted",

@@ -22,7 +22,9 @@ from trader.app.retrain import (
     newest_readable_params,
     retrain,
 )
+from trader.app.watch import RetrainRules, rules_in_force
 from trader.core.errors import ConfigError, DataError
+from trader.core.lifecycle import BreachRule, DriftRule
 from trader.core.model import digest_of
 from trader.core.params import Params, params_of
 from trader.core.types import HOUR_MS, Bars
@@ -95,6 +97,20 @@ def test_a_bot_that_was_killed_before_it_began_has_not_begun() -> None:
     assert begun is not None
     assert begun.start_ms == START + 5 * HOUR_MS
     assert champions(journal)[-1].valid_from <= begun.start_ms
+
+
+def test_the_rule_of_a_rehearsal_goes_before_the_settings() -> None:
+    """It is stored with the first training, and no later one changes it; a bot that was begun without goes by its settings."""
+    set_, own = BreachRule(168, -0.05, None, 168), BreachRule(24, None, 0.5, 336)
+    drift = DriftRule(("psi",), 168)
+    plain, rehearsed = MemoryStore(), MemoryStore()
+    for store, rules in ((plain, (None, own)), (rehearsed, (own, None))):
+        for hour, rule in enumerate(rules):
+            journal, collector = Journal(store, "BTCUSDT"), Collector(BarsAtHand(), "BTCUSDT")
+            serve = START + hour * HOUR_MS
+            retrain(journal, collector, forecaster_of, PARAMS, serve, "tests", own_rule=rule)
+    found = [rules_in_force(Journal(store, "BTCUSDT"), set_, drift) for store in (plain, rehearsed)]
+    assert found == [RetrainRules(set_, drift), RetrainRules(own, None, own=True)]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from backtest.engine.simulate import simulate
 from backtest.evidence.baselines import (
     baselines,
     break_even_bps,
+    break_even_words,
     cost_stress,
     costs_times,
     delayed,
@@ -108,6 +109,15 @@ def test_the_break_even_cost_is_where_the_return_is_nothing(market: Bars) -> Non
     assert end == pytest.approx(10_000, rel=5e-3)
     assert break_even_bps(market, signal(market, start, 0.3), params(), start, stop) == 0.0
     assert break_even_bps(market, np.full(HOURS, 0.4, np.float32), params(), start, stop) is None
+
+
+@pytest.mark.parametrize(
+    ("bps", "orders", "words"),
+    [(12.34, 5, "12.3 bps"), (None, 2, "above 1,000 bps"), (None, 0, "nothing was traded")],
+)
+def test_a_gain_at_any_cost_is_not_called_no_trade(bps: float | None, orders: int, words: str) -> None:
+    """A strategy that buys once and holds through a rise has no break-even cost below 10 %, and has traded."""
+    assert break_even_words(bps, orders) == words
 
 
 def test_stress_costs_more_and_comes_late(market: Bars) -> None:

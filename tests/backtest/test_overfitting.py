@@ -66,5 +66,5 @@ def test_still_trials_are_worth_zero() -> None:
 @pytest.mark.parametrize(("rows", "trials", "blocks"), [(100, 1, 16), (31, 5, 16), (100, 5, 7)])
 def test_too_little_is_refused(rows: int, trials: int, blocks: int) -> None:
     """With the numbers that are missing."""
-    with pytest.raises(ConfigError, match=f"{trials} trials, {rows} returns"):
+    with pytest.raises(ConfigError, match=f"{trials} trials?, {rows} returns"):
         overfitting(np.zeros((rows, trials)), blocks)

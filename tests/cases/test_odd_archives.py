@@ -132,7 +132,7 @@ def test_a_person_decides_between_two_sources(tmp_path: Path) -> None:
         whole = ("--from", "2024-01-01T01:00Z", "--to", "2024-01-30", "--archive", str(tmp_path / "arch"))
         code, said = collect(sim, data, *whole, check=False)
         assert code == 2
-        assert f"two sources disagree on 1 bars: {iso(hour)}: volume is " in said
+        assert f"two sources disagree on 1 bar: {iso(hour)}: volume is " in said
         assert "3709.5 in the newer one" in said
         assert "--prefer market" in said
         assert "--prefer archive" in said

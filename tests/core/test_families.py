@@ -30,7 +30,7 @@ def test_the_table_fits_a_terminal_and_shows_every_key(tmp_path: Path) -> None:
     for family in FAMILIES:
         assert [key.name for key in keys_of(family) if key.name not in said] == []
     assert "num_leaves        15       2 to 1,024    leaves of a tree, at most" in said
-    assert "It reads the last 192 hourly bars." in " ".join(said.split())
+    assert "It reads the last 336 hourly bars." in " ".join(said.split())
 
 
 def test_a_machine_gets_numbers(tmp_path: Path) -> None:

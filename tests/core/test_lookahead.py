@@ -68,7 +68,7 @@ def test_a_function_that_fails_or_forgets_rows_is_said() -> None:
     """With the preset's name and what is wrong."""
     with pytest.raises(ConfigError, match=r"'raises' failed on 50 bars: ZeroDivisionError"):
         computed(Preset("raises", ("a",), lambda bars: np.full((len(bars), 1), 1 / 0)), made_bars(50))
-    with pytest.raises(ConfigError, match=r"'short' gave the shape \(49, 1\) for 50 bars and 1 columns"):
+    with pytest.raises(ConfigError, match=r"'short' gave the shape \(49, 1\) for 50 bars and 1 column; "):
         computed(Preset("short", ("a",), lambda bars: np.zeros((len(bars) - 1, 1))), made_bars(50))
 
 

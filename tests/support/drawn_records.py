@@ -12,6 +12,7 @@ from trader.core import events as ev
 from trader.core import records as rec
 from trader.core.hours import HourLine, HourState
 from trader.core.ledger import Ledger
+from trader.core.lifecycle import BreachRule
 from trader.core.risk import RiskState
 from trader.core.sanity import UnconfirmedClose
 from trader.core.types import HOUR_MS, Fill, Filters, Quote
@@ -125,6 +126,8 @@ causes = st.sampled_from(["first", "calendar", "breach", "asked", "rollback"])
 halts = st.builds(ev.HaltEvent, symbols, times, text, st.booleans(), authors, text)
 resumes = st.builds(ev.ResumeEvent, symbols, times, authors, text)
 
+retrain_rules = st.builds(BreachRule, counts, maybe(numbers), maybe(numbers), counts, maybe(counts))
+
 # Each format with what it stores.
 OBJECTS: list[tuple[Format, st.SearchStrategy]] = [
     (codec.DECISION, decisions),
@@ -133,7 +136,7 @@ OBJECTS: list[tuple[Format, st.SearchStrategy]] = [
     (codec.RECORD, records),
 ]
 EVENTS: list[tuple[EventFormat, st.SearchStrategy]] = [
-    (codec_events.DEPLOYMENT, st.builds(ev.DeploymentEvent, symbols, times)),
+    (codec_events.DEPLOYMENT, st.builds(ev.DeploymentEvent, symbols, times, text, maybe(retrain_rules))),
     (codec_events.CHAMPION, st.builds(ev.ChampionEvent, symbols, text, times, causes, text, counts, digests)),
     (codec_events.HALT, halts | resumes),
     (codec_events.BREACH, st.builds(ev.BreachEvent, symbols, times, text)),

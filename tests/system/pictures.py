@@ -1,7 +1,7 @@
 """The README's pictures, taken anew: python -m tests.system.pictures (in .venv-system, after `make system`).
 
 The dashboard is that of `trader demo`, run for it unless --demo names the folder of an earlier run; the report is the
-committed one.
+committed example.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
         if given.demo is None:
             command("trader", "demo", cwd=folder)
         print(take(browser, folder / "demo-run" / "page" / "index.html", "dashboard"))
-        print(take(browser, ROOT / "docs" / "study-2022.html", "report"))
+        print(take(browser, ROOT / "docs" / "study-2021.html", "report"))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from trader.adapters.binance_replies import is_moment, listed
 from trader.core.bars import bars_from_columns
 from trader.core.errors import DataError
 from trader.core.ports import Clock
+from trader.core.text import plural
 from trader.core.types import HOUR_MS, Bars, Progress, floor_hour, iso, no_bars
 
 Row = list[Any]
@@ -96,7 +97,7 @@ class BinanceKlines:
             self._api.client.get_klines, listed, symbol=symbol, interval="1h", **bounds
         )
         if len(rows) > limit:
-            raise DataError(f"{self._source}: {len(rows)} rows came for a limit of {limit}")
+            raise DataError(f"{self._source}: {plural(len(rows), 'row')} came for a limit of {limit}")
         before = startTime - HOUR_MS
         for number, row in enumerate(rows):
             if problem := _problem(row, before, endTime):

@@ -20,6 +20,7 @@ from trader.adapters.bar_columns import (
 )
 from trader.adapters.number_texts import AmbiguousError, with_points
 from trader.core.errors import DataError
+from trader.core.text import plural
 from trader.core.types import REQUIRED_COLUMNS, Floats, Ints
 from trader.plain_file import NotTextError, text_of
 
@@ -56,7 +57,7 @@ def csv_columns(data: bytes, symbol: str, source: str) -> Columns:
     headless = NUMBER.fullmatch(names[0]) is not None
     if headless and len(names) != len(ARCHIVE_COLUMNS):
         raise DataError(
-            f"{source}: has no header line and {len(names)} columns; without a header it must have the "
+            f"{source}: has no header line and {plural(len(names), 'column')}; without a header it must have the "
             f"{len(ARCHIVE_COLUMNS)} columns of the exchange's archive. Put a header on top: "
             f"open_time,{','.join(REQUIRED_COLUMNS)}"
         )

@@ -6,7 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from trader.app.codec import FILLS
-from trader.app.fields import DIGEST, FLAG, INTEGER, MONEY, TEXT, InvalidField, Kind, shape, word_of
+from trader.app.fields import (
+    DIGEST,
+    FLAG,
+    INTEGER,
+    MONEY,
+    NUMBER,
+    TEXT,
+    InvalidField,
+    Kind,
+    maybe,
+    shape,
+    word_of,
+)
 from trader.app.stored import EventFormat
 from trader.core.events import (
     AccountEvent,
@@ -25,9 +37,25 @@ from trader.core.events import (
     StudyEvent,
     TroubleEvent,
 )
+from trader.core.lifecycle import BreachRule
 
+RETRAIN_RULE = shape(
+    BreachRule,
+    {
+        "hours": INTEGER,
+        "net_return_below": maybe(NUMBER),
+        "hit_rate_below": maybe(NUMBER),
+        "cooldown_hours": INTEGER,
+        "budget": maybe(INTEGER),
+    },
+)
 DEPLOYMENT = EventFormat(
-    "deployment", shape(DeploymentEvent, {"symbol": TEXT, "start_ms": INTEGER}, {"market": (TEXT, "")})
+    "deployment",
+    shape(
+        DeploymentEvent,
+        {"symbol": TEXT, "start_ms": INTEGER},
+        {"market": (TEXT, ""), "retrain_rule": (maybe(RETRAIN_RULE), None)},
+    ),
 )
 CHAMPION = EventFormat(
     "champion",

@@ -10,6 +10,7 @@ from trader.core.bar_checks import PRICES
 from trader.core.bars import Contradiction, Gap, contradictions, gaps, merge, without
 from trader.core.errors import DataError, Retry
 from trader.core.ports import Clock, MarketData
+from trader.core.text import plural
 from trader.core.types import HOUR_MS, Bars, iso, no_bars
 
 # How long a tick waits for the bar of its hour, and how often it looks.
@@ -128,7 +129,8 @@ class Collector:
             raise DataError(_undecided(self.symbol, differ))
         if differ:
             self._say(
-                f"{self.symbol}: {len(differ)} bars differ, {'; '.join(_listed(differ))}; {prefer} ones are kept"
+                f"{self.symbol}: {plural(len(differ), 'bar differs', 'bars differ')}, {'; '.join(_listed(differ))}; "
+                f"{prefer} ones are kept"
             )
         hours = [it.close_time for it in differ]
         known = without(self._bars, hours) if prefer == "added" else self._bars
@@ -195,6 +197,6 @@ def _listed(differ: list[Contradiction]) -> list[str]:
 
 def _undecided(symbol: str, differ: list[Contradiction]) -> str:
     return (
-        f"{symbol}: two sources disagree on {len(differ)} bars: {'; '.join(_listed(differ))}. Decide which is right: --prefer "
-        "market keeps what was collected (the older), --prefer archive takes the archive's (the newer)"
+        f"{symbol}: two sources disagree on {plural(len(differ), 'bar')}: {'; '.join(_listed(differ))}. Decide which is right: "
+        "--prefer market keeps what was collected (the older), --prefer archive takes the archive's (the newer)"
     )

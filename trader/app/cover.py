@@ -15,6 +15,7 @@ from trader.app.orders import ExecutionContext
 from trader.core.errors import Halt
 from trader.core.hours import NOT_IN_ACCOUNT
 from trader.core.records import Decision, Order
+from trader.core.text import plural
 from trader.core.types import DAY_MS, plain
 
 WAYS = (
@@ -106,4 +107,8 @@ def _too_many(context: ExecutionContext, decision: Decision, most: int | None) -
         return ""
     ago = context.journal.record(decision.close_time - DAY_MS)
     orders = decision.totals.state.ledger.orders - (ago.ledger.orders if ago else 0)
-    return f"{orders} orders left in the last 24 hours, orders_a_day is {most}" if orders >= most else ""
+    return (
+        f"{plural(orders, 'order')} left in the last 24 hours, orders_a_day is {most}"
+        if orders >= most
+        else ""
+    )

@@ -23,6 +23,7 @@ from trader.core.errors import DataError, TraderError
 from trader.core.lifecycle import is_late, serving
 from trader.core.params import params_of
 from trader.core.ports import Clock, Exchange, ForecasterOf, Store
+from trader.core.text import plural
 from trader.core.types import HOUR_MS, Side, floor_hour, iso, plain
 
 FindingVerdict = Literal["pass", "warn", "fail"]
@@ -199,7 +200,7 @@ def model_check(journal: Journal, hour: int, forecaster_of: ForecasterOf) -> Fin
         return Finding("model", "fail", str(error), "trader models rollback, or: trader retrain")
     forecaster_of(card.family)
     params = params_of(card.params, f"models/{card.model_id}/card")
-    said = f"{card.model_id} ({card.family}), {card.rows:,} hours until {iso(card.train_until)}, features {card.features}"
+    said = f"{card.model_id} ({card.family}), {plural(card.rows, 'hour')} until {iso(card.train_until)}, features {card.features}"
     if is_late(begun.start_ms, params.step_days, champion, hour):
         return Finding("model", "warn", f"{said}; the calendar has a newer refit", "trader retrain --if-due")
     return Finding("model", "pass", said)
@@ -240,7 +241,7 @@ def hours_check(journal: Journal, hour: int) -> Finding:
     said = f"newest closed hour {iso(newest.close_time)}"
     if behind > 1:
         todo = "see why ticks did not run or failed; missed hours are recorded, never traded late"
-        return Finding("hours", "fail", f"{said}, {behind} hours ago", todo)
+        return Finding("hours", "fail", f"{said}, {plural(behind, 'hour')} ago", todo)
     return Finding("hours", "pass", said)
 
 

@@ -10,6 +10,7 @@ from trader.app.fee_stock import LEAST_ORDERS, orders_left
 from trader.app.retrain import newest_readable_params
 from trader.core.params import Params
 from trader.core.ports import CommissionTerms
+from trader.core.text import plural
 from trader.core.types import plain
 
 
@@ -49,7 +50,7 @@ def _judged(rate: Decimal, params: Params | None, said: str, *, in_other: bool) 
     elif not in_other and params.fee_discount is not None:
         todo = "the backtest counts on commission paid in another asset: switch that on at the venue, or leave fee_discount out"
     elif rate > counted:
-        todo = "results will be worse than the backtest: raise fee_rate and search anew"
+        todo = "results will be worse than the backtest: raise fee_rate in P.json and search parameters again"
     elif rate < counted:
         todo = "the backtest is stricter than the venue; lower fee_rate to match it"
     else:
@@ -65,7 +66,7 @@ def _stock(bot: Bot, terms: CommissionTerms, params: Params | None) -> tuple[boo
     if price is None or params is None or not terms.discounted_rate:
         return free > 0, f"{plain(free)} {asset} are free"
     left = orders_left(free, params.allocation_usdt * terms.discounted_rate / price)
-    return left >= LEAST_ORDERS, f"{plain(free)} {asset} are free, enough for about {left:,} orders"
+    return left >= LEAST_ORDERS, f"{plain(free)} {asset} are free, enough for about {plural(left, 'order')}"
 
 
 def _percent(share: Decimal) -> str:

@@ -39,7 +39,7 @@ def _model(told: Json) -> str:
     model = told["model"]
     late = "; its successor is late" if model["late"] else ""
     return (
-        f"model     {model['id']} ({model['family']}), trained on {model['rows']:,} hours "
+        f"model     {model['id']} ({model['family']}), trained on {plural(model['rows'], 'hour')} "
         f"{model['trained_from']} to {model['trained_until']}{late}"
     )
 

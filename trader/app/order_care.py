@@ -21,6 +21,7 @@ from trader.core.errors import ConfigError, OrderInDoubt
 from trader.core.events import AdoptEvent, ClosedAttemptEvent, FlattenEvent, IgnoreEvent
 from trader.core.ports import OrderState
 from trader.core.records import Attempt, Outcome
+from trader.core.text import plural
 from trader.core.types import HOUR_MS, Fill, floor_hour, iso, plain
 
 ANY_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
@@ -65,7 +66,7 @@ def _unbooked(bot: Bot, order: OrderState) -> list[Fill]:
         fills = bot.exchange.fills(bot.symbol, one.order_id) if one.executed_qty else []
         if at_once.sold(fills) != one.executed_qty:
             raise OrderInDoubt(
-                f"the venue lists {len(fills)} trades of order {one.order_id}, not all of it; ask again in a minute"
+                f"the venue lists {plural(len(fills), 'trade')} of order {one.order_id}, not all of it; ask again in a minute"
             )
         found += [fill for fill in fills if fill.trade_id not in there]
     if not found:

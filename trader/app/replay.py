@@ -43,7 +43,7 @@ def replay(
     the hours are the backtest's. Killed and called again, it goes on after the last closed hour.
     """
     if deployment(bot.journal) is None:
-        _begin(bot, clock, params, start)
+        _begin(bot, clock, params, start, rule)
     for hour in range(start, stop, HOUR_MS):
         clock.move_to(hour)
         with suppress(Retry):
@@ -54,12 +54,13 @@ def replay(
     _close_last_hours(bot, clock, start, stop)
 
 
-def _begin(bot: Bot, clock: MovableClock, params: Params, start: int) -> None:
-    """The first training, `gap` hours before it serves, or as soon as the venue answers."""
+def _begin(bot: Bot, clock: MovableClock, params: Params, start: int, rule: BreachRule | None) -> None:
+    """The first training, `gap` hours before it serves, or as soon as the venue answers. The rule is stored with it, so that
+    who looks at these hours later sees the rule that they were traded under."""
     for hour in range(start - params.gap_hours * HOUR_MS, start + LONGEST_OUTAGE_MS, HOUR_MS):
         clock.move_to(hour)
         with suppress(Retry):
-            retrain(bot.journal, bot.collector, bot.forecaster_of, params, start, bot.version)
+            retrain(bot.journal, bot.collector, bot.forecaster_of, params, start, bot.version, own_rule=rule)
             return
     raise Retry("the venue stayed shut at the first hour; start later")
 

@@ -13,7 +13,7 @@ from trader.core.errors import ConfigError, DataError, OtherSymbol, Retry
 from trader.core.events import Cause, ChampionEvent, DeploymentEvent
 from trader.core.features import anchor_of
 from trader.core.jumps import require_no_jump
-from trader.core.lifecycle import Champion, due_refit
+from trader.core.lifecycle import BreachRule, Champion, due_refit
 from trader.core.model import (
     UPGRADED_FROM,
     ModelCard,
@@ -152,11 +152,13 @@ def retrain(
     serve_from: int,
     code_version: str,
     cause: TrainingCause = ASKED,
+    own_rule: BreachRule | None = None,
 ) -> ModelCard:
     """Fit for the hours from `serve_from` (UTC ms) on, by what was known `gap_hours` before it, and publish.
 
     The rows follow from `serve_from` alone, not from when this runs. The first training begins the deployment, whatever
-    its cause. Raises ConfigError for parameters that no venue here can trade, DataError where the history is too short.
+    its cause, with the retrain rule of a rehearsal (`own_rule`). Raises ConfigError for parameters that no venue here can
+    trade, DataError where the history is too short.
     """
     _require_tradable(params)
     window = refit_of(params, 0, serve_from)
@@ -183,7 +185,7 @@ def retrain(
     )
     cause = cause if deployment(journal) else FIRST
     card = card_for(model, forecaster, params, window, training, code_version, cause.message)
-    _publish(journal, card, model, cause, collector.served)
+    _publish(journal, card, model, cause, collector.served, own_rule)
     return card
 
 
@@ -195,7 +197,12 @@ def _require_tradable(params: Params) -> None:
 
 
 def _publish(
-    journal: Journal, card: ModelCard, model: bytes, cause: TrainingCause, served: Callable[[], str]
+    journal: Journal,
+    card: ModelCard,
+    model: bytes,
+    cause: TrainingCause,
+    served: Callable[[], str],
+    own_rule: BreachRule | None,
 ) -> None:
     """Model, card, champion, deployment: killed between any two, the next training goes on where nothing is missing."""
     journal.store_id()  # a store is created, and proves itself, before anything is built on it
@@ -218,7 +225,7 @@ def _publish(
             )
         )
     if deployment(journal) is None:
-        journal.append(DeploymentEvent(journal.symbol, card.valid_from, served()))
+        journal.append(DeploymentEvent(journal.symbol, card.valid_from, served(), own_rule))
 
 
 def _create(journal: Journal, key: str, data: bytes) -> None:

@@ -9,7 +9,16 @@ from trader.app.bot import Bot
 from trader.app.codec_events import BREACH, CHAMPION, DEPLOYMENT
 from trader.app.drift import drift_of
 from trader.app.recent import recent_hours
-from trader.app.retrain import CALENDAR, TrainingCause, champions, deployment, due, next_serve_hour, retrain
+from trader.app.retrain import (
+    CALENDAR,
+    TrainingCause,
+    champions,
+    deployment,
+    due,
+    next_serve_hour,
+    retrain,
+)
+from trader.app.watch import rules_in_force
 from trader.core.drift import DRIFT_HOURS
 from trader.core.events import BreachEvent, Event
 from trader.core.lifecycle import BreachRule, DriftRule, breach, drifted, within_budget
@@ -32,7 +41,8 @@ def retrain_if_due(
     """Train for the calendar's next refit, or answer a breach with a search and a refit; None if nothing is due.
 
     A breach, of recent results or by drift, is an event in the store before anything is searched, so a search that is
-    killed is begun again by the next call. Without a tuner a breach refits the serving parameters.
+    killed is begun again by the next call. Without a tuner a breach refits the serving parameters. A rehearsal's own rule
+    goes before those given.
     """
     with bot.journal.glance(DEPLOYMENT, CHAMPION, BREACH):
         found = _wanted(bot, now_ms, rule, drift)
@@ -58,9 +68,10 @@ def _wanted(
     serve_from = due(bot.journal, params, now_ms)
     if serve_from is not None:
         return params, serve_from, None
-    if rule is None and drift is None:
+    rules = rules_in_force(bot.journal, rule, drift)
+    if rules.breach is None and rules.drift is None:
         return None
-    open_breach = unanswered(bot) or notice(bot, rule, floor_hour(now_ms), drift)
+    open_breach = unanswered(bot) or notice(bot, rules.breach, floor_hour(now_ms), rules.drift)
     return None if open_breach is None else (params, next_serve_hour(now_ms, params.gap_hours), open_breach)
 
 

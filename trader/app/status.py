@@ -16,7 +16,7 @@ from trader.app.journal import Journal
 from trader.app.models import family_of
 from trader.app.retrain import card_or_newest_readable, champions, deployment
 from trader.app.trouble import standing_trouble
-from trader.app.watch import allowance, seen_drift
+from trader.app.watch import RetrainRules, allowance, rules_in_force, seen_drift
 from trader.core.events import EpochEvent
 from trader.core.hours import line_json
 from trader.core.ledger import Ledger
@@ -37,18 +37,20 @@ def status(
     drift: DriftRule | None = None,
     observers: Sequence[str] = (),
 ) -> Json:
-    """The whole report. Returns are compounded shares; `now_ms` (UTC) is None where the venue has a clock of its own.
+    """The whole report. `rule`, `drift`: the settings'; a rehearsal's own go before them. Returns are compounded shares;
+    `now_ms` (UTC) is None where nobody knows it.
 
     Keys: state, why, next always; market, "" for a real one, once a model is trained; hour, model_id, line, holding, results,
-    window, retrain, drift (None without its rule), champion, halt, trouble, open, behind_hours, observers (those named) once
-    an hour is closed.
+    retrain_rule, window, retrain, drift (None without its rule), champion, halt, trouble, open, behind_hours, observers (those
+    named) once an hour is closed.
     """
     with journal.glance(DEPLOYMENT, CHAMPION, BREACH, HALT, ACCOUNT, TROUBLE):
-        return _status(journal, rule, now_ms, drift, observers)
+        rules = rules_in_force(journal, rule, drift)
+        return _status(journal, rules, rules.breach or rule, now_ms, observers)
 
 
 def _status(
-    journal: Journal, rule: BreachRule, now_ms: int | None, drift: DriftRule | None, observers: Sequence[str]
+    journal: Journal, rules: RetrainRules, rule: BreachRule, now_ms: int | None, observers: Sequence[str]
 ) -> Json:
     begun = deployment(journal)
     if begun is None:
@@ -87,9 +89,11 @@ def _status(
         "line": line_json(newest.line),
         "holding": _holding(newest, with_account(journal, newest.totals)[0].state.ledger),
         "results": _results(journal, newest, card_of, buy_and_hold(journal, begun.start_ms)),
+        "retrain_rule": _rule(rule, rules.own),
         "window": _window(journal, newest, rule),
         "retrain": left,
-        "drift": drift and seen_drift(journal, drift, begun.start_ms, newest, card_of(newest.model_id)),
+        "drift": rules.drift
+        and seen_drift(journal, rules.drift, begun.start_ms, newest, card_of(newest.model_id)),
         "champion": _champion(journal, hour, card_of),
         "halt": halt,
         "trouble": _trouble(journal),
@@ -109,6 +113,11 @@ def _why(halt: Json | None, behind: int | None, pending: Decision | None) -> str
         return "the next hour is decided and not closed: an order may be in doubt; trader tick looks for it"
     if behind is not None and behind > 1:
         return f"{plural(behind, 'hour is', 'hours are')} not closed: is the schedule running?"
+    if behind is not None and behind < -1:
+        return (
+            f"the newest closed hour is {plural(-behind, 'hour')} ahead of the clock: the clock is wrong, or the exchange is "
+            "another one than that of these hours"
+        )
     return "up to date"
 
 
@@ -171,6 +180,16 @@ def _allocation(journal: Journal, newest: HourRecord, card_of: CardOf) -> Decima
         if isinstance(event.content, EpochEvent)
     ]
     return epochs[-1] if epochs else _params(card_of(champions(journal)[0].model_id)).allocation_usdt
+
+
+def _rule(rule: BreachRule, own: bool) -> Json:
+    """The rule of retraining in force; `own` where it came with the store and not from the settings."""
+    return {
+        "hours": rule.hours,
+        "net_return_below": rule.net_return_below,
+        "hit_rate_below": rule.hit_rate_below,
+        "own": own,
+    }
 
 
 def _window(journal: Journal, newest: HourRecord, rule: BreachRule) -> Json | None:

@@ -32,6 +32,7 @@ from trader.app.stored import RESTORE, encode
 from trader.core.errors import DataError, Retry, TraderError
 from trader.core.model import upgraded_card
 from trader.core.ports import Store
+from trader.core.text import plural
 from trader.core.types import Progress, iso, plain
 
 # In this order: the champion's fence opens the store to this version.
@@ -233,7 +234,7 @@ def _left(store: Store, symbol: str, other: str) -> str:
     except TraderError:
         pass
     return (
-        f"{hours:,} hours of {other} lie in this store, traded by the models of {symbol}: {held}. They are left where they "
-        f"are and no bot counts them any more: look at the account, and sell what is there by hand. A model that was "
-        f"trained for {other} here is taken for one of {symbol}: compare trader models list."
+        f"{plural(hours, f'hour of {other} lies', f'hours of {other} lie')} in this store, traded by the models of {symbol}: "
+        f"{held}. They are left where they are, and no bot counts them any more: look at the account, and sell what is there by "
+        f"hand. A model that was trained for {other} here is taken for one of {symbol}: compare trader models list."
     )

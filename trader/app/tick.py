@@ -27,6 +27,7 @@ from trader.core.ledger import Ledger
 from trader.core.policy import HaltReason
 from trader.core.ports import OrderState
 from trader.core.records import Decision, HourRecord, Totals, record_of
+from trader.core.text import plural
 from trader.core.types import HOUR_MS, Fill, floor_hour, iso, plain
 
 # Half an hour: within it both agree about the hour that a schedule calls for.
@@ -117,8 +118,8 @@ def _require_counted(journal: Journal, form: EventFormat[Any], counted: int) -> 
     # Another process may have closed the hour, and appended what its record counts, since the glance: then it is there now.
     if journal.listed(form) < counted and (there := len(journal.events_to(form, counted))) < counted:
         raise DataError(
-            f"state/{journal.symbol}/{form.name}/: the newest record has taken in {counted} events, {there} are there. Restore "
-            f"them from a copy, or: trader store repair"
+            f"state/{journal.symbol}/{form.name}/: the newest record has taken in {plural(counted, 'event')}, the store has "
+            f"{there:,}. Restore them from a copy, or: trader store repair"
         )
 
 

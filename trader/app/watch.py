@@ -1,19 +1,41 @@
-"""What the rules of retraining see at the newest closed hour: drift beside its limits, and what cooldown and budget leave."""
+"""Which rules of retraining are in force, and what they see at the newest closed hour: drift beside its limits, and what cooldown
+and budget leave."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from trader.app.drift import drift_of
 from trader.app.journal import Journal
 from trader.app.recent import recent_hours
+from trader.app.retrain import deployment
 from trader.core.drift import CALIBRATION_LIMIT, DRIFT_HOURS
 from trader.core.lifecycle import BUDGET_DAYS, BreachRule, Drift, DriftRule, Measure, drifted
 from trader.core.model import ModelCard
 from trader.core.params import params_of
 from trader.core.records import HourRecord
 from trader.core.types import DAY_MS, HOUR_MS, Json, iso
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainRules:
+    """By which recent results and which drift a bot retrains, None for by none. own: they came with the deployment, and the
+    settings do not count."""
+
+    breach: BreachRule | None
+    drift: DriftRule | None
+    own: bool = False
+
+
+def rules_in_force(journal: Journal, breach: BreachRule | None, drift: DriftRule | None) -> RetrainRules:
+    """The rules that the deployment was begun with, if it was a rehearsal with rules of its own, else those given, which are the
+    settings'. Whoever retrains and whoever shows why asks here, so that both speak of one rule."""
+    begun = deployment(journal)
+    if begun is None or begun.retrain_rule is None:
+        return RetrainRules(breach, drift)
+    return RetrainRules(begun.retrain_rule, None, own=True)
+
 
 # `trader retrain --if-due` keeps the hours that drift is seen in; who only looks reads no more than a day of later ones.
 MOST_READS = 24

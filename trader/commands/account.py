@@ -60,7 +60,10 @@ def close_attempt(
     hour: Annotated[str, typer.Argument(help="the hour that the attempt belongs to, UTC")],
     n: Annotated[int, typer.Argument(min=1, max=9, metavar="N", help="the attempt's number")],
     reason: Reason,
-    at_once: Annotated[bool, typer.Option("--flatten", help="an attempt of: trader flatten")] = False,
+    at_once: Annotated[
+        bool,
+        typer.Option("--flatten", help="the attempt is one of trader flatten, not of the hour's own order"),
+    ] = False,
     symbol: Symbol = None,
     store: StoreDir = None,
     as_json: AsJson = False,
@@ -96,7 +99,7 @@ def epoch(
 ) -> None:
     """Begin a new epoch, flat with the allocation: after the venue wiped the account, or where lost records cannot be restored.
 
-    The equity curve begins anew, nothing counts as a loss, the records of before stay. Lifts a halt. Refused while the account
+    The equity curve begins anew, nothing counts as a loss, earlier records stay. Lifts a halt. Refused while the account
     holds what the bot believes to hold. Example: trader epoch --reason "testnet reset of 2 December"
     """
     from trader.app import account_care

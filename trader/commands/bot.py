@@ -93,9 +93,14 @@ def retrain(
     serve_from: Annotated[
         str | None, typer.Option(help="the model's first hour; default: the next by the calendar")
     ] = None,
-    if_due: Annotated[bool, typer.Option("--if-due", help="only by the calendar or after a breach")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="of the search")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="processes of the search")] = CORES,
+    if_due: Annotated[
+        bool,
+        typer.Option(
+            "--if-due", help="train only if the calendar or a breach asks for it; default: train now"
+        ),
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="random seed of the search")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="processes that fit models at the same time")] = CORES,
     symbol: Symbol = None,
     store: StoreDir = None,
     bars: BarsDir = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,12 +14,14 @@ from trader.core.types import iso
 if TYPE_CHECKING:
     from trader.app.journal import Journal
     from trader.app.tick import Ticked
+    from trader.config import Settings
     from trader.core.params import Params
 
 AsJson = Annotated[bool, typer.Option("--json", help="one line of JSON instead of words")]
 ParamsFile = Annotated[Path | None, typer.Option("--params", help="P.json of the strategy")]
 StoreDir = Annotated[
-    str | None, typer.Option("--store", help="journal, models, events: a folder or s3://bucket/prefix")
+    str | None,
+    typer.Option("--store", help="where journal, models and events are kept: a folder or s3://bucket/prefix"),
 ]
 BarsDir = Annotated[Path | None, typer.Option("--bars", help="folder of collected bars")]
 Symbol = Annotated[str | None, typer.Option(help="trading pair, such as BTCUSDT; default: the setting's")]
@@ -31,6 +34,32 @@ def params_from(path: Path | None, serving: Params | None) -> Params:
     if path is not None:
         return parse_params(terminal.read_text(path, "parameters"), str(path))
     return serving or params_of(DEFAULT_PARAMS, "the defaults")
+
+
+@dataclass(frozen=True, slots=True)
+class HourClock:
+    """The clock that a bot's hours close by, as it was read once: now_ms, UTC. words: where an embedded exchange's own clock
+    stands and how fast it runs, or that the exchange does not answer; "" for this machine's clock. answered: False where it
+    should have been the exchange's, and is this machine's."""
+
+    now_ms: int
+    words: str
+    answered: bool
+
+
+def hour_clock(settings: Settings) -> HourClock:
+    """Read the clock that `trader tick` and `trader run` go by. Never fails: whoever asks how a bot stands gets an answer with
+    a dead network too."""
+    from trader import wiring
+    from trader.adapters.clocks import ExchangeClock
+
+    clock = wiring.make_clock(settings)
+    if not isinstance(clock, ExchangeClock):
+        return HourClock(clock.now_ms(), "", answered=True)
+    if clock.speed is not None:
+        return HourClock(clock.now_ms(), clock.words, answered=True)
+    silent = f"the embedded exchange at {settings.exchange_url} does not answer"
+    return HourClock(clock.now_ms(), silent, answered=False)
 
 
 def say_ticked(journal: Journal, ticked: Ticked) -> None:

@@ -24,13 +24,13 @@ def dashboard(
     link: Annotated[
         str | None,
         typer.Option(
-            help="instead of a folder: put the page into the bucket, readable by a link this long, 12h"
+            help="put the page into the bucket instead of a folder, and print a link that is valid this long, such as 12h"
         ),
     ] = None,
     serve: Annotated[
         bool, typer.Option("--serve", help="serve the folder on loopback until interrupted")
     ] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="of --serve; 0 picks a free one")] = 8910,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port of --serve; 0 picks a free one")] = 8910,
     symbol: Symbol = None,
     store: StoreDir = None,
     as_json: AsJson = False,

@@ -29,11 +29,11 @@ def demo(
     bars: Annotated[
         Path | None, typer.Option(help="real bars; default: a synthetic market, said on every screen")
     ] = None,
-    folder: Annotated[Path, typer.Option(help="where journal and bars are left to look at")] = Path(
+    folder: Annotated[Path, typer.Option(help="folder that keeps the journal, the bars and the page")] = Path(
         "demo-run"
     ),
     trials: Annotated[int, typer.Option(min=1, help="configurations that the study looks at")] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="of market and search")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="random seed of the market and of the search")] = 7,
     as_json: AsJson = False,
 ) -> None:
     """The whole job, offline: two years of bars, a study, a champion, two weeks traded through HTTP, one retrain.

@@ -82,8 +82,10 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
         table = [HEAD, *((it.name, _default(it), range_of(it), it.meaning) for it in keys)]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         yield ""
+        meaning_at = sum(widths[:-1]) + 2 * len(widths[:-1])
         for row in table:
-            yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            yield from terminal.paragraph(line, meaning_at).splitlines()
     if without:
         yield from ("", *textwrap.wrap(f"Without --params: {_joined(without)}.", WIDTH))
 

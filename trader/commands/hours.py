@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trader import terminal
-from trader.commands.common import AsJson, ParamsFile, StoreDir, Symbol, params_from
+from trader.commands.common import AsJson, ParamsFile, StoreDir, Symbol, hour_clock, params_from
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
 from trader.core.types import iso, parse_hour
 from trader.simulation import markets
@@ -88,9 +88,12 @@ def journal(
     symbol: Symbol = None,
     store: StoreDir = None,
     jsonl: Annotated[
-        bool, typer.Option("--jsonl", "--json", help="the very lines that the backtest writes")
+        bool,
+        typer.Option(
+            "--jsonl", "--json", help="hours as JSON Lines, byte for byte as backtest run writes them"
+        ),
     ] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="for a spreadsheet")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="hours as CSV, for a spreadsheet")] = False,
     wide: Annotated[
         bool, typer.Option("--wide", help="every column; default: those that fit into 80 columns")
     ] = False,
@@ -145,25 +148,27 @@ def _print_story(journal: Journal, since: int | None, until: int | None, store: 
 
 
 def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False) -> None:
-    """How the bot stands, why, what it holds, which model serves, whether hours drift, what comes next. Reads the store only.
+    """How the bot stands, why, what it holds, which model serves, whether hours drift, what comes next.
 
-    Example: trader status
+    Reads the store, and an embedded exchange's clock where there is one. Example: trader status
     """
     from trader import wiring
-    from trader.adapters.clocks import WallClock
     from trader.app.status import status as look
     from trader.observers.names import meant
     from trader.observers.status_words import screen
 
     settings = load_settings(symbol=symbol, store=store)
-    # An embedded exchange has a clock of its own, so this machine's says nothing about how late its bot is.
-    now_ms = None if settings.venue == "embedded" else WallClock().now_ms()
     journal = wiring.make_journal(settings)
+    clock = hour_clock(settings)
+    # Without an answer nobody knows how late the bot is: the exchange's hours may be those of another year than this machine's.
+    now_ms = clock.now_ms if clock.answered else None
     report = look(journal, settings.breach_rule, now_ms, settings.drift_rule, meant(settings, journal))
     if as_json:
-        terminal.emit({"symbol": settings.symbol, "store": settings.store, **report})
+        told = {"symbol": settings.symbol, "store": settings.store, "clock": clock.words, **report}
+        terminal.emit(told)
         return
-    terminal.show(screen(f"{settings.symbol} in {settings.store}", report))
+    unknown = "" if clock.answered else ", so whether hours are missing is not known"
+    terminal.show(screen(f"{settings.symbol} in {settings.store}", report, f"{clock.words}{unknown}"))
 
 
 def _show_summary(summary: dict[str, Any], title: str, as_json: bool) -> None:

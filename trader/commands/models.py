@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trader import terminal
-from trader.commands.common import AsJson, StoreDir, Symbol, answer
+from trader.commands.common import AsJson, StoreDir, Symbol, answer, hour_clock
 from trader.commands.families import families
 from trader.config import load_settings
 from trader.core.errors import ConfigError
@@ -33,10 +33,8 @@ def _journal(symbol: str | None, store: Any) -> Journal:
     return wiring.make_journal(load_settings(symbol=symbol, store=store))
 
 
-def _now_hour() -> int:
-    from trader.adapters.clocks import WallClock
-
-    return floor_hour(WallClock().now_ms())
+def _now_hour(symbol: str | None, store: Any) -> int:
+    return floor_hour(hour_clock(load_settings(symbol=symbol, store=store)).now_ms)
 
 
 @models.command("list")
@@ -50,7 +48,7 @@ def list_(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False
 
     journal = _journal(symbol, store)
     hour = newest_hour(journal)
-    rows = listed(journal, _now_hour() if hour is None else hour + HOUR_MS)
+    rows = listed(journal, _now_hour(symbol, store) if hour is None else hour + HOUR_MS)
     if as_json:
         terminal.emit(rows)
         return

@@ -20,7 +20,7 @@ NAME = "cron-job"
 CronJobFile = Annotated[
     Path | None,
     typer.Option(
-        help=f"the schedule, crontab syntax, UTC; default: {NAME} in this folder, else the one that ships"
+        help=f"schedule in crontab syntax, UTC; default: {NAME} in this folder, else the one that is installed"
     ),
 ]
 

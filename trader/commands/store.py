@@ -27,7 +27,7 @@ def sync(
     target: Annotated[str, typer.Argument(metavar="TO", help="a folder or s3://bucket/prefix")],
     as_json: AsJson = False,
 ) -> None:
-    """Copy what TO has not, either way, never overwriting what decides. Safe to interrupt: it goes on.
+    """Copy what TO lacks from FROM, and overwrite nothing that decides. Safe to interrupt and to repeat.
 
     Exit 2 and the keys' names where TO holds something else. Example: trader store sync state s3://my-bucket/bot
     """
@@ -45,11 +45,11 @@ def sync(
         terminal.emit(said)
     else:
         terminal.show(
-            f"{source} -> {target}: {done.copied:,} copied, {done.equal:,} there already, {done.renewed:,} pages renewed"
+            f"{source} -> {target}: {done.copied:,} copied, {done.equal:,} there already, {plural(done.renewed, 'page')} renewed"
         )
     if done.refused:
         raise DataError(
-            f"{len(done.refused):,} objects are others in {target}, and no event was copied: "
+            f"{plural(len(done.refused), 'object differs', 'objects differ')} in {target}, and no event was copied: "
             f"{_some(done.refused)}. The histories of two bots are never mixed: choose an empty folder or prefix"
         )
 
@@ -69,7 +69,9 @@ def verify(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
 
         wrong = look(wiring.make_plain_store(settings), settings.signer, make=False).wrong
         if wrong:  # nothing of what follows would be read
-            raise DataError(f"{len(wrong):,} objects of {settings.store} are not trusted: {_some(wrong)}")
+            raise DataError(
+                f"{plural(len(wrong), 'object')} of {settings.store} cannot be trusted: {_some(wrong)}"
+            )
     with terminal.progress("objects", quiet=as_json) as update:
         found = check(wiring.make_journal(settings), update)
     said = {

@@ -9,6 +9,7 @@ from trader.commands.common import AsJson, StoreDir, answer
 from trader.config import load_settings
 from trader.core.errors import ConfigError, DataError
 from trader.core.tags import LEAST_CHARACTERS
+from trader.core.text import plural
 
 
 def sign(store: StoreDir = None, as_json: AsJson = False) -> None:
@@ -29,7 +30,7 @@ def sign(store: StoreDir = None, as_json: AsJson = False) -> None:
         )
     with terminal.progress("objects", quiet=as_json) as update:
         done = tag(wiring.make_plain_store(settings), signer, update)
-    words = f"{settings.store}: {done.made:,} objects tagged now, {done.there:,} had their tag, {len(done.wrong):,} are wrong"
+    words = f"{settings.store}: {plural(done.made, 'object')} tagged now, {done.there:,} tagged before, {len(done.wrong):,} wrong"
     answer({"store": settings.store, **asdict(done)}, words, as_json)
     if done.wrong:
         raise DataError("; ".join(done.wrong[:20]))

@@ -14,6 +14,7 @@ from trader import terminal
 from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol, answer
 from trader.config import Settings, load_settings
 from trader.core.errors import ConfigError, Retry, TraderError
+from trader.core.text import plural
 from trader.core.tracking import group_of
 from trader.observers import builders, process
 from trader.observers.names import TITLES, missing, names_of
@@ -28,7 +29,7 @@ def observe(
     steps: Annotated[
         int | None,
         typer.Option(
-            help="for the supervisor of this process: a file descriptor that hears whom it is telling"
+            help="set by the process that starts this one: a file descriptor that is told which observer is served"
         ),
     ] = None,
     symbol: Symbol = None,
@@ -62,7 +63,8 @@ def observe(
         heard = tell_all(journal, observers, terminal.say, process.Steps(steps))
     said = [{"name": h.name, "hours": h.hours, "events": h.events, "trouble": h.trouble} for h in heard]
     words = (
-        "\n".join(f"{h.name}: {h.hours} hours and {h.events} events told" for h in heard) or "no observers"
+        "\n".join(f"{h.name}: {plural(h.hours, 'hour')} and {plural(h.events, 'event')} told" for h in heard)
+        or "no observers"
     )
     answer({"observers": said}, words, as_json)
     if any(h.trouble for h in heard):
@@ -107,12 +109,12 @@ def rebuild(
 def _rebuilt(name: str, hours: int, symbol: str, edition: int) -> str:
     """What was rebuilt, and under which name where the first one holds an earlier telling."""
     where = f', as "{group_of(symbol, edition)}"' if edition > 1 else ""
-    return f"{TITLES[name]} rebuilt: {hours:,} {'hour' if hours == 1 else 'hours'}{where}"
+    return f"{TITLES[name]} rebuilt: {plural(hours, 'hour')}{where}"
 
 
 @app.command()
 def ui(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="on loopback")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port on loopback")] = 5000,
     as_json: AsJson = False,
 ) -> None:
     """Serve MLflow's own pages over the local SQLite file, on loopback, until interrupted. Needs the full mlflow. The address

@@ -47,7 +47,7 @@ FiltersFile = Annotated[
 Balances = Annotated[list[str] | None, typer.Option(help="starting balance, ASSET=AMOUNT, repeatable")]
 FeeRate = Annotated[str, typer.Option(help="commission rate, taken from the asset received")]
 FeeAssetName = Annotated[
-    str, typer.Option(help="take commission in this asset, BNB say, while the account holds some of it")
+    str, typer.Option(help="take commission in this asset, such as BNB, while the account holds some of it")
 ]
 FeeDiscount = Annotated[str, typer.Option(help="share that commission in --fee-asset is cheaper by")]
 FeeAssetPrice = Annotated[str, typer.Option(help="what one --fee-asset costs in the quote asset")]

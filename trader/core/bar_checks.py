@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trader.core.errors import DataError
+from trader.core.text import plural
 from trader.core.types import (
     FAR_FUTURE_MS,
     HOUR_MS,
@@ -55,7 +56,9 @@ def check_shapes(open_time_ms: Ints, columns: Mapping[str, Floats], source: str)
         raise DataError(f"{source}: there are no rows; give a file with at least one hourly bar")
     for name, values in columns.items():
         if len(values) != len(open_time_ms):
-            raise DataError(f"{source}: {len(open_time_ms)} times but {len(values)} values of {name}")
+            raise DataError(
+                f"{source}: {plural(len(open_time_ms), 'time')} but {plural(len(values), 'value')} of {name}"
+            )
 
 
 def check_times(times: Ints, place: Place) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Generic, Literal, TypeVar
 
+from trader.core.lifecycle import BreachRule
 from trader.core.types import Fill, iso, plain
 
 Cause = Literal["first", "calendar", "breach", "asked", "rollback"]
@@ -20,12 +21,14 @@ Author = Literal["bot", "person"]
 @dataclass(frozen=True, slots=True)
 class DeploymentEvent:
     """The bot began. start_ms: its first hour, UTC ms. market: what its exchange said that it serves, where that is no real
-    market, such as "synthetic market, seed 7"; else ""."""
+    market, such as "synthetic market, seed 7"; else "". retrain_rule: by which a rehearsal such as the demo retrains, whatever
+    the settings say; None for the settings' rules."""
 
     name: ClassVar[str] = "deployment"
     symbol: str
     start_ms: int
     market: str = ""
+    retrain_rule: BreachRule | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from trader.core.param_keys import Key, keys_in
 
 Share = Annotated[float, Field(gt=0, le=1)]
 LONGEST_FORECAST_HOURS = 168
+LONGEST_ENCODER_HOURS = 168
 ForecastHours = Annotated[int, Field(ge=1, le=LONGEST_FORECAST_HOURS)]
 
 
@@ -71,6 +72,35 @@ class NaiveParams(FamilyParams):
     )
 
 
+class TFTParams(FamilyParams):
+    """One Temporal Fusion Transformer over all symbols."""
+
+    family: Literal["tft"] = "tft"
+    encoder_hours: int = Field(
+        ge=24, le=LONGEST_ENCODER_HOURS, default=63, description="hours before T that a forecast reads"
+    )
+    forecast_hours: ForecastHours = Field(default=24, description="hours ahead that its distribution reaches")
+    hidden_size: int = Field(
+        ge=8, le=256, multiple_of=8, default=32, description="numbers that an hour is described by"
+    )
+    attention_heads: Literal[1, 2, 4, 8] = Field(default=4, description="heads that look back at the hours")
+    dropout: float = Field(ge=0, lt=1, default=0.1, description="share of numbers left out while learning")
+    learning_rate: float = Field(gt=0, le=1, default=0.001, description="step of the optimiser (Adam)")
+    batch_size: int = Field(ge=2, le=65_536, default=256, description="windows of a step")
+    epochs: int = Field(
+        ge=1, le=1_000, default=10, description="times that every window is learnt from, at most"
+    )
+    patience: int = Field(
+        ge=1,
+        le=1_000,
+        default=3,
+        description="epochs without a better loss on held-back hours, then it stops",
+    )
+    device: Literal["cpu", "cuda"] = Field(
+        default="cpu", description="where it learns; a forecast runs on the cpu"
+    )
+
+
 # Keys of a family that came after its parameters were first written and hashed, each with its default.
 LATER_MODEL_KEYS: dict[str, dict[str, Any]] = {"naive": {"forecast_hours": None}}
 # The family that every other must beat.
@@ -78,7 +108,7 @@ NAIVE = "naive"
 
 _Shipped = Annotated[
     # one a line
-    XGBoostParams | LightGBMParams | NaiveParams,
+    XGBoostParams | LightGBMParams | NaiveParams | TFTParams,
     Field(discriminator="family"),
 ]
 

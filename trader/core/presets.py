@@ -15,6 +15,7 @@ from functools import cache
 import numpy as np
 
 from trader.core.errors import ConfigError
+from trader.core.text import plural
 from trader.core.types import Bars, Floats
 
 # Part of what a feature is: TA-Lib's running sums depend on where their block began. See features.py.
@@ -67,12 +68,13 @@ def computed(preset: Preset, block: Bars) -> Floats:
         raise
     except Exception as error:  # whatever a user's function may raise
         raise ConfigError(
-            f"features {preset.name!r} failed on {len(block)} bars: {type(error).__name__}: {error}. Mend the function"
+            f"features {preset.name!r} failed on {plural(len(block), 'bar')}: {type(error).__name__}: {error}. Mend the function"
         ) from error
     wanted = (len(block), len(preset.columns))
     if np.shape(values) != wanted:
         raise ConfigError(
-            f"features {preset.name!r} gave the shape {np.shape(values)} for {wanted[0]} bars and {wanted[1]} columns; "
+            f"features {preset.name!r} gave the shape {np.shape(values)} for {plural(wanted[0], 'bar')} and "
+            f"{plural(wanted[1], 'column')}; "
             f"return a row for every bar, NaN where a value is undefined"
         )
     return np.asarray(values, dtype=np.float64)

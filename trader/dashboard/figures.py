@@ -171,7 +171,7 @@ def rolls(series: Json, view: Json) -> list[Json]:
     made = []
     named = (("return", returns, view["rule"]["net_return"]), ("hit rate", hits, view["rule"]["hit_rate"]))
     for name, values, limit in named:
-        shapes, notes = _limit(limit, "searches anew below", "warn")
+        shapes, notes = _limit(limit, "retrains below", "warn")
         last = next((value for value in reversed(values) if value is not None), None)
         words = f"The {name} of the last {hours} hours is " + (
             "not known yet." if last is None else f"{last:.2%}."
@@ -245,7 +245,7 @@ def drift(series: Json, view: Json) -> Json:
             seen[name] = round(population_stability(values, edges, view["quantiles"]), 4)
     moved = [name for name, value in seen.items() if value > MUCH]
     hours = min(len(series["features"]), DRIFT_HOURS)
-    words = f"Over the last {hours} hours " + (
+    words = f"Over the last {plural(hours, 'hour')} " + (
         f"much has moved: {', '.join(moved)}." if moved else "no feature has moved much."
     )
     bars = {

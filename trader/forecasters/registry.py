@@ -33,14 +33,21 @@ def _naive() -> Forecaster:
     return NaiveForecaster()
 
 
+def _tft() -> Forecaster:
+    from trader.forecasters.tft import TFTForecaster
+
+    return TFTForecaster()
+
+
 # Family -> how its forecaster is made. A new family is added here.
 BUILDERS: Mapping[str, Callable[[], Forecaster]] = {
     "xgboost": _xgboost,
     "lightgbm": _lightgbm,
     "naive": _naive,
+    "tft": _tft,
 }
 # What a family imports beyond the main dependencies, as `import` names it: the extra of the family's name installs it.
-NEEDS: Mapping[str, str] = {"lightgbm": "lightgbm"}
+NEEDS: Mapping[str, str] = {"lightgbm": "lightgbm", "tft": "torch"}
 
 
 def forecaster_of(family: str) -> Forecaster:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from trader.core.records import HourRecord
 from trader.core.study import flat, searched
+from trader.core.text import plural
 from trader.core.types import iso, plain
 
 Chart = tuple[bytes, bytes]
@@ -51,7 +52,7 @@ def equity_and_price(symbol: str, records: Sequence[HourRecord]) -> Chart:
 
     last = records[-1].line
     order = f"{last.order_side} {plain(last.order_qty or Decimal(0))}"
-    title = f"{symbol}, {len(records)} hours until {iso(last.close_time)}: {order}"
+    title = f"{symbol}, {plural(len(records), 'hour')} until {iso(last.close_time)}: {order}"
     return _chart(title, draw, (9.0, 5.5), layout=None)  # there are many of them, and measuring texts is slow
 
 

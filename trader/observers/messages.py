@@ -25,6 +25,7 @@ from trader.core.events import (
 )
 from trader.core.news import News
 from trader.core.records import HourRecord
+from trader.core.text import plural
 from trader.core.types import HOUR_MS, iso, plain
 
 Level = Literal["info", "warning", "critical"]
@@ -81,7 +82,7 @@ def _of_hour(record: HourRecord) -> Message | None:
     executed = sum((fill.qty for fill in record.fills), Decimal(0))
     part = "" if executed == line.order_qty else f" of which {plain(executed)} was filled"
     price = plain(line.fill_price)
-    body = f"{when} UTC: {order}{part} at {price}, {cost}. {held}, {record.ledger.orders} orders so far"
+    body = f"{when} UTC: {order}{part} at {price}, {cost}. {held}, {plural(record.ledger.orders, 'order')} so far"
     used_up = len({fill.commission_in == "other" for fill in record.fills}) > 1
     level: Level = "warning" if used_up else "info"
     return Message(level, "fill", f"{symbol}: {line.order_side} at {price}", body)

@@ -13,6 +13,7 @@ from trader.app.journal import Journal
 from trader.app.retrain import champions, deployment, load_card
 from trader.app.status import status
 from trader.app.story import happened
+from trader.app.watch import rules_in_force
 from trader.core.errors import ConfigError, DataError
 from trader.core.lifecycle import serving
 from trader.core.model import RANGE_QUANTILES, ModelCard
@@ -131,8 +132,8 @@ def _seconds(span: str) -> int:
 
 def view_of(journal: Journal, settings: Settings, series: Json) -> Json:
     """What the page says beside its figures, from the status report, the champion's card and the settings."""
-    rule = settings.breach_rule
-    report = status(journal, rule, drift=settings.drift_rule, observers=names_of(settings))
+    report = status(journal, settings.breach_rule, drift=settings.drift_rule, observers=names_of(settings))
+    rule = rules_in_force(journal, settings.breach_rule, None).breach or settings.breach_rule
     card = _champion_card(journal, series["until"] + HOUR_MS)
     params = card.params if card else {}
     thresholds = params_of(card.params, "the card").thresholds if card else None
@@ -269,7 +270,7 @@ def _card_rows(card: ModelCard, report: Json) -> list[tuple[str, str]]:
         ("model", card.model_id),
         ("serves from", iso(card.valid_from)),
         ("why", why),
-        ("trained on", f"{card.rows:,} hours, {iso(card.train_from)} to {iso(card.train_until)}"),
+        ("trained on", f"{plural(card.rows, 'hour')}, {iso(card.train_from)} to {iso(card.train_until)}"),
         (
             "features",
             f"{card.features}: {', '.join(card.columns)}" if card.features else "reads the series itself",

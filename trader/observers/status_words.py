@@ -11,19 +11,22 @@ from trader.terminal import paragraph, percent
 LABEL_WIDTH = 12
 
 
-def screen(title: str, report: dict[str, Any]) -> str:
-    """Label and text, at most 80 columns; the title says where the market is no real one."""
+def screen(title: str, report: dict[str, Any], clock: str = "") -> str:
+    """Label and text, at most 80 columns; the title says where the market is no real one. clock: what there is to say of the
+    clock that hours close by, nothing where that is this machine's."""
     if report.get("market"):
         title = f"{title} ({report['market']})"
     lines = [("state", f"{report['state']}: {report['why']}"), *_halted(report.get("halt"))]
     lines += _trouble(report.get("trouble"))
+    if clock:
+        lines.append(("clock", clock))
     if "line" in report:
         lines += [
             ("last hour", _hour(report["hour"], report["line"])),
             ("position", _holding(report["holding"])),
             *_results(report["results"]),
             ("model", _champion(report["champion"])),
-            *_next(report["next"], report["window"]),
+            *_next(report["next"], report["window"], report["retrain_rule"]),
             ("cooldown", allowance(report["retrain"])),
             *drift_rows(report["drift"], report["retrain"]),
             *_observers(report["observers"]),
@@ -98,7 +101,9 @@ def _champion(champion: dict[str, Any] | None) -> str:
     )
 
 
-def _next(coming: dict[str, Any], window: dict[str, Any] | None) -> list[tuple[str, str]]:
+def _next(
+    coming: dict[str, Any], window: dict[str, Any] | None, rule: dict[str, Any]
+) -> list[tuple[str, str]]:
     rows = [("next tick", f"{coming['hour']}: {coming['do']}")]
     if coming["refit"]:
         rows.append(
@@ -108,6 +113,8 @@ def _next(coming: dict[str, Any], window: dict[str, Any] | None) -> list[tuple[s
             )
         )
     rows.append(("breach", f"{_window(window)}; looked at from {coming['breach_from']} on"))
+    if rule["own"]:
+        rows.append(("", "this rule began with these hours; the settings' rule does not count for them"))
     last = coming["last_breach"]
     return [*rows, ("", f"last one {last['at']}: {last['why']}")] if last else rows
 

@@ -137,14 +137,8 @@ def breaches(bot: Bot) -> list[Json]:
 
 def show(bot: Bot, settings: Settings, folder: Path) -> str | None:
     """Write the page of the run into a folder: its address, None where the page's libraries are not installed."""
-    rule = {
-        "breach_hours": BREACH.hours,
-        "breach_net_return": BREACH.net_return_below,
-        "breach_hit_rate": BREACH.hit_rate_below,
-        "breach_cooldown_hours": BREACH.cooldown_hours,
-    }
     try:
-        page = pages.write_page(bot.journal, settings.model_copy(update=rule), folder)
+        page = pages.write_page(bot.journal, settings, folder)
     except ConfigError as error:
         terminal.say(f"no page: {error}")
         return None

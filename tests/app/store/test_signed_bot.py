@@ -49,7 +49,7 @@ def lives(
     refused = verb("status", store=place / "signed", key=KEY)
     assert (refused.returncode, "trader store sign" in refused.stderr) == (2, True)
     done = verb("store", "sign", store=place / "signed", key=KEY)
-    assert "0 had their tag, 0 are wrong" in done.stdout, done.stderr
+    assert "0 tagged before, 0 wrong" in done.stdout, done.stderr
     assert traded(gappy_bars, hour, place / "plain", "") == traded(gappy_bars, hour, place / "signed", KEY)
     return place / "signed", hour
 

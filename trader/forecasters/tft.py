@@ -1,0 +1,263 @@
+"""One Temporal Fusion Transformer over all symbols: hours in, the distribution of every hour ahead out, in one pass.
+
+torch is imported when it is used. The bytes of a model are safetensors with a head of JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trader.core.checkpoints import checkpoints
+from trader.core.errors import DataError
+from trader.core.forecast import LEVELS, Forecast, Traits, probability_above
+from trader.core.labels import hurdle_of
+from trader.core.model_params import LONGEST_ENCODER_HOURS, LONGEST_FORECAST_HOURS, TFTParams
+from trader.core.panel import Panel
+from trader.core.params import Params
+from trader.core.types import Floats, Ints
+from trader.forecasters.refusal import InvalidModel, not_a_model, symbols_of
+from trader.forecasters.tft_windows import KNOWN, OBSERVED, Hours, Windows, windows_at
+
+if TYPE_CHECKING:
+    from trader.forecasters.tft_network import Answer, Network
+
+FAMILY, KIND = "tft", "a Temporal Fusion Transformer"
+SCHEMA = "tft/1"
+MOST_BYTES = 1 << 28
+_KEYS = {
+    "schema",
+    "symbols",
+    "encoder_hours",
+    "forecast_hours",
+    "hidden_size",
+    "attention_heads",
+    "horizon_hours",
+    "hurdle",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a model is, beside its weights. horizon_hours: that P(up) is about. hurdle: the share that a close must rise by to
+    count as up."""
+
+    symbols: tuple[str, ...]
+    encoder_hours: int
+    forecast_hours: int
+    hidden_size: int
+    attention_heads: int
+    horizon_hours: int
+    hurdle: float
+
+    def network(self) -> Network:
+        """Such a network, its weights not drawn yet."""
+        from trader.forecasters.tft_network import Network, Shape
+
+        return Network(
+            Shape(
+                symbols=len(self.symbols),
+                observed=len(OBSERVED),
+                known=len(KNOWN),
+                encoder=self.encoder_hours,
+                ahead=self.forecast_hours,
+                hidden=self.hidden_size,
+                heads=self.attention_heads,
+                levels=len(LEVELS),
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What a forecast looked at. past, future: share of each variable, by name. attention: (encoder + ahead,) share of each hour,
+    the oldest first; shares add up to 1."""
+
+    past: dict[str, float]
+    future: dict[str, float]
+    attention: Floats
+
+
+class TFTPredictor:
+    """A network with its weights, on the processor: it is never changed."""
+
+    def __init__(self, head: Head, network: Network) -> None:
+        self.head, self.network = head, network
+
+    def predict(self, panel: Panel, hours: Ints) -> Forecast:
+        """P(up) and the quantiles of r for 1 to `forecast_hours` hours; NaN for hours whose context is too short, mostly missing,
+        or does not move."""
+        windows = self._windows(panel, hours)
+        said = np.flatnonzero(windows.scale > 0)
+        head = self.head
+        quantiles = np.full((len(hours), head.forecast_hours, len(LEVELS)), np.nan)
+        steps = np.sqrt(np.arange(1, head.forecast_hours + 1))
+        for i in said.tolist():
+            raw = self._answer(panel, windows, slice(i, i + 1)).quantiles[0].numpy().astype(np.float64)
+            quantiles[i] = raw * (windows.scale[i] * steps)[:, None]
+        above = probability_above(quantiles[:, head.horizon_hours - 1], math.log1p(head.hurdle))
+        return Forecast(above.astype(np.float32), quantiles)
+
+    def weights(self, panel: Panel, hours: Ints) -> Weights:
+        """What the forecasts of these hours looked at, their mean. Raises DataError where nothing can be said of any of them."""
+        windows = self._windows(panel, hours)
+        said = np.flatnonzero(windows.scale > 0)
+        if not len(said):
+            raise DataError(
+                f"{panel.symbols[0]}: nothing can be said of these hours, so nothing was looked at"
+            )
+        answers = [self._answer(panel, windows, slice(i, i + 1)) for i in said.tolist()]
+        past = np.mean([it.past.mean(dim=(0, 1)).numpy() for it in answers], axis=0)
+        future = np.mean([it.future.mean(dim=(0, 1)).numpy() for it in answers], axis=0)
+        attention = np.mean([it.attention.mean(dim=(0, 1)).numpy() for it in answers], axis=0)
+        return Weights(
+            dict(zip((*OBSERVED, *KNOWN), past.tolist(), strict=True)),
+            dict(zip(KNOWN, future.tolist(), strict=True)),
+            attention.astype(np.float64),
+        )
+
+    def _windows(self, panel: Panel, hours: Ints) -> Windows:
+        head = self.head
+        if len(panel.symbols) > 1 or panel.symbols[0] not in head.symbols:
+            raise DataError(
+                f"a model of {', '.join(head.symbols)} says nothing about {', '.join(panel.symbols)}; add it to "
+                "train_symbols and train again: trader retrain"
+            )
+        rows = panel.rows(hours)
+        return windows_at(Hours.of(panel.bars[0]), rows, head.encoder_hours, head.forecast_hours)
+
+    def _answer(self, panel: Panel, windows: Windows, which: slice) -> Answer:
+        import torch
+
+        symbol = self.head.symbols.index(panel.symbols[0])
+        with torch.no_grad():
+            answer: Answer = self.network(
+                torch.tensor([symbol]),
+                torch.from_numpy(np.ascontiguousarray(windows.observed[which])),
+                torch.from_numpy(np.ascontiguousarray(windows.known[which])),
+            )
+        return answer
+
+
+class TFTForecaster:
+    """A fit uses two threads, each with its half of every batch, and gives the same bytes on one core."""
+
+    family = FAMILY
+    format = "safetensors"
+    libraries: Sequence[str] = ("torch", "numpy")
+    # What else decides what a fit gives, beside this file.
+    source_modules: Sequence[str] = tuple(
+        f"trader.forecasters.{name}" for name in ("tft_network", "tft_windows", "tft_training")
+    )
+    traits = Traits("global", "series", LONGEST_ENCODER_HOURS + 1, "none")
+
+    def fit(self, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int) -> bytes:
+        """See `trader.core.ports.Forecaster`. It learns the distribution, so labels change nothing."""
+        from safetensors.torch import save
+
+        from trader.forecasters.tft_training import Training
+
+        told = params.model
+        if not isinstance(told, TFTParams):
+            raise TypeError(f"parameters of {told.family} were given to {FAMILY}")
+        head = Head(
+            panel.symbols,
+            told.encoder_hours,
+            params.forecast_hours,
+            told.hidden_size,
+            told.attention_heads,
+            horizon,
+            hurdle_of(params),
+        )
+        key = _key(panel, told, params.forecast_hours, until, seed)
+        weights = Training(
+            head.network(),
+            panel,
+            told,
+            steps=params.forecast_hours,
+            until=until,
+            seed=seed,
+            key=key,
+            checkpoints=checkpoints(),
+        ).run()
+        values = {
+            "schema": SCHEMA,
+            **{name: getattr(head, name) for name in _KEYS - {"schema", "symbols"}},
+            "symbols": list(head.symbols),
+        }
+        return bytes(save(weights, {"head": json.dumps(values, sort_keys=True)}))
+
+    def load(self, model: bytes, source: str) -> TFTPredictor:
+        """Raises DataError, naming `source`, for bytes that are not such a model."""
+        try:
+            return _read(model)
+        except InvalidModel as error:
+            raise not_a_model(source, KIND, model, error) from None
+        except (ValueError, TypeError, RecursionError) as error:
+            raise not_a_model(source, KIND, model, repr(error)[:120]) from None
+
+
+def _key(panel: Panel, told: TFTParams, steps: int, until: int, seed: int) -> str:
+    """The hash of all that a training follows from."""
+    import torch
+
+    digest = hashlib.sha256(
+        f"{SCHEMA} {torch.__version__} {told.model_dump_json()} {steps} {until} {seed}".encode()
+    )
+    for bars in panel.bars:
+        digest.update(bars.symbol.encode())
+        for column in (bars.close_time, bars.close, bars.high, bars.low, bars.volume, bars.flagged):
+            digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _read(model: bytes) -> TFTPredictor:
+    """The model of these bytes. Raises InvalidModel, ValueError, TypeError or RecursionError for others."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    from trader.forecasters.tft_training import head_of
+
+    if len(model) > MOST_BYTES:
+        raise InvalidModel(f"more than {MOST_BYTES:,} bytes")
+    try:
+        tensors = load(model)
+    except SafetensorError as error:
+        raise InvalidModel(str(error)[:120]) from None
+    head = _head(head_of(model))
+    torch.set_num_threads(1)
+    network = head.network()
+    wanted = dict(network.named_parameters())
+    if tensors.keys() != wanted.keys():
+        raise InvalidModel("its weights are not those of such a network")
+    for name, weight in wanted.items():
+        there = tensors[name]
+        if there.shape != weight.shape or there.dtype != torch.float32 or not torch.isfinite(there).all():
+            raise InvalidModel(f"{name} has another shape, or is not finite")
+    network.load_state_dict(tensors)
+    network.requires_grad_(requires_grad=False)
+    return TFTPredictor(head, network)
+
+
+def _head(texts: dict[str, str]) -> Head:
+    values = json.loads(texts.get("head", "null"))
+    if not isinstance(values, dict) or values.keys() != _KEYS:
+        raise InvalidModel("its head has other keys")
+    if values.pop("schema") != SCHEMA:
+        raise InvalidModel(f"its schema is not {SCHEMA}")
+    symbols, hurdle = symbols_of(values.pop("symbols")), values.pop("hurdle")
+    if any(type(value) is not int for value in values.values()):
+        raise InvalidModel("its head has a number that is not whole")
+    if type(hurdle) is not float or not 0 <= hurdle < math.inf:
+        raise InvalidModel("its hurdle is no share of 0 or more")
+    head = Head(symbols=symbols, hurdle=hurdle, **values)
+    if not 1 <= head.horizon_hours <= head.forecast_hours <= LONGEST_FORECAST_HOURS:
+        raise InvalidModel("its horizon is beyond what it forecasts")
+    return head

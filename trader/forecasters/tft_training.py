@@ -1,0 +1,290 @@
+"""How the Temporal Fusion Transformer learns: every window of every symbol, the newest part of the span held back to know when to
+stop, a checkpoint after each epoch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from trader.core.checkpoints import Checkpoints
+from trader.core.errors import ConfigError, DataError
+from trader.core.forecast import LEVELS
+from trader.core.model_params import TFTParams
+from trader.core.panel import Panel
+from trader.core.types import Bools, Ints
+from trader.forecasters.tft_network import Network, Noise, pinball
+from trader.forecasters.tft_windows import KNOWN, OBSERVED, Hours, targets_at, windows_at
+
+# The newest share of the span is never learnt from: its loss says which epoch was best.
+HELD_BACK = 0.125
+# A batch is halved, and each half has a thread: two cores are used, and one core gives the same bytes.
+SHARDS = 2
+LARGEST_GRADIENT = 1.0
+_WEIGHTS, _BEST, _FIRST, _SECOND = "weights.", "best.", "first.", "second."
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """number: from 1. trained, held_back: the mean pinball loss, in units of a window's scale."""
+
+    number: int
+    trained: float
+    held_back: float
+
+
+@dataclass(slots=True)
+class _State:
+    """What a checkpoint holds: the weights and the optimiser's moments, the best weights, and how it went."""
+
+    epochs: list[Epoch] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    best_epoch: int = 0
+    steps: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sample:
+    """Windows by number: symbol (n,), row (n,)."""
+
+    symbol: Ints
+    row: Ints
+
+    def chosen(self, which: Ints | Bools) -> _Sample:
+        return _Sample(self.symbol[which], self.row[which])
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+class Training:
+    """One training of one network. key: names its checkpoints. heard: is told of every epoch."""
+
+    def __init__(
+        self,
+        network: Network,
+        panel: Panel,
+        params: TFTParams,
+        *,
+        steps: int,
+        until: int,
+        seed: int,
+        key: str,
+        checkpoints: Checkpoints,
+        heard: Callable[[Epoch], None] = lambda _: None,
+    ) -> None:
+        self.params, self.steps, self.seed = params, steps, seed
+        self.key, self.checkpoints, self.heard = key, checkpoints, heard
+        self.device = _device(params)
+        self.hours = [Hours.of(bars) for bars in panel.bars]
+        self.last = min(panel.row(until), len(panel) - 1)
+        self.symbols = panel.symbols
+        torch.set_num_threads(1)
+        self.network = network
+        self.network.begin(torch.Generator().manual_seed(seed))
+        self.network.to(self.device)
+        self.levels = torch.tensor(LEVELS, dtype=torch.float32, device=self.device)
+        self.weights = list(self.network.parameters())
+        self.optimiser = torch.optim.Adam(self.weights, lr=params.learning_rate, foreach=False)
+
+    def run(self) -> dict[str, Tensor]:
+        """The weights of the best epoch. Raises DataError where there are too few windows to learn from."""
+        learnt, held_back = self._samples()
+        state = self._resumed()
+        with ThreadPoolExecutor(SHARDS, initializer=torch.set_num_threads, initargs=(1,)) as threads:
+            while not self._is_over(state):
+                number = len(state.epochs) + 1
+                trained = self._epoch(threads, learnt, number, state)
+                epoch = Epoch(number, trained, self.loss_of(threads, held_back))
+                if not state.best_epoch or epoch.held_back < state.epochs[state.best_epoch - 1].held_back:
+                    state.best_epoch, state.best = number, _copied(self.network)
+                state.epochs.append(epoch)
+                self.checkpoints.save(self.key, self._dump(state))
+                self.heard(epoch)
+        self.checkpoints.drop(self.key)
+        return state.best
+
+    def _is_over(self, state: _State) -> bool:
+        waited = len(state.epochs) - state.best_epoch
+        return len(state.epochs) >= self.params.epochs or (
+            bool(state.epochs) and waited >= self.params.patience
+        )
+
+    def _samples(self) -> tuple[_Sample, _Sample]:
+        """The windows to learn from and those held back; between them as many hours as a forecast is long."""
+        encoder, found = self.params.encoder_hours, []
+        for symbol, hours in enumerate(self.hours):
+            rows = np.arange(encoder, self.last, dtype=np.int64)
+            usable = windows_at(hours, rows, encoder, 1).scale > 0 if len(rows) else np.zeros(0, bool)
+            found.append(_Sample(np.full(int(usable.sum()), symbol), rows[usable]))
+        every = _Sample(np.concatenate([it.symbol for it in found]), np.concatenate([it.row for it in found]))
+        split = self.last - int((self.last - encoder) * HELD_BACK)
+        learnt, held_back = every.chosen(every.row < split - self.steps), every.chosen(every.row >= split)
+        silent = [name for name, it in zip(self.symbols, found, strict=True) if not len(it)]
+        if silent or not len(learnt) or not len(held_back):
+            raise DataError(
+                f"{', '.join(silent or self.symbols)}: {len(learnt):,} windows of {encoder} hours to learn from and "
+                f"{len(held_back):,} to hold back, in {self.last + 1:,} hours; prices that never move give none. Lengthen "
+                "look_back_days, give older bars, or shorten model.encoder_hours"
+            )
+        return learnt, held_back
+
+    def _epoch(self, threads: ThreadPoolExecutor, learnt: _Sample, number: int, state: _State) -> float:
+        """Every window once, in an order of the seed's. Returns the mean loss."""
+        order = np.random.default_rng([self.seed, number]).permutation(len(learnt))
+        total, count = 0.0, 0.0
+        for batch in _batches(order, self.params.batch_size):
+            noises = [self._noise(state.steps, shard) for shard in range(SHARDS)]
+            parts = list(
+                threads.map(self._gradients, (learnt.chosen(half) for half in _halves(batch)), noises)
+            )
+            known = sum(part.count for part in parts)
+            if not known:
+                continue
+            for weight, *gradients in zip(self.weights, *(part.gradients for part in parts), strict=True):
+                weight.grad = torch.stack(gradients).sum(0) / known
+            torch.nn.utils.clip_grad_norm_(self.weights, LARGEST_GRADIENT, foreach=False)
+            self.optimiser.step()
+            state.steps += 1
+            total, count = total + sum(part.loss for part in parts), count + known
+        return total / max(count, 1.0)
+
+    def _noise(self, step: int, shard: int) -> Noise:
+        generator = torch.Generator(device=self.device)
+        generator.manual_seed((self.seed * 1_000_003 + step) * SHARDS + shard)
+        return Noise(self.params.dropout, generator)
+
+    def _gradients(self, sample: _Sample, noise: Noise) -> _Part:
+        if not len(sample):
+            return _Part(0.0, 0.0, [torch.zeros_like(weight) for weight in self.weights])
+        loss, count = self._loss(sample, noise)
+        gradients = torch.autograd.grad(loss, self.weights)
+        return _Part(float(loss.detach()), count, list(gradients))
+
+    def _loss(self, sample: _Sample, noise: Noise) -> tuple[Tensor, float]:
+        """The sum of the loss of all known hours ahead, and how many there are."""
+        observed, known, target = self._arrays(sample)
+        symbol = torch.from_numpy(sample.symbol).to(self.device)
+        answer = self.network(symbol, observed, known, noise)
+        there = ~torch.isnan(target)
+        each = pinball(answer.quantiles, torch.nan_to_num(target), self.levels)
+        return (each * there).sum(), float(there.sum())
+
+    def _arrays(self, sample: _Sample) -> tuple[Tensor, Tensor, Tensor]:
+        encoder, count = self.params.encoder_hours, len(sample)
+        observed = np.empty((count, encoder, len(OBSERVED)), np.float32)
+        known = np.empty((count, encoder + self.steps, len(KNOWN)), np.float32)
+        target = np.empty((count, self.steps), np.float32)
+        for symbol in np.unique(sample.symbol).tolist():
+            at = np.flatnonzero(sample.symbol == symbol)
+            hours, rows = self.hours[symbol], sample.row[at]
+            windows = windows_at(hours, rows, encoder, self.steps)
+            observed[at], known[at] = windows.observed, windows.known
+            target[at] = targets_at(hours, rows, self.steps, self.last, windows.scale)
+        observed_on, known_on, target_on = (
+            torch.from_numpy(values).to(self.device) for values in (observed, known, target)
+        )
+        return observed_on, known_on, target_on
+
+    def loss_of(self, threads: ThreadPoolExecutor, sample: _Sample) -> float:
+        """The mean loss of windows, without dropout."""
+
+        def part(which: Ints) -> tuple[float, float]:
+            with torch.no_grad():
+                loss, count = self._loss(sample.chosen(which), Noise())
+            return float(loss), count
+
+        parts = list(threads.map(part, _batches(np.arange(len(sample)), self.params.batch_size)))
+        return sum(loss for loss, _ in parts) / max(sum(count for _, count in parts), 1.0)
+
+    # --- checkpoints ---------------------------------------------------------------------------------------------------------
+
+    def _dump(self, state: _State) -> bytes:
+        tensors = {_WEIGHTS + name: value for name, value in _copied(self.network).items()}
+        tensors |= {_BEST + name: value for name, value in state.best.items()}
+        for (name, _), weight in zip(self.network.named_parameters(), self.weights, strict=True):
+            moments = self.optimiser.state[weight]
+            tensors[_FIRST + name] = moments["exp_avg"].cpu().clone()
+            tensors[_SECOND + name] = moments["exp_avg_sq"].cpu().clone()
+        head = {
+            "epochs": [asdict(epoch) for epoch in state.epochs],
+            "best_epoch": state.best_epoch,
+            "steps": state.steps,
+        }
+        return bytes(save_tensors(tensors, {"head": json.dumps(head)}))
+
+    def _resumed(self) -> _State:
+        """What the checkpoint holds; a new state where there is none, or one that cannot be read."""
+        data = self.checkpoints.load(self.key)
+        if data is None:
+            return _State()
+        try:
+            return self._restored(data)
+        except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError):
+            self.network.begin(torch.Generator().manual_seed(self.seed))
+            self.optimiser.state.clear()
+            return _State()
+
+    def _restored(self, data: bytes) -> _State:
+        tensors, head = load_tensors(data), json.loads(head_of(data)["head"])
+        names = [name for name, _ in self.network.named_parameters()]
+        epochs = [
+            Epoch(int(it["number"]), float(it["trained"]), float(it["held_back"])) for it in head["epochs"]
+        ]
+        best = {name: tensors[_BEST + name] for name in names}
+        steps = int(head["steps"])
+        moments = [(tensors[_FIRST + name], tensors[_SECOND + name]) for name in names]
+        self.network.load_state_dict({name: tensors[_WEIGHTS + name] for name in names})
+        for weight, (first, second) in zip(self.weights, moments, strict=True):
+            self.optimiser.state[weight] = {
+                "step": torch.tensor(float(steps)),
+                "exp_avg": first.to(self.device),
+                "exp_avg_sq": second.to(self.device),
+            }
+        return _State(epochs, best, int(head["best_epoch"]), steps)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    loss: float
+    count: float
+    gradients: Sequence[Tensor]
+
+
+def head_of(data: bytes) -> dict[str, str]:
+    """The texts in the head of safetensors' bytes. Raises ValueError for other bytes."""
+    size = int.from_bytes(data[:8], "little")
+    head = json.loads(data[8 : 8 + size])
+    texts = head.get("__metadata__") if isinstance(head, dict) else None
+    if not isinstance(texts, dict):
+        raise ValueError("it has no head")  # noqa: TRY004  # of bytes, whatever their type
+    return texts
+
+
+def _device(params: TFTParams) -> torch.device:
+    if params.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "model.device is cuda, and torch sees no GPU here. Write cpu, or run where there is one: "
+            'python -c "import torch; print(torch.cuda.is_available())"'
+        )
+    return torch.device(params.device)
+
+
+def _copied(network: Network) -> dict[str, Tensor]:
+    return {name: weight.detach().cpu().clone() for name, weight in network.named_parameters()}
+
+
+def _batches(order: Ints, size: int) -> Iterator[Ints]:
+    return (order[first : first + size] for first in range(0, len(order), size))
+
+
+def _halves(batch: Ints) -> list[Ints]:
+    return [batch[shard::SHARDS] for shard in range(SHARDS)]
