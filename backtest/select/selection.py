@@ -138,11 +138,9 @@ class Selection:
                     todo.append((file, candidate, key))
         self._compute(todo, executor)
         self._require_a_result()
-        return {
-            (file.symbol, it.name): self.rows[file.symbol, it.name]
-            for file in self.files
-            for it in self.candidates
-        }
+        order = [(file.symbol, it.name) for file in self.files for it in self.candidates]
+        self.rows = {one: self.rows[one] for one in order}  # whoever ended first
+        return self.rows
 
     def _key(self, file: BarsFile, candidate: Candidate, code: str) -> str:
         told = [self.spec.as_json(), file.sha256, file.symbol, candidate.params.as_json(), code]
