@@ -165,7 +165,7 @@ def test_proxies_of_the_environment_are_ignored() -> None:
             env={"PATH": os.defpath, **proxied},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=200,
             check=False,
         )
         assert (done.stdout, done.returncode) == (f"{NOW}\n", 0), done.stderr

@@ -136,5 +136,5 @@ def test_features_need_no_pandas_and_leave_it_alone() -> None:
 def anew_python(code: str) -> subprocess.CompletedProcess[str]:
     """A fresh interpreter's answer."""
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=200, check=True
     )

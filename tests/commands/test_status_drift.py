@@ -171,7 +171,7 @@ def test_a_look_at_drift_imports_no_heavy_library(store: Path) -> None:
         env={"PATH": os.defpath, **SETTINGS},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
     assert "no more than chance explains" in unwrapped(done.stdout), done.stderr

@@ -108,7 +108,7 @@ class RaceContract:
 
         def write(writer: int) -> None:
             for hour in range(10):
-                barrier.wait(30)
+                barrier.wait(200)
                 answers[writer].append(stores[writer].create(f"hour/{hour}", b"writer %d" % writer * 100))
 
         threads = [threading.Thread(target=write, args=(writer,)) for writer in range(WRITERS)]
@@ -206,10 +206,10 @@ class BotContract:
                     child.start()
                 for i in range(hours):
                     move(served, hour + i * HOUR_MS)
-                    barrier.wait(60)
-                    barrier.wait(60)
+                    barrier.wait(200)
+                    barrier.wait(200)
                 for child in children:
-                    child.join(60)
+                    child.join(200)
             finally:
                 for child in children:
                     child.kill()

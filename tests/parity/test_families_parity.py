@@ -48,11 +48,11 @@ def test_replay_writes_the_lines_of_the_backtest(tmp_path: Path, family: str, ho
 
 @pytest.mark.parametrize("family", OTHERS)
 def test_a_loop_of_ticks_writes_the_same_lines(tmp_path: Path, family: str) -> None:
-    """Sixteen hours with an outage among them, a process of its own each hour, by the two commands as a person types them."""
-    bars, start, hours = tmp_path / "BTCUSDT-1h.parquet", parse_hour("2021-02-05"), 16
+    """Eight hours with an outage among them, a process of its own each hour, by the two commands as a person types them."""
+    bars, start, hours = tmp_path / "BTCUSDT-1h.parquet", parse_hour("2021-02-05T08:00"), 8
     write_bars(bars, bars_made(1_000, 3, missing=MISSING))
     (tmp_path / "P.json").write_text(json.dumps(params_of_family(family)))
-    span = ("--bars", str(bars), "--from", "2021-02-05", "--to", "2021-02-05T16:00")
+    span = ("--bars", str(bars), "--from", "2021-02-05T08:00", "--to", "2021-02-05T16:00")
     command("backtest", "run", *span, "--params", "P.json", "--hours-out", "backtest.jsonl", cwd=tmp_path)
     with venue(tmp_path, bars, start - HOUR_MS) as exchange:
         exchange.trader("retrain", "--params", "P.json")

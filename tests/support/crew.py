@@ -255,7 +255,7 @@ def run_trapped(made: Scene, kind: str, n: int, when: str, work: str = "tick") -
     """Kill a working child at a step; False if it ended before that step, so there are no more."""
     child = crew.Process(target=trapped, args=(made.url, made.store, work, kind, n, when, signal.SIGKILL))
     child.start()
-    child.join(60)
+    child.join(200)
     assert child.exitcode in (0, -signal.SIGKILL), child.exitcode
     return child.exitcode != 0
 
@@ -264,8 +264,8 @@ def racer(url: str, store: Path, rounds: int, barrier: Any) -> None:
     """A child's work: tick every hour at the same moment as its rivals."""
     with a_bot(url, store) as bot:
         for _ in range(rounds):
-            barrier.wait(60)
+            barrier.wait(200)
             with suppress(TraderError):
                 tick(bot)
-            barrier.wait(60)
+            barrier.wait(200)
     os._exit(0)

@@ -41,7 +41,7 @@ def killed(url: str, store: dict[str, Any], n: int) -> bool:
     child = crew.Process(target=doomed_tick, args=(url, store, n))
     child.start()
     try:
-        child.join(60)
+        child.join(200)
         assert child.exitcode in (0, -signal.SIGKILL), child.exitcode
         return child.exitcode != 0
     finally:
@@ -53,8 +53,8 @@ def racer(url: str, store: dict[str, Any], hours: int, barrier: Any) -> None:
     """A child's work: tick every hour at the same moment as its rivals."""
     with a_bot(settings_of(url, **store)) as (bot, _):
         for _ in range(hours):
-            barrier.wait(60)
+            barrier.wait(200)
             with suppress(TraderError):
                 tick(bot)
-            barrier.wait(60)
+            barrier.wait(200)
     os._exit(0)
