@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -16,6 +17,7 @@ from backtest.commands.counting import of_candidate
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, ParamsFile, read_params
 from backtest.commands.many_bars import bars_files
 from backtest.evidence.ledger import EvidenceLedger, count
+from backtest.evidence.selection import FEWEST_SERIES
 from backtest.select.candidates import Freq, Score, candidates_of
 from backtest.select.folder import SelectionFolder
 from backtest.select.publish import publish, summary_of
@@ -203,7 +205,7 @@ def _of_candidates(summary: dict[str, Any]) -> str:
 
 def _of_series(summary: dict[str, Any], found: Winners) -> str:
     pinball = summary["score"] == "pinball"
-    listed = sorted(found.winners, key=lambda it: -it.shrunk)[:_MOST_LISTED]
+    listed = sorted(found.winners, key=lambda it: (-(it.shrunk or 0.0), -it.gain))[:_MOST_LISTED]
     rows = [
         (
             it.symbol,
@@ -235,15 +237,20 @@ def _gain(value: float | None, pinball: bool) -> str:
 def _notes(summary: dict[str, Any], out: Path) -> Iterator[str]:
     if len(summary["best"]) > _MOST_LISTED:
         yield f"{len(summary['best']) - _MOST_LISTED:,} more series are in {out / 'selection.json'}."
-    deflated = (
-        "deflated is the gain less what the best of so many worthless candidates is expected to show"
-        if summary["score"] == "pinball"
-        else "deflated is the probability that the true Sharpe ratio is above that of the best of so many worthless candidates"
+    expected, pinball = summary["expected_gain_of_worthless"], summary["score"] == "pinball"
+    yield "Out of sample. Gain is over the naive forecast." + (
+        f" Deflated and shrunk gains need {FEWEST_SERIES} series." if expected is None else ""
     )
-    yield (
-        f"Out of sample. Gain is over the naive forecast; {deflated}; shrunk is the gain, deflated and drawn towards the mean of "
-        f"all series, {_gain(summary['shrunk_towards'], summary['score'] == 'pinball')}."
-    )
+    if not pinball:
+        yield "Deflated is the probability that the true Sharpe ratio is above that of the best of so many worthless candidates."
+    if expected is not None:
+        shown = -math.expm1(-expected) if pinball else expected
+        what = "Deflated is the gain beyond" if pinball else "Shrunk is, beyond"
+        then = "; shrunk is" if pinball else ","
+        yield (
+            f"{what} what the best of these candidates would show if none were better than the naive forecast "
+            f"({_gain(shown, pinball)}){then} that gain drawn towards the mean of all series."
+        )
     if summary["failed"]:
         first = summary["failures"][0]
         yield (

@@ -1,23 +1,27 @@
-"""What the best of several candidates is worth: deflated by how many there were, and shrunk towards what the others gained.
+"""What the best of several candidates is worth: deflated by what the best of worthless ones shows, and shrunk towards the others.
 
-Sources: Bailey and López de Prado, "The Deflated Sharpe Ratio" (2014) for the expected maximum of worthless trials; James and
-Stein, "Estimation with Quadratic Loss" (1961), and Efron and Morris, "Data Analysis Using Stein's Estimator and its
-Generalizations" (1975), for shrinking. docs/adr/0024 says why these.
+Sources: Bailey and López de Prado, "The Deflated Sharpe Ratio" (2014) for the idea of the expected maximum; James and Stein,
+"Estimation with Quadratic Loss" (1961), and Efron and Morris, "Data Analysis Using Stein's Estimator and its Generalizations"
+(1975), for shrinking. docs/adr/0024 says why these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
-from backtest.evidence.significance import Moments, expected_maximum
+from backtest.evidence.significance import Moments
 from trader.core.metrics import HOURS_PER_YEAR
 from trader.core.types import Floats
 
-# Of fewer series a common mean takes more freedom than it gives.
+# Of fewer series neither a scatter nor a common mean says anything.
 FEWEST_SERIES = 4
+_MAD_OF_NORMAL = 1.4826  # a normal's standard deviation over its median absolute deviation
+_POINTS = 4_001
+_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,20 +33,46 @@ class Shrunk:
     between: float
 
 
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """A candidate's gains over many series: their median, and their standard deviation by the median absolute deviation, which a
+    few wild series do not move."""
+
+    middle: float
+    deviation: float
+
+    @staticmethod
+    def of(gains: Sequence[float]) -> Scatter:
+        """Of one gain or more."""
+        middle = float(np.median(gains))
+        return Scatter(middle, _MAD_OF_NORMAL * float(np.median(np.abs(np.asarray(gains) - middle))))
+
+
 def pooled_deviation(groups: Sequence[Sequence[float]]) -> float:
-    """The standard deviation of candidates' scores within a series: the root of the mean of the series' variances (ddof 1), each
-    weighted by its degrees of freedom. 0.0 where no series has two candidates."""
+    """The standard deviation of scores within their groups: the root of the groups' variances (ddof 1), each weighted by its
+    degrees of freedom. 0.0 where no group has two."""
     squares = sum(float(np.var(group, ddof=1)) * (len(group) - 1) for group in groups if len(group) > 1)
     freedom = sum(len(group) - 1 for group in groups if len(group) > 1)
     return float(np.sqrt(squares / freedom)) if freedom else 0.0
 
 
-def deflated_gain(gain: float, candidates: int, deviation: float) -> float:
-    """A winner's gain over the naive forecast less what the best of so many worthless candidates is expected to show.
+def expected_best_gain(candidates: Sequence[Scatter]) -> float:
+    """The gain that the best of these candidates and of the naive forecast, whose gain is 0, is expected to show on a series
+    where none is truly better than the naive forecast.
 
-    deviation: of the candidates' scores within a series.
+    E[max(0, X_1, ..., X_C)] of independent normal X_c with mean min(middle_c, 0) and deviation_c, which is the integral from 0 of
+    1 - prod_c Z((x - mean_c) / deviation_c). A candidate that is far worse than the naive forecast adds nothing.
     """
-    return gain - expected_maximum(candidates, deviation)
+    means = [min(it.middle, 0.0) for it in candidates]
+    end = max([mean + 8 * it.deviation for mean, it in zip(means, candidates, strict=True)], default=0.0)
+    if end <= 0:
+        return 0.0
+    x = np.linspace(0, end, _POINTS)
+    below = np.ones(_POINTS)
+    for mean, it in zip(means, candidates, strict=True):
+        if it.deviation > 0:
+            below *= [_NORMAL.cdf((value - mean) / it.deviation) for value in x.tolist()]
+    return float(np.trapezoid(1 - below, x))
 
 
 def shrunk(values: Sequence[float], variances: Sequence[float]) -> Shrunk:

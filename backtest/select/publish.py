@@ -31,9 +31,9 @@ def summary_of(selection: Selection, found: Winners) -> dict[str, Any]:
         "by_candidate": by_candidate(rows, found, spec.score),
         "best": [winner.as_json() for winner in found.winners],
         "without_best": found.without,
-        "deviation_within_series": found.deviation,
-        "shrunk_towards": found.shrinkage.mean,
-        "variance_between_series": found.shrinkage.between,
+        "expected_gain_of_worthless": found.expected,
+        "shrunk_towards": None if found.shrinkage is None else found.shrinkage.mean,
+        "variance_between_series": None if found.shrinkage is None else found.shrinkage.between,
         "core_seconds": sum(row.get("seconds", 0.0) for row in rows.values()),
     }
 
@@ -86,7 +86,9 @@ def _card(selection: Selection, winner: Winner, candidate: Candidate, model: byt
 
 
 def gain_words(winner: Winner, score: str) -> str:
-    """A winner's gain over the naive forecast as it was, and shrunk."""
+    """A winner's gain over the naive forecast as it was, and shrunk where that is known."""
     if score == "pinball":
-        return f"{winner.gain * 100:+.1f} %, shrunk {winner.shrunk * 100:+.1f} %"
-    return f"Sharpe {winner.gain:+.2f}, shrunk {winner.shrunk:+.2f}"
+        known = "" if winner.shrunk is None else f", shrunk {winner.shrunk * 100:+.1f} %"
+        return f"{winner.gain * 100:+.1f} %{known}"
+    known = "" if winner.shrunk is None else f", shrunk {winner.shrunk:+.2f}"
+    return f"Sharpe {winner.gain:+.2f}{known}"

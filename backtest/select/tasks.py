@@ -78,7 +78,12 @@ def daily_candidate(arrays: Arrays, settings: TaskSettings) -> bytes:
         came = series.log_close[row + 1 : row + 1 + STEPS] - series.log_close[row]
         losses.append(_loss(told, came, series.symbol, origin))
     row = len(series.until(settings["origins"][-1])) - 1
-    head = {"loss": float(np.mean(losses)), "origin": settings["origins"][-1], "step_ms": DAY_MS}
+    head = {
+        "loss": float(np.mean(losses)),
+        "losses": losses,
+        "origin": settings["origins"][-1],
+        "step_ms": DAY_MS,
+    }
     before = series.log_close[max(0, row + 1 - BEFORE) : row + 1]
     return _answer(head, model, {"before": before, "quantiles": told, "came": came}, began)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backtest.evidence.selection import deflated_gain, pooled_deviation, sharpe_variance, shrunk
+from backtest.evidence.selection import Scatter, expected_best_gain, pooled_deviation, sharpe_variance, shrunk
 from backtest.evidence.significance import Moments
 from backtest.select.winners import winners_of
 
@@ -19,13 +19,25 @@ def test_the_pooled_deviation_is_that_of_scores_about_their_series() -> None:
 
 
 def test_the_best_of_worthless_candidates_has_no_gain_left() -> None:
-    """On average over many series: skills that are noise, the best of five of them, deflated."""
-    noise = np.random.default_rng(1).normal(0, 0.03, size=(400, 5))
-    deviation = pooled_deviation(noise.tolist())
-    best = noise.max(axis=1)
+    """On average over many series: gains that are noise around nothing, the best of five of them or of the naive forecast, less
+    what is expected of it."""
+    noise = np.random.default_rng(1).normal(0, 0.03, size=(600, 5))
+    best = np.maximum(noise.max(axis=1), 0)
+    expected = expected_best_gain([Scatter.of(noise[:, c].tolist()) for c in range(5)])
     assert best.mean() > 0.03
-    assert np.mean([deflated_gain(it, 5, deviation) for it in best]) == pytest.approx(0, abs=0.004)
-    assert deflated_gain(0.02, 1, deviation) == 0.02
+    assert expected == pytest.approx(best.mean(), abs=0.003)
+
+
+def test_a_hopeless_candidate_changes_nothing() -> None:
+    """One that is far worse than the naive forecast wins nowhere, however its gains scatter; a wild series moves no scatter."""
+    plain = [Scatter(0.0, 0.03), Scatter(-0.01, 0.02)]
+    assert expected_best_gain([*plain, Scatter(-1.6, 0.2)]) == pytest.approx(
+        expected_best_gain(plain), rel=1e-3
+    )
+    assert expected_best_gain([Scatter(0.2, 0.03)]) == expected_best_gain([Scatter(0.0, 0.03)])
+    assert expected_best_gain([Scatter(0.0, 0.03)]) == pytest.approx(0.03 / (2 * np.pi) ** 0.5, rel=1e-3)
+    assert (expected_best_gain([]), expected_best_gain([Scatter(-1.0, 0.0)])) == (0.0, 0.0)
+    assert Scatter.of([0.01, -0.01, 0.02, -0.02, 50.0]).deviation < 0.05
 
 
 def test_shrinking_is_james_and_stein_for_equal_variances() -> None:
@@ -80,7 +92,32 @@ def test_the_best_is_the_best_and_never_only_the_last() -> None:
         ("B", "naive", 9, 1),
     ]
     assert found.winners[0].gain == pytest.approx(0.2)
-    assert found.winners[0].deflated == pytest.approx(deflated_gain(0.2, 3, found.deviation))
-    assert (found.winners[1].deflated, found.winners[1].shrunk) == (0.0, 0.0)
+    assert [(it.deflated, it.shrunk) for it in found.winners] == [(None, None)] * 2
     assert list(found.without) == ["C", "D"]
     assert "exact" in found.without["D"]
+
+
+def test_a_gain_is_deflated_then_drawn_towards_the_other_series() -> None:
+    """Of six series whose best candidate gains much, little or nothing: the order stays, and one that stands out by noise alone
+    loses most of it; losses of several windows say how much is noise."""
+    gains = [0.9, 0.95, 1.3, 0.97, 0.93, 1.02]
+    rows = {}
+    for i, loss in enumerate(gains):
+        rows[f"S{i}", "naive"] = row(1.0)
+        rows[f"S{i}", "x"] = row(loss)
+    found = winners_of(rows, "pinball")
+    assert found.expected is not None
+    for winner, loss in zip(found.winners, gains, strict=True):
+        if winner.candidate == "naive":
+            assert (loss > 1, winner.deflated, winner.shrunk) == (True, 0.0, 0.0)
+        else:
+            assert winner.gain == pytest.approx(1 - loss)
+            assert winner.deflated == pytest.approx(1 - loss * np.exp(found.expected))
+    best = found.winners[0]
+    assert best.deflated is not None
+    assert best.shrunk is not None
+    assert best.shrunk < best.deflated < best.gain
+    for key, one in rows.items():
+        one["losses"] = [float(str(one["loss"])) * (1 + 0.001 * (key[1] == "x"))] * 2
+    clear = winners_of(rows, "pinball").winners[0]
+    assert clear.shrunk == pytest.approx(clear.deflated)
