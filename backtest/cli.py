@@ -7,19 +7,22 @@ import gc
 import typer
 
 from backtest.commands.compare import compare
+from backtest.commands.forecast import forecast
 from backtest.commands.lifecycle import lifecycle
 from backtest.commands.lookahead import lookahead
 from backtest.commands.model_check import model_check
 from backtest.commands.params import params
+from backtest.commands.predict import predict
 from backtest.commands.reference import reproduce_reference
 from backtest.commands.report import report
 from backtest.commands.run import run
+from backtest.commands.select import select
 from backtest.commands.tune import tune
 from trader import terminal
 from trader.startup import Version, begin, one_value_each
 
 # Verbs that fit models of a user's own features or family.
-TRAINS = ("run", "tune", "report", "lookahead", "lifecycle")
+TRAINS = ("run", "tune", "report", "forecast", "select", "lookahead", "lifecycle")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,7 +38,20 @@ def _root(context: typer.Context, version: Version = False) -> None:
     begin(context.invoked_subcommand, trains=context.invoked_subcommand in TRAINS)
 
 
-for verb in (report, compare, lifecycle, lookahead, params, model_check, tune, run, reproduce_reference):
+for verb in (
+    report,
+    compare,
+    forecast,
+    select,
+    predict,
+    lifecycle,
+    lookahead,
+    params,
+    model_check,
+    tune,
+    run,
+    reproduce_reference,
+):
     app.command()(verb)
 app.command("reproduce-seed", hidden=True)(reproduce_reference)  # its name in earlier versions
 one_value_each(app)

@@ -46,6 +46,14 @@ ARROWS = {
         "backtest.evidence.ledger",
         *TASKS,
     },
+    "backtest.select": {
+        "trader.core",
+        "backtest.engine",
+        "backtest.evidence",
+        "backtest.executors.packing",
+        "backtest.study.cache",
+        *TASKS,
+    },
     "backtest.lifecycle": {"trader.core", "backtest.engine", "backtest.study.trials"},
     "backtest.report": {
         "trader.core",
@@ -97,6 +105,7 @@ ARROWS |= {
         "backtest.engine",
         "backtest.evidence",
         "backtest.study",
+        "backtest.select",
         "backtest.lifecycle",
         "backtest.report",
         "backtest.reference",

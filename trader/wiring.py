@@ -22,10 +22,11 @@ from trader.adapters.clocks import ExchangeClock, WallClock, market_served
 from trader.adapters.files import read_bars, write_bars
 from trader.adapters.store_local import LocalStore
 from trader.adapters.store_signed import SignedStore
-from trader.app.bot import Bot
+from trader.app.bot import Bot, loaded
 from trader.app.collect import Collector
 from trader.app.cover import OrderLimits
 from trader.app.journal import Journal
+from trader.app.prediction import LoadedModel
 from trader.config import Settings
 from trader.core.errors import ConfigError, Retry, TraderError, WrongStore
 from trader.core.params import MOST_USDT, Params
@@ -85,6 +86,11 @@ def make_journal(settings: Settings) -> Journal:
     journal = Journal(make_store(settings), settings.symbol)
     journal.require_own()
     return journal
+
+
+def make_model(journal: Journal, model_id: str) -> LoadedModel:
+    """A published model, ready to predict. Raises DataError, or ConfigError where its family is not installed."""
+    return loaded(journal, forecaster_of, model_id)
 
 
 def make_quota(settings: Settings, url: str, clock: Clock) -> Quota:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backtest.evidence.ledger import Entry, config_hash
 from backtest.evidence.looks import looked_at, now_ms
 from trader.core.metrics import HOURS_PER_YEAR
+from trader.core.params import Params
 from trader.core.summary import net_sharpe
 
 if TYPE_CHECKING:
@@ -32,6 +34,28 @@ def of_trial(trial: Trial, start: int, stop: int, by: str) -> list[Entry]:
         )
         for kind, params, sharpe in trial.configurations()
     ]
+
+
+def of_forecast(params: Params, start: int, stop: int, by: str) -> list[Entry]:
+    """A configuration whose distributions were scored, and the look at its hours; it has no Sharpe ratio."""
+    return looked_at(config_hash(params), start, stop, None, by)
+
+
+def of_candidate(row: Mapping[str, Any], params: Params, freq: str, start: int, stop: int) -> list[Entry]:
+    """A candidate of a selection, complete or failed. The same parameters on days are another configuration than on hours."""
+    config = hashlib.sha256(f"{freq} {config_hash(params)}".encode()).hexdigest()[:16]
+    by, now, failed = f"backtest select, {row['candidate']}", now_ms(), row["state"] == "failed"
+    sharpe = row["moments"][1] if "moments" in row else None
+    tried = Entry(
+        "failed" if failed else "run",
+        config if freq != "1h" else config_hash(params),
+        start,
+        stop,
+        sharpe,
+        by,
+        now,
+    )
+    return [tried] if failed else [tried, Entry("look", tried.config, start, stop, None, by, now)]
 
 
 def of_rule(result: RuleResult, market: LifecycleMarket) -> list[Entry]:

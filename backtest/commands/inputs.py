@@ -110,7 +110,7 @@ def given(
     from trader.adapters.bar_folder import BarSources
 
     began = time.perf_counter()
-    chosen = _params(params, {"features": features, "horizon_hours": horizon_hours, "label": label})
+    chosen = read_params(params, {"features": features, "horizon_hours": horizon_hours, "label": label})
     first, last = parse_hour(start), parse_hour(stop)
     if last <= first:
         raise ConfigError(f"--to {stop} must be later than --from {start}")
@@ -159,7 +159,7 @@ def writable(path: Path | None) -> None:
         terminal.write_lines(path, iter(()))
 
 
-def _params(path: Path | None, options: dict[str, Any]) -> Params:
+def read_params(path: Path | None, options: dict[str, Any]) -> Params:
     """The file's parameters, else the documented defaults, with the options that were given in place of theirs."""
     read = (
         params_of(DEFAULT_PARAMS, "the defaults")

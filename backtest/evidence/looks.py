@@ -25,8 +25,9 @@ def of_run(params: Params, start: int, stop: int, equity: Floats, by: str) -> li
     return looked_at(config_hash(params), start, stop, Moments.of(returns).sharpe, by)
 
 
-def looked_at(config: str, start: int, stop: int, sharpe: float, by: str) -> list[Entry]:
-    """A configuration that was run on hours start <= T < stop (UTC ms), and the look at them. sharpe: per hour."""
+def looked_at(config: str, start: int, stop: int, sharpe: float | None, by: str) -> list[Entry]:
+    """A configuration that was run on hours start <= T < stop (UTC ms), and the look at them. sharpe: per hour, None where
+    nothing was traded."""
     now = now_ms()
     return [
         Entry("run", config, start, stop, sharpe, by, now),

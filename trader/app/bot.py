@@ -19,6 +19,20 @@ from trader.core.records import HourRecord, Totals
 from trader.core.types import DAY_MS, Filters
 
 
+def loaded(journal: Journal, forecaster_of: ForecasterOf, model_id: str) -> LoadedModel:
+    """A published model, read, checked and loaded by its card's family. Raises DataError."""
+    card, stored = load_model(journal, model_id)
+    forecaster = forecaster_of(card.family)
+    if forecaster.format != card.format:
+        raise DataError(
+            f"models/{model_id}: its card says format {card.format!r}, this program's {card.family} reads "
+            f"{forecaster.format!r}. Train again: trader retrain"
+        )
+    params = params_of(card.params, f"models/{model_id}/card")
+    predictor = forecaster.load(stored, f"models/{model_id}/model")
+    return LoadedModel(card, params, forecaster.traits, predictor)
+
+
 @dataclass(slots=True)
 class Bot:
     """A bot and everything it reaches the world through. Loaded models and filters are kept between ticks."""
@@ -51,16 +65,7 @@ class Bot:
     def model(self, model_id: str) -> LoadedModel:
         """A published model, read, checked and loaded by its card's family once."""
         if model_id not in self._models:
-            card, stored = load_model(self.journal, model_id)
-            forecaster = self.forecaster_of(card.family)
-            if forecaster.format != card.format:
-                raise DataError(
-                    f"models/{model_id}: its card says format {card.format!r}, this program's {card.family} reads "
-                    f"{forecaster.format!r}. Train again: trader retrain"
-                )
-            params = params_of(card.params, f"models/{model_id}/card")
-            predictor = forecaster.load(stored, f"models/{model_id}/model")
-            self._models[model_id] = LoadedModel(card, params, forecaster.traits, predictor)
+            self._models[model_id] = loaded(self.journal, self.forecaster_of, model_id)
         return self._models[model_id]
 
     def params(self, model_id: str) -> Params:

@@ -51,7 +51,7 @@ def predict(bars: Bars, hour: int, model: LoadedModel) -> Prediction:
     """What the model says about the hour, from the bars that it knew."""
     if not bars.has(hour):
         return Prediction(None, GAP)
-    panel = _panel(bars, hour, model)
+    panel = panel_of(bars, hour, model)
     told = model.predictor.predict(panel, np.array([hour]))
     score = told.p_up[0]
     seen = {
@@ -64,7 +64,7 @@ def predict(bars: Bars, hour: int, model: LoadedModel) -> Prediction:
     return Prediction(shortest(score), "", seen, () if ahead is None else tuple(ahead.tolist()))
 
 
-def _panel(bars: Bars, hour: int, model: LoadedModel) -> Panel:
+def panel_of(bars: Bars, hour: int, model: LoadedModel) -> Panel:
     """What the model reads to predict the hour: its features, or the bars up to it."""
     if model.traits.reads == "series":
         return Panel.of([bars.span(model.reads_from(hour), hour + HOUR_MS)])

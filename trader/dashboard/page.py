@@ -7,6 +7,7 @@ from importlib import resources
 from trader.core.errors import ConfigError
 from trader.core.text import how_to_install, plural
 from trader.core.types import Json
+from trader.dashboard.fan import fan
 from trader.dashboard.figures import figures, span_of
 
 LIBRARY = "plotly.min.js"
@@ -30,6 +31,8 @@ def render(view: Json, series: Json, *, public: bool = False, library: str = LIB
     )
     environment.filters |= {"percent": percent, "hour": hour, "plural": plural}
     drawn = figures(series, view, public) if series["hours"] else []
+    if drawn and view.get("fan"):
+        drawn.insert(1, fan(view["fan"]))
     rows = [_row(record, view, public) for record in reversed(series["audit"])]
     return environment.from_string(room.joinpath("page.html").read_text()).render(
         v=view,

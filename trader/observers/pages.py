@@ -22,6 +22,7 @@ from trader.core.text import plural
 from trader.core.types import HOUR_MS, Json, iso
 from trader.dashboard.page import LIBRARY, library_bytes, percent, render
 from trader.dashboard.series import SCHEMA, fold, fresh
+from trader.observers.fan import fan_of
 from trader.observers.names import names_of
 from trader.observers.status_words import allowance, drift_rows
 
@@ -137,6 +138,7 @@ def view_of(journal: Journal, settings: Settings, series: Json) -> Json:
     params = card.params if card else {}
     thresholds = params_of(card.params, "the card").thresholds if card else None
     halted = report["state"] == "halted"
+    fan, no_fan = fan_of(journal, settings, series["until"])
     return {
         "symbol": journal.symbol,
         "venue": settings.venue,
@@ -150,6 +152,8 @@ def view_of(journal: Journal, settings: Settings, series: Json) -> Json:
         "tiles": _tiles(report),
         "next": _next(report),
         **_happened(journal, series),
+        "fan": fan,
+        "no_fan": no_fan,
         "rule": {"hours": rule.hours, "net_return": rule.net_return_below, "hit_rate": rule.hit_rate_below},
         "halt_drawdown": params.get("halt_drawdown"),
         "halt_cumulative_return": params.get("halt_cumulative_return"),
