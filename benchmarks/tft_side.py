@@ -20,8 +20,8 @@ from tests.families.test_tft_twin import SHAPE, give_all, other_network, windows
 from tests.families.test_tft_twin import asked as asked_of_theirs
 from tests.support.bars_made import bars_made
 from trader.adapters.files import read_bars
-from trader.core.checkpoints import Nowhere
 from trader.core.forecast import LEVELS
+from trader.core.long_training import Nowhere
 from trader.core.model_params import TFTParams
 from trader.core.panel import Panel
 from trader.core.series import Series

@@ -36,7 +36,7 @@ def begin(verb: str | None, *, trains: bool) -> None:
         terminal.say(f"{stranger.in_words()}; it is ignored", "warning")
     if trains:
         from trader.adapters.checkpoints_folder import FolderCheckpoints
-        from trader.core.checkpoints import keep_in
+        from trader.core.long_training import keep_in
 
         keep_in(FolderCheckpoints(settings.checkpoints))
     if settings.features_module is not None:

@@ -11,9 +11,9 @@ import pytest
 
 from tests.support.bars_made import bars_made
 from trader.adapters.checkpoints_folder import FolderCheckpoints
-from trader.core.checkpoints import Checkpoints, Nowhere
 from trader.core.errors import ConfigError, DataError
 from trader.core.forecast import LEVELS, probability_above
+from trader.core.long_training import Checkpoints, Epoch, Nowhere
 from trader.core.panel import Panel
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.training import training_of
@@ -21,7 +21,7 @@ from trader.core.types import HOUR_MS, Bars, Floats
 from trader.forecasters.contract import CHECKS, Check, name_of
 from trader.forecasters.contract_scene import HOURS, SOURCE, Scene
 from trader.forecasters.tft import TFTForecaster, TFTPredictor
-from trader.forecasters.tft_training import Epoch, Training
+from trader.forecasters.tft_training import Training
 from trader.forecasters.tft_windows import KNOWN, OBSERVED, Hours, targets_at, windows_at
 
 SMALL = {"encoder_hours": 24, "hidden_size": 8, "attention_heads": 2, "epochs": 2, "batch_size": 512}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +32,7 @@ from trader.observers import process
 if TYPE_CHECKING:
     from trader.app.bot import Bot
     from trader.config import Settings
+    from trader.core.long_training import Epoch
     from trader.core.model import ModelCard
     from trader.core.params import Params
 
@@ -237,7 +241,40 @@ def _retrain(
     seed: int,
     workers: int,
 ) -> ModelCard | None:
-    """Train by the calendar or a breach (`if_due`), else now; None if nothing is due."""
+    """Train by the calendar or a breach (`if_due`), else now; None if nothing is due. Epochs of a long training are told."""
+    from trader.core.long_training import heard_by
+
+    with heard_by(_say_epochs()):
+        return _retrained(bot, settings, params, trials, serve_from, if_due, seed, workers)
+
+
+def _say_epochs() -> Callable[[Epoch], None]:
+    """Says each epoch: its loss, and the time that is left at most."""
+    began, first = time.monotonic(), 0
+
+    def say(epoch: Epoch) -> None:
+        nonlocal first
+        first = first or epoch.number
+        each_s = (time.monotonic() - began) / (epoch.number - first + 1)
+        left = plural(ceil((epoch.most - epoch.number) * each_s / 60), "minute")
+        terminal.say(
+            f"epoch {epoch.number} of at most {epoch.most}: loss {epoch.trained:.4f}, on held-back hours "
+            f"{epoch.held_back:.4f}; {left} left at most"
+        )
+
+    return say
+
+
+def _retrained(
+    bot: Bot,
+    settings: Settings,
+    params: Path | None,
+    trials: int,
+    serve_from: str | None,
+    if_due: bool,
+    seed: int,
+    workers: int,
+) -> ModelCard | None:
     from trader.app.retrain import next_serve_hour, retrain
     from trader.app.retrain_rules import retrain_if_due, unanswered
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trader.core.checkpoints import checkpoints
 from trader.core.errors import DataError
 from trader.core.forecast import LEVELS, Forecast, Traits, probability_above
 from trader.core.labels import hurdle_of
+from trader.core.long_training import checkpoints, tell
 from trader.core.model_params import LONGEST_ENCODER_HOURS, LONGEST_FORECAST_HOURS, TFTParams
 from trader.core.panel import Panel
 from trader.core.params import Params
@@ -185,6 +185,7 @@ class TFTForecaster:
             seed=seed,
             key=key,
             checkpoints=checkpoints(),
+            heard=tell,
         ).run()
         values = {
             "schema": SCHEMA,

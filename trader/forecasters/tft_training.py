@@ -15,9 +15,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from trader.core.checkpoints import Checkpoints
 from trader.core.errors import ConfigError, DataError
 from trader.core.forecast import LEVELS
+from trader.core.long_training import Checkpoints, Epoch
 from trader.core.model_params import TFTParams
 from trader.core.panel import Panel
 from trader.core.types import Bools, Ints
@@ -30,15 +30,6 @@ HELD_BACK = 0.125
 SHARDS = 2
 LARGEST_GRADIENT = 1.0
 _WEIGHTS, _BEST, _FIRST, _SECOND = "weights.", "best.", "first.", "second."
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """number: from 1. trained, held_back: the mean pinball loss, in units of a window's scale."""
-
-    number: int
-    trained: float
-    held_back: float
 
 
 @dataclass(slots=True)
@@ -103,7 +94,7 @@ class Training:
             while not self._is_over(state):
                 number = len(state.epochs) + 1
                 trained = self._epoch(threads, learnt, number, state)
-                epoch = Epoch(number, trained, self.loss_of(threads, held_back))
+                epoch = Epoch(number, self.params.epochs, trained, self.loss_of(threads, held_back))
                 if not state.best_epoch or epoch.held_back < state.epochs[state.best_epoch - 1].held_back:
                     state.best_epoch, state.best = number, _copied(self.network)
                 state.epochs.append(epoch)
@@ -237,7 +228,8 @@ class Training:
         tensors, head = load_tensors(data), json.loads(head_of(data)["head"])
         names = [name for name, _ in self.network.named_parameters()]
         epochs = [
-            Epoch(int(it["number"]), float(it["trained"]), float(it["held_back"])) for it in head["epochs"]
+            Epoch(int(it["number"]), int(it["most"]), float(it["trained"]), float(it["held_back"]))
+            for it in head["epochs"]
         ]
         best = {name: tensors[_BEST + name] for name in names}
         steps = int(head["steps"])

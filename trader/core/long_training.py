@@ -1,4 +1,5 @@
-"""Where a long training keeps how far it came, so that one that was killed goes on: known by registration, nowhere until then.
+"""What a training of minutes or hours needs beside its bars: where it keeps how far it came, so that one that was killed goes on,
+and who hears of it. Both are known by registration; until then nothing is kept, and nobody hears.
 
 A checkpoint is named by the hash of everything that the training follows from, so another training never finds it; and one that
 is lost or damaged costs time and changes nothing.
@@ -6,6 +7,9 @@ is lost or damaged costs time and changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -36,7 +40,18 @@ class Nowhere:
         """There is nothing to forget."""
 
 
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One way through every window. number: from 1, of at most `most`. trained, held_back: mean losses, in the family's unit."""
+
+    number: int
+    most: int
+    trained: float
+    held_back: float
+
+
 _kept: list[Checkpoints] = [Nowhere()]
+_listeners: list[Callable[[Epoch], None]] = []
 
 
 def keep_in(checkpoints: Checkpoints) -> None:
@@ -47,3 +62,19 @@ def keep_in(checkpoints: Checkpoints) -> None:
 def checkpoints() -> Checkpoints:
     """Where they are kept."""
     return _kept[0]
+
+
+@contextmanager
+def heard_by(listener: Callable[[Epoch], None]) -> Iterator[None]:
+    """Tell it of every epoch of this process's trainings meanwhile."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def tell(epoch: Epoch) -> None:
+    """Tell whoever listens."""
+    for listener in tuple(_listeners):
+        listener(epoch)
