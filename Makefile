@@ -52,7 +52,7 @@ COVERED := core app adapters
 
 coverage: setup ## the tests with branch coverage; fails below 95 % of trader/core, trader/app or trader/adapters
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run $(TESTS) -m "not long"
+	$(BIN)/coverage run $(TESTS) -m "not long" --timeout 900
 	@echo "adding up; of some processes that tests killed no count is left, which is warned of"
 	@$(BIN)/coverage combine --quiet && rm -f .coverage.*
 	@low=0; for package in $(COVERED); do \

@@ -4,7 +4,8 @@ Numbers are ratios or medians within one run, since the machine is shared; what 
 a floor that was measured in the same run. The exit code says whether any was missed.
 
 `--small` runs the small form of each: the same code and the same other side within seconds. It judges results, not
-times, so a busy machine cannot fail it; a figure that could not be measured does. `before --commit REV` names what to
+times, so a busy machine cannot fail it, and as many modules run at once as there are cores; a figure that could not be
+measured fails it. `before --commit REV` names what to
 compare with; `soak` takes its hours, its seed and a file of bars.
 """
 
@@ -13,15 +14,18 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.figure import Figure
 from trader import terminal
+from trader.core.errors import ConfigError
 
 HERE = Path(__file__).parent
 # Options that are one module's own, and which of its functions takes them.
@@ -67,6 +71,27 @@ def failed(figures: list[Figure], small: bool) -> list[str]:
     return [f.name for f in figures if f.verdict == "MISSED"]
 
 
+def small_of(name: str) -> list[str]:
+    """The command that measures the small form of one module."""
+    return [sys.executable, "-m", "benchmarks", name, "--small"]
+
+
+def side_by_side(modules: Sequence[str], command: Callable[[str], list[str]] = small_of) -> list[str]:
+    """Each module in a process of its own, as many at once as there are cores, printed whole when it ends. Those that failed."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        begun = {
+            pool.submit(subprocess.run, command(name), capture_output=True, text=True): name
+            for name in modules
+        }
+        bad = []
+        for ended in as_completed(begun):
+            done = ended.result()
+            print(done.stdout + done.stderr, flush=True)
+            if done.returncode:
+                bad.append(begun[ended])
+    return sorted(bad)
+
+
 def options_of(given: argparse.Namespace, parser: argparse.ArgumentParser) -> dict[str, Any]:
     """What was asked of one module alone. Ends the program where it belongs to another one, or to no small or long form."""
     asked: dict[str, Any] = {}
@@ -82,7 +107,8 @@ def options_of(given: argparse.Namespace, parser: argparse.ArgumentParser) -> di
 
 
 def main() -> int:
-    """Measure what was asked for, or everything."""
+    """Measure what was asked for, or everything. Returns the exit code: 0 where nothing was missed, 1 where something was, 2 for
+    an option whose value cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="*", choices=[*names(), []], help="default: all")
     size = parser.add_mutually_exclusive_group()
@@ -98,8 +124,17 @@ def main() -> int:
     parser.add_argument("--json", dest="as_json", action="store_true", default=None, help=json_help)
     given = parser.parse_args()
     asked = options_of(given, parser)
+    chosen = given.name or names()
+    if given.small and len(chosen) > 1:
+        bad = side_by_side(chosen)
+        print(f"{len(chosen)} benchmarks, failed: {', '.join(bad) or 'none'}")
+        return 1 if bad else 0
     form = "run_full" if given.full else "run_small" if given.small else "run"
-    figures = [figure for name in given.name or names() for figure in measure(name, form, asked)]
+    try:
+        figures = [figure for name in chosen for figure in measure(name, form, asked)]
+    except ConfigError as error:
+        terminal.say(f"{type(error).__name__}: {error}", "error")
+        return error.exit_code
     missed = failed(figures, given.small)
     print(f"{len(figures)} figures, {'failed' if given.small else 'missed'}: {', '.join(missed) or 'none'}")
     return 1 if missed else 0

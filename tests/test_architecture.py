@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -48,6 +49,9 @@ ARROWS = {
     "backtest.lifecycle": {"trader.core", "backtest.engine", "backtest.study.trials"},
     "backtest.report": {
         "trader.core",
+        "trader.terminal",
+        "trader.forecasters",
+        "backtest.executors.protocol",
         "backtest.engine",
         "backtest.evidence",
         "backtest.study.folder",
@@ -107,7 +111,7 @@ ARROWS |= {
         "trader.own_families",
         "backtest.engine",
         "backtest.executors",
-        "backtest.commands",
+        "backtest.report",
     },
     "backtest.cli": {"trader.startup", "trader.terminal", "backtest.commands"},
 }
@@ -115,16 +119,23 @@ ARROWS |= {
 HEAVY = ("xgboost", "optuna", "pyarrow", "binance", "rich", "talib", "pandas", "boto3", "botocore")
 
 
-def imports_of(module: str) -> set[str]:
+@cache
+def tree_of(module: str) -> ast.Module:
+    """A module, parsed once for all tests."""
+    return ast.parse(MODULES[module].read_text())
+
+
+@cache
+def imports_of(module: str) -> frozenset[str]:
     """Project modules that a module imports, also inside functions and under TYPE_CHECKING."""
     found = set()
-    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= {name if name in MODULES else node.module for name in names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-    return {name for name in found if name.split(".")[0] in ("trader", "backtest")}
+    return frozenset(name for name in found if name.split(".")[0] in ("trader", "backtest"))
 
 
 def within(module: str, room: str) -> bool:
@@ -201,7 +212,7 @@ def test_the_core_is_pure() -> None:
         name.split(".")[0]
         for module in MODULES
         if within(module, "trader.core")
-        for node in ast.walk(ast.parse(MODULES[module].read_text()))
+        for node in ast.walk(tree_of(module))
         for name in (
             [node.module or ""]
             if isinstance(node, ast.ImportFrom)

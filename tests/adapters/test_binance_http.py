@@ -38,7 +38,8 @@ from tests.support.raw_server import (
 )
 from tests.support.venue_kit import running
 from trader.adapters.binance_client import DEAD, DEAD_SOCKET, VenueAddress
-from trader.adapters.binance_connection import VenueApi, VenueSilence
+from trader.adapters.binance_connection import VenueApi
+from trader.adapters.binance_errors import VenueSilence
 from trader.adapters.binance_spot import BinanceSpot
 from trader.core.errors import Retry, TraderError
 
@@ -165,7 +166,7 @@ def test_proxies_of_the_environment_are_ignored() -> None:
             env={"PATH": os.defpath, **proxied},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=200,
             check=False,
         )
         assert (done.stdout, done.returncode) == (f"{NOW}\n", 0), done.stderr

@@ -55,8 +55,7 @@ def test_the_wide_preset_has_what_it_says() -> None:
     share = values[:, columns.index("buyers_share")]
     assert ((share >= 0.3) & (share <= 0.7)).all()
     assert values[0, columns.index("weekday")] == 0.0  # 2024-01-01 was a Monday
-    known = ~np.isnan(values).any(axis=1)
-    assert known[30:].all()
+    assert not np.isnan(values[30:]).any()
     step = np.log(bars.close[1:] / bars.close[:-1])
     at = columns.index("volatility_24")
     assert values[100, at] == pytest.approx(step[76:100].std(), rel=1e-6)
@@ -136,5 +135,5 @@ def test_features_need_no_pandas_and_leave_it_alone() -> None:
 def anew_python(code: str) -> subprocess.CompletedProcess[str]:
     """A fresh interpreter's answer."""
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=200, check=True
     )

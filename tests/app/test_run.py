@@ -20,7 +20,7 @@ from trader.commands import service
 from trader.config import load_settings
 from trader.core.errors import ConfigError
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 @pytest.fixture(autouse=True)

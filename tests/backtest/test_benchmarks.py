@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from benchmarks import peers
-from benchmarks.__main__ import failed
+from benchmarks.__main__ import failed, side_by_side
 from benchmarks.__main__ import names as benchmarks_named
 from benchmarks.figure import Figure, Sense
 from benchmarks.tape import Constants, constants, read, recording, write
@@ -54,6 +54,18 @@ def test_a_small_run_fails_by_results_and_by_what_was_not_measured() -> None:
     assert failed(figures, small=False) == ["slow", "wrong"]
     assert slow.row(timed=False)[-1] == "-"
     assert wrong.row(timed=False)[-1] == "MISSED"
+
+
+def test_small_forms_run_side_by_side_and_each_can_fail(capfd: pytest.CaptureFixture[str]) -> None:
+    """What each says is shown whole, with its errors, and the names of those that failed come back."""
+
+    def command(name: str) -> list[str]:
+        code = f"import sys; print('figures of {name}'); sys.stderr.write('{name} said'); sys.exit({int('bad' in name)})"
+        return [sys.executable, "-c", code]
+
+    assert side_by_side(["good", "bad", "worse than bad"], command) == ["bad", "worse than bad"]
+    out = capfd.readouterr().out
+    assert all(f"figures of {name}\n{name} said" in out for name in ("good", "bad", "worse than bad"))
 
 
 MODULES = sorted(BENCHMARKS.glob("bench_*.py"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,10 @@ def scores(bars: Bars = BARS, stop: int = STOP, **options: Any) -> np.ndarray:
     return walk_forward(FORECASTER, bars, params(), START, stop, source="made", **options)
 
 
-P_UP = scores()
+@cache
+def p_up() -> np.ndarray:
+    """The scores of all hours by one worker, which the others are compared with."""
+    return scores()
 
 
 def test_every_hour_is_scored_by_the_model_that_a_retrain_would_publish() -> None:
@@ -53,7 +57,7 @@ def test_every_hour_is_scored_by_the_model_that_a_retrain_would_publish() -> Non
         X = features(BARS, preset_named("reference"), window.serve_from, stop)
         served = slice((window.serve_from - START) // HOUR_MS, (stop - START) // HOUR_MS)
         panel = Panel.of([BARS.span(window.serve_from, stop)], [X])
-        assert P_UP[served].tobytes() == model.predict(panel, panel.close_time).p_up.tobytes()
+        assert p_up()[served].tobytes() == model.predict(panel, panel.close_time).p_up.tobytes()
 
 
 @pytest.mark.parametrize("workers", [2, 3, 16])
@@ -62,7 +66,7 @@ def test_workers_change_nothing(workers: int) -> None:
     seen: list[tuple[int, int]] = []
     with open_executor("local", Setup(workers)) as executor:
         found = scores(executor=executor, progress=lambda *at: seen.append(at))
-    assert found.tobytes() == P_UP.tobytes()
+    assert found.tobytes() == p_up().tobytes()
     assert seen == [(n, 10) for n in range(1, 11)]
 
 
@@ -70,7 +74,7 @@ def test_workers_change_nothing(workers: int) -> None:
 def test_truncating_the_future_changes_no_probability(hours: int) -> None:
     """Walked only so far, on bars cut right there, the scores are those of the whole walk."""
     stop = START + (hours + 1) * HOUR_MS
-    assert scores(BARS.until(stop - HOUR_MS), stop).tobytes() == P_UP[: hours + 1].tobytes()
+    assert scores(BARS.until(stop - HOUR_MS), stop).tobytes() == p_up()[: hours + 1].tobytes()
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, 1e300, 0.0])
@@ -82,7 +86,7 @@ def test_poisoning_the_future_changes_no_probability(poison: float) -> None:
     for values in spoiled.values():
         values[row + 1 :] = poison
     stop = START + (cut + 1) * HOUR_MS
-    assert scores(replace(BARS, **spoiled), stop).tobytes() == P_UP[: cut + 1].tobytes()
+    assert scores(replace(BARS, **spoiled), stop).tobytes() == p_up()[: cut + 1].tobytes()
 
 
 def test_no_fold_trains_on_what_it_serves() -> None:
@@ -91,7 +95,7 @@ def test_no_fold_trains_on_what_it_serves() -> None:
         window = fold.window
         first, last = BARS.row(window.train_from), BARS.row(window.train_until)
         flagged = BARS.flagged[first : last + 1] | BARS.flagged[first + 1 : last + 2]
-        panel, y = fold.history.training(window)
+        panel, y = fold.history.training(window, params())
         assert len(usable_rows(panel, y, window.train_until)[1]) == (~flagged).sum()
         assert (int(panel.close_time[0]), int(panel.close_time[-1])) == (
             window.train_from,
@@ -103,7 +107,7 @@ def test_no_fold_trains_on_what_it_serves() -> None:
 def test_in_sample_hours_are_scored_by_models_that_saw_them() -> None:
     """The newest step of each training span, joined without a hole, one step before what is served."""
     both = walk(FORECASTER, BARS, params(), START, STOP, source="made")
-    assert both.p_up.tobytes() == P_UP.tobytes()
+    assert both.p_up.tobytes() == p_up().tobytes()
     windows = refits(params(), START, STOP)
     assert both.seen_from == windows[0].train_until + HOUR_MS - 4 * DAY_MS
     assert both.seen_from + len(both.p_seen) * HOUR_MS == windows[-1].train_until + HOUR_MS

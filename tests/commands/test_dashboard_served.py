@@ -30,7 +30,7 @@ def served(week: Path, tmp_path: Path) -> Iterator[tuple[Path, str]]:
             yield out, urlsplit(json.loads(process.stdout.readline())["url"]).netloc
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=30) == 130
+            assert process.wait(timeout=200) == 130
 
 
 def asked(address: str, path: str, **headers: str) -> tuple[int, bytes]:

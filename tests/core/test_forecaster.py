@@ -54,7 +54,7 @@ def test_a_fit_starts_no_threads() -> None:
         env={**os.environ, "OMP_NUM_THREADS": "4"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     assert found.returncode == 0, found.stderr
     before, after = map(int, found.stdout.split())

@@ -8,7 +8,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.support.venue_kit import command
+from tests.support.venue_kit import command_anew
 from trader.core.types import HOUR_MS, parse_hour
 
 AT = parse_hour("2022-01-01")
@@ -36,7 +36,7 @@ SESSION = (
 def play(stderr: Path, seed: int) -> list[bytes]:
     """Every answer of the session, head and body, from a fresh `trader exchange`."""
     now_ms, said = AT, []
-    with command(stderr, "--synthetic", str(seed), "--at", "2022-01-01") as ready:
+    with command_anew(stderr, "--synthetic", str(seed), "--at", "2022-01-01") as ready:
         connection = HTTPConnection("127.0.0.1", urlsplit(ready["url"]).port or 0, timeout=20)
         for method, path, text in SESSION:
             body = text

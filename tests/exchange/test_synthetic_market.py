@@ -13,9 +13,13 @@ import xgboost as xgb
 from tests.support.venue_kit import FIRST, MARKET, SYMBOL
 from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS, Bars, Floats
-from trader.exchange.market import synthetic
+from trader.exchange.market import SyntheticMarket, synthetic
 
-YEAR = synthetic(SYMBOL, 3, FIRST, 24 * 365)
+
+@pytest.fixture(scope="module")
+def year() -> SyntheticMarket:
+    """A year of another market."""
+    return synthetic(SYMBOL, 3, FIRST, 24 * 365)
 
 
 def digest(bars: Bars) -> str:
@@ -50,9 +54,9 @@ def test_a_longer_market_begins_with_the_shorter_one() -> None:
     assert synthetic(SYMBOL, 7, FIRST, 900).p_up[:600].tobytes() == MARKET.p_up.tobytes()
 
 
-def test_bars_are_consistent_and_look_like_bitcoin() -> None:
+def test_bars_are_consistent_and_look_like_bitcoin(year: SyntheticMarket) -> None:
     """Highs and lows enclose the body, opens follow closes, digits are the exchange's, prices stay in range."""
-    bars = YEAR.bars
+    bars = year.bars
     assert np.all(np.diff(bars.close_time) == HOUR_MS)
     assert np.all(bars.low <= np.minimum(bars.open, bars.close))
     assert np.all(bars.high >= np.maximum(bars.open, bars.close))
@@ -66,33 +70,33 @@ def test_bars_are_consistent_and_look_like_bitcoin() -> None:
     assert not bars.flagged.any()
 
 
-def test_volatility_clusters_tails_are_fat_and_the_day_has_a_shape() -> None:
+def test_volatility_clusters_tails_are_fat_and_the_day_has_a_shape(year: SyntheticMarket) -> None:
     """Absolute returns remember, extremes are commoner than a normal's, and afternoons are livelier than nights."""
-    returns = np.diff(np.log(YEAR.bars.close))
+    returns = np.diff(np.log(year.bars.close))
     size = np.abs(returns)
     assert np.corrcoef(size[1:], size[:-1])[0, 1] > 0.1
     assert np.mean((returns / returns.std()) ** 4) > 4
-    hour = (YEAR.bars.close_time[1:] // HOUR_MS) % 24
+    hour = (year.bars.close_time[1:] // HOUR_MS) % 24
     assert size[hour == 15].mean() > 1.2 * size[hour == 3].mean()
 
 
-def test_the_stated_probability_is_the_true_one() -> None:
+def test_the_stated_probability_is_the_true_one(year: SyntheticMarket) -> None:
     """Among hours with a stated P(up) near p, a share near p goes up (calibration in ten bins)."""
-    up = (np.diff(YEAR.bars.close) > 0).astype(float)
-    stated = YEAR.p_up[:-1]
+    up = (np.diff(year.bars.close) > 0).astype(float)
+    stated = year.p_up[:-1]
     order = np.argsort(stated)
     for bin_rows in np.array_split(order, 10):
         spread = np.sqrt(0.25 / len(bin_rows))
         assert abs(up[bin_rows].mean() - stated[bin_rows].mean()) < 4 * spread
 
 
-def test_the_oracle_figures_are_what_they_say() -> None:
+def test_the_oracle_figures_are_what_they_say(year: SyntheticMarket) -> None:
     """`true_edge` follows from p_up and the labels, and is worth a search: 56 to 61 % and 6 to 14 bps an hour."""
-    label = YEAR.bars.close[1:] > YEAR.bars.close[:-1]
-    assert YEAR.true_edge.hit_rate == np.mean((YEAR.p_up[:-1] > 0.5) == label)
-    assert YEAR.true_edge.mean_abs_return_bps == np.mean(np.abs(YEAR.expected_return_bps))
-    assert 0.56 < YEAR.true_edge.hit_rate < 0.61
-    assert 6 < YEAR.true_edge.mean_abs_return_bps < 14
+    label = year.bars.close[1:] > year.bars.close[:-1]
+    assert year.true_edge.hit_rate == np.mean((year.p_up[:-1] > 0.5) == label)
+    assert year.true_edge.mean_abs_return_bps == np.mean(np.abs(year.expected_return_bps))
+    assert 0.56 < year.true_edge.hit_rate < 0.61
+    assert 6 < year.true_edge.mean_abs_return_bps < 14
 
 
 def features(bars: Bars) -> Floats:
@@ -104,10 +108,10 @@ def features(bars: Bars) -> Floats:
     return np.column_stack(columns)
 
 
-def test_a_small_model_finds_the_edge_out_of_sample() -> None:
+def test_a_small_model_finds_the_edge_out_of_sample(year: SyntheticMarket) -> None:
     """Sixty days of training are enough for a hit rate of 53 to 59 % on the following month, over eight folds."""
-    X = features(YEAR.bars)
-    label = np.append(np.diff(YEAR.bars.close) > 0, False).astype(float)
+    X = features(year.bars)
+    label = np.append(np.diff(year.bars.close) > 0, False).astype(float)
     hits = []
     for start in range(1_500, len(label) - 721, 920):
         train, test = slice(start - 1_440, start - 1), slice(start, start + 720)

@@ -85,7 +85,8 @@ def library_says(order: ARIMAOrder, context: Floats) -> tuple[Floats, Floats]:
         method="ML",
     )
     model["sigma2"] = order.sigma2
-    return predict_arima(model, AHEAD, newxreg=future)
+    mean, deviation = predict_arima(model, AHEAD, newxreg=future)
+    return mean, deviation
 
 
 ORDERS = {

@@ -16,6 +16,7 @@ from prophet_batch import fit_many
 
 from trader.core.errors import DataError
 from trader.core.forecast import LEVELS
+from trader.core.model_params import ProphetParams
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.series import Series
 from trader.core.types import DAY_MS, HOUR_MS, Floats
@@ -29,6 +30,11 @@ MODES = ["additive", "multiplicative"]
 def params(**model: Any) -> Params:
     """Of the family."""
     return params_of({**DEFAULT_PARAMS, "model": {"family": "prophet", **model}}, "a test")
+
+
+def asked_of(**model: Any) -> ProphetParams:
+    """What `model` says of the family."""
+    return ProphetParams(**model)
 
 
 def series_of(hours: int = 500, step_ms: int = HOUR_MS, seed: int = 1) -> Series:
@@ -59,7 +65,7 @@ def test_a_prediction_is_prophets_own(mode: str, step_ms: int, steps: int, names
     """Trend, each season and yhat of 300 steps around the end of the training, of hours and of days, with Prophet's own choice of
     seasons: equal to a billionth."""
     series = series_of(steps, step_ms)
-    library = _fitted(series, params(seasonality=mode).model)
+    library = _fitted(series, asked_of(seasonality=mode))
     terms = fitted(series, seasonality=mode).terms
     times = series.last + step_ms * np.arange(-100, 200)
     wanted = library.predict(pd.DataFrame({"ds": times.astype("datetime64[ms]")}))
@@ -76,7 +82,7 @@ def test_the_variance_is_that_of_prophets_own_samples(mode: str) -> None:
     """Trend changes to come are sampled 1,500 times by Prophet, 150 hours after the training: the closed form has their variance,
     within three standard errors, with the seasons' share where they multiply."""
     series = series_of()
-    library = _fitted(series, params(seasonality=mode, changepoint_prior_scale=0.5).model)
+    library = _fitted(series, asked_of(seasonality=mode, changepoint_prior_scale=0.5))
     terms = _terms_of(library, mode)
     at = np.array([series.last + 150 * HOUR_MS])
     frame = library.setup_dataframe(pd.DataFrame({"ds": at.astype("datetime64[ms]")}))
@@ -143,7 +149,7 @@ def test_a_fit_alone_is_as_in_a_batch(mode: str) -> None:
         for i, it in enumerate(many)
     ]
     frame = pd.concat(frames).dropna().reset_index(drop=True)
-    asked = params(seasonality=mode).model
+    asked = asked_of(seasonality=mode)
     batch = fit_many(frame, **_asked(asked))
     for i, series in enumerate(many):
         assert _terms_of(batch[i], mode) == _terms_of(_fitted(series, asked), mode)

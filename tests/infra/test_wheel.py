@@ -116,7 +116,7 @@ def test_it_runs_the_bot_in_a_folder_without_a_schedule(installed: Installed, tm
             said.append(running.stderr.readline())
             assert said[-1], "".join(said)
         running.send_signal(signal.SIGTERM)
-        rest = running.communicate(timeout=60)[1]
+        rest = running.communicate(timeout=200)[1]
         assert running.returncode == 0, (said, rest)
         hours = begun.journal()
     assert said[0] == f"the schedule is {installed.package / 'cron-job'}, after a first tick now\n"

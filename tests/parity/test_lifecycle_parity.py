@@ -73,10 +73,10 @@ def lived_by_the_bot(it: Twins, rule: LifecycleRule, folder: Path) -> tuple[list
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_the_bot_lives_as_the_backtest_says(tmp_path: Path, rule: LifecycleRule) -> None:
-    """Two weeks with outages and the calendar's refits between: the same breaches for the same reasons in the same
+    """Ten days with outages and the calendar's refits between: the same breaches for the same reasons in the same
     hours, and after each the same lines; under drift with calls about three hours ahead."""
     horizon = {"loss": 1, "drift": 3}[rule.name]
-    it = twins(14 * 24, step_days=5, horizon_hours=horizon)
+    it = twins(10 * 24, step_days=4, horizon_hours=horizon)
     lived = simulate_rule(market_of(it), rule, search=None)
     lines, breaches = lived_by_the_bot(it, rule, tmp_path / "store")
     assert [(answer.at, answer.why) for answer in lived.answers] == breaches

@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.support.forked import crew
 from tests.support.life import a_bot, settings_of
+from trader.adapters.store_s3 import S3Store
 from trader.app.tick import tick
 from trader.core.errors import TraderError
 
@@ -21,7 +22,8 @@ def doomed_tick(url: str, store: dict[str, Any], n: int) -> None:
     """A child's work: one tick, killed before its n-th request to the bucket. Exits 0 if it never made so many."""
     left = n
     with a_bot(settings_of(url, **store)) as (bot, _):
-        session = bot.journal.store.client._endpoint.http_session  # type: ignore[attr-defined]
+        assert isinstance(bot.journal.store, S3Store)
+        session = bot.journal.store.client._endpoint.http_session
         send = session.send
 
         def send_or_die(request: Any) -> Any:
@@ -41,7 +43,7 @@ def killed(url: str, store: dict[str, Any], n: int) -> bool:
     child = crew.Process(target=doomed_tick, args=(url, store, n))
     child.start()
     try:
-        child.join(60)
+        child.join(200)
         assert child.exitcode in (0, -signal.SIGKILL), child.exitcode
         return child.exitcode != 0
     finally:
@@ -53,8 +55,8 @@ def racer(url: str, store: dict[str, Any], hours: int, barrier: Any) -> None:
     """A child's work: tick every hour at the same moment as its rivals."""
     with a_bot(settings_of(url, **store)) as (bot, _):
         for _ in range(hours):
-            barrier.wait(60)
+            barrier.wait(200)
             with suppress(TraderError):
                 tick(bot)
-            barrier.wait(60)
+            barrier.wait(200)
     os._exit(0)

@@ -14,7 +14,7 @@ import numpy as np
 from backtest.executors.protocol import Array, Arrays, TaskSettings, task_function
 from trader.core.errors import DataError
 
-PATIENCE_S = 60
+PATIENCE_S = 200
 # What this worker was ever handed. Held, so that another copy lies at another address.
 _HANDED: list[Array] = []
 

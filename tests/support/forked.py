@@ -36,6 +36,7 @@ crew.set_forkserver_preload(
         "trader.app.dry",
         "backtest.cli",
         "boto3",
+        "tests.support.forked_boto",
         "pyarrow.parquet",
         "talib",
         "xgboost",
@@ -75,10 +76,11 @@ def run(
 
 
 @contextmanager
-def running(arguments: tuple[str, ...], cwd: Path) -> Iterator[str]:
-    """A command that works until it is ended: its first line on standard output. Ended as `docker stop` does."""
+def running(arguments: tuple[str, ...], cwd: Path, stderr: Path | None = None) -> Iterator[str]:
+    """A command that works until it is ended: its first line on standard output. Ended as `docker stop` does. What it says
+    to stderr is in the file, if one is given."""
     with tempfile.TemporaryDirectory() as folder:
-        out, err = Path(folder) / "out", Path(folder) / "err"
+        out, err = Path(folder) / "out", stderr or Path(folder) / "err"
         child = start(arguments, cwd, {"PATH": os.defpath}, out, err)
         try:
             while not (out.exists() and out.read_text().endswith("\n")):

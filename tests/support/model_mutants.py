@@ -232,8 +232,8 @@ def restructured(data: bytes, rng: random.Random) -> bytes:
     for _ in range(rng.choice((1, 1, 2))):
         booster = values.get("learner", {}).get("gradient_booster", {}).get("model", {})
         trees = booster.get("trees") if isinstance(booster, dict) else None
-        whole = rng.random() < 0.25 or not isinstance(trees, list) or not trees
-        there = sites(values) if whole else sites(rng.choice(trees))
+        some = trees if rng.random() >= 0.25 and isinstance(trees, list) else []
+        there = sites(rng.choice(some)) if some else sites(values)
         if not there:
             break
         holder, name = rng.choice(there)

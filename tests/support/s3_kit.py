@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import tests.support.boto_files  # noqa: F401 - every session here reads botocore's files once
 from trader.adapters.store_s3 import S3Store
 
 # moto prints nothing useful; the port is chosen by the system and written to a file. Connections are kept, and moto looks
@@ -108,7 +109,7 @@ def moto(folder: Path) -> Iterator[Bucketry]:
         stdout=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while not place.exists():
             assert child.poll() is None, "moto ended"
             assert time.monotonic() < deadline, "moto did not start"

@@ -20,6 +20,7 @@ from urllib.parse import urlencode, urlsplit
 import numpy as np
 from binance.client import Client
 
+from tests.support import forked
 from trader.core.costs import CostModel
 from trader.core.types import HOUR_MS, Bars, Filters
 from trader.exchange.market import synthetic
@@ -72,7 +73,7 @@ def config(**changes: Any) -> ExchangeConfig:
     return replace(plain, **changes)
 
 
-class SimClient(Client):  # type: ignore[misc]
+class SimClient(Client):  # type: ignore[misc]  # python-binance ships no types
     """The unmodified client; every address but the exchange's own is dead."""
 
     MARGIN_API_URL = PAPI_URL = WEBSITE_URL = FUTURES_URL = FUTURES_DATA_URL = DEAD
@@ -198,6 +199,14 @@ def running(**changes: Any) -> Iterator[Sim]:
 @contextmanager
 def command(stderr: Path, *words: str) -> Iterator[dict[str, str]]:
     """`trader exchange` as a process of its own: its ready line. What it says to stderr is in the file."""
+    arguments = ("trader", "exchange", *words, "--port", "0", "--json")
+    with forked.running(arguments, stderr.parent, stderr) as line:
+        yield json.loads(line)
+
+
+@contextmanager
+def command_anew(stderr: Path, *words: str) -> Iterator[dict[str, str]]:
+    """The same by a fresh interpreter, with a hash seed of its own."""
     with (
         stderr.open("w") as said,
         subprocess.Popen(

@@ -17,6 +17,8 @@ from tests.support.rig_bars import made_bars
 from tests.system.browser import DESK, PHONE, chromium, faults, opened
 
 __all__ = ["week"]  # a fixture
+# Its pages come from a week of hours, a study and a report: on a busy machine the first test waits minutes for them.
+pytestmark = pytest.mark.timeout(1200)
 SIZES = {"phone": PHONE, "desk": DESK}
 PLANTED = "</script><script>document.title = 'planted'</script><img src=x onerror=document.title='planted'>"
 

@@ -5,15 +5,10 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.observers.conftest import Told, bars_file, told, traded
 from tests.system.browser import DESK, chromium
-from tests.system.test_mlflow_server import free_port, server
+from tests.system.mlflow_served import MlflowUi
 from trader.adapters.tracker_mlflow import MlflowBackend
-from trader.commands.tracker import ui_command
-from trader.config import load_settings
-from trader.observers.builders import make_observer
 
-__all__ = ["bars_file", "told", "traded"]  # fixtures
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
@@ -21,18 +16,14 @@ pytestmark = [
 SLOW_MS = 60_000  # a page of several megabytes of script, on a machine that does other things
 
 
-def test_a_run_is_opened_and_its_metrics_are_seen(told: Told) -> None:
+def test_a_run_is_opened_and_its_metrics_are_seen(mlflow_ui: MlflowUi) -> None:
     """As a person would: the address of `trader tracker ui` shows the runs and not an empty page of traces; a click on the
     deployment shows the newest equity of the records. It fails where graphene and graphql-core do not fit each other."""
-    told.tell(make_observer(told.settings, "mlflow"))
-    settings = load_settings(store=told.store, tracker_dir=told.tracking, trackers="mlflow")
-    port = free_port()
-    command, environment = ui_command(settings, port)
-    url = f"http://127.0.0.1:{port}"
+    told = mlflow_ui.told
     runs_page = MlflowBackend(told.tracking).page_of("BTCUSDT")
-    with server(command, environment, told.tracking, url), chromium() as browser:
-        page = browser.new_page(viewport=DESK)  # type: ignore[arg-type]
-        page.goto(url + runs_page)
+    with chromium() as browser:
+        page = browser.new_page(viewport=DESK)
+        page.goto(mlflow_ui.url + runs_page)
         run = page.get_by_text("BTCUSDT since 2021-03-06T00").first
         expect(run).to_be_visible(timeout=SLOW_MS)
         assert "genai" not in page.url

@@ -2,85 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.observers.conftest import HOURS, Told, bars_file, told, traded
+from tests.observers.conftest import HOURS, Told, told
 from tests.observers.test_trackers import Mlflow, expected
-from trader.commands.tracker import ui_command
+from tests.system.mlflow_served import MlflowUi, free_port, get, server
 from trader.config import load_settings
 from trader.observers.builders import make_observer
 
-__all__ = ["bars_file", "told", "traded"]  # fixtures
+__all__ = ["told"]  # a fixture
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]
-PATIENCE_S = 120
-
-
-@contextmanager
-def server(command: list[str], environment: dict[str, str], cwd: Path, url: str) -> Iterator[None]:
-    """A server and everything it starts, until it answers and then until the context ends."""
-    child = subprocess.Popen(
-        command,
-        cwd=cwd,
-        env={**os.environ, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        began = time.monotonic()
-        while True:
-            with contextlib.suppress(OSError):
-                if get(url + "/health")[0] == 200:
-                    break
-            assert child.poll() is None, f"the server ended with {child.returncode}"
-            assert time.monotonic() - began < PATIENCE_S, "the server does not answer"
-            time.sleep(0.5)
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGTERM)
-        try:
-            child.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-
-
-def get(url: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
-    """Status and bytes of one answer."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers})
-    try:
-        with urllib.request.urlopen(request, timeout=30) as reply:
-            return reply.status, reply.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
-
-
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def ask(url: str, what: str, body: Any) -> Any:
@@ -112,25 +51,18 @@ def series_over_rest(
     return run, series
 
 
-def test_the_pages_of_the_local_file_answer(told: Told) -> None:
+def test_the_pages_of_the_local_file_answer(mlflow_ui: MlflowUi) -> None:
     """The command of `trader tracker ui` over the told file: the page is there, REST says the records' figures, and a
     foreign Host header is refused."""
-    told.tell(make_observer(told.settings, "mlflow"))
-    settings = load_settings(store=told.store, tracker_dir=told.tracking, trackers="mlflow")
-    port = free_port()
-    command, environment = ui_command(settings, port)
-    url = f"http://127.0.0.1:{port}"
-    with server(command, environment, told.tracking, url):
-        status, page = get(url + "/")
-        assert status == 200
-        assert b"<title>MLflow</title>" in page
-        _, series = series_over_rest(url, "BTCUSDT")
-        assert series == expected(told.records)
-        assert len(series["equity_usdt"]) == HOURS
-        assert (
-            get(url + "/api/2.0/mlflow/experiments/search", {"max_results": 1}, Host="evil.example")[0] == 403
-        )
-        assert len(Mlflow(told).runs("BTCUSDT")) == 2
+    told, url = mlflow_ui.told, mlflow_ui.url
+    status, page = get(url + "/")
+    assert status == 200
+    assert b"<title>MLflow</title>" in page
+    _, series = series_over_rest(url, "BTCUSDT")
+    assert series == expected(told.records)
+    assert len(series["equity_usdt"]) == HOURS
+    assert get(url + "/api/2.0/mlflow/experiments/search", {"max_results": 1}, Host="evil.example")[0] == 403
+    assert len(Mlflow(told).runs("BTCUSDT")) == 2
 
 
 def test_a_server_is_told_over_http(told: Told, tmp_path: Path) -> None:
