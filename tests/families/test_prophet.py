@@ -32,11 +32,9 @@ def params(**model: Any) -> Params:
     return params_of({**DEFAULT_PARAMS, "model": {"family": "prophet", **model}}, "a test")
 
 
-def family_params(**model: Any) -> ProphetParams:
-    """What the family is told."""
-    found = params(**model).model
-    assert isinstance(found, ProphetParams)
-    return found
+def asked_of(**model: Any) -> ProphetParams:
+    """What `model` says of the family."""
+    return ProphetParams(**model)
 
 
 def series_of(hours: int = 500, step_ms: int = HOUR_MS, seed: int = 1) -> Series:
@@ -67,7 +65,7 @@ def test_a_prediction_is_prophets_own(mode: str, step_ms: int, steps: int, names
     """Trend, each season and yhat of 300 steps around the end of the training, of hours and of days, with Prophet's own choice of
     seasons: equal to a billionth."""
     series = series_of(steps, step_ms)
-    library = _fitted(series, family_params(seasonality=mode))
+    library = _fitted(series, asked_of(seasonality=mode))
     terms = fitted(series, seasonality=mode).terms
     times = series.last + step_ms * np.arange(-100, 200)
     wanted = library.predict(pd.DataFrame({"ds": times.astype("datetime64[ms]")}))
@@ -84,7 +82,7 @@ def test_the_variance_is_that_of_prophets_own_samples(mode: str) -> None:
     """Trend changes to come are sampled 1,500 times by Prophet, 150 hours after the training: the closed form has their variance,
     within three standard errors, with the seasons' share where they multiply."""
     series = series_of()
-    library = _fitted(series, family_params(seasonality=mode, changepoint_prior_scale=0.5))
+    library = _fitted(series, asked_of(seasonality=mode, changepoint_prior_scale=0.5))
     terms = _terms_of(library, mode)
     at = np.array([series.last + 150 * HOUR_MS])
     frame = library.setup_dataframe(pd.DataFrame({"ds": at.astype("datetime64[ms]")}))
@@ -151,7 +149,7 @@ def test_a_fit_alone_is_as_in_a_batch(mode: str) -> None:
         for i, it in enumerate(many)
     ]
     frame = pd.concat(frames).dropna().reset_index(drop=True)
-    asked = family_params(seasonality=mode)
+    asked = asked_of(seasonality=mode)
     batch = fit_many(frame, **_asked(asked))
     for i, series in enumerate(many):
         assert _terms_of(batch[i], mode) == _terms_of(_fitted(series, asked), mode)

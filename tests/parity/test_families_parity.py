@@ -15,7 +15,7 @@ from tests.support.rig import command, quick_params, venue
 from tests.support.twins import told
 from trader.adapters.files import write_bars
 from trader.core.model_params import FAMILIES
-from trader.core.types import HOUR_MS, parse_hour
+from trader.core.types import HOUR_MS, Json, iso, parse_hour
 from trader.forecasters.registry import installed
 
 OTHERS = sorted(set(installed()) - {"xgboost"})  # whose parity the other files show
@@ -54,12 +54,13 @@ def test_a_loop_of_ticks_writes_the_same_lines(tmp_path: Path, family: str) -> N
     assert bool(explained["quantiles"]) == (family == "naive")
 
 
-def ticks_write_the_lines_of_the_backtest(tmp_path: Path, family: str, hours: int) -> dict[str, Any]:
-    """Of 2021-02-05 from 08:00 on; gives what `trader explain --json` says of the last hour."""
-    bars, start = tmp_path / "BTCUSDT-1h.parquet", parse_hour("2021-02-05T08:00")
+def ticks_write_the_lines_of_the_backtest(tmp_path: Path, family: str, hours: int) -> Json:
+    """Of so many hours up to 2021-02-05T16:00; gives what `trader explain --json` says of the last one."""
+    bars, stop = tmp_path / "BTCUSDT-1h.parquet", parse_hour("2021-02-05T16:00")
+    start = stop - hours * HOUR_MS
     write_bars(bars, bars_made(1_000, 3, missing=MISSING))
     (tmp_path / "P.json").write_text(json.dumps(params_of_family(family)))
-    span = ("--bars", str(bars), "--from", "2021-02-05T08:00", "--to", f"2021-02-05T{8 + hours:02}:00")
+    span = ("--bars", str(bars), "--from", iso(start), "--to", iso(stop))
     command("backtest", "run", *span, "--params", "P.json", "--hours-out", "backtest.jsonl", cwd=tmp_path)
     with venue(tmp_path, bars, start - HOUR_MS) as exchange:
         exchange.trader("retrain", "--params", "P.json")
@@ -67,7 +68,7 @@ def ticks_write_the_lines_of_the_backtest(tmp_path: Path, family: str, hours: in
             exchange.move_to(start + i * HOUR_MS)
             exchange.trader("tick", check=False)
         lines = exchange.journal()
-        explained: dict[str, Any] = json.loads(exchange.trader("explain", "--json").stdout)
+        explained: Json = json.loads(exchange.trader("explain", "--json").stdout)
     assert lines == (tmp_path / "backtest.jsonl").read_text().splitlines()
     assert explained["p_up"] == json.loads(lines[-1])["p_up"]
     assert explained["model"]["family"] == family
