@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -223,6 +224,38 @@ def test_a_run_that_is_cut_goes_on_and_ends_as_one_that_was_not(tmp_path: Path) 
         file.write('{"key": "ab')
     rows, whole = selection(tmp_path / "cut").run(), selection(tmp_path / "whole").run()
     assert timeless(rows) == timeless(whole)
+
+
+class Slow:
+    """An executor of two workers, each busy for a moment with what it was given."""
+
+    capacity = 2
+
+    def submit(self, task: Task) -> Future[bytes]:
+        """The first two are begun at once, and end soon; the others wait."""
+        future: Future[bytes] = Future()
+        if "A" in task.label.split():
+            future.set_running_or_notify_cancel()
+            seconds = 0.0 if "naive" in task.label else 0.3
+            threading.Timer(seconds, lambda: future.set_result(task.result())).start()
+        return future
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+def test_an_interrupt_loses_nothing_that_was_begun(tmp_path: Path) -> None:
+    """What a worker is busy with is waited for and kept; what only waits is not."""
+
+    def stop(row: dict[str, Any]) -> None:
+        if row["candidate"] == "naive":
+            raise KeyboardInterrupt
+
+    cut = selection(tmp_path, on_row=stop)
+    with pytest.raises(KeyboardInterrupt):
+        cut.run(Slow())
+    kept = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    assert [(row["symbol"], row["candidate"]) for row in kept] == [("A", "naive"), ("A", "normal")]
 
 
 def timeless(rows: dict[Any, dict[str, Any]]) -> dict[Any, dict[str, Any]]:
