@@ -114,13 +114,13 @@ $(PEERS)/.installed: requirements-peers.lock
 	@$(ENVIRONMENT) $(PEERS) requirements-peers.lock
 	@touch $@
 
-bench: setup peers ## the numbers, as ratios within one run
+bench: setup peers $(FAMILIES)/.installed ## the numbers, as ratios within one run
 	$(BIN)/python -m benchmarks
 
-bench-small: setup packages $(SYSTEM)/.installed peers ## every benchmark small: results are judged, times are not
+bench-small: setup packages $(SYSTEM)/.installed peers $(FAMILIES)/.installed ## every benchmark small: results are judged, times are not
 	$(BIN)/python -m benchmarks --small
 
-bench-full: setup peers ## the numbers, long: ten seeds, medians of five pairs
+bench-full: setup peers $(FAMILIES)/.installed ## the numbers, long: ten seeds, medians of five pairs
 	$(BIN)/python -m benchmarks --full
 
 # Figures of `backtest report`, 95 MB: a report is written at a desk, and by the image that has the trackers.

@@ -7,7 +7,7 @@ datetimes with a zone; an hour is the close of its bar. Nothing is read, written
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -110,9 +110,18 @@ def use_models(path: str | Path) -> list[OwnFamily]:
     return own
 
 
-def walk_forward(bars: Bars, params: Params, start: Hour, stop: Hour, *, workers: int = 1) -> pd.Series:
+def walk_forward(
+    bars: Bars,
+    params: Params,
+    start: Hour,
+    stop: Hour,
+    *,
+    others: Sequence[Bars] = (),
+    workers: int = 1,
+) -> pd.Series:
     """P(up) of every hour start <= T < stop, each by a model that was trained before it: float32, NaN where nothing can be said.
 
+    others: bars of the further symbols that `train_symbols` of the parameters names, which a fit of a global family sees.
     workers: models fitted at the same time, on threads; the result does not depend on it. Raises ConfigError or DataError.
     """
     from backtest.engine import walkforward
@@ -124,7 +133,7 @@ def walk_forward(bars: Bars, params: Params, start: Hour, stop: Hour, *, workers
     forecaster = forecaster_of(params.model.family)
     with open_executor("local", Setup(workers)) as executor:
         p_up = walkforward.walk_forward(
-            forecaster, bars, params, first, last, source=SOURCE, executor=executor
+            forecaster, bars, params, first, last, source=SOURCE, others=others, executor=executor
         )
     return series_of(p_up, first, "p_up")
 
@@ -165,23 +174,24 @@ def report(
     stop: Hour,
     out: str | Path,
     *,
+    others: Sequence[Bars] = (),
     evidence: str | Path = "evidence",
     workers: int = 1,
 ) -> dict[str, Any]:
     """Write the page of `backtest report` to `out`, its figures beside it, and return the figures.
 
-    Looking is counted in the folder `evidence`, as by the command: each report on the same hours is one more look at them.
-    Raises ConfigError or DataError.
+    others: as of `walk_forward`. Looking is counted in the folder `evidence`, as by the command: each report on the same hours is
+    one more look at them. Raises ConfigError or DataError.
     """
-    from backtest.commands.reporting import EvaluatedSpan, made_report, written
     from backtest.executors.registry import Setup, open_executor
+    from backtest.report.make import EvaluatedSpan, made_report, written
 
     _register_shipped()
     first, last = _span(bars, start, stop)
     rules = _rules(bars, params, first, None)
     with open_executor("local", Setup(workers)) as executor:
         made = made_report(
-            EvaluatedSpan(bars, rules, first, last, SOURCE),
+            EvaluatedSpan(bars, rules, first, last, SOURCE, tuple(others)),
             executor,
             Path(evidence),
             by="backtest.api.report",

@@ -25,6 +25,7 @@ from typing import Any
 
 from benchmarks.figure import Figure
 from trader import terminal
+from trader.core.errors import ConfigError
 
 HERE = Path(__file__).parent
 # Options that are one module's own, and which of its functions takes them.
@@ -106,7 +107,8 @@ def options_of(given: argparse.Namespace, parser: argparse.ArgumentParser) -> di
 
 
 def main() -> int:
-    """Measure what was asked for, or everything."""
+    """Measure what was asked for, or everything. Returns the exit code: 0 where nothing was missed, 1 where something was, 2 for
+    an option whose value cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="*", choices=[*names(), []], help="default: all")
     size = parser.add_mutually_exclusive_group()
@@ -128,7 +130,11 @@ def main() -> int:
         print(f"{len(chosen)} benchmarks, failed: {', '.join(bad) or 'none'}")
         return 1 if bad else 0
     form = "run_full" if given.full else "run_small" if given.small else "run"
-    figures = [figure for name in chosen for figure in measure(name, form, asked)]
+    try:
+        figures = [figure for name in chosen for figure in measure(name, form, asked)]
+    except ConfigError as error:
+        terminal.say(f"{type(error).__name__}: {error}", "error")
+        return error.exit_code
     missed = failed(figures, given.small)
     print(f"{len(figures)} figures, {'failed' if given.small else 'missed'}: {', '.join(missed) or 'none'}")
     return 1 if missed else 0

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.bench_tick import BUSY, Stage, Watch, stage
 from benchmarks.figure import Figure
 from benchmarks.scene import ROOT, bars_file, median, process, trader
+from benchmarks.tick_stage import BUSY, Stage, Watch, stage
 from tests.support.rig import quick_params
 from trader import wiring
 from trader.adapters.store_local import LocalStore
@@ -190,8 +190,7 @@ def observed(folder: Path, size: Size) -> list[Figure]:
             place = folder / name
             place.mkdir()
             made, watch = stack.enter_context(stage(place, BUSY, START, durable=True)), Watch()
-            watch.over(made.bot.exchange._api)  # type: ignore[attr-defined]
-            watch.over(made.bot.collector._market._api)  # type: ignore[attr-defined]
+            watch.over(made.bot)
             bots[name] = made, watch
         for i in range(size.hours):
             for name in sorted(bots, reverse=i % 2 == 1):

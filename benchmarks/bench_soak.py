@@ -26,6 +26,7 @@ from benchmarks.soak_faults import all_kinds
 from benchmarks.soak_hours import Soak
 from benchmarks.soak_world import world
 from trader import terminal
+from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS, Json, plain
 
 HOURS, KINDS = 2_000, 50
@@ -110,14 +111,14 @@ def figures(size: Size, *, as_json: bool = False) -> list[Figure]:
 
 
 def soak(size: Size) -> Result:
-    """Live the hours, and compare everything at their end. The folder is kept where something is wrong."""
+    """Live the hours, and compare everything at their end. The folder is kept where something is wrong. Raises ConfigError for
+    a file of bars that cannot be read, or is too short."""
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
-    with world(folder, size.hours, size.bars) as made:
-        began = time.perf_counter()
-        lived = Soak(made, size.seed)
-        hours = live(lived, size.hours)
-        seconds = time.perf_counter() - began
-        books = settled(made, made.start + hours * HOUR_MS)
+    try:
+        lived, seconds, books = _lived(folder, size)
+    except ConfigError:
+        shutil.rmtree(folder)  # nothing happened in it
+        raise
     problems = [*lived.all_problems(), *books.problems]
     if problems or books.double or books.lost or books.invented or books.off:
         problems.append(f"the store and the log of the processes are kept in {folder}")
@@ -125,6 +126,16 @@ def soak(size: Size) -> Result:
         shutil.rmtree(folder)
     strikes, acts = lived.faults.strikes, lived.person.acts
     return Result(size, seconds, books, strikes, lived.harms, lived.exits, acts, lived.together, problems)
+
+
+def _lived(folder: Path, size: Size) -> tuple[Soak, float, Books]:
+    """The soak at its end, the seconds that it took, and its books."""
+    with world(folder, size.hours, size.bars) as made:
+        began = time.perf_counter()
+        lived = Soak(made, size.seed)
+        hours = live(lived, size.hours)
+        seconds = time.perf_counter() - began
+        return lived, seconds, settled(made, made.start + hours * HOUR_MS)
 
 
 def live(lived: Soak, hours: int) -> int:

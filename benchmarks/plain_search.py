@@ -68,7 +68,7 @@ def trained(params: Params, X: Matrix, y: Floats) -> xgb.Booster:
 def fit(fold: Fold, params: Params) -> Matrix:
     """One window, as anybody writes it."""
     history, window = fold.history, fold.window
-    X, y = usable_rows(*history.training(window), window.train_until)
+    X, y = usable_rows(*history.training(window, params), window.train_until)
     booster = trained(params, X, y)
     served = history.seen_by(window.train_until, window.serve_from, fold.serve_until)
     found: Matrix = booster.inplace_predict(served.X[0])

@@ -23,6 +23,7 @@ from trader.adapters.files import read_bars, write_bars
 from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal
 from trader.config import load_settings
+from trader.core.errors import ConfigError
 from trader.core.params import Params, params_of
 from trader.core.types import HOUR_MS, Bars, iso
 
@@ -106,17 +107,10 @@ class World:
 @contextmanager
 def world(folder: Path, hours: int, bars: Path | None) -> Iterator[World]:
     """A market of a file or a made one, an exchange over it, and a bot that has begun `HISTORY_HOURS` after its first bar and
-    has not ticked yet. Raises RuntimeError where the market is too short."""
-    preload()
+    has not ticked yet. Raises ConfigError where the file cannot be read, or is too short."""
     file = bars or folder / f"{SYMBOL}-1h.parquet"
-    span = folder / "span.json"
-    # Reading and writing Parquet starts threads, after which this process could fork no more.
-    call(lambda: _market(file, hours, made=bars is None, span=span))
-    first, last = json.loads(span.read_text())
-    start = first + HISTORY_HOURS * HOUR_MS
-    if start + (hours + 24) * HOUR_MS > last:
-        there = (last - start) // HOUR_MS - 24
-        raise RuntimeError(f"{file} has bars for {there:,} hours after the history; {hours:,} were asked for")
+    start = _start(file, hours, made=bars is None, told=folder / "market.json")
+    preload()
     served = ["--bars", str(file), "--symbol", SYMBOL]
     with wiring.embedded_exchange(served, PARAMS, start) as ready:
         parts = urlsplit(ready["url"])
@@ -162,16 +156,43 @@ def begin(made: World, params: Params) -> None:
         raise RuntimeError(f"the first training ended with {told.code}: {made.processes.log.read_text()}")
 
 
-def _market(file: Path, hours: int, *, made: bool, span: Path) -> int:
-    """Write the made market, and the first and the last hour of whichever. Returns an exit code."""
-    bars: Bars
-    if made:
-        missing = [HISTORY_HOURS + at + i for at, long in OUTAGES for i in range(long)]
-        bars = bars_made(
-            HISTORY_HOURS + hours + 48, 1, missing=tuple(n for n in missing if n < HISTORY_HOURS + hours)
+def _start(file: Path, hours: int, *, made: bool, told: Path) -> int:
+    """The bot's first hour (UTC ms) on the market of a file, which is written first where it is a made one. Raises ConfigError
+    where the file cannot be read, or is too short."""
+    # Reading and writing Parquet starts threads, after which this process could fork no more.
+    call(lambda: _told_market(file, hours, made=made, told=told))
+    found = json.loads(told.read_text())
+    if isinstance(found, str):
+        raise ConfigError(found)
+    first, last = found
+    start = int(first) + HISTORY_HOURS * HOUR_MS
+    there = (last - start) // HOUR_MS - 24
+    if there < hours:
+        raise ConfigError(
+            f"{file}: has bars for {max(there, 0):,} hours after the {HISTORY_HOURS:,} of history; {hours:,} were asked for: "
+            "give fewer hours, or a longer file"
         )
-        write_bars(file, bars)
-    else:
-        bars = read_bars(file, SYMBOL)
-    span.write_text(json.dumps([int(bars.first), int(bars.last)]))
+    return start
+
+
+def _told_market(file: Path, hours: int, *, made: bool, told: Path) -> int:
+    """The work of another process: write into `told` the first and the last hour of the market, or why there is none. Returns an
+    exit code."""
+    try:
+        bars = _market(file, hours, made=made)
+        told.write_text(json.dumps([int(bars.first), int(bars.last)]))
+    except ConfigError as error:
+        told.write_text(json.dumps(str(error)))
     return 0
+
+
+def _market(file: Path, hours: int, *, made: bool) -> Bars:
+    """The bars of a file; of the made market, once they are written."""
+    if not made:
+        return read_bars(file, SYMBOL)
+    missing = [HISTORY_HOURS + at + i for at, long in OUTAGES for i in range(long)]
+    bars = bars_made(
+        HISTORY_HOURS + hours + 48, 1, missing=tuple(n for n in missing if n < HISTORY_HOURS + hours)
+    )
+    write_bars(file, bars)
+    return bars

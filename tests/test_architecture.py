@@ -57,6 +57,9 @@ ARROWS = {
     "backtest.lifecycle": {"trader.core", "backtest.engine", "backtest.study.trials"},
     "backtest.report": {
         "trader.core",
+        "trader.terminal",
+        "trader.forecasters",
+        "backtest.executors.protocol",
         "backtest.engine",
         "backtest.evidence",
         "backtest.study.folder",
@@ -117,7 +120,7 @@ ARROWS |= {
         "trader.own_families",
         "backtest.engine",
         "backtest.executors",
-        "backtest.commands",
+        "backtest.report",
     },
     "backtest.cli": {"trader.startup", "trader.terminal", "backtest.commands"},
 }

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from trader.adapters.bans import BanFile
+from trader.adapters.bar_folder import bar_file
 from trader.adapters.binance_client import VenueAddress
 from trader.adapters.binance_connection import Quota
 from trader.adapters.binance_klines import BinanceKlines
@@ -42,7 +43,7 @@ class ParquetBars:
 
     def path(self, symbol: str) -> Path:
         """The file of a symbol."""
-        return self.folder / f"{symbol}-1h.parquet"
+        return bar_file(self.folder, symbol)
 
     def load(self, symbol: str) -> Bars:
         """What was collected, without rows if nothing was."""

@@ -1,39 +1,23 @@
-"""What the verbs of `backtest` write into the evidence ledger: whatever was tried, by whom, and every look."""
+"""What a study and a rule of retraining write into the evidence ledger; of a single run, `backtest.evidence.looks` says it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backtest.evidence.ledger import Entry, EvidenceLedger, config_hash, data_hash
-from backtest.evidence.significance import Moments
-from trader.core.metrics import HOURS_PER_YEAR, hourly_returns
-from trader.core.params import Params
+from backtest.evidence.ledger import Entry, config_hash
+from backtest.evidence.looks import looked_at, now_ms
+from trader.core.metrics import HOURS_PER_YEAR
 from trader.core.summary import net_sharpe
-from trader.core.types import Bars, Floats
 
 if TYPE_CHECKING:
     from backtest.lifecycle.market import LifecycleMarket
     from backtest.lifecycle.rules import RuleResult
     from backtest.study.trials import Trial
-
-
-def ledger_in(folder: Path, bars: Bars) -> EvidenceLedger:
-    """The ledger of these bars. A folder that cannot be written is found before the work; raises ConfigError."""
-    ledger = EvidenceLedger(folder, data_hash(bars))
-    ledger.append([])
-    return ledger
-
-
-def of_run(params: Params, start: int, stop: int, equity: Floats, by: str) -> list[Entry]:
-    """A configuration that a person ran, and the look at its hours. equity: (n,) after each hour."""
-    returns = hourly_returns(equity, float(params.allocation_usdt))
-    return _looked_at(config_hash(params), start, stop, Moments.of(returns).sharpe, by)
+    from trader.core.params import Params
 
 
 def of_trial(trial: Trial, start: int, stop: int, by: str) -> list[Entry]:
@@ -46,7 +30,7 @@ def of_trial(trial: Trial, start: int, stop: int, by: str) -> list[Entry]:
             stop,
             None if sharpe is None else sharpe / HOURS_PER_YEAR**0.5,
             by,
-            _now_ms(),
+            now_ms(),
         )
         for kind, params, sharpe in trial.configurations()
     ]
@@ -54,13 +38,13 @@ def of_trial(trial: Trial, start: int, stop: int, by: str) -> list[Entry]:
 
 def of_forecast(params: Params, start: int, stop: int, by: str) -> list[Entry]:
     """A configuration whose distributions were scored, and the look at its hours; it has no Sharpe ratio."""
-    return _looked_at(config_hash(params), start, stop, None, by)
+    return looked_at(config_hash(params), start, stop, None, by)
 
 
 def of_candidate(row: Mapping[str, Any], params: Params, freq: str, start: int, stop: int) -> list[Entry]:
     """A candidate of a selection, complete or failed. The same parameters on days are another configuration than on hours."""
     config = hashlib.sha256(f"{freq} {config_hash(params)}".encode()).hexdigest()[:16]
-    by, now, failed = f"backtest select, {row['candidate']}", _now_ms(), row["state"] == "failed"
+    by, now, failed = f"backtest select, {row['candidate']}", now_ms(), row["state"] == "failed"
     sharpe = row["moments"][1] if "moments" in row else None
     tried = Entry(
         "failed" if failed else "run",
@@ -80,16 +64,4 @@ def of_rule(result: RuleResult, market: LifecycleMarket) -> list[Entry]:
     text = json.dumps([config_hash(params), asdict(result.rule)], sort_keys=True)
     config = hashlib.sha256(text.encode()).hexdigest()[:16]
     sharpe = net_sharpe(result.run.equity, params.allocation_usdt) / HOURS_PER_YEAR**0.5
-    return _looked_at(config, market.start, market.stop, sharpe, f"backtest lifecycle, {result.rule.name}")
-
-
-def _looked_at(config: str, start: int, stop: int, sharpe: float | None, by: str) -> list[Entry]:
-    now = _now_ms()
-    return [
-        Entry("run", config, start, stop, sharpe, by, now),
-        Entry("look", config, start, stop, None, by, now),
-    ]
-
-
-def _now_ms() -> int:
-    return round(time.time() * 1000)
+    return looked_at(config, market.start, market.stop, sharpe, f"backtest lifecycle, {result.rule.name}")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backtest.commands.computing import Computing, computed
-from backtest.commands.counting import ledger_in, of_forecast
+from backtest.commands.counting import of_forecast
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
+from backtest.evidence.looks import ledger_in
 from trader import terminal
 from trader.core.errors import ConfigError
 from trader.core.text import plural
@@ -78,7 +79,8 @@ def _scored(given: Given, executor: Executor, *, quiet: bool) -> ForecastReport:
         if params.model.family == NAIVE:  # it is its own rival
             told = list(walked)
             return score_forecasts(told, told, *span)
-        rival = params.model_copy(update={"model": NaiveParams(forecast_hours=params.forecast_hours)})
+        naive = NaiveParams(forecast_hours=params.forecast_hours)
+        rival = params.model_copy(update={"model": naive, "train_symbols": None})
         return score_forecasts(walked, _walk(given, rival, executor), *span)
 
 
@@ -93,6 +95,7 @@ def _walk(given: Given, params: Any, executor: Executor, update: Any = None) -> 
         given.start,
         given.stop,
         source=given.source,
+        others=given.others if params.train_symbols else (),
         executor=executor,
         progress=update,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -27,12 +27,22 @@ CORES = os.cpu_count() or 1
 BarsFile = Annotated[
     Path, typer.Option("--bars", help="hourly bars: Parquet, CSV or a zip of the public archive")
 ]
+BarsFiles = Annotated[
+    list[Path],
+    typer.Option(
+        "--bars",
+        help="hourly bars: Parquet, CSV or a zip of the public archive; for several symbols a folder of "
+        "<SYMBOL>-1h.parquet, or repeated",
+    ),
+]
 From = Annotated[str, typer.Option("--from", help="first hour, UTC: 2022-01-01 or 2022-01-01T09:00Z")]
 To = Annotated[str, typer.Option("--to", help="end of the hours, exclusive, UTC")]
 ParamsFile = Annotated[
     Path | None, typer.Option("--params", help="P.json; without it the documented defaults")
 ]
-Symbol = Annotated[str | None, typer.Option(help="default: the file's name up to the first '-'")]
+Symbol = Annotated[
+    str | None, typer.Option(help="what is traded; default: the (first) file's name up to the first '-'")
+]
 FiltersFile = Annotated[
     Path | None,
     typer.Option(
@@ -66,7 +76,7 @@ EVIDENCE = Path("evidence")
 @dataclass(frozen=True, slots=True, eq=False)
 class Given:
     """Hours start <= T < stop (UTC ms) of bars, and the rules they are traded by. source: the bars' file, for messages.
-    began: when the verb was asked, on time.perf_counter."""
+    began: when the verb was asked, on time.perf_counter. others: bars of the further symbols that a fit sees."""
 
     bars: Bars
     rules: Rules
@@ -74,6 +84,7 @@ class Given:
     stop: int
     source: str
     began: float
+    others: tuple[Bars, ...] = ()
 
     @property
     def title(self) -> str:
@@ -84,7 +95,7 @@ class Given:
 
 
 def given(
-    bars: BarsFile,
+    bars: BarsFiles,
     start: From,
     stop: To,
     params: ParamsFile = None,
@@ -96,17 +107,33 @@ def given(
 ) -> Given:
     """Read the files. An option that names a parameter wins over the file's value. Raises ConfigError or DataError for one
     that cannot be read, or hours that the bars do not hold."""
-    from trader.adapters.files import read_bars
+    from trader.adapters.bar_folder import BarSources
 
     began = time.perf_counter()
     chosen = read_params(params, {"features": features, "horizon_hours": horizon_hours, "label": label})
     first, last = parse_hour(start), parse_hour(stop)
     if last <= first:
         raise ConfigError(f"--to {stop} must be later than --from {start}")
-    series = read_bars(bars, symbol, terminal.say)
-    require_span(series, first, last, str(bars))
-    require_no_jump(series.span(refit_of(chosen, 0, first).train_from, last + HOUR_MS), str(bars))
-    return Given(series, Rules(chosen, _filters(filters, series, first)), first, last, str(bars), began)
+    sources = BarSources.of(bars, symbol)
+    source = str(sources.path(sources.traded))
+    series = sources.read(sources.traded, terminal.say)
+    require_span(series, first, last, source)
+    others = tuple(sources.read(it, terminal.say) for it in sources.beside(_seen(chosen, sources.traded)))
+    for it in (series, *others):
+        read = it.span(refit_of(chosen, 0, first).train_from, last + HOUR_MS)
+        require_no_jump(read, str(sources.path(it.symbol)))
+    rules = Rules(chosen, _filters(filters, series, first))
+    return Given(series, rules, first, last, source, began, others)
+
+
+def _seen(params: Params, traded: str) -> Sequence[str]:
+    """The symbols that a fit sees. Raises ConfigError where `train_symbols` does not suit the symbol or the family."""
+    if params.train_symbols is None:
+        return ()
+    from trader.core.training import train_symbols_of
+    from trader.forecasters.registry import traits_of
+
+    return train_symbols_of(params, traded, traits_of(params.model.family))
 
 
 def on_hours(verb: Callable[..., None]) -> Callable[..., None]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backtest.commands.computing import Computing, computed
-from backtest.commands.counting import ledger_in, of_rule, of_trial
+from backtest.commands.counting import of_rule, of_trial
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours
+from backtest.evidence.looks import ledger_in
 from trader import terminal
 from trader.core.errors import ConfigError
 from trader.core.lifecycle import MEASURES, BreachRule, DriftRule, Measure
@@ -92,6 +93,7 @@ def _market(given: Given, *, searches: bool) -> LifecycleMarket:
         given.stop,
         given.source,
         longest,
+        given.others,
     )
 
 
@@ -134,8 +136,8 @@ def _search(
     def search(serving: Params, serves_from: int, number: int) -> Study:
         known_at = serves_from - serving.gap_hours * HOUR_MS
         begun = known_at - STUDY_DAYS * DAY_MS
-        bars = market.bars.until(known_at)
-        task = SearchTask(market.forecaster, bars, serving, filters, begun, known_at, market.source)
+        bars, others = market.bars.until(known_at), tuple(it.until(known_at) for it in market.others)
+        task = SearchTask(market.forecaster, bars, serving, filters, begun, known_at, market.source, others)
         return tune(
             task,
             trials=trials,

@@ -26,6 +26,7 @@ def lookahead(given: Given, as_json: AsJson = False) -> None:
         given.start,
         given.stop,
         given.source,
+        given.others,
     )
     if as_json:
         terminal.emit([asdict(check) for check in checks])

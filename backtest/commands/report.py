@@ -37,12 +37,12 @@ def report(
     Looking is counted: each report on the same hours is one more look at them.
     Example: backtest report --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2023-01-01 --params study/P.json --study study
     """
-    from backtest.commands.reporting import EvaluatedSpan, made_report, written
+    from backtest.report.make import EvaluatedSpan, made_report, written
     from backtest.report.study import study_evidence
 
     chosen_by = study_evidence(study) if study else None
     writable(out)
-    span = EvaluatedSpan(given.bars, given.rules, given.start, given.stop, given.source)
+    span = EvaluatedSpan(given.bars, given.rules, given.start, given.stop, given.source, given.others)
     with computing.opened(study) as executor:
         made = made_report(
             span, executor, evidence, by="backtest report", chosen_by=chosen_by,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backtest.commands.computing import Computing, computed
-from backtest.commands.counting import ledger_in, of_run
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
+from backtest.evidence.looks import ledger_in, of_run
 from trader import terminal
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def run(
             given.start,
             given.stop,
             source=given.source,
+            others=given.others,
             executor=executor,
             progress=update,
             began=given.began,

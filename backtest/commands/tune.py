@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backtest.commands.computing import Computing, computed
-from backtest.commands.counting import ledger_in, of_trial
+from backtest.commands.counting import of_trial
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
+from backtest.evidence.looks import ledger_in
 from backtest.study.objectives import MEANING, Objective, objective_named
 from trader import terminal
 from trader.core.text import plural
@@ -91,6 +92,7 @@ def tune(
             start,
             stop,
             given.source,
+            given.others,
         ),
         trials=trials,
         seed=seed,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,15 @@ from trader.core.features import features, preset_named
 from trader.core.panel import Panel
 from trader.core.params import Params
 from trader.core.ports import Forecaster, Predictor, StagedPredictor, fitted
-from trader.core.training import context_from, labels_between, usable_hours, usable_rows
+from trader.core.training import (
+    context_from,
+    labels_between,
+    require_hours,
+    train_bars,
+    train_panel,
+    usable_hours,
+    usable_rows,
+)
 from trader.core.types import HOUR_MS, OPTIONAL_COLUMNS, REQUIRED_COLUMNS, Bars, Floats, Matrix
 from trader.core.windows import Refit
 
@@ -24,22 +33,33 @@ BATCHED = 0.0  # a family of this tolerance predicts many hours at once as it pr
 
 @dataclass(frozen=True, slots=True, eq=False)
 class History:
-    """panel: the hours of one symbol from the first that any window reads. y: (1, n) labels, NaN while unknown."""
+    """panel: the hours of the traded symbol from the first that any window reads. y: (1 + others, n) labels of the same
+    hours, the traded symbol's first, NaN while unknown.
+
+    others: what a fit of a global family sees beside it, by name; only fits read them, so that no prediction can. A symbol that
+    is younger begins later, one that is delisted ends earlier.
+    """
 
     forecaster: Forecaster
     panel: Panel
     y: Floats
+    others: tuple[Bars, ...] = ()
 
     def arrays(self) -> dict[str, Array]:
         """All of it as arrays by name, for a task of an executor; `of_arrays` is the way back."""
-        series = self.panel.bars[0]
-        columns = {name: getattr(series, name) for name in _COLUMNS if getattr(series, name) is not None}
+        beside = {
+            f"{it.symbol} {name}": column for it in self.others for name, column in _columns(it).items()
+        }
         rows = {"X": self.panel.X[0]} if self.panel.X else {}
-        return {**columns, **rows, "y": self.y[0]}
+        return {**_columns(self.panel.bars[0]), **rows, **beside, "y": self.y}
 
-    def settings(self) -> dict[str, str]:
+    def settings(self) -> dict[str, Any]:
         """What the arrays do not say. A user's own family also says the hash of its file, for a task's key digests it."""
-        said = {"forecaster": reference_of(type(self.forecaster)), "symbol": self.panel.symbols[0]}
+        said = {
+            "forecaster": reference_of(type(self.forecaster)),
+            "symbol": self.panel.symbols[0],
+            "others": [it.symbol for it in self.others],
+        }
         own = own_family(self.forecaster.family)
         return said if own is None else {**said, "family_hash": own.code_hash}
 
@@ -50,33 +70,56 @@ class History:
         if not isinstance(family, type) or not hasattr(family, "traits"):
             raise DataError(f"a task names {settings['forecaster']!r}, which is no family of models")
         forecaster: Forecaster = family()
-        columns = {name: arrays[name] for name in _COLUMNS if name in arrays}
         X = [arrays["X"]] if "X" in arrays else []
-        return History(
-            forecaster, Panel.of([Bars(settings["symbol"], **columns)], X), arrays["y"].reshape(1, -1)
-        )
+        panel = Panel.of([_bars(settings["symbol"], arrays, "")], X)
+        others = tuple(_bars(symbol, arrays, f"{symbol} ") for symbol in settings["others"])
+        return History(forecaster, panel, arrays["y"], others)
 
     @staticmethod
-    def of(forecaster: Forecaster, bars: Bars, params: Params, begin: int, stop: int) -> History:
-        """The hours begin <= T < stop (UTC ms), and before them the family's context as far as the bars go."""
+    def of(
+        forecaster: Forecaster,
+        bars: Bars,
+        params: Params,
+        begin: int,
+        stop: int,
+        others: Sequence[Bars] = (),
+    ) -> History:
+        """The hours begin <= T < stop (UTC ms), and before them the family's context as far as the bars go. Raises ConfigError
+        and DataError as `train_bars`."""
         traits = forecaster.traits
+        chosen = train_bars(bars, others, params, traits)
         if traits.reads == "series":
             begin = max(bars.first, begin - traits.context_hours * HOUR_MS)
         X = [features(bars, preset_named(params.features), begin, stop)] if traits.reads == "rows" else []
-        y = labels_between(bars, params, begin, stop).reshape(1, -1)
-        return History(forecaster, Panel.of([bars.span(begin, stop)], X), y)
+        y = np.stack([labels_between(it, params, begin, stop) for it in (bars, *chosen)])
+        beside = tuple(it.span(begin, stop) for it in chosen)
+        return History(forecaster, Panel.of([bars.span(begin, stop)], X), y, beside)
 
-    def training(self, window: Refit) -> tuple[Panel, Floats]:
-        """What a window's model is fitted on, sharing memory: (panel, y)."""
+    def training(self, window: Refit, params: Params) -> tuple[Panel, Floats]:
+        """What a window's model is fitted on, sharing memory: (panel, y), of several symbols sorted by name. Raises DataError
+        where another symbol's bars end too early, or are too few."""
         begin, stop = window.train_from, window.train_until + HOUR_MS
-        if self.forecaster.traits.reads == "series":
-            begin = max(int(self.panel.close_time[0]), begin - self.forecaster.traits.context_hours * HOUR_MS)
+        traits = self.forecaster.traits
+        if traits.reads == "series":
+            begin = max(int(self.panel.close_time[0]), begin - traits.context_hours * HOUR_MS)
         rows = slice(self.panel.row(begin), self.panel.row(stop))
-        return self.panel.span(begin, stop), self.y[:, rows]
+        if not self.others:
+            return self.panel.span(begin, stop), self.y[:, rows]
+        # As far as the last label's outcome, as when the bot trains; the rows of the panel end with the last label.
+        reach = stop + params.horizon_hours * HOUR_MS
+        whole = train_panel([self.panel.bars[0].span(begin, reach), *self.others], begin, reach)
+        require_hours(whole, window.train_until, params, traits)
+        names = [self.panel.symbols[0], *(it.symbol for it in self.others)]
+        order = [names.index(symbol) for symbol in whole.symbols]
+        return whole.span(begin, stop), self.y[order, rows]
 
-    def require_trainable(self, windows: Sequence[Refit], source: str) -> None:
-        """Raises DataError, naming `source`, where a family of rows has too few of them for a window, or of one outcome only."""
+    def require_trainable(self, windows: Sequence[Refit], params: Params, source: str) -> None:
+        """Raises DataError, naming `source`, where a family of rows has too few of them for a window, or of one outcome only, and
+        where a symbol that is fitted beside the traded one has too few hours."""
         if self.forecaster.traits.reads != "rows":
+            if self.others:
+                for window in windows:
+                    self._require(window, params, source)
             return
         usable = usable_hours(self.panel.X[0], self.y[0])
         up_to = [np.concatenate([[0], np.cumsum(seen)]) for seen in (usable, usable & (self.y[0] > 0))]
@@ -86,18 +129,19 @@ class History:
             )
             rows, rose = (int(counted[stop] - counted[begin]) for counted in up_to)
             if rows < 2 or rose in (0, rows):
-                self._refuse(window, source)
+                self._require(window, params, source)
 
-    def _refuse(self, window: Refit, source: str) -> None:
-        panel, y = self.training(window)
+    def _require(self, window: Refit, params: Params, source: str) -> None:
         try:
-            usable_rows(panel, y, window.train_until)
+            panel, y = self.training(window, params)
+            if panel.X:
+                usable_rows(panel, y, window.train_until)
         except DataError as error:
             raise DataError(f"{source}: {error}") from None
 
     def fit(self, window: Refit, params: Params) -> Predictor:
         """A window's model, fitted here on one thread. Raises DataError where it cannot be trained."""
-        panel, y = self.training(window)
+        panel, y = self.training(window, params)
         return fitted(
             self.forecaster,
             panel,
@@ -139,3 +183,11 @@ class History:
         if len(stages) > 1:
             raise TypeError(f"{self.forecaster.family} cannot predict with fewer of its stages")
         return self.predict(model, train_until, start, stop).reshape(1, -1)
+
+
+def _columns(bars: Bars) -> dict[str, Array]:
+    return {name: column for name in _COLUMNS if (column := getattr(bars, name)) is not None}
+
+
+def _bars(symbol: str, arrays: Arrays, prefix: str) -> Bars:
+    return Bars(symbol, **{name: arrays[prefix + name] for name in _COLUMNS if prefix + name in arrays})

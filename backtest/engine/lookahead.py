@@ -6,6 +6,7 @@ same to the bit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,14 +36,21 @@ class Check:
 
 
 def examine(
-    forecaster: Forecaster, bars: Bars, rules: Rules, start: int, stop: int, source: str
+    forecaster: Forecaster,
+    bars: Bars,
+    rules: Rules,
+    start: int,
+    stop: int,
+    source: str,
+    others: Sequence[Bars] = (),
 ) -> list[Check]:
-    """All checks over the hours start <= T < stop (UTC ms). The forecaster is fitted twice for every window."""
+    """All checks over the hours start <= T < stop (UTC ms). The forecaster is fitted twice for every window. others: bars of
+    the further symbols that a fit sees; their future is spoiled with that of the traded one."""
     return [
         _features(bars, rules.params, start, stop),
         _served(bars, rules.params, start, stop),
-        _labels(forecaster, bars, rules.params, start, stop),
-        *_decisions(forecaster, bars, rules, start, stop, source),
+        _labels(forecaster, bars, rules.params, start, stop, others),
+        *_decisions(forecaster, bars, rules, start, stop, source, others),
     ]
 
 
@@ -79,16 +87,18 @@ def _served(bars: Bars, params: Params, start: int, stop: int) -> Check:
     return Check("features as an hour is served", len(hours) * len(preset.columns), tuple(found))
 
 
-def _labels(forecaster: Forecaster, bars: Bars, params: Params, start: int, stop: int) -> Check:
+def _labels(
+    forecaster: Forecaster, bars: Bars, params: Params, start: int, stop: int, others: Sequence[Bars]
+) -> Check:
     """Every window's training rows, on bars that end when it was trained, and on bars poisoned from then on."""
     windows = refits(params, start, stop)
     found = []
     for window in windows:
         known_at = window.serve_from - params.gap_hours * HOUR_MS
-        row = bars.row(known_at) + 1
+        series = (bars, *others)
+        ways = (series, [it.until(known_at) for it in series], [_spoiled(it, known_at) for it in series])
         hashes = {
-            training_of(known, window, params, forecaster.traits).data_hash
-            for known in (bars, bars.until(known_at), poisoned(bars, row) if row < len(bars) else bars)
+            training_of(known, window, params, forecaster.traits, beside).data_hash for known, *beside in ways
         }
         if len(hashes) > 1:
             found.append(
@@ -97,17 +107,30 @@ def _labels(forecaster: Forecaster, bars: Bars, params: Params, start: int, stop
     return Check("labels of every window", len(windows), tuple(found))
 
 
+def _spoiled(bars: Bars, known_at: int) -> Bars:
+    """The bars with everything after an hour (UTC ms) poisoned."""
+    row = bars.row(known_at) + 1
+    return poisoned(bars, max(0, row)) if row < len(bars) else bars
+
+
 def _decisions(
-    forecaster: Forecaster, bars: Bars, rules: Rules, start: int, stop: int, source: str
+    forecaster: Forecaster,
+    bars: Bars,
+    rules: Rules,
+    start: int,
+    stop: int,
+    source: str,
+    others: Sequence[Bars],
 ) -> list[Check]:
     """Predictions and lines up to the middle of the span, with everything after the next open poisoned."""
     middle = start + (stop - start) // HOUR_MS // 2 * HOUR_MS
     cut = bars.row(middle) + 1
-    spoiled = poisoned(bars, cut)
+    spoiled = _spoiled(bars, middle)
     # The open of the bar that opens at the middle is known at the middle: one can trade at it.
     spoiled.open[cut : cut + 1] = bars.open[cut : cut + 1]
     before, after = (
-        walk_forward(forecaster, told, rules.params, start, stop, source=source) for told in (bars, spoiled)
+        walk_forward(forecaster, told, rules.params, start, stop, source=source, others=beside)
+        for told, beside in ((bars, others), (spoiled, [_spoiled(it, middle) for it in others]))
     )
     hours = (middle - start) // HOUR_MS + 1
     same = (before == after) | (np.isnan(before) & np.isnan(after))

@@ -42,6 +42,12 @@ def _never_reached(run: Run, rules: Rules) -> str:
             f"; the lowest was {p_up[lowest]:.4f} ({_hour(run, lowest)}), a short needs {at.enter_short:.4f}"
         )
     values = len(np.unique(p_up[~np.isnan(p_up)]))
+    if values == 1:
+        return (
+            f"No order was placed: P(up) was {p_up[highest]:.4f} in every hour, a long needs {at.enter_long:.4f}. To this model "
+            "all hours are alike (to ARIMA a random walk, to trees no split): that is its answer, and no threshold finds a "
+            "trade in it. Search other parameters with backtest tune, or choose another family: trader models families."
+        )
     few = ""
     if values < FEW_VALUES:
         few = f" The model gave only {plural(values, 'value')} of P(up), so it hardly tells hours apart."

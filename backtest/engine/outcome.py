@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import localcontext
 from typing import Any
@@ -43,20 +43,23 @@ def run_backtest(
     stop: int,
     *,
     source: str,
+    others: Sequence[Bars] = (),
     executor: Executor | None = None,
     progress: Progress | None = None,
     now: Callable[[], float] = time.perf_counter,
     began: float | None = None,
 ) -> BacktestOutcome:
-    """Walk forward over the hours start <= T < stop (UTC ms), trade them, and sum up both samples.
+    """Walk forward over the hours start <= T < stop (UTC ms), trade them, and sum up both samples. others: bars of the further
+    symbols that a fit sees.
 
     `seconds` of the summary is counted from `began`, on the clock `now`. Raises DataError where the bars begin too
     late.
     """
     began = now() if began is None else began
     walked = walk(
-        forecaster, bars, rules.params, start, stop, source=source, executor=executor, progress=progress
-    )
+        forecaster, bars, rules.params, start, stop,
+        source=source, others=others, executor=executor, progress=progress,
+    )  # fmt: skip  # what is walked, then how it is computed
     run = simulate(bars, walked.p_up, rules, start, stop)
     seen = _summary(bars, walked.p_seen, rules, walked.seen_from)
     summary = summary_of_run(run, bars, rules, seconds=now() - began)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -60,18 +60,19 @@ def folds(
     stop: int,
     source: str,
     *,
+    others: Sequence[Bars] = (),
     in_sample: bool = False,
 ) -> list[Fold]:
     """The windows that serve start <= T < stop, features computed once for all of them; hours are scored in sample only
-    if `in_sample`.
+    if `in_sample`. others: bars of the further symbols that `train_symbols` names.
 
     Labels of a window's training rows look at most at the bar that closed `gap` before it serves. Raises DataError
-    where the bars begin later than the first window's training.
+    where the bars begin later than the first window's training, or another symbol's do not suit a fit.
     """
     windows = refits(params, start, stop)
     require_history(bars, windows[0], params, source)
-    history = History.of(forecaster, bars, params, windows[0].train_from, stop)
-    history.require_trainable(windows, source)
+    history = History.of(forecaster, bars, params, windows[0].train_from, stop, others)
+    history.require_trainable(windows, params, source)
     result = []
     for window in windows:
         seen_from = _seen_from(window, params) if in_sample else window.train_until + HOUR_MS
@@ -133,6 +134,7 @@ def walk(
     stop: int,
     *,
     source: str,
+    others: Sequence[Bars] = (),
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Walk:
@@ -141,7 +143,7 @@ def walk(
     The executor changes the time and nothing else: every fit is one thread with one seed. `progress(done, of)` is
     called after each window.
     """
-    todo = folds(forecaster, bars, params, start, stop, source, in_sample=True)
+    todo = folds(forecaster, bars, params, start, stop, source, others=others, in_sample=True)
     served: list[Matrix] = []
     seen_from = _seen_from(todo[0].window, params)
     hours_seen = (todo[-1].window.train_until - seen_from) // HOUR_MS + 1
@@ -166,11 +168,12 @@ def walk_forward(
     stop: int,
     *,
     source: str,
+    others: Sequence[Bars] = (),
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Matrix:
     """The out-of-sample half of `walk`, and no more work than that: P(up) of start <= T < stop, (n,) float32."""
-    todo = folds(forecaster, bars, params, start, stop, source)
+    todo = folds(forecaster, bars, params, start, stop, source, others=others)
     served: list[Matrix] = []
     for part in in_order(executor or InProcess(), _tasks(todo, params)):
         served.append(np.frombuffer(part, np.float32))
@@ -188,11 +191,12 @@ def walks_by_seed(
     seeds: Iterable[int],
     *,
     source: str,
+    others: Sequence[Bars] = (),
     executor: Executor | None = None,
 ) -> Iterator[Matrix]:
     """`walk_forward` with each of these random seeds in place of the parameters' own, in their order. All windows of all
     seeds are given to the executor at once."""
-    todo = folds(forecaster, bars, params, start, stop, source)
+    todo = folds(forecaster, bars, params, start, stop, source, others=others)
     seeded = [params.model_copy(update={"seed": seed}) for seed in seeds]
     results = in_order(executor or InProcess(), _tasks(todo, *seeded))
     while parts := [np.frombuffer(part, np.float32) for part in islice(results, len(todo))]:

@@ -98,6 +98,7 @@ def assess(
     *,
     naive: Forecaster,
     trials: Count,
+    others: Sequence[Bars] = (),
     effective: float | None = None,
     fitted: Overfitting | None = None,
     source: str,
@@ -108,6 +109,7 @@ def assess(
 
     naive: the family of that name, which the strategy is compared with on the same hours.
     trials: what was tried on this span before, from the ledger; this configuration counts at least one.
+    others: bars of the further symbols that a fit sees.
     """
     run = simulate(bars, p_up, rules, start, stop)
     allocation = float(rules.params.allocation_usdt)
@@ -115,7 +117,7 @@ def assess(
     moments = Moments.of(returns)
     strategy = Baseline.of("strategy", run.equity, allocation, run.state.ledger.orders)
     deviation = trials.sharpe_deviation
-    plain = rules.params.model_copy(update={"model": NaiveParams()})
+    plain = rules.params.model_copy(update={"model": NaiveParams(), "train_symbols": None})
     naive_p_up = walk_forward(naive, bars, plain, start, stop, source=source)
     partial = {
         "strategy": strategy,
@@ -123,7 +125,7 @@ def assess(
         "stress": cost_stress(bars, p_up, rules, start, stop),
         "random_entry_test": random_entry_test(bars, run.track.target, rules.params, start, stop),
         "break_even_bps": break_even_bps(bars, p_up, rules.params, start, stop),
-        "seeds": _seeds(forecaster, bars, rules, start, stop, source, executor, progress),
+        "seeds": _seeds(forecaster, bars, rules, start, stop, source, others, executor, progress),
         "psr": probabilistic_sharpe(moments),
         "dsr": deflated_sharpe(moments, max(trials.configurations, 1), deviation),
         "dsr_effective": None if effective is None else deflated_sharpe(moments, effective, deviation),
@@ -141,13 +143,15 @@ def _seeds(
     start: int,
     stop: int,
     source: str,
+    others: Sequence[Bars],
     executor: Executor | None,
     progress: Progress | None,
 ) -> Seeds:
     found = []
     walks = walks_by_seed(
-        forecaster, bars, rules.params, start, stop, range(SEEDS), source=source, executor=executor
-    )
+        forecaster, bars, rules.params, start, stop, range(SEEDS),
+        source=source, others=others, executor=executor,
+    )  # fmt: skip  # what is walked, then how it is computed
     for seed, p_up in enumerate(walks):
         run = simulate(bars, p_up, rules, start, stop)
         found.append(float(run.equity[-1]) / float(rules.params.allocation_usdt) - 1)

@@ -34,7 +34,8 @@ class FittedModel:
 
 @dataclass(frozen=True)
 class LifecycleMarket:
-    """What is traded: hours start <= T < stop, UTC ms. longest_look_back_days: of any model that may be fitted."""
+    """What is traded: hours start <= T < stop, UTC ms. longest_look_back_days: of any model that may be fitted. others: bars of
+    the further symbols that a fit sees."""
 
     forecaster: Forecaster
     bars: Bars
@@ -43,6 +44,7 @@ class LifecycleMarket:
     stop: int
     source: str
     longest_look_back_days: int
+    others: tuple[Bars, ...] = ()
 
     @cached_property
     def _begin(self) -> int:
@@ -53,7 +55,8 @@ class LifecycleMarket:
 
     @cached_property
     def _history(self) -> History:
-        return History.of(self.forecaster, self.bars, self.rules.params, self._begin, self.stop)
+        params = self.rules.params
+        return History.of(self.forecaster, self.bars, params, self._begin, self.stop, self.others)
 
     @cached_property
     def _rows(self) -> Matrix:
@@ -79,14 +82,14 @@ class LifecycleMarket:
     def fitted(self, champion: Champion, params: Params, *, with_drift: bool) -> FittedModel:
         """Fit for the hours from champion.valid_from on, by what was known `gap` before. Raises DataError."""
         window = refit_of(params, 0, champion.valid_from)
-        self._history.require_trainable([window], self.source)
+        self._history.require_trainable([window], params, self.source)
         predictor = self._history.fit(window, params)
         ranges, limits = self._known(window, params) if with_drift else ({}, {})
         return FittedModel(champion, params, predictor, window.train_until, ranges, limits)
 
     def _known(self, window: Refit, params: Params) -> tuple[dict[str, list[float]], dict[str, float]]:
         """The ranges of a model's training rows and the limits of drift, as its card would hold them."""
-        panel, y = self._history.training(window)
+        panel, y = self._history.training(window, params)
         if not panel.X:
             return {}, {}
         X, _ = usable_rows(panel, y, window.train_until)

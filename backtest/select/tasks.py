@@ -129,7 +129,7 @@ def hourly_task(
     require_history(bars, windows[0], params, source)
     # The bar that opens at the last hour is what the last order is filled at.
     history = History.of(candidate.forecaster, bars, params, windows[0].train_from, stop + HOUR_MS)
-    history.require_trainable(windows, source)
+    history.require_trainable(windows, params, source)
     filters = asdict(Filters.derived(float(bars.close[bars.row(start)])))
     settings = {
         **history.settings(),
@@ -167,7 +167,7 @@ def hourly_candidate(arrays: Arrays, settings: TaskSettings) -> bytes:
 
 
 def _fitted(history: History, window: Refit, params: Params) -> tuple[bytes, Predictor]:
-    panel, y = history.training(window)
+    panel, y = history.training(window, params)
     model = history.forecaster.fit(
         panel, y, params, horizon=params.horizon_hours, until=window.train_until, seed=params.seed
     )

@@ -60,6 +60,8 @@ def fold_key(parts: Sequence[Array], params: Params, stages: Sequence[int], code
         "stages": list(stages),
         "code": code,
     }
+    if params.train_symbols is not None:
+        given["train_symbols"] = params.train_symbols  # which of the arrays is whose
     digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode())
     for part in parts:
         digest.update(repr((part.shape, part.dtype.str)).encode())

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from backtest.study.spaces import lightgbm, naive, tft, xgboost
+from backtest.study.spaces import arima, lightgbm, naive, prophet, tft, xgboost
 from backtest.study.spaces.family import LOOK_BACK_DAYS, FamilySpace, space_of_keys
 from trader.core.params import Params, params_of
 
@@ -24,6 +24,8 @@ _ALL = (
     xgboost.SPACE,
     lightgbm.SPACE,
     naive.SPACE,
+    arima.SPACE,
+    prophet.SPACE,
     tft.SPACE,
 )
 SPACES: Mapping[str, FamilySpace] = {it.family: it for it in _ALL}

@@ -20,7 +20,7 @@ from trader.core.windows import Refit, refit_of, refits, require_history
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchTask:
-    """What every trial is evaluated on. Hours start <= T < stop, UTC ms."""
+    """What every trial is evaluated on. Hours start <= T < stop, UTC ms. others: bars of the further symbols that a fit sees."""
 
     forecaster: Forecaster
     bars: Bars
@@ -29,6 +29,7 @@ class SearchTask:
     start: int
     stop: int
     source: str
+    others: tuple[Bars, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +53,7 @@ class TrialContext:
         widest = task.base.model_copy(update={"look_back_days": longest})
         first = refit_of(widest, 0, task.start)
         require_history(task.bars, first, widest, task.source)
-        history = History.of(task.forecaster, task.bars, task.base, first.train_from, task.stop)
+        history = History.of(task.forecaster, task.bars, task.base, first.train_from, task.stop, task.others)
         return TrialContext(
             task, space, objective, first.train_from, history, code_hash(task.forecaster), cache
         )
@@ -72,13 +73,13 @@ class TrialContext:
 
     def key(self, plan: TrialPlan, window: Refit) -> str:
         """The hash of all that a fit's predictions follow from. Raises DataError where it cannot be trained."""
-        panel, y = self.history.training(window)
+        panel, y = self.history.training(window, plan.params)
         until = self.served_until(window)
         seen = self.history.seen_by(window.train_until, window.serve_from, until)
         if panel.X:
             parts: tuple[Array, ...] = (*usable_rows(panel, y, window.train_until), seen.X[0])
         else:
-            parts = (*_series(panel.bars[0]), *_series(seen.bars[0]))
+            parts = tuple(column for it in (*panel.bars, *seen.bars) for column in _series(it))
         return fold_key(parts, plan.params, plan.stages, self.code)
 
 

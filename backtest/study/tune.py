@@ -56,7 +56,9 @@ class StudySettings:
     def identity(self, task: SearchTask, context: TrialContext) -> dict[str, Any]:
         """What must be equal for a study to go on."""
         used = task.bars.span(anchor_of(context.begin), task.stop + HOUR_MS)
+        beside = {it.symbol: data_hash(it) for it in context.history.others}
         return {
+            **({"others": beside} if beside else {}),
             "data": data_hash(used),
             "symbol": task.bars.symbol,
             "from": iso(task.start),

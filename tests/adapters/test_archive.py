@@ -143,7 +143,8 @@ def hours(first: int, stop: int) -> list[int]:
 
 
 def genuine(bars: Bars) -> list[int]:
-    return bars.close_time[~bars.flagged].tolist()
+    times: list[int] = bars.close_time[~bars.flagged].tolist()
+    return times
 
 
 def test_months_then_days(server: Server, archive: Archive) -> None:
@@ -151,6 +152,7 @@ def test_months_then_days(server: Server, archive: Archive) -> None:
     bars = archive.bars("BTCUSDT", DEC + HOUR_MS, FEB + 20 * DAY_MS)
     assert genuine(bars) == hours(DEC, FEB + 3 * DAY_MS)
     assert bars.close.tolist() == [price(time - HOUR_MS) for time in bars.close_time.tolist()]
+    assert bars.taker_buy_quote is not None
     assert bars.taker_buy_quote[0] == 60.25
     days = [name for name in server.asked if name.startswith("daily") and not name.endswith("CHECKSUM")]
     assert days == [day_name(FEB + n * DAY_MS) for n in range(4)]

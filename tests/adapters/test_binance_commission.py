@@ -46,7 +46,7 @@ def booked(ticker: Answer, terms: Answer | None = None, rows: list[Any] | None =
     """The fills of an order of 0.004 BTC at 60,000 that is accepted; each asset's price is asked once."""
     scripts = {"order": [http(200, {**REPLY, "fills": rows or [IN_BNB]})], "ticker/bookTicker": [ticker]}
     with (
-        serving(**scripts, **{"account/commission": [terms or rates()]}) as server,
+        serving(scripts={**scripts, "account/commission": [terms or rates()]}) as server,
         spot(server.url) as adapter,
     ):
         sent = adapter.send(ORDER)
@@ -97,7 +97,7 @@ def test_an_order_that_is_looked_up_is_booked_the_same() -> None:
     """The executions of an order found later say BNB too."""
     trade = {**IN_BNB, "id": 7, "orderId": 32, "isBuyer": True}
     scripts = {"myTrades": [http(200, [trade, {**trade, "id": 8}])], "ticker/bookTicker": [book("600.0")]}
-    with serving(**scripts) as server, spot(server.url) as adapter:
+    with serving(scripts=scripts) as server, spot(server.url) as adapter:
         found = adapter.fills("BTCUSDT", 32)
         assert len(server.of("/api/v3/ticker/bookTicker")) == 1
     assert [(fill.commission_in, fill.commission) for fill in found] == [("other", Decimal("0.18"))] * 2
@@ -111,12 +111,12 @@ def test_the_terms_say_both_rates_and_the_asset() -> None:
         rates("0.00000000"): CommissionTerms(Decimal("0.0011"), Decimal("0.0011"), "BNB"),
     }
     for answer, terms in expected.items():
-        with serving(**{"account/commission": [answer]}) as server, spot(server.url) as adapter:
+        with serving(scripts={"account/commission": [answer]}) as server, spot(server.url) as adapter:
             assert adapter.commission_terms("BTCUSDT") == terms
 
 
 def test_a_price_in_the_symbol_s_quote_asset() -> None:
     """The best ask, or none where the venue lists no such pair."""
     for ticker, price in ((book("612.50000000"), Decimal("612.5")), (NO_PAIR, None)):
-        with serving(**{"ticker/bookTicker": [ticker]}) as server, spot(server.url) as adapter:
+        with serving(scripts={"ticker/bookTicker": [ticker]}) as server, spot(server.url) as adapter:
             assert adapter.price_of("BNB", "BTCUSDT") == price

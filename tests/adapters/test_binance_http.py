@@ -38,7 +38,8 @@ from tests.support.raw_server import (
 )
 from tests.support.venue_kit import running
 from trader.adapters.binance_client import DEAD, DEAD_SOCKET, VenueAddress
-from trader.adapters.binance_connection import VenueApi, VenueSilence
+from trader.adapters.binance_connection import VenueApi
+from trader.adapters.binance_errors import VenueSilence
 from trader.adapters.binance_spot import BinanceSpot
 from trader.core.errors import Retry, TraderError
 

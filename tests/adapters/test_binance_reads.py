@@ -35,7 +35,7 @@ from trader.adapters.binance_spot import BinanceSpot
 from trader.config import load_settings
 from trader.core.errors import ConfigError, Halt, Retry
 from trader.core.ports import OwnTrade
-from trader.core.types import HOUR_MS, iso
+from trader.core.types import HOUR_MS, Side, iso
 
 PASSING: dict[str, Answer] = {
     "-1000": error(500, -1000, "An unknown error occurred while processing the request."),
@@ -199,7 +199,7 @@ def test_a_reply_with_anything_wrong_in_it_ends_in_words(name: str) -> None:
     ask, good = READS[name]
     refusals = 0
     others = {"myTrades": [http(200, [])], "allOrders": [http(200, [])]}
-    with serving(**{**others, name: [http(200, good)]}) as server, spot(server.url) as adapter:
+    with serving(scripts={**others, name: [http(200, good)]}) as server, spot(server.url) as adapter:
         assert ask(adapter) is not None
         adapter.assets("BTCUSDT")
         for place in spoiled(good):
@@ -280,7 +280,7 @@ def test_an_order_that_only_a_trade_shows_is_among_the_orders() -> None:
     newest page is all there is."""
     late = {**STATE, "orderId": 2, "clientOrderId": "late"}
     script = {"myTrades": [http(200, [{**TRADE, "orderId": 2}])], "allOrders": [http(200, [STATE])]}
-    with serving(**script, order=[http(200, late)]) as server, spot(server.url) as adapter:
+    with serving(scripts=script, order=[http(200, late)]) as server, spot(server.url) as adapter:
         for since in (NOW, None):
             assert [order.client_order_id for order in adapter.orders("BTCUSDT", since)] == ["bot-1", "late"]
         asked = [heard.params for heard in server.heard if heard.path == "/api/v3/allOrders"]
@@ -291,11 +291,11 @@ def test_check_tells_refusals_from_troubles() -> None:
     """order/test: "" would be accepted, a refusal is the venue's words, everything else is no verdict."""
     short = error(400, -2010, "Account has insufficient balance for requested action.")
     with serving(http(200, {}), short, http(502, HTML)) as server, spot(server.url) as adapter:
-        order = ("BTCUSDT", "BUY", Decimal("0.01"))
-        assert adapter.check(*order) == ""  # type: ignore[arg-type]
-        assert "insufficient balance" in adapter.check(*order)  # type: ignore[arg-type]
+        order: tuple[str, Side, Decimal] = ("BTCUSDT", "BUY", Decimal("0.01"))
+        assert adapter.check(*order) == ""
+        assert "insufficient balance" in adapter.check(*order)
         with pytest.raises(Retry, match="502"):
-            adapter.check(*order)  # type: ignore[arg-type]
+            adapter.check(*order)
         assert {heard.path for heard in server.heard} == {"/api/v3/order/test"}
 
 

@@ -131,7 +131,7 @@ def collect(sim: Sim, folder: Path, *options: str, check: bool = True) -> Any:
 
 def asked(sim: Sim) -> int:
     """How many pages of klines the exchange was asked for, and forget them."""
-    count = sum(row["path"] == "/api/v3/klines" for row in sim.sim("requests"))
+    count: int = sum(row["path"] == "/api/v3/klines" for row in sim.sim("requests"))
     sim.exchange.venue.requests.clear()
     return count
 
@@ -190,7 +190,7 @@ class Asked:
 def test_only_a_hole_that_nothing_explains_is_asked_for(hour: int, asks: int) -> None:
     """As the bot's collector is wired: the exchange was shut on 25 April 2021 from 4 to 9 o'clock, and not later."""
     market = Asked()
-    collector = wiring.make_collector(load_settings(), market, keep=False)  # type: ignore[arg-type]
+    collector = wiring.make_collector(load_settings(), market, keep=False)  # type: ignore[arg-type]  # it serves bars, as one does
     collector.add(bars_made(72, start="2021-04-25", missing=(hour,)))
     hole = parse_hour("2021-04-25") + (hour + 1) * HOUR_MS
     assert market.spans == [(hole, hole + HOUR_MS)] * asks

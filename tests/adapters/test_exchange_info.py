@@ -20,7 +20,7 @@ def test_the_filters_that_sizing_needs() -> None:
     """Types that nobody knows are passed over; the market's own limits tighten the others'; zero switches one off."""
     market = {"filterType": "MARKET_LOT_SIZE", "minQty": "0.01000000", "maxQty": "128.5", "stepSize": "0.0"}
     strange = {"filterType": "POSITION_RISK_CONTROL", "positionControlSide": "NONE"}
-    row = put(INFO_ROW, ("filters",), [strange, *INFO_ROW["filters"], market])  # type: ignore[misc]
+    row = put(INFO_ROW, ("filters",), [strange, *INFO_ROW["filters"], market])
     found = filters_of(row, "a test")
     assert found == Filters(
         tick_size=Decimal("0.01"),

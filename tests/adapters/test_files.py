@@ -72,7 +72,7 @@ def rows_of(bars: Bars, stamp: Callable[[int], object]) -> list[list[object]]:
 
 def csv_text(rows: list[list[object]], header: list[str] | None, delimiter: str = ",") -> str:
     out = io.StringIO()
-    csv.writer(out, delimiter=delimiter).writerows(([header] if header else []) + rows)
+    csv.writer(out, delimiter=delimiter).writerows([*([header] if header else []), *rows])
     return out.getvalue()
 
 

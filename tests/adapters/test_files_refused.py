@@ -33,7 +33,7 @@ BAD_TEXTS = {
     f"{','.join(HEADER)}\n{ROW}\n,1,2,0.5,1,10\n": "row 3: open_time is empty",
     f"{','.join(HEADER)}\n{ROW}\n\x1d1701392400000,1,2,0.5,1,10\n": "row 3: open time .* is neither",
     f"{','.join(HEADER)}\n{ROW}\nyesterday,1,2,0.5,1,10\n": "row 3: open time 'yesterday' is neither",
-    f"{','.join(HEADER)}\n{ROW}\n1701392400000,1,2,0.5\n": "is not a readable CSV: .*got 4",
+    f"{','.join(HEADER)}\n{ROW}\n1701392400000,1,2,0.5\n": "is not a readable CSV: row 3 has 4 columns instead of 6",
     f"{','.join(HEADER)}\n{ROW}\n{ROW}\n": "row 3 .*: appears twice",
     f"{','.join(HEADER)}\n1701388800000001,1,2,0.5,1.5,10\n": "row 2: open time .* does not lie on the full hour",
     f"{','.join(HEADER)},Close\n{ROW},1\n": "has the column close twice",
@@ -50,6 +50,37 @@ def test_bad_csv_is_refused_in_words(content: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=BAD_TEXTS[content]) as caught:
         read_bars(path)
     assert str(caught.value).startswith(str(path))
+
+
+ODD_LINES = {
+    "a number": ("1701392400000,1,2,0.5,x1,10", "close is 'x1'"),
+    "a time": ("yesterday,1,2,0.5,1,10", "open time 'yesterday'"),
+    "no time": (",1,2,0.5,1,10", "open_time is empty"),
+    "a unit": ("1701392400000001,1,2,0.5,1,10", "open time 1701392400000001 does not lie"),
+    "a price": ("1701392400000,1,2,0.5,-1,10", r"\(.*\): close is not a positive price"),
+    "a column less": ("1701392400000,1,2,0.5,1", "has 5 columns instead of 6; correct the file"),
+    "spaces": ("   ", "has 1 column instead of 6; correct the file"),
+}
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("kind", ODD_LINES)
+def test_the_line_is_the_one_that_an_editor_shows(kind: str, ends: str, tmp_path: Path) -> None:
+    """Lines above the header and blank lines anywhere are counted, whatever is wrong with the seventh line."""
+    line, says = ODD_LINES[kind]
+    path = tmp_path / "BTCUSDT-1h.csv"
+    path.write_bytes(ends.join(["# mine", ",".join(HEADER), "", ROW, "", "", line, ""]).encode())
+    with pytest.raises(DataError, match=rf"BTCUSDT-1h\.csv: .*row 7:? {says}"):
+        read_bars(path)
+
+
+def test_the_line_is_right_where_the_newest_row_comes_first(tmp_path: Path) -> None:
+    """Three hours from new to old with a blank line between: the oldest, which is wrong, stands in line 5."""
+    rows = [f"{1701388800000 + n * 3_600_000},1,2,0.5,{price},10" for n, price in ((2, 1), (1, 1), (0, 9))]
+    path = tmp_path / "BTCUSDT-1h.csv"
+    path.write_text("\n".join([",".join(HEADER), rows[0], "", *rows[1:], ""]))
+    with pytest.raises(DataError, match=r"row 5 \(2023-12-01T00:00:00Z\): close lies outside low\.\.high"):
+        read_bars(path)
 
 
 def test_paths_that_hold_no_file(tmp_path: Path) -> None:

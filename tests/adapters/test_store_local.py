@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -245,10 +246,10 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     for root in (tmp_path / "file", tmp_path / "file" / "beneath"):
         store = LocalStore(root)
         for call in (
-            lambda s=store: s.get("a"),
-            lambda s=store: s.put("a", b""),
-            lambda s=store: s.create("a", b""),
-            lambda s=store: s.list(""),
+            partial(store.get, "a"),
+            partial(store.put, "a", b""),
+            partial(store.create, "a", b""),
+            partial(store.list, ""),
         ):
             with pytest.raises(ConfigError, match="a file stands where a folder must be; move it"):
                 call()

@@ -22,7 +22,9 @@ RULE = {"TRADER_BREACH_HOURS": "2", "TRADER_BREACH_NET_RETURN": "0.5", "TRADER_R
 def if_due(made: Venue) -> dict[str, object]:
     """What the command answers."""
     words = ("trader", "retrain", "--if-due", "--workers", "1", "--json")
-    found: dict[str, object] = json.loads(command(*words, cwd=made.folder, **made.environment, **RULE).stdout)
+    found: dict[str, object] = json.loads(
+        command(*words, cwd=made.folder, check=True, **made.environment, **RULE).stdout
+    )
     return found
 
 

@@ -68,7 +68,7 @@ def at(value: Any, path: Path_) -> Any:
     return value
 
 
-def refused(fmt: Format, content: Any, field: str) -> None:
+def refused(fmt: Format[Any], content: Any, field: str) -> None:
     """Reading it names key and field, and says what to do."""
     with pytest.raises(DataError) as caught:
         fmt.decode(KEY, json.dumps(content).encode(), SYMBOL)
@@ -81,7 +81,7 @@ def refused(fmt: Format, content: Any, field: str) -> None:
 @pytest.mark.parametrize(("fmt", "values"), ALL)
 @settings(max_examples=30)
 @given(data=st.data())
-def test_what_is_written_is_read(fmt: Format, values: st.SearchStrategy, data: st.DataObject) -> None:
+def test_what_is_written_is_read(fmt: Format[Any], values: st.SearchStrategy, data: st.DataObject) -> None:
     """decode(encode(x)) is x, and equal objects have equal bytes with sorted keys."""
     value = data.draw(values)
     written = fmt.encode(value, "0f" * 8)
@@ -96,7 +96,7 @@ def test_what_is_written_is_read(fmt: Format, values: st.SearchStrategy, data: s
 @settings(max_examples=30)
 @given(data=st.data())
 def test_an_event_carries_those_before_it(
-    fmt: EventFormat, values: st.SearchStrategy, data: st.DataObject
+    fmt: EventFormat[Any], values: st.SearchStrategy, data: st.DataObject
 ) -> None:
     """They come back as they were, without a writer's token."""
     event, earlier = data.draw(values), tuple(data.draw(st.lists(values, max_size=3)))
@@ -124,7 +124,7 @@ def test_a_note_comes_back_or_is_none(fmt: Any, values: st.SearchStrategy, data:
 @settings(max_examples=30)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_a_damaged_object_is_named(
-    fmt: Format, values: st.SearchStrategy, data: st.DataObject, seed: int
+    fmt: Format[Any], values: st.SearchStrategy, data: st.DataObject, seed: int
 ) -> None:
     """A field that is missing, that is none of its object's, or of the wrong type, is a DataError with key and field."""
     content = json.loads(fmt.encode(data.draw(values), "0f" * 8))
@@ -164,7 +164,7 @@ def test_money_is_plain_text(wrong: str) -> None:
         (codec.DECISION, ("enter_edge",), 10**400),
     ],
 )
-def test_unknown_words_are_refused(fmt: Format, path: Path_, wrong: Any) -> None:
+def test_unknown_words_are_refused(fmt: Format[Any], path: Path_, wrong: Any) -> None:
     """A word that no field of this kind may hold is named with its field."""
     content = json.loads(fmt.encode(stored(fmt.name), "1"))
     at(content, path[:-1])[path[-1]] = wrong
@@ -215,14 +215,14 @@ def test_another_symbols_object_is_refused() -> None:
 
 def stored(name: str) -> Any:
     """A typed object of an hour with an order, out of a store of version 1."""
-    fmt = {
+    formats: dict[str, Format[Any]] = {
         "decision": codec.DECISION,
         "outcome": codec.OUTCOME,
         "record": codec.RECORD,
         "attempt": codec.ATTEMPT,
-    }[name]
+    }
     key, content = next((k, v) for k, v in VERSION1.items() if v["schema"] == f"{name}/1")
-    return fmt.decode(key, json.dumps(content).encode(), SYMBOL)
+    return formats[name].decode(key, json.dumps(content).encode(), SYMBOL)
 
 
 def test_an_hour_of_version_1_is_read() -> None:
@@ -239,7 +239,7 @@ def test_an_hour_of_version_1_is_read() -> None:
 
 def test_events_of_version_1_become_version_2() -> None:
     """Each is rewritten to the same bytes whoever does it, and carries its earlier ones along."""
-    found = {}
+    found: dict[str, tuple[Any, Any]] = {}
     for key, content in VERSION1.items():
         name = key.split("/")[1]
         if not key.startswith("state/"):

@@ -41,7 +41,8 @@ class Steps:
     """Calls of a store or a venue, counted; at the n-th something happens, before or after it takes effect."""
 
     def __init__(self) -> None:
-        self.left, self.after, self.event = 0, False, lambda: None
+        self.left, self.after = 0, False
+        self.event: Callable[[], None] = lambda: None
 
     def arm(self, n: int, after: bool, event: Callable[[], None]) -> None:
         """Let `event` happen at the n-th call from now."""
@@ -248,7 +249,7 @@ class Protocol(RuleBasedStateMachine):
 def test_the_invariants_hold_whatever_happens(histories: int) -> None:
     """Hundreds of histories: never more than decided, one attempt open, every fill in exactly one record."""
     Protocol.seen.clear()
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Protocol,
         settings=settings(
             max_examples=histories, stateful_step_count=15, phases=[Phase.generate, Phase.shrink]

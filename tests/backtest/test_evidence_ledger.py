@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from backtest.evidence.ledger import Entry, EvidenceLedger, config_hash, count, data_hash
+from backtest.evidence.ledger import Entry, EvidenceLedger, Kind, config_hash, count, data_hash
 from trader.core.errors import ConfigError, DataError
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.types import HOUR_MS, Bars
 
 
-def entry(kind: str = "complete", config: str = "a", start: int = 0, stop: int = 10, **rest: object) -> Entry:
+def entry(kind: Kind = "complete", config: str = "a", start: int = 0, stop: int = 10, **rest: Any) -> Entry:
     """An entry with what a test does not say filled in."""
-    values = {"sharpe": 0.01, "by": "test", "at_ms": 1, **rest}
-    return Entry(kind, config, start * HOUR_MS, stop * HOUR_MS, **values)  # type: ignore[arg-type]
+    values: dict[str, Any] = {"sharpe": 0.01, "by": "test", "at_ms": 1, **rest}
+    return Entry(kind, config, start * HOUR_MS, stop * HOUR_MS, **values)
 
 
 def ledger(folder: Path) -> EvidenceLedger:

@@ -57,9 +57,13 @@ def test_a_feature_of_ones_own_is_used_and_clean(folder: Path) -> None:
     """Named in the environment or in trader.toml; the run differs from the seed's."""
     environment = own(folder, "mine.py", "wick")
     seed = command("backtest", "run", *given(folder), "--json", cwd=folder)
-    ours = command("backtest", "run", *given(folder, "Q.json"), "--json", cwd=folder, **environment)
+    ours = command(
+        "backtest", "run", *given(folder, "Q.json"), "--json", cwd=folder, check=True, **environment
+    )
     assert json.loads(seed.stdout)["hit_rate"] != json.loads(ours.stdout)["hit_rate"]
-    done = command("backtest", "lookahead", *given(folder, "Q.json"), "--json", cwd=folder, **environment)
+    done = command(
+        "backtest", "lookahead", *given(folder, "Q.json"), "--json", cwd=folder, check=True, **environment
+    )
     assert {tuple(check["found"]) for check in json.loads(done.stdout)} == {()}
 
 

@@ -10,7 +10,6 @@ from backtest.executors.registry import Setup, open_executor
 from backtest.reference.reproduce import (
     AFTER_LAST,
     FIRST,
-    AdditiveScore,
     PublishedTrial,
     SeedRows,
     filled_forward,
@@ -22,6 +21,7 @@ from backtest.reference.reproduce import (
 )
 from tests.support.bars_made import bars_made
 from trader.core.errors import DataError
+from trader.core.model_params import XGBoostParams
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.types import HOUR_MS, Matrix
 
@@ -44,6 +44,7 @@ TRIALS = [trial(0, 30, 3), trial(1, 45, 4), trial(2, 60, 2)]
 def plain_loop(rows: SeedRows, chosen: PublishedTrial) -> tuple[np.ndarray, float]:
     """The reference's loop, written down: train on b - a rows, serve 720, add or subtract |return|."""
     trees = chosen.params.model
+    assert isinstance(trees, XGBoostParams)
     settings = {
         "objective": "binary:logistic",
         "max_depth": trees.max_depth,
@@ -112,7 +113,8 @@ def test_the_score_by_hand() -> None:
         np.zeros((5, 10), np.float32), np.array([0.0, 1, 0, 0, 1]), np.array([0.9, 0.01, -0.02, -0.04, 0.08])
     )
     got = score(rows, 1, np.array([0.6, 0.7, 0.5, 0.6], np.float32))
-    assert got == AdditiveScore(pytest.approx(0.01 - 0.02 + 0.04 + 0.08), 2, 4)
+    assert got.gross == pytest.approx(0.01 - 0.02 + 0.04 + 0.08)
+    assert (got.changes, got.hours) == (2, 4)
     assert got.net == pytest.approx(0.11 - 0.005)
     assert got.net_reopened == pytest.approx(0.11 - 0.008)
 
@@ -140,6 +142,7 @@ def test_the_published_sets_are_all_there() -> None:
     assert [t.number for t in trials] == list(range(20))
     best = max(trials, key=lambda t: t.published)
     assert (best.number, round(best.published, 4), best.params.look_back_days) == (13, 5.2103, 59)
+    assert isinstance(best.params.model, XGBoostParams)
     assert best.params.model.n_estimators == 355
     assert (AFTER_LAST - FIRST) // HOUR_MS == 35_064
 

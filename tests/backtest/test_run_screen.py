@@ -68,10 +68,13 @@ def test_a_run_with_an_order_needs_no_reason() -> None:
 
 
 def test_a_model_that_says_one_thing_only_is_named() -> None:
-    """Trees that never split give the same P(up) in every hour."""
+    """Trees that never split, and a random walk, give the same P(up) in every hour; few values are said too."""
     rules = Rules(params_of(DEFAULT_PARAMS, "a test"), FILTERS)
-    run = simulate(BARS, np.full((STOP - START) // HOUR_MS, 0.49, np.float32), rules, START, STOP)
-    assert "only 1 value of P(up)" in (why_no_order(run, rules) or "")
+    p_up = np.full((STOP - START) // HOUR_MS, 0.5, np.float32)
+    told = why_no_order(simulate(BARS, p_up, rules, START, STOP), rules) or ""
+    assert "P(up) was 0.5000 in every hour, a long needs 0.5100. To this model all hours are alike" in told
+    p_up[:50] = 0.49
+    assert "only 2 values of P(up)" in (why_no_order(simulate(BARS, p_up, rules, START, STOP), rules) or "")
 
 
 def test_trades_are_written_for_a_spreadsheet(tmp_path: Path) -> None:
@@ -125,7 +128,7 @@ def test_options_win_over_the_parameters_of_the_file(tmp_path: Path) -> None:
     defined are refused."""
     bars = made_bars(tmp_path, "2021-01-01", "2021-02-01")
     (tmp_path / "P.json").write_text(json.dumps(quick_params(horizon_hours=2)))
-    hours = (bars, "2021-01-10", "2021-01-12", tmp_path / "P.json")
+    hours = ([bars], "2021-01-10", "2021-01-12", tmp_path / "P.json")
     assert read_inputs(*hours).rules.params.horizon_hours == 2
     changed = read_inputs(*hours, horizon_hours=4, label="direction_beyond_cost").rules.params
     assert (changed.horizon_hours, changed.label, changed.features) == (

@@ -118,8 +118,15 @@ def compare_with_the_slow_twin(
 ) -> None:
     """One market under one strategy."""
     seed, decimals, price = market
+    odd = wrong_prices(seed, wrong)
     bars = bars_made(
-        HOURS + 10, seed, missing=outages(seed), price=price, decimals=decimals, **wrong_prices(seed, wrong)
+        HOURS + 10,
+        seed,
+        missing=outages(seed),
+        price=price,
+        decimals=decimals,
+        prints=odd["prints"],
+        jumps=odd["jumps"],
     )
     rules = Rules(params_of({**DEFAULT_PARAMS, **chosen}, "a test"), filters, freeze_on_halt=freeze)
     start = bars.first + 3 * HOUR_MS

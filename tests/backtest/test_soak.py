@@ -4,8 +4,10 @@ The soak itself is `python -m benchmarks soak`; CI lives a week of it."""
 from __future__ import annotations
 
 import sys
+import tempfile
 from decimal import Decimal
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -14,6 +16,7 @@ from benchmarks.soak_faults import all_kinds, armed
 from benchmarks.soak_person import ACTS, OWN_REASONS
 from benchmarks.soak_plan import Deck, plan_of
 from benchmarks.soak_process import Trap, TrappedStore, Trouble
+from tests.support.forked import crew
 from trader.adapters.store_local import LocalStore
 from trader.core.errors import Retry
 from trader.exchange.faults import parse_faults
@@ -98,6 +101,37 @@ def test_a_store_fails_at_its_step(trouble: Trouble, held: list[str], tmp_path: 
     trap.set(None)
     assert store.get("a/1") == b"x"
     assert not trap.sprung
+
+
+def _soak_of(bars: Path, folder: Path) -> NoReturn:
+    """A process of its own, as the soak forks more: `python -m benchmarks soak --bars ...`, what it says in a file."""
+    sys.argv, tempfile.tempdir = ["benchmarks", "soak", "--bars", str(bars)], str(folder)
+    with (folder / "said").open("w") as sys.stderr:
+        sys.exit(benchmarks.main())
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("none.parquet", "none.parquet: no such file; check the path of the bars"),
+        (
+            "short.csv",
+            "short.csv: has bars for 0 hours after the 2,272 of history; 2,000 were asked for: give fewer",
+        ),
+    ],
+)
+def test_bars_that_cannot_be_used_end_the_soak_with_a_sentence(name: str, says: str, tmp_path: Path) -> None:
+    """As every command says it, with exit 2, without a traceback, and nothing is left in the folder of temporary files."""
+    (tmp_path / "short.csv").write_text(
+        "open_time,open,high,low,close,volume\n1701388800000,1,2,0.5,1.5,10\n"
+    )
+    child = crew.Process(target=_soak_of, args=(tmp_path / name, tmp_path))
+    child.start()
+    child.join(60)
+    said = (tmp_path / "said").read_text()
+    assert (child.exitcode, said.count("\n")) == (2, 1), said
+    assert said.startswith(f"ConfigError: {tmp_path}/{says}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["said", "short.csv"]
 
 
 @pytest.mark.parametrize(

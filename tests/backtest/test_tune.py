@@ -303,7 +303,7 @@ def test_a_warm_configuration_is_looked_at_first_and_as_it_is(task: SearchTask, 
     first = run(task, tmp_path, trials=3, warm=(warm,)).trials[0]
     looked = [params for _, params, _ in first.configurations()]
     assert warm in looked
-    assert all(params.look_back_days == 20 and params.model.max_depth == 12 for params in looked)
+    assert all(params.look_back_days == 20 and params.model == warm.model for params in looked)
 
 
 def test_other_bars_are_refused_with_both_hashes(task: SearchTask, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_no_fold_trains_on_what_it_serves() -> None:
         window = fold.window
         first, last = BARS.row(window.train_from), BARS.row(window.train_until)
         flagged = BARS.flagged[first : last + 1] | BARS.flagged[first + 1 : last + 2]
-        panel, y = fold.history.training(window)
+        panel, y = fold.history.training(window, params())
         assert len(usable_rows(panel, y, window.train_until)[1]) == (~flagged).sum()
         assert (int(panel.close_time[0]), int(panel.close_time[-1])) == (
             window.train_from,

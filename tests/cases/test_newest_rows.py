@@ -56,7 +56,8 @@ def forming(bars: Bars, rows: int = 1, factor: float = 1.0137) -> Bars:
 
 def collector_of(bars: Bars) -> tuple[Collector, Counted, OwnFile, list[str]]:
     """A collector behind a file of these bars, with the true market."""
-    market, file, said = Counted(BARS, CLOCK), OwnFile(bars), []  # type: ignore[var-annotated]
+    market, file = Counted(BARS, CLOCK), OwnFile(bars)
+    said: list[str] = []
     return Collector(market, BARS.symbol, file, say=said.append), market, file, said
 
 
@@ -86,7 +87,8 @@ def test_bars_that_are_true_are_said_to_nobody() -> None:
 def test_a_bar_that_the_market_does_not_have_is_left_out() -> None:
     """An hour that is not over, or that had no bar: it is no bar of the file's either."""
     own = BARS.rows(0, LAST + 1)
-    market, said = Counted(BARS.rows(0, LAST), CLOCK), []  # type: ignore[var-annotated]
+    market = Counted(BARS.rows(0, LAST), CLOCK)
+    said: list[str] = []
     collector = Collector(market, BARS.symbol, OwnFile(own), say=said.append)
     same(collector.between(BARS.first, own.last + HOUR_MS), BARS.rows(0, LAST))
     assert said == [

@@ -11,7 +11,7 @@ from backtest.commands.inputs import given
 from tests.support.bars_made import bars_made, bars_of_closes
 from tests.support.rig import quick_params
 from trader.adapters.files import write_bars
-from trader.commands.bars import _tell
+from trader.commands.bars import Collected, _tell
 from trader.config import load_settings
 from trader.core.errors import DataError
 from trader.core.jumps import Jump, jumps, lasting, require_no_jump
@@ -74,9 +74,9 @@ def test_no_backtest_counts_it_and_either_side_can_be_run(tmp_path: Path) -> Non
     params = tmp_path / "P.json"
     params.write_text(json.dumps(quick_params(look_back_days=3)))
     with pytest.raises(DataError, match=r"rises by a factor of .*end at 2022-06-01T00:00:00Z or before"):
-        given(file, "2022-05-25", "2022-06-06", params)
-    assert given(file, "2022-05-25", "2022-05-30", params).source == str(file)
-    assert given(file, "2022-06-08", "2022-06-09", params).source == str(file)
+        given([file], "2022-05-25", "2022-06-06", params)
+    assert given([file], "2022-05-25", "2022-05-30", params).source == str(file)
+    assert given([file], "2022-06-08", "2022-06-09", params).source == str(file)
 
 
 def test_no_replay_counts_it() -> None:
@@ -89,7 +89,7 @@ def test_no_replay_counts_it() -> None:
 
 def test_collected_bars_say_it(capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever collects is told, before anything is learned from it."""
-    _tell(load_settings(), replaced(180_000.0), None, as_json=False)
+    _tell(load_settings(), [Collected(replaced(180_000.0), None)], as_json=False)
     assert "over a gap at 2022-06-03T01:00:00Z: no result counts it" in capsys.readouterr().out
 
 

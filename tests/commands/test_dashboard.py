@@ -246,7 +246,7 @@ def test_a_secret_is_on_no_page_and_in_no_answer(week: Path, tmp_path: Path) -> 
     }
     said = []
     for words in (("dashboard", "--out", str(tmp_path / "page")), ("status",), ("explain",), ("journal",)):
-        done = command("trader", *words, "--store", "store", cwd=week, **secrets)
+        done = command("trader", *words, "--store", "store", cwd=week, check=True, **secrets)
         said.append(done.stdout + done.stderr)
     said.append((tmp_path / "page" / "index.html").read_text())
     assert [text for text in said if canary in text] == []

@@ -187,7 +187,7 @@ CONFIGURED = {
 def test_config_tells_every_setting_and_its_source(tmp_path: Path) -> None:
     """Value and source of each, what follows from the venue too, secrets masked, within 80 columns."""
     (tmp_path / "trader.toml").write_text('bot = "toml"\nsymbol = "ETHUSDT"\ntrackers = "none"\n')
-    done = command("trader", "config", "--store", "s3://bucket/c", cwd=tmp_path, **CONFIGURED)
+    done = command("trader", "config", "--store", "s3://bucket/c", cwd=tmp_path, check=True, **CONFIGURED)
     rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()}
     assert rows["bot"] == ["toml", "trader.toml"]
     assert rows["symbol"] == ["ETHUSDT", "trader.toml"]

@@ -79,7 +79,7 @@ def records_of(week: Path) -> list[HourRecord]:
 
 def news_of(records: list[HourRecord], *events: Event[HaltEvent]) -> News:
     """News that hold these."""
-    return News("BTCUSDT", "abcd", 0, records, lambda n: [], events, None)  # type: ignore[arg-type]
+    return News("BTCUSDT", "abcd", 0, records, lambda n: [], events, None)  # type: ignore[arg-type]  # no notice reads the store
 
 
 HALT = Event(1, HaltEvent("BTCUSDT", 0, "drawdown", False, "bot"))

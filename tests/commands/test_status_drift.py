@@ -62,7 +62,9 @@ def files(store: Path) -> dict[Path, bytes]:
 
 def asked(store: Path, **settings: str) -> dict[str, Any]:
     """`trader status --json`."""
-    done = command("trader", "status", "--store", str(store), "--json", cwd=store.parent, **settings)
+    done = command(
+        "trader", "status", "--store", str(store), "--json", cwd=store.parent, check=True, **settings
+    )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -78,13 +80,18 @@ def test_drift_is_told_beside_what_chance_explains(store: Path) -> None:
     card, _ = load_model(journal, records[-1].model_id)
     rows = [r.features for r in records if r.features and None not in r.features.values()]
     for name, slow in (("psi", population_stability), ("ks", slow_kolmogorov_smirnov)):
-        by_column = [slow([row[c] for row in rows], card.ranges[c], RANGE_QUANTILES) for c in card.columns]
+        by_column = [
+            slow([value for row in rows if (value := row[c]) is not None], card.ranges[c], RANGE_QUANTILES)
+            for c in card.columns
+        ]
         measure = found["measures"][name]
         assert measure["value"] == pytest.approx(max(by_column), rel=1e-5)
         assert measure["limit"] == card.drift_limits[name]
         assert measure["above"] is (measure["value"] > measure["limit"])
     assert found["measures"]["calibration"]["value"] is not None
-    shown = unwrapped(command("trader", "status", "--store", str(store), cwd=store.parent, **SETTINGS).stdout)
+    shown = unwrapped(
+        command("trader", "status", "--store", str(store), cwd=store.parent, check=True, **SETTINGS).stdout
+    )
     assert f"drift last 168 h PSI {found['measures']['psi']['value']:.3f}" in shown
     assert "; no more than chance explains" in shown
 

@@ -19,6 +19,7 @@ from tests.support.proxy import Fault, proxy_to
 from tests.support.rig import command, quick_params
 from tests.support.s3_kit import Bucketry
 from trader.adapters.store_local import LocalStore
+from trader.adapters.store_s3 import S3Store
 from trader.app.codec_events import HALT
 from trader.app.halts import announce, resume
 from trader.app.journal import Journal
@@ -62,7 +63,8 @@ def executed(served: EmbeddedExchange) -> list[dict[str, Any]]:
     import requests
 
     ledger = requests.get(served.url + "/sim/ledger", timeout=10).json()
-    return ledger["orders"] if isinstance(ledger, dict) else ledger
+    orders: list[dict[str, Any]] = ledger["orders"] if isinstance(ledger, dict) else ledger
+    return orders
 
 
 def move(served: EmbeddedExchange, hour: int) -> None:
@@ -156,7 +158,7 @@ class BotContract:
         store = address(server, server.bucket())
         found = {"TRADER_S3_ENDPOINT_URL": store["s3_endpoint_url"], "TRADER_S3_REGION": store["s3_region"]}
         kept = ["--hours-out", "replay.jsonl", "--store", store["store"]]
-        command("trader", "replay", *span, *kept, cwd=tmp_path, **found, **server.environment)
+        command("trader", "replay", *span, *kept, cwd=tmp_path, check=True, **found, **server.environment)
         assert (tmp_path / "backtest.jsonl").read_bytes() == (tmp_path / "replay.jsonl").read_bytes()
 
     def test_killed_before_every_request(
@@ -186,7 +188,8 @@ class BotContract:
         faults = [Fault("pass" if n % PERIOD != phase else kind) for n in range(90)]
         with proxy_to(server.url) as proxy, exchange(gappy_bars, hour) as served:
             with a_bot(settings_of(served.url, **address(server, bucket, proxy.url))) as (bot, _):
-                bot.journal.store._sleep = lambda _: None  # type: ignore[attr-defined]
+                assert isinstance(bot.journal.store, S3Store)
+                bot.journal.store._sleep = lambda _: None
                 proxy.faults[:] = faults
                 assert tick(bot).lines[0].order_side == "BUY"
             finish(settings_of(served.url, **address(server, bucket)), served, hour)

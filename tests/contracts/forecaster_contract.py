@@ -23,7 +23,12 @@ from trader.forecasters.registry import forecaster_of
 # A family whose keys all have defaults needs no line here.
 QUICK: dict[str, dict[str, Any]] = {
     "xgboost": {"n_estimators": 12, "max_depth": 3, "learning_rate": 0.2, "subsample": 0.8, "gamma": 0},
+    "arima": {"max_p": 1, "max_q": 1},
+    "prophet": {"n_changepoints": 8},
+    "tft": {"encoder_hours": 24, "forecast_hours": 3, "hidden_size": 8, "attention_heads": 1, "epochs": 1},
 }
+# Families that `make families` tests, in tests/families, for nothing else can install their libraries.
+APART = ("arima", "prophet", "tft")
 GAPS = (400, 401, 1_300, 1_301, 1_302, 1_650)
 
 

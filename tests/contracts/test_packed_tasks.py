@@ -16,7 +16,7 @@ from backtest.executors.packing import computed as answered
 from backtest.executors.packing import opened as result_in
 from backtest.executors.packing import packed, packed_task, unpacked
 from backtest.executors.program import program
-from backtest.executors.protocol import SharedArrays, Task, reference_of, task_function
+from backtest.executors.protocol import Arrays, SharedArrays, Task, reference_of, task_function
 from tests.contracts.executor_contract import (
     SHARED,
     product,
@@ -101,10 +101,11 @@ def test_bytes_from_elsewhere_are_never_unpickled(tmp_path: Path) -> None:
             return Path.touch, (tmp_path / "sprung",)
 
     trap, task = pickle.dumps(Trap()), product(1)
+    nothing_shared: dict[str, Arrays] = {}
     with pytest.raises(DataError, match="no packed arrays"):
         unpacked(trap)
     with pytest.raises(DataError, match="no packed arrays"):
-        result_in(answered(trap, {}.__getitem__), task)
+        result_in(answered(trap, nothing_shared.__getitem__), task)
     with pytest.raises(DataError, match="cannot be read"):
         result_in(trap, task)
     with pytest.raises(TypeError, match="holds no plain numbers"):
@@ -143,6 +144,6 @@ def test_a_task_names_marked_functions_only(function: str, message: str) -> None
 def test_a_mistake_in_making_a_task_is_found_where_it_is_made() -> None:
     """A function without its mark, and one that no other process could find by its name."""
     with pytest.raises(TypeError, match="not marked with @task_function"):
-        Task(tasks.numbers, {})  # type: ignore[arg-type]
+        Task(tasks.numbers, {})  # type: ignore[arg-type]  # what is shown
     with pytest.raises(TypeError, match="a task needs what a module holds by its name"):
         reference_of(lambda: None)

@@ -131,7 +131,7 @@ def test_bad_values_are_refused(name: str, value: float, problem: str) -> None:
     with pytest.raises(
         DataError, match=rf"^file\.csv: row 5 \(2021-04-25T03:00:00Z\): {problem}; .*remove it"
     ):
-        bars_from_columns("BTCUSDT", times(0, 1, 2, 3, 4), raw, "file.csv", first_row=2)
+        bars_from_columns("BTCUSDT", times(0, 1, 2, 3, 4), raw, "file.csv", rows=range(2, 7))
 
 
 BAD_TIMES = [

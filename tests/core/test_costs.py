@@ -37,7 +37,7 @@ def test_a_discounted_commission_is_charged_in_quote_on_both_sides() -> None:
     """A quarter less of 0.1 %: 0.075 % of the notional, rounded up at eight decimals, whatever the side."""
     costs = CostModel(Decimal("0.001"), Decimal(1), Decimal(1), fee_discount=Decimal("0.25"))
     for side in ("BUY", "SELL"):
-        charged = costs.commission(side, Decimal("0.00001"), Decimal("50000.01"))  # type: ignore[arg-type]
+        charged = costs.commission(side, Decimal("0.00001"), Decimal("50000.01"))
         assert charged == (Decimal("0.00037501"), "quote")
     assert costs.scaled(Decimal(2)).paid_rate == Decimal("0.0015")
     assert COSTS.commission("BUY", Decimal("0.12345"), Decimal(50_000)) == (Decimal("0.00012345"), "base")

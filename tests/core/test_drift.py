@@ -15,21 +15,20 @@ from trader.core.drift import (
     feature_drift,
     population_stability,
 )
-from trader.core.lifecycle import BUDGET_DAYS, Drift, DriftRule, drifted, within_budget
+from trader.core.lifecycle import BUDGET_DAYS, Drift, DriftRule, Measure, drifted, within_budget
 from trader.core.model import RANGE_QUANTILES, ranges_of
-from trader.core.types import DAY_MS, HOUR_MS
+from trader.core.types import DAY_MS, HOUR_MS, Matrix
 
 COLUMNS = ("one", "two")
 SEEN = Drift(psi=0.5, ks=0.3, calibration=3.0, psi_limit=0.4, ks_limit=0.2)
 
 
-def sample(hours: int, seed: int, shift: float = 0.0) -> np.ndarray:
+def sample(hours: int, seed: int, shift: float = 0.0) -> Matrix:
     """Two columns of hours that resemble their neighbours, (hours, 2) float32."""
     rng = np.random.default_rng(seed)
     noise = rng.normal(size=(hours + 9, 2))
-    return (np.lib.stride_tricks.sliding_window_view(noise, 10, axis=0).mean(axis=-1) + shift).astype(
-        np.float32
-    )
+    smooth = np.lib.stride_tricks.sliding_window_view(noise, 10, axis=0).mean(axis=-1)
+    return np.asarray(smooth + shift, np.float32)
 
 
 def edges_of(X: np.ndarray) -> list[list[float]]:
@@ -134,9 +133,9 @@ def test_the_decay_of_a_window_is_counted_by_hand() -> None:
         ((), None),
     ],
 )
-def test_drift_says_which_measure_rose_above_what(measures: tuple[str, ...], why: str | None) -> None:
+def test_drift_says_which_measure_rose_above_what(measures: tuple[Measure, ...], why: str | None) -> None:
     """Each measure for itself, unknown values and limits never, and nothing within the cooldown."""
-    rule = DriftRule(measures, cooldown_hours=24)  # type: ignore[arg-type]
+    rule = DriftRule(measures, cooldown_hours=24)
     assert drifted(rule, 100 * HOUR_MS, SEEN, None) == why
     assert drifted(rule, 100 * HOUR_MS, SEEN, 76 * HOUR_MS) == why
     assert drifted(rule, 100 * HOUR_MS, SEEN, 77 * HOUR_MS) is None

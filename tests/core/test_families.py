@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.rig import command
+from trader.core.errors import ConfigError
 from trader.core.model_params import FAMILIES, keys_of
 from trader.core.param_keys import Key, range_of
 from trader.forecasters import registry
@@ -77,5 +78,5 @@ def test_a_missing_library_is_one_sentence_with_the_way_out(monkeypatch: pytest.
     """Whoever asks for the family's forecaster: a tick, a backtest, a study."""
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     assert "lightgbm" not in registry.installed()
-    with pytest.raises(registry.ConfigError, match=r"pip install '\.\[lightgbm\]'$"):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[lightgbm\]'$"):
         forecaster_of("lightgbm")

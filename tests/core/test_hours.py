@@ -283,4 +283,5 @@ def test_an_entry_that_nobody_filled_binds_nothing() -> None:
     decision = decide_hour(state, seen, patient)
     assert decision.reason == "enter"
     assert settle(state, decision, []).entered_at is None
-    assert settle(state, decision, [modelled_fill(decision.order, patient)]).entered_at == T0  # type: ignore[arg-type]
+    assert decision.order is not None
+    assert settle(state, decision, [modelled_fill(decision.order, patient)]).entered_at == T0

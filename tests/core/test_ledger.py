@@ -12,7 +12,7 @@ from tests.support import strategies as our
 from trader.core.costs import CostModel, commission, quote_at
 from trader.core.ledger import Ledger, fee_usdt
 from trader.core.sizing import SizedOrder, SizingRules, size
-from trader.core.types import Fill, Filters
+from trader.core.types import Fill, Filters, PaidIn, Target
 
 BTC = Filters(Decimal("0.01"), Decimal("0.00001"), Decimal(5), Decimal("0.00001"))
 
@@ -36,9 +36,18 @@ def test_a_round_trip_by_hand() -> None:
 def test_commission_in_a_third_asset_leaves_the_position_whole() -> None:
     """Buy 2 at 100 for BNB worth 0.15: the position is 2, the value leaves the cash and counts as a fee. A second fill of
     the same order, charged in base, books as ever."""
-    paid = ("other", 7, "BNB", Decimal("0.00025"), Decimal(600))
     ledger = Ledger(Decimal(1_000)).after(
-        Fill("BUY", Decimal(100), Decimal(2), Decimal("0.15"), *paid)  # type: ignore[arg-type]
+        Fill(
+            "BUY",
+            Decimal(100),
+            Decimal(2),
+            Decimal("0.15"),
+            "other",
+            7,
+            "BNB",
+            Decimal("0.00025"),
+            Decimal(600),
+        )
     )
     assert (ledger.cash, ledger.position) == (Decimal("799.85"), 2)
     assert ledger.fees_usdt == Decimal("0.15")
@@ -58,7 +67,9 @@ moves = st.lists(st.tuples(st.sampled_from(["long", "flat"]), our.decimals("100"
 
 
 @given(moves=moves, costs=our.costs, allocation=our.decimals("50", "1000000", 2))
-def test_money_is_conserved_exactly(moves: list, costs: CostModel, allocation: Decimal) -> None:
+def test_money_is_conserved_exactly(
+    moves: list[tuple[Target, Decimal]], costs: CostModel, allocation: Decimal
+) -> None:
     """After any orders: cash + what was paid - what was received + fees in quote is the allocation, the position is
     what was bought less what was sold and the fees in base, both as exact fractions; neither is ever negative, and
     the float shadow of the account stays within 1e-9 of it."""
@@ -70,7 +81,7 @@ def test_money_is_conserved_exactly(moves: list, costs: CostModel, allocation: D
         order = size(target, ledger.held(price, BTC), ledger, price, quote, rules)
         if not isinstance(order, SizedOrder):
             continue
-        paid_in = "base" if order.side == "BUY" else "quote"
+        paid_in: PaidIn = "base" if order.side == "BUY" else "quote"
         fee = commission(order.side, order.qty, order.expected_price, costs.fee_rate)
         fills.append(Fill(order.side, order.expected_price, order.qty, fee, paid_in))
         ledger = ledger.after(fills[-1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -19,27 +21,28 @@ def clean(bars: Bars) -> Floats:
 
 def tomorrow(bars: Bars) -> Floats:
     """A shift the wrong way: the next hour's close."""
-    return np.append(bars.close[1:], np.nan) / bars.close
+    return np.concatenate([bars.close[1:], [np.nan]]) / bars.close
 
 
 def standard_score(bars: Bars) -> Floats:
     """A normalisation over the whole series."""
-    return (bars.close - bars.close.mean()) / bars.close.std()
+    return (bars.close - float(bars.close.mean())) / float(bars.close.std())
 
 
 def day_by_its_open(bars: Bars) -> Floats:
     """A resample to days that are stamped by their open: each hour knows the close of its day."""
     day = bars.close_time // (24 * HOUR_MS)
     last = np.append(np.flatnonzero(np.diff(day)), len(day) - 1)
-    return bars.close[last[np.searchsorted(day[last], day)]] / bars.close
+    closes: Floats = bars.close[last[np.searchsorted(day[last], day)]]
+    return closes / bars.close
 
 
 @pytest.mark.parametrize("leak", [tomorrow, standard_score, day_by_its_open])
-def test_a_planted_leak_is_named_and_its_neighbours_are_not(leak: object) -> None:
+def test_a_planted_leak_is_named_and_its_neighbours_are_not(leak: Callable[[Bars], Floats]) -> None:
     """Between two clean columns."""
     preset = Preset(
         "planted", ("one", "guilty", "other"), lambda b: np.column_stack([clean(b), leak(b), clean(b)])
-    )  # type: ignore[operator]
+    )
     found = leaks(lambda block: computed(preset, block), preset.columns, made_bars())
     assert [it.column for it in found] == ["guilty"]
     assert found[0].close_time <= found[0].cut

@@ -17,7 +17,7 @@ def test_they_are_those_of_empyrical(seed: int) -> None:
         warnings.simplefilter("ignore")
         import empyrical
     rng = np.random.default_rng(seed)
-    equity = 10_000 * np.cumprod(1 + rng.normal(1e-5, 0.006, 8_760))
+    equity = np.asarray(10_000 * np.cumprod(1 + rng.normal(1e-5, 0.006, 8_760)), np.float64)
     returns = hourly_returns(equity, 10_000.0)
     assert sharpe(returns) == pytest.approx(
         empyrical.sharpe_ratio(returns, annualization=HOURS_PER_YEAR), abs=1e-9

@@ -172,7 +172,7 @@ def test_a_model_replaced_with_its_card_is_refused() -> None:
             read(card.to_bytes(), bytes_)
 
 
-NO_FIELD = {
+NO_FIELD: dict[str, list[Any]] = {
     "valid_from": ["x", None, 1.5, -1, 10**30],
     "symbols": [None, "BTCUSDT", [1]],
     "params": [[], 7],

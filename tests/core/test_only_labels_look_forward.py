@@ -10,6 +10,7 @@ from dataclasses import is_dataclass
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import trader.core
@@ -19,7 +20,7 @@ from trader.core.costs import exact
 from trader.core.drift import calibration_decay, feature_drift
 from trader.core.errors import ConfigError
 from trader.core.features import features
-from trader.core.forecast import LEVELS, interval, probability_above
+from trader.core.forecast import LEVELS, interval, normal_forecast, probability_above
 from trader.core.labels import direction, label_of
 from trader.core.ledger import Ledger
 from trader.core.lookahead import leaks, made_bars, require_no_lookahead
@@ -87,19 +88,28 @@ def spread(bars: Bars) -> Floats:
     return (bars.close / bars.open - 1)[:, None] + np.array(LEVELS) / 100
 
 
+def normal_quantiles(bars: Bars) -> Floats:
+    """Of a normal distribution around the move of the hour, one step ahead."""
+    mean, deviation = (bars.close / bars.open - 1)[:, None], np.full((len(bars), 1), 0.01)
+    told = normal_forecast(mean, deviation, 1, 0.0)
+    assert told.quantiles is not None
+    return np.column_stack([told.quantiles[:, 0], told.p_up])
+
+
 def one_column(rows: Callable[[Bars], Any]) -> Callable[[Bars], Floats]:
     """(n,) as (n, 1)."""
     return lambda bars: np.asarray(rows(bars), np.float64).reshape(len(bars), -1)
 
 
 # Every public function of the core that makes arrays of arrays or bars stands in one of three tables.
-ONLY_BACKWARD: dict[str, Callable[[Bars], Floats]] = {
+ONLY_BACKWARD: dict[str, Callable[[Bars], npt.NDArray[Any]]] = {
     "bars.bars_from_columns": filled,
     "probability.shortest_all": lambda bars: shortest_all(p_up(bars).astype(np.float32)),
     "drift.calibration_decay": lambda bars: calibration_decay(p_up(bars), up_already(bars), 48),
     "drift.feature_drift": lambda bars: np.column_stack(
         feature_drift(two(bars).astype(np.float32), EDGES, RANGE_QUANTILES, 48)
     ),
+    "forecast.normal_forecast": normal_quantiles,
     "forecast.interval": lambda bars: np.column_stack(interval(spread(bars), 0.5)),
     "forecast.probability_above": lambda bars: probability_above(spread(bars), 0.005),
     "features.features": lambda bars: features(bars, SHIPPED[0], bars.first, bars.last + HOUR_MS),
@@ -126,6 +136,9 @@ NO_ROW_OF_AN_HOUR = {
     "bars.merge": "two series that both are known",
     "bars.without": "the bars with hours that are named flagged",
     "lookahead.poisoned": "spoils the future on purpose",
+    "panel.on_grid": "the bars as they are, and before the first one rows that are no hours of the symbol",
+    "training.train_bars": "bars as they are, those that a fit sees",
+    "training.train_panel": "the same on one grid",
     "training.training_of": "rows of a training set, whose window ends before it serves; `backtest lookahead` tries it",
     "training.usable_rows": "the same",
 }

@@ -223,7 +223,7 @@ def test_parameters_cannot_be_changed() -> None:
     """What was validated stays."""
     params = params_of(DEFAULT_PARAMS, "x")
     with pytest.raises(ValueError, match="frozen"):
-        params.seed = 8  # type: ignore[misc]
+        params.seed = 8
     assert isinstance(params, Params)
 
 

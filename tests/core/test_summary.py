@@ -96,7 +96,13 @@ def test_a_prediction_counts_only_once_its_outcome_is_known() -> None:
     """Cut off at the run's last hour, as a bot's own totals are, the hit rate is that of all lines but the last one."""
     run, rules = run_of(2)
     ledger, last = run.state.ledger, run.lines[-1].close_time
-    told = {"orders": ledger.orders, "fills": ledger.fills, "trades": [], "halted_at": None, "seconds": 0.0}
+    told: dict[str, Any] = {
+        "orders": ledger.orders,
+        "fills": ledger.fills,
+        "trades": [],
+        "halted_at": None,
+        "seconds": 0.0,
+    }
     cut = summarise(run.lines, BARS, rules, **told, known_until=last)
     shorter = summarise(run.lines[:-1], BARS, rules, **told)
     assert cut["hit_rate"] == shorter["hit_rate"] != summary(run, rules)["hit_rate"]

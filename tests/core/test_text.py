@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -57,7 +58,7 @@ def test_numbers_and_other_texts_stay_as_they_are(value: object) -> None:
 
 def test_rows_are_read_back_as_they_were_written() -> None:
     """A cell that got its apostrophe keeps the one when it is written again."""
-    rows = [["time", "reason"], ["1", "=HYPERLINK(A1)"], ["2", None]]
+    rows: Sequence[Sequence[str | None]] = [["time", "reason"], ["1", "=HYPERLINK(A1)"], ["2", None]]
     for _ in range(2):
         file = io.StringIO()
         write_csv_rows(file, rows)

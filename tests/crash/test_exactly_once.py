@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import forked
-from tests.support.crew import Begun, Scene, a_bot, crew, racer, run_trapped, trapped
+from tests.support.crew import Begun, Scene, a_bot, racer, run_trapped, trapped
+from tests.support.forked import crew
 from tests.support.rig import NOTHING_LEFT_BEHIND
 from trader.app.halts import announce, resume
 from trader.app.tick import tick

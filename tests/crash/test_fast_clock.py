@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.crash.test_faults import ONE, TWO
@@ -25,11 +27,11 @@ from trader.core.types import HOUR_MS
     ],
 )
 def test_one_order_leaves_in_time_and_is_booked_once(
-    begun: Begun, tmp_path: object, scenario: str, outcomes: list[str]
+    begun: Begun, tmp_path: Path, scenario: str, outcomes: list[str]
 ) -> None:
     """Windows, waits and deadlines are spans of the exchange's time, so an order is accepted, a lost one is found, one that
     never arrived is followed by another, all before the hour's ten minutes (5 s of the wall's) are over."""
-    with begun.again(tmp_path) as scene:  # type: ignore[arg-type]
+    with begun.again(tmp_path) as scene:
         clock = scene.exchange.venue.clock
         clock.move_to(begun.hour)
         clock.speed = MOST_SPEED

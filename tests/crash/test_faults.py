@@ -64,7 +64,8 @@ QUERIES = [
 
 def kinds(made: Scene) -> list[str]:
     """What became of the hour's attempts, in order; at most one is open, the last."""
-    journal, found = made.journal(), []
+    journal = made.journal()
+    found: list[str] = []
     for n in range(1, 10):
         if journal.attempt(made.start, n) is None:
             break

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -48,7 +50,11 @@ def test_every_block_has_a_language() -> None:
 
 def test_data_that_is_shown_can_be_read() -> None:
     """JSON, TOML and YAML are what they are called."""
-    readers = {"json": json.loads, "toml": tomllib.loads, "yaml": yaml.safe_load}
+    readers: dict[str, Callable[[str], Any]] = {
+        "json": json.loads,
+        "toml": tomllib.loads,
+        "yaml": yaml.safe_load,
+    }
     for block in BLOCKS:
         if block.language in readers:
             assert readers[block.language](block.body), block.place

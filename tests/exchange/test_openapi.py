@@ -152,13 +152,13 @@ def test_a_session_that_succeeds_fits_the_document(child: Child) -> None:
     """Every kind of order and every read with something to show: 200, in the shape that is written."""
     schema, signer = document(), Signer(child, child.get("/sim/clock")["now"])
     for method, path, params in SESSION:
-        where = {"data": params} if method == "POST" else {"params": params}
         answer = requests.request(
             method,
             f"{child.url}/api/v3/{path}",
             auth=signer if ROUTES[method, f"/api/v3/{path}"].is_signed else None,
             timeout=20,
-            **where,
+            data=params if method == "POST" else None,
+            params=None if method == "POST" else params,
         )
         assert answer.status_code == 200, (path, params, answer.text)
         schema[f"/api/v3/{path}"][method].validate_response(answer)

@@ -192,7 +192,7 @@ def test_reads_of_a_symbol_list_and_permissions(sim: Sim) -> None:
 
 def test_signed_reads_check_their_spans(sim: Sim) -> None:
     """Order and trade lists refuse spans over 24 hours and combinations that mean nothing."""
-    refused = {
+    refused: dict[int, dict[str, Any]] = {
         -1127: {"startTime": 0, "endTime": 24 * HOUR_MS + 1},
         -1023: {"startTime": 2, "endTime": 1},
         -1128: {"startTime": 0, "fromId": 1},
@@ -212,7 +212,7 @@ def test_pages_of_orders_and_trades(sim: Sim) -> None:
         sim.to(AT + hour * HOUR_MS)
         sim.buy(client_id=f"page-{hour}")
 
-    def ids(path: str, **params: int) -> list[int]:
+    def ids(path: str, **params: Any) -> list[int]:
         rows = sim.signed("GET", path, symbol=SYMBOL, **params).json
         return [row.get("id", row["orderId"]) for row in rows]
 

@@ -155,7 +155,7 @@ def test_missing_hours_fill_nothing() -> None:
 def test_what_a_cancel_may_say(sim: Sim) -> None:
     """cancelRestrictions and the cancel's own id are checked like those of an order."""
     sim.order(side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.01", price="20000")
-    cancel = {"symbol": SYMBOL, "orderId": 1}
+    cancel: dict[str, Any] = {"symbol": SYMBOL, "orderId": 1}
     assert sim.signed("DELETE", "order", **cancel, cancelRestrictions="ONLY_ME").json["code"] == -1145
     assert sim.signed("DELETE", "order", **cancel, newClientOrderId="not good").json["code"] == -1100
     half = sim.signed("DELETE", "order", **cancel, cancelRestrictions="ONLY_PARTIALLY_FILLED")

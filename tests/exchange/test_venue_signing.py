@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from binance.exceptions import BinanceAPIException
 
@@ -111,9 +113,9 @@ def test_a_value_that_the_client_encodes_after_signing_is_refused(sim: Sim) -> N
         ({"timestamp": AT - 90_000, "secret": "wrong"}, -1021, 400),
     ],
 )
-def test_refusals_in_order(sim: Sim, changes: dict[str, object], code: int, status: int) -> None:
+def test_refusals_in_order(sim: Sim, changes: dict[str, Any], code: int, status: int) -> None:
     """Each broken credential gets its own code, and the first broken one in Binance's order wins."""
-    answer = sim.signed("GET", "account", **changes)  # type: ignore[arg-type]
+    answer = sim.signed("GET", "account", **changes)
     assert (answer.status, answer.json["code"]) == (status, code)
 
 
@@ -127,9 +129,9 @@ def test_refusals_in_order(sim: Sim, changes: dict[str, object], code: int, stat
         {"timestamp": AT - 60_000, "recvWindow": "60000"},
     ],
 )
-def test_the_edges_of_the_window_are_inside(sim: Sim, changes: dict[str, object]) -> None:
+def test_the_edges_of_the_window_are_inside(sim: Sim, changes: dict[str, Any]) -> None:
     """The documented bounds are accepted to the millisecond, and microseconds are understood."""
-    assert sim.signed("GET", "account", **changes).status == 200  # type: ignore[arg-type]
+    assert sim.signed("GET", "account", **changes).status == 200
 
 
 def test_missing_signature_is_a_missing_parameter(sim: Sim) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ SMALL = {"encoder_hours": 24, "hidden_size": 8, "attention_heads": 2, "epochs": 
 GAPS = (400, 401, 1_300, 1_301, 1_302, 1_650)
 
 
-def params_for(horizon_hours: int = 1, **model: object) -> Params:
+def params_for(horizon_hours: int = 1, **model: Any) -> Params:
     """A network that learns in a second or two."""
     chosen = {"family": "tft", "forecast_hours": 6, **SMALL, **model}
     values = {**DEFAULT_PARAMS, "model": chosen, "look_back_days": 30, "horizon_hours": horizon_hours}
@@ -128,7 +129,7 @@ class Killed(Exception):
     """A process that ends between two epochs."""
 
 
-def training(checkpoints: Checkpoints, kill_at: int = 0, **model: object) -> Training:
+def training(checkpoints: Checkpoints, kill_at: int = 0, **model: Any) -> Training:
     """Of the scene's window."""
     it, params = scene(), params_for(epochs=4, dropout=0.2, patience=9, **model)
     rows = training_of(it.bars, it.window, params, it.forecaster.traits)
@@ -265,7 +266,7 @@ def test_other_symbols_change_no_prediction() -> None:
 # --- bad input ---------------------------------------------------------------------------------------------------------------
 
 
-def fit(bars: Bars, **model: object) -> bytes:
+def fit(bars: Bars, **model: Any) -> bytes:
     """Of one symbol."""
     return TFTForecaster().fit(
         Panel.of([bars]), np.zeros((1, len(bars))), params_for(**model), horizon=1, until=bars.last, seed=3

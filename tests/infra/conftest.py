@@ -75,7 +75,7 @@ def client(aws: Bucketry, service: str) -> Any:
     """boto3's client of a service there."""
     import boto3
 
-    return boto3.client(
+    return boto3.client(  # type: ignore[call-overload]  # the stubs at hand know S3 alone
         service,
         endpoint_url=aws.url,
         region_name=REGION,

@@ -40,6 +40,7 @@ def test_it_is_valid_to_the_api_and_to_cloudformation(task: dict[str, Any]) -> N
     from jsonschema import Draft7Validator
 
     shape = botocore.session.get_session().get_service_model("ecs").operation_model("RegisterTaskDefinition")
+    assert shape.input_shape is not None
     report = ParamValidator().validate(task, shape.input_shape)
     assert not report.has_errors(), report.generate_report()
     from cfnlint.schema import PROVIDER_SCHEMA_MANAGER

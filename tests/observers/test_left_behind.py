@@ -172,6 +172,6 @@ def test_the_first_rebuilding_is_the_first_edition(tmp_path: Path) -> None:
     assert _rebuilt("neptune", 1, "BTCUSDT", 2) == 'Neptune rebuilt: 1 hour, as "BTCUSDT 2"'
     settings = {**NOTHING_LEFT_BEHIND, "TRADER_TRACKERS": "mlflow", "TRADER_COPIES": "true"}
     rebuild = ("trader", "tracker", "rebuild")
-    assert command(*rebuild, cwd=tmp_path, **settings).stdout == "MLflow rebuilt: 0 hours\n"
-    said = json.loads(command(*rebuild, "--json", cwd=tmp_path, **settings).stdout)
+    assert command(*rebuild, cwd=tmp_path, check=True, **settings).stdout == "MLflow rebuilt: 0 hours\n"
+    said = json.loads(command(*rebuild, "--json", cwd=tmp_path, check=True, **settings).stdout)
     assert said == {"rebuilt": [{"name": "mlflow", "edition": 1, "hours": 0}]}

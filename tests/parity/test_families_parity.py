@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.forecaster_contract import QUICK
+from tests.contracts.forecaster_contract import APART, QUICK
 from tests.parity.test_replay_is_the_backtest import twins_of
 from tests.support.bars_made import bars_made
 from tests.support.rig import command, quick_params, venue
@@ -29,8 +29,9 @@ def params_of_family(family: str, **changes: Any) -> dict[str, Any]:
 
 
 def test_every_family_is_compared() -> None:
-    """All that the parameters can name are installed where this is tested."""
-    assert set(installed()) == set(FAMILIES)
+    """All that the parameters can name are installed where this is tested, or compared by `make families`
+    (tests/families/test_parity.py)."""
+    assert {*installed(), *APART} == set(FAMILIES)
 
 
 @pytest.mark.parametrize("horizon_hours", [1, 3])
@@ -49,10 +50,16 @@ def test_replay_writes_the_lines_of_the_backtest(tmp_path: Path, family: str, ho
 @pytest.mark.parametrize("family", OTHERS)
 def test_a_loop_of_ticks_writes_the_same_lines(tmp_path: Path, family: str) -> None:
     """Eight hours with an outage among them, a process of its own each hour, by the two commands as a person types them."""
-    bars, start, hours = tmp_path / "BTCUSDT-1h.parquet", parse_hour("2021-02-05T08:00"), 8
+    explained = ticks_write_the_lines_of_the_backtest(tmp_path, family, 8)
+    assert bool(explained["quantiles"]) == (family == "naive")
+
+
+def ticks_write_the_lines_of_the_backtest(tmp_path: Path, family: str, hours: int) -> dict[str, Any]:
+    """Of 2021-02-05 from 08:00 on; gives what `trader explain --json` says of the last hour."""
+    bars, start = tmp_path / "BTCUSDT-1h.parquet", parse_hour("2021-02-05T08:00")
     write_bars(bars, bars_made(1_000, 3, missing=MISSING))
     (tmp_path / "P.json").write_text(json.dumps(params_of_family(family)))
-    span = ("--bars", str(bars), "--from", "2021-02-05T08:00", "--to", "2021-02-05T16:00")
+    span = ("--bars", str(bars), "--from", "2021-02-05T08:00", "--to", f"2021-02-05T{8 + hours:02}:00")
     command("backtest", "run", *span, "--params", "P.json", "--hours-out", "backtest.jsonl", cwd=tmp_path)
     with venue(tmp_path, bars, start - HOUR_MS) as exchange:
         exchange.trader("retrain", "--params", "P.json")
@@ -60,8 +67,8 @@ def test_a_loop_of_ticks_writes_the_same_lines(tmp_path: Path, family: str) -> N
             exchange.move_to(start + i * HOUR_MS)
             exchange.trader("tick", check=False)
         lines = exchange.journal()
-        explained = json.loads(exchange.trader("explain", "--json").stdout)
+        explained: dict[str, Any] = json.loads(exchange.trader("explain", "--json").stdout)
     assert lines == (tmp_path / "backtest.jsonl").read_text().splitlines()
     assert explained["p_up"] == json.loads(lines[-1])["p_up"]
     assert explained["model"]["family"] == family
-    assert bool(explained["quantiles"]) == (family == "naive")
+    return explained

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from trader.core.model_params import FAMILIES
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """Families and presets are those of before."""
-    registries = (FAMILIES, families._known, presets._known)
+    registries: tuple[dict[str, Any], ...] = (FAMILIES, families._known, presets._known)
     before = [dict(it) for it in registries]
     yield
     for registry, known in zip(registries, before, strict=True):

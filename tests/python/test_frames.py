@@ -6,6 +6,7 @@ import json
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ def same(one: Bars, other: Bars) -> bool:
     )
 
 
-def simple(index: pd.Index) -> pd.DataFrame:  # type: ignore[type-arg]
+def simple(index: pd.Index) -> pd.DataFrame:
     """Bars whose prices are all one."""
     ones = np.ones(len(index))
     return pd.DataFrame({"Open": ones, "High": ones, "Low": ones, "Close": ones, "Volume": ones}, index=index)
@@ -46,6 +47,7 @@ def test_bars_come_back_from_a_frame_to_the_bit() -> None:
     """With all optional columns and with gaps; the frame's columns are its own, so that changing them changes no bars."""
     frame = frame_of_bars(BARS)
     assert same(bars_of_frame(frame, "MADEUSDT", stamped="close"), BARS)
+    assert isinstance(frame.index, pd.DatetimeIndex)
     assert (frame["gap"].sum(), str(frame.index.tz), frame.index.name) == (35, "UTC", "close_time")
     assert frame.index[0] == pd.Timestamp(iso(BARS.first))
     before = BARS.close.copy()
@@ -64,19 +66,19 @@ def test_rows_that_are_missing_become_gaps() -> None:
 @pytest.mark.parametrize(
     ("stamped", "first"), [("open", "2024-01-01T01:00:00Z"), ("close", "2024-01-01T00:00:00Z")]
 )
-def test_who_gives_a_frame_says_what_its_times_are(stamped: str, first: str) -> None:
+def test_who_gives_a_frame_says_what_its_times_are(stamped: Literal["open", "close"], first: str) -> None:
     """Of the open or of the close: an hour apart. Other zones and units are converted."""
     times = pd.date_range("2024-01-01 01:00", periods=30, freq="h", tz="Europe/Berlin").as_unit("ns")
-    bars = bars_of_frame(simple(times), "BTCUSDT", stamped=stamped)  # type: ignore[arg-type]
+    bars = bars_of_frame(simple(times), "BTCUSDT", stamped=stamped)
     assert iso(bars.first) == first
 
 
 def test_it_must_be_said() -> None:
     """There is no default: the wrong one would let the future in."""
     with pytest.raises(TypeError, match="stamped"):
-        bars_of_frame(frame_of_bars(BARS), "X")  # type: ignore[call-arg]
+        bars_of_frame(frame_of_bars(BARS), "X")  # type: ignore[call-arg]  # what is shown
     with pytest.raises(DataError, match=r"stamped='middle': say 'open' or 'close'"):
-        bars_of_frame(frame_of_bars(BARS), "X", stamped="middle")  # type: ignore[arg-type]
+        bars_of_frame(frame_of_bars(BARS), "X", stamped="middle")  # type: ignore[arg-type]  # what is shown
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,7 @@ def test_it_must_be_said() -> None:
         (pd.DatetimeIndex(["2024-01-01"] * 12, tz="UTC"), r"the DataFrame: row 2"),
     ],
 )
-def test_times_that_are_no_hours_are_refused(index: pd.Index, says: str) -> None:  # type: ignore[type-arg]
+def test_times_that_are_no_hours_are_refused(index: pd.Index, says: str) -> None:
     """Without a zone, no times at all, half hours, backwards, twice: with the row or the way out."""
     with pytest.raises(DataError, match=says):
         bars_of_frame(simple(index), "BTCUSDT", stamped="close")

@@ -97,7 +97,9 @@ def test_a_family_of_a_file_is_named_in_p_json_like_any_other(tmp_path: Path) ->
 def printed(page: str) -> str:
     """The file that a page of docs/ prints."""
     text = (Path(__file__).resolve().parents[2] / "docs" / page).read_text()
-    return re.findall(r"^```python\n(# my_family\.py\n.*?)^```", text, re.DOTALL | re.MULTILINE)[0]
+    found = re.search(r"^```python\n(# my_family\.py\n.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert found, page
+    return found[1]
 
 
 @pytest.mark.parametrize("source", [CENTROID, printed("families.md")], ids=["here", "docs/families.md"])
@@ -154,7 +156,9 @@ def test_what_is_hashed_is_what_was_run(tmp_path: Path) -> None:
     own = loaded(path)
     before = code_hash(own.make())
     path.write_text("raise SystemExit\n")
-    assert own.source == CENTROID == inspect.getsource(inspect.getmodule(own.make))
+    module = inspect.getmodule(own.make)
+    assert module is not None
+    assert own.source == CENTROID == inspect.getsource(module)
     assert code_hash(own.make()) == before
 
 

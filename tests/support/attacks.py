@@ -102,7 +102,7 @@ def restore(copy: Path, store: Path) -> None:
 class Watched:
     """A store that calls somebody after an object was created."""
 
-    def __init__(self, inner: Any, after: Callable[[str], None]) -> None:
+    def __init__(self, inner: Any, after: Callable[[str], object]) -> None:
         self.inner, self.after = inner, after
 
     def __getattr__(self, name: str) -> Any:
@@ -114,14 +114,14 @@ class Watched:
         return bool(done)
 
 
-def watched(bot: Bot, after: Callable[[str], None]) -> None:
+def watched(bot: Bot, after: Callable[[str], object]) -> None:
     """Let somebody be told of each object that the bot creates."""
     bot.journal._store = Watched(bot.journal._store, after)
 
 
 def copied_when(fresh: Scene, bot: Bot, end: str, to: Path) -> None:
     """Copy the store right after an object whose key ends so was created."""
-    watched(bot, lambda key: shutil.copytree(fresh.store, to) if key.endswith(end) else None)  # type: ignore[func-returns-value]
+    watched(bot, lambda key: shutil.copytree(fresh.store, to) if key.endswith(end) else None)
 
 
 def held(fresh: Scene, more: str = "0") -> Decimal:

@@ -24,6 +24,8 @@ from tests.support.forked import crew
 from tests.support.rig import command, quick_params
 from tests.support.served import exchange_at, settings_at
 from trader import wiring
+from trader.adapters.binance_klines import BinanceKlines
+from trader.adapters.binance_spot import BinanceSpot
 from trader.adapters.clocks import SimClock
 from trader.app.bot import Bot
 from trader.app.journal import Journal
@@ -79,7 +81,8 @@ class Scene:
     def executed(self) -> list[dict[str, Any]]:
         """Every order that the exchange executed."""
         ledger = self.sim("/sim/ledger")
-        return ledger["orders"] if isinstance(ledger, dict) else ledger
+        orders: list[dict[str, Any]] = ledger["orders"] if isinstance(ledger, dict) else ledger
+        return orders
 
     def check_books(self) -> None:
         """Nothing executed is in no record or in two, and never more than decided was."""
@@ -244,7 +247,8 @@ def trapped(url: str, store: Path, work: str, kind: str, n: int, when: str, numb
             bot = replace(bot, journal=Journal(TrappedStore(bot.journal.store, trap), bot.symbol))
         else:
             for host in (bot.exchange, bot.collector._market):
-                session = host._api.client.session  # type: ignore[attr-defined]
+                assert isinstance(host, BinanceSpot | BinanceKlines)
+                session = host._api.client.session
                 session.request = partial(trap.around_call, session.request)
         with suppress(Halt):
             WORK[work](bot)

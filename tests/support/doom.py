@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.support.forked import crew
 from tests.support.life import a_bot, settings_of
+from trader.adapters.store_s3 import S3Store
 from trader.app.tick import tick
 from trader.core.errors import TraderError
 
@@ -21,7 +22,8 @@ def doomed_tick(url: str, store: dict[str, Any], n: int) -> None:
     """A child's work: one tick, killed before its n-th request to the bucket. Exits 0 if it never made so many."""
     left = n
     with a_bot(settings_of(url, **store)) as (bot, _):
-        session = bot.journal.store.client._endpoint.http_session  # type: ignore[attr-defined]
+        assert isinstance(bot.journal.store, S3Store)
+        session = bot.journal.store.client._endpoint.http_session
         send = session.send
 
         def send_or_die(request: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -129,13 +130,13 @@ resumes = st.builds(ev.ResumeEvent, symbols, times, authors, text)
 retrain_rules = st.builds(BreachRule, counts, maybe(numbers), maybe(numbers), counts, maybe(counts))
 
 # Each format with what it stores.
-OBJECTS: list[tuple[Format, st.SearchStrategy]] = [
+OBJECTS: list[tuple[Format[Any], st.SearchStrategy]] = [
     (codec.DECISION, decisions),
     (codec.ATTEMPT, attempts),
     (codec.OUTCOME, outcomes),
     (codec.RECORD, records),
 ]
-EVENTS: list[tuple[EventFormat, st.SearchStrategy]] = [
+EVENTS: list[tuple[EventFormat[Any], st.SearchStrategy]] = [
     (codec_events.DEPLOYMENT, st.builds(ev.DeploymentEvent, symbols, times, text, maybe(retrain_rules))),
     (codec_events.CHAMPION, st.builds(ev.ChampionEvent, symbols, text, times, causes, text, counts, digests)),
     (codec_events.HALT, halts | resumes),
@@ -144,7 +145,7 @@ EVENTS: list[tuple[EventFormat, st.SearchStrategy]] = [
 ]
 recent = st.builds(rec.RecentHour, times, money, st.booleans(), maybe(numbers), features)
 cursors = st.builds(rec.Cursor, maybe(times), st.dictionaries(text, counts, max_size=3), counts, counts, text)
-NOTES: list[tuple[Note, st.SearchStrategy]] = [
+NOTES: list[tuple[Note[Any], st.SearchStrategy]] = [
     (codec.RECENT, st.builds(rec.RecentHours, st.lists(recent, max_size=3).map(tuple))),
     (codec.CURSOR, cursors),
 ]

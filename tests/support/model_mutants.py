@@ -75,7 +75,13 @@ def genuine(family: str) -> bytes:
     X = rows()
     y = (X[:, 0] + X[:, 3] * X[:, 4] > 0).astype(float)
     params = params_of({**DEFAULT_PARAMS, "model": {"family": family, **QUICK.get(family, {})}}, "a test")
-    return fit(forecaster_of(family), X, y, params)
+    forecaster = forecaster_of(family)
+    if forecaster.traits.reads == "rows":
+        return fit(forecaster, X, y, params)
+    panel = Panel.of([bars_made(400, 3)])
+    return forecaster.fit(
+        panel, y.reshape(1, -1), params, horizon=1, until=int(panel.close_time[-1]), seed=params.seed
+    )
 
 
 # --- bytes -------------------------------------------------------------------------------------------------------------------
@@ -226,8 +232,8 @@ def restructured(data: bytes, rng: random.Random) -> bytes:
     for _ in range(rng.choice((1, 1, 2))):
         booster = values.get("learner", {}).get("gradient_booster", {}).get("model", {})
         trees = booster.get("trees") if isinstance(booster, dict) else None
-        whole = rng.random() < 0.25 or not isinstance(trees, list) or not trees
-        there = sites(values) if whole else sites(rng.choice(trees))
+        some = trees if rng.random() >= 0.25 and isinstance(trees, list) else []
+        there = sites(rng.choice(some)) if some else sites(values)
         if not there:
             break
         holder, name = rng.choice(there)
@@ -304,7 +310,7 @@ BYTES = (flipped, cut, spliced)
 MUTATIONS: dict[str, tuple[Callable[[bytes, random.Random], bytes], ...]] = {
     "xgboost": (*BYTES, relengthed, *[restructured] * 6),
     "lightgbm": (*BYTES, *map(in_text, BYTES), *[rewritten] * 6),
-    "naive": (*BYTES, revalued, revalued),
+    **dict.fromkeys(("naive", "arima", "prophet"), (*BYTES, revalued, revalued)),
 }
 
 

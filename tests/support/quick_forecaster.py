@@ -26,7 +26,8 @@ class QuickPredictor(StagedRowPredictor):
         wave = np.sin(1e3 * self.noise * X.astype(np.float64).sum(axis=1))
         leans = self.lean * np.array(stages, dtype=np.float64)[:, None] / 1e4
         score = leans * (X[:, self.column].astype(np.float64) - 50) / 50 + 0.02 * wave
-        return (0.5 + 0.4 * np.tanh(score)).astype(np.float32)
+        p_up: Matrix = (0.5 + 0.4 * np.tanh(score)).astype(np.float32)
+        return p_up
 
     def scores(self, X: Matrix) -> Matrix:
         """By all of a thousand."""

@@ -8,7 +8,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -160,12 +160,17 @@ def _read(file: Any) -> Heard | None:
 
 @contextmanager
 def serving(
-    *answers: Answer, path: str = "*", tls: ssl.SSLContext | None = None, **scripts: list[Answer]
+    *answers: Answer,
+    path: str = "*",
+    tls: ssl.SSLContext | None = None,
+    scripts: Mapping[str, list[Answer]] | None = None,
+    **named: list[Answer],
 ) -> Iterator[RawServer]:
-    """A running server that answers `path` so; further paths as `klines=[...]`, below /api/v3."""
+    """A running server that answers `path` so; further paths, below /api/v3, as `klines=[...]`
+    or in `scripts`, where a name may hold a slash."""
     listening = socket.create_server(("127.0.0.1", 0))
     told = {path: list(answers)} if answers else {}
-    told |= {f"/api/v3/{name}": list(script) for name, script in scripts.items()}
+    told |= {f"/api/v3/{name}": list(script) for name, script in ({**(scripts or {}), **named}).items()}
     server = RawServer(told, listening.getsockname()[1])
     open_sockets: list[socket.socket] = []
 

@@ -111,7 +111,8 @@ class Venue:
     def ledger(self) -> list[dict[str, Any]]:
         """Every order the exchange executed."""
         ledger = self.sim("/sim/ledger")
-        return ledger["orders"] if isinstance(ledger, dict) else ledger
+        orders: list[dict[str, Any]] = ledger["orders"] if isinstance(ledger, dict) else ledger
+        return orders
 
     def journal(self) -> list[str]:
         """The journal's lines as the hours file has them."""

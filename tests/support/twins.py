@@ -18,24 +18,27 @@ from trader.exchange.matching import FeeAsset
 from trader.exchange.server import EmbeddedExchange, ExchangeConfig
 from trader.forecasters.registry import forecaster_of
 from trader.simulation import rehearsal
-from trader.simulation.markets import assets_of
+from trader.simulation.markets import assets_of, listed_of
 
 
 @dataclass(frozen=True)
 class Twins:
-    """A market, the rules of one strategy on it, and the hours start <= T < stop (UTC ms)."""
+    """A market, the rules of one strategy on it, and the hours start <= T < stop (UTC ms). others: symbols that are quoted
+    beside it, for the fits of a global family."""
 
     bars: Bars
     rules: Rules
     start: int
     stop: int
+    others: tuple[Bars, ...] = ()
 
     def backtest(self) -> list[str]:
         """The hours file of `backtest run`."""
         bars, params = self.bars, self.rules.params
         p_up = walk_forward(
-            forecaster_of(params.model.family), bars, params, self.start, self.stop, source="twins"
-        )
+            forecaster_of(params.model.family), bars, params, self.start, self.stop,
+            source="twins", others=self.others,
+        )  # fmt: skip  # what is walked, then what it is called
         return list(simulate(bars, p_up, self.rules, self.start, self.stop).track.texts())
 
     def replay(self, store: Path) -> list[str]:
@@ -53,6 +56,7 @@ class Twins:
                 balances={quote: params.allocation_usdt, "BNB": MOST_USDT},
                 api_key=EMBEDDED_KEY,
                 api_secret=EMBEDDED_SECRET,
+                others=[listed_of(it, self.start) for it in self.others],
                 fee_asset=None if discount is None else FeeAsset("BNB", discount),
             )
         )

@@ -73,7 +73,7 @@ def config(**changes: Any) -> ExchangeConfig:
     return replace(plain, **changes)
 
 
-class SimClient(Client):  # type: ignore[misc]
+class SimClient(Client):  # type: ignore[misc]  # python-binance ships no types
     """The unmodified client; every address but the exchange's own is dead."""
 
     MARGIN_API_URL = PAPI_URL = WEBSITE_URL = FUTURES_URL = FUTURES_DATA_URL = DEAD

@@ -48,7 +48,7 @@ def chromium() -> Iterator[Browser]:
 @contextmanager
 def opened(browser: Browser, url: str, scheme: str = "light", **context: Any) -> Iterator[Seen]:
     """A page at an address, until it has drawn what it has to draw."""
-    with browser.new_context(color_scheme=scheme, **{"viewport": DESK, **context}) as made:  # type: ignore[arg-type]
+    with browser.new_context(color_scheme=scheme, **{"viewport": DESK, **context}) as made:
         seen = Seen(made.new_page())
         seen.page.on("console", lambda told: seen.said.append(f"{told.type}: {told.text}"))
         seen.page.on("pageerror", lambda error: seen.said.append(f"error: {error}"))

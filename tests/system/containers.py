@@ -24,7 +24,9 @@ RUN = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000", "--no-heal
 
 def run(*command: str, **options: Any) -> str:
     """Run a command to its end; its standard output. Fails with everything it said."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900, **options)
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=900, **options
+    )
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 

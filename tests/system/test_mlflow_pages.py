@@ -22,7 +22,7 @@ def test_a_run_is_opened_and_its_metrics_are_seen(mlflow_ui: MlflowUi) -> None:
     told = mlflow_ui.told
     runs_page = MlflowBackend(told.tracking).page_of("BTCUSDT")
     with chromium() as browser:
-        page = browser.new_page(viewport=DESK)  # type: ignore[arg-type]
+        page = browser.new_page(viewport=DESK)
         page.goto(mlflow_ui.url + runs_page)
         run = page.get_by_text("BTCUSDT since 2021-03-06T00").first
         expect(run).to_be_visible(timeout=SLOW_MS)

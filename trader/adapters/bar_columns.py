@@ -98,7 +98,7 @@ def _volume_of(plain: str, symbol: str, theirs: list[str]) -> str | None:
     return "volume" if "volume" not in theirs else None
 
 
-def milliseconds(times: Ints, source: str, first_row: int, *, exact: bool = True) -> Ints:
+def milliseconds(times: Ints, source: str, rows: Sequence[int], *, exact: bool = True) -> Ints:
     """Numbers between the years 2000 and 2100 in seconds are seconds, those at or above 1e14 microseconds, at or above 1e17
     nanoseconds (the archive changed its unit in 2025, and CryptoDataDownload its own within files, so each row is judged
     alone). Everything else is left for the check of the bars. Raises DataError where the unit does not divide; without
@@ -109,7 +109,7 @@ def milliseconds(times: Ints, source: str, first_row: int, *, exact: bool = True
     if broken.any() and exact:
         row = int(np.argmax(broken))
         problem = f"open time {times[row]} does not lie on the full hour; resample to 1 h bars in UTC"
-        raise DataError(f"{source}: row {first_row + row}: {problem}")
+        raise DataError(f"{source}: row {rows[row]}: {problem}")
     whole = times // divisor * factor
     return np.asarray(whole + (broken & (whole % HOUR_MS == 0)), dtype=np.int64)
 
@@ -120,17 +120,18 @@ def one_chunk(column: Any) -> Any:
     return column.combine_chunks()
 
 
-def times_of(array: Any, source: str, first_row: int) -> Ints:
-    """(n,) int64: milliseconds, or whatever a column of plain numbers is in. Raises DataError for what is no time."""
+def times_of(array: Any, source: str, rows: Sequence[int]) -> Ints:
+    """(n,) int64: milliseconds, or whatever a column of plain numbers is in. Raises DataError, with its number in `rows`, for
+    what is no time."""
     import pyarrow as pa
 
     kind = array.type
     if array.null_count:
-        row = first_row + array.is_valid().to_pylist().index(False)
+        row = rows[array.is_valid().to_pylist().index(False)]
         raise DataError(f"{source}: row {row}: open_time is empty; correct the row or remove it")
     try:
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            return _text_times(array, source, first_row)
+            return _text_times(array, source, rows)
         if pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.unit == "s"):
             array = array.cast(pa.timestamp("ms", tz=getattr(kind, "tz", None)))
         if pa.types.is_timestamp(array.type):
@@ -142,7 +143,7 @@ def times_of(array: Any, source: str, first_row: int) -> Ints:
         ) from None
 
 
-def _text_times(array: Any, source: str, first_row: int) -> Ints:
+def _text_times(array: Any, source: str, rows: Sequence[int]) -> Ints:
     import pyarrow as pa
 
     # Whole numbers first, then ISO texts without and with a zone, each in one go; a mixed column goes row by row.
@@ -155,10 +156,10 @@ def _text_times(array: Any, source: str, first_row: int) -> Ints:
     try:
         found = dated(texts)
     except AmbiguousError as error:
-        raise DataError(f"{source}: row {first_row}: open time {error}") from None
+        raise DataError(f"{source}: row {rows[0]}: open time {error}") from None
     if found is not None:
         return np.array(found[1], np.int64)
-    return np.array([_one_time(text, source, row) for row, text in enumerate(texts, first_row)], np.int64)
+    return np.array([_one_time(text, source, row) for row, text in zip(rows, texts, strict=True)], np.int64)
 
 
 def _one_time(text: str, source: str, row: int) -> int:
@@ -173,7 +174,7 @@ def _one_time(text: str, source: str, row: int) -> int:
         ) from None
 
 
-def floats_of(name: str, array: Any, source: str, first_row: int) -> Floats:
+def floats_of(name: str, array: Any, source: str, rows: Sequence[int]) -> Floats:
     """(n,) float64, each the nearest to what is written, NaN where nothing is. Raises DataError for what is no number."""
     import pyarrow as pa
 
@@ -183,12 +184,12 @@ def floats_of(name: str, array: Any, source: str, first_row: int) -> Floats:
             array = array.cast("string")  # Arrow rounds a text to the nearest float64, a decimal not always
         return _numpy(array if kind == pa.float64() else array.cast("float64"), np.float64)
     except pa.ArrowException:
-        for row, value in enumerate(array.to_pylist()):
+        for row, value in zip(rows, array.to_pylist(), strict=True):
             try:
                 float(value or "nan")
             except (TypeError, ValueError):
                 raise DataError(
-                    f"{source}: row {first_row + row}: {name} is {str(value)[:40]!r}, not a number; correct it"
+                    f"{source}: row {row}: {name} is {str(value)[:40]!r}, not a number; correct it"
                 ) from None
         raise DataError(f"{source}: {name} of type {kind} is not numeric; store it as double") from None
 

@@ -43,16 +43,16 @@ def read_bars(path: Path, symbol: str | None = None, say: Say | None = None) -> 
     """
     path = Path(path)
     columns, name, source = _columns(path, symbol)
-    times = milliseconds(columns.times, source, columns.first_row)
-    notes, first_row, step = list(columns.notes), columns.first_row, 1
+    times = milliseconds(columns.times, source, columns.rows)
+    notes, rows = list(columns.notes), columns.rows
     if (times > columns.times).any():
         notes.append("times in seconds")
     values = columns.values
     if len(times) > 1 and (np.diff(times) < 0).all():
         notes.append("newest row first")
         times, values = times[::-1].copy(), {key: column[::-1].copy() for key, column in values.items()}
-        first_row, step = first_row + len(times) - 1, -1
-    bars = bars_from_columns(name, times, values, source, first_row, step)
+        rows = rows[::-1]
+    bars = bars_from_columns(name, times, values, source, rows)
     if notes and say is not None:
         say(f"{path}: read with {', '.join(notes)}")
     return bars
@@ -64,15 +64,22 @@ def read_archived_bars(path: Path, symbol: str, say: Say | None = None) -> Bars:
     """
     path = Path(path)
     columns, name, source = _columns(path, symbol)
-    times = milliseconds(columns.times, source, columns.first_row, exact=False)
+    times = milliseconds(columns.times, source, columns.rows, exact=False)
     out, reasons = odd_rows(times, columns.values)
     if out.all() and len(times):
         raise DataError(f"{source}: holds no row of an hour: {'; '.join(reasons)}; leave this file out")
     if reasons and say is not None:
         say(f"{path.name}: rows left out, {'; '.join(reasons)}")
-    order = np.argsort(times[~out], kind="stable")
-    values = {key: column[~out][order] for key, column in columns.values.items()}
-    return bars_from_columns(name, times[~out][order], values, source, columns.first_row)
+    kept = np.flatnonzero(~out)
+    kept = kept[np.argsort(times[kept], kind="stable")]
+    values = {key: column[kept] for key, column in columns.values.items()}
+    return bars_from_columns(name, times[kept], values, source, [columns.rows[row] for row in kept.tolist()])
+
+
+def symbol_named(path: Path) -> str:
+    """The symbol that the name of a file of bars says."""
+    named = _FOREIGN_NAME.fullmatch(path.name)
+    return named[1] if named else path.name.split("-")[0].split(".")[0]
 
 
 def write_bars(path: Path, bars: Bars) -> None:
@@ -135,8 +142,7 @@ def _read_file(path: Path) -> bytes:
 def _columns(path: Path, symbol: str | None) -> tuple[Columns, str, str]:
     """What a file holds, of which symbol, and its name for messages. Raises DataError where its rows name another symbol."""
     data, source = _read_file(path), str(path)
-    named = _FOREIGN_NAME.fullmatch(path.name)
-    name = symbol or (named[1] if named else path.name.split("-")[0].split(".")[0])
+    name = symbol or symbol_named(path)
     if data[:4] == b"PAR1":
         columns = _parquet_columns(data, path, name)
     elif path.suffix == ".parquet":
@@ -170,9 +176,10 @@ def _parquet_columns(data: bytes, path: Path, symbol: str) -> Columns:
         arrays = {name: one_chunk(table.column(names[position])) for name, position in found.items()}
     except (pa.ArrowException, *BAD_ARROW) as error:
         raise DataError(f"{path}: is a broken Parquet file: {first_line(error)}; fetch it again") from None
-    times, symbols = times_of(arrays.pop("open_time"), str(path), 1), named_in(arrays.pop("symbol", None))
-    values = {name: floats_of(name, array, str(path), 1) for name, array in arrays.items()}
-    return Columns(times, values, 1, symbols)
+    rows = range(1, table.num_rows + 1)
+    times, symbols = times_of(arrays.pop("open_time"), str(path), rows), named_in(arrays.pop("symbol", None))
+    values = {name: floats_of(name, array, str(path), rows) for name, array in arrays.items()}
+    return Columns(times, values, rows, symbols)
 
 
 def _unzip(data: bytes, path: Path) -> tuple[bytes, str]:

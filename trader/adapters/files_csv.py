@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,19 +32,20 @@ if TYPE_CHECKING:
 BAD_ARROW = (OSError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError)
 # Lines above a header: an address (CryptoDataDownload), Excel's `sep=`, a comment, an empty line.
 _PREAMBLE = re.compile(r'\s*|"?https?://\S*|sep=.|#.*', re.IGNORECASE)
+_UNEVEN = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 _MOST_PREAMBLE_LINES = 20
 _LONGEST_HEAD = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """What a file holds, unchecked. times: (n,) in any unit. first_row: the line number of the first row in the file.
-    symbols: the distinct values of a symbol column, empty without one. notes: how the file was read where it is not the usual
-    way."""
+    """What a file holds, unchecked. times: (n,) in any unit. rows: the number of each row in the file; in a text that of its
+    line, as an editor shows it. symbols: the distinct values of a symbol column, empty without one. notes: how the file was
+    read where it is not the usual way."""
 
     times: Ints
     values: dict[str, Floats]
-    first_row: int
+    rows: Sequence[int]
     symbols: frozenset[str]
     notes: tuple[str, ...] = ()
 
@@ -63,14 +65,15 @@ def csv_columns(data: bytes, symbol: str, source: str) -> Columns:
         )
     found = match_columns(ARCHIVE_COLUMNS if headless else names, source, symbol)
     skipped = 0 if headless else 1
-    first_row = above + skipped + 1  # the file's own line numbers
-    table = _texts(data, delimiter, len(names), list(found.values()), skipped, source)
+    lines = _lines(data, above)
+    table = _texts(data, delimiter, len(names), list(found.values()), skipped, lines, source)
+    rows = lines[skipped:][: table.num_rows]
     arrays = {name: one_chunk(column) for name, column in zip(found, table.columns, strict=True)}
-    times = times_of(arrays.pop("open_time"), source, first_row)
+    times = times_of(arrays.pop("open_time"), source, rows)
     symbols = named_in(arrays.pop("symbol", None))
     written, arrays = _with_decimal_points(arrays, source) if _odd_numbers(data, delimiter) else ("", arrays)
-    values = {name: floats_of(name, array, source, first_row) for name, array in arrays.items()}
-    return Columns(times, values, first_row, symbols, (written,) if written else ())
+    values = {name: floats_of(name, array, source, rows) for name, array in arrays.items()}
+    return Columns(times, values, rows, symbols, (written,) if written else ())
 
 
 def named_in(array: Any) -> frozenset[str]:
@@ -108,6 +111,11 @@ def _without_preamble(data: bytes) -> tuple[bytes, int]:
     return data, above
 
 
+def _lines(data: bytes, above: int) -> list[int]:
+    """The numbers of the lines that hold something, from the header on; Arrow passes over the others."""
+    return [number for number, line in enumerate(data.splitlines(), above + 1) if line]
+
+
 def _head(data: bytes, source: str) -> str:
     line = data[:_LONGEST_HEAD].splitlines()[0] if data.strip() else b""
     text = line.decode("utf-8", "replace")
@@ -140,9 +148,11 @@ def _with_decimal_points(arrays: dict[str, Any], source: str) -> tuple[str, dict
     }
 
 
-def _texts(data: bytes, delimiter: str, width: int, wanted: list[int], skipped: int, source: str) -> pa.Table:
+def _texts(
+    data: bytes, delimiter: str, width: int, wanted: list[int], skipped: int, lines: list[int], source: str
+) -> pa.Table:
     """Some of a CSV's `width` columns, by position and in that order, as texts, so that an error can name the line of what is
-    no number."""
+    no number. Raises DataError, by its number in `lines`, for a row of another width."""
     import pyarrow as pa
     import pyarrow.csv
 
@@ -159,4 +169,14 @@ def _texts(data: bytes, delimiter: str, width: int, wanted: list[int], skipped: 
             ),
         )
     except (pa.ArrowException, *BAD_ARROW) as error:
-        raise DataError(f"{source}: is not a readable CSV: {first_line(error)}; correct the file") from None
+        problem = _by_line(first_line(error), lines)
+        raise DataError(f"{source}: is not a readable CSV: {problem}; correct the file") from None
+
+
+def _by_line(problem: str, lines: list[int]) -> str:
+    """What Arrow says, which counts rows without blank lines and those above; of a row of another width in our words."""
+    uneven = _UNEVEN.search(problem)
+    if uneven is None or int(uneven[1]) > len(lines):
+        return problem
+    row, width, found = (int(number) for number in uneven.groups())
+    return f"row {lines[row - 1]} has {plural(found, 'column')} instead of {width}"

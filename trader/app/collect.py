@@ -58,8 +58,19 @@ class Collector:
         self._explained = explained
         self._say = say
         self._unproven = file is not None
+        self._beside: dict[str, Collector] = {}
         self.symbol = symbol
         self.served = served
+
+    def of(self, symbol: str) -> Collector:
+        """The collector of another symbol: of the same source, with its own file, and by the same rules."""
+        if symbol == self.symbol:
+            return self
+        if symbol not in self._beside:
+            self._beside[symbol] = Collector(
+                self._market, symbol, self._file, self._explained, self.served, self._say
+            )
+        return self._beside[symbol]
 
     @cached_property
     def _bars(self) -> Bars:
@@ -159,9 +170,10 @@ class Collector:
             waited += BAR_PAUSE_S
 
     def save(self) -> None:
-        """Write what is known to the file, where there is one."""
-        if self._file:
-            self._file.save(self._bars)
+        """Write what is known to the file, where there is one; of the symbols collected beside this one too."""
+        for collector in (self, *self._beside.values()):
+            if collector._file:
+                collector._file.save(collector._bars)
 
 
 def collect(

@@ -19,7 +19,7 @@ from trader.core.ledger import fee_usdt
 from trader.core.model import RANGE_QUANTILES, ModelCard
 from trader.core.params import Params, params_of
 from trader.core.policy import held_until, target_side, within_holding_period
-from trader.core.ports import Contributing, ForecasterOf
+from trader.core.ports import Contributing, Explaining, ForecasterOf
 from trader.core.records import Decision, HourRecord
 from trader.core.types import FAR_FUTURE_MS, Json, iso, plain
 
@@ -51,6 +51,7 @@ def explain(journal: Journal, forecaster_of: ForecasterOf, hour: int) -> Json:
         "model": _model(card, decision),
         "features": _features(decision, card),
         **_contributions(forecaster_of, card, model, decision),
+        "terms": _terms(forecaster_of, card, model, decision),
         "p_up": decision.p_up,
         "no_p_up": decision.no_p_up,
         "quantiles": _quantiles(decision),
@@ -131,6 +132,16 @@ def _contributions(forecaster_of: ForecasterOf, card: ModelCard, model: bytes, d
         )
     parts = {name: round(float(share), 6) for name, share in zip(card.columns, shares, strict=False)}
     return {"contributions": parts, "base": round(float(shares[-1]), 6)}
+
+
+def _terms(
+    forecaster_of: ForecasterOf, card: ModelCard, model: bytes, decision: Decision
+) -> dict[str, str | float]:
+    """What the model is made of at the hour, by the family's own names; {} for a family of rows, and for one that cannot say."""
+    if card.columns:
+        return {}
+    predictor = forecaster_of(card.family).load(model, f"models/{card.model_id}/model")
+    return predictor.explain(decision.close_time) if isinstance(predictor, Explaining) else {}
 
 
 def _hold(decision: Decision, params: Params) -> Json | None:

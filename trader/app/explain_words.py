@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from trader.core.text import plural, visible
 from trader.core.types import Json
 
 BAR_WIDTH = 6
+WIDTH, MARGIN = 80, " " * 10
 
 
 def words(told: Json) -> str:
@@ -15,6 +18,7 @@ def words(told: Json) -> str:
     lines += _features(told)
     lines += [
         "",
+        *terms_in_words(told["terms"]),
         _belief(told),
         *_distribution(told),
         *_hold(told["hold"]),
@@ -67,6 +71,18 @@ def _features(told: Json) -> list[str]:
 
 def _strip(share: float) -> str:
     return ("+" if share > 0 else "-") * round(abs(share) * BAR_WIDTH)
+
+
+def terms_in_words(terms: Json) -> list[str]:
+    """What a model without features is made of, as many terms a line as fit the screen."""
+    shown = [
+        f"{name} {value if isinstance(value, str) else format(value, '.6g')}" for name, value in terms.items()
+    ]
+    whole = ", ".join(it.replace(" ", "\0") for it in shown)
+    lines = textwrap.wrap(whole, WIDTH - len(MARGIN), break_on_hyphens=False)
+    return [
+        (f"{'terms':<10}" if i == 0 else MARGIN) + line.replace("\0", " ") for i, line in enumerate(lines)
+    ]
 
 
 def _belief(told: Json) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from trader.app.bot import Bot
@@ -16,6 +18,8 @@ from trader.core.ports import Clock
 from trader.core.types import HOUR_MS, Progress
 
 LONGEST_OUTAGE_MS = 7 * 24 * HOUR_MS
+# The schedule trains a quarter past: a bar that is missing then will not come any more.
+TRAINING_MS = 15 * 60_000
 
 
 class MovableClock(Clock, Protocol):
@@ -48,7 +52,7 @@ def replay(
         clock.move_to(hour)
         with suppress(Retry):
             tick(bot)
-            retrain_if_due(bot, hour, rule, tuner, drift)
+            _at_once_or_later(clock, hour, partial(retrain_if_due, bot, hour, rule, tuner, drift))
         if progress:
             progress((hour - start) // HOUR_MS + 1, (stop - start) // HOUR_MS)
     _close_last_hours(bot, clock, start, stop)
@@ -60,9 +64,21 @@ def _begin(bot: Bot, clock: MovableClock, params: Params, start: int, rule: Brea
     for hour in range(start - params.gap_hours * HOUR_MS, start + LONGEST_OUTAGE_MS, HOUR_MS):
         clock.move_to(hour)
         with suppress(Retry):
-            retrain(bot.journal, bot.collector, bot.forecaster_of, params, start, bot.version, own_rule=rule)
+            train = partial(
+                retrain, bot.journal, bot.collector, bot.forecaster_of, params, start, bot.version
+            )
+            _at_once_or_later(clock, hour, partial(train, own_rule=rule))
             return
     raise Retry("the venue stayed shut at the first hour; start later")
+
+
+def _at_once_or_later(clock: MovableClock, hour: int, train: Callable[[], object]) -> None:
+    """Train at an hour (UTC ms); where a bar of it is missing, once more when the schedule does. Raises Retry as that does."""
+    try:
+        train()
+    except Retry:
+        clock.move_to(hour + TRAINING_MS)
+        train()
 
 
 def _close_last_hours(bot: Bot, clock: MovableClock, start: int, stop: int) -> None:

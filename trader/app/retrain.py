@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from trader.app.codec_events import CHAMPION, DEPLOYMENT
 from trader.app.collect import Collector
+from trader.app.history import fit_bars
 from trader.app.journal import Journal
 from trader.app.stored import RESTORE
-from trader.core.errors import ConfigError, DataError, OtherSymbol, Retry
+from trader.core.errors import ConfigError, DataError, OtherSymbol
 from trader.core.events import Cause, ChampionEvent, DeploymentEvent
-from trader.core.features import anchor_of
-from trader.core.jumps import require_no_jump
 from trader.core.lifecycle import BreachRule, Champion, due_refit
 from trader.core.model import (
     UPGRADED_FROM,
@@ -26,8 +25,8 @@ from trader.core.model import (
 from trader.core.params import Params, params_of
 from trader.core.ports import ForecasterOf
 from trader.core.training import training_of
-from trader.core.types import HOUR_MS, floor_hour, iso
-from trader.core.windows import refit_of, require_history
+from trader.core.types import HOUR_MS, floor_hour
+from trader.core.windows import refit_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,24 +156,15 @@ def retrain(
     """Fit for the hours from `serve_from` (UTC ms) on, by what was known `gap_hours` before it, and publish.
 
     The rows follow from `serve_from` alone, not from when this runs. The first training begins the deployment, whatever
-    its cause, with the retrain rule of a rehearsal (`own_rule`). Raises ConfigError for parameters that no venue here can
-    trade, DataError where the history is too short.
+    its cause, with the retrain rule of a rehearsal (`own_rule`). A family that is fitted on several symbols is published for
+    the one that the journal trades. Raises ConfigError for parameters that no venue here can trade, DataError where the
+    history is too short, Retry while a symbol's newest bar is missing.
     """
     _require_tradable(params)
     window = refit_of(params, 0, serve_from)
-    known_at = serve_from - params.gap_hours * HOUR_MS
     forecaster = forecaster_of(params.model.family)
-    context_from = window.train_from - forecaster.traits.context_hours * HOUR_MS
-    bars = collector.between(min(anchor_of(window.train_from), context_from), known_at + HOUR_MS)
-    require_history(bars, window, params, f"the history of {collector.symbol}")
-    known = bars.span(window.train_from, known_at + HOUR_MS)
-    require_no_jump(known, f"the history of {collector.symbol}", but_for_prints=True)
-    if bars.last < window.train_until + params.horizon_hours * HOUR_MS:
-        raise Retry(
-            f"{collector.symbol}: training for {iso(serve_from)} needs the bar of "
-            f"{iso(window.train_until + params.horizon_hours * HOUR_MS)}; the newest is {iso(bars.last)}"
-        )
-    training = training_of(bars, window, params, forecaster.traits)
+    found = fit_bars(collector, params, window, forecaster.traits)
+    training = training_of(found.bars, window, params, forecaster.traits, found.others)
     model = forecaster.fit(
         training.panel,
         training.y,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -10,15 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trader import terminal
-from trader.commands.common import AsJson, BarsDir, Symbol
+from trader.commands.common import AsJson, BarsDir, ParamsFile, StoreDir, Symbol, params_from
 from trader.config import Settings, load_settings
-from trader.core.errors import ConfigError
+from trader.core.errors import ConfigError, TraderError, WrongStore
 from trader.core.text import plural
 from trader.core.types import HOUR_MS, floor_hour, iso, parse_hour
 
 if TYPE_CHECKING:
     from trader.app.collect import Collector, Side
+    from trader.core.params import Params
     from trader.core.types import Bars
+
+NAME = re.compile(r"[A-Z0-9]{2,20}")
 
 
 class Prefer(StrEnum):
@@ -47,7 +52,16 @@ def collect(
         Prefer | None,
         typer.Option(help="whose bars count where archive and market differ; default: refuse and list them"),
     ] = None,
+    symbols: Annotated[
+        str | None,
+        typer.Option(
+            help="several, such as BTCUSDT,ETHUSDT; default: the setting's, and the train_symbols of --params or else of "
+            "the store's newest model"
+        ),
+    ] = None,
+    params: ParamsFile = None,
     symbol: Symbol = None,
+    store: StoreDir = None,
     bars: BarsDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -60,30 +74,72 @@ def collect(
     from trader.adapters.clocks import WallClock
     from trader.app.collect import collect
 
-    settings = load_settings(symbol=symbol, bars=bars)
+    settings = load_settings(symbol=symbol, store=store, bars=bars)
+    wanted = _wanted(settings, symbols, params)
+    found: list[Collected] = []
     with terminal.progress("bars", quiet=as_json) as update:
         market = wiring.make_market(settings, WallClock(), update)
         try:
-            collector = wiring.make_collector(settings, market, say=terminal.say)
-            first = parse_hour(start) if start else _first_known(collector)
+            main = wiring.make_collector(settings, market, say=terminal.say)
             last = parse_hour(stop) if stop else floor_hour(market.time_ms()) + HOUR_MS
-            stock = _archived(settings, archive, first, last) if archive else None
-            found = collect(collector, first, last, stock, KEPT[prefer])
+            for collector in map(main.of, wanted):
+                first = parse_hour(start) if start else _first_known(collector, main)
+                stock = _archived(settings, collector.symbol, archive, first, last) if archive else None
+                found.append(Collected(collect(collector, first, last, stock, KEPT[prefer]), stock))
         finally:
             market.close()
-    _tell(settings, found, stock, as_json)
+    _tell(settings, found, as_json)
 
 
-def _first_known(collector: Collector) -> int:
-    """Where the collected bars begin. Raises ConfigError where none are."""
-    if not len(collector.known):
-        raise ConfigError(
-            f"no bars of {collector.symbol} are collected yet; say the first hour: trader collect --from 2021-01-01"
+@dataclass(frozen=True, slots=True, eq=False)
+class Collected:
+    """The span of a symbol's bars that was asked for, and what archives held of it; None without any."""
+
+    bars: Bars
+    stock: Bars | None
+
+
+def _wanted(settings: Settings, symbols: str | None, params: Path | None) -> tuple[str, ...]:
+    """The symbols to collect: those that are named, else the setting's with those that a fit sees beside it. Raises ConfigError
+    for a name that is none."""
+    if symbols is not None:
+        named = tuple(dict.fromkeys(it.strip().upper() for it in symbols.split(",") if it.strip()))
+        if not named or not all(NAME.fullmatch(it) for it in named):
+            raise ConfigError(f"--symbols {symbols!r} must name trading pairs, such as BTCUSDT,ETHUSDT")
+        return named
+    read = params_from(params, None) if params is not None else _newest_params(settings)
+    beside = (read.train_symbols if read else None) or ()
+    return (settings.symbol, *(it for it in beside if it != settings.symbol))
+
+
+def _newest_params(settings: Settings) -> Params | None:
+    """The parameters of the store's newest model; None where there is none. A store that does not answer is said, and holds up
+    no bars."""
+    from trader import wiring
+    from trader.app.retrain import newest_readable_params
+
+    try:
+        return newest_readable_params(wiring.make_journal(settings))
+    except WrongStore:
+        return None  # bars are collected beside whatever another bot keeps there
+    except TraderError as error:
+        terminal.say(
+            f"only {settings.symbol} is collected, for the store does not say which symbols a fit sees: {error}"
         )
-    return collector.known.first
+        return None
 
 
-def _archived(settings: Settings, sources: list[str], start: int, stop: int) -> Bars:
+def _first_known(collector: Collector, main: Collector) -> int:
+    """Where a symbol's collected bars begin, or those of the traded one. Raises ConfigError where none are."""
+    for known in (collector.known, main.known):
+        if len(known):
+            return known.first
+    raise ConfigError(
+        f"no bars of {collector.symbol} are collected yet; say the first hour: trader collect --from 2021-01-01"
+    )
+
+
+def _archived(settings: Settings, symbol: str, sources: list[str], start: int, stop: int) -> Bars:
     """The bars of archives: what lies here first, then what the archive's address adds."""
     from trader.adapters.archive import Archive
     from trader.adapters.archive_files import downloaded_bars
@@ -95,22 +151,33 @@ def _archived(settings: Settings, sources: list[str], start: int, stop: int) -> 
     addresses = [source for source in sources if source.startswith(("http://", "https://"))]
     paths = [Path(source).expanduser() for source in sources if source not in addresses]
     read = partial(read_archived_bars, say=terminal.say)
-    bars = no_bars(settings.symbol)
+    bars = no_bars(symbol)
     if paths:
-        bars = downloaded_bars(paths, settings.symbol, read)
+        bars = downloaded_bars(paths, symbol, read)
     for address in addresses:
         archive = Archive(address, settings.bars / "archive", read, WallClock(), timeout_s=settings.timeout_s)
-        bars = merge(bars, archive.bars(settings.symbol, start, stop))
+        bars = merge(bars, archive.bars(symbol, start, stop))
     return bars
 
 
-def _tell(settings: Settings, bars: Bars, stock: Bars | None, as_json: bool) -> None:
+def _tell(settings: Settings, found: list[Collected], as_json: bool) -> None:
+    """An object for a machine, a list of them for several symbols; a paragraph a symbol for a person."""
+    said = [_said(settings, it) for it in found]
+    if as_json:
+        terminal.emit(said if len(said) > 1 else said[0])
+        return
+    for it, one in zip(found, said, strict=True):
+        _show(it, one)
+
+
+def _said(settings: Settings, collected: Collected) -> dict[str, Any]:
     from trader.adapters.binance_outages import explain_gap
     from trader.core.bars import gaps
     from trader.core.jumps import jumps
 
+    bars, stock = collected.bars, collected.stock
     found, leaps = gaps(bars), jumps(bars)
-    said: dict[str, Any] = {
+    return {
         "symbol": bars.symbol,
         "bars": len(bars),
         "first": iso(bars.first),
@@ -120,15 +187,20 @@ def _tell(settings: Settings, bars: Bars, stock: Bars | None, as_json: bool) -> 
         "jumps": [{"close_time": iso(it.close_time), "factor": it.factor, "where": it.where} for it in leaps],
         "file": str(settings.bars / f"{bars.symbol}-1h.parquet"),
     }
-    if as_json:
-        terminal.emit(said)
-        return
+
+
+def _show(collected: Collected, said: dict[str, Any]) -> None:
+    from trader.adapters.binance_outages import explain_gap
+    from trader.core.bars import gaps
+    from trader.core.jumps import jumps
+
+    bars, stock = collected.bars, collected.stock
     terminal.show(
         f"{bars.symbol}: {plural(len(bars), 'hour')}, {said['first']} to {said['last']}, in {said['file']}"
     )
     if stock is not None:
         terminal.show(f"  {said['from_archive']:,} of them stand in the archive")
-    for jump in leaps:
+    for jump in jumps(bars):
         terminal.show(f"  {jump.in_words()}: no result counts it")
-    for gap in found:
+    for gap in gaps(bars):
         terminal.show(f"  {iso(gap.close_time)}: {gap.hours} h without bars ({explain_gap(gap)})")

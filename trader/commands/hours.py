@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 
 def replay(
-    bars: Annotated[Path, typer.Option(help="hourly bars of the market")],
+    bars: Annotated[
+        list[Path],
+        typer.Option(
+            help="hourly bars of the market; for several symbols a folder of <SYMBOL>-1h.parquet, or repeated"
+        ),
+    ],
     start: Annotated[str, typer.Option("--from", help="first hour, UTC")],
     stop: Annotated[str, typer.Option("--to", help="end of the hours, exclusive, UTC")],
     params: ParamsFile = None,
@@ -53,21 +58,18 @@ def replay(
     from trader.core.hours import Rules
     from trader.simulation import rehearsal
 
-    market = markets.market_of(bars, None, symbol)
+    sources = markets.sources_of(bars, symbol)
+    traded, market = sources.path(sources.traded), sources.read(sources.traded, terminal.say)
     first, last = parse_hour(start), parse_hour(stop)
     chosen = params_from(params, None)
-    rehearsal.require_replayable(market, first, last, chosen, bars)
+    rehearsal.require_replayable(market, first, last, chosen, traded)
+    beside = sources.beside(chosen.train_symbols or ())
     row, accepted = markets.rules_for(filters, market, first)
     with tempfile.TemporaryDirectory(prefix="trader-replay-") as folder:
         markets.write_info_row(Path(folder) / "filters.json", row, accepted, market.symbol)
-        served = [
-            "--bars",
-            str(bars),
-            "--symbol",
-            market.symbol,
-            "--filters",
-            str(Path(folder) / "filters.json"),
-        ]
+        served = ["--symbol", market.symbol, "--filters", str(Path(folder) / "filters.json")]
+        for path in (traded, *(sources.path(it) for it in beside)):
+            served += ["--bars", str(path)]
         elsewhere = {"url": venue_url or "", "api_key": api_key, "api_secret": api_secret}
         with (
             nullcontext(elsewhere) if venue_url else wiring.embedded_exchange(served, chosen, first) as venue

@@ -37,6 +37,8 @@ def search_of(
     longest = max([LONGEST_LOOK_BACK_DAYS, *(params.look_back_days for params in warm)])
     reach = anchor_of(start - longest * DAY_MS - base.gap_hours * HOUR_MS)
     bars = bot.collector.between(reach, known_at + HOUR_MS).until(known_at)
+    others = [it for it in base.train_symbols or () if it != bot.symbol]
+    beside = [bot.collector.of(it).between(reach, known_at + HOUR_MS).until(known_at) for it in others]
     filters = bot.exchange.filters(bot.symbol)
     task = SearchTask(
         bot.forecaster_of(base.model.family),
@@ -46,6 +48,7 @@ def search_of(
         start,
         known_at,
         f"the history of {bot.symbol}",
+        tuple(beside),
     )
     local = open_executor("local", Setup(workers), terminal.say)
     with local as executor, terminal.progress("trials") as update:

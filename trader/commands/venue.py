@@ -17,6 +17,7 @@ from trader import terminal
 from trader.commands.common import AsJson, Symbol
 from trader.config import EMBEDDED_KEY, EMBEDDED_PORT, EMBEDDED_SECRET, load_settings
 from trader.core.errors import ConfigError
+from trader.core.text import plural
 from trader.core.types import DAY_MS, HOUR_MS, Bars, floor_hour, iso, parse_hour
 from trader.simulation import markets
 
@@ -36,7 +37,13 @@ At = Annotated[
         help="the virtual clock's first hour, UTC, or `now` (synthetic only); default: 30 days before the last bar"
     ),
 ]
-BarsFile = Annotated[Path | None, typer.Option(help="hourly bars of the market: Parquet, CSV or zip")]
+BarsFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="hourly bars of the market: Parquet, CSV or zip; a folder of <SYMBOL>-1h.parquet, or repeated, quotes "
+        "several symbols and trades --symbol"
+    ),
+]
 Synthetic = Annotated[int | None, typer.Option(help="instead of bars: the seed of a synthetic market")]
 FiltersFile = Annotated[
     Path | None,
@@ -74,7 +81,7 @@ FaultsFile = Annotated[Path | None, typer.Option(help="faults to inject, a JSON 
 
 def exchange(
     at: At = None,
-    bars: BarsFile = None,
+    bars: BarsFiles = None,
     synthetic: Synthetic = None,
     symbol: Symbol = None,
     filters: FiltersFile = None,
@@ -99,7 +106,10 @@ def exchange(
 
     Example: trader exchange --bars BTCUSDT-1h.parquet --at 2022-01-01 --port 8900
     """
-    market, at_ms = _market_at(at, bars, synthetic, symbol)
+    market, others = (
+        _markets(bars, synthetic, symbol) if at != "now" else (_market_of_now(bars, synthetic, symbol), [])
+    )
+    at_ms = _moment(at, market)
     costs = _costs(fee_rate, half_spread_bps, slippage_bps)
     fee = _fee_asset(fee_asset, fee_discount, fee_asset_price)
     config = replace(
@@ -108,9 +118,13 @@ def exchange(
         speed=_speed(speed),
         state_path=state,
         faults=_read_faults(faults) if faults else (),
-        market=markets.synthetic_name(synthetic or 0) if bars is None else "",
+        market="" if bars else markets.synthetic_name(synthetic or 0),
+        others=[markets.listed_of(it, floor_hour(at_ms)) for it in others],
     )
-    _serve(config, config.market or str(bars), as_json)
+    source = config.market or ", ".join(map(str, bars or ()))
+    _serve(
+        config, f"{source}, {plural(len(others), 'symbol')} quoted beside it" if others else source, as_json
+    )
 
 
 def _asked_port() -> int:
@@ -207,26 +221,35 @@ def _serve(config: ExchangeConfig, source: str, as_json: bool) -> None:
     served.serve_forever()
 
 
-def _market_at(at: str | None, bars: Path | None, seed: int | None, symbol: str | None) -> tuple[Bars, int]:
-    """The bars that are served, and the first moment of the clock in UTC milliseconds. Raises ConfigError where the two do
-    not fit."""
-    if at != "now":
-        market = markets.market_of(bars, seed, symbol)
-        at_ms = parse_hour(at) if at else market.last - 30 * DAY_MS
-        if not market.first <= at_ms < market.last:
-            raise ConfigError(
-                f"--at {iso(at_ms)} is outside the bars, {iso(market.first)} to {iso(market.last)}"
-            )
-        return market, at_ms
-    if bars is not None:
+def _markets(bars: list[Path] | None, seed: int | None, symbol: str | None) -> tuple[Bars, list[Bars]]:
+    """The bars that are traded, and those of the symbols that are quoted beside them. Raises ConfigError."""
+    if not bars or seed is not None:
+        return markets.market_of(bars[0] if bars else None, seed, symbol), []
+    sources = markets.sources_of(bars, symbol)
+    beside = [it for it in sources.files if it != sources.traded]
+    return sources.read(sources.traded, terminal.say), [sources.read(it, terminal.say) for it in beside]
+
+
+def _moment(at: str | None, market: Bars) -> int:
+    """The first moment of the clock in UTC milliseconds. Raises ConfigError where it is outside the bars."""
+    if at == "now":
+        return time.time_ns() // 1_000_000
+    at_ms = parse_hour(at) if at else market.last - 30 * DAY_MS
+    if not market.first <= at_ms < market.last:
+        raise ConfigError(f"--at {iso(at_ms)} is outside the bars, {iso(market.first)} to {iso(market.last)}")
+    return at_ms
+
+
+def _market_of_now(bars: list[Path] | None, seed: int | None, symbol: str | None) -> Bars:
+    """A synthetic market whose hours are past and still to come. Raises ConfigError for bars, which have only the past."""
+    if bars:
         raise ConfigError(
             "--at now needs hours that are still to come: give --synthetic SEED instead of --bars"
         )
     from trader.exchange.market import synthetic
 
-    now_ms = time.time_ns() // 1_000_000
-    first, hours = floor_hour(now_ms) - YEAR_HOURS * HOUR_MS, YEAR_HOURS + MONTH_HOURS
-    return synthetic(symbol or markets.SYNTHETIC_SYMBOL, seed or 0, first, hours).bars, now_ms
+    first, hours = floor_hour(time.time_ns() // 1_000_000) - YEAR_HOURS * HOUR_MS, YEAR_HOURS + MONTH_HOURS
+    return synthetic(symbol or markets.SYNTHETIC_SYMBOL, seed or 0, first, hours).bars
 
 
 def _read_faults(path: Path) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,15 +33,14 @@ _ENOUGH_TO_JUDGE = 10
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where rows stand in their source: the first in row `first_row`, each next one `step` rows on (-1: newest first)."""
+    """Where rows stand in their source. rows: the number that it gives to each."""
 
     source: str
-    first_row: int
-    step: int
+    rows: Sequence[int]
 
     def row(self, index: int) -> str:
         """For a message: the source and the row of an index."""
-        return f"{self.source}: row {self.first_row + self.step * index}"
+        return f"{self.source}: row {self.rows[index]}"
 
 
 def check_shapes(open_time_ms: Ints, columns: Mapping[str, Floats], source: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,8 +35,7 @@ def bars_from_columns(
     open_time_ms: Ints,
     columns: Mapping[str, Floats],
     source: str,
-    first_row: int = 1,
-    step: int = 1,
+    rows: Sequence[int] | None = None,
 ) -> Bars:
     """Raw rows, stamped by their open, as checked `Bars`, stamped by their close.
 
@@ -44,10 +43,9 @@ def bars_from_columns(
     volume are required and finite; quote_volume, trades, taker_buy_base and taker_buy_quote are optional and may hold NaN;
     other names are ignored. Prices in quote per base, volume in base. Missing hours become flagged rows: open = high = low =
     close = the last close, and 0 (not NaN) in volume and in every optional column, since nothing was traded. Raises
-    DataError, naming `source`, the row (the first one counts as `first_row`, the next one as `step` more), its time and the
-    way out.
+    DataError, naming `source`, the row (by its number in `rows`; without them the first one is row 1), its time and the way out.
     """
-    place = Place(source, first_row, step)
+    place = Place(source, rows or range(1, len(open_time_ms) + 1))
     check_shapes(open_time_ms, columns, source)
     check_times(open_time_ms, place)
     kept = {name: columns[name] for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS) if name in columns}

@@ -72,17 +72,23 @@ def normal_forecast(mean: Floats, deviation: Floats, horizon: int, hurdle: float
 
     hurdle: the share that a close must rise by to count as up. A deviation of 0 is a certain r. NaN where either is NaN.
     """
-    z = np.array([_NORMAL.inv_cdf(level) for level in LEVELS])
-    quantiles = mean[:, :, None] + deviation[:, :, None] * z
     at = slice(horizon - 1, horizon)
     above = [
-        _normal_above(math.log1p(hurdle), float(mu), float(sd))
+        normal_above(math.log1p(hurdle), float(mu), float(sd))
         for mu, sd in zip(mean[:, at].ravel(), deviation[:, at].ravel(), strict=True)
     ]
-    return Forecast(np.array(above, np.float32), quantiles)
+    return Forecast(np.array(above, np.float32), normal_quantiles(mean, deviation))
 
 
-def _normal_above(hurdle: float, mu: float, sd: float) -> float:
+def normal_quantiles(mean: Floats, deviation: Floats) -> Floats:
+    """The quantiles at LEVELS of normal distributions: mean and deviation (m, h) -> (m, h, level)."""
+    z = np.array([_NORMAL.inv_cdf(level) for level in LEVELS])
+    found: Floats = mean[:, :, None] + deviation[:, :, None] * z
+    return found
+
+
+def normal_above(hurdle: float, mu: float, sd: float) -> float:
+    """P(x > hurdle) of a normal x; a deviation of 0 is a certain x. NaN where mu or sd is NaN."""
     if math.isnan(mu) or math.isnan(sd):
         return math.nan
     return math.erfc((hurdle - mu) / (sd * math.sqrt(2))) / 2 if sd > 0 else float(mu > hurdle)

@@ -72,6 +72,36 @@ class NaiveParams(FamilyParams):
     )
 
 
+class ArimaParams(FamilyParams):
+    """ARIMA on log closes, its order chosen by statsforecast's AutoARIMA at every fit."""
+
+    family: Literal["arima"] = "arima"
+    season_length: int = Field(
+        ge=1, le=24, default=1, description="steps of a season: 24 is a day of hours; 1 is none"
+    )
+    max_p: int = Field(ge=0, le=10, default=5, description="autoregressive terms, at most")
+    max_q: int = Field(ge=0, le=10, default=5, description="moving-average terms, at most")
+    max_d: int = Field(ge=0, le=2, default=2, description="times that closes are differenced, at most")
+    forecast_hours: ForecastHours = Field(default=24, description="hours ahead that its distribution reaches")
+
+
+class ProphetParams(FamilyParams):
+    """Prophet on closes: a trend with changepoints, and the seasons of day, week and year."""
+
+    family: Literal["prophet"] = "prophet"
+    seasonality: Literal["additive", "multiplicative"] = Field(
+        default="additive", description="seasons are added to the trend, or are shares of it"
+    )
+    changepoint_prior_scale: float = Field(
+        gt=0, le=10, default=0.05, description="how readily the trend bends at a changepoint"
+    )
+    seasonality_prior_scale: float = Field(gt=0, le=100, default=10.0, description="how large seasons may be")
+    n_changepoints: int = Field(
+        ge=0, le=200, default=25, description="changepoints in the first 80 % of a fit"
+    )
+    forecast_hours: ForecastHours = Field(default=24, description="hours ahead that its distribution reaches")
+
+
 class TFTParams(FamilyParams):
     """One Temporal Fusion Transformer over all symbols."""
 
@@ -108,7 +138,7 @@ NAIVE = "naive"
 
 _Shipped = Annotated[
     # one a line
-    XGBoostParams | LightGBMParams | NaiveParams | TFTParams,
+    XGBoostParams | LightGBMParams | NaiveParams | ArimaParams | ProphetParams | TFTParams,
     Field(discriminator="family"),
 ]
 

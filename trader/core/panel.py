@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from trader.core.errors import DataError
-from trader.core.types import HOUR_MS, Bars, Ints, Matrix, iso
+from trader.core.types import HOUR_MS, Bars, Ints, Matrix, flat_bars, iso
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Panel:
     """n hours of symbols, oldest first. The last row is the hour at which all of it is known.
 
-    bars: one series a symbol, all with the same n close times. Hours that a symbol lacks are flagged rows.
+    bars: one series a symbol, all with the same n close times. Hours that a symbol lacks are flagged rows, those before its
+    first bar too.
     X: (n, k) float32 a symbol, NaN where a feature is undefined; () for families that read the series themselves.
     """
 
@@ -78,3 +79,20 @@ class Panel:
             raise DataError(f"{symbol} is not in a panel of {', '.join(self.symbols)}")
         i = self.symbols.index(symbol)
         return Panel((self.bars[i],), self.X[i : i + 1])
+
+
+def on_grid(bars: Bars, start: int, stop: int) -> Bars:
+    """The rows with start <= close_time < stop (UTC ms), one for every hour. Hours before the first bar are flagged rows, flat at
+    that bar's open; the bars must reach `stop`, which only later ones could fill.
+
+    Raises DataError for bars that are not there at all, or end earlier.
+    """
+    if not len(bars) or bars.last < stop - HOUR_MS or bars.first >= stop:
+        there = f"its bars are {iso(bars.first)} to {iso(bars.last)}" if len(bars) else "it has no bars"
+        raise DataError(
+            f"{bars.symbol}: a fit reads the hours up to {iso(stop - HOUR_MS)}, and {there}. Collect them: trader collect "
+            f"--symbols {bars.symbol}; or leave it out of train_symbols"
+        )
+    part = bars.span(start, stop)
+    missing = (part.first - start) // HOUR_MS
+    return flat_bars(bars.symbol, float(part.open[0]), start, missing).then(part) if missing else part

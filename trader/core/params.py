@@ -23,13 +23,19 @@ from trader.core.model_params import (
 from trader.core.param_keys import plain_default
 from trader.core.policy import Exposure, LossLimits, Thresholds
 from trader.core.presets import EARLIER_NAMES
+from trader.core.train_symbols import TrainSymbols
 
 Label = Literal["direction", "direction_beyond_cost"]
 MOST_USDT = Decimal(10) ** 12  # beyond it a quantity needs more digits than a Decimal keeps
 Edge = Annotated[float, Field(ge=0, lt=0.5)]
 _FIRST_NAMES = {name: earlier for earlier, name in EARLIER_NAMES.items()}
 # Keys that came after parameters were first written and hashed, each with its default.
-LATER_KEYS: dict[str, Any] = {"label": "direction", "price_band": None, "fee_discount": None}
+LATER_KEYS: dict[str, Any] = {
+    "label": "direction",
+    "price_band": None,
+    "fee_discount": None,
+    "train_symbols": None,
+}
 
 
 class Params(BaseModel):
@@ -43,6 +49,8 @@ class Params(BaseModel):
     `halt_cumulative_return` is negative (-0.2 halts at a loss of 20 % of the allocation), `halt_drawdown` positive.
     `price_band` is how far a price of the venue may lie from the newest close (0.02 is 2 %): beyond it nothing is sent, and
     a close is no mark until it is confirmed. None leaves the backtest without a band, and the bot with its setting's.
+    `train_symbols` are the symbols whose bars a fit sees, the traded one among them; None is the traded one alone. They are
+    kept sorted, so that the order in which they are named changes nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -118,6 +126,10 @@ class Params(BaseModel):
         default=None,
         description="largest gap between the venue's price and the newest close, a share; null: none, or the bot's setting",
     )
+    train_symbols: TrainSymbols | None = Field(
+        default=None,
+        description="symbols that a fit of a global family sees, the traded one among them; null: it alone",
+    )
 
     @model_validator(mode="after")
     def _reaches_its_horizon(self) -> Self:
@@ -156,7 +168,7 @@ class Params(BaseModel):
             for key, default in defaults.items():
                 if part[key] == default:
                     del part[key]
-        return {key: float(value) if isinstance(value, Decimal) else value for key, value in values.items()}
+        return {key: _json_value(value) for key, value in values.items()}
 
     def identity(self) -> dict[str, Any]:
         """The plain values that hashes are made of. Presets have their first names there, and for XGBoost the keys are those
@@ -167,6 +179,13 @@ class Params(BaseModel):
             return values
         chosen = {key: value for key, value in values.pop("model").items() if key != "family"}
         return {"xgboost": chosen, **values, "promotion": "always"}
+
+
+def _json_value(value: Any) -> Any:
+    """A field's value as JSON has it."""
+    if isinstance(value, Decimal):
+        return float(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 # What every file of parameters had to name once, and so what every stored object holds.

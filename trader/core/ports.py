@@ -37,6 +37,14 @@ class Contributing(Protocol):
 
 
 @runtime_checkable
+class Explaining(Protocol):
+    """A predictor that a person can be shown: a few numbers and words say all that it is."""
+
+    def explain(self, time: int) -> dict[str, str | float]:
+        """Its terms at a time (UTC ms), in the order in which they are shown: coefficients, or a trend and its seasons."""
+
+
+@runtime_checkable
 class StagedPredictor(Protocol):
     """A predictor that grew in stages, and can be asked for earlier ones."""
 

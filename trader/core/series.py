@@ -62,6 +62,13 @@ class Series:
         count = max(0, (time - self.first) // self.step_ms + 1)
         return Series(self.symbol, self.first, self.step_ms, self.log_close[:count])
 
+    def since(self, time: int) -> Series:
+        """The closes from `time` on (UTC ms, inclusive), sharing memory."""
+        skipped = min(len(self), max(0, -((self.first - time) // self.step_ms)))
+        return Series(
+            self.symbol, self.first + skipped * self.step_ms, self.step_ms, self.log_close[skipped:]
+        )
+
     def rows(self, times: Ints) -> Ints:
         """(m,) indices of closes (UTC ms). Raises DataError for one that is not in the series."""
         found: Ints = (times - self.first) // self.step_ms

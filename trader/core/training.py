@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from trader.core.errors import DataError
+from trader.core.errors import ConfigError, DataError
 from trader.core.features import features, preset_named
 from trader.core.forecast import Traits
 from trader.core.labels import label_of
-from trader.core.panel import Panel
+from trader.core.panel import Panel, on_grid
 from trader.core.params import Params
+from trader.core.text import plural
 from trader.core.types import HOUR_MS, Bars, Bools, Floats, Matrix, iso
 from trader.core.windows import Refit
 
@@ -39,16 +41,28 @@ class Training:
         return len(self.X)
 
 
-def training_of(bars: Bars, window: Refit, params: Params, traits: Traits) -> Training:
-    """What a window's model is fitted on. Raises DataError where rows are too few or of one outcome.
+def training_of(
+    bars: Bars, window: Refit, params: Params, traits: Traits, others: Sequence[Bars] = ()
+) -> Training:
+    """What a window's model is fitted on: bars of the traded symbol, and of the `others` that `train_symbols` names.
 
-    Bars later than the window's last label are cut away before anything is computed, so nothing can leak.
+    Bars later than the window's last label are cut away before anything is computed, so nothing can leak. A symbol that is
+    younger than the window has flagged rows up to its first bar. Raises ConfigError where `train_symbols` does not suit the
+    symbol or the family, DataError where rows are too few or of one outcome, where a symbol has too few hours
+    (`require_hours`), where its bars are missing or end before the window's last label.
     """
-    known = bars.until(window.train_until + params.horizon_hours * HOUR_MS)
+    reach = window.train_until + params.horizon_hours * HOUR_MS
+    known = bars.until(reach)
     stop = known.last + HOUR_MS
+    chosen = train_bars(bars, others, params, traits)
     if traits.reads == "series":
         start = max(window.train_from - traits.context_hours * HOUR_MS, known.first)
-        return _of_series(known.span(start, stop), window, params)
+        if chosen:
+            panel = train_panel([known, *(it.until(reach) for it in chosen)], start, reach + HOUR_MS)
+            require_hours(panel, window.train_until, params, traits)
+        else:
+            panel = Panel.of([known.span(start, stop)])
+        return _of_series(panel, window, params)
     X = features(known, preset_named(params.features), window.train_from, stop)
     panel = Panel.of([known.span(window.train_from, stop)], [X])
     y = labels_between(known, params, window.train_from, stop).reshape(1, -1)
@@ -56,15 +70,64 @@ def training_of(bars: Bars, window: Refit, params: Params, traits: Traits) -> Tr
     return Training(panel, y, window.train_until, rows, data_hash_of(rows, labels))
 
 
-def _of_series(part: Bars, window: Refit, params: Params) -> Training:
-    within = (part.close_time >= window.train_from) & (part.close_time <= window.train_until)
-    rows = int((within & ~part.flagged).sum())
+def _of_series(panel: Panel, window: Refit, params: Params) -> Training:
+    within = (panel.close_time >= window.train_from) & (panel.close_time <= window.train_until)
+    rows = sum(int((within & ~part.flagged).sum()) for part in panel.bars)
     if not rows:
         raise DataError(
-            f"{part.symbol}: no bars between {iso(window.train_from)} and {iso(window.train_until)}; give older bars"
+            f"{', '.join(panel.symbols)}: no bars between {iso(window.train_from)} and {iso(window.train_until)}; give older "
+            "bars"
         )
-    y = label_of(part, params).reshape(1, -1)
-    return Training(Panel.of([part]), y, window.train_until, np.zeros((rows, 0), np.float32), bars_hash(part))
+    y = np.stack([label_of(part, params) for part in panel.bars])
+    return Training(panel, y, window.train_until, np.zeros((rows, 0), np.float32), panel_hash(panel))
+
+
+def train_symbols_of(params: Params, symbol: str, traits: Traits) -> tuple[str, ...]:
+    """The symbols that a fit for `symbol` sees, sorted. Raises ConfigError where they do not name it, or where there are
+    several and the family is no global one that reads the series."""
+    named = params.train_symbols or (symbol,)
+    if symbol not in named:
+        raise ConfigError(
+            f"train_symbols names {', '.join(named)} and not {symbol}, which is traded; add it, or trade one of them"
+        )
+    if len(named) > 1 and (traits.scope, traits.reads) != ("global", "series"):
+        raise ConfigError(
+            f"family {params.model.family!r} is fitted on one symbol, and train_symbols names {len(named)}: leave the key out, "
+            "or choose a family of scope global. See: trader models families"
+        )
+    return named
+
+
+def train_bars(bars: Bars, others: Sequence[Bars], params: Params, traits: Traits) -> tuple[Bars, ...]:
+    """Of `others` those that a fit for the symbol of `bars` sees beside it, by name. Raises ConfigError as
+    `train_symbols_of`, DataError that names those which are missing."""
+    given = {it.symbol: it for it in others}
+    wanted = [it for it in train_symbols_of(params, bars.symbol, traits) if it != bars.symbol]
+    if missing := [symbol for symbol in wanted if symbol not in given]:
+        raise DataError(
+            f"train_symbols names {', '.join(missing)}, whose bars are not there: give them beside those of {bars.symbol}"
+        )
+    return tuple(given[symbol] for symbol in wanted)
+
+
+def train_panel(series: Sequence[Bars], start: int, stop: int) -> Panel:
+    """The hours start <= close_time < stop (UTC ms) of several symbols on one grid, sorted by symbol. Raises DataError for bars
+    that end before `stop`."""
+    return Panel.of([on_grid(it, start, stop) for it in sorted(series, key=lambda it: it.symbol)])
+
+
+def require_hours(panel: Panel, until: int, params: Params, traits: Traits) -> None:
+    """Raises DataError that names a symbol of which not even one example can be made: with fewer hours up to `until` (UTC ms)
+    than a context, the hour itself and its outcome take."""
+    needed = traits.context_hours + 1 + params.horizon_hours
+    for part in panel.bars:
+        hours = int((~part.until(until).flagged).sum())
+        if hours < needed:
+            raise DataError(
+                f"{part.symbol}: {plural(hours, 'hour')} of bars between {iso(part.first)} and {iso(until)}; a fit of "
+                f"{params.model.family} needs {needed}. Give older bars, lengthen look_back_days, or leave it out of "
+                "train_symbols"
+            )
 
 
 def usable_hours(X: Matrix, y: Floats) -> Bools:
@@ -110,6 +173,12 @@ def bars_hash(bars: Bars) -> str:
     for name in _HASHED:
         digest.update(np.ascontiguousarray(getattr(bars, name)).tobytes())
     return digest.hexdigest()[:16]
+
+
+def panel_hash(panel: Panel) -> str:
+    """Of every byte of all series; that of the only one is `bars_hash`."""
+    each = [bars_hash(part) for part in panel.bars]
+    return each[0] if len(each) == 1 else hashlib.sha256(" ".join(each).encode()).hexdigest()[:16]
 
 
 def labels_between(bars: Bars, params: Params, start: int, stop: int) -> Floats:

@@ -57,7 +57,8 @@ class Market:
         return self.bars.has(floor_hour(now_ms) + HOUR_MS)
 
     def last_price(self, now_ms: int) -> Decimal:
-        """The price of the current hour, to the digits of the file. The venue must be open."""
+        """The price of the current hour, to the digits of the file; after the last bar its close, as of a symbol that is
+        traded no more."""
         return self._price(now_ms)[1]
 
     def quote(self, now_ms: int) -> Quote:
@@ -71,7 +72,8 @@ class Market:
     def _price(self, now_ms: int) -> tuple[int, Decimal, Quote]:
         hour = floor_hour(now_ms)
         if self._priced is None or self._priced[0] != hour:
-            price = exact(float(self.bars.open[self.bars.row(hour + HOUR_MS)]))
+            row = self.bars.row(hour + HOUR_MS)
+            price = exact(float(self.bars.open[row] if row < len(self.bars) else self.bars.close[-1]))
             self._priced = (hour, price, quote_at(price, self.costs, self.tick))
         return self._priced
 

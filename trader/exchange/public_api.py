@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 from trader.core.costs import exact
 from trader.core.types import HOUR_MS, floor_hour
 from trader.exchange.filters import ZERO
-from trader.exchange.market import KLINES_DEFAULT, KLINES_MAX
+from trader.exchange.market import KLINES_DEFAULT, KLINES_MAX, Market
 from trader.exchange.params import RequestParams
 from trader.exchange.replies import ApiError, eight
 from trader.exchange.venue import ApiCall, Venue
@@ -34,29 +35,33 @@ def server_time(venue: Venue, call: ApiCall) -> dict[str, Any]:
 
 
 def exchange_info(venue: Venue, call: ApiCall) -> dict[str, Any]:
-    """GET /exchangeInfo: the one symbol there is, or none where the status asked for is another."""
+    """GET /exchangeInfo: the symbols that are named, or all, or those of the status that is asked for."""
     params = call.params
-    named = _named_symbols(venue, params)
+    named = _named_symbols(venue, call)
     params.text("permissions")
     wanted_status = params.text("symbolStatus")
     if named and wanted_status:
         raise ApiError(-1128, "Combination of optional parameters invalid.")
-    row = dict(call.symbol_row)
+    rows = [_info_row(venue, call, symbol) for symbol in named or venue.quoted(call.now_ms)]
     if not params.flag("showPermissionSets", True):
-        row["permissionSets"] = []
+        rows = [{**row, "permissionSets": []} for row in rows]
     return {
         "timezone": "UTC",
         "serverTime": call.now_ms,
         "rateLimits": venue.limiter.limits.as_json(),
         "exchangeFilters": [],
-        "symbols": [row] if wanted_status in (None, row["status"]) else [],
+        "symbols": [row for row in rows if wanted_status in (None, row["status"])],
     }
+
+
+def _info_row(venue: Venue, call: ApiCall, symbol: str) -> dict[str, Any]:
+    return dict(call.symbol_row) if symbol == venue.symbol else venue.listings.row(symbol, call.now_ms)
 
 
 def klines(venue: Venue, call: ApiCall) -> bytes:
     """GET /klines and /uiKlines: hourly candles, gaps left out, the newest still forming."""
     params = call.params
-    need_symbol(venue, params)
+    market = _needed_market(venue, call)
     if params.needed("interval") != INTERVAL:
         raise ApiError(-1120, "Invalid interval.")
     start, end = params.moment("startTime"), params.moment("endTime")
@@ -65,7 +70,7 @@ def klines(venue: Venue, call: ApiCall) -> bytes:
     if start is not None and end is not None and start > end:
         raise ApiError(-1023, "Start time is greater than end time.")
     micro = call.time_unit == MICROSECOND
-    return venue.market.klines(call.now_ms, start, end, limit, micro).encode()
+    return market.klines(call.now_ms, start, end, limit, micro).encode()
 
 
 def _check_time_zone(params: RequestParams) -> None:
@@ -78,8 +83,7 @@ def _check_time_zone(params: RequestParams) -> None:
 
 def average_price(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /avgPrice: the price of the hour, since there is no other within it."""
-    need_symbol(venue, call.params)
-    price = venue.market.last_price(call.now_ms)
+    price = _needed_market(venue, call).last_price(call.now_ms)
     return {"mins": 5, "price": eight(price), "closeTime": call.now_ms}
 
 
@@ -87,8 +91,14 @@ def ticker_price(venue: Venue, call: ApiCall) -> Any:
     """GET /ticker/price."""
     if (fee := _fee_price(venue, call.params)) is not None:
         return {"symbol": venue.fee_pair, "price": eight(fee)}
-    row = {"symbol": venue.symbol, "price": eight(venue.market.last_price(call.now_ms))}
-    return _one_or_list(venue, call.params, row)
+    return _one_or_list(
+        venue,
+        call,
+        lambda symbol: {
+            "symbol": symbol,
+            "price": eight(venue.market_of(symbol).last_price(call.now_ms)),
+        },
+    )
 
 
 def book_ticker(venue: Venue, call: ApiCall) -> Any:
@@ -96,8 +106,12 @@ def book_ticker(venue: Venue, call: ApiCall) -> Any:
     qty = eight(_shown_qty(call))
     if (fee := _fee_price(venue, call.params)) is not None:
         return _book_row(venue.fee_pair, fee, fee, qty)
-    quote = venue.market.quote(call.now_ms)
-    return _one_or_list(venue, call.params, _book_row(venue.symbol, quote.bid, quote.ask, qty))
+
+    def row(symbol: str) -> dict[str, str]:
+        quote = venue.market_of(symbol).quote(call.now_ms)
+        return _book_row(symbol, quote.bid, quote.ask, qty)
+
+    return _one_or_list(venue, call, row)
 
 
 def _book_row(symbol: str, bid: Decimal, ask: Decimal, qty: str) -> dict[str, str]:
@@ -118,9 +132,9 @@ def _fee_price(venue: Venue, params: RequestParams) -> Decimal | None:
 
 def depth(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /depth: a few levels behind the quote, a tick apart, each as thick as the first."""
-    need_symbol(venue, call.params)
+    market = _needed_market(venue, call)
     limit = call.params.limit(DEPTH_DEFAULT, DEPTH_MAX)
-    quote, tick, qty = venue.market.quote(call.now_ms), venue.market.tick, eight(_shown_qty(call))
+    quote, tick, qty = market.quote(call.now_ms), market.tick, eight(_shown_qty(call))
     levels = range(min(limit, SHOWN_LEVELS))
     return {
         "lastUpdateId": call.now_ms,
@@ -131,7 +145,11 @@ def depth(venue: Venue, call: ApiCall) -> dict[str, Any]:
 
 def ticker_day(venue: Venue, call: ApiCall) -> Any:
     """GET /ticker/24hr over the hours that closed within the last day."""
-    market, now_ms = venue.market, call.now_ms
+    return _one_or_list(venue, call, lambda symbol: _day_row(symbol, venue.market_of(symbol), call))
+
+
+def _day_row(symbol: str, market: Market, call: ApiCall) -> dict[str, Any]:
+    now_ms = call.now_ms
     rows, bars = market.day(now_ms), market.bars
     last, quote = market.last_price(now_ms), market.quote(now_ms)
     opening = exact(float(bars.open[rows[0]])) if rows else last
@@ -139,8 +157,8 @@ def ticker_day(venue: Venue, call: ApiCall) -> Any:
     volume = sum((exact(float(bars.volume[row])) for row in rows), ZERO)
     turnover = sum((exact(float(bars.volume[row])) * exact(float(bars.close[row])) for row in rows), ZERO)
     qty = eight(_shown_qty(call))
-    row = {
-        "symbol": venue.symbol,
+    return {
+        "symbol": symbol,
         "priceChange": eight(last - opening),
         "priceChangePercent": f"{(last / opening - 1) * 100:.3f}",
         "weightedAvgPrice": f"{turnover / volume if volume else last:.8f}",
@@ -162,18 +180,17 @@ def ticker_day(venue: Venue, call: ApiCall) -> Any:
         "lastId": -1,
         "count": 0,
     }
-    return _one_or_list(venue, call.params, row)
 
 
 def execution_rules(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /executionRules: none is set, so a price is never out of range."""
-    _named_symbols(venue, call.params)
+    _named_symbols(venue, call)
     return {"symbolRules": []}
 
 
 def reference_price(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /referencePrice: there has never been one, so filters go by the last price."""
-    need_symbol(venue, call.params)
+    _needed_market(venue, call)
     raise ApiError(-2043, "This symbol doesn't have a reference price.")
 
 
@@ -183,7 +200,17 @@ def need_symbol(venue: Venue, params: RequestParams) -> None:
         raise ApiError(-1121, "Invalid symbol.")
 
 
-def _named_symbols(venue: Venue, params: RequestParams) -> bool:
+def _needed_market(venue: Venue, call: ApiCall) -> Market:
+    """The market of the symbol that a request must name. Raises ApiError where none is quoted by that name."""
+    symbol = call.params.needed("symbol")
+    if symbol not in venue.quoted(call.now_ms):
+        raise ApiError(-1121, "Invalid symbol.")
+    return venue.market_of(symbol)
+
+
+def _named_symbols(venue: Venue, call: ApiCall) -> list[str]:
+    """The quoted symbols that a request names, none where it names none."""
+    params = call.params
     one, many = params.text("symbol"), params.text("symbols")
     if one is not None and many is not None:
         raise ApiError(-1128, "Combination of optional parameters invalid.")
@@ -193,15 +220,19 @@ def _named_symbols(venue: Venue, params: RequestParams) -> bool:
             names = json.loads(many)
         except (ValueError, RecursionError):
             raise ApiError(-1100, "Illegal characters found in parameter 'symbols'.") from None
-    if not isinstance(names, list) or any(name != venue.symbol for name in names):
+    quoted = venue.quoted(call.now_ms)
+    if not isinstance(names, list) or any(name not in quoted for name in names):
         raise ApiError(-1121, "Invalid symbol.")
-    return bool(names)
+    return names
 
 
-def _one_or_list(venue: Venue, params: RequestParams, row: dict[str, Any]) -> Any:
-    _named_symbols(venue, params)
-    params.text("symbolStatus")
-    return row if "symbol" in params else [row]
+def _one_or_list(venue: Venue, call: ApiCall, row_of: Callable[[str], dict[str, Any]]) -> Any:
+    """The row of the one symbol that is named, else a list: of those named, or of all that are quoted."""
+    named = _named_symbols(venue, call)
+    call.params.text("symbolStatus")
+    if "symbol" in call.params:
+        return row_of(named[0])
+    return [row_of(symbol) for symbol in named or venue.quoted(call.now_ms)]
 
 
 def _shown_qty(call: ApiCall) -> Decimal:

@@ -20,6 +20,7 @@ from trader.exchange.clock import VirtualClock
 from trader.exchange.faults import Fault, RequestFaults, parse_faults
 from trader.exchange.filters import SymbolFilters, symbol_row
 from trader.exchange.limits import Limiter, RequestLimits
+from trader.exchange.listings import ListedSymbol, Listings
 from trader.exchange.market import Market
 from trader.exchange.matching import Book, FeeAsset, Matching, OrderRequest
 from trader.exchange.params import RequestParams
@@ -37,7 +38,7 @@ class ExchangeConfig:
     stands still. port 0 takes a free one. state_path: a file that survives restarts. faults: see `faults.py`.
     exchange_info_row: a real exchangeInfo row, which then rules instead of `filters`. fee_asset: what commission is taken
     in while the account holds some, None takes it from what is received. market: what the bars are where they are no real
-    market's, else "".
+    market's, else "". others: symbols that are quoted beside the traded one.
     """
 
     bars: Bars
@@ -57,6 +58,7 @@ class ExchangeConfig:
     limits: RequestLimits = field(default_factory=RequestLimits)
     fee_asset: FeeAsset | None = None
     market: str = ""
+    others: Sequence[ListedSymbol] = ()
 
 
 @dataclass(slots=True)
@@ -92,6 +94,7 @@ class Venue:
         self.row = self._checked_row()
         self.rules = SymbolFilters(self.row)
         self.market = Market(config.bars, config.costs, config.filters.tick_size)
+        self.listings = Listings(config.others, config.costs)
         self.account = Account(config.base, config.quote, config.balances)
         self.matching = Matching(
             self.market, self.account, config.costs.fee_rate, self.symbol, config.fee_asset
@@ -112,6 +115,14 @@ class Venue:
         """The symbol that quotes the fee asset, "" without one."""
         fee = self.config.fee_asset
         return "" if fee is None else f"{fee.name}{self.config.quote}"
+
+    def quoted(self, now_ms: int) -> list[str]:
+        """The symbols that have a price: the traded one first."""
+        return [self.symbol, *self.listings.names(now_ms)]
+
+    def market_of(self, symbol: str) -> Market:
+        """The market of a quoted symbol."""
+        return self.market if symbol == self.symbol else self.listings.market(symbol)
 
     def _checked_row(self) -> dict[str, Any]:
         config = self.config

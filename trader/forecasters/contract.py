@@ -19,6 +19,7 @@ from trader.core.lookahead import poisoned
 from trader.core.panel import Panel
 from trader.core.ports import Contributing, FitsInMemory, Forecaster
 from trader.core.types import HOUR_MS
+from trader.forecasters.contract_global import GLOBAL_CHECKS
 from trader.forecasters.contract_probes import (
     Broken,
     at_once,
@@ -83,7 +84,7 @@ def equal_input_gives_equal_bytes(scene: Scene) -> None:
     """Fitted again, and in several threads at once, the model has the same bytes."""
 
     def again() -> bytes:
-        return fitted_bytes(scene.forecaster, scene.params, scene.bars, scene.window)
+        return fitted_bytes(scene.forecaster, scene.params, (scene.bars, *scene.others), scene.window)
 
     require(
         again() == scene.model, "a second fit of the same hours gave other bytes; seed whatever is random"
@@ -143,10 +144,10 @@ def a_poisoned_future_changes_no_prediction(scene: Scene) -> None:
 
 
 def a_fit_knows_nothing_later_than_its_window(scene: Scene) -> None:
-    """With every bar after the window's end poisoned, the model has the same bytes."""
+    """With every bar after the window's end poisoned, of every symbol, the model has the same bytes."""
     known_at = scene.window.train_until + scene.params.horizon_hours * HOUR_MS
-    spoiled = poisoned(scene.bars, scene.bars.row(known_at) + 1)
-    again = fitted_bytes(scene.forecaster, scene.params, scene.bars, scene.window, spoiled)
+    spoiled = [poisoned(it, it.row(known_at) + 1) for it in (scene.bars, *scene.others)]
+    again = fitted_bytes(scene.forecaster, scene.params, spoiled, scene.window)
     require(again == scene.model, "the model changes with bars after its window")
 
 
@@ -238,6 +239,7 @@ CHECKS: Sequence[Check] = (
     bytes_that_are_no_model_are_refused,
     a_model_that_was_cut_short_is_refused,
     contributions_add_up_to_what_was_said,
+    *GLOBAL_CHECKS,
 )
 
 

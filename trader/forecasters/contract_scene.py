@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from trader.core.features import features, preset_named
 from trader.core.lookahead import made_bars
 from trader.core.panel import Panel
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.ports import Forecaster, Predictor
-from trader.core.training import context_from, labels_between, training_of
+from trader.core.training import context_from, labels_between, train_panel, training_of
 from trader.core.types import HOUR_MS, Bars, Floats, Ints
 from trader.core.windows import Refit, refit_of
 
@@ -17,25 +20,35 @@ SOURCE = "the check"
 SERVED_HOURS = 72
 HOURS, WINDOW_FROM = 1_900, 1_600
 LOOK_BACK_DAYS = 30
+YOUNG_FROM = 1_150  # within the training span
 # In the training span, at its end, and among the served hours.
 HOLES = ((400, 2), (1_300, 3), (1_650, 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """A family, its parameters, bars with gaps, a window, and the bytes of a model that was fitted for the window."""
+    """A family, its parameters, bars with gaps, a window, and the bytes of a model that was fitted for the window.
+
+    others: what a global family is fitted on beside the bars: two more symbols, one of them younger than the window.
+    """
 
     forecaster: Forecaster
     params: Params
     bars: Bars
     window: Refit
     model: bytes
+    others: tuple[Bars, ...] = ()
 
     @staticmethod
     def of(forecaster: Forecaster, params: Params, bars: Bars) -> Scene:
-        """A family fitted once on bars of HOURS hours."""
+        """A family fitted once on bars of HOURS hours, a global one on two more symbols of the same hours too."""
+        others = others_beside(bars) if forecaster.traits.scope == "global" else ()
+        if others:
+            symbols = tuple(sorted(it.symbol for it in (bars, *others)))
+            params = params.model_copy(update={"train_symbols": symbols})
         window = refit_of(params, 0, bars.first + WINDOW_FROM * HOUR_MS)
-        return Scene(forecaster, params, bars, window, fitted_bytes(forecaster, params, bars, window))
+        model = fitted_bytes(forecaster, params, (bars, *others), window)
+        return Scene(forecaster, params, bars, window, model, others)
 
     @property
     def predictor(self) -> Predictor:
@@ -65,10 +78,11 @@ class Scene:
         traits, begin = self.forecaster.traits, self.window.train_from
         if traits.reads == "series":
             begin = max(self.bars.first, begin - traits.context_hours * HOUR_MS)
-            panel = Panel.of([self.bars.span(begin, stop)])
+            panel = train_panel([self.bars, *self.others], begin, stop)
         else:
             panel = self._rows(begin, stop, self.bars)
-        return panel, labels_between(self.bars, self.params, begin, stop).reshape(1, -1)
+        series = {it.symbol: it for it in (self.bars, *self.others)}
+        return panel, np.stack([labels_between(series[it], self.params, begin, stop) for it in panel.symbols])
 
     def fit(self, panel: Panel, y: Floats) -> bytes:
         """A model of the window."""
@@ -95,11 +109,20 @@ def scene_of(forecaster: Forecaster, horizon_hours: int = 1) -> Scene:
     return Scene.of(forecaster, params, made_bars(HOURS, holes=HOLES))
 
 
-def fitted_bytes(
-    forecaster: Forecaster, params: Params, bars: Bars, window: Refit, until: Bars | None = None
-) -> bytes:
-    """A window's model, as `trader retrain` fits it. until: other bars to learn from."""
-    rows = training_of(bars if until is None else until, window, params, forecaster.traits)
+def others_beside(bars: Bars) -> tuple[Bars, ...]:
+    """Two more symbols of the same hours: one whose holes lie elsewhere, and one that is listed within the training span."""
+    made = [
+        made_bars(len(bars), seed=seed, holes=holes, symbol=symbol)
+        for symbol, seed, holes in (("AAAUSDT", 11, ((50, 3), (1_350, 2))), ("ZZZUSDT", 12, ()))
+    ]
+    old, young = (replace(it, close_time=it.close_time + (bars.first - it.first)) for it in made)
+    return old, young.rows(YOUNG_FROM, len(young))
+
+
+def fitted_bytes(forecaster: Forecaster, params: Params, series: Sequence[Bars], window: Refit) -> bytes:
+    """A window's model, as `trader retrain` fits it: of the first series' symbol, on all of them."""
+    bars, *others = series
+    rows = training_of(bars, window, params, forecaster.traits, others)
     return forecaster.fit(
         rows.panel, rows.y, params, horizon=params.horizon_hours, until=rows.until, seed=params.seed
     )

@@ -33,6 +33,18 @@ def _naive() -> Forecaster:
     return NaiveForecaster()
 
 
+def _arima() -> Forecaster:
+    from trader.forecasters.arima import ArimaForecaster
+
+    return ArimaForecaster()
+
+
+def _prophet() -> Forecaster:
+    from trader.forecasters.prophet import ProphetForecaster
+
+    return ProphetForecaster()
+
+
 def _tft() -> Forecaster:
     from trader.forecasters.tft import TFTForecaster
 
@@ -44,10 +56,17 @@ BUILDERS: Mapping[str, Callable[[], Forecaster]] = {
     "xgboost": _xgboost,
     "lightgbm": _lightgbm,
     "naive": _naive,
+    "arima": _arima,
+    "prophet": _prophet,
     "tft": _tft,
 }
 # What a family imports beyond the main dependencies, as `import` names it: the extra of the family's name installs it.
-NEEDS: Mapping[str, str] = {"lightgbm": "lightgbm", "tft": "torch"}
+NEEDS: Mapping[str, str] = {
+    "lightgbm": "lightgbm",
+    "arima": "statsforecast",
+    "prophet": "prophet",
+    "tft": "torch",
+}
 
 
 def forecaster_of(family: str) -> Forecaster:

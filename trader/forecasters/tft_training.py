@@ -97,7 +97,7 @@ class Training:
 
     def run(self) -> dict[str, Tensor]:
         """The weights of the best epoch. Raises DataError where there are too few windows to learn from."""
-        learnt, held_back = self._samples()
+        learnt, held_back = self.samples()
         state = self._resumed()
         with ThreadPoolExecutor(SHARDS, initializer=torch.set_num_threads, initargs=(1,)) as threads:
             while not self._is_over(state):
@@ -118,7 +118,7 @@ class Training:
             bool(state.epochs) and waited >= self.params.patience
         )
 
-    def _samples(self) -> tuple[_Sample, _Sample]:
+    def samples(self) -> tuple[_Sample, _Sample]:
         """The windows to learn from and those held back; between them as many hours as a forecast is long."""
         encoder, found = self.params.encoder_hours, []
         for symbol, hours in enumerate(self.hours):

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trader import terminal
+from trader.adapters.bar_folder import BarSources
 from trader.adapters.exchange_info import read_filters, read_info_row
+from trader.config import load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS, Bars, Filters, parse_hour, plain
 
 if TYPE_CHECKING:
+    from trader.exchange.listings import ListedSymbol
     from trader.exchange.market import SyntheticMarket
 
 # Longest first where one ends with another.
@@ -44,6 +47,21 @@ def market_of(bars: Path | None, seed: int | None, symbol: str | None) -> Bars:
     from trader.adapters.files import read_bars
 
     return read_bars(bars, symbol, terminal.say)
+
+
+def sources_of(bars: Sequence[Path], symbol: str | None) -> BarSources:
+    """The files of bars that were given; of a folder the setting's symbol is traded unless another is named. Raises
+    ConfigError."""
+    return BarSources.of(bars, symbol, load_settings().symbol)
+
+
+def listed_of(bars: Bars, hour: int) -> ListedSymbol:
+    """A symbol as it is quoted beside the traded one; its filters suit its price at `hour` (UTC ms), or its first. Raises
+    ConfigError."""
+    from trader.exchange.listings import ListedSymbol
+
+    row = min(max(bars.row(hour), 0), len(bars) - 1)
+    return ListedSymbol(bars, *assets_of(bars.symbol), Filters.derived(float(bars.close[row])))
 
 
 def decimal_option(name: str, text: str) -> Decimal:

@@ -27,6 +27,7 @@ from tests.support.attacks import (
 )
 from tests.support.crew import VALUES, Scene, a_bot, begin
 from tests.support.rig import Venue
+from trader.adapters.binance_spot import BinanceSpot
 from trader.app import status as status_module
 from trader.app.account_care import believed, epoch, flatten
 from trader.app.codec_events import ACCOUNT
@@ -59,7 +60,9 @@ def test_two_copies_in_one_second_can_be_mended(fresh: Scene, tmp_path: Path) ->
     rich(fresh)
     shutil.copytree(fresh.store, tmp_path / "b")
     with fresh.bot() as one, a_bot(fresh.url, tmp_path / "b") as two:
-        real, fired = one.exchange._api.client.create_order, []  # type: ignore[attr-defined]
+        assert isinstance(one.exchange, BinanceSpot)
+        real = one.exchange._api.client.create_order
+        fired: list[int] = []
 
         def slow(**order: Any) -> Any:
             if not fired:
@@ -67,7 +70,7 @@ def test_two_copies_in_one_second_can_be_mended(fresh: Scene, tmp_path: Path) ->
                 tick(two)
             return real(**order)
 
-        one.exchange._api.client.create_order = slow  # type: ignore[attr-defined]
+        one.exchange._api.client.create_order = slow
         tick(one)
         at(fresh, 1)
         with pytest.raises(Halt):
@@ -252,9 +255,10 @@ def test_locked_coins_are_held(fresh: Scene) -> None:
             "quantity": "0.2555",
             "price": "42000",
         }
+        assert isinstance(bot.exchange, BinanceSpot)
         bot.exchange._api.client.create_order(
             **order, newClientOrderId="web_1", timestamp=bot.exchange.time_ms()
-        )  # type: ignore[attr-defined]
+        )
         with pytest.raises(ConfigError):
             epoch(bot, "gone", Decimal(10))
 

@@ -26,7 +26,7 @@ from tests.support.attacks import (
     watched,
 )
 from tests.support.crew import Scene
-from trader.app import account_care
+from trader.app import flatten as at_once
 from trader.app.account_care import believed, epoch, flatten
 from trader.app.halts import announce, resume, standing_halt
 from trader.app.order_care import adopt, ignore
@@ -102,7 +102,8 @@ def test_two_sales_of_one_position(fresh: Scene, rival: str, monkeypatch: pytest
     with fresh.bot() as bot, fresh.bot() as other:
         tick(bot)
         at(fresh, 0.9995)
-        real, fired = account_care.at_once.next_attempt, []
+        real = at_once.next_attempt
+        fired: list[int] = []
 
         def slow(journal: Any, hour: int) -> int:
             if not fired:
@@ -114,7 +115,7 @@ def test_two_sales_of_one_position(fresh: Scene, rival: str, monkeypatch: pytest
                     tick(other)
             return real(journal, hour)
 
-        monkeypatch.setattr(account_care.at_once, "next_attempt", slow)  # the process is slow here
+        monkeypatch.setattr(at_once, "next_attempt", slow)  # the process is slow here
         flatten(bot, "A")
         hours(fresh, bot, 2)
         assert believed(bot).position >= 0

@@ -68,7 +68,7 @@ def live(bot: OldBot) -> None:
         if i == ASKED:
             bot.say("retrain", "--params", "P.json")
         if i == BREACH:
-            bot.say("retrain", "--if-due", "--workers", "1", **RULE)
+            bot.say("retrain", "--if-due", "--workers", "1", check=True, **RULE)
         if i == ROLLBACK:
             first = json.loads(bot.say("models", "list", "--json"))[0]["model_id"]
             bot.say("models", "rollback", first, "--reason", "the third trades too often")

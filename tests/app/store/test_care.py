@@ -18,9 +18,10 @@ from tests.support.s3_kit import Bucketry
 from trader.adapters.store_local import LocalStore
 from trader.app.codec_events import HALT
 from trader.app.journal import Journal
-from trader.app.layout import encode, keys_of
+from trader.app.layout import keys_of
 from trader.app.store_care import prove, sync
 from trader.app.store_check import check
+from trader.app.stored import encode
 from trader.core.errors import ConfigError
 from trader.core.events import HaltEvent, ResumeEvent
 from trader.core.ports import Store
@@ -296,9 +297,13 @@ def test_the_commands_on_a_bucket(traded: Path, tmp_path: Path, server: Bucketry
     """`trader store sync` and `verify` by their command lines, a bucket's address as it is written."""
     found = {"TRADER_S3_ENDPOINT_URL": server.url, "TRADER_S3_REGION": "us-east-1", **server.environment}
     bucket = f"s3://{server.bucket()}/a/bot"
-    told = command("trader", "store", "sync", str(traded), bucket, "--json", cwd=tmp_path, **found)
+    told = command(
+        "trader", "store", "sync", str(traded), bucket, "--json", cwd=tmp_path, check=True, **found
+    )
     assert json.loads(told.stdout)["refused"] == []
-    told = command("trader", "store", "verify", "--store", bucket, "--json", cwd=tmp_path, **found)
+    told = command(
+        "trader", "store", "verify", "--store", bucket, "--json", cwd=tmp_path, check=True, **found
+    )
     assert json.loads(told.stdout) == {
         "objects": json.loads(told.stdout)["objects"],
         "hours": HOURS,

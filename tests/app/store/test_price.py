@@ -66,7 +66,7 @@ def counted(
         found = {}
         for name in SCHEDULE:
             proxy.counted()
-            command("trader", *name.partition(",")[0].split(), cwd=cwd, **environment)
+            command("trader", *name.partition(",")[0].split(), cwd=cwd, check=True, **environment)
             found[name] = Counter(kind_of(request) for request in shown(proxy, name))
         yield found
 
@@ -88,13 +88,13 @@ def with_drift(server: Bucketry, gappy_bars: Path, tmp_path_factory: pytest.Temp
             "TRADER_BREACH_NET_RETURN": "-0.9",
         }
         environment = host(served.url, address(server, bucket, proxy.url), server, folder) | rules
-        command(*look, cwd=folder, **environment)
+        command(*look, cwd=folder, check=True, **environment)
         reads = [request for request in shown(proxy, "the first look") if request.endswith("/record")]
         assert len(reads) > DRIFT_HOURS
         with a_bot(settings_of(served.url, **address(server, bucket))) as (bot, clock):
             clock.move_to(last)
             assert tick(bot).outcome == "traded"
-        done = command(*look, cwd=folder, **environment)
+        done = command(*look, cwd=folder, check=True, **environment)
         assert done.stdout == '{"retrained": false}\n'
         return shown(proxy, WITH_DRIFT)
 

@@ -46,7 +46,9 @@ def exchange_of(folder: Path, bars: Path) -> Iterator[Venue]:
 def lines_of(store: dict[str, Any], cwd: Path, **environment: str) -> list[str]:
     """The journal's lines from NEXT on."""
     place = ("--store", str(store["store"]), "--from", iso(NEXT))
-    return command("trader", "journal", "--jsonl", *place, cwd=cwd, **environment).stdout.splitlines()
+    return command(
+        "trader", "journal", "--jsonl", *place, cwd=cwd, check=True, **environment
+    ).stdout.splitlines()
 
 
 def trade_on(url: str, store: dict[str, Any], hours: int = HOURS) -> None:
@@ -103,12 +105,12 @@ def test_it_trades_on_in_a_bucket(
         **server.environment,
     }
     assert command("trader", "status", cwd=old, check=False, **found).returncode == 2
-    told = json.loads(command("trader", "store", "upgrade", "--json", cwd=old, **found).stdout)
+    told = json.loads(command("trader", "store", "upgrade", "--json", cwd=old, check=True, **found).stdout)
     assert (told["needed"], told["models"], told["events"]) == (True, 3, 9)
     with exchange_of(old, old_market) as served:
         trade_on(served.url, place, 12)
     assert lines_of(place, old, **found) == would_have[0][:12]
-    assert "0 problems" in command("trader", "store", "verify", cwd=old, **found).stdout
+    assert "0 problems" in command("trader", "store", "verify", cwd=old, check=True, **found).stdout
 
 
 def test_the_old_program_trades_no_more(old: Path, old_market: Path, program: Path) -> None:
@@ -160,7 +162,7 @@ def test_hours_of_another_symbol_are_left_and_said(old: Path, program: Path) -> 
     with venue(old, bars, NEXT) as served:
         for hour in range(NEXT, NEXT + 12 * HOUR_MS, HOUR_MS):
             served.move_to(hour)
-            old_trader(program, "tick", "--symbol", "ETHUSDT", cwd=old, **at_venue(served.url))
+            old_trader(program, "tick", "--symbol", "ETHUSDT", cwd=old, check=True, **at_venue(served.url))
             if served.ledger():
                 break
         assert len(served.ledger()) == 1

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backtest.commands.counting import ledger_in, of_run
+from backtest.evidence.looks import ledger_in, of_run
 from trader import terminal
 from trader.core.hours import Rules
 from trader.core.types import Bars, Progress
@@ -30,13 +30,15 @@ Showing = Callable[[str], AbstractContextManager[Progress]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluatedSpan:
-    """What is evaluated: hours start <= T < stop (UTC ms) of bars, by rules. source: where the bars came from, for messages."""
+    """What is evaluated: hours start <= T < stop (UTC ms) of bars, by rules. source: where the bars came from, for messages.
+    others: bars of the further symbols that a fit sees."""
 
     bars: Bars
     rules: Rules
     start: int
     stop: int
     source: str
+    others: tuple[Bars, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +75,7 @@ def made_report(
     with showing("windows") as update:
         outcome = run_backtest(
             forecaster, span.bars, span.rules, *hours,
-            source=span.source, executor=executor, progress=update, began=began,
+            source=span.source, others=span.others, executor=executor, progress=update, began=began,
         )  # fmt: skip  # what is traded, then how it is computed
     tried = _counted(span, outcome.run, ledger, by)
     with showing("seeds") as update:
@@ -122,7 +124,7 @@ def _judged(
         forecaster, span.bars, run.track.p_up.astype("float32"), span.rules, span.start, span.stop,
         naive=forecaster_of(NAIVE), trials=tried,
         effective=chosen_by.effective if chosen_by else None, fitted=chosen_by.fitted if chosen_by else None,
-        source=span.source, executor=executor, progress=progress,
+        source=span.source, others=span.others, executor=executor, progress=progress,
     )  # fmt: skip  # the strategy, what it is held against, how it is computed
 
 
