@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from backtest.evidence.ledger import Entry, config_hash
 from backtest.evidence.looks import looked_at, now_ms
 from trader.core.metrics import HOURS_PER_YEAR
+from trader.core.params import Params
 from trader.core.summary import net_sharpe
 
 if TYPE_CHECKING:

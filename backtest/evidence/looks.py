@@ -26,8 +26,8 @@ def of_run(params: Params, start: int, stop: int, equity: Floats, by: str) -> li
 
 
 def looked_at(config: str, start: int, stop: int, sharpe: float | None, by: str) -> list[Entry]:
-    """A configuration that was run on hours start <= T < stop (UTC ms), and the look at them. sharpe: per hour,
-    None where nothing was traded."""
+    """A configuration that was run on hours start <= T < stop (UTC ms), and the look at them. sharpe: per hour, None where
+    nothing was traded."""
     now = now_ms()
     return [
         Entry("run", config, start, stop, sharpe, by, now),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,10 @@ class Broken(NormalForecaster):
         raise ZeroDivisionError("the optimiser gave up")
 
 
+def _itself(bars: Bars) -> Bars:
+    return bars
+
+
 def selection(
     out: Path,
     candidates: Sequence[Candidate] = (NAIVE, NORMAL),
@@ -60,7 +64,7 @@ def selection(
     """A selection over bars in memory, at 1d."""
     series = bars or BARS
     files = [
-        BarsFile(Path(f"{name}.csv"), name, f"{name} {id(it)}", lambda it=it: it)
+        BarsFile(Path(f"{name}.csv"), name, f"{name} {id(it)}", partial(_itself, it))
         for name, it in series.items()
     ]
     folder = SelectionFolder(out)
@@ -110,9 +114,10 @@ def test_what_fails_is_kept_with_its_reason_and_the_others_go_on(tmp_path: Path)
     """A library's own error, a constant series, one that is short, one without a newest close; each message has its numbers."""
     flat = bars_made(DAYS * 24 + 5, 5, symbol="FLAT")
     ended = BARS["A"].until(BARS["A"].last - 40 * DAY_MS)
+    five = np.full(len(flat), 5.0)
     bars = {
         **BARS,
-        "FLAT": replace(flat, **{name: np.full(len(flat), 5.0) for name in ("open", "high", "low", "close")}),
+        "FLAT": replace(flat, open=five, high=five, low=five, close=five),
         "SHORT": bars_made(30 * 24, 6, symbol="SHORT", start="2021-04-01"),
         "ENDED": Bars("ENDED", **{name: getattr(ended, name) for name in COLUMNS}),
         "HOLE": bars_made(DAYS * 24 + 5, 7, symbol="HOLE", missing=(700,)),
@@ -224,38 +229,6 @@ def test_a_run_that_is_cut_goes_on_and_ends_as_one_that_was_not(tmp_path: Path) 
         file.write('{"key": "ab')
     rows, whole = selection(tmp_path / "cut").run(), selection(tmp_path / "whole").run()
     assert timeless(rows) == timeless(whole)
-
-
-class Slow:
-    """An executor of two workers, each busy for a moment with what it was given."""
-
-    capacity = 2
-
-    def submit(self, task: Task) -> Future[bytes]:
-        """The first two are begun at once, and end soon; the others wait."""
-        future: Future[bytes] = Future()
-        if "A" in task.label.split():
-            future.set_running_or_notify_cancel()
-            seconds = 0.0 if "naive" in task.label else 0.3
-            threading.Timer(seconds, lambda: future.set_result(task.result())).start()
-        return future
-
-    def close(self) -> None:
-        """There is nothing to end."""
-
-
-def test_an_interrupt_loses_nothing_that_was_begun(tmp_path: Path) -> None:
-    """What a worker is busy with is waited for and kept; what only waits is not."""
-
-    def stop(row: dict[str, Any]) -> None:
-        if row["candidate"] == "naive":
-            raise KeyboardInterrupt
-
-    cut = selection(tmp_path, on_row=stop)
-    with pytest.raises(KeyboardInterrupt):
-        cut.run(Slow())
-    kept = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
-    assert [(row["symbol"], row["candidate"]) for row in kept] == [("A", "naive"), ("A", "normal")]
 
 
 def timeless(rows: dict[Any, dict[str, Any]]) -> dict[Any, dict[str, Any]]:
