@@ -69,14 +69,14 @@ def _figures(size: Size) -> list[Figure]:
         series = folder / "bars"
         series.mkdir()
         _cut(bars(folder), size, series)
-        one, peak_one = _select(series, folder / "one", size, 1)
-        again, _ = _select(series, folder / "one", size, 1)
-        two, peak_two = _select(series, folder / "two", size, 2)
+        one, peak_one, spent_one = _select(series, folder / "one", size, 1)
+        again, _, _ = _select(series, folder / "one", size, 1)
+        two, peak_two, spent_two = _select(series, folder / "two", size, 2)
         few = folder / "few"
         few.mkdir()
         for file in sorted(series.iterdir())[: max(1, size.series // 4)]:
             (few / file.name).symlink_to(file)
-        _, peak_few = _select(few, folder / "quarter", size, 2)
+        _, peak_few, _ = _select(few, folder / "quarter", size, 2)
     tried = size.series * len(one["candidates"])
     best = [[(it["symbol"], it["candidate"], it["gain"]) for it in told["best"]] for told in (one, two)]
     note = "" if size.families != "naive" else "arima and prophet are not installed: make families"
@@ -101,13 +101,19 @@ def _figures(size: Size) -> list[Figure]:
         Figure(
             "two workers beside one", one["seconds"] / two["seconds"], "at least", 1.8 if note == "" else None
         ),
+        Figure(
+            "processor time of two workers beside one",
+            spent_two / spent_one,
+            "at most",
+            1.1 if note == "" else None,
+        ),
         Figure("peak of a process, one worker", peak_one, unit="MB"),
         Figure("peak of a worker, all series beside a quarter", peak_two / peak_few, "at most", 1.1),
     ]
 
 
-def _select(series: Path, out: Path, size: Size, workers: int) -> tuple[dict[str, Any], float]:
-    """A selection in a process of its own: what it says, and the largest process of it in MB."""
+def _select(series: Path, out: Path, size: Size, workers: int) -> tuple[dict[str, Any], float, float]:
+    """A selection in a process of its own: what it says, its largest process in MB, and seconds of the processor."""
     words = ["select", "--bars", str(series), "--families", size.families, "--freq", "1d", "--out", str(out)]
     words += ["--workers", str(workers), "--evidence", str(out / "evidence"), "--json"]
     code = f"from benchmarks.bench_select import main; main({words!r})"
@@ -115,12 +121,13 @@ def _select(series: Path, out: Path, size: Size, workers: int) -> tuple[dict[str
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    told, peak = done.stdout.splitlines()
-    return json.loads(told), float(peak)
+    told, used = done.stdout.splitlines()
+    peak, spent = json.loads(used)
+    return json.loads(told), peak, spent
 
 
 def main(words: Sequence[str]) -> None:
-    """What that process does: the command, then the peak of its largest process, MB."""
+    """What that process does: the command, then the peak of its largest process, MB, and its seconds of the processor."""
     from backtest.cli import main as command
 
     sys.argv = ["backtest", *words]
@@ -129,8 +136,10 @@ def main(words: Sequence[str]) -> None:
     except SystemExit as ended:
         if ended.code:
             raise
-    peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    print(max(peaks) / 1024 if peaks[1] == 0 else peaks[1] / 1024)
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    own, workers = used
+    peak = (workers if workers.ru_maxrss else own).ru_maxrss / 1024
+    print(json.dumps([peak, sum(it.ru_utime + it.ru_stime for it in used)]))
 
 
 def _cut(source: Bars, size: Size, folder: Path) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from backtest.lifecycle.market import LifecycleMarket
     from backtest.lifecycle.rules import RuleResult
     from backtest.study.trials import Trial
+    from trader.core.params import Params
 
 
 def of_trial(trial: Trial, start: int, stop: int, by: str) -> list[Entry]:

@@ -79,7 +79,8 @@ def _scored(given: Given, executor: Executor, *, quiet: bool) -> ForecastReport:
         if params.model.family == NAIVE:  # it is its own rival
             told = list(walked)
             return score_forecasts(told, told, *span)
-        rival = params.model_copy(update={"model": NaiveParams(forecast_hours=params.forecast_hours)})
+        naive = NaiveParams(forecast_hours=params.forecast_hours)
+        rival = params.model_copy(update={"model": naive, "train_symbols": None})
         return score_forecasts(walked, _walk(given, rival, executor), *span)
 
 
@@ -94,6 +95,7 @@ def _walk(given: Given, params: Any, executor: Executor, update: Any = None) -> 
         given.start,
         given.stop,
         source=given.source,
+        others=given.others if params.train_symbols else (),
         executor=executor,
         progress=update,
     )

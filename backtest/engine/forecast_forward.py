@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,15 +49,17 @@ def forecast_forward(
     stop: int,
     *,
     source: str,
+    others: Sequence[Bars] = (),
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Iterator[WindowForecast]:
     """The forecasts of start <= T < stop (UTC ms), out of sample, a window at a time.
 
-    The executor changes the time and nothing else. `progress(done, of)` is called after each window. Raises ConfigError
-    for a family that gives P(up) alone, DataError where the bars begin later than the first window's training.
+    others: bars of the further symbols that `train_symbols` names. The executor changes the time and nothing else.
+    `progress(done, of)` is called after each window. Raises ConfigError for a family that gives P(up) alone, DataError where
+    the bars begin later than the first window's training.
     """
-    todo = folds(forecaster, bars, params, start, stop, source)
+    todo = folds(forecaster, bars, params, start, stop, source, others=others)
     results = in_order(executor or InProcess(), _tasks(todo, params))
     for done, (fold, result) in enumerate(zip(todo, results, strict=True), start=1):
         yield _opened(fold, result)

@@ -60,4 +60,6 @@ def _candidate(name: str, base: Params, freq: Freq, forecaster_of: ForecasterOf)
     model = completed({**model, **changes})
     if "forecast_hours" in FAMILIES[family].model_fields:
         model["forecast_hours"] = max(STEPS, base.horizon_hours)
-    return Candidate(name, params_of({**base.as_json(), "model": model}, f"--families {name}"), forecaster)
+    # Each series is fitted alone.
+    shared = {key: value for key, value in base.as_json().items() if key != "train_symbols"}
+    return Candidate(name, params_of({**shared, "model": model}, f"--families {name}"), forecaster)

@@ -167,8 +167,13 @@ class Selection:
                     left = self._left.words(names[len(names) - (total - len(self.rows)) :], executor.capacity)
                     self.progress(len(self.rows), total, left)
         finally:
-            for future in waiting:
-                future.cancel()
+            self._take_what_was_begun(waiting)
+
+    def _take_what_was_begun(self, waiting: dict[Future[bytes], Row]) -> None:
+        """After an interrupt, or an error: what was not begun is cancelled, what was is waited for and kept."""
+        begun = {future: row for future, row in waiting.items() if not future.cancel()}
+        for future, row in begun.items():
+            self._take(row, future)
 
     def _tasks(self, todo: list[tuple[BarsFile, Candidate, str]]) -> Iterator[tuple[Row, Task | str]]:
         """The row of each, and its task, or why it has none. Bars are read once a series, when its first task is wanted."""
