@@ -26,6 +26,7 @@ from trader.frames import (
     bars_of_frame,
     frame_of_bars,
     frame_of_hours,
+    frame_of_quantiles,
     frame_of_rows,
     hours_of_series,
     series_of,
@@ -40,6 +41,7 @@ __all__ = [
     "Traded",
     "bars_of_frame",
     "compute_features",
+    "forecast_forward",
     "frame_of_bars",
     "load_bars",
     "load_hours",
@@ -136,6 +138,38 @@ def walk_forward(
             forecaster, bars, params, first, last, source=SOURCE, others=others, executor=executor
         )
     return series_of(p_up, first, "p_up")
+
+
+def forecast_forward(
+    bars: Bars,
+    params: Params,
+    start: Hour,
+    stop: Hour,
+    *,
+    others: Sequence[Bars] = (),
+    workers: int = 1,
+) -> pd.DataFrame:
+    """The distributions of every hour start <= T < stop, each by a model that was trained before it, as `backtest forecast`.
+
+    A row for each T and h (hours ahead), a column for each level of `trader.core.forecast.LEVELS`. A value is a quantile of
+    log(close[T + h] / close[T]), float64, NaN where nothing can be said. others: as of `walk_forward`. workers: models fitted at
+    the same time, in processes where there are several; the result does not depend on it.
+    Raises ConfigError, also for a family that gives P(up) alone, or DataError.
+    """
+    from backtest.engine import forecast_forward as engine
+    from backtest.executors.registry import Setup, open_executor
+    from trader.forecasters.registry import forecaster_of
+
+    _register_shipped()
+    first, last = _span(bars, start, stop)
+    forecaster = forecaster_of(params.model.family)
+    with open_executor("local", Setup(workers)) as executor:
+        windows = list(
+            engine.forecast_forward(
+                forecaster, bars, params, first, last, source=SOURCE, others=others, executor=executor
+            )
+        )
+    return frame_of_quantiles(np.concatenate([window.quantiles for window in windows]), first)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

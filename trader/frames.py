@@ -12,6 +12,7 @@ import numpy as np
 
 from trader.core.bars import bars_from_columns
 from trader.core.errors import DataError
+from trader.core.forecast import LEVELS
 from trader.core.hours import LINE_KEYS
 from trader.core.types import (
     HOUR_MS,
@@ -94,6 +95,16 @@ def frame_of_rows(X: Matrix, columns: Sequence[str], start: int) -> pd.DataFrame
 
     times = start + HOUR_MS * np.arange(len(X), dtype=np.int64)
     return pd.DataFrame(X, columns=list(columns), index=index_of(times))
+
+
+def frame_of_quantiles(quantiles: Floats, start: int) -> pd.DataFrame:
+    """Distributions of consecutive hours from `start` (UTC ms) on: quantiles (n, h, level) -> a row for each hour and h, indexed
+    by (`close_time`, `h`), and a column for each of LEVELS, float64."""
+    import pandas as pd
+
+    times = index_of(start + HOUR_MS * np.arange(len(quantiles), dtype=np.int64))
+    rows = pd.MultiIndex.from_product([times, range(1, quantiles.shape[1] + 1)], names=["close_time", "h"])
+    return pd.DataFrame(quantiles.reshape(-1, len(LEVELS)), columns=list(LEVELS), index=rows)
 
 
 def series_of(values: Floats | Matrix, start: int, name: str) -> pd.Series:

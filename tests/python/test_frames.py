@@ -13,10 +13,12 @@ import pandas as pd
 import pytest
 
 from backtest import api
+from backtest.engine.forecast_forward import forecast_forward
 from backtest.engine.outcome import run_backtest
 from tests.support.bars_made import bars_made
 from trader.core.errors import ConfigError, DataError
 from trader.core.features import features, preset_named
+from trader.core.forecast import LEVELS
 from trader.core.hours import Rules
 from trader.core.lookahead import made_bars
 from trader.core.types import HOUR_MS, Bars, Filters, iso
@@ -123,6 +125,27 @@ def test_the_functions_compute_what_the_command_computes(tmp_path: Path) -> None
     assert shared >= {"net_return", "orders", "fees_usdt", "hit_rate"}
     (tmp_path / "hours.jsonl").write_text("\n".join(wanted.run.track.texts()) + "\n")
     pd.testing.assert_frame_equal(api.load_hours(tmp_path / "hours.jsonl", BARS), traded.hours)
+
+
+def test_distributions_are_those_that_the_command_scores() -> None:
+    """Each hour and hour ahead has the quantiles of the windows that `backtest forecast` scores, to the bit."""
+    params = api.make_params({"family": "naive", "forecast_hours": 3}, look_back_days=20, step_days=4)
+    told = api.forecast_forward(BARS, params, iso(START), iso(STOP))
+    windows = list(forecast_forward(forecaster_of("naive"), BARS, params, START, STOP, source="made"))
+    assert len(windows) == 3
+    assert told.columns.tolist() == list(LEVELS)
+    assert told.index.names == ["close_time", "h"]
+    for window in windows:
+        for hour, quantiles in zip(window.hours.tolist(), window.quantiles, strict=True):
+            rows = told.loc[pd.Timestamp(hour, unit="ms", tz="UTC")]
+            assert rows.index.tolist() == [1, 2, 3]
+            assert rows.to_numpy().tobytes() == quantiles.tobytes()
+
+
+def test_a_family_without_a_distribution_is_refused() -> None:
+    """P(up) alone is no distribution; the message names a family that gives one."""
+    with pytest.raises(ConfigError, match=r"'xgboost' gives P\(up\) alone.*forecast_hours"):
+        api.forecast_forward(BARS, api.make_params(look_back_days=20), iso(START), iso(STOP))
 
 
 def test_hours_are_numbers_with_the_close() -> None:
