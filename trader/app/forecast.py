@@ -108,8 +108,8 @@ def _reach(model: LoadedModel, hours: int | None) -> int:
     card, reach = model.card, model.params.forecast_hours
     if hours is not None and hours > reach and reads_ahead(model):
         raise ConfigError(
-            f"{card.model_id} ({card.family}) reaches {plural(reach, 'hour')} ahead, not {hours}. Ask for fewer, or train one that "
-            f'reaches further: "forecast_hours": {hours} under "model" in P.json, then trader retrain --params P.json'
+            f"{card.model_id} ({card.family}) reaches {plural(reach, 'hour')} ahead, not {hours}. Ask for fewer, or train one "
+            f'that reaches further: "forecast_hours": {hours} under "model" in P.json, then trader retrain --params P.json'
         )
     return min(hours or SHOWN_HOURS, reach)
 
