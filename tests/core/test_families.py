@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.rig import command
 from trader.core.errors import ConfigError
-from trader.core.model_params import FAMILIES, keys_of
+from trader.core.model_params import FAMILIES, NaiveParams, ProphetParams, keys_of, told_in_words
 from trader.core.param_keys import Key, range_of
 from trader.forecasters import registry
 from trader.forecasters.registry import forecaster_of
@@ -80,3 +80,10 @@ def test_a_missing_library_is_one_sentence_with_the_way_out(monkeypatch: pytest.
     assert "lightgbm" not in registry.installed()
     with pytest.raises(ConfigError, match=r"pip install '\.\[lightgbm\]'$"):
         forecaster_of("lightgbm")
+
+
+def test_what_a_family_is_told_is_said_whatever_its_kind() -> None:
+    """Numbers, words, and nothing of a key that is null."""
+    assert told_in_words(NaiveParams()) == ""
+    assert told_in_words(NaiveParams(forecast_hours=24)) == "forecast_hours 24"
+    assert told_in_words(ProphetParams()).startswith("seasonality additive, changepoint_prior_scale 0.05, ")

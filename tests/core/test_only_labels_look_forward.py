@@ -20,7 +20,7 @@ from trader.core.costs import exact
 from trader.core.drift import calibration_decay, feature_drift
 from trader.core.errors import ConfigError
 from trader.core.features import features
-from trader.core.forecast import LEVELS, interval, normal_forecast, probability_above
+from trader.core.forecast import LEVELS, interval, normal_forecast, normal_quantiles, probability_above
 from trader.core.labels import direction, label_of
 from trader.core.ledger import Ledger
 from trader.core.lookahead import leaks, made_bars, require_no_lookahead
@@ -88,10 +88,14 @@ def spread(bars: Bars) -> Floats:
     return (bars.close / bars.open - 1)[:, None] + np.array(LEVELS) / 100
 
 
-def normal_quantiles(bars: Bars) -> Floats:
+def moments(bars: Bars) -> tuple[Floats, Floats]:
     """Of a normal distribution around the move of the hour, one step ahead."""
-    mean, deviation = (bars.close / bars.open - 1)[:, None], np.full((len(bars), 1), 0.01)
-    told = normal_forecast(mean, deviation, 1, 0.0)
+    return (bars.close / bars.open - 1)[:, None], np.full((len(bars), 1), 0.01)
+
+
+def normal(bars: Bars) -> Floats:
+    """Its quantiles and P(up)."""
+    told = normal_forecast(*moments(bars), 1, 0.0)
     assert told.quantiles is not None
     return np.column_stack([told.quantiles[:, 0], told.p_up])
 
@@ -109,7 +113,8 @@ ONLY_BACKWARD: dict[str, Callable[[Bars], npt.NDArray[Any]]] = {
     "drift.feature_drift": lambda bars: np.column_stack(
         feature_drift(two(bars).astype(np.float32), EDGES, RANGE_QUANTILES, 48)
     ),
-    "forecast.normal_forecast": normal_quantiles,
+    "forecast.normal_forecast": normal,
+    "forecast.normal_quantiles": lambda bars: normal_quantiles(*moments(bars))[:, 0],
     "forecast.interval": lambda bars: np.column_stack(interval(spread(bars), 0.5)),
     "forecast.probability_above": lambda bars: probability_above(spread(bars), 0.005),
     "features.features": lambda bars: features(bars, SHIPPED[0], bars.first, bars.last + HOUR_MS),

@@ -16,6 +16,7 @@ from trader.core.errors import ConfigError, DataError, Retry
 from trader.core.forecast import LEVELS, probability_above
 from trader.core.labels import hurdle_of
 from trader.core.lifecycle import is_late, serving
+from trader.core.text import plural
 from trader.core.types import HOUR_MS, Bars, Floats, floor_hour, iso
 
 # As far as is shown where nobody says how far.
@@ -107,8 +108,8 @@ def _reach(model: LoadedModel, hours: int | None) -> int:
     card, reach = model.card, model.params.forecast_hours
     if hours is not None and hours > reach and reads_ahead(model):
         raise ConfigError(
-            f"{card.model_id} ({card.family}) reaches {reach} hours ahead, not {hours}. Ask for fewer, or train one that reaches "
-            f'further: "forecast_hours": {hours} under "model" in P.json, then trader retrain --params P.json'
+            f"{card.model_id} ({card.family}) reaches {plural(reach, 'hour')} ahead, not {hours}. Ask for fewer, or train one "
+            f'that reaches further: "forecast_hours": {hours} under "model" in P.json, then trader retrain --params P.json'
         )
     return min(hours or SHOWN_HOURS, reach)
 

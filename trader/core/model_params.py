@@ -207,3 +207,12 @@ def completed(model: dict[str, Any]) -> dict[str, Any]:
     if kind is None or all(name in model for name, field in kind.model_fields.items() if field.is_required()):
         return model
     return {**default_model(model["family"]), **model}
+
+
+def told_in_words(model: FamilyParams) -> str:
+    """What a family is told, beside its name: "max_depth 5, learning_rate 0.0317"; "" where it is told nothing."""
+    told = {name: value for name, value in model.model_dump(exclude={"family"}).items() if value is not None}
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, int | float) else f"{name} {value}"
+        for name, value in told.items()
+    )

@@ -258,6 +258,8 @@ def _head(texts: dict[str, str]) -> Head:
         raise InvalidModel("its head has a number that is not whole")
     if type(hurdle) is not float or not 0 <= hurdle < math.inf:
         raise InvalidModel("its hurdle is no share of 0 or more")
+    told = {name: value for name, value in values.items() if name != "horizon_hours"}
+    TFTParams.model_validate(told)  # raises ValueError for numbers that no P.json may hold
     head = Head(symbols=symbols, hurdle=hurdle, **values)
     if not 1 <= head.horizon_hours <= head.forecast_hours <= LONGEST_FORECAST_HOURS:
         raise InvalidModel("its horizon is beyond what it forecasts")

@@ -17,6 +17,7 @@ from trader.app.watch import rules_in_force
 from trader.core.errors import ConfigError, DataError
 from trader.core.lifecycle import serving
 from trader.core.model import RANGE_QUANTILES, ModelCard
+from trader.core.model_params import told_in_words
 from trader.core.params import params_of
 from trader.core.text import plural
 from trader.core.types import HOUR_MS, Json, iso
@@ -263,8 +264,7 @@ def _short(text: str) -> str:
 
 def _card_rows(card: ModelCard, report: Json) -> list[tuple[str, str]]:
     params = params_of(card.params, "the card")
-    model, thresholds = params.model.model_dump(), params.thresholds
-    chosen = ", ".join(f"{key} {value:g}" for key, value in model.items() if key != "family")
+    chosen, thresholds = told_in_words(params.model), params.thresholds
     why = (report.get("champion") or {}).get("why", "")
     return [
         ("model", card.model_id),
