@@ -52,7 +52,7 @@ def _candidate(name: str, base: Params, freq: Freq, forecaster_of: ForecasterOf)
     forecaster = forecaster_of(family)
     if freq == "1d" and not isinstance(forecaster, FitsSeries):
         raise ConfigError(
-            f"--families: {name} reads rows of hourly features, which days have not. With --freq 1d name families of series"
+            f"--families: {name} reads hours, not days. With --freq 1d name families of one symbol's closes, such as naive"
         )
     if freq == "1h" and not hasattr(forecaster, "fit"):
         raise ConfigError(f"--families: {name} is fitted on days only")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.support.bars_made import bars_made
 from trader.adapters.checkpoints_folder import FolderCheckpoints
@@ -197,6 +198,17 @@ def test_it_stops_when_held_back_hours_are_no_better() -> None:
     assert len(told) == best + 2 < 30
 
 
+def test_a_network_that_grows_without_bound_is_no_model() -> None:
+    """It is refused with the way out, and nothing that cannot be loaded is published."""
+    it = training(Nowhere())
+    with torch.no_grad():
+        it.network.output.fill_(float("inf"))
+    with pytest.raises(
+        DataError, match=r"BTCUSDT: the network's numbers grew without bound in epoch 1. Lower model.learn"
+    ):
+        it.run()
+
+
 # --- what it learns ----------------------------------------------------------------------------------------------------------
 
 
@@ -286,8 +298,6 @@ def test_a_series_without_windows_is_refused() -> None:
 
 def test_a_gpu_that_is_not_there_is_named() -> None:
     """With the way out."""
-    import torch
-
     if torch.cuda.is_available():
         assert fit(bars_made(300, 1), device="cuda", epochs=1)
         return

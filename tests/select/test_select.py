@@ -305,7 +305,7 @@ def test_candidates_are_named_and_refused_before_any_work() -> None:
     ]
     with pytest.raises(ConfigError, match=r"there is no 'arma'.*trader models families"):
         candidates_of(["arma"], PARAMS, "1d", forecaster_of)
-    with pytest.raises(ConfigError, match="xgboost reads rows of hourly features, which days have not"):
+    with pytest.raises(ConfigError, match="xgboost reads hours, not days"):
         candidates_of(["xgboost"], PARAMS, "1d", forecaster_of)
     chosen = candidates_of(["xgboost"], PARAMS, "1h", forecaster_of)[1]
     assert (chosen.params.model.family, chosen.params.look_back_days) == ("xgboost", 20)

@@ -4,6 +4,7 @@ stop, a checkpoint after each epoch."""
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -95,6 +96,11 @@ class Training:
                 number = len(state.epochs) + 1
                 trained = self._epoch(threads, learnt, number, state)
                 epoch = Epoch(number, self.params.epochs, trained, self.loss_of(threads, held_back))
+                if not math.isfinite(epoch.trained + epoch.held_back):
+                    raise DataError(
+                        f"{', '.join(self.symbols)}: the network's numbers grew without bound in epoch {number}. Lower "
+                        f"model.learning_rate ({self.params.learning_rate:g}), then train again"
+                    )
                 if not state.best_epoch or epoch.held_back < state.epochs[state.best_epoch - 1].held_back:
                     state.best_epoch, state.best = number, _copied(self.network)
                 state.epochs.append(epoch)
