@@ -35,7 +35,8 @@ def test_replay_writes_the_lines_of_the_backtest(tmp_path: Path, family: str, ho
 
 @pytest.mark.parametrize("family", APART)
 def test_a_loop_of_ticks_writes_the_same_lines(tmp_path: Path, family: str) -> None:
-    """Five hours, a process of its own each hour, by the two commands; `trader explain` shows what the model is made of."""
-    explained = ticks_write_the_lines_of_the_backtest(tmp_path, family, 5)
+    """Seven hours with an outage among them, a process of its own each hour, by the two commands; `trader explain` shows what
+    the model is made of."""
+    explained = ticks_write_the_lines_of_the_backtest(tmp_path, family, 7)
     assert len(explained["quantiles"]) == 7
     assert family not in SHOWN or SHOWN[family] in explained["terms"]
