@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backtest.engine.history import BATCHED, History
+from backtest.engine.history import History
 from backtest.engine.walkforward import Fold, folds
 from backtest.executors.futures import InProcess, in_order
 from backtest.executors.protocol import (
@@ -21,9 +21,9 @@ from backtest.executors.protocol import (
 )
 from trader.core.errors import ConfigError
 from trader.core.families import own_family
-from trader.core.forecast import LEVELS, Forecast
+from trader.core.forecast import LEVELS
 from trader.core.params import Params
-from trader.core.ports import Forecaster, Predictor
+from trader.core.ports import Forecaster
 from trader.core.types import HOUR_MS, Bars, Floats, Ints, Matrix, Progress
 from trader.core.windows import Refit
 
@@ -73,7 +73,7 @@ def fit_and_forecast(arrays: Arrays, settings: TaskSettings) -> bytes:
     history, window = History.of_arrays(arrays, settings), Refit(*settings["window"])
     params = Params.model_validate_json(settings["params"])
     model = history.fit(window, params)
-    told = _forecast(history, model, window.train_until, window.serve_from, settings["serve_until"])
+    told = history.forecast(model, window.train_until, window.serve_from, settings["serve_until"])
     if told.quantiles is None:
         raise ConfigError(p_up_alone(params.model.family))
     return told.quantiles.astype(np.float64).tobytes() + told.p_up.astype(np.float32).tobytes()
@@ -85,20 +85,6 @@ def p_up_alone(family: str) -> str:
         f"family {family!r} gives P(up) alone, no distribution that could be shown or scored. Name a family that gives one, "
         f'such as {{"model": {{"family": "naive", "forecast_hours": 24}}}}; see: trader models families'
     )
-
-
-def _forecast(history: History, model: Predictor, train_until: int, start: int, stop: int) -> Forecast:
-    """Of start <= T < stop; hour by hour where a family answers many at once otherwise than each alone."""
-    hours = np.arange(start, stop, HOUR_MS, dtype=np.int64)
-    if history.forecaster.traits.tolerance == BATCHED:
-        return model.predict(history.seen_by(train_until, start, stop), hours)
-    alone = [
-        model.predict(history.seen_by(train_until, hour, hour + HOUR_MS), hours[i : i + 1])
-        for i, hour in enumerate(hours.tolist())
-    ]
-    quantiles = [told.quantiles for told in alone if told.quantiles is not None]
-    joined = np.concatenate(quantiles) if len(quantiles) == len(alone) else None
-    return Forecast(np.concatenate([told.p_up for told in alone]), joined)
 
 
 def _tasks(todo: list[Fold], params: Params) -> Iterator[Task]:

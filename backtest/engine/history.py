@@ -12,6 +12,7 @@ from backtest.executors.protocol import Array, Arrays, TaskSettings, reference_o
 from trader.core.errors import DataError
 from trader.core.families import own_family
 from trader.core.features import features, preset_named
+from trader.core.forecast import Forecast
 from trader.core.panel import Panel
 from trader.core.params import Params
 from trader.core.ports import Forecaster, Predictor, StagedPredictor, fitted
@@ -160,17 +161,25 @@ class History:
         begin = min(context_from(traits, train_until, start), start)
         return self.panel.span(max(begin, int(self.panel.close_time[0])), stop)
 
-    def predict(self, model: Predictor, train_until: int, start: int, stop: int) -> Matrix:
-        """P(up) of start <= T < stop (UTC ms): (n,) float32, NaN where nothing can be said. A family that predicts many
-        hours at once otherwise than each alone is asked hour by hour, as the bot asks it."""
+    def forecast(self, model: Predictor, train_until: int, start: int, stop: int) -> Forecast:
+        """What a model says of start <= T < stop (UTC ms). A family that predicts many hours at once otherwise than each alone is
+        asked hour by hour, as the bot asks it."""
         hours = np.arange(start, stop, HOUR_MS, dtype=np.int64)
         if self.forecaster.traits.tolerance == BATCHED:
-            return model.predict(self.seen_by(train_until, start, stop), hours).p_up
+            return model.predict(self.seen_by(train_until, start, stop), hours)
         alone = [
-            model.predict(self.seen_by(train_until, hour, hour + HOUR_MS), hours[i : i + 1]).p_up
+            model.predict(self.seen_by(train_until, hour, hour + HOUR_MS), hours[i : i + 1])
             for i, hour in enumerate(hours.tolist())
         ]
-        return np.concatenate(alone) if alone else np.zeros(0, np.float32)
+        if not alone:
+            return Forecast(np.zeros(0, np.float32))
+        quantiles = [told.quantiles for told in alone if told.quantiles is not None]
+        joined = np.concatenate(quantiles) if len(quantiles) == len(alone) else None
+        return Forecast(np.concatenate([told.p_up for told in alone]), joined)
+
+    def predict(self, model: Predictor, train_until: int, start: int, stop: int) -> Matrix:
+        """P(up) of start <= T < stop (UTC ms): (n,) float32, NaN where nothing can be said."""
+        return self.forecast(model, train_until, start, stop).p_up
 
     def predict_stages(
         self, model: Predictor, train_until: int, start: int, stop: int, stages: tuple[int, ...]

@@ -1,5 +1,5 @@
 """What a training of minutes or hours needs beside its bars: where it keeps how far it came, so that one that was killed goes on,
-and who hears of it. Both are known by registration; until then nothing is kept, and nobody hears.
+and who is told of its epochs. Both are known by registration; until then nothing is kept, and nobody is told.
 
 A checkpoint is named by the hash of everything that the training follows from, so another training never finds it; and one that
 is lost or damaged costs time and changes nothing.
