@@ -52,6 +52,7 @@ ARROWS = {
         "backtest.evidence",
         "backtest.executors.packing",
         "backtest.study.cache",
+        "backtest.study.results_folder",
         *TASKS,
     },
     "backtest.lifecycle": {"trader.core", "backtest.engine", "backtest.study.trials"},

@@ -11,55 +11,31 @@ A line that a crash cut short is a trial that has not ended.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from trader.core.errors import ConfigError, DataError, Retry
+from backtest.study.results_folder import ResultsFolder
+from trader.core.errors import ConfigError, DataError
 from trader.core.types import Floats
 
 SCHEMA = "study/1"
 
 
-class StudyFolder:
+class StudyFolder(ResultsFolder):
     """One study's folder. Only its holder writes."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._journal = path / "journal.jsonl"
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """For one process at a time. Raises Retry, naming the other, while somebody else holds it."""
-        with _errors_of(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                other = os.read(handle, 32).decode(errors="replace").strip() or "another one"
-                raise Retry(
-                    f"study {self.path} is being run by process {other}. Wait until it has ended, or choose another "
-                    f"--study folder"
-                ) from None
-            os.ftruncate(handle, 0)
-            os.write(handle, f"{os.getpid()}\n".encode())
-            yield
-        finally:
-            os.close(handle)
+    named, option, work, unit, key = "study ", "--study", "run", "trial", "number"
 
     def begin(self, identity: dict[str, Any]) -> None:
         """Write the study's identity, or on resuming compare it with the stored one. Raises ConfigError where they differ."""
         file = self.path / "study.json"
         if not file.exists():
-            self._write(file, json.dumps({"schema": SCHEMA, **identity}, indent=1) + "\n")
+            self.write(file.name, json.dumps({"schema": SCHEMA, **identity}, indent=1) + "\n")
             return
         try:
             begun = json.loads(file.read_text(encoding="utf-8"))
@@ -86,36 +62,14 @@ class StudyFolder:
     def rows(self) -> dict[int, dict[str, Any]]:
         """The trials that have ended, by their number; an incomplete last line is cut off the file. Raises DataError for a
         damaged line within it."""
-        if not self._journal.exists():
-            return {}
-        data = self._journal.read_bytes()
-        whole, _, torn = data.rpartition(b"\n")
-        if torn:
-            with _errors_of(self.path):
-                os.truncate(self._journal, len(data) - len(torn))
-        found = {}
-        for number, line in enumerate(whole.splitlines(), start=1):
-            try:
-                row = json.loads(line)
-                found[int(row["number"])] = row
-            except (ValueError, TypeError, KeyError):
-                raise DataError(
-                    f"{self._journal}, line {number} is damaged. Remove that line: its trial is evaluated again"
-                ) from None
-        return found
+        return {int(row["number"]): row for row in self.ended()}
 
     def append(self, row: dict[str, Any], returns: Floats | None) -> None:
         """Append an ended trial to the journal. Its returns are on the disk before, so every trial of the journal
         has its file."""
         if returns is not None:
             self._write_returns(int(row["number"]), returns)
-        with _errors_of(self.path):
-            handle = os.open(self._journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                os.write(handle, (json.dumps(row) + "\n").encode())
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+        self.append_line(row)
 
     def returns(self, number: int) -> Floats:
         """A complete trial's net hourly returns, (hours,) float64. Raises DataError without them."""
@@ -130,16 +84,16 @@ class StudyFolder:
 
     def publish(self, rows: Sequence[dict[str, Any]], best: dict[str, Any] | None) -> None:
         """trials.jsonl, and P.json where there is a best one."""
-        self._write(self.path / "trials.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        self.write("trials.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         if best is not None:
-            self._write(self.path / "P.json", json.dumps(best, indent=1) + "\n")
+            self.write("P.json", json.dumps(best, indent=1) + "\n")
 
     def _returns(self, number: int) -> Path:
         return self.path / "returns" / f"{number:05d}.npy"
 
     def _write_returns(self, number: int, returns: Floats) -> None:
         file = self._returns(number)
-        with _errors_of(self.path):
+        with self.errors():
             file.parent.mkdir(exist_ok=True)
             unfinished = file.with_suffix(".tmp")
             with unfinished.open("wb") as out:
@@ -147,23 +101,6 @@ class StudyFolder:
                 out.flush()
                 os.fsync(out.fileno())
             unfinished.replace(file)
-
-    def _write(self, file: Path, text: str) -> None:
-        unfinished = file.with_name(file.name + ".tmp")
-        with _errors_of(self.path):
-            unfinished.write_text(text, encoding="utf-8")
-            unfinished.replace(file)
-
-
-@contextmanager
-def _errors_of(path: Path) -> Iterator[None]:
-    """Turn an OSError of the block into a ConfigError that names the folder."""
-    try:
-        yield
-    except OSError as error:
-        raise ConfigError(
-            f"study {path} cannot be written: {error.strerror or error}. Choose another --study folder"
-        ) from None
 
 
 def _short(value: Any) -> str:

@@ -1,0 +1,99 @@
+"""A folder that a long work fills: one writer at a time, a journal to which a line is appended and flushed when something has
+ended, and files that are moved to their place whole. A line that a crash cut short is something that has not ended."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from trader.core.errors import ConfigError, DataError, Retry
+
+
+class ResultsFolder:
+    """Only its holder writes. A subclass gives the words of its messages: `named` what stands before the path, `option` that
+    names the folder, `work` what the other process does, `unit` what a line of the journal is, `key` its name in the line."""
+
+    named = ""
+    option = "--out"
+    work = "written"
+    unit = "candidate"
+    key = "key"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._journal = path / "journal.jsonl"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """For one process at a time. Raises Retry, naming the other, while somebody else holds it."""
+        with self.errors():
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                other = os.read(handle, 32).decode(errors="replace").strip() or "another one"
+                raise Retry(
+                    f"{self.named}{self.path} is being {self.work} by process {other}. Wait until it has ended, or choose "
+                    f"another {self.option} folder"
+                ) from None
+            os.ftruncate(handle, 0)
+            os.write(handle, f"{os.getpid()}\n".encode())
+            yield
+        finally:
+            os.close(handle)
+
+    def ended(self) -> list[dict[str, Any]]:
+        """The lines of the journal; an incomplete last one is cut off the file. Raises DataError for a damaged one within it."""
+        if not self._journal.exists():
+            return []
+        data = self._journal.read_bytes()
+        whole, _, torn = data.rpartition(b"\n")
+        if torn:
+            with self.errors():
+                os.truncate(self._journal, len(data) - len(torn))
+        return [self._line(number, line) for number, line in enumerate(whole.splitlines(), start=1)]
+
+    def _line(self, number: int, line: bytes) -> dict[str, Any]:
+        try:
+            row: dict[str, Any] = json.loads(line)
+            int(row[self.key]) if self.key == "number" else str(row[self.key])
+        except (ValueError, TypeError, KeyError):
+            raise DataError(
+                f"{self._journal}, line {number} is damaged. Remove that line: its {self.unit} is evaluated again"
+            ) from None
+        return row
+
+    def append_line(self, row: Mapping[str, Any]) -> None:
+        """On the disk when this returns."""
+        with self.errors():
+            handle = os.open(self._journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                os.write(handle, (json.dumps(row) + "\n").encode())
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """A file of the folder, moved to its place whole."""
+        file = self.path / name
+        unfinished = file.with_name(file.name + ".tmp")
+        with self.errors():
+            unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
+            unfinished.replace(file)
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn an OSError of the block into a ConfigError that names the folder."""
+        try:
+            yield
+        except OSError as error:
+            raise ConfigError(
+                f"{self.named}{self.path} cannot be written: {error.strerror or error}. Choose another {self.option} folder"
+            ) from None
