@@ -131,12 +131,14 @@ RESOLVE := $(COMPILE) pyproject.toml
 
 # The families whose libraries ask for a pandas below the one that everything else runs on have a lock of their own.
 EXTRAS   := $(addprefix --extra ,observability mlflow lightgbm neptune)
-OTHERS   := $(addprefix --extra ,observability lightgbm arima prophet tft) --group families
+OTHERS   := $(addprefix --extra ,observability lightgbm arima prophet tft ray) --group families
+# What a study needs to be computed by other machines: its tests start the real engines.
+MACHINES := $(addprefix --extra ,ray slurm postgresql)
 
 lock: ## resolve the lock files anew (needs uv)
 	$(RESOLVE) --universal $(EXTRAS) --group dev -o requirements.lock
 	$(RESOLVE) --universal --extra observability --group install -c requirements.lock -o requirements-runtime.lock
-	$(RESOLVE) $(EXTRAS) --group dev --group system -c requirements.lock -o requirements-system.lock
+	$(RESOLVE) $(EXTRAS) $(MACHINES) --group dev --group system -c requirements.lock -o requirements-system.lock
 	sed -n '/^[a-z0-9]/s/ \\$$//p' requirements.lock | grep -v '^pandas' > .constraints
 	$(RESOLVE) --override infra/families/without-torch.txt $(OTHERS) -c .constraints -o requirements-families.lock
 	rm .constraints
