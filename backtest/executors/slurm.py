@@ -82,14 +82,10 @@ class SlurmExecutor:
                 self._fleet = self._begun()
                 self._thread = threading.Thread(target=self._run, daemon=True)
                 self._thread.start()
-        if self._failed is not None:
-            raise self._failed
         with self._folder.errors():
             self._folder.share(task.shared)
             future = self._queue.add(task)
         self._given.set()
-        if self._failed is not None:  # since: nobody would answer
-            self._queue.fail(self._failed)
         return future
 
     def close(self) -> None:

@@ -19,8 +19,8 @@ from backtest.executors.slurm_jobs import JobEnd, JobState, SlurmJobs
 from backtest.executors.slurm_worker import EXIT_FULL
 from trader.core.errors import ConfigError, Retry
 
-# Slurm is asked no more often than this; what is urgent is seen in the folder.
-ASK_EVERY_S = 5.0
+# Slurm is asked no more often than this, soon after a job was submitted and then ever less; what is urgent is seen in the folder.
+ASK_FIRST_S, ASK_EVERY_S = 1.0, 5.0
 # A worker whose job runs has so long to say its first word, and may later be silent for so long.
 REPORT_S = 180.0
 SILENT_S = 180.0
@@ -44,7 +44,7 @@ class Fleet:
     ) -> None:
         self._folder, self._jobs, self._workers, self._tell = folder, jobs, workers, tell
         self._elements: dict[str, _Element] = {}
-        self._asked_at = 0.0
+        self._asked_at, self._ask_after_s = time.monotonic(), ASK_FIRST_S
         self._told = ""
 
     @property
@@ -64,6 +64,7 @@ class Fleet:
         """Submit what is missing."""
         missing = self._workers - len(self._elements)
         if missing > 0:
+            self._ask_after_s = ASK_FIRST_S
             self._elements.update({name: _Element() for name in self._jobs.submit(missing)})
 
     def look(self) -> dict[str, str]:
@@ -73,9 +74,10 @@ class Fleet:
             if not it.host:
                 self._greet(name, it)
         lost = dict(self._noted())
-        if time.monotonic() - self._asked_at >= ASK_EVERY_S:
+        if time.monotonic() - self._asked_at >= self._ask_after_s:
             lost |= self._asked()
             self._asked_at = time.monotonic()
+            self._ask_after_s = min(ASK_EVERY_S, 2 * self._ask_after_s)
         return lost
 
     def _greet(self, name: str, element: _Element) -> None:
@@ -95,7 +97,8 @@ class Fleet:
             code = int((self._folder.read(f"ended/{name}") or b"0").strip() or 0)
             self._folder.remove(f"ended/{name}")
             if name in self._elements:
-                yield name, self._ended(name, JobEnd("its process ended", code=code))
+                end = JobEnd(code=code) if code < 128 else JobEnd(signal=code - 128)
+                yield name, self._ended(name, end)
 
     def _asked(self) -> dict[str, str]:
         """What Slurm says. One that does not answer is asked again later."""
@@ -162,7 +165,7 @@ class Fleet:
         )
 
     def _tell_of(self, states: list[JobState]) -> None:
-        reasons = Counter(it.reason for it in states if it.waits)
+        reasons = Counter(it.reason for it in states if it.waits and it.reason != "None")
         waiting = ", ".join(f"{count} for {reason}" for reason, count in sorted(reasons.items()))
         self._say(
             f"Slurm: {reasons.total()} of {self._workers} workers pending ({waiting})" if waiting else ""

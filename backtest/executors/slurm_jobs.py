@@ -11,6 +11,7 @@ import io
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Collection
@@ -64,25 +65,23 @@ class JobState:
 class JobEnd:
     """How an element ended, as far as Slurm still knows."""
 
-    state: str = "unknown to Slurm"
+    state: str = ""
     reason: str = ""
     code: int = 0
     signal: int = 0
 
     @property
     def of_memory(self) -> bool:
-        """It was killed for what it took, or by a signal that most often means this."""
-        return self.state == "OUT_OF_MEMORY" or self.signal == 9 or self.code == 137
+        """It was killed for what it took, or by the signal that most often means this."""
+        return self.state == "OUT_OF_MEMORY" or self.signal == signal.SIGKILL
 
     def __str__(self) -> str:
-        said = (
-            self.state if self.reason in ("", "None", "NonZeroExitCode") else f"{self.state}, {self.reason}"
-        )
+        said = [it for it in (self.state, self.reason) if it not in ("", "None", "NonZeroExitCode")]
         if self.signal:
-            said += f", signal {self.signal}"
+            said.append(f"signal {self.signal}")
         elif self.code:
-            said += f", exit code {self.code}"
-        return said
+            said.append(f"exit code {self.code}")
+        return ", ".join(said) or "Slurm knows nothing of it any more"
 
 
 def require_commands() -> None:
@@ -144,10 +143,8 @@ class SlurmJobs:
         except Retry:
             return JobEnd()
         found = dict(re.findall(r"\b(JobState|Reason|ExitCode)=(\S+)", said))
-        code, _, signal = found.get("ExitCode", "0:0").partition(":")
-        return JobEnd(
-            found.get("JobState", "unknown to Slurm"), found.get("Reason", ""), int(code), int(signal or 0)
-        )
+        code, _, by = found.get("ExitCode", "0:0").partition(":")
+        return JobEnd(found.get("JobState", ""), found.get("Reason", ""), int(code), int(by or 0))
 
     def cancel(self, elements: Collection[str]) -> None:
         """Only these. What has ended already is no error."""

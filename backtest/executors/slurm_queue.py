@@ -56,7 +56,7 @@ class TaskQueue:
         self._abandoned: dict[str, str] = {}
         self._costs: dict[TaskFunction, float] = {}
         self._numbers = itertools.count(time.time_ns() // 1_000)
-        self.read: set[str] = set()
+        self._failed: Exception | None = None
 
     def begin(self) -> None:
         """Take back what an earlier coordinator had put out, and remember what its workers are computing."""
@@ -70,6 +70,8 @@ class TaskQueue:
         """A task's future. What has an answer already, or is being computed, is not put out again."""
         future = Answer(self, task.key)
         with self._lock:
+            if self._failed is not None:
+                raise self._failed
             given = self._given.get(task.key)
             if given is None:
                 given = self._given[task.key] = _Given(task)
@@ -133,7 +135,6 @@ class TaskQueue:
                     key = keys.pop(0)
                     given = self._given.pop(key)
                     self._learn(given.task, answered[0])
-                    self.read.add(key)
                     found.append((given, answered[1]))
                 if not keys:
                     del self._out[chunk]
@@ -206,6 +207,7 @@ class TaskQueue:
     def fail(self, error: Exception) -> None:
         """Whoever waits hears why there will be no answer."""
         with self._lock:
+            self._failed = error
             given = list(self._given.values())
             self._given.clear()
             self._waiting.clear()

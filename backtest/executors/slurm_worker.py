@@ -48,8 +48,8 @@ def own_name() -> str:
 class Worker:
     """Computes what it takes, in order; each answer is kept before the next task is begun."""
 
-    def __init__(self, folder: SlurmFolder, name: str) -> None:
-        self._folder, self._name = folder, name
+    def __init__(self, folder: SlurmFolder, name: str, room_s: float = ROOM_S) -> None:
+        self._folder, self._name, self._room_s = folder, name, room_s
         self._held: OrderedDict[str, Arrays] = OrderedDict()
         self._idle_since = time.monotonic()
         self._seen, self._seen_at, self._silent_s = b"", time.monotonic(), _SILENT_S
@@ -74,7 +74,7 @@ class Worker:
         for key, task in self._tasks_of(chunk).items():
             if not self._folder.has_answer(key):
                 began = time.perf_counter()
-                answer = computed(memoryview(task), self._shared)
+                answer = computed(task.data, self._shared)
                 self._keep(key, time.perf_counter() - began, answer)
         self._folder.remove(f"claimed/{chunk}@{self._name}")
 
@@ -91,7 +91,7 @@ class Worker:
 
     def _keep(self, key: str, seconds: float, answer: bytes) -> None:
         """A full disk may have room in a moment; what was computed is worth waiting for."""
-        stop = time.monotonic() + ROOM_S
+        stop = time.monotonic() + self._room_s
         while True:
             try:
                 return self._folder.answer(key, seconds, answer)

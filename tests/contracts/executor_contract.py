@@ -164,8 +164,10 @@ class ExecutorContract:
         for _ in range(2):
             with opened(2) as executor:
                 # Different ones: an executor may know that equal tasks have equal results.
-                settings = [{"seconds": 0.1, "number": n} for n in range(20)]
-                many = [Task(tasks.handed, it, (SHARED, other)[it["number"] % 2]) for it in settings]
+                many = [
+                    Task(tasks.handed, {"seconds": 0.1, "number": n}, shared)
+                    for n, shared in enumerate((SHARED, other) * 10)
+                ]
                 told = [json.loads(f.result()) for f in [executor.submit(task) for task in many]]
             assert {(copies, writeable) for _, copies, writeable in told} == {(1, False)}
             assert len({process for process, *_ in told}) == 2

@@ -65,6 +65,16 @@ class Served:
     environment: dict[str, str]
     daemons: tuple[int, ...]
 
+    def listening(self) -> set[str]:
+        """The addresses that its daemons listen on, of IPv4 in hexadecimal as the kernel writes them."""
+        held = {str(it.readlink()) for pid in self.daemons for it in Path(f"/proc/{pid}/fd").iterdir()}
+        rows = [
+            line.split()
+            for table in ("tcp", "tcp6")
+            for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+        ]
+        return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in held}
+
     def ask(self, *command: str) -> str:
         """What one of Slurm's commands says."""
         done = subprocess.run(
