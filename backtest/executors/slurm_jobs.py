@@ -36,10 +36,11 @@ _AWAY = (
     "try again",
     "zero bytes",
 )
+_ELEMENT = "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"  # as the job's shell knows itself
 # The worker's interpreter imports what the coordinator's does; the folder says what that is.
 _START = (
     "import json, sys; at = sys.argv[1]; sys.path[:] = json.load(open(at + '/coordinator.json'))['path']; "
-    "from backtest.executors.slurm_worker import main; sys.exit(main(at))"
+    "from backtest.executors.slurm_worker import main; sys.exit(main(*sys.argv[1:]))"
 )
 
 
@@ -123,7 +124,7 @@ class SlurmJobs:
         try:
             with contextlib.redirect_stderr(io.StringIO()):  # what it prints is told below
                 # `submit` would pickle a function, for a worker to load: a command line says the same.
-                job = submitter._submit_command(shlex.join(words))
+                job = submitter._submit_command(f"{shlex.join(words)} {_ELEMENT}")
         except (FailedJobError, FailedSubmissionError) as error:
             raise self._refused(str(error)) from None
         return [f"{job.job_id}_{index}" for index in range(count)]
@@ -163,8 +164,11 @@ class SlurmJobs:
     def _teardown(self) -> list[str]:
         """The shell outlives the worker's process, and says at once how that ended."""
         note = f"{shlex.quote(str(self._folder / 'ended'))}/"
-        own = "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"
-        return ["code=$?", f"echo $code > {note}.{own} && mv {note}.{own} {note}{own}", "exit $code"]
+        return [
+            "code=$?",
+            f"echo $code > {note}.{_ELEMENT} && mv {note}.{_ELEMENT} {note}{_ELEMENT}",
+            "exit $code",
+        ]
 
     def _refused(self, said: str) -> ConfigError | Retry:
         said = " ".join(said.split()) or "sbatch failed without a word"

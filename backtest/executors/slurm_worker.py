@@ -29,20 +29,14 @@ _SEEN_S = 60.0
 _SILENT_S = 60.0
 
 
-def main(place: str) -> int:
-    """The exit code: 0 where it was told to end or its coordinator is gone."""
-    worker = Worker(SlurmFolder(Path(place)), own_name())
+def main(place: str, name: str) -> int:
+    """The exit code: 0 where it was told to end or its coordinator is gone. name: the element of the array, as squeue has it."""
     try:
-        return worker.work()
+        return Worker(SlurmFolder(Path(place)), name).work()
     except OSError as error:
         if error.errno in FULL:
             return EXIT_FULL
         raise
-
-
-def own_name() -> str:
-    """The element of the array, as squeue names it."""
-    return f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
 
 
 class Worker:
