@@ -62,7 +62,14 @@ def done(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def assert_exported(url: str, name: str, rows: list[dict[str, Any]]) -> None:
     """Every trial under its number: state, value, point of the space with its bounds, values at its rungs, why it failed."""
-    study = optuna.load_study(study_name=name, storage=url)
+    storage = optuna.storages.RDBStorage(url)
+    try:
+        _assert_same(optuna.load_study(study_name=name, storage=storage), rows)
+    finally:
+        storage.engine.dispose()
+
+
+def _assert_same(study: optuna.Study, rows: list[dict[str, Any]]) -> None:
     assert study.direction == optuna.study.StudyDirection.MAXIMIZE
     assert study.metric_names == ["net Sharpe, a year"]
     told = study.user_attrs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -64,7 +65,7 @@ def postgresql() -> Iterator[str]:
                 time.sleep(0.1)
             yield f"postgresql://me:{PASSWORD}@127.0.0.1:{port}/postgres"
         finally:
-            server.terminate()
+            server.send_signal(signal.SIGINT)  # it does not wait for its clients
             server.wait(PATIENCE_S)
     finally:
         shutil.rmtree(folder)
