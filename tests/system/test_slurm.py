@@ -19,7 +19,7 @@ from backtest.executors.protocol import Executor, SharedArrays, Task, WorkerLost
 from backtest.executors.registry import Setup, open_executor
 from backtest.executors.slurm import open_executor as slurm_executor
 from tests.backtest.test_study_killed import contents
-from tests.contracts.executor_contract import ExecutorContract, Opened, product, until
+from tests.contracts.executor_contract import ExecutorContract, Opened, product, until, waiting
 from tests.support import executor_tasks as tasks
 from tests.support.bars_made import bars_made
 from tests.system.slurm_served import Served, slurm
@@ -208,6 +208,20 @@ def test_a_folder_that_the_nodes_do_not_see_is_named(served: Served, tmp_path: P
     )
     assert "ConfigError: Slurm job" in done.stderr
     assert f"Every node must see the folder {tmp_path}/slurm" in done.stderr
+
+
+def test_a_folder_has_one_coordinator(served: Served, tmp_path: Path) -> None:
+    """The second is told whose it is, and the first does not hear of it."""
+    with open_executor("slurm", Setup(1, tmp_path)) as first:
+        future = first.submit(waiting(tmp_path, "begun"))
+        until((tmp_path / "begun").exists, "it was never begun")
+        with (
+            open_executor("slurm", Setup(1, tmp_path)) as second,
+            pytest.raises(Retry, match=rf"is in use by process {os.getpid()} on"),
+        ):
+            second.submit(product(1))
+        (tmp_path / "go").touch()
+        assert json.loads(future.result(PATIENCE_S)) == "begun"
 
 
 def test_a_full_folder_loses_nothing(served: Served, tmp_path: Path) -> None:
