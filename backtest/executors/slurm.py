@@ -139,7 +139,12 @@ class SlurmExecutor:
             if self._folder.read("results/.beat") != seen:
                 raise Retry(self._in_use(before))
             time.sleep(0.1)
-        self._folder.remove("coordinator.json")
+        taken = self._folder.take("coordinator.json", uuid.uuid4().hex)
+        if (
+            taken is not None and json.loads(taken) != before
+        ):  # another one was faster; what is theirs stays theirs
+            self._folder.create("coordinator.json", taken)
+            raise Retry(self._in_use(json.loads(taken)))
         return before
 
     def _in_use(self, other: dict[str, Any]) -> str:

@@ -21,6 +21,8 @@ from trader.core.errors import ConfigError, Retry
 
 # Slurm is asked no more often than this, soon after a job was submitted and then ever less; what is urgent is seen in the folder.
 ASK_FIRST_S, ASK_EVERY_S = 1.0, 5.0
+# After Slurm refused to replace a worker.
+REFILL_S = 30.0
 # A worker whose job runs has so long to say its first word, and may later be silent for so long.
 REPORT_S = 180.0
 SILENT_S = 180.0
@@ -45,6 +47,7 @@ class Fleet:
         self._folder, self._jobs, self._workers, self._tell = folder, jobs, workers, tell
         self._elements: dict[str, _Element] = {}
         self._asked_at, self._ask_after_s = time.monotonic(), ASK_FIRST_S
+        self._fill_after = 0.0
         self._told = ""
 
     @property
@@ -61,11 +64,19 @@ class Fleet:
         self._elements = {name: _Element() for name in mine}
 
     def fill(self) -> None:
-        """Submit what is missing."""
+        """Submit what is missing. What Slurm refuses while others work is told, and asked for again later: a study goes on with
+        fewer workers. Raises ConfigError, Retry where there is none."""
         missing = self._workers - len(self._elements)
-        if missing > 0:
-            self._ask_after_s = ASK_FIRST_S
+        if missing <= 0 or time.monotonic() < self._fill_after:
+            return
+        try:
             self._elements.update({name: _Element() for name in self._jobs.submit(missing)})
+            self._ask_after_s = ASK_FIRST_S
+        except (ConfigError, Retry) as error:
+            if not self._elements:
+                raise
+            self._fill_after = time.monotonic() + REFILL_S
+            self._say(f"{error}; {len(self._elements)} of {self._workers} workers go on")
 
     def look(self) -> dict[str, str]:
         """Elements that were lost since the last look, and how. Raises ConfigError where another one would fare no better,

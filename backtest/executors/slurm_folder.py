@@ -85,6 +85,14 @@ class SlurmFolder:
             file.unlink(missing_ok=True)
         return True
 
+    def take(self, place: str, own: str) -> bytes | None:
+        """A file's bytes and the file itself, which one of many can; None for whoever comes late. own: a name of the taker's."""
+        if not self._renamed(place, f".taken-{own}"):
+            return None
+        data = self.read(f".taken-{own}")
+        self.remove(f".taken-{own}")
+        return data
+
     def read(self, place: str) -> bytes | None:
         """A file's bytes, None where it is not there, or was replaced this moment."""
         try:

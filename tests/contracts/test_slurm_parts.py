@@ -252,9 +252,12 @@ class FakeJobs:
     listed: dict[str, JobState] = field(default_factory=dict)
     ends: dict[str, JobEnd] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
+    refuses: Exception | None = None
 
     def submit(self, count: int) -> list[str]:
-        """They run at once."""
+        """They run at once, or are refused."""
+        if self.refuses is not None:
+            raise self.refuses
         self.arrays += 1
         names = [f"{self.arrays}_{n}" for n in range(count)]
         self.listed.update({name: JobState("RUNNING", "None") for name in names})
@@ -324,6 +327,26 @@ def test_what_was_taken_away_is_replaced(scene: Scene) -> None:
     scene.reports("2_1")
     del scene.jobs.listed["2_0"]
     assert scene.fleet.look() == {"2_0": "Slurm job 2_0 on node7 ended (Slurm knows nothing of it any more)"}
+
+
+def test_what_slurm_refuses_while_others_work_is_told_and_no_end(scene: Scene) -> None:
+    """With one worker left the study goes on; with none it ends by what Slurm said."""
+    scene.jobs.refuses = ConfigError("Slurm refuses the job: QOSMaxSubmitJobPerUserLimit")
+    scene.reports("1_0")
+    (scene.folder.path / "ended" / "1_0").write_text("1\n")
+    assert set(scene.fleet.look()) == {"1_0"}
+    scene.fleet.fill()
+    scene.fleet.fill()
+    assert scene.said == ["Slurm refuses the job: QOSMaxSubmitJobPerUserLimit; 1 of 2 workers go on"]
+    alone = Fleet(scene.folder, scene.jobs, 2, print)  # type: ignore[arg-type]  # what it needs of Slurm
+    with pytest.raises(ConfigError, match="QOSMaxSubmit"):
+        alone.fill()
+
+
+def test_of_two_who_take_over_one_does(folder: SlurmFolder) -> None:
+    """A file is taken once."""
+    folder.write("coordinator.json", b"{}")
+    assert [folder.take("coordinator.json", own) for own in "ab"] == [b"{}", None]
 
 
 def test_the_note_of_a_jobs_shell_comes_before_slurm_knows(scene: Scene) -> None:
