@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from trader.core.errors import ConfigError
@@ -30,6 +30,13 @@ class Candidate:
     name: str
     params: Params
     forecaster: Forecaster
+
+    def fitted_on(self, symbols: Sequence[str]) -> Candidate:
+        """The same with the symbols that a fit sees; one alone needs no mention."""
+        if len(symbols) < 2:
+            return self
+        params = params_of({**self.params.as_json(), "train_symbols": sorted(symbols)}, self.name)
+        return replace(self, params=params)
 
 
 def candidates_of(
@@ -60,6 +67,6 @@ def _candidate(name: str, base: Params, freq: Freq, forecaster_of: ForecasterOf)
     model = completed({**model, **changes})
     if "forecast_hours" in FAMILIES[family].model_fields:
         model["forecast_hours"] = max(STEPS, base.horizon_hours)
-    # Each series is fitted alone.
+    # Which symbols a fit sees follows from the series.
     shared = {key: value for key, value in base.as_json().items() if key != "train_symbols"}
     return Candidate(name, params_of({**shared, "model": model}, f"--families {name}"), forecaster)

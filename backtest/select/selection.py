@@ -18,7 +18,7 @@ from backtest.executors.packing import unpacked
 from backtest.executors.protocol import Executor, Task, WorkerLost
 from backtest.select.candidates import STEPS, Candidate, Freq, Score
 from backtest.select.folder import SCHEMA, SelectionFolder
-from backtest.select.tasks import daily_task, hourly_task
+from backtest.select.tasks import daily_task, hourly_task, parts_of, require_walk
 from backtest.select.timing import TimeLeft
 from backtest.study.cache import code_hash
 from trader.core.errors import ConfigError, DataError
@@ -105,6 +105,24 @@ def common_stop(facts: dict[str, FileFacts], freq: Freq, until: int | None) -> i
     return (end - (HOUR_MS if freq == "1h" and until is None else 0)) // DAY_MS * DAY_MS
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A candidate that is fitted on the series of these files together, for the rows that are not kept yet."""
+
+    candidate: Candidate
+    files: Sequence[BarsFile]
+    rows: list[Row]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """A task, and the rows that follow from its result; pooled: from its parts."""
+
+    task: Task
+    rows: list[Row]
+    pooled: bool = False
+
+
 @dataclass(slots=True)
 class Selection:
     """One run: which rows there are, and which this call computed. on_row is told of each that ended now."""
@@ -126,40 +144,53 @@ class Selection:
         Raises DataError where every candidate failed. What a lost worker computed is asked for again by the next run.
         """
         executor, kept = executor or InProcess(), self.folder.rows()
-        todo = []
+        todo: list[Asked] = []
         codes = {it.name: code_hash(it.forecaster) for it in self.candidates}
+        pooled: dict[str, Asked] = {}
         for file in self.files:
             for candidate in self.candidates:
                 key = self._key(file, candidate, codes[candidate.name])
+                row = _row(file, candidate, key)
                 if key in kept:
                     self.rows[file.symbol, candidate.name] = kept[key]
                     self._left.learn(candidate.name, kept[key].get("seconds", 0.0))
+                elif not self._is_pooled(candidate):
+                    todo.append(Asked(candidate, [file], [row]))
+                elif candidate.name in pooled:
+                    pooled[candidate.name].rows.append(row)
                 else:
-                    todo.append((file, candidate, key))
+                    pooled[candidate.name] = Asked(candidate, self.files, [row])
+        todo += pooled.values()
         self._compute(todo, executor)
         self._require_a_result()
         order = [(file.symbol, it.name) for file in self.files for it in self.candidates]
         self.rows = {one: self.rows[one] for one in order}  # whoever ended first
         return self.rows
 
+    def _is_pooled(self, candidate: Candidate) -> bool:
+        """Whether one model is fitted on all series."""
+        return candidate.forecaster.traits.scope == "global" and len(self.files) > 1
+
     def _key(self, file: BarsFile, candidate: Candidate, code: str) -> str:
         told = [self.spec.as_json(), file.sha256, file.symbol, candidate.params.as_json(), code]
+        if self._is_pooled(candidate):
+            told.append([[it.symbol, it.sha256] for it in self.files])
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
-    def _compute(self, todo: list[tuple[BarsFile, Candidate, str]], executor: Executor) -> None:
+    def _compute(self, todo: list[Asked], executor: Executor) -> None:
         total = len(self.files) * len(self.candidates)
-        names = [candidate.name for _, candidate, _ in todo]
-        waiting: dict[Future[bytes], Row] = {}
+        names = [asked.candidate.name for asked in todo for _ in asked.rows]
+        waiting: dict[Future[bytes], Given] = {}
         tasks = self._tasks(todo)
         self.progress(len(self.rows), total, "")
         try:
             while True:
                 while len(waiting) < _AHEAD * executor.capacity and (given := next(tasks, None)) is not None:
-                    row, task = given
-                    if isinstance(task, Task):
-                        waiting[executor.submit(task)] = row
+                    if isinstance(given, Given):
+                        waiting[executor.submit(given.task)] = given
                     else:
-                        self._end(row, reason=task)
+                        row, reason = given
+                        self._end(row, reason=reason)
                 if not waiting:
                     return
                 for future in first_done(waiting):
@@ -169,40 +200,65 @@ class Selection:
         finally:
             self._take_what_was_begun(waiting)
 
-    def _take_what_was_begun(self, waiting: dict[Future[bytes], Row]) -> None:
+    def _take_what_was_begun(self, waiting: dict[Future[bytes], Given]) -> None:
         """After an interrupt, or an error: what was not begun is cancelled, what was is waited for and kept."""
-        begun = {future: row for future, row in waiting.items() if not future.cancel()}
-        for future, row in begun.items():
-            self._take(row, future)
+        begun = {future: given for future, given in waiting.items() if not future.cancel()}
+        for future, given in begun.items():
+            self._take(given, future)
 
-    def _tasks(self, todo: list[tuple[BarsFile, Candidate, str]]) -> Iterator[tuple[Row, Task | str]]:
-        """The row of each, and its task, or why it has none. Bars are read once a series, when its first task is wanted."""
+    def _tasks(self, todo: list[Asked]) -> Iterator[Given | tuple[Row, str]]:
+        """A task and its rows, or a row that nothing can be computed for and why. Bars are read once a series, when its first
+        task is wanted; of a global family those of all series."""
         bars, read = None, None
-        for file, candidate, key in todo:
-            row = {
-                "key": key,
-                "symbol": file.symbol,
-                "candidate": candidate.name,
-                "family": candidate.params.model.family,
-            }
+        for asked in todo:
             try:
+                if len(asked.files) > 1:
+                    yield from self._pooled(asked)
+                    continue
+                (file,) = asked.files
                 if read is not file:
                     bars, read = file.load(), file
                 assert bars is not None  # noqa: S101  # read with the file
-                yield row, self._task(bars, candidate, key, str(file.path))
+                yield Given(self._task(bars, asked, str(file.path)), asked.rows)
             except (DataError, ConfigError) as error:
-                yield row, str(error)
+                for row in asked.rows:
+                    yield row, str(error)
 
-    def _task(self, bars: Bars, candidate: Candidate, key: str, source: str) -> Task:
+    def _task(self, bars: Bars, asked: Asked, source: str) -> Task:
+        candidate, key = asked.candidate, asked.rows[0]["key"]
         if self.spec.freq == "1h":
             return hourly_task(bars, candidate, self.spec.span, self.spec.score, key, source)
         series = daily_closes(bars, self.spec.stop)
         return daily_task(series, candidate, self.spec.origins, key)
 
-    def _take(self, row: Row, future: Future[bytes]) -> None:
+    def _pooled(self, asked: Asked) -> Iterator[Given | tuple[Row, str]]:
+        """One fit on every series that holds the span and the look-back before it; the others are left out, each with why."""
+        rows = {row["symbol"]: row for row in asked.rows}
+        found: list[Bars] = []
+        for file in asked.files:
+            try:
+                bars = file.load()
+                require_walk(bars, asked.candidate.params, self.spec.span, str(file.path))
+                found.append(bars)
+            except (DataError, ConfigError) as error:
+                if file.symbol in rows:
+                    yield rows.pop(file.symbol), str(error)
+        if not rows:
+            return
+        found.sort(key=lambda it: (it.first, it.symbol))  # the grid is the oldest's
+        names = [it.symbol for it in found]
+        candidate = asked.candidate.fitted_on(names)
+        one, *others = found
+        key = hashlib.sha256(" ".join(sorted(row["key"] for row in rows.values())).encode()).hexdigest()
+        task = hourly_task(one, candidate, self.spec.span, self.spec.score, key, "--bars", others)
+        yield Given(task, list(rows.values()), pooled=len(found) > 1)
+
+    def _take(self, given: Given, future: Future[bytes]) -> None:
         error = future.exception()
         if error is None:
-            self._end(row, future.result())
+            parts = parts_of(future.result()) if given.pooled else {}
+            for row in given.rows:
+                self._end(row, *parts.get(row["symbol"], (future.result(), "")))
         elif isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise error
         else:  # whatever a library raised: a model that fails ends itself, and no other
@@ -210,7 +266,8 @@ class Selection:
             named = (
                 error if isinstance(error, (DataError, ConfigError)) else f"{type(error).__name__}: {error}"
             )
-            self._end(row, reason=_last_line(str(named)), keep=not lost)
+            for row in given.rows:
+                self._end(row, reason=_last_line(str(named)), keep=not lost)
 
     def _end(self, row: Row, result: bytes = b"", reason: str = "", *, keep: bool = True) -> None:
         head = unpacked(result)[0] if result else {}
@@ -230,6 +287,11 @@ class Selection:
                 f"all {len(reasons)} candidates failed, {reasons.count(common)} of them because: {common}. Every reason is in "
                 f"{self.folder.path / 'journal.jsonl'}"
             )
+
+
+def _row(file: BarsFile, candidate: Candidate, key: str) -> Row:
+    family = candidate.params.model.family
+    return {"key": key, "symbol": file.symbol, "candidate": candidate.name, "family": family}
 
 
 def daily_closes(bars: Bars, stop: int) -> Series:
