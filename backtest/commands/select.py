@@ -15,7 +15,7 @@ import typer
 from backtest.commands.computing import Computing, computed
 from backtest.commands.counting import of_candidate
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, ParamsFile, read_params
-from backtest.commands.many_bars import bars_files
+from backtest.commands.many_bars import Bars, Frequency, More, bars_files, freq_of
 from backtest.evidence.ledger import EvidenceLedger, count
 from backtest.evidence.selection import FEWEST_SERIES
 from backtest.select.candidates import Freq, Score, candidates_of
@@ -33,23 +33,8 @@ if TYPE_CHECKING:
     from backtest.select.winners import Winners
     from trader.core.params import Params
 
-Bars = Annotated[
-    list[Path],
-    typer.Option(
-        "--bars", help="folder of hourly bars, or files; give it again, or more files behind, for several"
-    ),
-]
-More = Annotated[list[Path] | None, typer.Argument(help="more files of bars", show_default=False)]
 Families = Annotated[
     str, typer.Option(help="comma-separated; prophet-additive and such are variants; naive is always there")
-]
-Frequency = Annotated[
-    str,
-    typer.Option(
-        "--freq",
-        metavar="1h|1d",
-        help="1h: hours, for a bot to trade; 1d: days, for research",
-    ),
 ]
 By = Annotated[
     str | None,
@@ -87,7 +72,7 @@ def select(
     Example: backtest select --bars data --families naive,xgboost --freq 1h --out selected
     """
     began = time.perf_counter()
-    asked, by = _freq(freq), _score(score, freq)
+    asked, by = freq_of(freq), _score(score, freq)
     base = read_params(params, {})
     folder = SelectionFolder(out)
     with folder.held():
@@ -152,13 +137,6 @@ def _tried(selection: Selection, evidence: Path, symbol: str) -> int:
     spec = selection.spec
     entries = EvidenceLedger(evidence, selection.facts[symbol].data).entries()
     return count(entries, spec.span[0], spec.stop).configurations
-
-
-def _freq(text: str) -> Freq:
-    found = next((it for it in get_args(Freq) if it == text), None)
-    if found is None:
-        raise ConfigError(f"--freq {text}: choose 1h or 1d")
-    return cast("Freq", found)
 
 
 def _score(text: str | None, freq: str) -> Score:

@@ -172,7 +172,7 @@ class Selection:
         return candidate.forecaster.traits.scope == "global" and len(self.files) > 1
 
     def _key(self, file: BarsFile, candidate: Candidate, code: str) -> str:
-        told = [self.spec.as_json(), file.sha256, file.symbol, candidate.params.as_json(), code]
+        told: list[Any] = [self.spec.as_json(), file.sha256, file.symbol, candidate.params.as_json(), code]
         if self._is_pooled(candidate):
             told.append([[it.symbol, it.sha256] for it in self.files])
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
@@ -32,7 +32,6 @@ from trader.core.families import own_family
 from trader.core.forecast import Forecast
 from trader.core.hours import Rules
 from trader.core.metrics import HOURS_PER_YEAR, hourly_returns
-from trader.core.panel import Panel
 from trader.core.params import Params
 from trader.core.ports import Predictor
 from trader.core.series import FitsSeries, Series
@@ -180,7 +179,7 @@ def hourly_candidates(arrays: Arrays, settings: TaskSettings) -> bytes:
     began = time.process_time()
     history = History.of_arrays(arrays, settings)
     fits = _fits(history, settings)
-    each = [history, *(replace(history, panel=Panel.of([it]), others=()) for it in history.others)]
+    each = list(history.of_each())
     fitting = (time.process_time() - began) / len(each)
     heads: dict[str, Any] = {}
     found: dict[str, Array] = {}
