@@ -42,10 +42,12 @@ def of_forecast(params: Params, start: int, stop: int, by: str) -> list[Entry]:
     return looked_at(config_hash(params), start, stop, None, by)
 
 
-def of_candidate(row: Mapping[str, Any], params: Params, freq: str, start: int, stop: int) -> list[Entry]:
+def of_candidate(
+    row: Mapping[str, Any], params: Params, freq: str, start: int, stop: int, verb: str = "backtest select"
+) -> list[Entry]:
     """A candidate of a selection, complete or failed. The same parameters on days are another configuration than on hours."""
     config = hashlib.sha256(f"{freq} {config_hash(params)}".encode()).hexdigest()[:16]
-    by, now, failed = f"backtest select, {row['candidate']}", now_ms(), row["state"] == "failed"
+    by, now, failed = f"{verb}, {row['candidate']}", now_ms(), row["state"] == "failed"
     sharpe = row["moments"][1] if "moments" in row else None
     tried = Entry(
         "failed" if failed else "run",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,12 @@ class History:
         y = np.stack([labels_between(it, params, begin, stop) for it in (bars, *chosen)])
         beside = tuple(it.span(begin, stop) for it in chosen)
         return History(forecaster, Panel.of([bars.span(begin, stop)], X), y, beside)
+
+    def of_each(self) -> Iterator[History]:
+        """A history of every symbol that a fit sees, to predict it; nothing is fitted on these."""
+        yield self
+        for it in self.others:
+            yield History(self.forecaster, Panel.of([it]), self.y, ())
 
     def training(self, window: Refit, params: Params) -> tuple[Panel, Floats]:
         """What a window's model is fitted on, sharing memory: (panel, y), of several symbols sorted by name. Raises DataError

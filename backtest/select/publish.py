@@ -59,6 +59,8 @@ def _kept(selection: Selection, winner: Winner) -> str:
     arrays = folder.result(winner.key)
     model = arrays["model"].tobytes()
     candidate = next(it for it in selection.candidates if it.name == winner.candidate)
+    row = selection.rows[winner.symbol, winner.candidate]
+    candidate = candidate.fitted_on(row.get("train_symbols", ()))
     card = _card(selection, winner, candidate, model)
     folder.write(f"models/{winner.symbol}", model)
     folder.write(f"models/{winner.symbol}.json", json.dumps(card, indent=1) + "\n")

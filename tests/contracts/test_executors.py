@@ -58,6 +58,13 @@ def children() -> set[int]:
     return {int(pid) for text in [listed, *threads] for pid in text.split()}
 
 
+def test_a_worker_process_does_without_what_draws() -> None:
+    """Prophet would import it for charts that no worker makes, and each worker would wait for that."""
+    task = Task(tasks.drawing, {"names": ["matplotlib", "plotly", "numpy"]})
+    with open_executor("local", Setup(2)) as executor:
+        assert json.loads(executor.submit(task).result()) == ["numpy"]
+
+
 def test_local_starts_a_process_only_for_what_needs_one() -> None:
     """None for tasks of the caller or of threads, none with one worker, one for one task, the second for the second."""
     before = children()

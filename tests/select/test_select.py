@@ -22,7 +22,9 @@ from backtest.select.candidates import Candidate, candidates_of
 from backtest.select.folder import SelectionFolder
 from backtest.select.predict import predict_all
 from backtest.select.publish import publish, summary_of
-from backtest.select.selection import BarsFile, Selection, SelectionSpec, common_stop, daily_closes, facts_of
+from backtest.select.selection import Selection
+from backtest.select.spec import BarsFile, SelectionSpec, common_stop, facts_of
+from backtest.select.tasks import daily_closes
 from backtest.select.timing import TimeLeft
 from backtest.select.winners import winners_of
 from tests.support.bars_made import bars_made
@@ -124,7 +126,7 @@ def test_what_fails_is_kept_with_its_reason_and_the_others_go_on(tmp_path: Path)
     }
     told: list[dict[str, Any]] = []
     made = selection(
-        tmp_path, [NAIVE, Candidate("broken", PARAMS, Broken()), NORMAL], bars, on_row=told.append
+        tmp_path, [NAIVE, Candidate("broken", PARAMS, Broken()), NORMAL], bars, on_rows=told.extend
     )
     rows = made.run()
     assert len(told) == len(rows) == 21
@@ -218,11 +220,11 @@ def test_a_lost_worker_costs_its_candidate_and_the_next_run_asks_again(tmp_path:
 def test_a_run_that_is_cut_goes_on_and_ends_as_one_that_was_not(tmp_path: Path) -> None:
     """Ended after two candidates, with a line that a crash cut short."""
 
-    def stop(row: dict[str, Any]) -> None:
-        if row["symbol"] == "B":
+    def stop(rows: Sequence[dict[str, Any]]) -> None:
+        if any(row["symbol"] == "B" for row in rows):
             raise KeyboardInterrupt
 
-    cut = selection(tmp_path / "cut", on_row=stop)
+    cut = selection(tmp_path / "cut", on_rows=stop)
     with pytest.raises(KeyboardInterrupt):
         cut.run()
     with (tmp_path / "cut" / "journal.jsonl").open("a") as file:
@@ -314,11 +316,11 @@ def test_candidates_are_named_and_refused_before_any_work() -> None:
 def test_the_time_left_is_learnt_by_candidate() -> None:
     """One that is dear counts more; one that nobody has seen costs the mean."""
     left = TimeLeft()
-    assert left.words(["a"], 2) == ""
+    assert left.words({"a": 1}, 2) == ""
     left.learn("a", 1.0)
     left.learn("b", 5.0)
-    assert left.seconds(["a", "b", "b", "new"], 2) == pytest.approx((1 + 5 + 5 + 3) / 2)
-    assert left.words(["b"] * 200, 2) == "about 8 min left"
+    assert left.seconds({"a": 1, "b": 2, "new": 1}, 2) == pytest.approx((1 + 5 + 5 + 3) / 2)
+    assert left.words({"b": 200}, 2) == "about 8 min left"
 
 
 def test_a_day_later_than_the_bars_has_no_close() -> None:
