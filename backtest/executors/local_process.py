@@ -131,9 +131,9 @@ class WorkerProcess:
 
 
 def main(handle: int) -> None:
-    """The process's end: tasks one after the other, until the pipe is closed. What draws cannot be imported here."""
+    """The process's end: tasks one after the other, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.modules.update(dict.fromkeys(_DRAWING))  # type: ignore[arg-type]  # None says that there is no such module
+    without_drawing()
     pipe, inbox = Connection(handle), queue.SimpleQueue[bytes]()
     threading.Thread(target=_listen, args=(pipe, inbox), daemon=True).start()
     held: dict[str, Arrays] = {}
@@ -150,6 +150,11 @@ def main(handle: int) -> None:
                 BrokenPipeError
             ):  # the coordinator is no more, and the other thread ends this
                 pipe.send_bytes(answer)
+
+
+def without_drawing() -> None:
+    """From now on nothing that draws can be imported in this process."""
+    sys.modules.update(dict.fromkeys(_DRAWING))  # type: ignore[arg-type]  # None says that there is no such module
 
 
 def _listen(pipe: Connection, inbox: queue.SimpleQueue[bytes]) -> None:

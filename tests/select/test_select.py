@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -143,6 +144,34 @@ def test_what_fails_is_kept_with_its_reason_and_the_others_go_on(tmp_path: Path)
     summary = summary_of(made, found)
     assert (summary["failed"], len(summary["failures"])) == (len(reasons), len(reasons))
     json.dumps(summary, allow_nan=False)
+
+
+@pytest.mark.parametrize("score", ["net_sharpe", "pinball"])
+def test_hours_that_cannot_be_walked_say_why(tmp_path: Path, score: str) -> None:
+    """A series shorter than the look-back and one that ended earlier, with the numbers; a missing hour and a hundred at the end
+    are walked; a constant series trades nothing, and has no loss to be compared with."""
+    hours = DAYS * 24
+    flat, ended = bars_made(hours + 5, 5, symbol="FLAT"), BARS["A"].until(BARS["A"].last - 2 * DAY_MS)
+    five = np.full(len(flat), 5.0)
+    bars = {
+        "FLAT": replace(flat, open=five, high=five, low=five, close=five),
+        "SHORT": bars_made(15 * 24, 6, symbol="SHORT", start="2021-04-16"),
+        "ENDED": Bars("ENDED", **{name: getattr(ended, name) for name in COLUMNS}),
+        "HOLE": bars_made(hours + 5, 7, symbol="HOLE", missing=(hours - 30,)),
+        "GAP": bars_made(hours + 5, 8, symbol="GAP", missing=tuple(range(hours - 100, hours + 4))),
+    }
+    made = selection(tmp_path, [NAIVE], bars, freq="1h", score=score)
+    rows = {symbol: row for (symbol, _), row in made.run().items()}
+    assert {name for name, row in rows.items() if row["state"] == "failed"} == {"SHORT", "ENDED"}
+    assert re.search(r"look_back 20 d \+ gap 1 h needs 481 bars .* has 239", rows["SHORT"]["reason"])
+    assert re.search(r"the hours .* need bars .* holds .* to 2021-04-29", rows["ENDED"]["reason"])
+    found = winners_of(made.rows, made.spec.score)
+    publish(made, found, summary_of(made, found), "")
+    assert [it.symbol for it in found.winners if it.symbol != "FLAT"] == ["HOLE", "GAP"]
+    if score == "net_sharpe":
+        assert rows["FLAT"]["sharpe"] == 0
+    else:
+        assert "nothing can be compared" in found.without["FLAT"]
 
 
 COLUMNS = ("close_time", "open", "high", "low", "close", "volume", "flagged")
@@ -307,6 +336,8 @@ def test_candidates_are_named_and_refused_before_any_work() -> None:
     ]
     with pytest.raises(ConfigError, match=r"there is no 'arma'.*trader models families"):
         candidates_of(["arma"], PARAMS, "1d", forecaster_of)
+    with pytest.raises(ConfigError, match=r"family 'prophet' is not installed.*pip install '\.\[prophet\]'"):
+        candidates_of(["prophet-additive"], PARAMS, "1d", forecaster_of)
     with pytest.raises(ConfigError, match="xgboost reads hours, not days"):
         candidates_of(["xgboost"], PARAMS, "1d", forecaster_of)
     chosen = candidates_of(["xgboost"], PARAMS, "1h", forecaster_of)[1]
