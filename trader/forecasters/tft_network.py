@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,8 @@ from torch.nn import functional as F  # noqa: N812  # its own name
 
 # What a step's real number is spread to before it is weighed against the others; pytorch-forecasting's default.
 SPREAD = 8
+# What torch adds to a variance before it divides by its root.
+NORM_EPS = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,8 @@ class Noise:
         """x with some of its values put to 0, the others scaled up."""
         if self.generator is None or self.share == 0:
             return x
-        kept = torch.rand(x.shape, generator=self.generator, device=x.device) >= self.share
-        return x * kept / (1 - self.share)
+        kept = torch.rand(x.shape, generator=self.generator, device=x.device).ge_(self.share)
+        return x * kept.mul_(1 / (1 - self.share))
 
 
 QUIET = Noise()
@@ -70,8 +73,7 @@ def interpolation(inputs: int, outputs: int) -> Tensor:
 
 
 class Resample(nn.Module):
-    """A vector at another width, gated value by value, normed. groups: so many of them, (groups, ..., inputs), each with its own
-    gates."""
+    """A vector at another width, gated value by value, normed. groups: so many of them side by side, each with its own gates."""
 
     def __init__(self, inputs: int, outputs: int, groups: int = 0) -> None:
         super().__init__()
@@ -83,17 +85,22 @@ class Resample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., inputs) -> (..., outputs)."""
-        return _norm(x @ (self.matrix * torch.sigmoid(self.gate) * 2.0)) * self.weight + self.bias
+        return self.normed(x @ self.gated())
 
+    def gated(self) -> Tensor:
+        """(..., inputs, outputs) the matrix with its gates."""
+        matrix: Tensor = self.matrix * torch.sigmoid(self.gate) * 2.0
+        return matrix
 
-def _norm(x: Tensor) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:])
+    def normed(self, x: Tensor) -> Tensor:
+        """The norm at the end, of vectors that are resampled already."""
+        return F.layer_norm(x, x.shape[-1:], self.weight, self.bias)
 
 
 class Gated(nn.Module):
     """The gated residual network: two layers, a context between them, a gate that can close, the input added, normed.
 
-    groups: so many networks of the same widths side by side, (groups, n, inputs), each with its own weights.
+    groups: the weights of so many networks of the same widths, which `Selection` applies to a number each.
     """
 
     def __init__(self, inputs: int, hidden: int, outputs: int, context: int = 0, groups: int = 0) -> None:
@@ -111,10 +118,14 @@ class Gated(nn.Module):
     def forward(self, x: Tensor, noise: Noise, context: Tensor | None = None) -> Tensor:
         """(..., inputs) -> (..., outputs). context: (..., context)."""
         inner = _linear(x, self.first, self.first_bias)
+        return self.rest(inner, x if self.skip is None else self.skip(x), noise, context)
+
+    def rest(self, inner: Tensor, skip: Tensor, noise: Noise, context: Tensor | None = None) -> Tensor:
+        """What follows the first layer (..., hidden), beside the input at the width of the output (..., outputs)."""
         if context is not None and self.context is not None:
             inner = inner + context @ self.context
         inner = _linear(F.elu(inner), self.second, self.second_bias)
-        return self.gate(inner, x if self.skip is None else self.skip(x), noise)
+        return self.gate(inner, skip, noise)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -135,28 +146,117 @@ class Gate(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor, noise: Noise) -> Tensor:
         """(..., inputs) and (..., outputs) -> (..., outputs)."""
-        added = F.glu(_linear(noise(x), self.unit, self.unit_bias), dim=-1) + skip
-        if self.weight.ndim == 1:
-            return F.layer_norm(added, added.shape[-1:], self.weight, self.bias)
-        return _norm(added) * self.weight + self.bias
+        added = self.opened(x, noise) + skip
+        return F.layer_norm(added, added.shape[-1:], self.weight, self.bias)
+
+    def opened(self, x: Tensor, noise: Noise) -> Tensor:
+        """What the gate lets through."""
+        return F.glu(_linear(noise(x), self.unit, self.unit_bias), dim=-1)
 
 
 class Selection(nn.Module):
-    """Which of the variables of an hour count: each is a number, spread to SPREAD; the weights add up to 1."""
+    """Which of the variables of an hour count: each is a number, spread to SPREAD; the weights add up to 1.
+
+    A spread number is `number * scale + shift`, and what is linear in it is linear in the number. So no number is ever spread:
+    the small matrices are multiplied instead, once a batch. Most of a training's time is spent here.
+    """
 
     def __init__(self, variables: int, hidden: int) -> None:
         super().__init__()
         self.weigh = Gated(variables * SPREAD, min(hidden, variables), variables, context=hidden)
         self.each = Gated(SPREAD, min(SPREAD, hidden), hidden, groups=variables)
 
-    def forward(self, spread: Tensor, context: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-        """(variables, B, hours, SPREAD), (B, 1, hidden) -> (B, hours, hidden), weights (B, hours, variables)."""
-        count, hours = spread.shape[1], spread.shape[2]
-        side_by_side = spread.permute(1, 2, 0, 3).flatten(-2)
-        weights = torch.softmax(self.weigh(side_by_side, noise, context), dim=-1)
-        each = self.each(spread.flatten(1, 2), noise)
-        chosen = (each * weights.flatten(0, 1).T.unsqueeze(-1)).sum(0)
-        return chosen.view(count, hours, -1), weights
+    def forward(
+        self, numbers: Tensor, scale: Tensor, shift: Tensor, context: Tensor, noise: Noise
+    ) -> tuple[Tensor, Tensor]:
+        """numbers (B, hours, variables), scale and shift (variables, SPREAD), context (B, 1, hidden) -> (B, hours, hidden),
+        weights (B, hours, variables)."""
+        weights = torch.softmax(self._weighed(numbers, scale, shift, context, noise), dim=-1)
+        rows = numbers.flatten(0, 1).T.contiguous()
+        normed = self._each(rows.unsqueeze(-1), scale.unsqueeze(1), shift.unsqueeze(1), noise)
+        last, by_row = self.each.gate, weights.flatten(0, 1)
+        mixed: Tensor = Mix.apply(normed, by_row.T.contiguous(), last.weight.squeeze(1))
+        chosen = torch.addmm(mixed, by_row, last.bias.squeeze(1))
+        return chosen.view(*numbers.shape[:2], -1), weights
+
+    def _weighed(
+        self, numbers: Tensor, scale: Tensor, shift: Tensor, context: Tensor, noise: Noise
+    ) -> Tensor:
+        """The network over all variables side by side."""
+        network = self.weigh
+        if network.skip is None:
+            raise TypeError("variables are more numbers than they are")  # each is SPREAD of them
+        inner = _of_spread(numbers, scale, shift, network.first) + network.first_bias
+        skip = network.skip.normed(_of_spread(numbers, scale, shift, network.skip.gated()))
+        return network.rest(inner, skip, noise, context)
+
+    def _each(self, x: Tensor, scale: Tensor, shift: Tensor, noise: Noise) -> Tensor:
+        """The network of each variable, but for the factors and terms of its last norm: x (variables, n, 1), scale and shift
+        (variables, 1, SPREAD) -> (variables, n, hidden)."""
+        network = self.each
+        inner = torch.addcmul(shift @ network.first + network.first_bias, x, scale @ network.first)
+        inner = _linear(F.elu(inner), network.second, network.second_bias)
+        opened = network.gate.opened(inner, noise)
+        if network.skip is None:  # hidden is SPREAD
+            added = opened + torch.addcmul(shift, x, scale)
+        else:
+            added = torch.baddbmm(opened, *_resampled(x, scale, shift, network.skip))
+        return _norm(added)
+
+
+def _norm(x: Tensor) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:])
+
+
+def _of_spread(numbers: Tensor, scale: Tensor, shift: Tensor, matrix: Tensor) -> Tensor:
+    """(..., variables) -> (..., outputs): the spread numbers side by side, times the matrix."""
+    by_variable = matrix.view(*scale.shape, -1)
+    return F.linear(numbers, (scale.unsqueeze(-1) * by_variable).sum(1).T, shift.flatten() @ matrix)
+
+
+def _resampled(x: Tensor, scale: Tensor, shift: Tensor, skip: Resample) -> tuple[Tensor, Tensor]:
+    """A resampled spread number as the product of two: (variables, n, 3) and (variables, 3, outputs).
+
+    Before its norm it is x p + q. Without their means these have the variance a (x + c)^2 + d, with a and d of squares, so
+    nothing cancels.
+    """
+    matrix = skip.gated()
+    p, q = scale @ matrix, shift @ matrix
+    p, q = p - p.mean(-1, keepdim=True), q - q.mean(-1, keepdim=True)
+    a = (p * p).mean(-1, keepdim=True)
+    c = (p * q).mean(-1, keepdim=True) / a.clamp_min(1e-20)
+    d = ((q - c * p) ** 2).mean(-1, keepdim=True)
+    over = torch.rsqrt(a * (x + c) ** 2 + (d + NORM_EPS))
+    factors = torch.cat([x * over, over, torch.ones_like(over)], dim=-1)
+    return factors, torch.cat([p * skip.weight, q * skip.weight, skip.bias], dim=1)
+
+
+class Mix(torch.autograd.Function):
+    """Sum over variables of values (variables, n, hidden) x weights (variables, n) x factors (variables, hidden): (n, hidden).
+    Variable by variable, so that what is multiplied stays in the processor's cache."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, weights: Tensor, factors: Tensor) -> Tensor:
+        """The sum."""
+        ctx.save_for_backward(values, weights, factors)
+        mixed = torch.zeros_like(values[0])
+        for value, weight, factor in zip(values, weights, factors, strict=True):
+            mixed.addcmul_(value * factor, weight.unsqueeze(-1))
+        return mixed
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """By value, weight and factor."""
+        values, weights, factors = ctx.saved_tensors
+        (gradient,) = gradients
+        of_values = torch.empty_like(values)
+        of_weights, of_factors = torch.empty_like(weights), torch.empty_like(factors)
+        for i, (value, weight, factor) in enumerate(zip(values, weights, factors, strict=True)):
+            product = gradient * value
+            torch.mv(product, factor, out=of_weights[i])
+            torch.mv(product.T, weight, out=of_factors[i])
+            torch.mul(gradient, factor, out=of_values[i]).mul_(weight.unsqueeze(-1))
+        return of_values, of_weights, of_factors
 
 
 class Attention(nn.Module):
@@ -243,10 +343,10 @@ class Network(nn.Module):
         n, split = self.shape.observed, self.shape.encoder
         static = self.static(self.symbol[symbol])
         context = self.of_selection(static, noise).unsqueeze(1)
-        numbers = torch.cat([observed, known[:, :split]], dim=-1).permute(2, 0, 1)
-        past, weights_past = self.past(self._spread(numbers, 0), context, noise)
-        numbers = known[:, split:].permute(2, 0, 1)
-        future, weights_future = self.future(self._spread(numbers, n), context, noise)
+        numbers = torch.cat([observed, known[:, :split]], dim=-1)
+        past, weights_past = self.past(numbers, self.spread, self.spread_bias, context, noise)
+        scale, shift = self.spread[n:], self.spread_bias[n:]
+        future, weights_future = self.future(known[:, split:], scale, shift, context, noise)
         begin = (self.of_hidden(static, noise).unsqueeze(0), self.of_cell(static, noise).unsqueeze(0))
         read, state = self.encoder(past, begin)
         said, _ = self.decoder(future, state)
@@ -255,11 +355,6 @@ class Network(nn.Module):
         seen, looks = self.attention(enriched[:, split:], enriched, self.unseen, noise)
         found = self.feed_forward(self.after_attention(seen, enriched[:, split:], noise), noise)
         return self.before_output(found, hours[:, split:], QUIET), weights_past, weights_future, looks
-
-    def _spread(self, numbers: Tensor, first: int) -> Tensor:
-        """(variables, B, hours) -> (variables, B, hours, SPREAD)."""
-        weight, bias = self.spread[first:, None, None], self.spread_bias[first:, None, None]
-        return torch.addcmul(bias, numbers.unsqueeze(-1), weight)
 
 
 def rising(raw: Tensor) -> Tensor:
