@@ -13,6 +13,7 @@ from trader.core.errors import DataError
 from trader.core.families import own_family
 from trader.core.features import features, preset_named
 from trader.core.forecast import Forecast
+from trader.core.long_training import LearnsInEpochs, Learnt
 from trader.core.panel import Panel
 from trader.core.params import Params
 from trader.core.ports import Forecaster, Predictor, StagedPredictor, fitted
@@ -152,6 +153,17 @@ class History:
             until=window.train_until,
             seed=params.seed,
         )
+
+    def learn(self, window: Refit, params: Params, epochs: int, state: bytes) -> Learnt:
+        """A window's training up to that epoch, from a state of an earlier one. Raises DataError where it cannot be trained, and
+        TypeError for a family that does not learn in epochs."""
+        if not isinstance(self.forecaster, LearnsInEpochs):
+            raise TypeError(f"{self.forecaster.family} does not learn in epochs")
+        panel, y = self.training(window, params)
+        return self.forecaster.learn(
+            panel, y, params,
+            horizon=params.horizon_hours, until=window.train_until, seed=params.seed, epochs=epochs, state=state,
+        )  # fmt: skip  # what it learns from, then how far
 
     def seen_by(self, train_until: int, start: int, stop: int) -> Panel:
         """What a model that was trained up to `train_until` reads to predict start <= T < stop (UTC ms)."""

@@ -30,14 +30,18 @@ HELD_BACK = 0.125
 # A batch is halved, and each half has a thread: two cores are used, and one core gives the same bytes.
 SHARDS = 2
 LARGEST_GRADIENT = 1.0
+# What bytes raise that are no state.
+_UNREADABLE = (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, IndexError)
 _WEIGHTS, _BEST, _FIRST, _SECOND = "weights.", "best.", "first.", "second."
 
 
 @dataclass(slots=True)
 class _State:
-    """What a checkpoint holds: the weights and the optimiser's moments, the best weights, and how it went."""
+    """What a checkpoint holds: the weights and the optimiser's moments, the best weights, and how it went. shares: of each epoch,
+    the loss on held-back hours as a share of that of a forecast of no change."""
 
     epochs: list[Epoch] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     best_epoch: int = 0
     steps: int = 0
@@ -55,6 +59,28 @@ class _Sample:
 
     def __len__(self) -> int:
         return len(self.row)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Windows:
+    """symbol (B,), observed (B, encoder, OBSERVED), known (B, encoder + ahead, KNOWN), target (B, ahead) NaN where it is unknown,
+    unit (B, ahead) what a target of 1 is of r."""
+
+    symbol: Tensor
+    observed: Tensor
+    known: Tensor
+    target: Tensor
+    unit: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Progress:
+    """How far a training came. share: its best epoch's loss on held-back hours, as a share of that of a forecast of no change."""
+
+    state: bytes
+    epochs: int
+    share: float
+    best: dict[str, Tensor]
 
 
 class Training:
@@ -89,13 +115,31 @@ class Training:
 
     def run(self) -> dict[str, Tensor]:
         """The weights of the best epoch. Raises DataError where there are too few windows to learn from."""
-        learnt, held_back = self.samples()
         state = self._resumed()
+        self._go_on(state, self.params.epochs)
+        self.checkpoints.drop(self.key)
+        return state.best
+
+    def learn(self, epochs: int, before: bytes) -> Progress:
+        """Up to that epoch, from the state of an earlier one, or with b"" from the beginning. Raises DataError as `run`, and for
+        bytes that are no such state."""
+        try:
+            state = self._restored(before) if before else _State()
+        except _UNREADABLE as error:
+            raise DataError(f"the state of a training cannot be read: {error!r:.120}") from None
+        self._go_on(state, min(epochs, self.params.epochs))
+        best = state.best_epoch - 1
+        return Progress(self._dump(state), len(state.epochs), state.shares[best], state.best)
+
+    def _go_on(self, state: _State, epochs: int) -> None:
+        """Until it is over, or that epoch is learnt."""
+        learnt, held_back = self.samples()
         with ThreadPoolExecutor(SHARDS, initializer=torch.set_num_threads, initargs=(1,)) as threads:
-            while not self._is_over(state):
+            while not self._is_over(state) and len(state.epochs) < epochs:
                 number = len(state.epochs) + 1
                 trained = self._epoch(threads, learnt, number, state)
-                epoch = Epoch(number, self.params.epochs, trained, self.loss_of(threads, held_back))
+                loss, share = self.loss_of(threads, held_back)
+                epoch = Epoch(number, self.params.epochs, trained, loss)
                 if not math.isfinite(epoch.trained + epoch.held_back):
                     raise DataError(
                         f"{', '.join(self.symbols)}: the network's numbers grew without bound in epoch {number}. Lower "
@@ -104,10 +148,9 @@ class Training:
                 if not state.best_epoch or epoch.held_back < state.epochs[state.best_epoch - 1].held_back:
                     state.best_epoch, state.best = number, _copied(self.network)
                 state.epochs.append(epoch)
+                state.shares.append(share)
                 self.checkpoints.save(self.key, self._dump(state))
                 self.heard(epoch)
-        self.checkpoints.drop(self.key)
-        return state.best
 
     def _is_over(self, state: _State) -> bool:
         waited = len(state.epochs) - state.best_epoch
@@ -168,39 +211,47 @@ class Training:
 
     def _loss(self, sample: _Sample, noise: Noise) -> tuple[Tensor, float]:
         """The sum of the loss of all known hours ahead, and how many there are."""
-        observed, known, target = self._arrays(sample)
-        symbol = torch.from_numpy(sample.symbol).to(self.device)
-        answer = self.network(symbol, observed, known, noise)
-        there = ~torch.isnan(target)
-        each = pinball(answer.quantiles, torch.nan_to_num(target), self.levels)
-        return (each * there).sum(), float(there.sum())
+        windows = self._windows(sample)
+        there = ~torch.isnan(windows.target)
+        return (self._each(windows, noise) * there).sum(), float(there.sum())
 
-    def _arrays(self, sample: _Sample) -> tuple[Tensor, Tensor, Tensor]:
+    def _each(self, windows: _Windows, noise: Noise) -> Tensor:
+        """(B, ahead) the loss of each hour ahead."""
+        answer = self.network(windows.symbol, windows.observed, windows.known, noise)
+        return pinball(answer.quantiles, torch.nan_to_num(windows.target), self.levels)
+
+    def _windows(self, sample: _Sample) -> _Windows:
         encoder, count = self.params.encoder_hours, len(sample)
         observed = np.empty((count, encoder, len(OBSERVED)), np.float32)
         known = np.empty((count, encoder + self.steps, len(KNOWN)), np.float32)
-        target = np.empty((count, self.steps), np.float32)
+        target, unit = (np.empty((count, self.steps), np.float32) for _ in range(2))
+        steps = np.sqrt(np.arange(1, self.steps + 1))
         for symbol in np.unique(sample.symbol).tolist():
             at = np.flatnonzero(sample.symbol == symbol)
             hours, rows = self.hours[symbol], sample.row[at]
             windows = windows_at(hours, rows, encoder, self.steps)
             observed[at], known[at] = windows.observed, windows.known
             target[at] = targets_at(hours, rows, self.steps, self.last, windows.scale)
-        observed_on, known_on, target_on = (
-            torch.from_numpy(values).to(self.device) for values in (observed, known, target)
-        )
-        return observed_on, known_on, target_on
+            unit[at] = windows.scale[:, None] * steps
+        given = (sample.symbol, observed, known, target, unit)
+        return _Windows(*(torch.from_numpy(values).to(self.device) for values in given))
 
-    def loss_of(self, threads: ThreadPoolExecutor, sample: _Sample) -> float:
-        """The mean loss of windows, without dropout."""
+    def loss_of(self, threads: ThreadPoolExecutor, sample: _Sample) -> tuple[float, float]:
+        """The mean loss of windows, without dropout; and the loss of r itself as a share of what a forecast of no change would
+        lose, which does not depend on how windows are scaled."""
 
-        def part(which: Ints) -> tuple[float, float]:
+        def part(which: Ints) -> tuple[float, ...]:
             with torch.no_grad():
-                loss, count = self._loss(sample.chosen(which), Noise())
-            return float(loss), count
+                windows = self._windows(sample.chosen(which))
+                there, target = ~torch.isnan(windows.target), torch.nan_to_num(windows.target)
+                each = self._each(windows, Noise()) * there
+                unchanged = pinball(torch.zeros_like(target).unsqueeze(-1), target, self.levels)
+                sums = (each, there, each * windows.unit, unchanged * windows.unit)
+                return tuple(float(it.sum()) for it in sums)
 
-        parts = list(threads.map(part, _batches(np.arange(len(sample)), self.params.batch_size)))
-        return sum(loss for loss, _ in parts) / max(sum(count for _, count in parts), 1.0)
+        parts = threads.map(part, _batches(np.arange(len(sample)), self.params.batch_size))
+        loss, count, of_r, unchanged = (sum(column) for column in zip(*parts, strict=True))
+        return loss / max(count, 1.0), of_r / max(unchanged, 1e-12)
 
     # --- checkpoints ---------------------------------------------------------------------------------------------------------
 
@@ -213,6 +264,7 @@ class Training:
             tensors[_SECOND + name] = moments["exp_avg_sq"].cpu().clone()
         head = {
             "epochs": [asdict(epoch) for epoch in state.epochs],
+            "shares": state.shares,
             "best_epoch": state.best_epoch,
             "steps": state.steps,
         }
@@ -225,7 +277,7 @@ class Training:
             return _State()
         try:
             return self._restored(data)
-        except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError):
+        except _UNREADABLE:
             self.network.begin(torch.Generator().manual_seed(self.seed))
             self.optimiser.state.clear()
             return _State()
@@ -237,6 +289,7 @@ class Training:
             Epoch(int(it["number"]), int(it["most"]), float(it["trained"]), float(it["held_back"]))
             for it in head["epochs"]
         ]
+        shares = [float(share) for share in head["shares"]]
         best = {name: tensors[_BEST + name] for name in names}
         steps = int(head["steps"])
         moments = [(tensors[_FIRST + name], tensors[_SECOND + name]) for name in names]
@@ -247,7 +300,7 @@ class Training:
                 "exp_avg": first.to(self.device),
                 "exp_avg_sq": second.to(self.device),
             }
-        return _State(epochs, best, int(head["best_epoch"]), steps)
+        return _State(epochs, shares, best, int(head["best_epoch"]), steps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
