@@ -27,6 +27,7 @@ from trader.core.training import (
     usable_rows,
 )
 from trader.core.types import HOUR_MS, OPTIONAL_COLUMNS, REQUIRED_COLUMNS, Bars, Floats, Matrix
+from trader.core.weights import SaysWeights, Weights
 from trader.core.windows import Refit
 
 _COLUMNS = ("close_time", "flagged", *REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
@@ -188,6 +189,14 @@ class History:
         quantiles = [told.quantiles for told in alone if told.quantiles is not None]
         joined = np.concatenate(quantiles) if len(quantiles) == len(alone) else None
         return Forecast(np.concatenate([told.p_up for told in alone]), joined)
+
+    def weights(self, model: Predictor, train_until: int, start: int, stop: int) -> Weights:
+        """What a model looked at in start <= T < stop (UTC ms). Raises DataError where it can say nothing of any of these hours,
+        and TypeError for a family that does not say what it looks at."""
+        if not isinstance(model, SaysWeights):
+            raise TypeError(f"{self.forecaster.family} does not say what it looks at")
+        hours = np.arange(start, stop, HOUR_MS, dtype=np.int64)
+        return model.weights(self.seen_by(train_until, start, stop), hours)
 
     def predict(self, model: Predictor, train_until: int, start: int, stop: int) -> Matrix:
         """P(up) of start <= T < stop (UTC ms): (n,) float32, NaN where nothing can be said."""

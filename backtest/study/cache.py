@@ -78,14 +78,14 @@ class FoldCache:
 
     def get(self, key: str, rows: int) -> Matrix | None:
         """What is kept under a name as (rows, m), or None."""
-        body = self.bytes(key)
+        body = self.read(key)
         return None if body is None else np.frombuffer(body, np.float32).reshape(rows, -1)
 
     def put(self, key: str, p_up: Matrix) -> None:
         """Keep (a, m) float32. Raises ConfigError."""
         self.keep(key, np.ascontiguousarray(p_up, np.float32).tobytes())
 
-    def bytes(self, key: str) -> bytes | None:
+    def read(self, key: str) -> bytes | None:
         """What is kept under a name, or None."""
         try:
             data = self._path(key).read_bytes()

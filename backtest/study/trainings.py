@@ -24,7 +24,7 @@ class Trainings:
 
     def found(self, fold: str, epoch: int, stages: int, *, last: bool) -> WindowLearnt | None:
         """What a fold's training had learnt by an epoch, None where it is not kept; of the last epoch with its predictions."""
-        told = self._cache.bytes(epochs_key(fold, epoch)) if self._cache else None
+        told = self._cache.read(epochs_key(fold, epoch)) if self._cache else None
         if self._cache is None or told is None:
             return None
         values = json.loads(told)
@@ -37,7 +37,7 @@ class Trainings:
         """At the latest of these epochs that is kept; b"" where none is."""
         for epoch in reversed(epochs):
             key = epochs_key(fold, epoch) + _STATE
-            state = self._cache.bytes(key) if self._cache else self._states.get(key)
+            state = self._cache.read(key) if self._cache else self._states.get(key)
             if state:
                 return state
         return b""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from backtest.commands.counting import of_trial
+from backtest.commands.tune import show_trials
 from backtest.executors.futures import at_once
 from backtest.executors.protocol import Executor, Task
 from backtest.executors.registry import Setup, open_executor
@@ -24,6 +25,7 @@ from tests.support.bars_made import bars_made
 from tests.support.quick_epochs import EPOCHS, QuickEpochs
 from trader.core.errors import ConfigError
 from trader.core.params import DEFAULT_PARAMS, params_of
+from trader.core.text import plural
 from trader.core.types import Filters, parse_hour
 
 START, STOP = parse_hour("2021-07-12"), parse_hour("2021-07-20")
@@ -251,3 +253,17 @@ def test_losses_that_are_equal_prune_nobody() -> None:
     losses = (0.5, 0.5, 0.5)
     assert all(goes_on(loss, losses[1:], 1) for loss in losses)
     assert not goes_on(math.nan, losses, 1)
+
+
+def test_the_terminal_says_after_how_many_epochs_trials_ended(
+    whole: tuple[Path, Study], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pruned ones by their epochs; the failed one, which learnt none, by its windows."""
+    show_trials("title", whole[1], "net_sharpe", whole[0])
+    said = " ".join(capsys.readouterr().out.split())
+    epochs = sorted(trial.epochs for trial in whole[1].trials if trial.state == "pruned")
+    pruned = plural(len(epochs), "trial")
+    assert (
+        f"{pruned} pruned after {epochs[0]} to {plural(epochs[-1], 'epoch')}, 1 trial failed after 0 windows"
+        in said
+    )

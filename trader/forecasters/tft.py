@@ -22,6 +22,7 @@ from trader.core.model_params import LONGEST_ENCODER_HOURS, LONGEST_FORECAST_HOU
 from trader.core.panel import Panel
 from trader.core.params import Params
 from trader.core.types import Floats, Ints
+from trader.core.weights import Weights
 from trader.forecasters.refusal import InvalidModel, not_a_model, symbols_of
 from trader.forecasters.tft_windows import KNOWN, OBSERVED, Hours, Windows, windows_at
 
@@ -77,16 +78,6 @@ class Head:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """What a forecast looked at. past, future: share of each variable, by name. attention: (encoder + ahead,) share of each hour,
-    the oldest first; shares add up to 1."""
-
-    past: dict[str, float]
-    future: dict[str, float]
-    attention: Floats
-
-
 class TFTPredictor:
     """A network with its weights, on the processor: it is never changed."""
 
@@ -123,6 +114,7 @@ class TFTPredictor:
             dict(zip((*OBSERVED, *KNOWN), past.tolist(), strict=True)),
             dict(zip(KNOWN, future.tolist(), strict=True)),
             attention.astype(np.float64),
+            self.head.encoder_hours,
         )
 
     def _windows(self, panel: Panel, hours: Ints) -> Windows:
@@ -156,9 +148,10 @@ class TFTForecaster:
     libraries: Sequence[str] = ("torch", "numpy")
     # What else decides what a fit gives, beside this file.
     source_modules: Sequence[str] = tuple(
-        f"trader.forecasters.{name}" for name in ("tft_network", "tft_windows", "tft_training")
+        f"trader.forecasters.{name}"
+        for name in ("tft_layers", "tft_network", "tft_state", "tft_windows", "tft_training")
     )
-    traits = Traits("global", "series", LONGEST_ENCODER_HOURS + 1, "none")
+    traits = Traits("global", "series", LONGEST_ENCODER_HOURS + 1, "none", weighs=True)
 
     def fit(self, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int) -> bytes:
         """See `trader.core.ports.Forecaster`. It learns the distribution, so labels change nothing."""
@@ -265,7 +258,7 @@ def _read(model: bytes) -> TFTPredictor:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    from trader.forecasters.tft_training import head_of
+    from trader.forecasters.tft_state import head_of
 
     if len(model) > MOST_BYTES:
         raise InvalidModel(f"more than {MOST_BYTES:,} bytes")
