@@ -117,7 +117,7 @@ def rungs(report: Part, paper: Paper) -> str:
         axes.set_xticks(range(len(study["rungs"])), [str(epoch) for epoch in study["rungs"]])
         axes.set_xlim(-0.2, len(study["rungs"]) - 0.7)
         axes.set_xlabel("epochs")
-        axes.set_title("Held-back loss at each rung, by trial (crosses: pruned)")
+        axes.set_title("Held-back loss of each trial (crosses: pruned)")
         return svg(made, "held-back loss of the trials at each rung of epochs", paper)
 
 
