@@ -13,6 +13,7 @@ from backtest.evidence.looks import looked_at, now_ms
 from trader.core.metrics import HOURS_PER_YEAR
 from trader.core.params import Params
 from trader.core.summary import net_sharpe
+from trader.core.text import plural
 
 if TYPE_CHECKING:
     from backtest.lifecycle.market import LifecycleMarket
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def of_trial(trial: Trial, start: int, stop: int, by: str) -> list[Entry]:
-    """Everything that a trial looked at; Sharpe ratios per hour."""
+    """Everything that a trial looked at; Sharpe ratios per hour. Of one that learnt in epochs, how many and why it ended."""
+    if trial.epochs:
+        ended = trial.reason or trial.state
+        by = f"{by}, trial {trial.number}, {plural(trial.epochs, 'epoch')}: {ended}"
     return [
         Entry(
             kind,
