@@ -22,7 +22,7 @@ class Demo:
     """One run of the demo: what it printed and where its folder lies."""
 
     def __init__(self, folder: Path) -> None:
-        done = command("trader", "demo", cwd=folder)
+        done = command("trader", "demo", cwd=folder, timeout_s=800)
         self.folder, self.table, self.said = folder, done.stdout.strip(), done.stderr
 
     @property

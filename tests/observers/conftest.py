@@ -52,7 +52,7 @@ def bars_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's database before its first run, to be copied."""
-    return empty_database(tmp_path_factory.getbasetemp())
+    return empty_database(tmp_path_factory)
 
 
 def a_study() -> dict[str, Any]:

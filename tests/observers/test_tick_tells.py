@@ -48,6 +48,7 @@ def tracked(made: Venue, names: str, **settings: str) -> None:
     made.settings = {
         "TRADER_TRACKERS": names,
         **NOTHING_LEFT_BEHIND,
+        "TRADER_OBSERVER_PATIENCE_S": "250",
         "MPLCONFIGDIR": os.environ["MPLCONFIGDIR"],
         **settings,
     }
