@@ -122,11 +122,12 @@ def surroundings(made: Scene) -> dict[str, str]:
     return {"PATH": os.defpath, **NOTHING_LEFT_BEHIND, **at}
 
 
-@pytest.mark.parametrize("rivals_at_once", [2, pytest.param(8, marks=pytest.mark.long)])
+@pytest.mark.long
 def test_fresh_interpreters_on_one_hour(
-    fresh: Scene, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, rivals_at_once: int
+    fresh: Scene, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Commands that import everything anew and tell the tracker, as by default: one record, one order, one answer."""
+    """As the eight commands below, but each imports everything anew and tells the tracker, as by default: one record, one order,
+    one answer."""
     (tmp_path / "tracking").mkdir()
     shutil.copy(empty_database(tmp_path_factory), tmp_path / "tracking")
     rivals = [
@@ -138,7 +139,7 @@ def test_fresh_interpreters_on_one_hour(
             stderr=subprocess.PIPE,
             text=True,
         )
-        for _ in range(rivals_at_once)
+        for _ in range(8)
     ]
     try:
         print(*{rival.communicate(timeout=200)[1] for rival in rivals})

@@ -38,10 +38,10 @@ NOTHING_LEFT_BEHIND = {"TRADER_WAIT_FOR_OBSERVERS": "true"}
 
 
 def command(
-    *arguments: str, cwd: Path, check: bool = True, timeout_s: float = 240, **environment: str
+    *arguments: str, cwd: Path, check: bool = True, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run one of the two commands in a folder, in a process of its own; its output as text."""
-    done = forked.run(arguments, cwd, {"PATH": os.defpath, **NOTHING_LEFT_BEHIND, **environment}, timeout_s)
+    done = forked.run(arguments, cwd, {"PATH": os.defpath, **NOTHING_LEFT_BEHIND, **environment})
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 
