@@ -18,6 +18,7 @@ from backtest.commands.reference import reproduce_reference
 from backtest.commands.report import report
 from backtest.commands.run import run
 from backtest.commands.select import select
+from backtest.commands.study import study
 from backtest.commands.tune import tune
 from trader import terminal
 from trader.startup import Version, begin, one_value_each
@@ -56,6 +57,7 @@ for verb in (
 ):
     app.command()(verb)
 app.command("reproduce-seed", hidden=True)(reproduce_reference)  # its name in earlier versions
+app.add_typer(study, name="study")
 one_value_each(app)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from backtest.executors.futures import Resubmitting
 from backtest.executors.protocol import Executor
 from trader.core.errors import ConfigError
+from trader.core.text import how_to_install
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,34 +32,57 @@ class Registered:
     module: str
     summary: str
     options: tuple[Option, ...] = ()
+    needs: str = ""  # a library, of the extra that has the executor's name
 
 
 EXECUTORS: dict[str, Registered] = {
     "local": Registered("backtest.executors.local", "threads and processes of this machine"),
+    "slurm": Registered(
+        "backtest.executors.slurm",
+        "job arrays of a Slurm cluster",
+        (
+            Option("slurm_partition", "Slurm's partition; default: the cluster's"),
+            Option(
+                "slurm_time", "time limit of a worker's job, as sbatch takes it; default: the partition's"
+            ),
+            Option("slurm_memory", "memory of a worker's job, such as 2G; default: the partition's"),
+            Option("slurm_account", "account that the jobs are charged to; default: the user's own"),
+            Option("slurm_folder", "folder that all machines see; default: slurm/ in the folder of results"),
+        ),
+        needs="submitit",
+    ),
 }
+
+
+def _nobody(_: str) -> None:
+    """Hears what nobody asked to be told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What an executor is opened with. folder: the study's, where a coordinator that was killed finds again what it had
-    given out; None where nothing outlives the command. options: by name, None or False where they were not given."""
+    given out; None where nothing outlives the command. options: by name, None or False where they were not given. tell: hears
+    what a person who waits would like to know."""
 
     workers: int
     folder: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    tell: Callable[[str], None] = _nobody
 
 
 @contextmanager
-def open_executor(
-    name: str, setup: Setup, tell: Callable[[str], None] = lambda _: None
-) -> Iterator[Executor]:
+def open_executor(name: str, setup: Setup, tell: Callable[[str], None] = _nobody) -> Iterator[Executor]:
     """An executor by its name, closed at the end; lost tasks are given again, and `tell` hears of it. Raises
-    ConfigError for a name that is not registered."""
+    ConfigError for a name that is not registered, or whose library is not installed."""
     chosen = EXECUTORS.get(name)
     if chosen is None:
         known = "; ".join(f"{it} ({what.summary})" for it, what in EXECUTORS.items())
         raise ConfigError(f"--executor {name} is not known. Choose one of: {known}")
-    inner: Executor = importlib.import_module(chosen.module).open_executor(setup)
+    if chosen.needs and importlib.util.find_spec(chosen.needs) is None:
+        raise ConfigError(
+            f"--executor {name} needs {chosen.needs}, which is not installed: {how_to_install(name)}"
+        )
+    inner: Executor = importlib.import_module(chosen.module).open_executor(replace(setup, tell=tell))
     executor = Resubmitting(inner, tell)
     try:
         yield executor

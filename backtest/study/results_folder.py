@@ -51,14 +51,22 @@ class ResultsFolder:
 
     def ended(self) -> list[dict[str, Any]]:
         """The lines of the journal; an incomplete last one is cut off the file. Raises DataError for a damaged one within it."""
-        if not self._journal.exists():
-            return []
-        data = self._journal.read_bytes()
-        whole, _, torn = data.rpartition(b"\n")
+        whole, torn = self._read()
         if torn:
             with self.errors():
-                os.truncate(self._journal, len(data) - len(torn))
+                os.truncate(self._journal, len(whole) + 1 if whole else 0)
         return [self._line(number, line) for number, line in enumerate(whole.splitlines(), start=1)]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The same for a reader, who changes nothing: a line that is being written is not there yet."""
+        return [self._line(number, line) for number, line in enumerate(self._read()[0].splitlines(), start=1)]
+
+    def _read(self) -> tuple[bytes, bytes]:
+        """The whole lines, and what was cut short after them."""
+        if not self._journal.exists():
+            return b"", b""
+        whole, _, torn = self._journal.read_bytes().rpartition(b"\n")
+        return whole, torn
 
     def _line(self, number: int, line: bytes) -> dict[str, Any]:
         try:

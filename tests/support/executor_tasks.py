@@ -80,6 +80,14 @@ def wait(arrays: Arrays, settings: TaskSettings) -> bytes:
     return _json(settings["name"])
 
 
+@task_function
+def fill(arrays: Arrays, settings: TaskSettings) -> bytes:
+    """Take so many bytes of memory, and hold them until whoever counts them has."""
+    held = b"1" * settings["bytes"]
+    time.sleep(settings["seconds"])
+    return _json(len(held))
+
+
 def _json(value: Any) -> bytes:
     return json.dumps(value).encode()
 

@@ -65,15 +65,16 @@ class FamilySpace:
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """A point of the space: the family's keys, then the look-back of a family that learns."""
-        return {name: range_.suggested(trial, name) for name, range_ in self._points().items()}
+        return {name: range_.suggested(trial, name) for name, range_ in self.points().items()}
 
     def nearest(self, model: ModelParams, look_back_days: int) -> dict[str, Any]:
         """Parameters as the nearest point of the space, to begin a search with."""
         values = model.model_dump()
         values["look_back_days"] = look_back_days
-        return {name: range_.nearest(values[name]) for name, range_ in self._points().items()}
+        return {name: range_.nearest(values[name]) for name, range_ in self.points().items()}
 
-    def _points(self) -> Mapping[str, Range]:
+    def points(self) -> Mapping[str, Range]:
+        """What is searched, by name, in the order in which it is drawn."""
         return {**self.ranges, "look_back_days": LOOK_BACK_DAYS} if self.learns else self.ranges
 
     def cost(self, model: ModelParams, look_back_days: int) -> float:
