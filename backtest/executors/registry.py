@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from backtest.executors.futures import Resubmitting
 from backtest.executors.protocol import Executor
 from trader.core.errors import ConfigError
+from trader.core.text import how_to_install
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,34 +32,60 @@ class Registered:
     module: str
     summary: str
     options: tuple[Option, ...] = ()
+    needs: str = ""  # a library, of the extra that has the executor's name
 
 
 EXECUTORS: dict[str, Registered] = {
     "local": Registered("backtest.executors.local", "threads and processes of this machine"),
+    "ray": Registered(
+        "backtest.executors.ray_cluster",
+        "workers of a Ray cluster, or of a Ray of this command's own",
+        (
+            Option(
+                "ray_address",
+                "HOST:PORT of a Ray cluster's head, on a machine of the cluster; ray://HOST:PORT from outside. As many "
+                "tasks at a time as it has CPUs, whatever --workers says; default: a Ray of this command's own",
+            ),
+            Option(
+                "ray_open_ports",
+                "let a Ray of this command's own listen on all addresses, where it cannot have a network of its own",
+                bool,
+            ),
+        ),
+        needs="ray",
+    ),
 }
+
+
+def _nobody(_: str) -> None:
+    """Hears what nobody asked to be told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What an executor is opened with. folder: the study's, where a coordinator that was killed finds again what it had
-    given out; None where nothing outlives the command. options: by name, None or False where they were not given."""
+    given out; None where nothing outlives the command. options: by name, None or False where they were not given. tell: hears
+    what a person who waits would like to know."""
 
     workers: int
     folder: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    tell: Callable[[str], None] = _nobody
 
 
 @contextmanager
-def open_executor(
-    name: str, setup: Setup, tell: Callable[[str], None] = lambda _: None
-) -> Iterator[Executor]:
+def open_executor(name: str, setup: Setup, tell: Callable[[str], None] = _nobody) -> Iterator[Executor]:
     """An executor by its name, closed at the end; lost tasks are given again, and `tell` hears of it. Raises
-    ConfigError for a name that is not registered."""
+    ConfigError for a name that is not registered, or whose library is not installed."""
     chosen = EXECUTORS.get(name)
     if chosen is None:
         known = "; ".join(f"{it} ({what.summary})" for it, what in EXECUTORS.items())
         raise ConfigError(f"--executor {name} is not known. Choose one of: {known}")
-    inner: Executor = importlib.import_module(chosen.module).open_executor(setup)
+    if chosen.needs and importlib.util.find_spec(chosen.needs) is None:
+        raise ConfigError(
+            f"--executor {name} needs {chosen.needs}, which is not installed: {how_to_install(name)}"
+        )
+    inner: Executor = importlib.import_module(chosen.module).open_executor(replace(setup, tell=tell))
     executor = Resubmitting(inner, tell)
     try:
         yield executor

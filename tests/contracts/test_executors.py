@@ -38,7 +38,8 @@ ROOT = Path(__file__).resolve().parents[2]
 class TestRegistered(ExecutorContract):
     """Each by its name, as `--executor` opens it."""
 
-    @pytest.fixture(params=sorted(EXECUTORS))
+    # A Ray takes seconds to start, and needs its library: tests/system/test_ray.py starts few for many tests.
+    @pytest.fixture(params=sorted(name for name, it in EXECUTORS.items() if not it.needs))
     def opened(self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Opened:
         """With a folder of its own."""
 
@@ -151,6 +152,14 @@ def test_an_unknown_executor_is_named_with_the_known_ones() -> None:
         open_executor("slrum", Setup(1)).__enter__()
 
 
+def test_an_executor_without_its_library_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person's mistake: exit 2, with the command."""
+    monkeypatch.setitem(EXECUTORS, "cray", Registered("nowhere", "of an extra", needs="no_such_library"))
+    told = r"--executor cray needs no_such_library, which is not installed: in the checkout, .* install '\.\[cray\]'"
+    with pytest.raises(ConfigError, match=told):
+        open_executor("cray", Setup(1)).__enter__()
+
+
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The executor of docs/executors.md, as a file and a line; the folder that it is handed."""
@@ -213,7 +222,6 @@ def test_options_of_an_executor_are_on_every_verb_that_computes(fresh: Path) -> 
     assert (done.exit_code, done.output) == (0, "x 5 True\n")
     assert (fresh / SHARED.name).exists()
     assert CliRunner().invoke(app, ["x"], catch_exceptions=False).output == "x 0 True\n"
-    assert seen == [
-        Computing("fresh", Setup(3, None, {"fresh_place": "here", "fresh_air": True})),
-        Computing("local", Setup(os.cpu_count() or 1, None, {"fresh_place": None, "fresh_air": False})),
-    ]
+    own = [{name: it.setup.options[name] for name in ("fresh_place", "fresh_air")} for it in seen]
+    assert own == [{"fresh_place": "here", "fresh_air": True}, {"fresh_place": None, "fresh_air": False}]
+    assert [(it.name, it.setup.workers) for it in seen] == [("fresh", 3), ("local", os.cpu_count() or 1)]

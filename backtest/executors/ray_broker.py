@@ -1,0 +1,198 @@
+"""The process that speaks with Ray, so that the coordinator need not: it may be in a network of its own (own_network.py),
+Ray's threads and handlers of signals are its own, and the coordinator hears of all through one pipe.
+
+It ends when that pipe is closed, also by a coordinator's death; a Ray of its own ends with it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import sys
+from concurrent.futures import Future
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backtest.executors import ray_worker
+from backtest.executors.ray_messages import Messages, Report
+
+_END_S = 20
+# Ray checks descriptions of environments by a library whose grammar of addresses takes five seconds to build in each of Ray's
+# processes, where it is installed. None of ours describes one.
+_GRAMMAR = "rfc3987_syntax"
+
+
+def main(handle: int, own_network: bool) -> None:
+    """Until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator's matter, which ends this in its own time
+    os.set_inheritable(handle, False)
+    messages = Messages(Connection(handle))
+    folder = Path.cwd()
+    try:
+        messages.send("hello", own_network=own_network)
+        how, _ = messages.receive()
+        _serve(messages, how, folder, own_network)
+    except (EOFError, OSError):  # the coordinator is no more
+        pass
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _serve(messages: Messages, how: dict[str, Any], folder: Path, own_network: bool) -> None:
+    address = how["address"]
+    _settle_environment(folder, own=not address, private=own_network)
+    import ray
+
+    try:
+        if address:
+            context = ray.init(address, log_to_driver=False, configure_logging=False)
+        else:
+            context = _own_ray(folder, how["workers"], how["store_bytes"])
+    except Exception as error:  # Ray has no type for what goes wrong here
+        messages.send(*_why_not(error))
+        return
+    cpus = int(ray.cluster_resources().get("CPU", 0)) if address else how["workers"]
+    ports = [] if own_network or address else _listening()
+    messages.send("ready", capacity=max(1, cpus), dashboard=context.dashboard_url or "", ports=ports)
+    try:
+        _Tasks(messages).serve(how["program"])
+    finally:
+        _end(own=not address)
+
+
+def _settle_environment(folder: Path, own: bool, private: bool) -> None:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if not own:
+        sys.modules[_GRAMMAR] = None  # type: ignore[assignment]  # how Python is told that a module is not there
+        return
+    os.environ.pop("RAY_ADDRESS", None)
+    if private:  # nobody else is in this network
+        os.environ["RAY_AUTH_MODE"] = "disabled"
+    else:  # not in a file of the user's home
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    stubs = folder / "stubs"
+    stubs.mkdir()
+    (stubs / f"{_GRAMMAR}.py").write_text("raise ImportError('not needed here')\n")
+    # Ray's processes are this program's: they find what this one finds.
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(stubs), *filter(None, sys.path)])
+    sys.path.insert(0, str(stubs))
+
+
+def _own_ray(folder: Path, workers: int, store_bytes: int) -> Any:
+    import ray
+
+    return ray.init(
+        "local",
+        num_cpus=workers,
+        num_gpus=0,
+        object_store_memory=store_bytes,
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=False,
+        _temp_dir=str(folder),
+        _node_ip_address="127.0.0.1",
+    )
+
+
+def _why_not(error: Exception) -> tuple[Report, bytes]:
+    text = " ".join(str(error).split())
+    if "Version mismatch" in text:
+        return "refused", f"the cluster runs another Ray or Python. {text}".encode()
+    if "node" in text and "find" in text:
+        return (
+            "refused",
+            f"this machine is no node of the cluster. From outside: ray://HOST:10001. {text}".encode(),
+        )
+    return "retry", f"{type(error).__name__}: {text}".encode()
+
+
+def _listening() -> list[str]:
+    import psutil  # Ray's own copy: it is there after `import ray`
+
+    sockets: set[str] = set()
+    for process in psutil.Process().children(recursive=True):
+        for it in process.net_connections("inet"):
+            if it.status == psutil.CONN_LISTEN and not it.laddr.ip.startswith(("127.", "::ffff:127.", "::1")):
+                sockets.add(f"{it.laddr.ip}:{it.laddr.port}")
+    return sorted(sockets)
+
+
+def _end(own: bool) -> None:
+    import psutil
+    import ray
+
+    processes = psutil.Process().children(recursive=True) if own else []
+    ray.shutdown()
+    _, alive = psutil.wait_procs(processes, _END_S)
+    for process in alive:
+        process.kill()
+    psutil.wait_procs(alive, _END_S)
+
+
+class _Tasks:
+    """What Ray was given, and what it holds for it."""
+
+    def __init__(self, messages: Messages) -> None:
+        import ray
+
+        self._messages = messages
+        self._shared: dict[str, Any] = {}
+        self._given: dict[int, Any] = {}
+        # Whether a lost task is given again is the coordinator's to decide; nodes are used evenly.
+        self._answer = ray.remote(max_retries=0, num_cpus=1, scheduling_strategy="SPREAD")(ray_worker.answer)
+
+    def serve(self, program: str) -> None:
+        """Until the pipe is closed, or Ray is no more."""
+        import ray
+
+        while True:
+            head, body = self._messages.receive()
+            try:
+                if head["kind"] == "keep":
+                    self._shared[head["name"]] = ray.put(np.frombuffer(body, np.uint8))
+                elif head["kind"] == "drop":
+                    del self._shared[head["name"]]
+                elif head["kind"] == "task":
+                    name = head["name"]
+                    self._watch(
+                        head["number"], self._answer.remote(program, name, [self._shared[name]], body)
+                    )
+                elif head["kind"] == "cancel":
+                    for it in list(self._given.values()):
+                        ray.cancel(it, force=False)
+            except (ray.exceptions.RayError, ConnectionError, RuntimeError) as error:
+                self._messages.send("ended", f"{type(error).__name__}: {error}".encode())
+                return
+
+    def _watch(self, number: int, reference: Any) -> None:
+        self._given[number] = reference
+        reference.future().add_done_callback(partial(self._report, number))
+
+    def _report(self, number: int, done: Future[bytes]) -> None:
+        del self._given[number]
+        error = done.exception()
+        if error is None:
+            self._messages.send("answer", done.result(), number=number)
+        else:
+            kind, message = _fate(error)
+            self._messages.send(kind, message, number=number)
+
+
+def _fate(error: BaseException) -> tuple[Report, bytes]:
+    """What a task came to that has no answer. Whatever its function raises is an answer, so that anything else is of Ray, or
+    means that Ray's worker could not find the function."""
+    from ray.exceptions import RayError, RayTaskError, TaskCancelledError
+
+    cause = getattr(error, "cause", error)
+    if isinstance(error, TaskCancelledError) or isinstance(cause, TaskCancelledError):
+        return "cancelled", b""
+    if isinstance(error, RayTaskError) and not isinstance(cause, RayError):
+        return "refused", " ".join(str(cause).split()).encode()
+    said = str(cause).strip().splitlines() or [""]
+    return "lost", f"its worker of Ray was lost ({type(cause).__name__}: {said[0].rstrip('.')})".encode()
