@@ -6,6 +6,7 @@ It ends when that pipe is closed, also by a coordinator's death; a Ray of its ow
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -23,6 +24,8 @@ from backtest.executors import ray_worker
 from backtest.executors.ray_messages import Messages, Report
 
 _END_S = 20
+# Ray gives its own processes 30 s to be up, which a machine at work may need.
+_TRIES = 3
 # Ray checks descriptions of environments by a library whose grammar of addresses takes five seconds to build in each of Ray's
 # processes, where it is installed. None of ours describes one.
 _GRAMMAR = "rfc3987_syntax"
@@ -72,6 +75,7 @@ def _settle_environment(folder: Path, own: bool, private: bool) -> None:
         sys.modules[_GRAMMAR] = None  # type: ignore[assignment]  # how Python is told that a module is not there
         return
     os.environ.pop("RAY_ADDRESS", None)
+    os.environ["RAY_LOG_TO_STDERR"] = "1"  # a file of this command's, so that no process need watch files
     if private:  # nobody else is in this network
         os.environ["RAY_AUTH_MODE"] = "disabled"
     else:  # not in a file of the user's home
@@ -85,19 +89,27 @@ def _settle_environment(folder: Path, own: bool, private: bool) -> None:
 
 
 def _own_ray(folder: Path, workers: int, store_bytes: int) -> Any:
+    """Raises whatever Ray does after the last try."""
     import ray
 
-    return ray.init(
-        "local",
-        num_cpus=workers,
-        num_gpus=0,
-        object_store_memory=store_bytes,
-        include_dashboard=False,
-        log_to_driver=False,
-        configure_logging=False,
-        _temp_dir=str(folder),
-        _node_ip_address="127.0.0.1",
-    )
+    for left in reversed(range(_TRIES)):
+        try:
+            return ray.init(
+                "local",
+                num_cpus=workers,
+                num_gpus=0,
+                object_store_memory=store_bytes,
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+                _temp_dir=str(folder / str(left)),
+                _node_ip_address="127.0.0.1",
+            )
+        except Exception as error:
+            if not left or "timed out during startup" not in str(error):
+                raise
+            _end_all(_children())
+    raise AssertionError(f"{_TRIES} tries")
 
 
 def _why_not(error: Exception) -> tuple[Report, bytes]:
@@ -112,13 +124,17 @@ def _why_not(error: Exception) -> tuple[Report, bytes]:
     return "retry", f"{type(error).__name__}: {text}".encode()
 
 
-def _listening() -> list[str]:
+def _children() -> list[Any]:
     import psutil  # Ray's own copy: it is there after `import ray`
 
+    return psutil.Process().children(recursive=True)
+
+
+def _listening() -> list[str]:
     sockets: set[str] = set()
-    for process in psutil.Process().children(recursive=True):
+    for process in _children():
         for it in process.net_connections("inet"):
-            if it.status == psutil.CONN_LISTEN and not it.laddr.ip.startswith(("127.", "::ffff:127.", "::1")):
+            if it.status == "LISTEN" and not it.laddr.ip.startswith(("127.", "::ffff:127.", "::1")):
                 sockets.add(f"{it.laddr.ip}:{it.laddr.port}")
     return sorted(sockets)
 
@@ -127,12 +143,19 @@ def _end(own: bool) -> None:
     import psutil
     import ray
 
-    processes = psutil.Process().children(recursive=True) if own else []
+    processes = _children() if own else []
     ray.shutdown()
     _, alive = psutil.wait_procs(processes, _END_S)
-    for process in alive:
-        process.kill()
-    psutil.wait_procs(alive, _END_S)
+    _end_all(alive)
+
+
+def _end_all(processes: list[Any]) -> None:
+    import psutil
+
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, _END_S)
 
 
 class _Tasks:

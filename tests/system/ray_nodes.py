@@ -1,0 +1,129 @@
+"""Nodes of Ray, each with one CPU, in a network of their own: the script that starts them, and how a test does."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backtest.executors.own_network import entered
+
+PATIENCE_S = 200
+NODE: dict[str, Any] = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 100_000_000}
+
+
+def main() -> None:
+    """A head and a node; one more for each line, a folder that its workers import from first. Until the input ends."""
+    assert entered(), "no network of its own"
+    folder = Path(sys.argv[1])
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_LOG_TO_STDERR": "1"}
+    # Ray's processes build a grammar for five seconds where they find this module.
+    (folder / "stubs").mkdir()
+    (folder / "stubs" / "rfc3987_syntax.py").write_text("raise ImportError\n")
+    sys.path.insert(0, str(folder / "stubs"))
+    path = os.pathsep.join(filter(None, sys.path))
+    os.environ["PYTHONPATH"] = path
+    from ray.cluster_utils import Cluster
+
+    head = {**NODE, "include_dashboard": False, "no_monitor": True, "temp_dir": str(folder)}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster.add_node(**NODE)
+    print(json.dumps(cluster.address), flush=True)
+    for line in sys.stdin:
+        cluster.add_node(**NODE, env_vars={"PYTHONPATH": os.pathsep.join([line.strip(), path])})
+        print(json.dumps(line), flush=True)
+    cluster.shutdown()
+
+
+@dataclass(frozen=True)
+class RayNodes:
+    """A cluster that a test has started."""
+
+    address: str
+    process: subprocess.Popen[str]
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """What a command begins with that is to see the cluster."""
+        return ("nsenter", f"--net=/proc/{self.process.pid}/ns/net")
+
+    def add(self, first_on_path: Path) -> None:
+        """One more node, whose workers import from this folder first."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(f"{first_on_path}\n")
+        self.process.stdin.flush()
+        assert first_on_path.name in self.process.stdout.readline()
+
+    def workers(self) -> list[int]:
+        """Processes that compute a task at this moment."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (folder / "cmdline").read_bytes().startswith(b"ray::answer") and self._ours(folder):
+                    found.append(int(folder.name))
+        return found
+
+    def _ours(self, folder: Path) -> bool:
+        return (folder / "ns/net").readlink() == Path(f"/proc/{self.process.pid}/ns/net").readlink()
+
+    def end(self) -> None:
+        """Also what outlived it: everything in its network is the test's."""
+        ours = [int(it.name) for it in Path("/proc").glob("[0-9]*") if _suppressed(self._ours, it)]
+        assert self.process.stdin
+        self.process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(PATIENCE_S)
+        for pid in ours:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def _suppressed(ours: Any, folder: Path) -> bool:
+    try:
+        return bool(ours(folder))
+    except OSError:
+        return False
+
+
+@contextmanager
+def ray_nodes() -> Iterator[RayNodes]:
+    """Two nodes; nothing of them is left."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))
+    with (folder / "said").open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.system.ray_nodes", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            start_new_session=True,
+        )
+    nodes = None
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        assert line, (folder / "said").read_text()[-3000:]
+        nodes = RayNodes(json.loads(line), process)
+        yield nodes
+    finally:
+        if nodes:
+            nodes.end()
+        process.kill()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
