@@ -60,9 +60,9 @@ def _serve(messages: Messages, how: dict[str, Any], folder: Path, own_network: b
     except Exception as error:  # Ray has no type for what goes wrong here
         messages.send(*_why_not(error))
         return
-    cpus = int(ray.cluster_resources().get("CPU", 0)) if address else how["workers"]
+    cpus = max(1, int(ray.cluster_resources().get("CPU", 0)))
     ports = [] if own_network or address else _listening()
-    messages.send("ready", capacity=max(1, cpus), dashboard=context.dashboard_url or "", ports=ports)
+    messages.send("ready", cpus=cpus, dashboard=context.dashboard_url or "", ports=ports)
     try:
         _Tasks(messages).serve(how["program"])
     finally:

@@ -46,11 +46,11 @@ class BrokerProcess:
     """Ready to start Ray when it is there; `tell` hears where Ray's dashboard is, and which ports are open."""
 
     def __init__(
-        self, address: RayAddress | None, workers: int, open_ports: bool, tell: Callable[[str], None]
+        self, address: RayAddress | None, tasks: int | None, open_ports: bool, tell: Callable[[str], None]
     ) -> None:
-        self._address, self._workers, self._tell = address, workers, tell
+        self._address, self._tell = address, tell
         self._starting = threading.Lock()
-        self._capacity = 0 if address else workers
+        self._capacity = tasks or 0
         self.started = False
         self._folder = Path(tempfile.mkdtemp(prefix="ray-", dir=_short_folder()))
         pipe, theirs = Pipe()
@@ -92,10 +92,10 @@ class BrokerProcess:
             store = max(_LEAST_STORE, (HELD + 1) * shared_bytes + _LEAST_STORE // 2)
             address = str(self._address) if self._address else ""
             self.messages.send(
-                "start", address=address, workers=self._workers, store_bytes=store, program=program_hash()
+                "start", address=address, workers=self._capacity, store_bytes=store, program=program_hash()
             )
             ready = self._heard(_START_S[bool(address)])
-            self._capacity, self.started = ready["capacity"], True
+            self._capacity, self.started = self._capacity or ready["cpus"], True
             if ready["dashboard"]:
                 self._tell(f"Ray's dashboard: http://{ready['dashboard']}")
             if ready["ports"]:
@@ -115,10 +115,10 @@ class BrokerProcess:
         return head
 
     def last_words(self) -> str:
-        """The last line that the process or Ray wrote."""
+        """The last line that the process wrote, without the logs of Ray's servers."""
         with contextlib.suppress(OSError):
             lines = (self._folder / "said").read_text(errors="replace").split("\n")
-            said = [line.strip() for line in lines if line.strip()]
+            said = [line.strip() for line in lines if line.strip() and not line.startswith("[")]
             if said:
                 return said[-1]
         return "nothing was said"

@@ -25,12 +25,17 @@ from trader.core.errors import ConfigError, Retry
 def open_executor(setup: Setup) -> Executor:
     """What the registry calls. Raises ConfigError where no Ray answers at the address, or where a Ray of its own would listen
     on all addresses and --ray-open-ports is not given."""
-    address = setup.options.get("ray_address")
+    address, cpus = setup.options.get("ray_address"), setup.options.get("ray_cpus")
     asked = ray_address(address) if address else None
     if asked:
         require_answer(asked)
+    elif cpus:
+        raise ConfigError(
+            "--ray-cpus is of a cluster: give --ray-address too, or --workers for a Ray of this command's own"
+        )
     ports = bool(setup.options.get("ray_open_ports"))
-    return RayExecutor(BrokerProcess(asked, max(1, setup.workers), ports, setup.tell))
+    tasks = cpus if asked else max(1, setup.workers)
+    return RayExecutor(BrokerProcess(asked, tasks, ports, setup.tell))
 
 
 class RayExecutor:
@@ -49,7 +54,7 @@ class RayExecutor:
 
     @property
     def capacity(self) -> int:
-        """--workers of a Ray of its own, else the CPUs of the cluster, which is asked for them."""
+        """--workers of a Ray of its own; of a cluster --ray-cpus, else its CPUs, which it is asked for."""
         return self._broker.capacity()
 
     def submit(self, task: Task) -> Future[bytes]:

@@ -43,8 +43,13 @@ EXECUTORS: dict[str, Registered] = {
         (
             Option(
                 "ray_address",
-                "HOST:PORT of a Ray cluster's head, on a machine of the cluster; ray://HOST:PORT from outside. As many "
-                "tasks at a time as it has CPUs, whatever --workers says; default: a Ray of this command's own",
+                "HOST:PORT of a Ray cluster's head, on a machine of the cluster; ray://HOST:PORT from outside; default: a Ray of "
+                "this command's own with --workers workers",
+            ),
+            Option(
+                "ray_cpus",
+                "tasks at the same time on the cluster of --ray-address; more than its CPUs let it grow; default: its CPUs now",
+                int,
             ),
             Option(
                 "ray_open_ports",

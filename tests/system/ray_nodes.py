@@ -26,7 +26,11 @@ def main() -> None:
     """A head and a node; one more for each line, a folder that its workers import from first. Until the input ends."""
     assert entered(), "no network of its own"
     folder = Path(sys.argv[1])
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # Ray's processes talk to whoever reads their parent
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_LOG_TO_STDERR": "1"}
+    os.environ["RAY_TMPDIR"] = str(folder)
+    (folder / "ray").mkdir()
     # Ray's processes build a grammar for five seconds where they find this module.
     (folder / "stubs").mkdir()
     (folder / "stubs" / "rfc3987_syntax.py").write_text("raise ImportError\n")
@@ -35,13 +39,13 @@ def main() -> None:
     os.environ["PYTHONPATH"] = path
     from ray.cluster_utils import Cluster
 
-    head = {**NODE, "include_dashboard": False, "no_monitor": True, "temp_dir": str(folder)}
+    head = {**NODE, "include_dashboard": False, "no_monitor": True}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     cluster.add_node(**NODE)
-    print(json.dumps(cluster.address), flush=True)
+    print(json.dumps(cluster.address), file=answers, flush=True)
     for line in sys.stdin:
         cluster.add_node(**NODE, env_vars={"PYTHONPATH": os.pathsep.join([line.strip(), path])})
-        print(json.dumps(line), flush=True)
+        print(json.dumps(line), file=answers, flush=True)
     cluster.shutdown()
 
 
@@ -87,7 +91,7 @@ class RayNodes:
         for pid in ours:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.process.wait()
+        self.process.wait(PATIENCE_S)
 
 
 def _suppressed(ours: Any, folder: Path) -> bool:
@@ -114,14 +118,14 @@ def ray_nodes() -> Iterator[RayNodes]:
     try:
         assert process.stdout
         line = process.stdout.readline()
-        assert line, (folder / "said").read_text()[-3000:]
+        assert line, (folder / "said").read_text()[-9000:]
         nodes = RayNodes(json.loads(line), process)
         yield nodes
     finally:
         if nodes:
             nodes.end()
         process.kill()
-        process.wait()
+        process.communicate()
         shutil.rmtree(folder, ignore_errors=True)
 
 
