@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ _PORTS = {False: 6379, True: 10001}
 # How a client of HTTP/2, on which gRPC stands, begins (RFC 9113, 3.4): these words, and an empty SETTINGS frame.
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 _SETTINGS = 4
+_TLS_ALERT = 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,6 @@ def require_answer(address: RayAddress) -> None:
     try:
         with socket.create_connection((address.host, address.port), _PATIENCE_S) as connection:
             connection.settimeout(_PATIENCE_S)
-            if os.environ.get("RAY_USE_TLS", "0") in ("1", "true"):
-                return  # only Ray, with its certificates, hears more
             connection.sendall(_HELLO)
             heard = connection.recv(9)
     except OSError as error:
@@ -59,7 +57,8 @@ def require_answer(address: RayAddress) -> None:
             f"nothing answers at --ray-address {address} ({error}). Is the cluster up (`ray status` on its head), and is "
             f"this the address that `ray start --head` printed?"
         ) from None
-    if len(heard) < 4 or heard[3] != _SETTINGS:
+    # A Ray with certificates of its own hangs up on who shows none, or sends an alert: Ray itself shall say what is wrong.
+    if heard and heard[0] != _TLS_ALERT and (len(heard) < 4 or heard[3] != _SETTINGS):
         raise ConfigError(
             f"what answers at --ray-address {address} is not Ray. Give the address that `ray start --head` printed: port "
             f"{_PORTS[False]} by default, {_PORTS[True]} with ray://; 8265 is its dashboard"

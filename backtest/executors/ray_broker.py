@@ -127,7 +127,7 @@ def _why_not(error: Exception) -> tuple[Report, bytes]:
 def _children() -> list[Any]:
     import psutil  # Ray's own copy: it is there after `import ray`
 
-    return psutil.Process().children(recursive=True)
+    return list(psutil.Process().children(recursive=True))
 
 
 def _listening() -> list[str]:

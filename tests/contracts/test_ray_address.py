@@ -92,9 +92,10 @@ def test_a_server_that_is_not_ray_is_told() -> None:
         require_answer(address)
 
 
-def test_what_speaks_as_grpc_does_is_believed() -> None:
-    """A server of HTTP/2 begins with its settings."""
-    with listening(lambda connection: connection.sendall(bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))) as address:
+@pytest.mark.parametrize("hello", [bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]), bytes([21, 3, 1, 0, 2, 2, 70]), b""])
+def test_what_speaks_as_grpc_does_is_believed(hello: bytes) -> None:
+    """A server of HTTP/2 begins with its settings; one that asks for a certificate sends an alert, or hangs up."""
+    with listening(lambda connection: connection.sendall(hello)) as address:
         require_answer(address)
 
 

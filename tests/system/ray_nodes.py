@@ -10,9 +10,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,25 @@ def main() -> None:
     from ray.cluster_utils import Cluster
 
     head = {**NODE, "include_dashboard": False, "no_monitor": True}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    cluster.add_node(**NODE)
+    cluster = insisted(lambda: Cluster(initialize_head=True, head_node_args=head))
+    insisted(lambda: cluster.add_node(**NODE))
     print(json.dumps(cluster.address), file=answers, flush=True)
     for line in sys.stdin:
-        cluster.add_node(**NODE, env_vars={"PYTHONPATH": os.pathsep.join([line.strip(), path])})
+        env_vars = {"PYTHONPATH": os.pathsep.join([line.strip(), path])}
+        insisted(partial(cluster.add_node, **NODE, env_vars=env_vars))
         print(json.dumps(line), file=answers, flush=True)
     cluster.shutdown()
+
+
+def insisted(start: Callable[[], Any], tries: int = 4) -> Any:
+    """Ray gives a node 30 s to be up, which beside other work is not enough every time."""
+    for left in reversed(range(tries)):
+        try:
+            return start()
+        except Exception as error:
+            if not left or "timed out during startup" not in str(error):
+                raise
+    raise AssertionError(tries)
 
 
 @dataclass(frozen=True)
