@@ -75,6 +75,7 @@ def _settle_environment(folder: Path, own: bool, private: bool) -> None:
         sys.modules[_GRAMMAR] = None  # type: ignore[assignment]  # how Python is told that a module is not there
         return
     os.environ.pop("RAY_ADDRESS", None)
+    os.environ["RAY_worker_niceness"] = "0"  # as the workers of --executor local  # noqa: SIM112  # Ray's own name
     os.environ["RAY_LOG_TO_STDERR"] = "1"  # a file of this command's, so that no process need watch files
     if private:  # nobody else is in this network
         os.environ["RAY_AUTH_MODE"] = "disabled"

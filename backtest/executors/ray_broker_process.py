@@ -131,12 +131,13 @@ class BrokerProcess:
 
     def end(self) -> None:
         """The pipe is closed, so it ends, and its Ray with it; or it is ended. Safe to repeat."""
-        self.messages.close()
+        self.messages.hang_up()
         try:
             self._process.wait(_END_S)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        self.messages.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

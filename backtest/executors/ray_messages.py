@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import socket
 import threading
 from multiprocessing.connection import Connection
 from typing import Any, Literal
@@ -35,6 +38,12 @@ class Messages:
         """Whether one comes within this time."""
         return self._pipe.poll(seconds)
 
+    def hang_up(self) -> None:
+        """Both ends hear of it, at once: to close a pipe that another thread reads would end neither's wait. Safe to repeat."""
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._pipe.fileno())) as end:
+            end.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """The other end hears of it."""
+        """When nobody reads here any more."""
+        self.hang_up()
         self._pipe.close()

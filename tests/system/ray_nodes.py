@@ -30,6 +30,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # Ray's processes talk to whoever reads their parent
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_LOG_TO_STDERR": "1"}
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  # Ray's own name
     os.environ["RAY_TMPDIR"] = str(folder)
     (folder / "ray").mkdir()
     # Ray's processes build a grammar for five seconds where they find this module.
@@ -138,7 +139,10 @@ def ray_nodes() -> Iterator[RayNodes]:
         if nodes:
             nodes.end()
         process.kill()
-        process.communicate()
+        process.wait()
+        for end in (process.stdin, process.stdout):
+            assert end
+            end.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -109,7 +109,7 @@ def test_without_a_network_of_its_own_nothing_listens_unless_it_is_said() -> Non
 
 TUNE = (
     *(sys.executable, "-m", "backtest.cli", "tune", "--bars", "BTCUSDT-1h.parquet", "--params", "P.json"),
-    *("--from", "2021-06-12", "--to", "2021-06-22", "--trials", "3", "--batch", "2", "--seed", "3", "--json"),
+    *("--from", "2021-07-12", "--to", "2021-07-22", "--trials", "3", "--batch", "2", "--seed", "3", "--json"),
 )
 
 
@@ -156,7 +156,7 @@ def nodes() -> Iterator[RayNodes]:
 @pytest.fixture
 def commands(tmp_path: Path) -> Iterator[Commands]:
     """Beside bars and parameters."""
-    write_bars(tmp_path / "BTCUSDT-1h.parquet", bars_made(4_200, 4))
+    write_bars(tmp_path / "BTCUSDT-1h.parquet", bars_made(5_000, 4))
     params = params_of({**DEFAULT_PARAMS, "step_days": 2}, "a test")
     (tmp_path / "P.json").write_text(params.model_dump_json())
     given = Commands(tmp_path)
@@ -173,7 +173,7 @@ def test_a_study_ends_as_a_local_one_whatever_is_killed(
     by_ray = (*nodes.inside, *TUNE, "--study", "ray", "--executor", "ray", "--ray-address", nodes.address)
 
     first = commands.begin(by_ray)
-    until(lambda: len(folds(study)) >= 2, "no folds")
+    until(lambda: len(folds(study)) >= 2 or first.poll() is not None, "no folds")
     first.send_signal(signal.SIGINT)
     said = commands.ended(first, 130)
     assert "the same command goes on" in said
