@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import Any, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
 
 from backtest.executors.interrupts import raise_noted
 from backtest.executors.protocol import Executor, Task, WorkerLost
@@ -47,6 +48,45 @@ def first_done(futures: Collection[Future[A]]) -> set[Future[A]]:
         done, _ = wait(futures, _LOOK_EVERY_S, FIRST_COMPLETED)
         if done:
             return done
+
+
+class InFlight(Generic[A]):
+    """Futures that are waited for, each with what it is for. To take one costs the same however many are in flight, as `wait`
+    does not: it looks at each of them every time."""
+
+    def __init__(self) -> None:
+        self._purposes: dict[Future[Any], A] = {}
+        self._done: SimpleQueue[Future[Any]] = SimpleQueue()
+
+    def __len__(self) -> int:
+        return len(self._purposes)
+
+    def add(self, future: Future[Any], purpose: A) -> None:
+        """One more; it may be done already."""
+        self._purposes[future] = purpose
+        future.add_done_callback(self._done.put)
+
+    def done(self) -> Iterator[tuple[Future[Any], A]]:
+        """Those that are done, as soon as one is, each given once; none where none is in flight. What was not taken yet can
+        still be cancelled. Raises KeyboardInterrupt where one was noted (interrupts.py)."""
+        ended: list[Future[Any]] = []
+        while self._purposes and not any(future in self._purposes for future in ended):
+            raise_noted()
+            try:
+                ended = [self._done.get(timeout=_LOOK_EVERY_S)]
+            except Empty:
+                continue
+            ended += [self._done.get_nowait() for _ in range(self._done.qsize())]
+        for future in ended:
+            if future in self._purposes:
+                yield future, self._purposes.pop(future)
+
+    def cancel(self, unwanted: Callable[[A], bool] = lambda _: True) -> list[tuple[Future[Any], A]]:
+        """Cancel what is not wanted any more and forget it. Returns what was begun, and so ends all the same."""
+        chosen = [(future, purpose) for future, purpose in self._purposes.items() if unwanted(purpose)]
+        for future, _ in chosen:
+            del self._purposes[future]
+        return [(future, purpose) for future, purpose in chosen if not future.cancel()]
 
 
 def in_order(executor: Executor, tasks: Iterable[Task]) -> Iterator[bytes]:

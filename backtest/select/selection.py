@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from backtest.evidence.ledger import data_hash
-from backtest.executors.futures import InProcess, first_done
+from backtest.executors.futures import InFlight, InProcess
 from backtest.executors.packing import unpacked
 from backtest.executors.protocol import Executor, Task, WorkerLost
 from backtest.select.candidates import STEPS, Candidate, Freq, Score
@@ -149,7 +149,7 @@ class Selection:
     def _compute(self, todo: list[tuple[BarsFile, Candidate, str]], executor: Executor) -> None:
         total = len(self.files) * len(self.candidates)
         names = [candidate.name for _, candidate, _ in todo]
-        waiting: dict[Future[bytes], Row] = {}
+        waiting: InFlight[Row] = InFlight()
         tasks = self._tasks(todo)
         self.progress(len(self.rows), total, "")
         try:
@@ -157,22 +157,21 @@ class Selection:
                 while len(waiting) < _AHEAD * executor.capacity and (given := next(tasks, None)) is not None:
                     row, task = given
                     if isinstance(task, Task):
-                        waiting[executor.submit(task)] = row
+                        waiting.add(executor.submit(task), row)
                     else:
                         self._end(row, reason=task)
                 if not waiting:
                     return
-                for future in first_done(waiting):
-                    self._take(waiting.pop(future), future)
+                for future, row in waiting.done():
+                    self._take(row, future)
                     left = self._left.words(names[len(names) - (total - len(self.rows)) :], executor.capacity)
                     self.progress(len(self.rows), total, left)
         finally:
             self._take_what_was_begun(waiting)
 
-    def _take_what_was_begun(self, waiting: dict[Future[bytes], Row]) -> None:
+    def _take_what_was_begun(self, waiting: InFlight[Row]) -> None:
         """After an interrupt, or an error: what was not begun is cancelled, what was is waited for and kept."""
-        begun = {future: row for future, row in waiting.items() if not future.cancel()}
-        for future, row in begun.items():
+        for future, row in waiting.cancel():
             self._take(row, future)
 
     def _tasks(self, todo: list[tuple[BarsFile, Candidate, str]]) -> Iterator[tuple[Row, Task | str]]:

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from backtest.executors.futures import first_done
+from backtest.executors.futures import InFlight
 from backtest.study.space import TrialPlan
 from backtest.study.sweep import RungScore, TrialResult
 from trader.core.errors import DataError
@@ -127,7 +127,7 @@ class Batch:
         self._evaluator, self._stages = evaluator, (*rungs, windows)
         self._thresholds = thresholds
         self._running: list[RunningTrial] = []
-        self._waiting: dict[Future[Any], tuple[RunningTrial, int | None]] = {}
+        self._waiting: InFlight[tuple[RunningTrial, int | None]] = InFlight()
 
     def run(self, plans: Sequence[TrialPlan]) -> Iterator[TrialOutcome]:
         """Each as soon as it has ended. Raises WorkerLost if a task's workers were lost again and again."""
@@ -138,16 +138,11 @@ class Batch:
             while self._running:
                 yield from self._next()
         finally:
-            for future in self._waiting:
-                future.cancel()
+            self._waiting.cancel()
 
     def _next(self) -> Iterator[TrialOutcome]:
         """Wait until something is done; the trials that have ended with it."""
-        for future in first_done(self._waiting):
-            waited = self._waiting.pop(future, None)
-            if waited is None:
-                continue  # forgotten: its trial has ended since
-            trial, window = waited
+        for future, (trial, window) in self._waiting.done():
             outcome = self._judged(trial, future) if window is None else self._fitted(trial, window, future)
             if outcome:
                 self._forget(trial)
@@ -157,7 +152,7 @@ class Batch:
     def _begin(self, trial: RunningTrial, after: int) -> None:
         """Windows up to this one."""
         for k in range(trial.begun, after):
-            self._waiting[self._evaluator.fit(trial.plan, k)] = (trial, k)
+            self._waiting.add(self._evaluator.fit(trial.plan, k), (trial, k))
         trial.begun = max(trial.begun, after)
 
     def _look_ahead(self) -> None:
@@ -167,9 +162,7 @@ class Batch:
 
     def _forget(self, ended: RunningTrial) -> None:
         self._running.remove(ended)
-        for future in [it for it, (trial, _) in self._waiting.items() if trial is ended]:
-            future.cancel()
-            del self._waiting[future]
+        self._waiting.cancel(lambda waited: waited[0] is ended)
 
     def _fitted(self, trial: RunningTrial, window: int, future: Future[Any]) -> TrialOutcome | None:
         try:
@@ -190,7 +183,7 @@ class Batch:
                 return TrialOutcome(trial.plan, "failed", k, tuple(trial.values), None, None, str(part))
             parts.append(part)
         judge = self._evaluator.finish if stage == self._stages[-1] else self._evaluator.score
-        self._waiting[judge(trial.plan, parts)] = (trial, None)
+        self._waiting.add(judge(trial.plan, parts), (trial, None))
         return None
 
     def _judged(self, trial: RunningTrial, future: Future[Any]) -> TrialOutcome | None:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 
 from backtest.commands.computing import Computing, computed
 from backtest.executors import registry
-from backtest.executors.futures import InProcess, in_order
+from backtest.executors.futures import InFlight, InProcess, in_order
 from backtest.executors.protocol import Executor, Task, TaskFailed
 from backtest.executors.registry import EXECUTORS, Option, Registered, Setup, open_executor
 from tests.contracts.executor_contract import (
@@ -225,3 +226,24 @@ def test_options_of_an_executor_are_on_every_verb_that_computes(fresh: Path) -> 
     own = [{name: it.setup.options[name] for name in ("fresh_place", "fresh_air")} for it in seen]
     assert own == [{"fresh_place": "here", "fresh_air": True}, {"fresh_place": None, "fresh_air": False}]
     assert [(it.name, it.setup.workers) for it in seen] == [("fresh", 3), ("local", os.cpu_count() or 1)]
+
+
+def test_what_is_in_flight_is_given_once_and_what_is_not_wanted_never() -> None:
+    """Done before it was added, done while others wait, and forgotten between two that were done together."""
+    waited: InFlight[str] = InFlight()
+    assert list(waited.done()) == []
+    futures = {name: Future[bytes]() for name in "abcd"}
+    futures["a"].set_result(b"1")
+    for name, future in futures.items():
+        waited.add(future, name)
+    assert [name for _, name in waited.done()] == ["a"]
+    for name in "bc":
+        futures[name].set_result(b"2")
+    given = []
+    for _, name in waited.done():
+        given.append(name)
+        assert [it for _, it in waited.cancel(lambda it: it == "c")] == ["c"]
+    assert given == ["b"]
+    assert len(waited) == 1
+    assert waited.cancel() == []
+    assert futures["d"].cancelled()
