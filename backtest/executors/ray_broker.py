@@ -25,10 +25,10 @@ from backtest.executors.ray_messages import Messages, Report
 
 _END_S = 20
 # Ray gives its own processes 30 s to be up, which a machine at work may need.
-_TRIES = 3
-# Ray checks descriptions of environments by a library whose grammar of addresses takes five seconds to build in each of Ray's
-# processes, where it is installed. None of ours describes one.
-_GRAMMAR = "rfc3987_syntax"
+_TRIES = 5
+# What Ray's processes are not to find. With the first they build a grammar of addresses for five seconds each, to check
+# environments that nobody here describes; without the second, Ray's dashboard and its agents are as small as they get.
+NOT_FOUND = ("rfc3987_syntax", "opencensus")
 
 
 def main(handle: int, own_network: bool) -> None:
@@ -72,7 +72,6 @@ def _serve(messages: Messages, how: dict[str, Any], folder: Path, own_network: b
 def _settle_environment(folder: Path, own: bool, private: bool) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if not own:
-        sys.modules[_GRAMMAR] = None  # type: ignore[assignment]  # how Python is told that a module is not there
         return
     os.environ.pop("RAY_ADDRESS", None)
     os.environ["RAY_worker_niceness"] = "0"  # as the workers of --executor local  # noqa: SIM112  # Ray's own name
@@ -83,7 +82,8 @@ def _settle_environment(folder: Path, own: bool, private: bool) -> None:
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     stubs = folder / "stubs"
     stubs.mkdir()
-    (stubs / f"{_GRAMMAR}.py").write_text("raise ImportError('not needed here')\n")
+    for name in NOT_FOUND:
+        (stubs / f"{name}.py").write_text("raise ImportError('not needed here')\n")
     # Ray's processes are this program's: they find what this one finds.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(stubs), *filter(None, sys.path)])
     sys.path.insert(0, str(stubs))

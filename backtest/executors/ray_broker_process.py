@@ -28,10 +28,8 @@ _START = (
     "from backtest.executors.own_network import entered; own = sys.argv[3] == 'own' and entered(); "
     "from backtest.executors.ray_broker import main; main(int(sys.argv[1]), own)"
 )
-_START_S = {
-    True: 60,
-    False: 180,
-}  # to connect with a cluster, to start a Ray: it takes 5 and 15 s on a machine at work
+# To connect with a cluster takes 5 s, to start a Ray 10; on a machine at work either may take minutes.
+_START_S = {True: 120, False: 400}
 _END_S = 60
 # Ray's names below its folder take 77 bytes, and a socket's path must not be longer than 107.
 _LONGEST_FOLDER = 30
@@ -69,9 +67,15 @@ class BrokerProcess:
                 start_new_session=True,
             )
         theirs.close()
-        own_network = self._heard(_START_S[False])["own_network"]
-        if not (address or own_network or open_ports):
+        try:
+            self._require_network(open_ports)
+        except BaseException:
             self.end()
+            raise
+
+    def _require_network(self, open_ports: bool) -> None:
+        own_network = self._heard(_START_S[False])["own_network"]
+        if not (self._address or own_network or open_ports):
             raise ConfigError(
                 f"a Ray of this command's own listens on all addresses of this machine: {_OPEN_PORTS}. A network of its own, "
                 f"where nobody else would reach them, is not permitted here. Give --ray-open-ports where that does no harm, "
@@ -91,9 +95,14 @@ class BrokerProcess:
                 return
             store = max(_LEAST_STORE, (HELD + 1) * shared_bytes + _LEAST_STORE // 2)
             address = str(self._address) if self._address else ""
-            self.messages.send(
-                "start", address=address, workers=self._capacity, store_bytes=store, program=program_hash()
-            )
+            with contextlib.suppress(OSError):  # `_heard` says why
+                self.messages.send(
+                    "start",
+                    address=address,
+                    workers=self._capacity,
+                    store_bytes=store,
+                    program=program_hash(),
+                )
             ready = self._heard(_START_S[bool(address)])
             self._capacity, self.started = self._capacity or ready["cpus"], True
             if ready["dashboard"]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from backtest.executors.own_network import entered
+from backtest.executors.ray_broker import NOT_FOUND
 
 PATIENCE_S = 200
 NODE: dict[str, Any] = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 100_000_000}
@@ -33,9 +34,10 @@ def main() -> None:
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  # Ray's own name
     os.environ["RAY_TMPDIR"] = str(folder)
     (folder / "ray").mkdir()
-    # Ray's processes build a grammar for five seconds where they find this module.
+    # As an own Ray of `--executor ray`: what its processes do not find, they do not spend seconds on.
     (folder / "stubs").mkdir()
-    (folder / "stubs" / "rfc3987_syntax.py").write_text("raise ImportError\n")
+    for name in NOT_FOUND:
+        (folder / "stubs" / f"{name}.py").write_text("raise ImportError\n")
     sys.path.insert(0, str(folder / "stubs"))
     path = os.pathsep.join(filter(None, sys.path))
     os.environ["PYTHONPATH"] = path

@@ -28,6 +28,7 @@ from trader.core.params import DEFAULT_PARAMS, params_of
 
 pytestmark = pytest.mark.timeout(900)  # a Ray that starts beside other work takes a minute
 
+ROOT = Path(__file__).resolve().parents[2]
 # A Ray takes ten seconds to start. Those that show how one ends have their own; the others share one.
 ENDING = ("test_an_interrupt_loses_nothing_that_was_begun", "test_closing_twice_does_no_harm")
 
@@ -105,6 +106,31 @@ def test_without_a_network_of_its_own_nothing_listens_unless_it_is_said() -> Non
     done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert "listens on all addresses of this machine: its control store" in done.stderr
     assert "Give --ray-open-ports" in done.stderr
+
+
+def test_a_ray_of_its_own_ends_with_its_coordinator(tmp_path: Path) -> None:
+    """Killed with SIGKILL while a worker computes, it leaves no process and no file behind."""
+    code = (
+        "from pathlib import Path\n"
+        "from backtest.executors.registry import Setup, open_executor\n"
+        "from tests.contracts.executor_contract import waiting\n"
+        "with open_executor('ray', Setup(1)) as executor:\n"
+        "    executor.submit(waiting(Path.cwd(), 'begun')).result()\n"
+    )
+    words, there = [sys.executable, "-c", code], {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(words, cwd=tmp_path, env=there)
+    try:
+        until(lambda: (tmp_path / "begun").exists() or process.poll() is not None, "no worker")
+        started = {pid: cmdline(pid) for pid in descendants(process.pid)}
+        assert len(started) > 5
+        (folder,) = {
+            str(Path(f"/proc/{pid}/cwd").readlink()) for pid in started if b"ray_broker" in started[pid]
+        }
+    finally:
+        process.kill()
+        process.wait()
+    until(lambda: not any(alive(pid) for pid in started), "something lives on")
+    assert not Path(folder).exists()
 
 
 TUNE = (
@@ -231,6 +257,14 @@ def descendants(pid: int) -> list[int]:
         found += children
         left += children
     return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def cmdline(pid: int) -> bytes:
