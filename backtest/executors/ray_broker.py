@@ -83,7 +83,7 @@ def _settle_environment(folder: Path, own: bool, private: bool) -> None:
     stubs = folder / "stubs"
     stubs.mkdir()
     for name in NOT_FOUND:
-        (stubs / f"{name}.py").write_text("raise ImportError('not needed here')\n")
+        (stubs / f"{name}.py").write_text("raise ModuleNotFoundError('not needed here')\n")
     # Ray's processes are this program's: they find what this one finds.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(stubs), *filter(None, sys.path)])
     sys.path.insert(0, str(stubs))

@@ -37,7 +37,7 @@ def main() -> None:
     # As an own Ray of `--executor ray`: what its processes do not find, they do not spend seconds on.
     (folder / "stubs").mkdir()
     for name in NOT_FOUND:
-        (folder / "stubs" / f"{name}.py").write_text("raise ImportError\n")
+        (folder / "stubs" / f"{name}.py").write_text("raise ModuleNotFoundError\n")
     sys.path.insert(0, str(folder / "stubs"))
     path = os.pathsep.join(filter(None, sys.path))
     os.environ["PYTHONPATH"] = path
