@@ -72,6 +72,7 @@ def _serve(messages: Messages, how: dict[str, Any], folder: Path, own_network: b
 def _settle_environment(folder: Path, own: bool, private: bool) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if not own:
+        sys.modules[NOT_FOUND[0]] = None  # type: ignore[assignment]  # how Python is told that a module is not there
         return
     os.environ.pop("RAY_ADDRESS", None)
     os.environ["RAY_worker_niceness"] = "0"  # as the workers of --executor local  # noqa: SIM112  # Ray's own name
