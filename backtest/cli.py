@@ -6,6 +6,7 @@ import gc
 
 import typer
 
+from backtest.commands.choices import choices
 from backtest.commands.compare import compare
 from backtest.commands.forecast import forecast
 from backtest.commands.lifecycle import lifecycle
@@ -23,7 +24,7 @@ from trader import terminal
 from trader.startup import Version, begin, one_value_each
 
 # Verbs that fit models of a user's own features or family.
-TRAINS = ("run", "tune", "report", "forecast", "select", "lookahead", "lifecycle")
+TRAINS = ("run", "tune", "report", "forecast", "choices", "select", "lookahead", "lifecycle")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,6 +44,7 @@ for verb in (
     report,
     compare,
     forecast,
+    choices,
     select,
     predict,
     lifecycle,

@@ -37,6 +37,28 @@ class Registered:
 
 EXECUTORS: dict[str, Registered] = {
     "local": Registered("backtest.executors.local", "threads and processes of this machine"),
+    "ray": Registered(
+        "backtest.executors.ray_cluster",
+        "workers of a Ray cluster, or of a Ray of this command's own",
+        (
+            Option(
+                "ray_address",
+                "HOST:PORT of a Ray cluster's head, on a machine of the cluster; ray://HOST:PORT from outside; default: a Ray of "
+                "this command's own with --workers workers",
+            ),
+            Option(
+                "ray_cpus",
+                "tasks at the same time on the cluster of --ray-address; more than its CPUs let it grow; default: its CPUs now",
+                int,
+            ),
+            Option(
+                "ray_open_ports",
+                "let a Ray of this command's own listen on all addresses, where it cannot have a network of its own",
+                bool,
+            ),
+        ),
+        needs="ray",
+    ),
     "slurm": Registered(
         "backtest.executors.slurm",
         "job arrays of a Slurm cluster",

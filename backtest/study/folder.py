@@ -75,7 +75,7 @@ class StudyFolder(ResultsFolder):
         has its file."""
         if returns is not None:
             self._write_returns(int(row["number"]), returns)
-        self.append_line(row)
+        self.append_lines([row])
 
     def returns(self, number: int) -> Floats:
         """A complete trial's net hourly returns, (hours,) float64. Raises DataError without them."""

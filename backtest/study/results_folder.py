@@ -6,7 +6,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,12 +78,15 @@ class ResultsFolder:
             ) from None
         return row
 
-    def append_line(self, row: Mapping[str, Any]) -> None:
-        """On the disk when this returns."""
+    def append_lines(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """On the disk when this returns, all or (after a crash) the first few of them."""
+        if not rows:
+            return
+        text = "".join(json.dumps(row) + "\n" for row in rows)
         with self.errors():
             handle = os.open(self._journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
-                os.write(handle, (json.dumps(row) + "\n").encode())
+                os.write(handle, text.encode())
                 os.fsync(handle)
             finally:
                 os.close(handle)

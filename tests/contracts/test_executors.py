@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -37,15 +36,11 @@ from trader.core.errors import ConfigError, DataError
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def is_installed(registered: Registered) -> bool:
-    """Whether its library is there; those of others are tested where it is (tests/system, tests/families)."""
-    return not registered.needs or importlib.util.find_spec(registered.needs) is not None
-
-
 class TestRegistered(ExecutorContract):
     """Each by its name, as `--executor` opens it."""
 
-    @pytest.fixture(params=sorted(name for name, it in EXECUTORS.items() if is_installed(it)))
+    # Engines need their libraries and servers: tests/system/test_ray.py and test_slurm.py run it over them.
+    @pytest.fixture(params=sorted(name for name, it in EXECUTORS.items() if not it.needs))
     def opened(self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Opened:
         """With a folder of its own."""
 
@@ -62,6 +57,13 @@ def children() -> set[int]:
         Path(f"/proc/self/task/{it.name}/children").read_text() for it in Path("/proc/self/task").iterdir()
     ]
     return {int(pid) for text in [listed, *threads] for pid in text.split()}
+
+
+def test_a_worker_process_does_without_what_draws() -> None:
+    """Prophet would import it for charts that no worker makes, and each worker would wait for that."""
+    task = Task(tasks.drawing, {"names": ["matplotlib", "plotly", "numpy"]})
+    with open_executor("local", Setup(2)) as executor:
+        assert json.loads(executor.submit(task).result()) == ["numpy"]
 
 
 def test_local_starts_a_process_only_for_what_needs_one() -> None:
@@ -158,6 +160,14 @@ def test_an_unknown_executor_is_named_with_the_known_ones() -> None:
         open_executor("slrum", Setup(1)).__enter__()
 
 
+def test_an_executor_without_its_library_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person's mistake: exit 2, with the command."""
+    monkeypatch.setitem(EXECUTORS, "cray", Registered("nowhere", "of an extra", needs="no_such_library"))
+    told = r"--executor cray needs no_such_library, which is not installed: in the checkout, .* install '\.\[cray\]'"
+    with pytest.raises(ConfigError, match=told):
+        open_executor("cray", Setup(1)).__enter__()
+
+
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The executor of docs/executors.md, as a file and a line; the folder that it is handed."""
@@ -220,16 +230,9 @@ def test_options_of_an_executor_are_on_every_verb_that_computes(fresh: Path) -> 
     assert (done.exit_code, done.output) == (0, "x 5 True\n")
     assert (fresh / SHARED.name).exists()
     assert CliRunner().invoke(app, ["x"], catch_exceptions=False).output == "x 0 True\n"
-    named, by_default = seen
-    assert (named.name, named.setup.workers, named.setup.folder) == ("fresh", 3, None)
-    assert (by_default.name, by_default.setup.workers) == ("local", os.cpu_count() or 1)
-    assert fresh_options(named) == {"fresh_place": "here", "fresh_air": True}
-    assert fresh_options(by_default) == {"fresh_place": None, "fresh_air": False}
-
-
-def fresh_options(computing: Computing) -> dict[str, object]:
-    """Those of the executor of the page, among those of the registered ones."""
-    return {name: value for name, value in computing.setup.options.items() if name.startswith("fresh")}
+    own = [{name: it.setup.options[name] for name in ("fresh_place", "fresh_air")} for it in seen]
+    assert own == [{"fresh_place": "here", "fresh_air": True}, {"fresh_place": None, "fresh_air": False}]
+    assert [(it.name, it.setup.workers) for it in seen] == [("fresh", 3), ("local", os.cpu_count() or 1)]
 
 
 def test_what_is_in_flight_is_given_once_and_what_is_not_wanted_never() -> None:

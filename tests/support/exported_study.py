@@ -32,7 +32,7 @@ def study_made(folder: Path) -> list[dict[str, Any]]:
     tune(task, trials=9, seed=5, batch=3, folder=folder)
     journal = folder / "journal.jsonl"
     rows = [json.loads(line) for line in journal.read_text().splitlines()]
-    gone: dict[str, Any] = {
+    gone: Any = {
         "value": None,
         "traded_value": None,
         "net_return": None,

@@ -18,22 +18,26 @@ WHOLE_MODEL = 1
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """least <= value <= most; whole numbers only where `whole`."""
+    """least <= value <= most; whole numbers only where `whole`, `step` apart. by_size: drawn by orders of magnitude."""
 
     least: float
     most: float
     whole: bool = False
+    step: int = 1
+    by_size: bool = False
 
     def nearest(self, value: float) -> float:
         """The nearest value within the range."""
         inside = min(max(value, self.least), self.most)
-        return round(inside) if self.whole else inside
+        if not self.whole:
+            return inside
+        return int(self.least) + self.step * round((inside - self.least) / self.step)
 
     def suggested(self, trial: optuna.Trial, name: str) -> float:
         """A value that Optuna chooses."""
         if self.whole:
-            return trial.suggest_int(name, int(self.least), int(self.most))
-        return trial.suggest_float(name, self.least, self.most)
+            return trial.suggest_int(name, int(self.least), int(self.most), step=self.step)
+        return trial.suggest_float(name, self.least, self.most, log=self.by_size)
 
 
 LOOK_BACK_DAYS = Range(30, 180, whole=True)
