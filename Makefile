@@ -84,8 +84,8 @@ families: $(FAMILIES)/.installed ## .venv-families (torch, Prophet, statsforecas
 	$(FAMILIES)/bin/python -m pytest tests/families -n $(PYTEST_WORKERS) --dist loadfile --durations=10
 
 $(FAMILIES)/.installed: requirements-families.lock pyproject.toml
-	@$(ENVIRONMENT) $(FAMILIES) requirements-families.lock
-	@$(FAMILIES)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile $(TORCH)
+	@$(ENVIRONMENT) $(FAMILIES) requirements-families.lock --compile-bytecode
+	@$(FAMILIES)/bin/python -m pip --disable-pip-version-check install --quiet $(TORCH)
 	@$(FAMILIES)/bin/python -m pip --disable-pip-version-check $(CHECKOUT)
 	@touch $@
 

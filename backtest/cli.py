@@ -6,6 +6,7 @@ import gc
 
 import typer
 
+from backtest.commands.choices import choices
 from backtest.commands.compare import compare
 from backtest.commands.forecast import forecast
 from backtest.commands.lifecycle import lifecycle
@@ -17,12 +18,13 @@ from backtest.commands.reference import reproduce_reference
 from backtest.commands.report import report
 from backtest.commands.run import run
 from backtest.commands.select import select
+from backtest.commands.study import study
 from backtest.commands.tune import tune
 from trader import terminal
 from trader.startup import Version, begin, one_value_each
 
 # Verbs that fit models of a user's own features or family.
-TRAINS = ("run", "tune", "report", "forecast", "select", "lookahead", "lifecycle")
+TRAINS = ("run", "tune", "report", "forecast", "choices", "select", "lookahead", "lifecycle")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,6 +44,7 @@ for verb in (
     report,
     compare,
     forecast,
+    choices,
     select,
     predict,
     lifecycle,
@@ -54,6 +57,7 @@ for verb in (
 ):
     app.command()(verb)
 app.command("reproduce-seed", hidden=True)(reproduce_reference)  # its name in earlier versions
+app.add_typer(study, name="study")
 one_value_each(app)
 
 

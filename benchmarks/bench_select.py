@@ -107,9 +107,42 @@ def _figures(size: Size) -> list[Figure]:
             "at most",
             1.1 if note == "" else None,
         ),
+        Figure("a worker's start and first fits, of the processor", _start(size), unit="s"),
         Figure("peak of a process, one worker", peak_one, unit="MB"),
         Figure("peak of a worker, all series beside a quarter", peak_two / peak_few, "at most", 1.1),
     ]
+
+
+# One tiny task a candidate, twice, as a worker process computes it: what the first costs more, and the interpreter before it.
+_FIRST_FITS = """
+import json, sys, time
+from backtest.executors.local_process import without_drawing
+without_drawing()
+import numpy as np
+from backtest.select.candidates import candidates_of
+from backtest.select.tasks import daily_task
+from trader.core.params import DEFAULT_PARAMS, params_of
+from trader.core.series import Series
+from trader.core.types import DAY_MS
+from trader.forecasters.registry import forecaster_of
+closes = np.cumsum(np.random.default_rng(1).normal(0, 0.02, 120))
+base = params_of(DEFAULT_PARAMS, "a benchmark")
+tasks = [daily_task(Series("S", 0, DAY_MS, closes), it, [90 * DAY_MS], it.name)
+         for it in candidates_of(sys.argv[1].split(","), base, "1d", forecaster_of)]
+took = []
+for _ in range(2):
+    for task in tasks:
+        task.result()
+    took.append(time.process_time())
+print(took[0] - (took[1] - took[0]))
+"""
+
+
+def _start(size: Size) -> float:
+    """Seconds of the processor that a worker spends before it is as quick as it will be: its interpreter and every import."""
+    words = [sys.executable, "-c", _FIRST_FITS, size.families]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    return float(done.stdout)
 
 
 def _select(series: Path, out: Path, size: Size, workers: int) -> tuple[dict[str, Any], float, float]:

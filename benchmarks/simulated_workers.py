@@ -102,8 +102,14 @@ def _finished(settings: TaskSettings) -> bytes:
 
 
 def _forecast(settings: TaskSettings) -> bytes:
-    loss = random.Random(settings["first"]).uniform(0.01, 0.02)  # noqa: S311  # no secret
-    head = {"loss": loss, "losses": [loss], "origin": settings["origins"][-1], "step_ms": DAY_MS, "seconds": 0.5}
+    loss = random.Random(settings["first"]).uniform(0.01, 0.02)  # no secret
+    head = {
+        "loss": loss,
+        "losses": [loss],
+        "origin": settings["origins"][-1],
+        "step_ms": DAY_MS,
+        "seconds": 0.5,
+    }
     arrays = {"before": np.zeros(60), "quantiles": np.zeros((24, 7)), "came": np.zeros(24)}
     return packed(head, {**arrays, "model": np.zeros(2_000, np.uint8)})
 

@@ -28,7 +28,8 @@ from trader.core.series import Series
 from trader.core.types import DAY_MS, HOUR_MS, Bars, Floats, parse_time
 from trader.forecasters.naive import rolling_quantiles
 from trader.forecasters.tft import Head, TFTPredictor
-from trader.forecasters.tft_network import Network, Noise, pinball
+from trader.forecasters.tft_layers import Noise
+from trader.forecasters.tft_network import Network, pinball
 from trader.forecasters.tft_training import Training
 
 START = parse_time("2021-06-01")

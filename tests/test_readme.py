@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.rig import command
+from tests.support import forked
+from tests.support.rig import NOTHING_LEFT_BEHIND, command
 from trader.app.story import HOUR_HEAD
 from trader.core.types import HOUR_MS, iso, parse_hour
 from trader.simulation.demo import BREACH
 from trader.terminal import WIDTH
 
 README = Path(__file__).resolve().parents[1] / "README.md"
+DEMO_PATIENCE_S = 800  # half a minute alone; what counts its branches on a busy machine needs many times that
 
 
 class Demo:
     """One run of the demo: what it printed and where its folder lies."""
 
     def __init__(self, folder: Path) -> None:
-        done = command("trader", "demo", cwd=folder)
+        surroundings = {"PATH": os.defpath, **NOTHING_LEFT_BEHIND}
+        done = forked.run(("trader", "demo"), folder, surroundings, DEMO_PATIENCE_S)
+        assert done.returncode == 0, done.stderr
         self.folder, self.table, self.said = folder, done.stdout.strip(), done.stderr
 
     @property

@@ -13,6 +13,7 @@ from backtest.evidence.looks import looked_at, now_ms
 from trader.core.metrics import HOURS_PER_YEAR
 from trader.core.params import Params
 from trader.core.summary import net_sharpe
+from trader.core.text import plural
 
 if TYPE_CHECKING:
     from backtest.lifecycle.market import LifecycleMarket
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def of_trial(trial: Trial, start: int, stop: int, by: str) -> list[Entry]:
-    """Everything that a trial looked at; Sharpe ratios per hour."""
+    """Everything that a trial looked at; Sharpe ratios per hour. Of one that learnt in epochs, how many and why it ended."""
+    if trial.epochs:
+        ended = trial.reason or trial.state
+        by = f"{by}, trial {trial.number}, {plural(trial.epochs, 'epoch')}: {ended}"
     return [
         Entry(
             kind,
@@ -42,10 +46,12 @@ def of_forecast(params: Params, start: int, stop: int, by: str) -> list[Entry]:
     return looked_at(config_hash(params), start, stop, None, by)
 
 
-def of_candidate(row: Mapping[str, Any], params: Params, freq: str, start: int, stop: int) -> list[Entry]:
+def of_candidate(
+    row: Mapping[str, Any], params: Params, freq: str, start: int, stop: int, verb: str = "backtest select"
+) -> list[Entry]:
     """A candidate of a selection, complete or failed. The same parameters on days are another configuration than on hours."""
     config = hashlib.sha256(f"{freq} {config_hash(params)}".encode()).hexdigest()[:16]
-    by, now, failed = f"backtest select, {row['candidate']}", now_ms(), row["state"] == "failed"
+    by, now, failed = f"{verb}, {row['candidate']}", now_ms(), row["state"] == "failed"
     sharpe = row["moments"][1] if "moments" in row else None
     tried = Entry(
         "failed" if failed else "run",

@@ -1,4 +1,4 @@
-"""Many files of bars for one command: folders and files, a symbol each."""
+"""Many files of bars for one command: folders and files, a symbol each; as hours or as days."""
 
 from __future__ import annotations
 
@@ -6,9 +6,29 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated, cast, get_args
 
-from backtest.select.selection import BarsFile
+import typer
+
+from backtest.select.candidates import Freq
+from backtest.select.spec import BarsFile
 from trader.core.errors import ConfigError
+
+Bars = Annotated[
+    list[Path],
+    typer.Option(
+        "--bars", help="folder of hourly bars, or files; give it again, or more files behind, for several"
+    ),
+]
+More = Annotated[list[Path] | None, typer.Argument(help="more files of bars", show_default=False)]
+Frequency = Annotated[
+    str,
+    typer.Option(
+        "--freq",
+        metavar="1h|1d",
+        help="1h: hours, for a bot to trade; 1d: days, for research",
+    ),
+]
 
 SUFFIXES = (".parquet", ".csv", ".zip")
 _BLOCK = 1 << 20
@@ -57,3 +77,11 @@ def _sha256(path: Path) -> str:
     except OSError as error:
         raise ConfigError(f"--bars {path} cannot be read: {error.strerror}") from None
     return digest.hexdigest()
+
+
+def freq_of(text: str) -> Freq:
+    """What --freq says. Raises ConfigError for a word that is none."""
+    found = next((it for it in get_args(Freq) if it == text), None)
+    if found is None:
+        raise ConfigError(f"--freq {text}: choose 1h or 1d")
+    return cast("Freq", found)

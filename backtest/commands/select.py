@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -15,13 +15,14 @@ import typer
 from backtest.commands.computing import Computing, computed
 from backtest.commands.counting import of_candidate
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, ParamsFile, read_params
-from backtest.commands.many_bars import bars_files
+from backtest.commands.many_bars import Bars, Frequency, More, bars_files, freq_of
 from backtest.evidence.ledger import EvidenceLedger, count
 from backtest.evidence.selection import FEWEST_SERIES
 from backtest.select.candidates import Freq, Score, candidates_of
 from backtest.select.folder import SelectionFolder
 from backtest.select.publish import publish, summary_of
-from backtest.select.selection import Selection, SelectionSpec, common_stop, facts_of
+from backtest.select.selection import Selection
+from backtest.select.spec import SelectionSpec, common_stop, facts_of
 from backtest.select.winners import winners_of
 from trader import terminal
 from trader.core.errors import ConfigError
@@ -29,27 +30,13 @@ from trader.core.text import plural
 from trader.core.types import parse_hour
 
 if TYPE_CHECKING:
-    from backtest.select.selection import Row
+    from backtest.evidence.ledger import Entry
+    from backtest.select.given import Row
     from backtest.select.winners import Winners
     from trader.core.params import Params
 
-Bars = Annotated[
-    list[Path],
-    typer.Option(
-        "--bars", help="folder of hourly bars, or files; give it again, or more files behind, for several"
-    ),
-]
-More = Annotated[list[Path] | None, typer.Argument(help="more files of bars", show_default=False)]
 Families = Annotated[
     str, typer.Option(help="comma-separated; prophet-additive and such are variants; naive is always there")
-]
-Frequency = Annotated[
-    str,
-    typer.Option(
-        "--freq",
-        metavar="1h|1d",
-        help="1h: hours, for a bot to trade; 1d: days, for research",
-    ),
 ]
 By = Annotated[
     str | None,
@@ -87,12 +74,12 @@ def select(
     Example: backtest select --bars data --families naive,xgboost --freq 1h --out selected
     """
     began = time.perf_counter()
-    asked, by = _freq(freq), _score(score, freq)
+    asked, by = freq_of(freq), _score(score, freq)
     base = read_params(params, {})
     folder = SelectionFolder(out)
     with folder.held():
         selection = _prepared(folder, [*bars, *(more or [])], families, base, asked, by, windows, to)
-        selection.on_row = partial(_count, selection, evidence)
+        selection.on_rows = partial(_count, selection, evidence)
         _run(selection, computing, quiet=as_json)
         found = winners_of(selection.rows, by, partial(_tried, selection, evidence))
         summary = summary_of(selection, found)
@@ -138,13 +125,16 @@ def _run(selection: Selection, computing: Computing, *, quiet: bool) -> None:
         raise SystemExit(terminal.EXIT_INTERRUPTED) from None
 
 
-def _count(selection: Selection, evidence: Path, row: Row) -> None:
-    """Into the evidence ledger of the series' bars."""
-    spec, facts = selection.spec, selection.facts[row["symbol"]]
-    params = next(it.params for it in selection.candidates if it.name == row["candidate"])
+def _count(selection: Selection, evidence: Path, rows: Sequence[Row]) -> None:
+    """Into the evidence ledgers, one for the bars of each series."""
+    spec, params = selection.spec, {it.name: it.params for it in selection.candidates}
     start = spec.origins[0] if spec.freq == "1d" else spec.span[0]
-    ledger = EvidenceLedger(evidence, facts.data)
-    ledger.append(of_candidate(row, params, spec.freq, start, spec.stop))
+    entries: dict[str, list[Entry]] = {}
+    for row in rows:
+        tried = of_candidate(row, params[row["candidate"]], spec.freq, start, spec.stop)
+        entries.setdefault(selection.facts[row["symbol"]].data, []).extend(tried)
+    for data, found in entries.items():
+        EvidenceLedger(evidence, data).append(found)
 
 
 def _tried(selection: Selection, evidence: Path, symbol: str) -> int:
@@ -152,13 +142,6 @@ def _tried(selection: Selection, evidence: Path, symbol: str) -> int:
     spec = selection.spec
     entries = EvidenceLedger(evidence, selection.facts[symbol].data).entries()
     return count(entries, spec.span[0], spec.stop).configurations
-
-
-def _freq(text: str) -> Freq:
-    found = next((it for it in get_args(Freq) if it == text), None)
-    if found is None:
-        raise ConfigError(f"--freq {text}: choose 1h or 1d")
-    return cast("Freq", found)
 
 
 def _score(text: str | None, freq: str) -> Score:

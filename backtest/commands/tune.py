@@ -22,6 +22,7 @@ from trader import terminal
 from trader.core.text import plural
 
 if TYPE_CHECKING:
+    from backtest.study.halving import RungProgress
     from backtest.study.trials import Study, Trial
 
 Trials = Annotated[
@@ -29,9 +30,11 @@ Trials = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, help="random seed of the search")]
 BatchSize = Annotated[
-    int,
+    int | None,
     typer.Option(
-        min=1, help="trials per batch; results depend on seed and batch size, not on the number of workers"
+        min=1,
+        help="trials per batch; results depend on seed and batch size, not on the number of workers. Default: 4; 6 for a family "
+        "that is trained in epochs (tft), where of each batch the better half goes on after epoch 1, 2, 4, ...",
     ),
 ]
 StudyDir = Annotated[
@@ -42,7 +45,12 @@ Aim = Annotated[
     Objective,
     typer.Option(parser=objective_named, metavar=f"[{'|'.join(MEANING)}]", help="metric to maximise"),
 ]
-Exact = Annotated[bool, typer.Option("--exact", help="disable pruning: every trial runs to its end")]
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact", help="disable pruning: every trial runs to its end, through all windows and epochs"
+    ),
+]
 CacheDir = Annotated[
     Path | None,
     typer.Option(
@@ -61,7 +69,7 @@ def tune(
     computing: Computing,
     trials: Trials = 20,
     seed: Seed = 0,
-    batch: BatchSize = 4,
+    batch: BatchSize = None,
     study: StudyDir = None,
     objective: Aim = "net_sharpe",
     exact: Exact = False,
@@ -76,24 +84,25 @@ def tune(
     The family is the one that --params names; `trader models families` lists them.
     Example: backtest tune --bars BTCUSDT-1h.parquet --from 2021-01-01 --to 2022-01-01 --trials 20 --study study
     """
-    from backtest.study.tune import SearchTask, tune
+    from backtest.study.tune import SearchTask, halving_of, tune
     from trader.forecasters.registry import forecaster_of
 
     writable(trials_out)
     ledger, (start, stop) = ledger_in(evidence, given.bars), (given.start, given.stop)
     params, filters = given.rules.params, given.rules.filters
+    task = SearchTask(
+        forecaster_of(params.model.family),
+        given.bars,
+        params,
+        filters,
+        start,
+        stop,
+        given.source,
+        given.others,
+    )
     search = partial(
         tune,
-        SearchTask(
-            forecaster_of(given.rules.params.model.family),
-            given.bars,
-            params,
-            filters,
-            start,
-            stop,
-            given.source,
-            given.others,
-        ),
+        task,
         trials=trials,
         seed=seed,
         batch=batch,
@@ -103,7 +112,8 @@ def tune(
         cache=cache,
         on_trial=lambda it: ledger.append(of_trial(it, start, stop, f"backtest tune, seed {seed}")),
     )
-    found = _watched(search, computing, objective, study, quiet=as_json)
+    halving = bool(halving_of(task, prune=not exact))
+    found = _watched(search, computing, objective, study, halving=halving, quiet=as_json)
     best = found.best
     if trials_out:
         terminal.write_lines(trials_out, (json.dumps(trial.row()) for trial in found.trials))
@@ -127,19 +137,25 @@ def _watched(
     objective: Objective,
     study: Path | None,
     *,
+    halving: bool,
     quiet: bool,
 ) -> Study:
     """The search, its progress shown; an interrupted one ends by saying what is kept."""
-    ended = 0
+    ended, said = 0, ""
+    unit = "epochs" if halving else "trials"
     try:
-        with computing.opened(study) as executor, terminal.progress("trials", quiet=quiet) as update:
+        with computing.opened(study) as executor, terminal.progress(unit, quiet=quiet) as update:
 
             def report(done: int, of: int, best: float) -> None:
-                nonlocal ended
-                ended = done
-                update(done, of, "" if math.isnan(best) else f"best {MEANING[objective]}: {best:.4g}")
+                nonlocal ended, said
+                ended, said = done, "" if math.isnan(best) else f"best {MEANING[objective]}: {best:.4g}"
+                if not halving:
+                    update(done, of, said)
 
-            return search(executor=executor, progress=report)
+            def epochs(at: RungProgress) -> None:
+                update(at.done, at.of, _rung_words(at, said))
+
+            return search(executor=executor, progress=report, epochs=epochs)
     except KeyboardInterrupt:
         kept = (
             f"are kept in {study}, and so is every window already fitted; the same command goes on from there"
@@ -148,6 +164,12 @@ def _watched(
         )
         terminal.say(f"interrupted: {plural(ended, 'trial has', 'trials have')} ended and {kept}")
         raise SystemExit(terminal.EXIT_INTERRUPTED) from None
+
+
+def _rung_words(at: RungProgress, best: str) -> str:
+    """Where a study of a family that learns in epochs is."""
+    where = f"rung {at.rung} of {at.rungs}: {plural(at.trials, 'trial')} to epoch {at.epoch}"
+    return f"{where}; {best}" if best else where
 
 
 def _answer(found: Study, best: Trial, objective: Objective, seconds: float) -> dict[str, Any]:
@@ -183,19 +205,21 @@ def _table(title: str, trials: Sequence[Trial], objective: Objective) -> str:
 
 
 def _not_complete(trials: Sequence[Trial], study: Path | None) -> str:
-    """How many trials were pruned or failed, and after how many windows; nothing where all are complete."""
+    """How many trials were pruned or failed, and after how many windows or epochs; nothing where all are complete."""
     said = []
     for state in ("pruned", "failed"):
-        windows = [t.windows_run for t in trials if t.state == state]
-        if windows:
-            said.append(f"{plural(len(windows), 'trial')} {state} after {_span(windows)}")
+        for unit in ("window", "epoch"):
+            ended = [t for t in trials if t.state == state and (unit == "epoch") == bool(t.epochs)]
+            if ended:
+                ran = [t.epochs or t.windows_run for t in ended]
+                said.append(f"{plural(len(ended), 'trial')} {state} after {_span(ran, unit)}")
     where = f"; every trial is in {study / 'trials.jsonl'}" if study and said else ""
     return f"{', '.join(said)}{where}" if said else ""
 
 
-def _span(windows: Sequence[int]) -> str:
-    low, high = min(windows), max(windows)
-    return plural(low, "window") if low == high else f"{low:,} to {plural(high, 'window')}"
+def _span(ran: Sequence[int], unit: str) -> str:
+    low, high = min(ran), max(ran)
+    return plural(low, unit) if low == high else f"{low:,} to {plural(high, unit)}"
 
 
 def _conclusion(found: Study, objective: Objective, study: Path | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from trader.core.errors import DataError
 from trader.core.families import own_family
 from trader.core.features import features, preset_named
 from trader.core.forecast import Forecast
+from trader.core.long_training import LearnsInEpochs, Learnt
 from trader.core.panel import Panel
 from trader.core.params import Params
 from trader.core.ports import Forecaster, Predictor, StagedPredictor, fitted
@@ -26,6 +27,7 @@ from trader.core.training import (
     usable_rows,
 )
 from trader.core.types import HOUR_MS, OPTIONAL_COLUMNS, REQUIRED_COLUMNS, Bars, Floats, Matrix
+from trader.core.weights import SaysWeights, Weights
 from trader.core.windows import Refit
 
 _COLUMNS = ("close_time", "flagged", *REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
@@ -96,6 +98,12 @@ class History:
         beside = tuple(it.span(begin, stop) for it in chosen)
         return History(forecaster, Panel.of([bars.span(begin, stop)], X), y, beside)
 
+    def of_each(self) -> Iterator[History]:
+        """A history of every symbol that a fit sees, to predict it; nothing is fitted on these."""
+        yield self
+        for it in self.others:
+            yield History(self.forecaster, Panel.of([it]), self.y, ())
+
     def training(self, window: Refit, params: Params) -> tuple[Panel, Floats]:
         """What a window's model is fitted on, sharing memory: (panel, y), of several symbols sorted by name. Raises DataError
         where another symbol's bars end too early, or are too few."""
@@ -153,6 +161,17 @@ class History:
             seed=params.seed,
         )
 
+    def learn(self, window: Refit, params: Params, epochs: int, state: bytes) -> Learnt:
+        """A window's training up to that epoch, from a state of an earlier one. Raises DataError where it cannot be trained, and
+        TypeError for a family that does not learn in epochs."""
+        if not isinstance(self.forecaster, LearnsInEpochs):
+            raise TypeError(f"{self.forecaster.family} does not learn in epochs")
+        panel, y = self.training(window, params)
+        return self.forecaster.learn(
+            panel, y, params,
+            horizon=params.horizon_hours, until=window.train_until, seed=params.seed, epochs=epochs, state=state,
+        )  # fmt: skip  # what it learns from, then how far
+
     def seen_by(self, train_until: int, start: int, stop: int) -> Panel:
         """What a model that was trained up to `train_until` reads to predict start <= T < stop (UTC ms)."""
         traits = self.forecaster.traits
@@ -176,6 +195,14 @@ class History:
         quantiles = [told.quantiles for told in alone if told.quantiles is not None]
         joined = np.concatenate(quantiles) if len(quantiles) == len(alone) else None
         return Forecast(np.concatenate([told.p_up for told in alone]), joined)
+
+    def weights(self, model: Predictor, train_until: int, start: int, stop: int) -> Weights:
+        """What a model looked at in start <= T < stop (UTC ms). Raises DataError where it can say nothing of any of these hours,
+        and TypeError for a family that does not say what it looks at."""
+        if not isinstance(model, SaysWeights):
+            raise TypeError(f"{self.forecaster.family} does not say what it looks at")
+        hours = np.arange(start, stop, HOUR_MS, dtype=np.int64)
+        return model.weights(self.seen_by(train_until, start, stop), hours)
 
     def predict(self, model: Predictor, train_until: int, start: int, stop: int) -> Matrix:
         """P(up) of start <= T < stop (UTC ms): (n,) float32, NaN where nothing can be said."""

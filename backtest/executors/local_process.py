@@ -25,6 +25,8 @@ from backtest.executors.protocol import Arrays, SharedArrays, Task, WorkerLost
 _HELD = 4
 _PATIENCE_S = 10
 _KEEP, _DROP, _TASK = b"K", b"D", b"T"
+# What a worker's libraries would import for charts of their own, and do without: half of what Prophet's start takes.
+_DRAWING = ("matplotlib", "plotly")
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
     "from backtest.executors.local_process import main; main(int(sys.argv[1]))"
@@ -131,6 +133,7 @@ class WorkerProcess:
 def main(handle: int) -> None:
     """The process's end: tasks one after the other, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    without_drawing()
     pipe, inbox = Connection(handle), queue.SimpleQueue[bytes]()
     threading.Thread(target=_listen, args=(pipe, inbox), daemon=True).start()
     held: dict[str, Arrays] = {}
@@ -147,6 +150,11 @@ def main(handle: int) -> None:
                 BrokenPipeError
             ):  # the coordinator is no more, and the other thread ends this
                 pipe.send_bytes(answer)
+
+
+def without_drawing() -> None:
+    """From now on nothing that draws can be imported in this process."""
+    sys.modules.update(dict.fromkeys(_DRAWING))  # type: ignore[arg-type]  # None says that there is no such module
 
 
 def _listen(pipe: Connection, inbox: queue.SimpleQueue[bytes]) -> None:

@@ -59,6 +59,20 @@ EXECUTORS: dict[str, Registered] = {
         ),
         needs="ray",
     ),
+    "slurm": Registered(
+        "backtest.executors.slurm",
+        "job arrays of a Slurm cluster",
+        (
+            Option("slurm_partition", "Slurm's partition; default: the cluster's"),
+            Option(
+                "slurm_time", "time limit of a worker's job, as sbatch takes it; default: the partition's"
+            ),
+            Option("slurm_memory", "memory of a worker's job, such as 2G; default: the partition's"),
+            Option("slurm_account", "account that the jobs are charged to; default: the user's own"),
+            Option("slurm_folder", "folder that all machines see; default: slurm/ in the folder of results"),
+        ),
+        needs="submitit",
+    ),
 }
 
 

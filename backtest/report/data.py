@@ -40,6 +40,7 @@ def report_of(
     source: str,
     versions: dict[str, str],
     study: Part | None = None,
+    weights: Part | None = None,
 ) -> Part:
     """Everything about one strategy over start <= T < stop (UTC ms), out of sample. Shares are compounded."""
     allocation = float(rules.params.allocation_usdt)
@@ -70,6 +71,7 @@ def report_of(
         "calibration": calibration(run.track.p_up, label),
         "p_up": _scores(run.track.p_up, rules.params),
         "study": study,
+        **({"weights": weights} if weights else {}),
     }
 
 

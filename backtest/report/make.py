@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from backtest.evidence.looks import ledger_in, of_run
 from trader import terminal
+from trader.core.errors import DataError
 from trader.core.hours import Rules
 from trader.core.types import Bars, Progress
 
@@ -80,11 +81,34 @@ def made_report(
     tried = _counted(span, outcome.run, ledger, by)
     with showing("seeds") as update:
         told = _judged(forecaster, span, outcome.run, tried, chosen_by, executor, update)
+    weights = _weighed(forecaster, span, executor, showing)
     made = report_of(
         span.bars, span.rules, outcome.run, outcome.summary, told, *hours,
         source=Path(span.source).name, versions=_versions(), study=chosen_by.part if chosen_by else None,
+        weights=weights,
     )  # fmt: skip  # what is told, then what it is of
     return MadeReport(made, outcome.summary, told)
+
+
+def _weighed(
+    forecaster: Forecaster, span: EvaluatedSpan, executor: Executor, showing: Showing
+) -> dict[str, Any] | None:
+    """What the newest model looked at; None for a family that does not say so, and where it can say nothing of these hours."""
+    from backtest.engine.weighing import weighed
+    from backtest.report.weight_charts import weights_part
+
+    if not forecaster.traits.weighs:
+        return None
+    with showing("what the newest model looks at") as update:
+        update(0, 1)
+        try:
+            found = weighed(
+                forecaster, span.bars, span.rules.params, span.start, span.stop,
+                source=span.source, others=span.others, executor=executor,
+            )  # fmt: skip  # what is weighed, then how it is computed
+        except DataError:
+            return None
+    return None if found is None else weights_part(found)
 
 
 def written(report: dict[str, Any], out: Path) -> Path:

@@ -10,6 +10,7 @@ from backtest.report.charts import CHARTS
 from backtest.report.data import Part
 from backtest.report.drawing import NARROW, WIDE
 from backtest.report.study_charts import STUDY_CHARTS
+from backtest.report.weight_charts import WEIGHT_CHARTS
 from trader.core.errors import ConfigError
 from trader.core.text import how_to_install, plural
 
@@ -21,7 +22,9 @@ def page_of(report: Part) -> str:
         import matplotlib  # noqa: F401 - found missing before any work
     except ImportError as error:
         raise ConfigError(f"a report needs {error.name}: {how_to_install('observability')}") from None
-    drawn = CHARTS | (STUDY_CHARTS if report["study"] else {})
+    drawn = (
+        CHARTS | (STUDY_CHARTS if report["study"] else {}) | (WEIGHT_CHARTS if "weights" in report else {})
+    )
     charts = {name: "".join(draw(report, paper) for paper in (WIDE, NARROW)) for name, draw in drawn.items()}
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -44,12 +44,16 @@ def study_evidence(path: Path) -> StudyEvidence:
             "state": row["state"],
             "value": row["value"] if row["state"] == "complete" else None,
             "params": _searched(flat(row["params"])),
+            **{name: row[name] for name in ("epochs", "losses", "reason") if name in row},
         }
         for row in rows
     ]
     returns = _returns(StudyFolder(path), [int(row["number"]) for row in complete])
     return StudyEvidence(
-        part=study_part(trials, importance(trials), path.name, objective_named(settings["objective"])),
+        part={
+            **study_part(trials, importance(trials), path.name, objective_named(settings["objective"])),
+            "rungs": settings.get("halving", []),
+        },
         effective=None if returns is None else effective_trials(returns),
         fitted=None
         if returns is None or len(complete) < 2 or len(returns) < 2 * BLOCKS

@@ -96,8 +96,34 @@ def slices(report: Part, paper: Paper) -> str:
         return svg(made, "value of the trials against each parameter", paper)
 
 
+def rungs(report: Part, paper: Paper) -> str:
+    """The held-back loss of every trial at each rung that it reached; nothing for a study that prunes between windows."""
+    study = report["study"]
+    learnt = [trial for trial in study["trials"] if trial.get("losses")]
+    if not study.get("rungs") or not learnt:
+        return ""
+    with figure(paper, 2.8) as (made, axes):
+        for trial in learnt:
+            done = trial["state"] == "complete"
+            axes.plot(
+                range(len(trial["losses"])), trial["losses"], "o-" if done else "x--", ms=4,
+                color=MAIN if done else MUTED, lw=1.6 if done else 0.9,
+            )  # fmt: skip  # where, then how
+            at = len(trial["losses"]) - 1
+            axes.annotate(
+                str(trial["number"]), (at, trial["losses"][at]), xytext=(6, 0), textcoords="offset points",
+                fontsize=7.5, va="center", color=MAIN if done else MUTED,
+            )  # fmt: skip  # where, then how
+        axes.set_xticks(range(len(study["rungs"])), [str(epoch) for epoch in study["rungs"]])
+        axes.set_xlim(-0.2, len(study["rungs"]) - 0.7)
+        axes.set_xlabel("epochs")
+        axes.set_title("Held-back loss of each trial (crosses: pruned)")
+        return svg(made, "held-back loss of the trials at each rung of epochs", paper)
+
+
 STUDY_CHARTS: dict[str, Callable[[Part, Paper], str]] = {
     "history": history,
     "parallel": parallel,
     "slices": slices,
+    "rungs": rungs,
 }

@@ -14,7 +14,7 @@ a candidate that has not ended.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,13 @@ class SelectionFolder(ResultsFolder):
         """What has ended, by key. Raises DataError for a damaged line."""
         return {str(row["key"]): row for row in self.ended()}
 
-    def append(self, row: Mapping[str, Any], result: bytes = b"") -> None:
-        """An ended candidate. Its result is there before its line, so that every line has its file."""
-        if result:
-            self.write(f"results/{self._result(row['key']).name}", result)
-        self.append_line(row)
+    def append(self, ended: Sequence[tuple[Mapping[str, Any], bytes]]) -> None:
+        """Ended candidates, and the result of each that has one. A result is there before its line, so that every line has its
+        file."""
+        for row, result in ended:
+            if result:
+                self.write(f"results/{self._result(row['key']).name}", result)
+        self.append_lines([row for row, _ in ended])
 
     def result(self, key: str) -> dict[str, Array]:
         """The arrays of an ended candidate. Raises DataError without them."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from backtest.select.publish import MODEL_SCHEMA
-from backtest.select.selection import daily_closes
+from backtest.select.tasks import daily_closes
 from trader.core.errors import ConfigError, DataError
 from trader.core.features import features, preset_named
 from trader.core.forecast import LEVELS, Forecast

@@ -48,9 +48,17 @@ def publish(selection: Selection, found: Winners, summary: dict[str, Any], style
     words = (
         f"The newest closes of {len(charts)} series, the best candidate's forecast of {STEPS} steps, and what came. Shaded are "
         f"the intervals of 50, 80 and 95 %, dashed is the median. Behind each name stands its gain over the naive forecast, out "
-        f"of sample, as it was, and deflated and shrunk."
+        f"of sample, as it was, and deflated and shrunk. Best of how many: {', '.join(_best_of(summary))}."
     )
     folder.write("page.html", page_of(f"{len(charts)} series, {selection.spec.freq}", words, charts, style))
+
+
+def _best_of(summary: dict[str, Any]) -> list[str]:
+    """Each candidate and how many series it is the best of, most first."""
+    counts = sorted(
+        ((it["best_of"], it["candidate"]) for it in summary["by_candidate"]), key=lambda it: -it[0]
+    )
+    return [f"{name} {count:,}" for count, name in counts]
 
 
 def _kept(selection: Selection, winner: Winner) -> str:
@@ -59,6 +67,8 @@ def _kept(selection: Selection, winner: Winner) -> str:
     arrays = folder.result(winner.key)
     model = arrays["model"].tobytes()
     candidate = next(it for it in selection.candidates if it.name == winner.candidate)
+    row = selection.rows[winner.symbol, winner.candidate]
+    candidate = candidate.fitted_on(row.get("train_symbols", ()))
     card = _card(selection, winner, candidate, model)
     folder.write(f"models/{winner.symbol}", model)
     folder.write(f"models/{winner.symbol}.json", json.dumps(card, indent=1) + "\n")
@@ -87,8 +97,8 @@ def _card(selection: Selection, winner: Winner, candidate: Candidate, model: byt
 
 def gain_words(winner: Winner, score: str) -> str:
     """A winner's gain over the naive forecast as it was, and shrunk where that is known."""
-    if score == "pinball":
-        known = "" if winner.shrunk is None else f", shrunk {winner.shrunk * 100:+.1f} %"
-        return f"{winner.gain * 100:+.1f} %{known}"
+    if score == "pinball":  # a line breaks before a word, not within a figure
+        known = "" if winner.shrunk is None else f", shrunk\xa0{winner.shrunk * 100:+.1f}\xa0%"
+        return f"{winner.gain * 100:+.1f}\xa0%{known}"
     known = "" if winner.shrunk is None else f", shrunk {winner.shrunk:+.2f}"
     return f"Sharpe {winner.gain:+.2f}{known}"

@@ -4,110 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from backtest.evidence.ledger import data_hash
 from backtest.executors.futures import InFlight, InProcess
-from backtest.executors.packing import unpacked
-from backtest.executors.protocol import Executor, Task, WorkerLost
-from backtest.select.candidates import STEPS, Candidate, Freq, Score
-from backtest.select.folder import SCHEMA, SelectionFolder
-from backtest.select.tasks import daily_task, hourly_task
+from backtest.executors.protocol import Executor
+from backtest.select.candidates import Candidate
+from backtest.select.folder import SelectionFolder
+from backtest.select.given import Asked, Ended, Given, Row, ended_of, tasks_of
+from backtest.select.spec import BarsFile, FileFacts, SelectionSpec
 from backtest.select.timing import TimeLeft
 from backtest.study.cache import code_hash
-from trader.core.errors import ConfigError, DataError
-from trader.core.series import Series
-from trader.core.types import DAY_MS, HOUR_MS, Bars, iso
+from trader.core.errors import DataError
 
-# Closes that a daily candidate is fitted on, at most.
-LONGEST_DAYS = 1_000
 # Tasks given out at once for each worker: one is computed, the next is there when it ends.
 _AHEAD = 2
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class BarsFile:
-    """A file of hourly bars of one symbol. sha256: of its bytes. load: reads it; it is read when it is needed."""
-
-    path: Path
-    symbol: str
-    sha256: str
-    load: Callable[[], Bars]
-
-
-@dataclass(frozen=True, slots=True)
-class FileFacts:
-    """What a file holds: first and newest close (UTC ms), rows, and the hash of the bars that evidence is counted by."""
-
-    symbol: str
-    first: int
-    last: int
-    rows: int
-    data: str
-
-
-@dataclass(frozen=True, slots=True)
-class SelectionSpec:
-    """What every candidate is evaluated on: `windows` windows that end at `stop` (UTC ms), STEPS days each at 1d, `step_days` of
-    the parameters at 1h."""
-
-    freq: Freq
-    score: Score
-    windows: int
-    step_days: int
-    stop: int
-
-    @property
-    def origins(self) -> list[int]:
-        """The days (UTC ms) that daily forecasts start from, oldest first."""
-        return [self.stop - k * STEPS * DAY_MS for k in range(self.windows, 0, -1)]
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """The hours start <= T < stop (UTC ms) that hourly candidates are walked over."""
-        return self.stop - self.windows * self.step_days * DAY_MS, self.stop
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values, part of every key."""
-        return {**asdict(self), "schema": SCHEMA, "steps": STEPS}
-
-
-def facts_of(folder: SelectionFolder, files: Sequence[BarsFile]) -> dict[str, FileFacts]:
-    """What the files hold, by symbol; a file whose bytes were met before is not parsed again."""
-    kept = folder.read("files.json")
-    found = {}
-    for file in files:
-        if file.sha256 not in kept or kept[file.sha256].get("symbol") != file.symbol:
-            bars = file.load()
-            kept[file.sha256] = asdict(
-                FileFacts(file.symbol, bars.first, bars.last, len(bars), data_hash(bars))
-            )
-        found[file.symbol] = FileFacts(**kept[file.sha256])
-    folder.write("files.json", json.dumps(kept, indent=1) + "\n")
-    return found
-
-
-def common_stop(facts: dict[str, FileFacts], freq: Freq, until: int | None) -> int:
-    """The end (UTC ms) of what is evaluated: the last whole day up to `until`, else up to the newest close of any series. At 1h
-    the bar that opens there is needed, too."""
-    newest = max(it.last for it in facts.values())
-    end = newest if until is None else until
-    if end > newest:
-        raise ConfigError(f"--to {iso(end)} is later than the newest close of the bars, {iso(newest)}")
-    return (end - (HOUR_MS if freq == "1h" and until is None else 0)) // DAY_MS * DAY_MS
 
 
 @dataclass(slots=True)
 class Selection:
-    """One run: which rows there are, and which this call computed. on_row is told of each that ended now."""
+    """One run: which rows there are, and which this call computed. on_rows is told of those that ended now."""
 
     folder: SelectionFolder
     spec: SelectionSpec
@@ -115,7 +34,7 @@ class Selection:
     files: Sequence[BarsFile]
     facts: dict[str, FileFacts]
     progress: Callable[..., None] = lambda *_: None
-    on_row: Callable[[Row], None] = lambda _: None
+    on_rows: Callable[[Sequence[Row]], None] = lambda _: None
     computed: int = 0
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
     _left: TimeLeft = field(default_factory=TimeLeft)
@@ -126,100 +45,82 @@ class Selection:
         Raises DataError where every candidate failed. What a lost worker computed is asked for again by the next run.
         """
         executor, kept = executor or InProcess(), self.folder.rows()
-        todo = []
+        todo: list[Asked] = []
         codes = {it.name: code_hash(it.forecaster) for it in self.candidates}
+        pooled: dict[str, Asked] = {}
         for file in self.files:
             for candidate in self.candidates:
                 key = self._key(file, candidate, codes[candidate.name])
+                row = _row(file, candidate, key)
                 if key in kept:
                     self.rows[file.symbol, candidate.name] = kept[key]
                     self._left.learn(candidate.name, kept[key].get("seconds", 0.0))
+                elif not self._is_pooled(candidate):
+                    todo.append(Asked(candidate, [file], [row]))
+                elif candidate.name in pooled:
+                    pooled[candidate.name].rows.append(row)
                 else:
-                    todo.append((file, candidate, key))
+                    pooled[candidate.name] = Asked(candidate, self.files, [row])
+        todo += pooled.values()
         self._compute(todo, executor)
         self._require_a_result()
         order = [(file.symbol, it.name) for file in self.files for it in self.candidates]
         self.rows = {one: self.rows[one] for one in order}  # whoever ended first
         return self.rows
 
+    def _is_pooled(self, candidate: Candidate) -> bool:
+        """Whether one model is fitted on all series."""
+        return candidate.forecaster.traits.scope == "global" and len(self.files) > 1
+
     def _key(self, file: BarsFile, candidate: Candidate, code: str) -> str:
-        told = [self.spec.as_json(), file.sha256, file.symbol, candidate.params.as_json(), code]
+        told: list[Any] = [self.spec.as_json(), file.sha256, file.symbol, candidate.params.as_json(), code]
+        if self._is_pooled(candidate):
+            told.append([[it.symbol, it.sha256] for it in self.files])
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
-    def _compute(self, todo: list[tuple[BarsFile, Candidate, str]], executor: Executor) -> None:
+    def _compute(self, todo: list[Asked], executor: Executor) -> None:
         total = len(self.files) * len(self.candidates)
-        names = [candidate.name for _, candidate, _ in todo]
-        waiting: InFlight[Row] = InFlight()
-        tasks = self._tasks(todo)
+        left = Counter(asked.candidate.name for asked in todo for _ in asked.rows)
+        waiting: InFlight[Given] = InFlight()
+        tasks = tasks_of(todo, self.spec)
         self.progress(len(self.rows), total, "")
         try:
             while True:
                 while len(waiting) < _AHEAD * executor.capacity and (given := next(tasks, None)) is not None:
-                    row, task = given
-                    if isinstance(task, Task):
-                        waiting.add(executor.submit(task), row)
+                    if isinstance(given, Given):
+                        waiting.add(executor.submit(given.task), given)
                     else:
-                        self._end(row, reason=task)
+                        self._keep([Ended.of(*given)])
+                        left[given[0]["candidate"]] -= 1
                 if not waiting:
                     return
-                for future, row in waiting.done():
-                    self._take(row, future)
-                    left = self._left.words(names[len(names) - (total - len(self.rows)) :], executor.capacity)
-                    self.progress(len(self.rows), total, left)
+                left.subtract(row["candidate"] for row in self._take(waiting.done()))
+                self.progress(len(self.rows), total, self._left.words(left, executor.capacity))
         finally:
-            self._take_what_was_begun(waiting)
+            # After an interrupt, or an error: what was not begun is cancelled, what was is waited for and kept.
+            self._take(waiting.cancel())
 
-    def _take_what_was_begun(self, waiting: InFlight[Row]) -> None:
-        """After an interrupt, or an error: what was not begun is cancelled, what was is waited for and kept."""
-        for future, row in waiting.cancel():
-            self._take(row, future)
+    def _take(self, done: Iterable[tuple[Future[bytes], Given]]) -> list[Row]:
+        """Their rows, kept together: those of a thousand workers are flushed to the disk once."""
+        ended: list[Ended] = []
+        try:
+            for future, given in done:
+                ended += ended_of(given, future)
+        finally:
+            kept = self._keep(ended)
+        return kept
 
-    def _tasks(self, todo: list[tuple[BarsFile, Candidate, str]]) -> Iterator[tuple[Row, Task | str]]:
-        """The row of each, and its task, or why it has none. Bars are read once a series, when its first task is wanted."""
-        bars, read = None, None
-        for file, candidate, key in todo:
-            row = {
-                "key": key,
-                "symbol": file.symbol,
-                "candidate": candidate.name,
-                "family": candidate.params.model.family,
-            }
-            try:
-                if read is not file:
-                    bars, read = file.load(), file
-                assert bars is not None  # noqa: S101  # read with the file
-                yield row, self._task(bars, candidate, key, str(file.path))
-            except (DataError, ConfigError) as error:
-                yield row, str(error)
-
-    def _task(self, bars: Bars, candidate: Candidate, key: str, source: str) -> Task:
-        if self.spec.freq == "1h":
-            return hourly_task(bars, candidate, self.spec.span, self.spec.score, key, source)
-        series = daily_closes(bars, self.spec.stop)
-        return daily_task(series, candidate, self.spec.origins, key)
-
-    def _take(self, row: Row, future: Future[bytes]) -> None:
-        error = future.exception()
-        if error is None:
-            self._end(row, future.result())
-        elif isinstance(error, (KeyboardInterrupt, SystemExit)):
-            raise error
-        else:  # whatever a library raised: a model that fails ends itself, and no other
-            lost = isinstance(error, WorkerLost)
-            named = (
-                error if isinstance(error, (DataError, ConfigError)) else f"{type(error).__name__}: {error}"
-            )
-            self._end(row, reason=_last_line(str(named)), keep=not lost)
-
-    def _end(self, row: Row, result: bytes = b"", reason: str = "", *, keep: bool = True) -> None:
-        head = unpacked(result)[0] if result else {}
-        row = {**row, "state": "failed" if reason else "complete", "reason": reason, **head}
-        if keep:
-            self.folder.append(row, result)
-        self.rows[row["symbol"], row["candidate"]] = row
-        self._left.learn(row["candidate"], row.get("seconds", 0.0))
-        self.computed += 1
-        self.on_row(row)
+    def _keep(self, ended: Sequence[Ended]) -> list[Row]:
+        """Who counts candidates hears of them first: twice after a kill perhaps, but of each."""
+        rows = [it.row for it in ended]
+        if rows:
+            self.on_rows(rows)
+            self.folder.append([(it.row, it.result) for it in ended if it.keep])
+        for row in rows:
+            self.rows[row["symbol"], row["candidate"]] = row
+            self._left.learn(row["candidate"], row.get("seconds", 0.0))
+        self.computed += len(rows)
+        return rows
 
     def _require_a_result(self) -> None:
         reasons = [row["reason"] for row in self.rows.values() if row["state"] == "failed"]
@@ -231,17 +132,6 @@ class Selection:
             )
 
 
-def daily_closes(bars: Bars, stop: int) -> Series:
-    """The newest LONGEST_DAYS daily closes up to `stop` (UTC ms), without a close on days later than the bars."""
-    days = Series.daily(bars.until(stop))
-    missing = (stop - days.last) // DAY_MS if len(days) else 0
-    closes = np.concatenate([days.log_close, np.full(max(0, missing), np.nan)])
-    cut = max(0, len(closes) - LONGEST_DAYS)
-    return Series(bars.symbol, days.first + cut * DAY_MS, DAY_MS, closes[cut:])
-
-
-def _last_line(text: str) -> str:
-    """Of a traceback the line that says what happened; 300 characters at most."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = lines[-1] if lines else "no message"
-    return said if len(said) <= 300 else said[:297] + "..."
+def _row(file: BarsFile, candidate: Candidate, key: str) -> Row:
+    family = candidate.params.model.family
+    return {"key": key, "symbol": file.symbol, "candidate": candidate.name, "family": family}

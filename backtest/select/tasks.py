@@ -15,7 +15,7 @@ from backtest.engine.history import History
 from backtest.engine.simulate import simulate
 from backtest.evidence.forecasts import HourScores, outcomes, pinball
 from backtest.evidence.significance import Moments
-from backtest.executors.packing import packed
+from backtest.executors.packing import packed, unpacked
 from backtest.executors.protocol import (
     Array,
     Arrays,
@@ -38,8 +38,19 @@ from trader.core.series import FitsSeries, Series
 from trader.core.types import DAY_MS, HOUR_MS, Bars, Filters, Floats, iso
 from trader.core.windows import Refit, refits, require_history, require_span
 
+# Closes that a daily candidate is fitted on, at most.
+LONGEST_DAYS = 1_000
 # Closes before a forecast that a chart shows.
 BEFORE = 60
+
+
+def daily_closes(bars: Bars, stop: int) -> Series:
+    """The newest LONGEST_DAYS daily closes up to `stop` (UTC ms), without a close on days later than the bars."""
+    days = Series.daily(bars.until(stop))
+    missing = (stop - days.last) // DAY_MS if len(days) else 0
+    closes = np.concatenate([days.log_close, np.full(max(0, missing), np.nan)])
+    cut = max(0, len(closes) - LONGEST_DAYS)
+    return Series(bars.symbol, days.first + cut * DAY_MS, DAY_MS, closes[cut:])
 
 
 def daily_task(series: Series, candidate: Candidate, origins: Sequence[int], key: str) -> Task:
@@ -120,26 +131,46 @@ def _loss(quantiles: Floats, came: Floats, symbol: str, origin: int) -> float:
 
 
 def hourly_task(
-    bars: Bars, candidate: Candidate, span: tuple[int, int], score: Score, key: str, source: str
+    bars: Bars,
+    candidate: Candidate,
+    span: tuple[int, int],
+    score: Score,
+    key: str,
+    source: str,
+    others: Sequence[Bars] = (),
 ) -> Task:
-    """A candidate walked forward over span[0] <= T < span[1] (UTC ms). Raises DataError where the bars do not reach."""
+    """A candidate walked forward over span[0] <= T < span[1] (UTC ms). Raises DataError where the bars do not reach.
+
+    others: further series of a global family's fit. Its task then gives the parts of every series (`parts_of`).
+    """
     params, (start, stop) = candidate.params, span
     windows = refits(params, start, stop)
-    require_span(bars, start, stop, source)
-    require_history(bars, windows[0], params, source)
+    require_walk(bars, params, span, source)
     # The bar that opens at the last hour is what the last order is filled at.
-    history = History.of(candidate.forecaster, bars, params, windows[0].train_from, stop + HOUR_MS)
+    history = History.of(candidate.forecaster, bars, params, windows[0].train_from, stop + HOUR_MS, others)
     history.require_trainable(windows, params, source)
-    filters = asdict(Filters.derived(float(bars.close[bars.row(start)])))
     settings = {
         **history.settings(),
         "params": params.model_dump_json(),
         "windows": [window.numbers() for window in windows],
         "span": [start, stop],
         "score": score,
-        "filters": {name: None if it is None else str(it) for name, it in filters.items()},
+        "filters": {it.symbol: _filters(it, start) for it in (bars, *others)},
     }
-    return _task(hourly_candidate, settings, history.arrays(), candidate, key, bars.symbol)
+    symbols = " ".join(it.symbol for it in (bars, *others))
+    function = hourly_candidates if others else hourly_candidate
+    return _task(function, settings, history.arrays(), candidate, key, symbols)
+
+
+def require_walk(bars: Bars, params: Params, span: tuple[int, int], source: str) -> None:
+    """Raises DataError or ConfigError, naming `source`, for bars that do not hold the span, or nothing to learn from before."""
+    require_span(bars, *span, source)
+    require_history(bars, refits(params, *span)[0], params, source)
+
+
+def _filters(bars: Bars, start: int) -> dict[str, str | None]:
+    told = asdict(Filters.derived(float(bars.close[bars.row(start)])))
+    return {name: None if it is None else str(it) for name, it in told.items()}
 
 
 @task_function
@@ -147,23 +178,77 @@ def hourly_candidate(arrays: Arrays, settings: TaskSettings) -> bytes:
     """Net Sharpe ratio of the hours, traded with costs, or their mean pinball loss; the last window's model, and its forecast
     of the last STEPS hours beside what came."""
     began = time.process_time()
-    history, params = History.of_arrays(arrays, settings), Params.model_validate_json(settings["params"])
-    stop = settings["span"][1]
-    p_up, scores, model = [], [], b""
-    predictor: Predictor | None = None
-    window = Refit(*settings["windows"][-1])
-    for window in (Refit(*numbers) for numbers in settings["windows"]):
-        model, predictor = _fitted(history, window, params)
+    history = History.of_arrays(arrays, settings)
+    fits = _fits(history, settings)
+    return _answer(*_walked(history, fits, settings), began)
+
+
+@task_function
+def hourly_candidates(arrays: Arrays, settings: TaskSettings) -> bytes:
+    """The same of a global family for every series: each window's one model is fitted on all, and predicts each. Packed: what
+    is said of each series, or why nothing is; and the last model once."""
+    began = time.process_time()
+    history = History.of_arrays(arrays, settings)
+    fits = _fits(history, settings)
+    each = list(history.of_each())
+    fitting = (time.process_time() - began) / len(each)
+    heads: dict[str, Any] = {}
+    found: dict[str, Array] = {}
+    for one in each:
+        symbol, began = one.panel.symbols[0], time.process_time()
+        try:
+            head, model, fan = _walked(one, fits, settings)
+        except DataError as error:
+            heads[symbol] = {"reason": str(error)}
+            continue
+        found |= {"model": np.frombuffer(model, np.uint8)}
+        found |= {f"{symbol} {name}": array for name, array in fan.items()}
+        names = sorted(it.panel.symbols[0] for it in each)
+        seconds = fitting + time.process_time() - began
+        heads[symbol] = {**head, "train_symbols": names, "seconds": seconds}
+    return packed({"series": heads}, found)
+
+
+def parts_of(result: bytes) -> dict[str, tuple[bytes, str]]:
+    """What `hourly_candidates` gave, by symbol: a result such as `hourly_candidate` gives, or b"" and the reason."""
+    told, arrays = unpacked(result)
+    found = {}
+    for symbol, head in told["series"].items():
+        if "reason" in head:
+            found[symbol] = b"", head["reason"]
+            continue
+        fan = {name: arrays[f"{symbol} {name}"] for name in ("before", "quantiles", "came")}
+        found[symbol] = packed(head, {**fan, "model": arrays["model"]}), ""
+    return found
+
+
+Fits = list[tuple[Refit, bytes, Predictor]]
+
+
+def _fits(history: History, settings: TaskSettings) -> Fits:
+    params = Params.model_validate_json(settings["params"])
+    windows = [Refit(*numbers) for numbers in settings["windows"]]
+    if not windows:
+        raise DataError("no window was given")
+    return [(window, *_fitted(history, window, params)) for window in windows]
+
+
+def _walked(
+    history: History, fits: Fits, settings: TaskSettings
+) -> tuple[dict[str, Any], bytes, dict[str, Array]]:
+    """One series: what is said of it, the last window's model, and what its chart shows."""
+    params, stop = Params.model_validate_json(settings["params"]), settings["span"][1]
+    p_up, scores = [], []
+    for window, _, predictor in fits:
         until = min(window.serve_until, stop)
         if settings["score"] == "pinball":
             scores.append(_scores(history, predictor, window, until, stop, params))
         else:
             p_up.append(history.predict(predictor, window.train_until, window.serve_from, until))
-    if predictor is None:
-        raise DataError("no window was given")
+    window, model, predictor = fits[-1]
     head = _of_scores(scores) if scores else _traded(history, np.concatenate(p_up), params, settings)
     fan = _fan(history, predictor, window, max(window.serve_from, stop - STEPS * HOUR_MS), stop)
-    return _answer(head | {"step_ms": HOUR_MS, "train_until": window.train_until}, model, fan, began)
+    return head | {"step_ms": HOUR_MS, "train_until": window.train_until}, model, fan
 
 
 def _fitted(history: History, window: Refit, params: Params) -> tuple[bytes, Predictor]:
@@ -197,7 +282,8 @@ def _of_scores(scores: list[HourScores]) -> dict[str, Any]:
 
 
 def _traded(history: History, p_up: Floats, params: Params, settings: TaskSettings) -> dict[str, Any]:
-    named = {name: None if it is None else Decimal(it) for name, it in settings["filters"].items()}
+    told = settings["filters"][history.panel.symbols[0]]
+    named = {name: None if it is None else Decimal(it) for name, it in told.items()}
     rules = Rules(params, Filters(**named))  # type: ignore[arg-type]  # None is max_qty's alone
     start, stop = settings["span"]
     run = simulate(history.panel.bars[0], p_up.astype(np.float32), rules, start, stop)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -19,21 +19,22 @@ class TimeLeft:
         self._total[name] += seconds
         self._count[name] += 1
 
-    def seconds(self, names: Sequence[str], workers: int) -> float | None:
-        """What these will take on so many workers; a kind that nobody has seen yet costs the mean of the others. None before
-        anything is known."""
+    def seconds(self, left: Mapping[str, int], workers: int) -> float | None:
+        """What so many of each kind will take on so many workers; a kind that nobody has seen yet costs the mean of the others.
+        None before anything is known."""
         known = sum(self._count.values())
         if not known:
             return None
         mean = sum(self._total.values()) / known
-        each = {
-            name: self._total[name] / self._count[name] if self._count[name] else mean for name in set(names)
-        }
-        return sum(each[name] for name in names) / workers
+        each = (
+            (self._total[it] / self._count[it] if self._count[it] else mean, many)
+            for it, many in left.items()
+        )
+        return sum(seconds * many for seconds, many in each) / workers
 
-    def words(self, names: Sequence[str], workers: int) -> str:
+    def words(self, left: Mapping[str, int], workers: int) -> str:
         """For a progress bar."""
-        left = self.seconds(names, workers)
-        if left is None or not names:
+        seconds = self.seconds(left, workers)
+        if seconds is None or not any(left.values()):
             return ""
-        return f"about {left:.0f} s left" if left < 90 else f"about {left / 60:.0f} min left"
+        return f"about {seconds:.0f} s left" if seconds < 90 else f"about {seconds / 60:.0f} min left"

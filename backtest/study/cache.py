@@ -1,4 +1,5 @@
-"""Folds by their content: what one fit predicts is kept under the hash of everything that it follows from.
+"""Folds by their content: what one fit predicts is kept under the hash of everything that it follows from; of a fit that is
+judged on its way, also what it had learnt by then.
 
 So a fold is never stale, whatever changes around it: other bars, features, parameters, windows or code have another
 name. A file that was cut short or damaged is one that is not there.
@@ -71,12 +72,21 @@ def fold_key(parts: Sequence[Array], params: Params, stages: Sequence[int], code
 
 @dataclass(frozen=True, slots=True)
 class FoldCache:
-    """Predictions, (a, m) float32 each, in files of a folder. Any number of processes may share it."""
+    """Predictions, (a, m) float32 each, and other bytes, in files of a folder. Any number of processes may share it."""
 
     folder: Path
 
     def get(self, key: str, rows: int) -> Matrix | None:
         """What is kept under a name as (rows, m), or None."""
+        body = self.read(key)
+        return None if body is None else np.frombuffer(body, np.float32).reshape(rows, -1)
+
+    def put(self, key: str, p_up: Matrix) -> None:
+        """Keep (a, m) float32. Raises ConfigError."""
+        self.keep(key, np.ascontiguousarray(p_up, np.float32).tobytes())
+
+    def read(self, key: str) -> bytes | None:
+        """What is kept under a name, or None."""
         try:
             data = self._path(key).read_bytes()
         except FileNotFoundError:
@@ -84,18 +94,23 @@ class FoldCache:
         except OSError as error:
             raise ConfigError(f"cache {self.folder} cannot be read: {error.strerror}") from None
         kept, body = data[:_DIGEST], data[_DIGEST:]
-        if hashlib.sha256(body).digest() != kept:
-            return None
-        return np.frombuffer(body, np.float32).reshape(rows, -1)
+        return body if hashlib.sha256(body).digest() == kept else None
 
-    def put(self, key: str, p_up: Matrix) -> None:
-        """Keep (a, m) float32: written beside its place and moved there whole. Raises ConfigError."""
-        path, body = self._path(key), np.ascontiguousarray(p_up, np.float32).tobytes()
+    def keep(self, key: str, body: bytes) -> None:
+        """Keep bytes: written beside their place and moved there whole. Raises ConfigError."""
+        path = self._path(key)
         unfinished = path.with_name(f"{path.name}.{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             unfinished.write_bytes(hashlib.sha256(body).digest() + body)
             unfinished.replace(path)
+        except OSError as error:
+            raise ConfigError(f"cache {self.folder} cannot be written: {error.strerror}") from None
+
+    def drop(self, key: str) -> None:
+        """Forget what is kept under a name."""
+        try:
+            self._path(key).unlink(missing_ok=True)
         except OSError as error:
             raise ConfigError(f"cache {self.folder} cannot be written: {error.strerror}") from None
 

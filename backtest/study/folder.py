@@ -37,14 +37,7 @@ class StudyFolder(ResultsFolder):
         if not file.exists():
             self.write(file.name, json.dumps({"schema": SCHEMA, **identity}, indent=1) + "\n")
             return
-        try:
-            begun = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{file} cannot be read ({error}); choose another --study folder") from None
-        if not isinstance(begun, dict):
-            raise DataError(f"{file} holds no JSON object; choose another --study folder")
-        if begun.get("schema") != SCHEMA:
-            raise DataError(f"{file}: schema {begun.get('schema')!r}, this program reads {SCHEMA!r}")
+        begun = self.identity()
         if begun.get("data") != identity["data"]:
             raise ConfigError(
                 f"study {self.path} was begun on bars with the hash {begun.get('data')}; the given bars have {identity['data']}. "
@@ -59,6 +52,19 @@ class StudyFolder(ResultsFolder):
                 f"study {self.path} was begun with {said}. Use the same values, or choose another --study folder"
             )
 
+    def identity(self) -> dict[str, Any]:
+        """What study.json says. Raises DataError where it is none."""
+        file = self.path / "study.json"
+        try:
+            begun = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file} cannot be read ({error}); choose another --study folder") from None
+        if not isinstance(begun, dict):
+            raise DataError(f"{file} holds no JSON object; choose another --study folder")
+        if begun.get("schema") != SCHEMA:
+            raise DataError(f"{file}: schema {begun.get('schema')!r}, this program reads {SCHEMA!r}")
+        return begun
+
     def rows(self) -> dict[int, dict[str, Any]]:
         """The trials that have ended, by their number; an incomplete last line is cut off the file. Raises DataError for a
         damaged line within it."""
@@ -69,7 +75,7 @@ class StudyFolder(ResultsFolder):
         has its file."""
         if returns is not None:
             self._write_returns(int(row["number"]), returns)
-        self.append_line(row)
+        self.append_lines([row])
 
     def returns(self, number: int) -> Floats:
         """A complete trial's net hourly returns, (hours,) float64. Raises DataError without them."""

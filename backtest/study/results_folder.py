@@ -6,7 +6,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,14 +51,22 @@ class ResultsFolder:
 
     def ended(self) -> list[dict[str, Any]]:
         """The lines of the journal; an incomplete last one is cut off the file. Raises DataError for a damaged one within it."""
-        if not self._journal.exists():
-            return []
-        data = self._journal.read_bytes()
-        whole, _, torn = data.rpartition(b"\n")
+        whole, torn = self._read()
         if torn:
             with self.errors():
-                os.truncate(self._journal, len(data) - len(torn))
+                os.truncate(self._journal, len(whole) + 1 if whole else 0)
         return [self._line(number, line) for number, line in enumerate(whole.splitlines(), start=1)]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The same for a reader, who changes nothing: a line that is being written is not there yet."""
+        return [self._line(number, line) for number, line in enumerate(self._read()[0].splitlines(), start=1)]
+
+    def _read(self) -> tuple[bytes, bytes]:
+        """The whole lines, and what was cut short after them."""
+        if not self._journal.exists():
+            return b"", b""
+        whole, _, torn = self._journal.read_bytes().rpartition(b"\n")
+        return whole, torn
 
     def _line(self, number: int, line: bytes) -> dict[str, Any]:
         try:
@@ -70,12 +78,15 @@ class ResultsFolder:
             ) from None
         return row
 
-    def append_line(self, row: Mapping[str, Any]) -> None:
-        """On the disk when this returns."""
+    def append_lines(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """On the disk when this returns, all or (after a crash) the first few of them."""
+        if not rows:
+            return
+        text = "".join(json.dumps(row) + "\n" for row in rows)
         with self.errors():
             handle = os.open(self._journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
-                os.write(handle, (json.dumps(row) + "\n").encode())
+                os.write(handle, text.encode())
                 os.fsync(handle)
             finally:
                 os.close(handle)

@@ -70,7 +70,8 @@ def batches(trials: int, size: int, min_completed: int | None) -> Iterator[range
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrialOutcome:
-    """What became of a trial: complete with a result, pruned with a verdict, or failed with a reason."""
+    """What became of a trial: complete with a result, pruned with a verdict, or failed with a reason. Of a family that learns in
+    epochs: how many epochs, and the held-back loss at each rung; pruned with a reason."""
 
     plan: TrialPlan
     state: str
@@ -79,6 +80,8 @@ class TrialOutcome:
     verdict: RungScore | None
     result: TrialResult | None
     reason: str = ""
+    epochs: int = 0
+    losses: tuple[float, ...] = ()
 
 
 @dataclass(slots=True, eq=False)

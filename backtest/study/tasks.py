@@ -6,6 +6,7 @@ Every fit is one thread, so that a core is a process; which process does what ch
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
@@ -27,6 +28,7 @@ from backtest.study.space import Space, TrialPlan
 from backtest.study.sweep import CandidateScore, RungScore, SweepMarket, TrialResult, finish, judge
 from backtest.study.trial_context import TrialContext
 from trader.core.families import own_family
+from trader.core.long_training import LearnsInEpochs
 from trader.core.params import Params
 from trader.core.types import REQUIRED_COLUMNS, Bars, Filters, Matrix
 from trader.core.windows import Refit
@@ -45,6 +47,39 @@ def fit_window(arrays: Arrays, settings: TaskSettings) -> bytes:
 def predictions_of(result: bytes, plan: TrialPlan) -> Matrix:
     """What `fit_window` gave."""
     return np.frombuffer(result, np.float32).reshape(len(plan.stages), -1)
+
+
+@task_function
+def learn_window(arrays: Arrays, settings: TaskSettings) -> bytes:
+    """A window's training up to an epoch, from `state` where there is one; after its last epoch also P(up) of the window's hours.
+    Raises DataError for a window that cannot be trained on."""
+    history, plan, window = History.of_arrays(arrays, settings), _plan(settings), Refit(*settings["window"])
+    state = arrays["state"].tobytes() if "state" in arrays else b""
+    learnt = history.learn(window, plan.params, settings["epochs"], state)
+    told = {"epochs": learnt.epochs, "loss": learnt.loss}
+    if not settings["serve_until"]:
+        return packed(told, {"state": np.frombuffer(learnt.state, np.uint8)})
+    model = history.forecaster.load(learnt.model, f"a {history.forecaster.family} model")
+    hours = window.serve_from, settings["serve_until"]
+    return packed(told, {"p_up": history.predict_stages(model, window.train_until, *hours, plan.stages)})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowLearnt:
+    """What `learn_window` gave. epochs: how many it went through. loss: on hours held back. p_up: (numbers of stages, hours)
+    float32 of a training that has ended, else None. state: from which one that has not goes on."""
+
+    epochs: int
+    loss: float
+    p_up: Matrix | None = None
+    state: bytes = b""
+
+    @staticmethod
+    def of(result: bytes) -> WindowLearnt:
+        """From a task's result."""
+        told, arrays = unpacked(result)
+        state = arrays["state"].tobytes() if "state" in arrays else b""
+        return WindowLearnt(told["epochs"], told["loss"], arrays.get("p_up"), state)
 
 
 @task_function
@@ -110,6 +145,30 @@ class StudyTasks:
         key, label = self.context.key(plan, window), f"window {k} of trial {plan.number}"
         return Task(fit_window, settings, self.rows, placement=self._placement, known_key=key, label=label)
 
+    def learn(self, plan: TrialPlan, k: int, epochs: int, state: bytes, *, last: bool) -> Task:
+        """Window k's training up to an epoch, with `last` to the last of the trial's own parameters; the result does not depend
+        on where it goes on from. Raises DataError for a window that cannot be trained on."""
+        window, forecaster = self.context.window(plan, k), self.context.task.forecaster
+        most = (
+            forecaster.most_epochs(plan.params) if last and isinstance(forecaster, LearnsInEpochs) else epochs
+        )
+        settings = {
+            **_of_plan(plan),
+            **self.context.history.settings(),
+            "window": window.numbers(),
+            "epochs": most,
+            "serve_until": self.context.served_until(window) if last else 0,
+        }
+        return Task(
+            learn_window,
+            settings,
+            self.rows,
+            {"state": np.frombuffer(state, np.uint8)} if state else {},
+            placement=self._placement,
+            known_key=epochs_key(self.context.key(plan, window), epochs),
+            label=f"window {k} of trial {plan.number} to epoch {epochs}",
+        )
+
     @property
     def _placement(self) -> Placement:
         """A worker process imports what its task names, and a user's own file is no module that can be imported: its families
@@ -137,6 +196,11 @@ class StudyTasks:
         }
         p_up = {"p_up": np.concatenate(parts, axis=1)}
         return replace(task, settings=settings, arrays=p_up, placement="caller")
+
+
+def epochs_key(fold: str, epochs: int) -> str:
+    """The name of what a fold's training had learnt by an epoch."""
+    return hashlib.sha256(f"{fold} to epoch {epochs}".encode()).hexdigest()
 
 
 def _market(arrays: Arrays, settings: TaskSettings) -> SweepMarket:

@@ -24,6 +24,8 @@ class Trial:
     state: complete, pruned or failed. value: of the objective; of a pruned trial over the windows it ran, None of a
     failed one. traded_value: of the best configuration that trades; value is 0.0 where that is a loss and standing
     aside is not. rungs: the values after each rung's windows. net_return is compounded.
+    epochs, losses: of a family that learns in epochs, how many a window learnt at most, and the mean held-back loss of the
+    windows at each rung of epochs; one that was pruned there has no value.
     """
 
     number: int
@@ -37,6 +39,8 @@ class Trial:
     net_return: float | None
     orders: int
     reason: str
+    epochs: int = 0
+    losses: tuple[float, ...] = ()
 
     def row(self) -> dict[str, Any]:
         """The line of trials.jsonl."""
@@ -46,13 +50,19 @@ class Trial:
             "value": self.value,
             "params": self.params.as_json(),
             "windows_run": self.windows_run,
+            **self._learning(),
         }
+
+    def _learning(self) -> dict[str, Any]:
+        if not self.epochs:
+            return {}
+        return {"epochs": self.epochs, "losses": list(self.losses), "reason": self.reason}
 
     def configurations(self) -> Iterator[tuple[Kind, Params, float | None]]:
         """Everything that this trial looked at: how it was met, what it is, and its annualised net Sharpe ratio over
         the whole span, None where it did not run to its end."""
         if self.state == "failed" or not self.candidates:
-            yield "failed", self.params, None
+            yield "pruned" if self.state == "pruned" else "failed", self.params, None
             return
         for it in self.candidates:
             params = it.of(self.params)
@@ -114,6 +124,7 @@ def row_of(outcome: TrialOutcome, asked: dict[str, Any]) -> dict[str, Any]:
         "orders": result.orders if result else 0,
         "reason": outcome.reason,
         "suggestion": asked,
+        **({"epochs": outcome.epochs, "losses": list(outcome.losses)} if outcome.epochs else {}),
     }
 
 
@@ -139,6 +150,8 @@ def trial_of(row: dict[str, Any]) -> Trial:
             net_return=row["net_return"],
             orders=row["orders"],
             reason=row["reason"],
+            epochs=row.get("epochs", 0),
+            losses=tuple(row.get("losses", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"the study's journal holds a line that is no trial ({error!r})") from None

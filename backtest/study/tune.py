@@ -1,8 +1,9 @@
 """A study: what Optuna asks, walk-forwards with costs answer.
 
 Trials are asked for in batches and told in the order of their numbers, and a trial is pruned against completed trials
-of earlier batches only. So the same seed and batch size give the same study, whatever the number of workers, and a
-study that was killed goes on as if it had not been: what is on disk is told again, what is not is evaluated.
+of earlier batches only; of a family that learns in epochs, when all trials of its batch have learnt as many (halving.py). So
+the same seed and batch size give the same study, whatever the number of workers, and a study that was killed goes on as if it
+had not been: what is on disk is told again, what is not is evaluated.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from backtest.executors.futures import InProcess
 from backtest.executors.protocol import Executor
 from backtest.study.evaluation import Evaluation
 from backtest.study.folder import StudyFolder
+from backtest.study.halving import HalvingBatch, RungProgress, planned, rungs_of_epochs
 from backtest.study.objectives import FIRST_NAMES, Objective, min_completed_trials
 from backtest.study.rounds import Batch, Completed, TrialOutcome, batches, pruning_thresholds, rungs_of
 from backtest.study.sampler import Suggestion, TrialSampler
@@ -29,6 +32,7 @@ from backtest.study.trial_context import SearchTask, TrialContext
 from backtest.study.trials import Study, Trial, number_of, row_of, trial_of
 from trader.core.errors import ConfigError
 from trader.core.features import anchor_of, preset_named
+from trader.core.long_training import LearnsInEpochs
 from trader.core.params import Params
 from trader.core.types import HOUR_MS, iso
 
@@ -40,6 +44,18 @@ ENGINE = 4
 STUDY_DAYS = 180
 
 TrialProgress = Callable[[int, int, float], None]
+EpochProgress = Callable[[RungProgress], None]
+# Trials per batch. Of a family that learns in epochs six are judged together: of six three go on, of these one.
+BATCH, BATCH_OF_EPOCHS = 4, 6
+
+
+def halving_of(task: SearchTask, *, prune: bool = True) -> tuple[int, ...]:
+    """The epochs at which a study prunes trials, and the last one; () where it does not prune, or prunes between windows because
+    its family does not learn in epochs."""
+    if not prune or not isinstance(task.forecaster, LearnsInEpochs):
+        return ()
+    most = task.forecaster.most_epochs(task.base)
+    return (*rungs_of_epochs(most), most) if most > 1 else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +91,7 @@ class StudySettings:
             "code": context.code,
             "engine": ENGINE,
             "optuna": optuna.__version__,
+            **({"halving": list(rungs)} if (rungs := halving_of(task, prune=self.prune)) else {}),
         }
 
 
@@ -84,8 +101,9 @@ def tune(
     trials: int,
     seed: int,
     executor: Executor | None = None,
-    batch: int = 4,
+    batch: int | None = None,
     progress: TrialProgress | None = None,
+    epochs: EpochProgress | None = None,
     warm: Sequence[Params] = (),
     objective: Objective = "net_sharpe",
     space: Space | None = None,
@@ -96,11 +114,14 @@ def tune(
 ) -> Study:
     """Run a study, or go on with the one in `folder`.
 
-    `warm` configurations are looked at first, as they are. `progress(done, of, best value)` and `on_trial` are called
-    whenever a trial has ended, `on_trial` with those of this call only and before they are kept. Folds are kept in `cache`,
-    or in the folder. The executor, by default this process alone, changes the time and nothing else. Raises ConfigError,
-    DataError, WorkerLost, or Retry while another process runs the same study.
+    batch: trials per batch, by default 4, or 6 of a family that learns in epochs. `warm` configurations are looked at first, as
+    they are. `progress(done, of, best value)` and `on_trial` are called whenever a trial has ended, `on_trial` with those of this
+    call only and before they are kept; `epochs` whenever a window has learnt up to a rung, with the epochs of the whole study.
+    Folds are kept in `cache`, or in the folder. The executor, by default this process alone, changes the time and nothing else.
+    Raises ConfigError, DataError, WorkerLost, or Retry while another process runs the same study.
     """
+    if batch is None:
+        batch = BATCH_OF_EPOCHS if halving_of(task, prune=prune) else BATCH
     if trials < 1 or batch < 1:
         raise ConfigError(
             f"a study needs at least one trial and a batch of at least one, not {trials} and {batch}"
@@ -113,7 +134,7 @@ def tune(
         if kept:
             stack.enter_context(kept.held())
             kept.begin(settings.identity(task, context))
-        run = _Run(context, settings, kept, trials, progress, on_trial)
+        run = _Run(context, settings, kept, trials, progress, epochs, on_trial)
         try:
             run.to_the_end(Evaluation(context, executor or InProcess()))
         finally:
@@ -137,10 +158,11 @@ class _Run:
         kept: StudyFolder | None,
         trials: int,
         progress: TrialProgress | None,
+        epochs: EpochProgress | None,
         on_trial: Callable[[Trial], None] | None,
     ) -> None:
         self._shop, self._settings, self._kept, self._trials = context, settings, kept, trials
-        self._progress, self._on_trial = progress, on_trial
+        self._progress, self._epochs, self._on_trial = progress, epochs, on_trial
         rows = kept.rows() if kept else {}
         self.done = {number: trial_of(row) for number, row in rows.items() if number < trials}
         self._asked = {number: row["suggestion"] for number, row in rows.items()}
@@ -151,6 +173,9 @@ class _Run:
 
     def to_the_end(self, evaluation: Evaluation) -> None:
         """Batch by batch: ask, evaluate what has not ended yet, tell in order."""
+        if rungs := halving_of(self._shop.task, prune=self._settings.prune):
+            self._halving(evaluation, rungs[-1])
+            return
         questions = TrialSampler(self._settings.seed, self._shop.task.base, self._settings.warm)
         given, base = self._settings, self._shop.task.base
         swept = bool(given.space.enter_quantiles)
@@ -169,6 +194,32 @@ class _Run:
                 if trial.state == "complete":
                     completed.append(Completed(trial.rungs, number_of(trial.traded_value), plan.cost))
                 questions.tell(it, number_of(trial.traded_value), trial.windows_run, trial.state)
+
+    def _halving(self, evaluation: Evaluation, most: int) -> None:
+        """The same, where of each batch the better half goes on at every rung of at most so many epochs."""
+        windows = self._shop.windows
+        questions = TrialSampler(self._settings.seed, self._shop.task.base, self._settings.warm)
+        numbers = list(batches(self._trials, self._settings.batch, None))
+        work = [planned(len(batch), windows, most) for batch in numbers]
+        for i, batch in enumerate(numbers):
+            asked = [questions.ask() for _ in batch]
+            plans = [self._plan(it) for it in asked]
+            todo = [plan for plan in plans if plan.number not in self.done]
+            ended = {number: trial.losses for number, trial in self.done.items() if number < batch.stop}
+            halving = HalvingBatch(
+                evaluation, windows, most, ended, partial(self._learnt, sum(work[:i]), sum(work))
+            )
+            for outcome in halving.run(todo):
+                self._keep(outcome)
+            for it in asked:
+                trial = self.done[it.number]
+                # A trial that was pruned is worth more the further it came, and the less it lost there.
+                value = -trial.losses[-1] if trial.state == "pruned" else number_of(trial.traded_value)
+                questions.tell(it, value, trial.epochs, trial.state)
+
+    def _learnt(self, before: int, of: int, told: RungProgress) -> None:
+        if self._epochs:
+            self._epochs(replace(told, done=before + told.done, of=of))
 
     def _plan(self, asked: Suggestion) -> TrialPlan:
         number, suggestion, warm = asked.number, asked.suggestion, self._settings.warm

@@ -23,7 +23,7 @@ from trader.core.errors import ConfigError, DataError, Retry
 from trader.core.forecast import LEVELS
 from trader.core.params import params_of
 from trader.core.series import Series
-from trader.core.types import HOUR_MS, Bars
+from trader.core.types import HOUR_MS, Bars, iso
 from trader.dashboard.fan import fan as fan_figure
 from trader.forecasters.naive import rolling_quantiles
 from trader.forecasters.registry import forecaster_of
@@ -65,6 +65,15 @@ def test_the_fan_is_the_models_distribution_as_prices() -> None:
     assert newest_forecast(bot(NAIVE, hour), 30).hours == 30
 
 
+def test_the_first_model_forecasts_before_it_trades() -> None:
+    """Right after the first training, an hour before it serves: its fan, and from when on it trades; an hour later it serves."""
+    early = newest_forecast(bot(NAIVE, START - HOUR_MS))
+    assert (early.hour, early.serves_from, early.late, early.hours) == (START - HOUR_MS, START, False, 24)
+    assert early.as_json()["serves_from"] == iso(START)
+    later = newest_forecast(bot(NAIVE))
+    assert (later.model_id, later.serves_from, later.as_json()["serves_from"]) == (early.model_id, None, None)
+
+
 def test_the_future_is_not_read() -> None:
     """Other bars after the hour, the same fan."""
     hour = START + 100 * HOUR_MS
@@ -80,11 +89,9 @@ def bot_model(model: dict[str, Any]) -> str:
 
 
 def test_what_cannot_be_said_has_a_message_with_the_way_out() -> None:
-    """No model, one that serves later, hours beyond its reach, P(up) alone, a missing bar, too few bars."""
+    """No model, hours beyond its reach, P(up) alone, a missing bar, too few bars."""
     with pytest.raises(ConfigError, match=r"no model serves yet.*trader retrain --params P.json"):
         newest_forecast(bot(None))
-    with pytest.raises(ConfigError, match=r"no model serves 2021.* yet; .* does from 2021"):
-        newest_forecast(bot(NAIVE, START - HOUR_MS))
     with pytest.raises(ConfigError, match=r'reaches 30 hours ahead, not 31.*"forecast_hours": 31'):
         newest_forecast(bot(NAIVE), 31)
     with pytest.raises(ConfigError, match=r"\(xgboost\) gives P\(up\) alone, 1 h ahead: 0\.\d{4}"):

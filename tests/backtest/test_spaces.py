@@ -54,8 +54,17 @@ def test_every_point_is_a_configuration_with_a_cost(family: str) -> None:
 
 def test_a_family_that_learns_nothing_has_no_look_back_to_search() -> None:
     """So its trials are one and the same, and every other family's differ in it."""
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=3))
-    assert {family for family, it in SPACES.items() if "look_back_days" not in it.suggest(study.ask())} == {
-        "naive"
-    }
+    asked = {family: it.suggest(optuna.create_study().ask()) for family, it in SPACES.items()}
+    assert {family for family, found in asked.items() if "look_back_days" not in found} == {"naive"}
     assert SPACES["xgboost"].nearest(base("xgboost").model, 10_000)["look_back_days"] == LOOK_BACK_DAYS.most
+
+
+def test_a_range_of_steps_is_drawn_and_met_on_its_steps() -> None:
+    """The width of a transformer is a multiple of 16, its context whole days; a learning rate is drawn by orders of magnitude."""
+    ranges, study = SPACES["tft"].ranges, optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=3))
+    drawn = [SPACES["tft"].suggest(study.ask()) for _ in range(60)]
+    assert {it["hidden_size"] for it in drawn} == {16, 32, 48, 64}
+    assert {it["encoder_hours"] for it in drawn} == {24 * day for day in range(1, 8)}
+    assert sorted(it["learning_rate"] for it in drawn)[30] < 0.003
+    assert [ranges["hidden_size"].nearest(value) for value in (8, 20, 45, 256)] == [16, 16, 48, 64]
+    assert ranges["encoder_hours"].nearest(63) == 72

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.once import once
 from tests.support.rig import command, quick_params
 from tests.support.rig_bars import made_bars
 
@@ -14,9 +15,11 @@ from tests.support.rig_bars import made_bars
 @pytest.fixture(scope="session")
 def week(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose `store` holds eight days of hours: outages, orders, three models."""
-    folder = tmp_path_factory.mktemp("week")
+    return once(tmp_path_factory, "week", _traded)
+
+
+def _traded(folder: Path) -> None:
     bars = made_bars(folder, "2020-12-01", "2021-03-20")
     (folder / "P.json").write_text(json.dumps(quick_params(step_days=3)))
     span = ("--bars", str(bars), "--from", "2021-03-05", "--to", "2021-03-13", "--params", "P.json")
     command("trader", "replay", *span, "--store", "store", "--hours-out", "hours.jsonl", cwd=folder)
-    return folder

@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
 class TestRegistered(ExecutorContract):
     """Each by its name, as `--executor` opens it."""
 
-    # A Ray takes seconds to start, and needs its library: tests/system/test_ray.py starts few for many tests.
+    # Engines need their libraries and servers: tests/system/test_ray.py and test_slurm.py run it over them.
     @pytest.fixture(params=sorted(name for name, it in EXECUTORS.items() if not it.needs))
     def opened(self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Opened:
         """With a folder of its own."""
@@ -57,6 +57,13 @@ def children() -> set[int]:
         Path(f"/proc/self/task/{it.name}/children").read_text() for it in Path("/proc/self/task").iterdir()
     ]
     return {int(pid) for text in [listed, *threads] for pid in text.split()}
+
+
+def test_a_worker_process_does_without_what_draws() -> None:
+    """Prophet would import it for charts that no worker makes, and each worker would wait for that."""
+    task = Task(tasks.drawing, {"names": ["matplotlib", "plotly", "numpy"]})
+    with open_executor("local", Setup(2)) as executor:
+        assert json.loads(executor.submit(task).result()) == ["numpy"]
 
 
 def test_local_starts_a_process_only_for_what_needs_one() -> None:

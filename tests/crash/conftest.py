@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.crew import VALUES, Begun, Scene, first_hour, scene
+from tests.support.once import once
 from tests.support.rig_bars import made_bars
 from trader.core.types import iso
 
@@ -21,11 +23,19 @@ def gappy_bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def begun(gappy_bars: Path, tmp_path_factory: pytest.TempPathFactory) -> Begun:
     """A bot that has begun at an hour in which it buys, and has not ticked."""
-    looked, folder = tmp_path_factory.mktemp("looked"), tmp_path_factory.mktemp("begun")
-    hour = first_hour(looked, gappy_bars, "2021-03-05", VALUES, "BUY", "enter")
-    halt_hour = first_hour(looked, gappy_bars, iso(hour), VALUES, "SELL", "halt")
-    with scene(gappy_bars, folder, hour):
-        return Begun(gappy_bars, folder, hour, halt_hour)
+    folder = once(tmp_path_factory, "begun", lambda folder: _made(gappy_bars, folder))
+    hour, halt_hour = json.loads((folder / "hours.json").read_text())
+    return Begun(gappy_bars, folder / "bot", hour, halt_hour)
+
+
+def _made(bars: Path, folder: Path) -> None:
+    for name in ("looked", "bot"):
+        (folder / name).mkdir()
+    hour = first_hour(folder / "looked", bars, "2021-03-05", VALUES, "BUY", "enter")
+    halt_hour = first_hour(folder / "looked", bars, iso(hour), VALUES, "SELL", "halt")
+    (folder / "hours.json").write_text(json.dumps([hour, halt_hour]))
+    with scene(bars, folder / "bot", hour):
+        pass
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pytest
 from tests.support import forked
 from tests.support.crew import Begun, Scene, a_bot, racer, run_trapped, trapped
 from tests.support.forked import crew
+from tests.support.mlflow_made import empty_database
 from tests.support.rig import NOTHING_LEFT_BEHIND
 from trader.app.halts import announce, resume
 from trader.app.tick import tick
@@ -72,7 +73,7 @@ def wait_until_stopped(pid: int) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("rounds", [50, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [20, pytest.param(200, marks=pytest.mark.long)])
 def test_eight_processes_on_one_hour(fresh: Scene, rounds: int) -> None:
     """Eight long-lived bots tick the same hours at the same moments: every hour has one record and at most one order."""
     rivals = 8
@@ -121,9 +122,14 @@ def surroundings(made: Scene) -> dict[str, str]:
     return {"PATH": os.defpath, **NOTHING_LEFT_BEHIND, **at}
 
 
-@pytest.mark.parametrize("rivals_at_once", [2, pytest.param(8, marks=pytest.mark.long)])
-def test_fresh_interpreters_on_one_hour(fresh: Scene, tmp_path: Path, rivals_at_once: int) -> None:
-    """Commands that import everything anew and tell the tracker, as by default: one record, one order, one answer."""
+@pytest.mark.long
+def test_fresh_interpreters_on_one_hour(
+    fresh: Scene, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """As the eight commands below, but each imports everything anew and tells the tracker, as by default: one record, one order,
+    one answer."""
+    (tmp_path / "tracking").mkdir()
+    shutil.copy(empty_database(tmp_path_factory), tmp_path / "tracking")
     rivals = [
         subprocess.Popen(
             [sys.executable, "-m", "trader.cli", "tick"],
@@ -133,7 +139,7 @@ def test_fresh_interpreters_on_one_hour(fresh: Scene, tmp_path: Path, rivals_at_
             stderr=subprocess.PIPE,
             text=True,
         )
-        for _ in range(rivals_at_once)
+        for _ in range(8)
     ]
     try:
         print(*{rival.communicate(timeout=200)[1] for rival in rivals})

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trader.forecasters.tft_network import SPREAD, Attention, Gate, Gated, Network, Resample, Selection, Shape
+from trader.forecasters.tft_layers import SPREAD, Gate, Gated, Resample, Selection
+from trader.forecasters.tft_network import Attention, Network, Shape
 
 SHAPE = Shape(symbols=5, observed=3, known=2, encoder=30, ahead=12, hidden=16, heads=4, levels=7)
 NAMES = tuple(f"v{i}" for i in range(SHAPE.observed + SHAPE.known))

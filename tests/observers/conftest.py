@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.crew import PARAMS, a_bot, scene
+from tests.support.mlflow_made import empty_database
 from tests.support.rig_bars import made_bars
 from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal
@@ -46,6 +47,12 @@ def _fonts_are_looked_for_once(tmp_path_factory: pytest.TempPathFactory) -> Iter
 def bars_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made bars with outages."""
     return made_bars(tmp_path_factory.mktemp("bars"), "2020-12-01", "2021-03-20")
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database before its first run, to be copied."""
+    return empty_database(tmp_path_factory)
 
 
 def a_study() -> dict[str, Any]:

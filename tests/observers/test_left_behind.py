@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.observers.conftest import HOURS, START, Told
-from tests.observers.test_tick_tells import bot, hours_told, journal, silent_server, tracked
+from tests.observers.test_tick_tells import bot, hours_told, journal, silent_server, tracked, with_database
 from tests.support.rig import NOTHING_LEFT_BEHIND, Venue, command
 from tests.support.screens import unwrapped
 from trader.app.cursors import begin, has_cursor, next_edition, read_cursor, standing, stopped, write_cursor
@@ -39,7 +39,9 @@ def until(seen: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
-def test_a_tick_ends_before_its_tracker_and_the_next_one_says_what_became_of_it(bot: Venue) -> None:
+def test_a_tick_ends_before_its_tracker_and_the_next_one_says_what_became_of_it(
+    bot: Venue, mlflow_database: Path
+) -> None:
     """A server that never answers: the tick is over while it is still being told, and nothing holds the tick's streams. It is
     stopped and counted by who was left behind; a status and the next tick say so, and the tracker then hears every hour."""
     left = {"TRADER_WAIT_FOR_OBSERVERS": "false", "TRADER_OBSERVER_PATIENCE_S": "12"}
@@ -54,6 +56,7 @@ def test_a_tick_ends_before_its_tracker_and_the_next_one_says_what_became_of_it(
     until(lambda: said in log_of(bot), "the log does not say so")  # it is written after the count
     assert trouble in unwrapped(bot.trader("status").stdout)
     tracked(bot, "mlflow", **{**left, "TRADER_OBSERVER_PATIENCE_S": "120"})
+    with_database(bot, mlflow_database)
     bot.move_to(START + HOUR_MS)
     again = "it is tried again now, details are in tracking/observers.log"
     assert bot.trader("tick").stderr == f"observer mlflow: {trouble}; {again}\n"

@@ -48,6 +48,7 @@ def tracked(made: Venue, names: str, **settings: str) -> None:
     made.settings = {
         "TRADER_TRACKERS": names,
         **NOTHING_LEFT_BEHIND,
+        "TRADER_OBSERVER_PATIENCE_S": "250",
         "MPLCONFIGDIR": os.environ["MPLCONFIGDIR"],
         **settings,
     }
@@ -61,6 +62,12 @@ def records(made: Venue) -> list[str]:
 def journal(made: Venue) -> Journal:
     """Its journal."""
     return make_journal(load_settings(store=made.folder / "state"))
+
+
+def with_database(made: Venue, database: Path) -> None:
+    """Put a database into the place of that which the first telling makes."""
+    (made.folder / "tracking").mkdir(exist_ok=True)
+    shutil.copy(database, made.folder / "tracking")
 
 
 def hours_told(made: Venue) -> list[int]:
@@ -77,11 +84,14 @@ def silent_server() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_tick_tells_and_its_own_process_imports_no_tracker_and_no_pandas(bot: Venue) -> None:
+def test_a_tick_tells_and_its_own_process_imports_no_tracker_and_no_pandas(
+    bot: Venue, mlflow_database: Path
+) -> None:
     """Trackers are told, a dead Neptune server leaves offline files, and no key or token reaches any of their files."""
     token = base64.b64encode(json.dumps({"api_address": "http://127.0.0.1:9", "api_key": CANARY}).encode())
     address = {"TRADER_NEPTUNE_PROJECT": "me/bot", "TRADER_NEPTUNE_TOKEN": token.decode()}
     tracked(bot, "mlflow,neptune", **address)
+    with_database(bot, mlflow_database)
     code = (
         "import sys; sys.argv = ['trader', 'tick']\n"
         "from trader.cli import main\n"
@@ -107,7 +117,9 @@ def test_a_tick_tells_and_its_own_process_imports_no_tracker_and_no_pandas(bot: 
     assert not [secret for secret in secrets if secret in (done.stdout + done.stderr).encode()]
 
 
-def test_a_broken_tracker_costs_no_hour_and_hears_of_it_later(bot: Venue, traded: Path) -> None:
+def test_a_broken_tracker_costs_no_hour_and_hears_of_it_later(
+    bot: Venue, traded: Path, mlflow_database: Path
+) -> None:
     """A dead server, one that never answers, a disk that is full: the tick's exit code and record are the same as
     without any tracker, and the next tick with a working one tells every hour once."""
     with silent_server() as silent:
@@ -139,6 +151,7 @@ def test_a_broken_tracker_costs_no_hour_and_hears_of_it_later(bot: Venue, traded
     assert "observer mlflow: " in full.stderr
     for left in (bot.folder / "tracking").glob("mlflow.db*"):
         left.unlink()
+    with_database(bot, mlflow_database)
     never_troubled = [line_text(r.line) for r in make_journal(load_settings(store=traded)).records()]
     assert records(bot) == never_troubled[:3]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import socket
 from collections import defaultdict
 from pathlib import Path
@@ -78,8 +79,10 @@ class Mlflow:
         return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
 
 
-def test_mlflow_holds_every_hour_order_and_study(told: Told) -> None:
+def test_mlflow_holds_every_hour_order_and_study(told: Told, mlflow_database: Path) -> None:
     """A deployment's run and a study's, read back; telling everything twice changes nothing; a rebuilding is equal."""
+    told.tracking.mkdir()
+    shutil.copy(mlflow_database, told.tracking)
     observer = make_observer(told.settings, "mlflow")
     told.tell(observer)
     mlflow = Mlflow(told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -22,7 +23,9 @@ from backtest.select.candidates import Candidate, candidates_of
 from backtest.select.folder import SelectionFolder
 from backtest.select.predict import predict_all
 from backtest.select.publish import publish, summary_of
-from backtest.select.selection import BarsFile, Selection, SelectionSpec, common_stop, daily_closes, facts_of
+from backtest.select.selection import Selection
+from backtest.select.spec import BarsFile, SelectionSpec, common_stop, facts_of
+from backtest.select.tasks import daily_closes
 from backtest.select.timing import TimeLeft
 from backtest.select.winners import winners_of
 from tests.support.bars_made import bars_made
@@ -124,7 +127,7 @@ def test_what_fails_is_kept_with_its_reason_and_the_others_go_on(tmp_path: Path)
     }
     told: list[dict[str, Any]] = []
     made = selection(
-        tmp_path, [NAIVE, Candidate("broken", PARAMS, Broken()), NORMAL], bars, on_row=told.append
+        tmp_path, [NAIVE, Candidate("broken", PARAMS, Broken()), NORMAL], bars, on_rows=told.extend
     )
     rows = made.run()
     assert len(told) == len(rows) == 21
@@ -141,6 +144,34 @@ def test_what_fails_is_kept_with_its_reason_and_the_others_go_on(tmp_path: Path)
     summary = summary_of(made, found)
     assert (summary["failed"], len(summary["failures"])) == (len(reasons), len(reasons))
     json.dumps(summary, allow_nan=False)
+
+
+@pytest.mark.parametrize("score", ["net_sharpe", "pinball"])
+def test_hours_that_cannot_be_walked_say_why(tmp_path: Path, score: str) -> None:
+    """A series shorter than the look-back and one that ended earlier, with the numbers; a missing hour and a hundred at the end
+    are walked; a constant series trades nothing, and has no loss to be compared with."""
+    hours = DAYS * 24
+    flat, ended = bars_made(hours + 5, 5, symbol="FLAT"), BARS["A"].until(BARS["A"].last - 2 * DAY_MS)
+    five = np.full(len(flat), 5.0)
+    bars = {
+        "FLAT": replace(flat, open=five, high=five, low=five, close=five),
+        "SHORT": bars_made(15 * 24, 6, symbol="SHORT", start="2021-04-16"),
+        "ENDED": Bars("ENDED", **{name: getattr(ended, name) for name in COLUMNS}),
+        "HOLE": bars_made(hours + 5, 7, symbol="HOLE", missing=(hours - 30,)),
+        "GAP": bars_made(hours + 5, 8, symbol="GAP", missing=tuple(range(hours - 100, hours + 4))),
+    }
+    made = selection(tmp_path, [NAIVE], bars, freq="1h", score=score)
+    rows = {symbol: row for (symbol, _), row in made.run().items()}
+    assert {name for name, row in rows.items() if row["state"] == "failed"} == {"SHORT", "ENDED"}
+    assert re.search(r"look_back 20 d \+ gap 1 h needs 481 bars .* has 239", rows["SHORT"]["reason"])
+    assert re.search(r"the hours .* need bars .* holds .* to 2021-04-29", rows["ENDED"]["reason"])
+    found = winners_of(made.rows, made.spec.score)
+    publish(made, found, summary_of(made, found), "")
+    assert [it.symbol for it in found.winners if it.symbol != "FLAT"] == ["HOLE", "GAP"]
+    if score == "net_sharpe":
+        assert rows["FLAT"]["sharpe"] == 0
+    else:
+        assert "nothing can be compared" in found.without["FLAT"]
 
 
 COLUMNS = ("close_time", "open", "high", "low", "close", "volume", "flagged")
@@ -218,11 +249,11 @@ def test_a_lost_worker_costs_its_candidate_and_the_next_run_asks_again(tmp_path:
 def test_a_run_that_is_cut_goes_on_and_ends_as_one_that_was_not(tmp_path: Path) -> None:
     """Ended after two candidates, with a line that a crash cut short."""
 
-    def stop(row: dict[str, Any]) -> None:
-        if row["symbol"] == "B":
+    def stop(rows: Sequence[dict[str, Any]]) -> None:
+        if any(row["symbol"] == "B" for row in rows):
             raise KeyboardInterrupt
 
-    cut = selection(tmp_path / "cut", on_row=stop)
+    cut = selection(tmp_path / "cut", on_rows=stop)
     with pytest.raises(KeyboardInterrupt):
         cut.run()
     with (tmp_path / "cut" / "journal.jsonl").open("a") as file:
@@ -305,6 +336,8 @@ def test_candidates_are_named_and_refused_before_any_work() -> None:
     ]
     with pytest.raises(ConfigError, match=r"there is no 'arma'.*trader models families"):
         candidates_of(["arma"], PARAMS, "1d", forecaster_of)
+    with pytest.raises(ConfigError, match=r"family 'prophet' is not installed.*pip install '\.\[prophet\]'"):
+        candidates_of(["prophet-additive"], PARAMS, "1d", forecaster_of)
     with pytest.raises(ConfigError, match="xgboost reads hours, not days"):
         candidates_of(["xgboost"], PARAMS, "1d", forecaster_of)
     chosen = candidates_of(["xgboost"], PARAMS, "1h", forecaster_of)[1]
@@ -314,11 +347,11 @@ def test_candidates_are_named_and_refused_before_any_work() -> None:
 def test_the_time_left_is_learnt_by_candidate() -> None:
     """One that is dear counts more; one that nobody has seen costs the mean."""
     left = TimeLeft()
-    assert left.words(["a"], 2) == ""
+    assert left.words({"a": 1}, 2) == ""
     left.learn("a", 1.0)
     left.learn("b", 5.0)
-    assert left.seconds(["a", "b", "b", "new"], 2) == pytest.approx((1 + 5 + 5 + 3) / 2)
-    assert left.words(["b"] * 200, 2) == "about 8 min left"
+    assert left.seconds({"a": 1, "b": 2, "new": 1}, 2) == pytest.approx((1 + 5 + 5 + 3) / 2)
+    assert left.words({"b": 200}, 2) == "about 8 min left"
 
 
 def test_a_day_later_than_the_bars_has_no_close() -> None:

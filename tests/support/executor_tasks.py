@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,12 @@ def handed(arrays: Arrays, settings: TaskSettings) -> bytes:
     time.sleep(settings["seconds"])
     addresses = {it.__array_interface__["data"][0] for it in _HANDED if len(it) == len(array)}
     return _json([os.getpid(), len(addresses), array.flags.writeable])
+
+
+@task_function
+def drawing(arrays: Arrays, settings: TaskSettings) -> bytes:
+    """Which of these libraries can be imported here."""
+    return _json([name for name in settings["names"] if sys.modules.get(name, "") is not None])
 
 
 @task_function
@@ -71,6 +78,14 @@ def wait(arrays: Arrays, settings: TaskSettings) -> bytes:
             raise TimeoutError(settings["name"])
         time.sleep(0.01)
     return _json(settings["name"])
+
+
+@task_function
+def fill(arrays: Arrays, settings: TaskSettings) -> bytes:
+    """Take so many bytes of memory, and hold them until whoever counts them has."""
+    held = b"1" * settings["bytes"]
+    time.sleep(settings["seconds"])
+    return _json(len(held))
 
 
 def _json(value: Any) -> bytes:

@@ -4,7 +4,7 @@ by it, nothing is written."""
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from trader.app.retrain import champions, deployment
 from trader.core.errors import ConfigError, DataError, Retry
 from trader.core.forecast import LEVELS, probability_above
 from trader.core.labels import hurdle_of
-from trader.core.lifecycle import is_late, serving
+from trader.core.lifecycle import Champion, is_late, serving
 from trader.core.text import plural
 from trader.core.types import HOUR_MS, Bars, Floats, floor_hour, iso
 
@@ -28,7 +28,8 @@ class FanForecast:
     """A distribution of the closes after `hour` (UTC ms), a row an hour ahead.
 
     prices: (h, level) of the close at LEVELS. p_up: (h,) P(close[hour + h] is up by the label's hurdle). before: the newest
-    closes up to and with `hour`'s own, NaN where the exchange had no bar.
+    closes up to and with `hour`'s own, NaN where the exchange had no bar. serves_from: UTC ms, of a model that does not trade
+    yet; None of one that does.
     """
 
     symbol: str
@@ -41,6 +42,7 @@ class FanForecast:
     prices: Floats
     p_up: Floats
     before: Floats
+    serves_from: int | None = None
 
     @property
     def hours(self) -> int:
@@ -58,6 +60,7 @@ class FanForecast:
             "model_id": self.model_id,
             "family": self.family,
             "model_late": self.late,
+            "serves_from": None if self.serves_from is None else iso(self.serves_from),
             "hour": iso(self.hour),
             "close": self.close,
             "horizon_hours": self.horizon_hours,
@@ -75,33 +78,36 @@ class FanForecast:
 
 
 def newest_forecast(bot: Bot, hours: int | None = None) -> FanForecast:
-    """From the newest closed hour on, up to `hours` ahead; None: up to SHOWN_HOURS, as far as the model reaches.
+    """From the newest closed hour on, up to `hours` ahead; None: up to SHOWN_HOURS, as far as the model reaches. Before the first
+    model serves it is that model's, for a forecast is no trade.
 
     Raises ConfigError without a model, for a model that gives P(up) alone and for hours beyond its reach; Retry where the
     hour's bar is not there yet; DataError where the bars are too few to say anything.
     """
     hour = floor_hour(bot.exchange.time_ms())
-    model = serving_model(bot, hour)
+    champion, serves_from = forecasting_champion(bot, hour)
+    model = bot.model(champion.model_id)
     reach = _reach(model, hours)
     bars = bot.collector.waiting(model.reads_from(hour), hour, bot.clock)
     begun = deployment(bot.journal)
-    champion = serving(champions(bot.journal), hour)
-    late = bool(begun and champion and is_late(begun.start_ms, model.params.step_days, champion, hour))
-    return fan_forecast(bars, hour, model, reach, late=late)
+    late = bool(begun and is_late(begun.start_ms, model.params.step_days, champion, hour))
+    fan = fan_forecast(bars, hour, model, reach, late=late and serves_from is None)
+    return replace(fan, serves_from=serves_from)
 
 
-def serving_model(bot: Bot, hour: int) -> LoadedModel:
-    """The model that serves an hour (UTC ms). Raises ConfigError, with the way out, where there is none yet."""
+def forecasting_champion(bot: Bot, hour: int) -> tuple[Champion, int | None]:
+    """Whose forecast of an hour (UTC ms) is shown: the model that serves it, else the first that will, and from when on (UTC ms).
+    Raises ConfigError, with the way out, where there is none."""
     known = champions(bot.journal)
     champion = serving(known, hour)
     if champion is not None:
-        return bot.model(champion.model_id)
-    if known:
-        first = min(known, key=lambda it: it.valid_from)
+        return champion, None
+    if not known:
         raise ConfigError(
-            f"{bot.symbol}: no model serves {iso(hour)} yet; {first.model_id} does from {iso(first.valid_from)} on"
+            f"{bot.symbol}: no model serves yet; train one with: trader retrain --params P.json"
         )
-    raise ConfigError(f"{bot.symbol}: no model serves yet; train one with: trader retrain --params P.json")
+    first = min(known, key=lambda it: it.valid_from)
+    return first, first.valid_from
 
 
 def _reach(model: LoadedModel, hours: int | None) -> int:

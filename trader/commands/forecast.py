@@ -35,7 +35,8 @@ def forecast(
 ) -> None:
     """The serving model's distribution of the closes ahead, from the newest closed hour on: quantiles as prices, P(up), a fan.
 
-    Nothing is decided by it and nothing is written. It needs a family that gives a distribution.
+    Nothing is decided by it and nothing is written. It needs a family that gives a distribution. Right after the first training
+    the new model forecasts, though it does not trade yet.
     Example: trader forecast --hours 24
     """
     from trader import wiring
@@ -66,11 +67,14 @@ def _show(fan: FanForecast) -> None:
     title = f"{fan.symbol} by {fan.family}, from {terminal.minute(iso(fan.hour))} at {price_text(fan.close)}"
     terminal.show(terminal.table(title, rows, ("h", "UTC", *_LEVELS, "P(up)")), "")
     terminal.show(*fan_lines(fan, terminal.WIDTH, SHADES if _is_drawable("".join(SHADES)) else PLAIN))
+    trades = f"its P(up) of {fan.horizon_hours} h is what the bot trades by"
+    if fan.serves_from is not None:
+        trades = f"it does not trade yet: it serves from {terminal.minute(iso(fan.serves_from))} on"
     terminal.show("")
     terminal.show(
         terminal.paragraph(
-            f"Shaded: the intervals of 50, 80 and 95 %, darkest first; the line is the median. Model {fan.model_id}{late}; its "
-            f"P(up) of {fan.horizon_hours} h is what the bot trades by. --json has every hour and level."
+            f"Shaded: the intervals of 50, 80 and 95 %, darkest first; the line is the median. Model {fan.model_id}{late}; "
+            f"{trades}. --json has every hour and level."
         )
     )
 

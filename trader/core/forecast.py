@@ -23,7 +23,8 @@ class Traits:
     scope: a local model knows one symbol, a global one all that it was fitted on. reads: rows of features, or the series
     of bars. context_hours: how many hours before an hour a prediction for it reads. refresh: filter where a prediction
     follows from all bars since the fit, none where the context alone decides. tolerance: by how much P(up) of many hours
-    at once may differ from that of each alone; 0.0 is to the bit.
+    at once may differ from that of each alone; 0.0 is to the bit. weighs: its predictors say what they looked at
+    (`trader.core.weights`).
     """
 
     scope: Literal["local", "global"]
@@ -31,6 +32,7 @@ class Traits:
     context_hours: int
     refresh: Literal["none", "filter"]
     tolerance: float = 0.0
+    weighs: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from trader.core.panel import Panel
+from trader.core.params import Params
+from trader.core.types import Floats
 
 
 class Checkpoints(Protocol):
@@ -48,6 +52,41 @@ class Epoch:
     most: int
     trained: float
     held_back: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learnt:
+    """A training as far as it came. state: from which it goes on. epochs: how many it went through; fewer than it was asked for
+    where it ended by its own rule. loss: of its best epoch on hours held back, the less the better, in a unit that trainings on
+    other hours and of other parameters share. model: the best epoch's."""
+
+    state: bytes
+    epochs: int
+    loss: float
+    model: bytes
+
+
+@runtime_checkable
+class LearnsInEpochs(Protocol):
+    """A forecaster whose fit can be interrupted after an epoch, judged, and gone on with."""
+
+    def most_epochs(self, params: Params) -> int:
+        """After how many a fit ends at the latest."""
+
+    def learn(
+        self,
+        panel: Panel,
+        y: Floats,
+        params: Params,
+        *,
+        horizon: int,
+        until: int,
+        seed: int,
+        epochs: int,
+        state: bytes = b"",
+    ) -> Learnt:
+        """Train up to that epoch, from a state of the same training or from the beginning: the result is the same bytes. After
+        `most_epochs` the model is what `fit` gives. Raises DataError as `fit`, and for a state that is none."""
 
 
 _kept: list[Checkpoints] = [Nowhere()]

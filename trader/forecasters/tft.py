@@ -17,16 +17,20 @@ import numpy as np
 from trader.core.errors import DataError
 from trader.core.forecast import LEVELS, Forecast, Traits, probability_above
 from trader.core.labels import hurdle_of
-from trader.core.long_training import checkpoints, tell
+from trader.core.long_training import Checkpoints, Learnt, Nowhere, checkpoints, tell
 from trader.core.model_params import LONGEST_ENCODER_HOURS, LONGEST_FORECAST_HOURS, TFTParams
 from trader.core.panel import Panel
 from trader.core.params import Params
 from trader.core.types import Floats, Ints
+from trader.core.weights import Weights
 from trader.forecasters.refusal import InvalidModel, not_a_model, symbols_of
 from trader.forecasters.tft_windows import KNOWN, OBSERVED, Hours, Windows, windows_at
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from trader.forecasters.tft_network import Answer, Network
+    from trader.forecasters.tft_training import Training
 
 FAMILY, KIND = "tft", "a Temporal Fusion Transformer"
 SCHEMA = "tft/1"
@@ -74,16 +78,6 @@ class Head:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """What a forecast looked at. past, future: share of each variable, by name. attention: (encoder + ahead,) share of each hour,
-    the oldest first; shares add up to 1."""
-
-    past: dict[str, float]
-    future: dict[str, float]
-    attention: Floats
-
-
 class TFTPredictor:
     """A network with its weights, on the processor: it is never changed."""
 
@@ -120,6 +114,7 @@ class TFTPredictor:
             dict(zip((*OBSERVED, *KNOWN), past.tolist(), strict=True)),
             dict(zip(KNOWN, future.tolist(), strict=True)),
             attention.astype(np.float64),
+            self.head.encoder_hours,
         )
 
     def _windows(self, panel: Panel, hours: Ints) -> Windows:
@@ -153,46 +148,37 @@ class TFTForecaster:
     libraries: Sequence[str] = ("torch", "numpy")
     # What else decides what a fit gives, beside this file.
     source_modules: Sequence[str] = tuple(
-        f"trader.forecasters.{name}" for name in ("tft_network", "tft_windows", "tft_training")
+        f"trader.forecasters.{name}"
+        for name in ("tft_layers", "tft_network", "tft_state", "tft_windows", "tft_training")
     )
-    traits = Traits("global", "series", LONGEST_ENCODER_HOURS + 1, "none")
+    traits = Traits("global", "series", LONGEST_ENCODER_HOURS + 1, "none", weighs=True)
 
     def fit(self, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int) -> bytes:
         """See `trader.core.ports.Forecaster`. It learns the distribution, so labels change nothing."""
-        from safetensors.torch import save
+        head = _head_for(panel, params, horizon)
+        weights = _training(head, panel, params, until, seed, checkpoints()).run()
+        return _model(head, weights)
 
-        from trader.forecasters.tft_training import Training
+    def most_epochs(self, params: Params) -> int:
+        """See `trader.core.long_training.LearnsInEpochs`."""
+        return _told(params).epochs
 
-        told = params.model
-        if not isinstance(told, TFTParams):
-            raise TypeError(f"parameters of {told.family} were given to {FAMILY}")
-        head = Head(
-            panel.symbols,
-            told.encoder_hours,
-            params.forecast_hours,
-            told.hidden_size,
-            told.attention_heads,
-            horizon,
-            hurdle_of(params),
-        )
-        key = _key(panel, told, params.forecast_hours, until, seed)
-        weights = Training(
-            head.network(),
-            panel,
-            told,
-            steps=params.forecast_hours,
-            until=until,
-            seed=seed,
-            key=key,
-            checkpoints=checkpoints(),
-            heard=tell,
-        ).run()
-        values = {
-            "schema": SCHEMA,
-            **{name: getattr(head, name) for name in _KEYS - {"schema", "symbols"}},
-            "symbols": list(head.symbols),
-        }
-        return bytes(save(weights, {"head": json.dumps(values, sort_keys=True)}))
+    def learn(
+        self,
+        panel: Panel,
+        y: Floats,
+        params: Params,
+        *,
+        horizon: int,
+        until: int,
+        seed: int,
+        epochs: int,
+        state: bytes = b"",
+    ) -> Learnt:
+        """See `trader.core.long_training.LearnsInEpochs`. Losses are shares of that of a forecast of no change."""
+        head = _head_for(panel, params, horizon)
+        found = _training(head, panel, params, until, seed, Nowhere()).learn(epochs, state)
+        return Learnt(found.state, found.epochs, found.share, _model(head, found.best))
 
     def load(self, model: bytes, source: str) -> TFTPredictor:
         """Raises DataError, naming `source`, for bytes that are not such a model."""
@@ -202,6 +188,54 @@ class TFTForecaster:
             raise not_a_model(source, KIND, model, error) from None
         except (ValueError, TypeError, RecursionError) as error:
             raise not_a_model(source, KIND, model, repr(error)[:120]) from None
+
+
+def _told(params: Params) -> TFTParams:
+    if not isinstance(params.model, TFTParams):
+        raise TypeError(f"parameters of {params.model.family} were given to {FAMILY}")
+    return params.model
+
+
+def _head_for(panel: Panel, params: Params, horizon: int) -> Head:
+    told = _told(params)
+    return Head(
+        panel.symbols,
+        told.encoder_hours,
+        params.forecast_hours,
+        told.hidden_size,
+        told.attention_heads,
+        horizon,
+        hurdle_of(params),
+    )
+
+
+def _training(head: Head, panel: Panel, params: Params, until: int, seed: int, kept: Checkpoints) -> Training:
+    from trader.forecasters.tft_training import Training
+
+    told = _told(params)
+    return Training(
+        head.network(),
+        panel,
+        told,
+        steps=head.forecast_hours,
+        until=until,
+        seed=seed,
+        key=_key(panel, told, head.forecast_hours, until, seed),
+        checkpoints=kept,
+        heard=tell,
+    )
+
+
+def _model(head: Head, weights: dict[str, Tensor]) -> bytes:
+    """Safetensors with a head of JSON."""
+    from safetensors.torch import save
+
+    values = {
+        "schema": SCHEMA,
+        **{name: getattr(head, name) for name in _KEYS - {"schema", "symbols"}},
+        "symbols": list(head.symbols),
+    }
+    return bytes(save(weights, {"head": json.dumps(values, sort_keys=True)}))
 
 
 def _key(panel: Panel, told: TFTParams, steps: int, until: int, seed: int) -> str:
@@ -224,7 +258,7 @@ def _read(model: bytes) -> TFTPredictor:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    from trader.forecasters.tft_training import head_of
+    from trader.forecasters.tft_state import head_of
 
     if len(model) > MOST_BYTES:
         raise InvalidModel(f"more than {MOST_BYTES:,} bytes")

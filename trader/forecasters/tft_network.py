@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # its own name
 
-# What a step's real number is spread to before it is weighed against the others; pytorch-forecasting's default.
-SPREAD = 8
+from trader.forecasters.tft_layers import QUIET, SPREAD, Gate, Gated, Noise, Resample, Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,120 +42,6 @@ class Answer:
     past: Tensor
     future: Tensor
     attention: Tensor
-
-
-class Noise:
-    """Dropout by a generator of its own; none where it has none."""
-
-    def __init__(self, share: float = 0.0, generator: torch.Generator | None = None) -> None:
-        self.share, self.generator = share, generator
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """x with some of its values put to 0, the others scaled up."""
-        if self.generator is None or self.share == 0:
-            return x
-        kept = torch.rand(x.shape, generator=self.generator, device=x.device) >= self.share
-        return x * kept / (1 - self.share)
-
-
-QUIET = Noise()
-
-
-def interpolation(inputs: int, outputs: int) -> Tensor:
-    """(inputs, outputs) the matrix that resamples a vector linearly, its ends kept."""
-    return F.interpolate(torch.eye(inputs).unsqueeze(1), outputs, mode="linear", align_corners=True).squeeze(
-        1
-    )
-
-
-class Resample(nn.Module):
-    """A vector at another width, gated value by value, normed. groups: so many of them, (groups, ..., inputs), each with its own
-    gates."""
-
-    def __init__(self, inputs: int, outputs: int, groups: int = 0) -> None:
-        super().__init__()
-        lead = (groups, 1) if groups else ()
-        self.register_buffer("matrix", interpolation(inputs, outputs), persistent=False)
-        self.gate = nn.Parameter(torch.zeros(*lead, outputs))
-        self.weight = nn.Parameter(torch.ones(*lead, outputs))
-        self.bias = nn.Parameter(torch.zeros(*lead, outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., inputs) -> (..., outputs)."""
-        return _norm(x @ (self.matrix * torch.sigmoid(self.gate) * 2.0)) * self.weight + self.bias
-
-
-def _norm(x: Tensor) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:])
-
-
-class Gated(nn.Module):
-    """The gated residual network: two layers, a context between them, a gate that can close, the input added, normed.
-
-    groups: so many networks of the same widths side by side, (groups, n, inputs), each with its own weights.
-    """
-
-    def __init__(self, inputs: int, hidden: int, outputs: int, context: int = 0, groups: int = 0) -> None:
-        super().__init__()
-        lead = (groups,) if groups else ()
-        side = (groups, 1) if groups else ()
-        self.skip = Resample(inputs, outputs, groups) if inputs != outputs else None
-        self.first = nn.Parameter(torch.empty(*lead, inputs, hidden))
-        self.first_bias = nn.Parameter(torch.zeros(*side, hidden))
-        self.context = nn.Parameter(torch.empty(context, hidden)) if context else None
-        self.second = nn.Parameter(torch.empty(*lead, hidden, hidden))
-        self.second_bias = nn.Parameter(torch.zeros(*side, hidden))
-        self.gate = Gate(hidden, outputs, groups)
-
-    def forward(self, x: Tensor, noise: Noise, context: Tensor | None = None) -> Tensor:
-        """(..., inputs) -> (..., outputs). context: (..., context)."""
-        inner = _linear(x, self.first, self.first_bias)
-        if context is not None and self.context is not None:
-            inner = inner + context @ self.context
-        inner = _linear(F.elu(inner), self.second, self.second_bias)
-        return self.gate(inner, x if self.skip is None else self.skip(x), noise)
-
-
-def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return torch.baddbmm(bias, x, weight) if weight.ndim == 3 else F.linear(x, weight.T, bias)
-
-
-class Gate(nn.Module):
-    """A gated linear unit, a skip added, normed."""
-
-    def __init__(self, inputs: int, outputs: int, groups: int = 0) -> None:
-        super().__init__()
-        lead = (groups,) if groups else ()
-        side = (groups, 1) if groups else ()
-        self.unit = nn.Parameter(torch.empty(*lead, inputs, 2 * outputs))
-        self.unit_bias = nn.Parameter(torch.zeros(*side, 2 * outputs))
-        self.weight = nn.Parameter(torch.ones(*side, outputs))
-        self.bias = nn.Parameter(torch.zeros(*side, outputs))
-
-    def forward(self, x: Tensor, skip: Tensor, noise: Noise) -> Tensor:
-        """(..., inputs) and (..., outputs) -> (..., outputs)."""
-        added = F.glu(_linear(noise(x), self.unit, self.unit_bias), dim=-1) + skip
-        if self.weight.ndim == 1:
-            return F.layer_norm(added, added.shape[-1:], self.weight, self.bias)
-        return _norm(added) * self.weight + self.bias
-
-
-class Selection(nn.Module):
-    """Which of the variables of an hour count: each is a number, spread to SPREAD; the weights add up to 1."""
-
-    def __init__(self, variables: int, hidden: int) -> None:
-        super().__init__()
-        self.weigh = Gated(variables * SPREAD, min(hidden, variables), variables, context=hidden)
-        self.each = Gated(SPREAD, min(SPREAD, hidden), hidden, groups=variables)
-
-    def forward(self, spread: Tensor, context: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-        """(variables, B, hours, SPREAD), (B, 1, hidden) -> (B, hours, hidden), weights (B, hours, variables)."""
-        count, hours = spread.shape[1], spread.shape[2]
-        side_by_side = spread.permute(1, 2, 0, 3).flatten(-2)
-        weights = torch.softmax(self.weigh(side_by_side, noise, context), dim=-1)
-        each = self.each(spread.flatten(1, 2), noise)
-        chosen = (each * weights.flatten(0, 1).T.unsqueeze(-1)).sum(0)
-        return chosen.view(count, hours, -1), weights
 
 
 class Attention(nn.Module):
@@ -243,10 +128,10 @@ class Network(nn.Module):
         n, split = self.shape.observed, self.shape.encoder
         static = self.static(self.symbol[symbol])
         context = self.of_selection(static, noise).unsqueeze(1)
-        numbers = torch.cat([observed, known[:, :split]], dim=-1).permute(2, 0, 1)
-        past, weights_past = self.past(self._spread(numbers, 0), context, noise)
-        numbers = known[:, split:].permute(2, 0, 1)
-        future, weights_future = self.future(self._spread(numbers, n), context, noise)
+        numbers = torch.cat([observed, known[:, :split]], dim=-1)
+        past, weights_past = self.past(numbers, self.spread, self.spread_bias, context, noise)
+        scale, shift = self.spread[n:], self.spread_bias[n:]
+        future, weights_future = self.future(known[:, split:], scale, shift, context, noise)
         begin = (self.of_hidden(static, noise).unsqueeze(0), self.of_cell(static, noise).unsqueeze(0))
         read, state = self.encoder(past, begin)
         said, _ = self.decoder(future, state)
@@ -255,11 +140,6 @@ class Network(nn.Module):
         seen, looks = self.attention(enriched[:, split:], enriched, self.unseen, noise)
         found = self.feed_forward(self.after_attention(seen, enriched[:, split:], noise), noise)
         return self.before_output(found, hours[:, split:], QUIET), weights_past, weights_future, looks
-
-    def _spread(self, numbers: Tensor, first: int) -> Tensor:
-        """(variables, B, hours) -> (variables, B, hours, SPREAD)."""
-        weight, bias = self.spread[first:, None, None], self.spread_bias[first:, None, None]
-        return torch.addcmul(bias, numbers.unsqueeze(-1), weight)
 
 
 def rising(raw: Tensor) -> Tensor:

@@ -3,17 +3,13 @@ stop, a checkpoint after each epoch."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from trader.core.errors import ConfigError, DataError
@@ -22,7 +18,9 @@ from trader.core.long_training import Checkpoints, Epoch
 from trader.core.model_params import TFTParams
 from trader.core.panel import Panel
 from trader.core.types import Bools, Ints
-from trader.forecasters.tft_network import Network, Noise, pinball
+from trader.forecasters.tft_layers import Noise
+from trader.forecasters.tft_network import Network, pinball
+from trader.forecasters.tft_state import UNREADABLE, State, copied, dumped, restored
 from trader.forecasters.tft_windows import KNOWN, OBSERVED, Hours, targets_at, windows_at
 
 # The newest share of the span is never learnt from: its loss says which epoch was best.
@@ -30,17 +28,6 @@ HELD_BACK = 0.125
 # A batch is halved, and each half has a thread: two cores are used, and one core gives the same bytes.
 SHARDS = 2
 LARGEST_GRADIENT = 1.0
-_WEIGHTS, _BEST, _FIRST, _SECOND = "weights.", "best.", "first.", "second."
-
-
-@dataclass(slots=True)
-class _State:
-    """What a checkpoint holds: the weights and the optimiser's moments, the best weights, and how it went."""
-
-    epochs: list[Epoch] = field(default_factory=list)
-    best: dict[str, Tensor] = field(default_factory=dict)
-    best_epoch: int = 0
-    steps: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +42,28 @@ class _Sample:
 
     def __len__(self) -> int:
         return len(self.row)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Windows:
+    """symbol (B,), observed (B, encoder, OBSERVED), known (B, encoder + ahead, KNOWN), target (B, ahead) NaN where it is unknown,
+    unit (B, ahead) what a target of 1 is of r."""
+
+    symbol: Tensor
+    observed: Tensor
+    known: Tensor
+    target: Tensor
+    unit: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Progress:
+    """How far a training came. share: its best epoch's loss on held-back hours, as a share of that of a forecast of no change."""
+
+    state: bytes
+    epochs: int
+    share: float
+    best: dict[str, Tensor]
 
 
 class Training:
@@ -89,27 +98,46 @@ class Training:
 
     def run(self) -> dict[str, Tensor]:
         """The weights of the best epoch. Raises DataError where there are too few windows to learn from."""
-        learnt, held_back = self.samples()
         state = self._resumed()
+        self._go_on(state, self.params.epochs)
+        self.checkpoints.drop(self.key)
+        return state.best
+
+    def learn(self, epochs: int, before: bytes) -> Progress:
+        """Up to that epoch, from the state of an earlier one, or with b"" from the beginning. Raises DataError as `run`, and for
+        bytes that are no such state."""
+        try:
+            state = restored(before, self.network, self.optimiser) if before else State()
+        except UNREADABLE as error:
+            raise DataError(f"the state of a training cannot be read: {error!r:.120}") from None
+        self._go_on(state, min(epochs, self.params.epochs))
+        best = state.best_epoch - 1
+        return Progress(
+            dumped(state, self.network, self.optimiser), len(state.epochs), state.shares[best], state.best
+        )
+
+    def _go_on(self, state: State, epochs: int) -> None:
+        """Until it is over, or that epoch is learnt."""
+        learnt, held_back = self.samples()
         with ThreadPoolExecutor(SHARDS, initializer=torch.set_num_threads, initargs=(1,)) as threads:
-            while not self._is_over(state):
+            while not self._is_over(state) and len(state.epochs) < epochs:
                 number = len(state.epochs) + 1
                 trained = self._epoch(threads, learnt, number, state)
-                epoch = Epoch(number, self.params.epochs, trained, self.loss_of(threads, held_back))
+                loss, share = self.loss_of(threads, held_back)
+                epoch = Epoch(number, self.params.epochs, trained, loss)
                 if not math.isfinite(epoch.trained + epoch.held_back):
                     raise DataError(
                         f"{', '.join(self.symbols)}: the network's numbers grew without bound in epoch {number}. Lower "
                         f"model.learning_rate ({self.params.learning_rate:g}), then train again"
                     )
                 if not state.best_epoch or epoch.held_back < state.epochs[state.best_epoch - 1].held_back:
-                    state.best_epoch, state.best = number, _copied(self.network)
+                    state.best_epoch, state.best = number, copied(self.network)
                 state.epochs.append(epoch)
-                self.checkpoints.save(self.key, self._dump(state))
+                state.shares.append(share)
+                self.checkpoints.save(self.key, dumped(state, self.network, self.optimiser))
                 self.heard(epoch)
-        self.checkpoints.drop(self.key)
-        return state.best
 
-    def _is_over(self, state: _State) -> bool:
+    def _is_over(self, state: State) -> bool:
         waited = len(state.epochs) - state.best_epoch
         return len(state.epochs) >= self.params.epochs or (
             bool(state.epochs) and waited >= self.params.patience
@@ -134,7 +162,7 @@ class Training:
             )
         return learnt, held_back
 
-    def _epoch(self, threads: ThreadPoolExecutor, learnt: _Sample, number: int, state: _State) -> float:
+    def _epoch(self, threads: ThreadPoolExecutor, learnt: _Sample, number: int, state: State) -> float:
         """Every window once, in an order of the seed's. Returns the mean loss."""
         order = np.random.default_rng([self.seed, number]).permutation(len(learnt))
         total, count = 0.0, 0.0
@@ -168,86 +196,61 @@ class Training:
 
     def _loss(self, sample: _Sample, noise: Noise) -> tuple[Tensor, float]:
         """The sum of the loss of all known hours ahead, and how many there are."""
-        observed, known, target = self._arrays(sample)
-        symbol = torch.from_numpy(sample.symbol).to(self.device)
-        answer = self.network(symbol, observed, known, noise)
-        there = ~torch.isnan(target)
-        each = pinball(answer.quantiles, torch.nan_to_num(target), self.levels)
-        return (each * there).sum(), float(there.sum())
+        windows = self._windows(sample)
+        there = ~torch.isnan(windows.target)
+        return (self._each(windows, noise) * there).sum(), float(there.sum())
 
-    def _arrays(self, sample: _Sample) -> tuple[Tensor, Tensor, Tensor]:
+    def _each(self, windows: _Windows, noise: Noise) -> Tensor:
+        """(B, ahead) the loss of each hour ahead."""
+        answer = self.network(windows.symbol, windows.observed, windows.known, noise)
+        return pinball(answer.quantiles, torch.nan_to_num(windows.target), self.levels)
+
+    def _windows(self, sample: _Sample) -> _Windows:
         encoder, count = self.params.encoder_hours, len(sample)
         observed = np.empty((count, encoder, len(OBSERVED)), np.float32)
         known = np.empty((count, encoder + self.steps, len(KNOWN)), np.float32)
-        target = np.empty((count, self.steps), np.float32)
+        target, unit = (np.empty((count, self.steps), np.float32) for _ in range(2))
+        steps = np.sqrt(np.arange(1, self.steps + 1))
         for symbol in np.unique(sample.symbol).tolist():
             at = np.flatnonzero(sample.symbol == symbol)
             hours, rows = self.hours[symbol], sample.row[at]
             windows = windows_at(hours, rows, encoder, self.steps)
             observed[at], known[at] = windows.observed, windows.known
             target[at] = targets_at(hours, rows, self.steps, self.last, windows.scale)
-        observed_on, known_on, target_on = (
-            torch.from_numpy(values).to(self.device) for values in (observed, known, target)
-        )
-        return observed_on, known_on, target_on
+            unit[at] = windows.scale[:, None] * steps
+        given = (sample.symbol, observed, known, target, unit)
+        return _Windows(*(torch.from_numpy(values).to(self.device) for values in given))
 
-    def loss_of(self, threads: ThreadPoolExecutor, sample: _Sample) -> float:
-        """The mean loss of windows, without dropout."""
+    def loss_of(self, threads: ThreadPoolExecutor, sample: _Sample) -> tuple[float, float]:
+        """The mean loss of windows, without dropout; and the loss of r itself as a share of what a forecast of no change would
+        lose, which does not depend on how windows are scaled."""
 
-        def part(which: Ints) -> tuple[float, float]:
+        def part(which: Ints) -> tuple[float, ...]:
             with torch.no_grad():
-                loss, count = self._loss(sample.chosen(which), Noise())
-            return float(loss), count
+                windows = self._windows(sample.chosen(which))
+                there, target = ~torch.isnan(windows.target), torch.nan_to_num(windows.target)
+                each = self._each(windows, Noise()) * there
+                unchanged = pinball(torch.zeros_like(target).unsqueeze(-1), target, self.levels)
+                sums = (each, there, each * windows.unit, unchanged * windows.unit)
+                return tuple(float(it.sum()) for it in sums)
 
-        parts = list(threads.map(part, _batches(np.arange(len(sample)), self.params.batch_size)))
-        return sum(loss for loss, _ in parts) / max(sum(count for _, count in parts), 1.0)
+        parts = threads.map(part, _batches(np.arange(len(sample)), self.params.batch_size))
+        loss, count, of_r, unchanged = (sum(column) for column in zip(*parts, strict=True))
+        return loss / max(count, 1.0), of_r / max(unchanged, 1e-12)
 
     # --- checkpoints ---------------------------------------------------------------------------------------------------------
 
-    def _dump(self, state: _State) -> bytes:
-        tensors = {_WEIGHTS + name: value for name, value in _copied(self.network).items()}
-        tensors |= {_BEST + name: value for name, value in state.best.items()}
-        for (name, _), weight in zip(self.network.named_parameters(), self.weights, strict=True):
-            moments = self.optimiser.state[weight]
-            tensors[_FIRST + name] = moments["exp_avg"].cpu().clone()
-            tensors[_SECOND + name] = moments["exp_avg_sq"].cpu().clone()
-        head = {
-            "epochs": [asdict(epoch) for epoch in state.epochs],
-            "best_epoch": state.best_epoch,
-            "steps": state.steps,
-        }
-        return bytes(save_tensors(tensors, {"head": json.dumps(head)}))
-
-    def _resumed(self) -> _State:
+    def _resumed(self) -> State:
         """What the checkpoint holds; a new state where there is none, or one that cannot be read."""
         data = self.checkpoints.load(self.key)
         if data is None:
-            return _State()
+            return State()
         try:
-            return self._restored(data)
-        except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError):
+            return restored(data, self.network, self.optimiser)
+        except UNREADABLE:
             self.network.begin(torch.Generator().manual_seed(self.seed))
             self.optimiser.state.clear()
-            return _State()
-
-    def _restored(self, data: bytes) -> _State:
-        tensors, head = load_tensors(data), json.loads(head_of(data)["head"])
-        names = [name for name, _ in self.network.named_parameters()]
-        epochs = [
-            Epoch(int(it["number"]), int(it["most"]), float(it["trained"]), float(it["held_back"]))
-            for it in head["epochs"]
-        ]
-        best = {name: tensors[_BEST + name] for name in names}
-        steps = int(head["steps"])
-        moments = [(tensors[_FIRST + name], tensors[_SECOND + name]) for name in names]
-        self.network.load_state_dict({name: tensors[_WEIGHTS + name] for name in names})
-        for weight, (first, second) in zip(self.weights, moments, strict=True):
-            self.optimiser.state[weight] = {
-                "step": torch.tensor(float(steps)),
-                "exp_avg": first.to(self.device),
-                "exp_avg_sq": second.to(self.device),
-            }
-        return _State(epochs, best, int(head["best_epoch"]), steps)
+            return State()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -257,16 +260,6 @@ class _Part:
     gradients: Sequence[Tensor]
 
 
-def head_of(data: bytes) -> dict[str, str]:
-    """The texts in the head of safetensors' bytes. Raises ValueError for other bytes."""
-    size = int.from_bytes(data[:8], "little")
-    head = json.loads(data[8 : 8 + size])
-    texts = head.get("__metadata__") if isinstance(head, dict) else None
-    if not isinstance(texts, dict):
-        raise ValueError("it has no head")  # noqa: TRY004  # of bytes, whatever their type
-    return texts
-
-
 def _device(params: TFTParams) -> torch.device:
     if params.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
@@ -274,10 +267,6 @@ def _device(params: TFTParams) -> torch.device:
             'python -c "import torch; print(torch.cuda.is_available())"'
         )
     return torch.device(params.device)
-
-
-def _copied(network: Network) -> dict[str, Tensor]:
-    return {name: weight.detach().cpu().clone() for name, weight in network.named_parameters()}
 
 
 def _batches(order: Ints, size: int) -> Iterator[Ints]:

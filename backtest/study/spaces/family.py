@@ -18,22 +18,26 @@ WHOLE_MODEL = 1
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """least <= value <= most; whole numbers only where `whole`."""
+    """least <= value <= most; whole numbers only where `whole`, `step` apart. by_size: drawn by orders of magnitude."""
 
     least: float
     most: float
     whole: bool = False
+    step: int = 1
+    by_size: bool = False
 
     def nearest(self, value: float) -> float:
         """The nearest value within the range."""
         inside = min(max(value, self.least), self.most)
-        return round(inside) if self.whole else inside
+        if not self.whole:
+            return inside
+        return int(self.least) + self.step * round((inside - self.least) / self.step)
 
     def suggested(self, trial: optuna.Trial, name: str) -> float:
         """A value that Optuna chooses."""
         if self.whole:
-            return trial.suggest_int(name, int(self.least), int(self.most))
-        return trial.suggest_float(name, self.least, self.most)
+            return trial.suggest_int(name, int(self.least), int(self.most), step=self.step)
+        return trial.suggest_float(name, self.least, self.most, log=self.by_size)
 
 
 LOOK_BACK_DAYS = Range(30, 180, whole=True)
@@ -61,15 +65,16 @@ class FamilySpace:
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """A point of the space: the family's keys, then the look-back of a family that learns."""
-        return {name: range_.suggested(trial, name) for name, range_ in self._points().items()}
+        return {name: range_.suggested(trial, name) for name, range_ in self.points().items()}
 
     def nearest(self, model: ModelParams, look_back_days: int) -> dict[str, Any]:
         """Parameters as the nearest point of the space, to begin a search with."""
         values = model.model_dump()
         values["look_back_days"] = look_back_days
-        return {name: range_.nearest(values[name]) for name, range_ in self._points().items()}
+        return {name: range_.nearest(values[name]) for name, range_ in self.points().items()}
 
-    def _points(self) -> Mapping[str, Range]:
+    def points(self) -> Mapping[str, Range]:
+        """What is searched, by name, in the order in which it is drawn."""
         return {**self.ranges, "look_back_days": LOOK_BACK_DAYS} if self.learns else self.ranges
 
     def cost(self, model: ModelParams, look_back_days: int) -> float:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,30 @@ def bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_bars(tmp_path_factory.mktemp("bars"), "2021-01-15", "2021-03-12")
 
 
-@pytest.fixture
-def held(bars: Path, tmp_path: Path) -> Iterator[Venue]:
-    """A bot that has just bought, at an exchange of its own."""
-    (tmp_path / "P.json").write_text(json.dumps(quick_params()))
-    with venue(tmp_path, bars, START - HOUR_MS) as running:
+def exchange(folder: Path, bars: Path) -> AbstractContextManager[Venue]:
+    """An embedded exchange that goes on where the state file of the folder left it."""
+    return venue(folder, bars, START - HOUR_MS, "--state", "exchange.json")
+
+
+@pytest.fixture(scope="module")
+def bought(bars: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a bot that has just bought, and what its exchange remembers."""
+    folder = tmp_path_factory.mktemp("bought")
+    (folder / "P.json").write_text(json.dumps(quick_params()))
+    with exchange(folder, bars) as running:
         running.trader("retrain", "--params", "P.json")
         for hour in range(48):
             running.move_to(START + hour * HOUR_MS)
             if json.loads(running.trader("tick", "--json").stdout)["lines"][-1]["order_side"] == "BUY":
                 break
+    return folder
+
+
+@pytest.fixture
+def held(bars: Path, bought: Path, tmp_path: Path) -> Iterator[Venue]:
+    """That bot, copied, at an exchange of its own."""
+    shutil.copytree(bought, tmp_path, dirs_exist_ok=True)
+    with exchange(tmp_path, bars) as running:
         yield running
 
 
