@@ -17,7 +17,12 @@ FILES = sorted((ROOT / "trader").rglob("*.py")) + sorted((ROOT / "backtest").rgl
 MODULES = {".".join(f.relative_to(ROOT).with_suffix("").parts): f for f in FILES}
 
 # What only another module of its family imports, once the family's library is there; tests/families import them.
-OF_AN_EXTRA = {"trader.forecasters.tft_network", "trader.forecasters.tft_training"}
+OF_AN_EXTRA = {
+    "trader.forecasters.tft_layers",
+    "trader.forecasters.tft_network",
+    "trader.forecasters.tft_state",
+    "trader.forecasters.tft_training",
+}
 
 # What a room needs that has tasks to compute. Which executor computes them is the composition root's matter.
 TASKS = {"backtest.executors.protocol", "backtest.executors.futures"}

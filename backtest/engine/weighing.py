@@ -3,13 +3,15 @@ the hours that it served."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+
+import numpy as np
 
 from backtest.engine.history import History
 from backtest.engine.walkforward import folds
 from backtest.executors.futures import InProcess, in_order
-from backtest.executors.packing import packed, unpacked
 from backtest.executors.protocol import Arrays, Executor, SharedArrays, Task, TaskSettings, task_function
 from trader.core.params import Params
 from trader.core.ports import Forecaster
@@ -36,8 +38,7 @@ def weigh_window(arrays: Arrays, settings: TaskSettings) -> bytes:
     history, window = History.of_arrays(arrays, settings), Refit(*settings["window"])
     model = history.fit(window, Params.model_validate_json(settings["params"]))
     found = history.weights(model, window.train_until, settings["start"], settings["stop"])
-    told = {"past": found.past, "future": found.future, "before": found.before}
-    return packed(told, {"attention": found.attention})
+    return json.dumps({**asdict(found), "attention": found.attention.tolist()}).encode()
 
 
 def weighed(
@@ -67,6 +68,6 @@ def weighed(
     shared = SharedArrays(last.history.arrays())
     task = Task(weigh_window, settings, shared, placement="thread", label="what the newest model looks at")
     (result,) = in_order(executor or InProcess(), [task])
-    told, arrays = unpacked(result)
-    weights = Weights(told["past"], told["future"], arrays["attention"], told["before"])
+    told = json.loads(result)
+    weights = Weights(**{**told, "attention": np.array(told["attention"])})
     return Weighed(weights, first, last.serve_until)

@@ -50,8 +50,7 @@ def require_answer(address: RayAddress) -> None:
     try:
         with socket.create_connection((address.host, address.port), _PATIENCE_S) as connection:
             connection.settimeout(_PATIENCE_S)
-            connection.sendall(_HELLO)
-            heard = connection.recv(9)
+            heard = _heard(connection)
     except OSError as error:
         raise ConfigError(
             f"nothing answers at --ray-address {address} ({error}). Is the cluster up (`ray status` on its head), and is "
@@ -63,3 +62,12 @@ def require_answer(address: RayAddress) -> None:
             f"what answers at --ray-address {address} is not Ray. Give the address that `ray start --head` printed: port "
             f"{_PORTS[False]} by default, {_PORTS[True]} with ray://; 8265 is its dashboard"
         )
+
+
+def _heard(connection: socket.socket) -> bytes:
+    """The first bytes of the answer, none from who hangs up."""
+    try:
+        connection.sendall(_HELLO)
+        return connection.recv(9)
+    except (ConnectionResetError, BrokenPipeError):
+        return b""

@@ -24,8 +24,6 @@ from backtest.executors import ray_worker
 from backtest.executors.ray_messages import Messages, Report
 
 _END_S = 20
-# Ray gives its own processes 30 s to be up, which a machine at work may need.
-_TRIES = 5
 # What Ray's processes are not to find. With the first they build a grammar of addresses for five seconds each, to check
 # environments that nobody here describes; without the second, Ray's dashboard and its agents are as small as they get.
 NOT_FOUND = ("rfc3987_syntax", "opencensus")
@@ -91,31 +89,25 @@ def _settle_environment(folder: Path, own: bool, private: bool) -> None:
 
 
 def _own_ray(folder: Path, workers: int, store_bytes: int) -> Any:
-    """Raises whatever Ray does after the last try."""
     import ray
 
-    for left in reversed(range(_TRIES)):
-        try:
-            return ray.init(
-                "local",
-                num_cpus=workers,
-                num_gpus=0,
-                object_store_memory=store_bytes,
-                include_dashboard=False,
-                log_to_driver=False,
-                configure_logging=False,
-                _temp_dir=str(folder / str(left)),
-                _node_ip_address="127.0.0.1",
-            )
-        except Exception as error:
-            if not left or "timed out during startup" not in str(error):
-                raise
-            _end_all(_children())
-    raise AssertionError(f"{_TRIES} tries")
+    return ray.init(
+        "local",
+        num_cpus=workers,
+        num_gpus=0,
+        object_store_memory=store_bytes,
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=False,
+        _temp_dir=str(folder),
+        _node_ip_address="127.0.0.1",
+    )
 
 
 def _why_not(error: Exception) -> tuple[Report, bytes]:
     text = " ".join(str(error).split())
+    if "timed out during startup" in text:
+        return "slow", text.encode()
     if "Version mismatch" in text:
         return "refused", f"the cluster runs another Ray or Python. {text}".encode()
     if "node" in text and "find" in text:

@@ -28,8 +28,10 @@ _START = (
     "from backtest.executors.own_network import entered; own = sys.argv[3] == 'own' and entered(); "
     "from backtest.executors.ray_broker import main; main(int(sys.argv[1]), own)"
 )
-# To connect with a cluster takes 5 s, to start a Ray 10; on a machine at work either may take minutes.
-_START_S = {True: 120, False: 400}
+# To connect with a cluster takes 5 s, to start a Ray 10; on a machine at work either may take minutes. Ray gives its own
+# processes 30 s to be up, which is not enough every time.
+_START_S = 200
+_TRIES = 4
 _END_S = 60
 # Ray's names below its folder take 77 bytes, and a socket's path must not be longer than 107.
 _LONGEST_FOLDER = 30
@@ -50,10 +52,18 @@ class BrokerProcess:
         self._starting = threading.Lock()
         self._capacity = tasks or 0
         self.started = False
+        self._begin()
+        try:
+            self._require_network(open_ports)
+        except BaseException:
+            self.end()
+            raise
+
+    def _begin(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="ray-", dir=_short_folder()))
         pipe, theirs = Pipe()
         self.messages = Messages(pipe)
-        network = "machine's" if address else "own"
+        network = "machine's" if self._address else "own"
         words = [sys.executable, "-c", _START, str(theirs.fileno()), json.dumps(sys.path), network]
         with (self._folder / "said").open("wb") as said:
             self._process = subprocess.Popen(  # noqa: S603  # this very interpreter
@@ -67,14 +77,9 @@ class BrokerProcess:
                 start_new_session=True,
             )
         theirs.close()
-        try:
-            self._require_network(open_ports)
-        except BaseException:
-            self.end()
-            raise
 
     def _require_network(self, open_ports: bool) -> None:
-        own_network = self._heard(_START_S[False])["own_network"]
+        own_network = self._heard(_START_S)["own_network"]
         if not (self._address or own_network or open_ports):
             raise ConfigError(
                 f"a Ray of this command's own listens on all addresses of this machine: {_OPEN_PORTS}. A network of its own, "
@@ -93,22 +98,27 @@ class BrokerProcess:
         with self._starting:
             if self.started:
                 return
-            store = max(_LEAST_STORE, (HELD + 1) * shared_bytes + _LEAST_STORE // 2)
-            address = str(self._address) if self._address else ""
-            with contextlib.suppress(OSError):  # `_heard` says why
-                self.messages.send(
-                    "start",
-                    address=address,
-                    workers=self._capacity,
-                    store_bytes=store,
-                    program=program_hash(),
-                )
-            ready = self._heard(_START_S[bool(address)])
+            ready = self._ready(max(_LEAST_STORE, (HELD + 1) * shared_bytes + _LEAST_STORE // 2))
             self._capacity, self.started = self._capacity or ready["cpus"], True
             if ready["dashboard"]:
                 self._tell(f"Ray's dashboard: http://{ready['dashboard']}")
             if ready["ports"]:
                 self._tell(f"Ray listens on {', '.join(ready['ports'])}")
+
+    def _ready(self, store_bytes: int) -> dict[str, Any]:
+        """In a process that has not tried before: Ray does not recover from a start that took too long."""
+        address = str(self._address) if self._address else ""
+        how: dict[str, Any] = {"address": address, "workers": self._capacity, "store_bytes": store_bytes}
+        for _ in range(_TRIES):
+            with contextlib.suppress(OSError):  # `_heard` says why
+                self.messages.send("start", program=program_hash(), **how)
+            head = self._heard(_START_S)
+            if head["kind"] == "ready":
+                return head
+            self.end()
+            self._begin()
+            self._heard(_START_S)
+        raise Retry(f"Ray's processes were not up in time, {_TRIES} times: this machine has too much to do")
 
     def _heard(self, seconds: float) -> dict[str, Any]:
         try:

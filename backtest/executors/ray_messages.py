@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 # From the coordinator. keep, drop: shared arrays by their name. task: by a number. cancel: whatever was not begun.
 Order = Literal["start", "keep", "drop", "task", "cancel"]
-# To the coordinator. hello: whether there is a network of its own. ready: Ray is there. refused: a person must act. retry: it may
-# be there later. ended: no task is answered any more. The rest are what a task came to.
-Report = Literal["hello", "ready", "refused", "retry", "ended", "answer", "lost", "cancelled"]
+# To the coordinator. hello: whether there is a network of its own. ready: Ray is there. slow: its processes were not up in time.
+# refused: a person must act. retry: it may be there later. ended: no task is answered any more. The rest are what a task came to.
+Report = Literal["hello", "ready", "slow", "refused", "retry", "ended", "answer", "lost", "cancelled"]
 
 
 class Messages:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 import optuna
 
-from backtest.executors.futures import first_done
+from backtest.executors.futures import InFlight, first_done
 from backtest.study.rounds import TrialOutcome
 from backtest.study.space import TrialPlan
 from backtest.study.sweep import RungScore, TrialResult
@@ -121,6 +122,7 @@ class HalvingBatch:
     ) -> None:
         self._evaluator, self._windows, self._most = evaluator, windows, most
         self._rungs, self._ended, self._told = rungs_of_epochs(most), ended, told
+        self._stages = (*self._rungs, most)
         self._running: list[_Learning] = []
         self._done, self._of = 0, 0
 
@@ -139,33 +141,31 @@ class HalvingBatch:
 
     def _learn(self, i: int) -> None:
         """All windows of all running trials up to rung i, or to the end."""
-        stages = (*self._rungs, self._most)
-        todo = [(trial, k) for trial in self._running for k in range(self._windows)]
-        share = stages[i] - (stages[i - 1] if i else 0)
-        waiting: dict[Future[WindowLearnt], tuple[_Learning, int]] = {}
-        given = iter(todo)
+        given = iter([(trial, k) for trial in self._running for k in range(self._windows)])
         capacity = self._evaluator.capacity
+        ahead = capacity * GIVEN_AHEAD if capacity > 1 else 1
+        waiting: InFlight[tuple[_Learning, int]] = InFlight()
         try:
-            while True:
-                while len(waiting) < (capacity * GIVEN_AHEAD if capacity > 1 else 1):
-                    trial, k = next(given, (None, 0))
-                    if trial is None:
-                        break
-                    last = i == len(self._rungs)
-                    waiting[self._evaluator.learn(trial.plan, k, stages[: i + 1], last=last)] = (trial, k)
-                if not waiting:
-                    return
-                for future in first_done(waiting):
-                    trial, k = waiting.pop(future)
+            self._give(waiting, islice(given, ahead), i)
+            while len(waiting):
+                for future, (trial, k) in waiting.done():
                     trial.found[k] = _learnt(future)
-                    self._done += share
-                    self._tell(i, stages)
+                    self._tell(i)
+                self._give(waiting, islice(given, ahead - len(waiting)), i)
         finally:
-            for future in waiting:
-                future.cancel()
+            waiting.cancel()
 
-    def _tell(self, i: int, stages: Sequence[int]) -> None:
-        trials = len(self._running)
+    def _give(
+        self, waiting: InFlight[tuple[_Learning, int]], todo: Iterable[tuple[_Learning, int]], i: int
+    ) -> None:
+        epochs, last = self._stages[: i + 1], i == len(self._rungs)
+        for trial, k in todo:
+            waiting.add(self._evaluator.learn(trial.plan, k, epochs, last=last), (trial, k))
+
+    def _tell(self, i: int) -> None:
+        """A window has learnt up to rung i."""
+        stages, trials = self._stages, len(self._running)
+        self._done += stages[i] - (stages[i - 1] if i else 0)
         self._told(RungProgress(i + 1, len(stages), stages[i], trials, min(self._done, self._of), self._of))
 
     def _failed(self) -> Iterator[TrialOutcome]:

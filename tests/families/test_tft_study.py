@@ -51,6 +51,7 @@ def span(markets: list[Bars]) -> EvaluatedSpan:
     return EvaluatedSpan(markets[0], rules, stop - 2 * DAY_MS, stop, "made bars", (markets[1],))
 
 
+@pytest.mark.timeout(900)  # three processes import torch: on a machine that others use, minutes
 def test_six_trials_are_halved_alike_by_one_and_two_workers(
     markets: list[Bars], span: EvaluatedSpan, tmp_path: Path
 ) -> None:
