@@ -88,9 +88,17 @@ class RayExecutor:
                 while self._given:
                     self._changed.wait()
         except KeyboardInterrupt:
+            self._hang_up()
             self._broker.kill()
             raise
+        self._hang_up()
         self._broker.end()
+
+    def _hang_up(self) -> None:
+        """Nobody may read a pipe that is closed: its number would be another file's by then."""
+        if self._reader:
+            self._broker.messages.hang_up()
+            self._reader.join()
 
     def _send_cancel(self) -> None:
         with contextlib.suppress(OSError):  # `_listen` hears of it

@@ -231,3 +231,12 @@ def test_a_worker_of_the_same_program_computes() -> None:
     finally:
         signal.signal(signal.SIGINT, heard)
         ray_worker._held.clear()
+
+
+def test_who_reads_has_ended_before_the_pipe_is_closed() -> None:
+    """Its number is that of the next pipe at once: a reader that was left would take the answers of the executor that is opened
+    then."""
+    for _ in range(300):
+        with opened() as (executor, _broker):
+            futures = [executor.submit(product(n)) for n in range(3)]
+            assert [it.result(30) for it in futures] == [product(n).result() for n in range(3)]
