@@ -245,7 +245,7 @@ class WatchedBroker(FakeBroker):
 
 
 def test_who_reads_has_ended_before_the_pipe_is_closed() -> None:
-    """Its number is the next pipe's at once: a reader that was left would take the answers of the executor that is opened then."""
+    """Its number is the next pipe's at once: a reader that was left would take the answers of the executor opened then."""
     broker = WatchedBroker(2)
     executor = RayExecutor(cast(BrokerProcess, broker))
     assert executor.submit(product(1)).result() == product(1).result()
