@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backtest.commands.counting import of_candidate
+from backtest.commands.counting import config_of_candidate, of_candidate
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, ParamsFile, read_params
 from backtest.commands.many_bars import Bars, Frequency, More, bars_files, freq_of
 from backtest.evidence.looks import ledger_in
@@ -130,12 +130,9 @@ def _measured(
                 continue
             choice = measured(candidate, series, stretch, NEEDS.get(family, ""))
             row = {"candidate": name, "state": "failed" if choice.reason else "complete"}
+            config = config_of_candidate(candidate.params, stretch.freq)
             for ledger in ledgers:
-                ledger.append(
-                    of_candidate(
-                        row, candidate.params, stretch.freq, stretch.start, stretch.stop, "backtest choices"
-                    )
-                )
+                ledger.append(of_candidate(row, config, stretch.start, stretch.stop, "backtest choices"))
             yield choice
         update(len(named), len(named), "")
 

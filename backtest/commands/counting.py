@@ -46,23 +46,20 @@ def of_forecast(params: Params, start: int, stop: int, by: str) -> list[Entry]:
     return looked_at(config_hash(params), start, stop, None, by)
 
 
+def config_of_candidate(params: Params, freq: str) -> str:
+    """The same parameters on days are another configuration than on hours."""
+    config = config_hash(params)
+    return config if freq == "1h" else hashlib.sha256(f"{freq} {config}".encode()).hexdigest()[:16]
+
+
 def of_candidate(
-    row: Mapping[str, Any], params: Params, freq: str, start: int, stop: int, verb: str = "backtest select"
+    row: Mapping[str, Any], config: str, start: int, stop: int, verb: str = "backtest select"
 ) -> list[Entry]:
-    """A candidate of a selection, complete or failed. The same parameters on days are another configuration than on hours."""
-    config = hashlib.sha256(f"{freq} {config_hash(params)}".encode()).hexdigest()[:16]
+    """A candidate of a selection, complete or failed, by the hash of its configuration."""
     by, now, failed = f"{verb}, {row['candidate']}", now_ms(), row["state"] == "failed"
     sharpe = row["moments"][1] if "moments" in row else None
-    tried = Entry(
-        "failed" if failed else "run",
-        config if freq != "1h" else config_hash(params),
-        start,
-        stop,
-        sharpe,
-        by,
-        now,
-    )
-    return [tried] if failed else [tried, Entry("look", tried.config, start, stop, None, by, now)]
+    tried = Entry("failed" if failed else "run", config, start, stop, sharpe, by, now)
+    return [tried] if failed else [tried, Entry("look", config, start, stop, None, by, now)]
 
 
 def of_rule(result: RuleResult, market: LifecycleMarket) -> list[Entry]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 import typer
 
 from backtest.commands.computing import Computing, computed
-from backtest.commands.counting import of_candidate
+from backtest.commands.counting import config_of_candidate, of_candidate
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, ParamsFile, read_params
 from backtest.commands.many_bars import Bars, Frequency, More, bars_files, freq_of
 from backtest.evidence.ledger import EvidenceLedger, count
@@ -79,7 +79,7 @@ def select(
     folder = SelectionFolder(out)
     with folder.held():
         selection = _prepared(folder, [*bars, *(more or [])], families, base, asked, by, windows, to)
-        selection.on_rows = partial(_count, selection, evidence)
+        selection.on_rows = partial(counted, selection, evidence)
         _run(selection, computing, quiet=as_json)
         found = winners_of(selection.rows, by, partial(_tried, selection, evidence))
         summary = summary_of(selection, found)
@@ -125,13 +125,14 @@ def _run(selection: Selection, computing: Computing, *, quiet: bool) -> None:
         raise SystemExit(terminal.EXIT_INTERRUPTED) from None
 
 
-def _count(selection: Selection, evidence: Path, rows: Sequence[Row]) -> None:
+def counted(selection: Selection, evidence: Path, rows: Sequence[Row]) -> None:
     """Into the evidence ledgers, one for the bars of each series."""
-    spec, params = selection.spec, {it.name: it.params for it in selection.candidates}
+    spec = selection.spec
+    configs = {it.name: config_of_candidate(it.params, spec.freq) for it in selection.candidates}
     start = spec.origins[0] if spec.freq == "1d" else spec.span[0]
     entries: dict[str, list[Entry]] = {}
     for row in rows:
-        tried = of_candidate(row, params[row["candidate"]], spec.freq, start, spec.stop)
+        tried = of_candidate(row, configs[row["candidate"]], start, spec.stop)
         entries.setdefault(selection.facts[row["symbol"]].data, []).extend(tried)
     for data, found in entries.items():
         EvidenceLedger(evidence, data).append(found)

@@ -46,11 +46,11 @@ class Selection:
         """
         executor, kept = executor or InProcess(), self.folder.rows()
         todo: list[Asked] = []
-        codes = {it.name: code_hash(it.forecaster) for it in self.candidates}
+        keys = {it.name: self._key_of(it) for it in self.candidates}
         pooled: dict[str, Asked] = {}
         for file in self.files:
             for candidate in self.candidates:
-                key = self._key(file, candidate, codes[candidate.name])
+                key = keys[candidate.name](file)
                 row = _row(file, candidate, key)
                 if key in kept:
                     self.rows[file.symbol, candidate.name] = kept[key]
@@ -72,11 +72,19 @@ class Selection:
         """Whether one model is fitted on all series."""
         return candidate.forecaster.traits.scope == "global" and len(self.files) > 1
 
-    def _key(self, file: BarsFile, candidate: Candidate, code: str) -> str:
-        told: list[Any] = [self.spec.as_json(), file.sha256, file.symbol, candidate.params.as_json(), code]
+    def _key_of(self, candidate: Candidate) -> Callable[[BarsFile], str]:
+        """The key of a candidate on a file: the hash of all that its row follows from."""
+        before = json.dumps(self.spec.as_json(), sort_keys=True)
+        rest: list[Any] = [candidate.params.as_json(), code_hash(candidate.forecaster)]
         if self._is_pooled(candidate):
-            told.append([[it.symbol, it.sha256] for it in self.files])
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+            rest.append([[it.symbol, it.sha256] for it in self.files])
+        after = json.dumps(rest, sort_keys=True)[1:]
+
+        def key(file: BarsFile) -> str:
+            text = f"[{before}, {json.dumps(file.sha256)}, {json.dumps(file.symbol)}, {after}"
+            return hashlib.sha256(text.encode()).hexdigest()
+
+        return key
 
     def _compute(self, todo: list[Asked], executor: Executor) -> None:
         total = len(self.files) * len(self.candidates)

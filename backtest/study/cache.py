@@ -50,9 +50,18 @@ def _version(name: str) -> str:
         return "none"
 
 
-def fold_key(parts: Sequence[Array], params: Params, stages: Sequence[int], code: str) -> str:
-    """The name of what a fit predicts with each number of stages: of every array that it is trained on or predicts, of the
-    parameters that the family is given, of horizon and hurdle, and of the code."""
+def content_hash(parts: Sequence[Array]) -> str:
+    """Of arrays, their types and their shapes."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(repr((part.shape, part.dtype.str)).encode())
+        digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()
+
+
+def fold_key(content: str, params: Params, stages: Sequence[int], code: str) -> str:
+    """The name of what a fit predicts with each number of stages: of every array that it is trained on or predicts (their
+    `content_hash`), of the parameters that the family is given, of horizon and hurdle, and of the code."""
     given = {
         **params.model.model_dump(),
         "seed": params.seed,
@@ -63,11 +72,7 @@ def fold_key(parts: Sequence[Array], params: Params, stages: Sequence[int], code
     }
     if params.train_symbols is not None:
         given["train_symbols"] = params.train_symbols  # which of the arrays is whose
-    digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode())
-    for part in parts:
-        digest.update(repr((part.shape, part.dtype.str)).encode())
-        digest.update(np.ascontiguousarray(part).data)
-    return digest.hexdigest()
+    return hashlib.sha256(f"{json.dumps(given, sort_keys=True)} {content}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

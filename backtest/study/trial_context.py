@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from backtest.engine.history import History
 from backtest.executors.protocol import Array
-from backtest.study.cache import code_hash, fold_key
+from backtest.study.cache import code_hash, content_hash, fold_key
 from backtest.study.objectives import Objective
 from backtest.study.space import LONGEST_LOOK_BACK_DAYS, Space, TrialPlan
 from trader.core.params import Params
@@ -43,6 +43,7 @@ class TrialContext:
     history: History
     code: str
     cache: Path | None
+    _contents: dict[Refit, str] = field(default_factory=dict)
 
     @staticmethod
     def of(
@@ -73,14 +74,20 @@ class TrialContext:
 
     def key(self, plan: TrialPlan, window: Refit) -> str:
         """The hash of all that a fit's predictions follow from. Raises DataError where it cannot be trained."""
+        # Trials of one look-back share their windows, and thousands of hours are hashed once.
+        known = self._contents.get(window)
+        if known is None:
+            known = self._contents[window] = content_hash(self._seen(plan, window))
+        return fold_key(known, plan.params, plan.stages, self.code)
+
+    def _seen(self, plan: TrialPlan, window: Refit) -> tuple[Array, ...]:
+        """Every array that a fit is trained on or predicts: they follow from the window, since all trials have the features, the
+        horizon and the label of the task."""
         panel, y = self.history.training(window, plan.params)
-        until = self.served_until(window)
-        seen = self.history.seen_by(window.train_until, window.serve_from, until)
+        seen = self.history.seen_by(window.train_until, window.serve_from, self.served_until(window))
         if panel.X:
-            parts: tuple[Array, ...] = (*usable_rows(panel, y, window.train_until), seen.X[0])
-        else:
-            parts = tuple(column for it in (*panel.bars, *seen.bars) for column in _series(it))
-        return fold_key(parts, plan.params, plan.stages, self.code)
+            return (*usable_rows(panel, y, window.train_until), seen.X[0])
+        return tuple(column for it in (*panel.bars, *seen.bars) for column in _series(it))
 
 
 def _series(bars: Bars) -> tuple[Array, ...]:
