@@ -72,7 +72,9 @@ def _options() -> list[inspect.Parameter]:
         for it in registered.options:
             kind = bool if it.kind is bool else it.kind | None
             default = False if it.kind is bool else None
-            found.append((it.name, Annotated[kind, typer.Option(help=it.help)], default))
+            # One name: a second one, --no-..., would say nothing that its absence does not.
+            option = typer.Option(f"--{it.name.replace('_', '-')}", help=it.help)
+            found.append((it.name, Annotated[kind, option], default))
     return [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         for name, annotation, default in found
