@@ -98,8 +98,8 @@ def _require_bars(series: list[Series], stretch: Stretch) -> None:
     for it in series:
         if it.first > begin:
             raise ConfigError(
-                f"{it.symbol} begins at {iso(it.first)}; fitting on {plural(stretch.days, 'day')} and holding back the rest up to "
-                f"{iso(stretch.stop)} needs bars from {iso(begin)} on. Give older bars, fewer --days, or leave it out"
+                f"{it.symbol} begins at {iso(it.first)}; fitting on {plural(stretch.days, 'day')} and holding back the rest up "
+                f"to {iso(stretch.stop)} needs bars from {iso(begin)} on. Give older bars, fewer --days, or leave it out"
             )
 
 
