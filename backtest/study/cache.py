@@ -106,8 +106,11 @@ class FoldCache:
         path = self._path(key)
         unfinished = path.with_name(f"{path.name}.{os.getpid()}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_bytes(hashlib.sha256(body).digest() + body)
+            try:
+                unfinished.write_bytes(hashlib.sha256(body).digest() + body)
+            except FileNotFoundError:  # the first one here
+                path.parent.mkdir(parents=True, exist_ok=True)
+                unfinished.write_bytes(hashlib.sha256(body).digest() + body)
             unfinished.replace(path)
         except OSError as error:
             raise ConfigError(f"cache {self.folder} cannot be written: {error.strerror}") from None
