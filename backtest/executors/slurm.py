@@ -7,6 +7,7 @@ workers and the queued jobs of the one before.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -93,6 +94,8 @@ class SlurmExecutor:
         with self._lock:  # never while waiting: a lost task is given again by the thread that is waited for
             self._closing.set()
             thread = self._thread
+        if thread is None:
+            self._end_what_was_left()
         if thread is None or self._done.is_set():
             return
         try:
@@ -110,7 +113,15 @@ class SlurmExecutor:
             raise
 
     def _begun(self) -> Fleet:
-        """Hold the folder, and take over what an earlier coordinator left in it."""
+        """Hold the folder, with what an earlier coordinator left in it, and have workers."""
+        fleet = self._held()
+        self._queue.begin()
+        self._lose_strangers(fleet)
+        fleet.fill()
+        return fleet
+
+    def _held(self) -> Fleet:
+        """The folder is this coordinator's, and so are the workers of one that is no more. Raises Retry for one that lives."""
         self._folder.make()
         before = self._taken_over()
         name = str(before.get("name") or f"backtest-{uuid.uuid4().hex[:12]}")
@@ -124,10 +135,15 @@ class SlurmExecutor:
         fleet = Fleet(self._folder, jobs, self.capacity, self._tell)
         if before:
             fleet.adopt(same_program=before.get("program") == program())
-        self._queue.begin()
-        self._lose_strangers(fleet)
-        fleet.fill()
         return fleet
+
+    def _end_what_was_left(self) -> None:
+        """The workers of a coordinator that was killed, where this one had no task for them: else they would wait for minutes."""
+        if self._folder.read_json("coordinator.json") is None:
+            return
+        with contextlib.suppress(Retry), self._folder.errors():  # a command that lives there ends its own
+            self._held().end(0)
+            self._folder.clear(results=True)
 
     def _taken_over(self) -> dict[str, Any]:
         """What a coordinator that is no more had written, nothing without one. Raises Retry for one that lives."""

@@ -4,6 +4,8 @@ whole runs against a real one in tests/system/test_slurm.py."""
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Collection
@@ -422,3 +424,49 @@ def test_another_coordinators_workers_are_adopted_or_cancelled(scene: Scene) -> 
         again.adopt(same_program=same)
         assert again.names == adopted
         assert set(scene.jobs.cancelled) >= cancelled
+
+
+def test_what_a_killed_coordinator_left_ends_also_with_a_command_that_has_no_task(
+    folder: SlurmFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where all folds are kept already: its workers would hold their places for minutes."""
+    killed = subprocess.Popen(["/bin/true"])
+    killed.wait()
+    left = {"name": "backtest-left", "host": socket.gethostname(), "pid": killed.pid, "program": program()}
+    folder.write("coordinator.json", json.dumps(left).encode())
+    jobs = FakeJobs()
+    jobs.submit(2)
+    asked: list[str] = []
+
+    def jobs_of(name: str, *_: object) -> FakeJobs:
+        asked.append(name)
+        return jobs
+
+    monkeypatch.setattr(slurm, "SlurmJobs", jobs_of)
+    executor = slurm.SlurmExecutor(2, folder, SlurmSettings(), print)
+    executor.close()
+    assert asked == ["backtest-left"]
+    assert set(jobs.cancelled) == {"1_0", "1_1"}
+    assert [it.name for it in folder.path.iterdir() if it.is_file()] == ["end"]
+
+
+def test_a_command_that_has_no_task_leaves_a_living_coordinator_alone(folder: SlurmFolder) -> None:
+    """It is in use by this very process, which beats."""
+    told = json.dumps({"name": "backtest-lives", "host": "elsewhere", "pid": 1}).encode()
+    folder.write("coordinator.json", told)
+    over = threading.Event()
+
+    def beats() -> None:
+        count = 0
+        while not over.wait(0.05):
+            count += 1
+            folder.beat("results/.beat", count)
+
+    heart = threading.Thread(target=beats)
+    heart.start()
+    try:
+        slurm.SlurmExecutor(2, folder, SlurmSettings(), print).close()
+    finally:
+        over.set()
+        heart.join()
+    assert folder.read("coordinator.json") == told
