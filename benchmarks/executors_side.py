@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from backtest.executors.packing import packed, packed_task
-from backtest.executors.protocol import Executor, Task
+from backtest.executors.protocol import Executor, Task, TaskFunction
 from backtest.executors.registry import Setup, open_executor
 from backtest.study.tune import SearchTask, tune
-from benchmarks.executor_tasks import busy
+from benchmarks.executor_tasks import busy, small
 from benchmarks.scene import START, bars
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
 from trader.core.types import DAY_MS, Bars, Filters
@@ -107,10 +107,10 @@ def warm(series: Bars, size: Size, executor: Executor) -> float:
     return time.perf_counter() - began
 
 
-def seconds(executor: Executor, rounds: int, count: int) -> float:
+def seconds(executor: Executor, function: TaskFunction, rounds: int, count: int) -> float:
     """Of `count` tasks of so many rounds."""
     began = time.perf_counter()
-    given = [executor.submit(Task(busy, {"number": n, "rounds": rounds})) for n in range(count)]
+    given = [executor.submit(Task(function, {"number": n, "rounds": rounds})) for n in range(count)]
     for future in given:
         future.result()
     return time.perf_counter() - began
@@ -136,7 +136,7 @@ def measured(size: Size, folder: Path) -> dict[str, Any]:
                 executor, began = Counted(inner), time.perf_counter()
                 told[engine]["found"].append(study(series, size, executor, size.trials, size.windows))
                 told[engine]["study_s"].append(time.perf_counter() - began)
-                small_s = seconds(inner, 1, size.small)
+                small_s = seconds(inner, small, 1, size.small)
                 told[engine] |= {
                     "start_s": start_s,
                     "task_ms": small_s / size.small * 1000,
@@ -150,10 +150,10 @@ def measured(size: Size, folder: Path) -> dict[str, Any]:
         with ExitStack() as stack:
             one, two = (stack.enter_context(opened(engine, folder, workers)) for workers in (1, WORKERS))
             for each in (one, two):
-                seconds(each, 1, 2 * WORKERS)
+                seconds(each, small, 1, 2 * WORKERS)
             for _ in range(size.pairs):
                 told[engine]["pairs"].append(
-                    seconds(one, rounds, size.busy) / seconds(two, rounds, size.busy)
+                    seconds(one, busy, rounds, size.busy) / seconds(two, busy, rounds, size.busy)
                 )
     return told
 
