@@ -59,7 +59,7 @@ def insisted(start: Callable[[], Any], tries: int = 4) -> Any:
     for left in reversed(range(tries)):
         try:
             return start()
-        except Exception as error:
+        except Exception as error:  # Ray has no type for a start that took too long
             if not left or "timed out during startup" not in str(error):
                 raise
     raise AssertionError(tries)
