@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
@@ -22,12 +22,13 @@ from trader.app.orders import carry_out
 from trader.app.proposal import DEADLINE_MS, propose
 from trader.app.retrain import deployment, require_no_hours
 from trader.app.stored import EventFormat
+from trader.core.book import BOOK_HALT
 from trader.core.errors import ConfigError, DataError, Halt
-from trader.core.hours import HourLine, HourState
+from trader.core.hours import HourLine
 from trader.core.ledger import Ledger
 from trader.core.policy import HaltReason
 from trader.core.ports import OrderState
-from trader.core.records import Decision, HourRecord, Totals, record_of
+from trader.core.records import Decision, HourRecord, record_of
 from trader.core.text import plural
 from trader.core.types import HOUR_MS, Fill, floor_hour, iso, plain
 
@@ -200,7 +201,7 @@ def _decided(
             _adopting(bot, hour, current, newest, lost) if lost else _covered(bot, hour, current, newest)
         )
         reason = proposal.totals.state.risk.halt_reason
-        if proposal.halts and reason in get_args(HaltReason):
+        if proposal.halts and reason in (*get_args(HaltReason), BOOK_HALT):
             announce(bot.journal, hour, reason or "", freeze=bot.freeze_on_halt)
         decision, ours = bot.journal.decide(proposal)
     if not ours:
@@ -243,7 +244,7 @@ def _covered(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> De
 def _carried_out(bot: Bot, decision: Decision, ours: bool) -> list[Fill]:
     """What was executed of the decision. An order that exceeds a limit and was not sent yet never is, and trading halts."""
     hour, untried = decision.close_time, ours and not decision.found_at_venue
-    allocation = bot.params(decision.model_id).allocation_usdt if decision.order else Decimal(0)
+    allocation = _allocation(bot, decision) if decision.order else Decimal(0)
     why = broken_limit(bot.context, decision, bot.limits, allocation)
     if not why or (not ours and bot.journal.attempt(hour, 1) is not None):
         return carry_out(bot.context, hour, decision, untried=untried)
@@ -257,15 +258,27 @@ def _carried_out(bot: Bot, decision: Decision, ours: bool) -> list[Fill]:
     return carry_out(bot.context, hour, decision, forbidden=why)
 
 
+def _allocation(bot: Bot, decision: Decision) -> Decimal:
+    """What limits on exposure are counted in: the parameters' own; for a symbol of a book what its risk epoch began with."""
+    if bot.book is not None:
+        return decision.totals.state.risk.base_equity
+    return bot.params(decision.model_id).allocation_usdt
+
+
 def require_sound(bot: Bot, decision: Decision, newest: HourRecord | None) -> None:
     """Raises DataError for a decision of the store that does not follow from the hour before it: whoever wrote it, nothing is
     sent for it."""
     before = newest.totals if newest else None
     if before is None:
-        before = Totals(HourState.fresh(bot.params(decision.model_id).allocation_usdt))
+        before = bot.fresh(bot.params(decision.model_id))
     events = bot.journal.events_to(ACCOUNT, decision.totals.account_event)
     follows = taken_in(before, events, lambda name: booked_by_hour(bot.journal, name))[0].state.ledger
+    spoken = None if bot.book is None else bot.book.said(decision.close_time, decision.close_time + HOUR_MS)
+    given = Decimal(0) if spoken is None else spoken.said.transfer(bot.symbol)
+    follows = replace(follows, cash=follows.cash + given)
     wrong = []
+    if (decision.book, decision.transfer_usdt) != ("" if spoken is None else spoken.digest, given):
+        wrong.append("it was made by another word of the book than the one that is stored")
     if decision.totals.state.ledger != follows:
         wrong.append(f"it begins with {_held(decision.totals.state.ledger)}, and {_held(follows)} follows")
     if decision.deadline_ms != decision.close_time + DEADLINE_MS:

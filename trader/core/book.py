@@ -26,19 +26,30 @@ BOOK_HALT = "book"
 
 # A symbol whose hour before is not closed so long after the close is marked by an older record, and moves no cash.
 LATE_MS = 60_000
-CENT, EIGHT, SIX = Decimal("0.01"), Decimal("1e-8"), Decimal("0.000001")
+CENT, SIX, EIGHT, TWELVE = Decimal("0.01"), Decimal("1e-6"), Decimal("1e-8"), Decimal("1e-12")
 
 
 @dataclass(frozen=True, slots=True)
 class SleeveStanding:
     """A symbol's sleeve as its newest record says it. record_hour: that record's close time, UTC ms, None before the first.
-    equity_usdt, cash_usdt: after that hour. halted: whether its trading is."""
+    equity_usdt, cash_usdt: after that hour. given_since_usdt: what the book has moved to it after that hour, which no record
+    holds yet. halted: whether its trading is."""
 
     symbol: str
     record_hour: int | None = None
     equity_usdt: Decimal = Decimal(0)
     cash_usdt: Decimal = Decimal(0)
     halted: bool = False
+    given_since_usdt: Decimal = Decimal(0)
+
+    @property
+    def worth_usdt(self) -> Decimal:
+        """What the sleeve adds to the book's equity."""
+        return self.equity_usdt + self.given_since_usdt
+
+    def is_late(self, hour: int, start: int) -> bool:
+        """Whether its hour before `hour` is not closed, in a book whose first hour is `start`, all UTC ms."""
+        return hour > start and (self.record_hour is None or self.record_hour < hour - HOUR_MS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +125,7 @@ def book_hour(
 ) -> BookHour:
     """What the book says of `hour` (UTC ms), by the hour before and every symbol's newest record. shares: of this hour, asked for
     only where cash may move."""
-    equity = before.reserve_usdt + sum((it.equity_usdt for it in standings), Decimal(0))
+    equity = before.reserve_usdt + sum((it.worth_usdt for it in standings), Decimal(0))
     risk = assess(before.risk, equity, hour, rules.limits)
     said = BookHour(
         hour,
@@ -130,8 +141,8 @@ def book_hour(
     )
     if said.halted or not rules.rebalances(hour, before):
         return said
-    asked = shares()
-    moved = transfers(equity, before.reserve_usdt, hour, standings, asked)
+    asked, moving = shares(), [it for it in standings if not (it.is_late(hour, rules.start) or it.halted)]
+    moved = transfers(equity, before.reserve_usdt, moving, asked)
     return replace(
         said,
         reason="rebalance",
@@ -156,21 +167,14 @@ def missed_book_hour(hour: int, before: BookHour) -> BookHour:
 
 
 def transfers(
-    equity_usdt: Decimal,
-    reserve_usdt: Decimal,
-    hour: int,
-    standings: Sequence[SleeveStanding],
-    shares: Shares,
+    equity_usdt: Decimal, reserve_usdt: Decimal, moving: Sequence[SleeveStanding], shares: Shares
 ) -> dict[str, Decimal]:
     """The moves of cash towards the shares, in cents rounded down, alphabetical, none of them 0. Only cash moves: a sleeve gives
-    at most what it has. A late sleeve and a halted one give and take nothing. Where the cash does not reach for all, those that
-    take get the same share of what they want."""
+    at most what it has. moving: the sleeves that give and take; late and halted ones do not. Where the cash does not reach for
+    all, those that take get the same share of what they want."""
     moved: dict[str, Decimal] = {}
     wanted: dict[str, Decimal] = {}
-    for it in sorted(standings, key=lambda standing: standing.symbol):
-        late = it.record_hour is not None and it.record_hour < hour - HOUR_MS
-        if late or it.halted:
-            continue
+    for it in sorted(moving, key=lambda standing: standing.symbol):
         more = _cents(shares.weights.get(it.symbol, Decimal(0)) * equity_usdt) - it.equity_usdt
         if more > 0:
             wanted[it.symbol] = more
@@ -202,6 +206,14 @@ def with_transfer(state: HourState, amount: Decimal, mark: Decimal) -> HourState
         peak = (risk.peak_equity * (equity + amount) / equity).quantize(EIGHT, ROUND_HALF_EVEN)
     ledger = replace(state.ledger, cash=state.ledger.cash + amount)
     return replace(state, ledger=ledger, risk=replace(risk, base_equity=base, peak_equity=peak))
+
+
+def transfer_scale(scale: Decimal, equity: Decimal, amount: Decimal) -> Decimal:
+    """By how much transfers have multiplied a sleeve's equity, after one of `amount` USDT into `equity`. Equity divided by it is
+    chain-linked over transfers."""
+    if equity <= 0 or equity + amount <= 0:
+        return scale
+    return (scale * (equity + amount) / equity).quantize(TWELVE, ROUND_HALF_EVEN)
 
 
 @dataclass(frozen=True, slots=True)
