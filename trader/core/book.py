@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from typing import Any, Literal
 
@@ -42,6 +42,14 @@ class SleeveStanding:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingTransfer:
+    """A transfer that the newest record of its sleeve does not hold yet. hour: that it was said at, UTC ms."""
+
+    hour: int
+    amount_usdt: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class BookHour:
     """What the book says of one hour, before any of its symbols decides it.
 
@@ -49,7 +57,8 @@ class BookHour:
     symbol; a symbol without a record is not there). risk: the limits' state after that equity was marked. reserve_usdt: the
     book's cash that no sleeve has, after the transfers. transfers: USDT added to a sleeve's cash, negative where it gives;
     symbols without one are not there. weights and bars_hash: of a rebalance hour, by which shares. halt_event: the number of the
-    newest halt or resume of the book that `risk` holds already.
+    newest halt or resume of the book that `risk` holds already. pending: transfers of earlier hours that no record holds yet, by
+    symbol; they are part of the equity.
     """
 
     close_time: int
@@ -62,6 +71,7 @@ class BookHour:
     bars_hash: str
     records: Mapping[str, int]
     halt_event: int = 0
+    pending: Mapping[str, PendingTransfer] = field(default_factory=dict)
 
     @property
     def halted(self) -> bool:
@@ -114,7 +124,9 @@ def book_hour(
 ) -> BookHour:
     """What the book says of `hour` (UTC ms), by the hour before and every symbol's newest record. shares: of this hour, asked for
     only where cash may move."""
+    pending = _pending(before, {it.symbol: it.record_hour for it in standings})
     equity = before.reserve_usdt + sum((it.equity_usdt for it in standings), Decimal(0))
+    equity += sum((it.amount_usdt for it in pending.values()), Decimal(0))
     risk = assess(before.risk, equity, hour, rules.limits)
     said = BookHour(
         hour,
@@ -127,11 +139,13 @@ def book_hour(
         "",
         {it.symbol: it.record_hour for it in standings if it.record_hour is not None},
         before.halt_event,
+        pending,
     )
     if said.halted or not rules.rebalances(hour, before):
         return said
     asked = shares()
-    moved = transfers(equity, before.reserve_usdt, hour, standings, asked)
+    movable = [it for it in standings if it.symbol not in pending]
+    moved = transfers(equity, before.reserve_usdt, hour, movable, asked)
     return replace(
         said,
         reason="rebalance",
@@ -151,8 +165,26 @@ def _halt_reason(risk: RiskState, hour: int) -> BookReason:
 def missed_book_hour(hour: int, before: BookHour) -> BookHour:
     """What the book says of an hour (UTC ms) that passed before it said anything: nothing moves, and nothing is marked."""
     return replace(
-        before, close_time=hour, reason="missed", transfers={}, weights={}, bars_hash="", records={}
+        before,
+        close_time=hour,
+        reason="missed",
+        transfers={},
+        weights={},
+        bars_hash="",
+        records={},
+        pending=_pending(before, {}),
     )
+
+
+def _pending(before: BookHour, records: Mapping[str, int | None]) -> dict[str, PendingTransfer]:
+    """Of all transfers up to the hour before those that come after the newest record of their sleeve, whose decision of that hour
+    is still to be made: its exchange is closed, or it is slow."""
+    said = {symbol: PendingTransfer(before.close_time, it) for symbol, it in before.transfers.items()}
+    return {
+        symbol: it
+        for symbol, it in sorted({**before.pending, **said}.items())
+        if (record := records.get(symbol)) is None or record < it.hour
+    }
 
 
 def transfers(
