@@ -19,6 +19,7 @@ from backtest.evidence.significance import Moments
 from trader import terminal
 from trader.core.errors import ConfigError
 from trader.core.metrics import hourly_returns
+from trader.core.types import HOUR_MS
 
 if TYPE_CHECKING:
     from backtest.commands.book_inputs import GivenBook, GivenSymbol
@@ -146,11 +147,10 @@ def _in_book(it: GivenSymbol, given: GivenBook) -> SymbolInBook:
     from backtest.engine.walkforward import SymbolToWalk
     from trader.forecasters.registry import forecaster_of
 
-    params = it.rules.params
-    walked = SymbolToWalk(
-        forecaster_of(params.model.family), it.bars, params, given.start, given.stop, it.source, it.others
-    )
-    return SymbolInBook(walked, it.bars, it.rules)
+    params, stop = it.rules.params, min(given.stop, it.bars.last + HOUR_MS)
+    forecaster = forecaster_of(params.model.family)
+    walked = SymbolToWalk(forecaster, it.bars, params, given.start, stop, it.source, it.others)
+    return SymbolInBook(walked, it.bars.extended_to(given.stop), it.rules)
 
 
 def _write_all(folder: Path, run: BookRun) -> None:
@@ -197,6 +197,12 @@ def show_book(summary: dict[str, Any], title: str) -> None:
     said = "Returns of a symbol are compounded and linked over transfers, which are no gain and no loss."
     if "with book" in head:
         said += " with book: correlation of its hourly returns with those of the whole book."
+    if ended := [
+        f"{symbol} ends at {terminal.minute(it)}" for symbol, it in summary["bars_end_early"].items()
+    ]:
+        said += (
+            f" Bars of {', '.join(ended)}: it is traded until then, and its exchange is closed afterwards."
+        )
     terminal.show(terminal.paragraph(said), f"{summary['seconds']:.1f} s")
 
 

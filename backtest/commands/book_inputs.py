@@ -20,6 +20,7 @@ from trader.core.jumps import require_no_jump
 from trader.core.params import Params
 from trader.core.quote_assets import quote_asset_of
 from trader.core.shares import shares_at
+from trader.core.text import plural
 from trader.core.training import train_symbols_of
 from trader.core.types import HOUR_MS, Bars, Filters, iso, parse_hour, plain
 from trader.core.windows import refit_of, require_history, require_span
@@ -28,8 +29,8 @@ from trader.forecasters.registry import traits_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GivenSymbol:
-    """A symbol of a book. bars: as its file has them. source: that file, for messages. others: bars of the further symbols that
-    its fits see."""
+    """A symbol of a book. bars: as its file has them; where they end within the hours, its exchange is closed from then on.
+    source: that file, for messages. others: bars of the further symbols that its fits see."""
 
     bars: Bars
     rules: Rules
@@ -56,9 +57,8 @@ class GivenBook:
     @property
     def title(self) -> str:
         """For the head of a table."""
-        named = ", ".join(self.params.symbols) if len(self.symbols) < 4 else f"{len(self.symbols)} symbols"
         first, stop = terminal.minute(iso(self.start)), terminal.minute(iso(self.stop))
-        return f"book of {named}, {self.params.shares}, {first} to {stop}"
+        return f"book of {plural(len(self.symbols), 'symbol')}, {self.params.shares}, {first} to {stop}"
 
 
 def given_book(book: Path, bars: Sequence[Path], start: str, stop: str) -> GivenBook:
@@ -141,7 +141,8 @@ def _symbol(
                 read[it].span(refit_of(params, 0, first).train_from, until), str(sources.path(it))
             )
     bars, source = read[symbol], str(sources.path(symbol))
-    require_span(bars, first, last, source)
+    # A symbol that was delisted within the hours is part of what was traded.
+    require_span(bars, first, min(last, bars.last) if bars.last > first else last, source)
     require_history(bars, refit_of(params, 0, first), params, source)
     filters = Filters.derived(float(bars.close[bars.row(first)]))
     others = tuple(read[it] for it in seen if it != symbol)
@@ -152,7 +153,7 @@ def require_tradable(book: GivenBook) -> None:
     """Raises ConfigError where the first share of a symbol is less than the smallest order, and DataError where bars do not reach
     over the window that shares are computed from."""
     rules, settings = book.rules, book.params.share_settings
-    bars = [it.bars for it in book.symbols]
+    bars = [it.bars.extended_to(book.stop) for it in book.symbols]
     said = book_hour(
         rules,
         book.start,

@@ -18,7 +18,7 @@ from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns, max_drawdown, sharpe
 from trader.core.summary import Columns, summary_of
 from trader.core.trades import trades_of
-from trader.core.types import Bars, Floats, Progress, iso, plain
+from trader.core.types import HOUR_MS, Bars, Floats, Matrix, Progress, iso, plain
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,9 +56,11 @@ def run_book(
     """
     began = now() if began is None else began
     walks = walks_by_symbol([it.walked for it in symbols], executor, progress)
-    run = simulate_book(
-        [Sleeve(it.bars, it.rules, walk) for it, walk in zip(symbols, walks, strict=True)], rules, stop
-    )
+    sleeves = [
+        Sleeve(it.bars, it.rules, _until(stop, rules.start, walk))
+        for it, walk in zip(symbols, walks, strict=True)
+    ]
+    run = simulate_book(sleeves, rules, stop)
     by_symbol = {it.bars.symbol: it for it in symbols}
     equity = np.array([float(line.equity) for line in run.lines])
     returns = hourly_returns(equity, float(rules.params.capital_usdt))
@@ -66,8 +68,17 @@ def run_book(
     summary = _summary(run, rules, equity, returns)
     summary["correlation"] = correlations([it.index for it in run.sleeves])
     summary["symbols"] = told
+    summary["bars_end_early"] = {
+        it.bars.symbol: iso(it.walked.bars.last) for it in symbols if it.walked.bars.last < stop
+    }
     summary["seconds"] = round(now() - began, 3)
     return BookOutcome(run, summary)
+
+
+def _until(stop: int, start: int, p_up: Matrix) -> Matrix:
+    """P(up) of all hours of the book, NaN where the symbol has no bars any more."""
+    missing = (stop - start) // HOUR_MS - len(p_up)
+    return np.concatenate([p_up, np.full(missing, np.nan, np.float32)])
 
 
 def _summary(run: BookRun, rules: BookRules, equity: Floats, returns: Floats) -> dict[str, Any]:
@@ -131,7 +142,6 @@ def _sleeve_summary(
         "turnover": traded_usdt(sleeve) / float(equity.mean()),
         "correlation_with_book": correlation(own, returns),
         "filters": given.rules.filters.as_json(),
-        "bars_end": iso(given.walked.bars.last),
     }
 
 
