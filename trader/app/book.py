@@ -12,7 +12,14 @@ from trader.app.bot import Bot
 from trader.app.codec_events import HALT
 from trader.app.halts import announce, keeps_position
 from trader.app.retrain import deployment
-from trader.core.book import BookHour, BookRules, SleeveStanding, book_hour, missed_book_hour
+from trader.core.book import (
+    BookHour,
+    BookRules,
+    SleeveStanding,
+    book_equity,
+    book_hour,
+    missed_book_hour,
+)
 from trader.core.book_params import BookParams
 from trader.core.errors import ConfigError
 from trader.core.events import ResumeEvent
@@ -101,8 +108,7 @@ class Book:
         events, risk = journal.events(HALT), before.risk
         for event in events[before.halt_event :]:
             if isinstance(event.content, ResumeEvent):
-                equity = sum((it.worth_usdt for it in standings), before.reserve_usdt)
-                risk = RiskState.fresh(equity)
+                risk = RiskState.fresh(book_equity(before, standings))
             else:
                 risk = halted(risk, hour, event.content.reason, event.content.freeze)
                 risk = replace(risk, frozen=keeps_position(events[: event.number]))
@@ -110,13 +116,10 @@ class Book:
 
     def _standing(self, bot: Bot, hour: int, start: int) -> SleeveStanding:
         record = bot.journal.newest_record(hour - HOUR_MS, start)
-        first = start if record is None else record.close_time + HOUR_MS
-        words = [self.words.hour(it) for it in range(first, hour, HOUR_MS)]
-        given = sum((word.said.transfer(bot.symbol) for word in words if word), Decimal(0))
         if record is None:
-            return SleeveStanding(bot.symbol, given_since_usdt=given)
+            return SleeveStanding(bot.symbol)
         cash, equity = record.ledger.cash, record.line.equity
-        return SleeveStanding(bot.symbol, record.close_time, equity, cash, record.halted, given)
+        return SleeveStanding(bot.symbol, record.close_time, equity, cash, record.halted)
 
     def _shares(self, hour: int) -> Shares:
         last, settings = hour - SETTLED_MS, self.params.share_settings

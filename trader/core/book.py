@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from typing import Any, Literal
 
@@ -32,24 +32,21 @@ CENT, SIX, EIGHT, TWELVE = Decimal("0.01"), Decimal("1e-6"), Decimal("1e-8"), De
 @dataclass(frozen=True, slots=True)
 class SleeveStanding:
     """A symbol's sleeve as its newest record says it. record_hour: that record's close time, UTC ms, None before the first.
-    equity_usdt, cash_usdt: after that hour. given_since_usdt: what the book has moved to it after that hour, which no record
-    holds yet. halted: whether its trading is."""
+    equity_usdt, cash_usdt: after that hour. halted: whether its trading is."""
 
     symbol: str
     record_hour: int | None = None
     equity_usdt: Decimal = Decimal(0)
     cash_usdt: Decimal = Decimal(0)
     halted: bool = False
-    given_since_usdt: Decimal = Decimal(0)
 
-    @property
-    def worth_usdt(self) -> Decimal:
-        """What the sleeve adds to the book's equity."""
-        return self.equity_usdt + self.given_since_usdt
 
-    def is_late(self, hour: int, start: int) -> bool:
-        """Whether its hour before `hour` is not closed, in a book whose first hour is `start`, all UTC ms."""
-        return hour > start and (self.record_hour is None or self.record_hour < hour - HOUR_MS)
+@dataclass(frozen=True, slots=True)
+class PendingTransfer:
+    """A transfer that the newest record of its sleeve does not hold yet. hour: that it was said at, UTC ms."""
+
+    hour: int
+    amount_usdt: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,8 @@ class BookHour:
     symbol; a symbol without a record is not there). risk: the limits' state after that equity was marked. reserve_usdt: the
     book's cash that no sleeve has, after the transfers. transfers: USDT added to a sleeve's cash, negative where it gives;
     symbols without one are not there. weights and bars_hash: of a rebalance hour, by which shares. halt_event: the number of the
-    newest halt or resume of the book that `risk` holds already.
+    newest halt or resume of the book that `risk` holds already. pending: transfers of earlier hours that no record holds yet, by
+    symbol; they are part of the equity.
     """
 
     close_time: int
@@ -73,6 +71,7 @@ class BookHour:
     bars_hash: str
     records: Mapping[str, int]
     halt_event: int = 0
+    pending: Mapping[str, PendingTransfer] = field(default_factory=dict)
 
     @property
     def halted(self) -> bool:
@@ -125,7 +124,7 @@ def book_hour(
 ) -> BookHour:
     """What the book says of `hour` (UTC ms), by the hour before and every symbol's newest record. shares: of this hour, asked for
     only where cash may move."""
-    equity = before.reserve_usdt + sum((it.worth_usdt for it in standings), Decimal(0))
+    pending, equity = _pending_now(before, standings), book_equity(before, standings)
     risk = assess(before.risk, equity, hour, rules.limits)
     said = BookHour(
         hour,
@@ -138,11 +137,13 @@ def book_hour(
         "",
         {it.symbol: it.record_hour for it in standings if it.record_hour is not None},
         before.halt_event,
+        pending,
     )
     if said.halted or not rules.rebalances(hour, before):
         return said
-    asked, moving = shares(), [it for it in standings if not (it.is_late(hour, rules.start) or it.halted)]
-    moved = transfers(equity, before.reserve_usdt, moving, asked)
+    asked = shares()
+    movable = [it for it in standings if it.symbol not in pending]
+    moved = transfers(equity, before.reserve_usdt, hour, movable, asked)
     return replace(
         said,
         reason="rebalance",
@@ -151,6 +152,16 @@ def book_hour(
         weights=asked.weights,
         bars_hash=asked.bars_hash,
     )
+
+
+def book_equity(before: BookHour, standings: Sequence[SleeveStanding]) -> Decimal:
+    """The book's equity by every symbol's newest record: its own cash, the sleeves, and what is on its way to one."""
+    equity = before.reserve_usdt + sum((it.equity_usdt for it in standings), Decimal(0))
+    return equity + sum((it.amount_usdt for it in _pending_now(before, standings).values()), Decimal(0))
+
+
+def _pending_now(before: BookHour, standings: Sequence[SleeveStanding]) -> dict[str, PendingTransfer]:
+    return _pending(before, {it.symbol: it.record_hour for it in standings})
 
 
 def _halt_reason(risk: RiskState, hour: int) -> BookReason:
@@ -162,19 +173,44 @@ def _halt_reason(risk: RiskState, hour: int) -> BookReason:
 def missed_book_hour(hour: int, before: BookHour) -> BookHour:
     """What the book says of an hour (UTC ms) that passed before it said anything: nothing moves, and nothing is marked."""
     return replace(
-        before, close_time=hour, reason="missed", transfers={}, weights={}, bars_hash="", records={}
+        before,
+        close_time=hour,
+        reason="missed",
+        transfers={},
+        weights={},
+        bars_hash="",
+        records={},
+        pending=_pending(before, {}),
     )
 
 
+def _pending(before: BookHour, records: Mapping[str, int | None]) -> dict[str, PendingTransfer]:
+    """Of all transfers up to the hour before those that come after the newest record of their sleeve, whose decision of that hour
+    is still to be made: its exchange is closed, or it is slow."""
+    said = {symbol: PendingTransfer(before.close_time, it) for symbol, it in before.transfers.items()}
+    return {
+        symbol: it
+        for symbol, it in sorted({**before.pending, **said}.items())
+        if (record := records.get(symbol)) is None or record < it.hour
+    }
+
+
 def transfers(
-    equity_usdt: Decimal, reserve_usdt: Decimal, moving: Sequence[SleeveStanding], shares: Shares
+    equity_usdt: Decimal,
+    reserve_usdt: Decimal,
+    hour: int,
+    standings: Sequence[SleeveStanding],
+    shares: Shares,
 ) -> dict[str, Decimal]:
     """The moves of cash towards the shares, in cents rounded down, alphabetical, none of them 0. Only cash moves: a sleeve gives
-    at most what it has. moving: the sleeves that give and take; late and halted ones do not. Where the cash does not reach for
-    all, those that take get the same share of what they want."""
+    at most what it has. A late sleeve and a halted one give and take nothing. Where the cash does not reach for all, those that
+    take get the same share of what they want."""
     moved: dict[str, Decimal] = {}
     wanted: dict[str, Decimal] = {}
-    for it in sorted(moving, key=lambda standing: standing.symbol):
+    for it in sorted(standings, key=lambda standing: standing.symbol):
+        late = it.record_hour is not None and it.record_hour < hour - HOUR_MS
+        if late or it.halted:
+            continue
         more = _cents(shares.weights.get(it.symbol, Decimal(0)) * equity_usdt) - it.equity_usdt
         if more > 0:
             wanted[it.symbol] = more

@@ -88,6 +88,15 @@ class Track:
         """(n,) float64: equity after each hour's fill, the float nearest to the exact amount."""
         return self._marks().floats()
 
+    def equities(self) -> list[Decimal]:
+        """(n,) exact equity after each hour's fill."""
+        return self._marks().exact()
+
+    def cash(self) -> list[Decimal]:
+        """(n,) cash after each hour's fill."""
+        parts = zip(self.ledgers, self._lengths(), strict=True)
+        return [it for part, n in parts for it in repeat(part.ledger.cash, n)]
+
     def final_equity(self) -> Decimal | None:
         """The exact equity after the last hour, None without hours."""
         if not len(self):
