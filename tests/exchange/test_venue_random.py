@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.support.random_requests import BYTES_PER_REQUEST, FAULTS, Dice, Shot, World, shot_of
-from tests.support.venue_kit import config
+from tests.support.venue_kit import SYMBOL, config
 from trader.exchange.limits import RequestLimits
 from trader.exchange.server import EmbeddedExchange
 
@@ -97,12 +97,11 @@ class Life:
     def fingerprint(self) -> tuple[Any, ...]:
         """The whole state that a request may change."""
         account = self.exchange.venue.account
-        resting = tuple((o.order_id, o.status, o.executed_qty) for o in account.open_orders())
+        resting = tuple((o.symbol, o.order_id, o.status, o.executed_qty) for o in account.open_orders())
         return (
             dict(account.free),
             dict(account.locked),
-            account.next_order_id,
-            account.next_trade_id,
+            [(it.next_order_id, it.next_trade_id) for it in account.orders.values()],
             len(account.history),
             resting,
             self.exchange.venue.clock.now(),
@@ -113,8 +112,9 @@ class Life:
         """What a client would know."""
         venue = self.exchange.venue
         now_ms = venue.clock.now()
-        price = venue.market.last_price(now_ms) if venue.market.is_open(now_ms) else Decimal(30_000)
-        return World(now_ms, price, venue.account.next_order_id)
+        only = venue.instruments[SYMBOL]
+        price = only.market.last_price(now_ms) if only.market.is_open(now_ms) else Decimal(30_000)
+        return World(now_ms, price, only.orders.next_order_id)
 
     def fire(self, data: bytes) -> None:
         """One request: an answer in shape, and no change that it was not entitled to."""

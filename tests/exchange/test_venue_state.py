@@ -36,7 +36,7 @@ def test_a_restart_changes_nothing(tmp_path: Path) -> None:
         sim.buy("0.1", client_id="second")
         sim.order(**REST, newClientOrderId="cancelled")
         sim.signed("DELETE", "order", symbol=SYMBOL, origClientOrderId="cancelled")
-        near = sim.exchange.venue.market.quote(AT).ask + 50
+        near = sim.instrument.market.quote(AT).ask + 50
         sim.order(**{**REST, "side": "SELL", "price": str(near)}, newClientOrderId="filled")
         sim.order(**REST, newClientOrderId="open")
         sim.to(AT + 250 * HOUR_MS)

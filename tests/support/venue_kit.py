@@ -23,8 +23,9 @@ from binance.client import Client
 from tests.support import forked
 from trader.core.costs import CostModel
 from trader.core.types import HOUR_MS, Bars, Filters
+from trader.exchange.instruments import Instrument
 from trader.exchange.market import synthetic
-from trader.exchange.server import EmbeddedExchange, ExchangeConfig
+from trader.exchange.server import EmbeddedExchange, ExchangeConfig, TradedSymbol
 
 KEY, SECRET = "embeddedkey", "embeddedsecret"
 SYMBOL = "BTCUSDT"
@@ -57,13 +58,18 @@ def flat_bars(*prices: float, wick: float = 0.0, first: int = FIRST) -> Bars:
     )
 
 
+BOOK = tuple(
+    TradedSymbol(synthetic(f"{base}USDT", seed, FIRST, 600).bars, base, "USDT", Filters.derived(price))
+    for base, seed, price in (("BTC", 7, 30_000.0), ("ETH", 8, 1_500.0), ("SOL", 9, 15.0))
+)
+OF_THE_SYMBOL = ("bars", "base", "quote", "filters", "exchange_info_row")
+
+
 def config(**changes: Any) -> ExchangeConfig:
-    """An exchange for BTCUSDT with 10,000 USDT that stands at AT."""
+    """An exchange for BTCUSDT with 10,000 USDT that stands at AT. changes: of the config, or of its only symbol."""
+    only = TradedSymbol(MARKET.bars, "BTC", "USDT", Filters.derived(30_000.0))
     plain = ExchangeConfig(
-        bars=MARKET.bars,
-        base="BTC",
-        quote="USDT",
-        filters=Filters.derived(30_000.0),
+        traded=(replace(only, **{name: changes.pop(name) for name in OF_THE_SYMBOL if name in changes}),),
         costs=COSTS,
         at_ms=AT,
         balances={"USDT": Decimal(10_000)},
@@ -105,6 +111,11 @@ class Sim:
     def port(self) -> int:
         """The port it listens on."""
         return urlsplit(self.exchange.url).port or 0
+
+    @property
+    def instrument(self) -> Instrument:
+        """What is traded here: the only symbol, or the first."""
+        return next(iter(self.exchange.venue.instruments.values()))
 
     @property
     def client(self) -> Client:

@@ -44,9 +44,10 @@ def _body(request: Request) -> Any:
 
 def _clock(venue: Venue, request: Request) -> dict[str, Any]:
     now_ms = venue.tick()
-    is_open = venue.market.is_open(now_ms)
-    said = {"now": now_ms, "iso": iso(now_ms), "open": is_open}
-    return {**said, "speed": venue.clock.speed, "market": venue.config.market}
+    shut = [name for name in venue.instruments if name in venue.shut_symbols(now_ms)]
+    said = {"now": now_ms, "iso": iso(now_ms), "open": len(shut) < len(venue.instruments)}
+    said |= {"speed": venue.clock.speed, "market": venue.config.market}
+    return {**said, "shut": shut} if shut else said
 
 
 def _set_clock(venue: Venue, request: Request) -> dict[str, Any]:

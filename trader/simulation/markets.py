@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from trader import terminal
 from trader.adapters.bar_folder import BarSources
-from trader.adapters.exchange_info import read_filters, read_info_row
+from trader.adapters.exchange_info import filters_of, info_row_of, read_info_rows
 from trader.config import load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import HOUR_MS, Bars, Filters, parse_hour, plain
 
 if TYPE_CHECKING:
+    from trader.exchange.config import TradedSymbol
     from trader.exchange.listings import ListedSymbol
     from trader.exchange.market import SyntheticMarket
 
@@ -97,10 +98,35 @@ def assets_of(symbol: str) -> tuple[str, str]:
 
 
 def rules_for(filters: Path | None, bars: Bars, hour: int) -> tuple[dict[str, Any] | None, Filters]:
-    """An exchangeInfo row and its filters from a file, or filters derived from the close at `hour`."""
-    if filters is not None:
-        return read_info_row(filters), read_filters(filters)
-    return None, Filters.derived(float(bars.close[bars.row(hour)]))
+    """An exchangeInfo row and its filters from a file, or filters derived from the close at `hour`. Raises ConfigError."""
+    it = traded_symbols([bars], filters, hour)[0]
+    return (None if it.exchange_info_row is None else dict(it.exchange_info_row)), it.filters
+
+
+def traded_symbols(traded: Sequence[Bars], filters: Path | None, hour: int) -> tuple[TradedSymbol, ...]:
+    """The symbols that an embedded exchange trades. A file has a row of exchangeInfo for each; without it assets follow from the
+    symbol, filters from the close at `hour` (UTC ms). Raises ConfigError."""
+    if filters is None:
+        return tuple(_traded(bars, hour) for bars in traded)
+    rows = read_info_rows(filters)
+    if len(rows) == 1 and len(traded) > 1:
+        named = ", ".join(it.symbol for it in traded)
+        raise ConfigError(f"filters {filters} holds one row; give one for each of {named}")
+    return tuple(_ruled(bars, info_row_of(rows, bars.symbol, filters), filters) for bars in traded)
+
+
+def _traded(bars: Bars, hour: int) -> TradedSymbol:
+    from trader.exchange.config import TradedSymbol
+
+    return TradedSymbol(bars, *assets_of(bars.symbol), Filters.derived(float(bars.close[bars.row(hour)])))
+
+
+def _ruled(bars: Bars, row: dict[str, Any], source: Path) -> TradedSymbol:
+    from trader.exchange.config import TradedSymbol
+
+    if not (isinstance(row.get("baseAsset"), str) and isinstance(row.get("quoteAsset"), str)):
+        raise ConfigError(f"filters {source}: the row of {bars.symbol} names no baseAsset and quoteAsset")
+    return TradedSymbol(bars, row["baseAsset"], row["quoteAsset"], filters_of(row, str(source)), row)
 
 
 def write_info_row(path: Path, row: dict[str, Any] | None, filters: Filters, symbol: str) -> Path:
