@@ -58,10 +58,17 @@ def flat_bars(*prices: float, wick: float = 0.0, first: int = FIRST) -> Bars:
     )
 
 
-BOOK = tuple(
-    TradedSymbol(synthetic(f"{base}USDT", seed, FIRST, 600).bars, base, "USDT", Filters.derived(price))
-    for base, seed, price in (("BTC", 7, 30_000.0), ("ETH", 8, 1_500.0), ("SOL", 9, 15.0))
-)
+def traded(base: str, seed: int, price: float) -> TradedSymbol:
+    """A symbol of a synthetic market whose price is near this one."""
+    bars = synthetic(f"{base}USDT", seed, FIRST, 600).bars
+    scaled = {
+        name: (getattr(bars, name) * price / 30_000).round(4) for name in ("open", "high", "low", "close")
+    }
+    return TradedSymbol(replace(bars, **scaled), base, "USDT", Filters.derived(price))
+
+
+# Several symbols for one account.
+BOOK = (traded("BTC", 7, 30_000.0), traded("ETH", 8, 1_500.0), traded("SOL", 9, 15.0))
 OF_THE_SYMBOL = ("bars", "base", "quote", "filters", "exchange_info_row")
 
 
@@ -183,6 +190,12 @@ class Sim:
     def order(self, **params: Any) -> Answer:
         """Any order over the raw channel."""
         return self.signed("POST", "order", symbol=SYMBOL, **params)
+
+    def trade(self, symbol: str, side: str, quantity: str, **more: Any) -> Any:
+        """A MARKET order in a symbol, or a LIMIT one where there is a price; what is answered."""
+        kind = {"type": "LIMIT", "timeInForce": "GTC"} if "price" in more else {"type": "MARKET"}
+        params = {"symbol": symbol, "side": side, "quantity": quantity, **kind, **more}
+        return self.signed("POST", "order", **params).json
 
     def free(self, asset: str) -> Decimal:
         """A free balance."""

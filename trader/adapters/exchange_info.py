@@ -12,6 +12,9 @@ from trader.core.errors import ConfigError
 from trader.core.types import Filters
 from trader.plain_file import read_plain, text_of
 
+# Of the thousands of symbols of a whole reply a message names so many.
+SHOWN = 10
+
 
 def read_info_row(path: Path) -> dict[str, Any]:
     """The only exchangeInfo row of a file: a row, or a reply or a list that holds one. Raises ConfigError that names the file."""
@@ -33,16 +36,13 @@ def read_info_rows(path: Path) -> list[Any]:
 
 
 def info_row_of(rows: Sequence[Any], symbol: str | None, path: Path) -> dict[str, Any]:
-    """The row of a symbol; of a single row, or for symbol None, the only one. Raises ConfigError that names the file."""
-    named = {
-        row["symbol"]: row for row in rows if isinstance(row, dict) and isinstance(row.get("symbol"), str)
-    }
-    row = rows[0] if len(rows) == 1 else named.get(symbol or "")
+    """The row of a symbol, for None the only one. A single row need not say its symbol. Raises ConfigError that names the
+    file."""
+    named = {it["symbol"]: it for it in rows if isinstance(it, dict) and isinstance(it.get("symbol"), str)}
+    row = rows[0] if len(rows) == 1 and (symbol is None or not named) else named.get(symbol or "")
     if row is None and named:
         wanted = f"has no row of {symbol}, only" if symbol else "must hold one row, not those"
-        raise ConfigError(
-            f"filters {path} {wanted} of {', '.join(sorted(named)[:10])}{', ...' if len(named) > 10 else ''}"
-        )
+        raise ConfigError(f"filters {path} {wanted} of {', '.join(sorted(named)[:SHOWN])}")
     if not isinstance(row, dict) or not isinstance(row.get("filters"), list):
         raise ConfigError(f"filters {path} must hold one exchangeInfo row with a list named filters")
     return row

@@ -247,6 +247,11 @@ def _markets(
         return [_market_of_now(bars, seed, name) for name in names or (None,)], []
     if not bars or seed is not None:
         return [markets.market_of(bars[0] if bars else None, seed, name) for name in names or (None,)], []
+    if names and len(names) > 1 and len(bars) == 1 and not bars[0].is_dir():
+        raise ConfigError(
+            f"--bars {bars[0]} holds one symbol, --symbols names {len(names)}: give a folder of <SYMBOL>-1h.parquet, or --bars "
+            "for each"
+        )
     sources = markets.sources_of(bars, names[0] if names else None)
     traded = names or [sources.traded]
     beside = [it for it in sources.files if it not in traded]

@@ -30,6 +30,11 @@ class Listings:
         self._costs = costs
         self._markets: dict[str, Market] = {}
 
+    @property
+    def all_names(self) -> list[str]:
+        """The symbols, those too that have not begun to trade."""
+        return list(self._listed)
+
     def names(self, now_ms: int) -> list[str]:
         """The symbols that have begun to trade by now; before its first bar opens the exchange knows none."""
         return [symbol for symbol in self._listed if self.has(symbol, now_ms)]

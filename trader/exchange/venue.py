@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from trader.core.errors import ConfigError
 from trader.core.types import floor_hour
 from trader.exchange.account import Account, VenueOrder
 from trader.exchange.clock import VirtualClock
@@ -65,7 +66,8 @@ class Venue:
         }
         self.listings = Listings(config.others, config.costs)
         self.limiter = Limiter(config.limits)
-        self.faults: list[Fault] = parse_faults(config.faults)
+        self.faults: list[Fault] = []
+        self.set_faults(config.faults)
         self.requests: deque[dict[str, Any]] = deque(maxlen=LOGGED_REQUESTS)
         self.request_count = 0
         self.state = None if config.state_path is None else StateFile(config.state_path, config.symbols)
@@ -111,6 +113,15 @@ class Venue:
             return False
         traded = [name for name in named if name in self.instruments]
         return any(name in shut for name in traded) if traded else len(shut) == len(self.instruments)
+
+    def set_faults(self, raw: Any) -> None:
+        """Replace the active faults. Raises ConfigError that says which one is wrong and why; then nothing has changed."""
+        faults = parse_faults(raw)
+        known = [*self.instruments, *self.listings.all_names]
+        for index, fault in enumerate(faults):
+            if fault.symbol and fault.symbol not in known:
+                raise ConfigError(f"fault {index}: there is no {fault.symbol} here, only {', '.join(known)}")
+        self.faults = faults
 
     def tick(self) -> int:
         """Let everything happen that is due by now: late orders, resting orders. Returns the virtual time."""

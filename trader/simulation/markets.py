@@ -109,9 +109,6 @@ def traded_symbols(traded: Sequence[Bars], filters: Path | None, hour: int) -> t
     if filters is None:
         return tuple(_traded(bars, hour) for bars in traded)
     rows = read_info_rows(filters)
-    if len(rows) == 1 and len(traded) > 1:
-        named = ", ".join(it.symbol for it in traded)
-        raise ConfigError(f"filters {filters} holds one row; give one for each of {named}")
     return tuple(_ruled(bars, info_row_of(rows, bars.symbol, filters), filters) for bars in traded)
 
 
