@@ -19,17 +19,14 @@ from trader.commands.common import AsJson, Symbol
 from trader.config import EMBEDDED_KEY, EMBEDDED_PORT, EMBEDDED_SECRET, load_settings
 from trader.core.errors import ConfigError
 from trader.core.text import plural
-from trader.core.types import DAY_MS, HOUR_MS, Bars, floor_hour, iso, parse_hour
+from trader.core.types import DAY_MS, Bars, floor_hour, iso, parse_hour
 from trader.simulation import markets
 
 if TYPE_CHECKING:
-    from trader.adapters.bar_folder import BarSources
     from trader.core.costs import CostModel
     from trader.exchange.config import ExchangeConfig
     from trader.exchange.matching import FeeAsset
 
-# `--at now`: a year to look back on, a month to trade in.
-YEAR_HOURS, MONTH_HOURS = 365 * 24, 30 * 24
 # An hour's order must leave within ten minutes of the exchange's time: here 5 s, and a fresh `trader tick` needs two or three.
 MOST_SPEED = 120.0
 
@@ -115,7 +112,12 @@ def exchange(
 
     Example: trader exchange --bars BTCUSDT-1h.parquet --at 2022-01-01 --port 8900
     """
-    traded, others = _markets(bars, synthetic, _names(symbol, symbols), at)
+    names = _names(symbol, symbols)
+    traded, others = (
+        (markets.markets_of_now(bars, synthetic, names), [])
+        if at == "now"
+        else markets.markets_of(bars, synthetic, names)
+    )
     at_ms = _moment(at, traded)
     costs = _costs(fee_rate, half_spread_bps, slippage_bps)
     fee = _fee_asset(fee_asset, fee_discount, fee_asset_price)
@@ -238,30 +240,6 @@ def _serve(config: ExchangeConfig, source: str, as_json: bool) -> None:
     served.serve_forever()
 
 
-def _markets(
-    bars: list[Path] | None, seed: int | None, names: list[str] | None, at: str | None
-) -> tuple[list[Bars], list[Bars]]:
-    """The bars that are traded, and those of the symbols that are quoted beside them. names: of the traded symbols, None for
-    the default. Raises ConfigError."""
-    if at == "now":
-        return [_market_of_now(bars, seed, name) for name in names or (None,)], []
-    if not bars or seed is not None:
-        return [markets.market_of(bars[0] if bars else None, seed, name) for name in names or (None,)], []
-    if names and len(names) > 1 and len(bars) == 1 and not bars[0].is_dir():
-        raise ConfigError(
-            f"--bars {bars[0]} holds one symbol, --symbols names {len(names)}: give a folder of <SYMBOL>-1h.parquet, or --bars "
-            "for each"
-        )
-    sources = markets.sources_of(bars, names[0] if names else None)
-    traded = names or [sources.traded]
-    beside = [it for it in sources.files if it not in traded]
-    return _read(sources, traded), _read(sources, beside)
-
-
-def _read(sources: BarSources, symbols: Sequence[str]) -> list[Bars]:
-    return [sources.read(it, terminal.say) for it in symbols]
-
-
 def _moment(at: str | None, traded: Sequence[Bars]) -> int:
     """The first moment of the clock in UTC milliseconds. Raises ConfigError where it is outside a symbol's bars."""
     if at == "now":
@@ -274,18 +252,6 @@ def _moment(at: str | None, traded: Sequence[Bars]) -> int:
                 f"--at {iso(at_ms)} is outside the bars{of}, {iso(market.first)} to {iso(market.last)}"
             )
     return at_ms
-
-
-def _market_of_now(bars: list[Path] | None, seed: int | None, symbol: str | None) -> Bars:
-    """A synthetic market whose hours are past and still to come. Raises ConfigError for bars, which have only the past."""
-    if bars:
-        raise ConfigError(
-            "--at now needs hours that are still to come: give --synthetic SEED instead of --bars"
-        )
-    from trader.exchange.market import synthetic
-
-    first, hours = floor_hour(time.time_ns() // 1_000_000) - YEAR_HOURS * HOUR_MS, YEAR_HOURS + MONTH_HOURS
-    return synthetic(symbol or markets.SYNTHETIC_SYMBOL, seed or 0, first, hours).bars
 
 
 def _read_faults(path: Path) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from trader.adapters.bar_folder import BarSources
 from trader.adapters.exchange_info import filters_of, info_row_of, read_info_rows
 from trader.config import load_settings
 from trader.core.errors import ConfigError
-from trader.core.types import HOUR_MS, Bars, Filters, parse_hour, plain
+from trader.core.types import HOUR_MS, Bars, Filters, floor_hour, parse_hour, plain
 
 if TYPE_CHECKING:
     from trader.exchange.config import TradedSymbol
@@ -25,6 +27,8 @@ QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "EUR", "TRY", "BTC", "ETH", "
 SYNTHETIC_SYMBOL = "BTCUSDT"
 SYNTHETIC_START = "2020-01-01"
 SYNTHETIC_HOURS = 4 * 365 * 24
+# `--at now`: a year to look back on, a month to trade in.
+YEAR_HOURS, MONTH_HOURS = 365 * 24, 30 * 24
 
 
 def synthetic_market(seed: int, symbol: str | None = None) -> SyntheticMarket:
@@ -54,6 +58,37 @@ def sources_of(bars: Sequence[Path], symbol: str | None) -> BarSources:
     """The files of bars that were given; of a folder the setting's symbol is traded unless another is named. Raises
     ConfigError."""
     return BarSources.of(bars, symbol, load_settings().symbol)
+
+
+def markets_of(
+    bars: Sequence[Path] | None, seed: int | None, names: Sequence[str] | None
+) -> tuple[list[Bars], list[Bars]]:
+    """The bars of the symbols that an exchange trades, and of those that it quotes beside them. names: of the traded ones, None
+    for the default. Raises ConfigError."""
+    if not bars or seed is not None:
+        return [market_of(bars[0] if bars else None, seed, name) for name in names or (None,)], []
+    if names and len(names) > 1 and len(bars) == 1 and not bars[0].is_dir():
+        raise ConfigError(
+            f"--bars {bars[0]} holds one symbol, --symbols names {len(names)}: give a folder of <SYMBOL>-1h.parquet, or --bars "
+            "for each"
+        )
+    sources = sources_of(bars, names[0] if names else None)
+    traded = names or [sources.traded]
+    beside = [it for it in sources.files if it not in traded]
+    read = partial(sources.read, say=terminal.say)
+    return list(map(read, traded)), list(map(read, beside))
+
+
+def markets_of_now(bars: Sequence[Path] | None, seed: int | None, names: Sequence[str] | None) -> list[Bars]:
+    """Synthetic markets whose hours are past and still to come. Raises ConfigError for bars, which have only the past."""
+    if bars:
+        raise ConfigError(
+            "--at now needs hours that are still to come: give --synthetic SEED instead of --bars"
+        )
+    from trader.exchange.market import synthetic
+
+    first, hours = floor_hour(time.time_ns() // 1_000_000) - YEAR_HOURS * HOUR_MS, YEAR_HOURS + MONTH_HOURS
+    return [synthetic(name, seed or 0, first, hours).bars for name in names or (SYNTHETIC_SYMBOL,)]
 
 
 def listed_of(bars: Bars, hour: int) -> ListedSymbol:
