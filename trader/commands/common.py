@@ -52,8 +52,8 @@ def traded(settings: Settings, symbol: str | None = None) -> Traded:
         return Traded(settings)
     if symbol is not None:
         raise ConfigError(
-            f"--symbol {symbol} and the book {settings.book} are both named, and this verb is for all symbols of a book. Leave one "
-            f"of them out"
+            f"--symbol {symbol} and the book {settings.book} are both named, and this verb is for all symbols of a book. Leave "
+            f"one of them out"
         )
     from trader.adapters.book_file import read_book
 
