@@ -9,9 +9,9 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
@@ -32,9 +32,8 @@ from trader.app.book import Book
 from trader.app.book_journal import BookJournal, hour_key
 from trader.app.book_replay import replay_book
 from trader.app.book_tick import BookTicked, tick_book
-from trader.app.bot import Bot
 from trader.app.journal import Journal, hour_folder
-from trader.app.layout import BOOK, keys_of
+from trader.app.layout import BOOK
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET
 from trader.core.book import BookHour
 from trader.core.book_params import BookParams
@@ -104,7 +103,7 @@ def a_book(url: str, store: Path, *, lanes: int = 1, **changes: Any) -> Iterator
     """A book whose sleeps move the exchange's clock; with lanes several threads ask it, and sleeps are the wall's."""
     clock = SimClock(url) if lanes == 1 else None
     with (
-        closing(clock) if clock else suppress(),
+        closing(clock) if clock else nullcontext(),
         wiring.open_book(
             settings_for(url, store),
             book_params(**changes),
@@ -157,9 +156,10 @@ class BookScene:
         assert word is not None
         return word.said
 
-    def orders(self, symbol: str, since: int = HOUR) -> list[dict[str, Any]]:
-        """The orders of a symbol that the exchange executed from an hour on."""
-        return [it for it in self.sim("/sim/ledger") if it["symbol"] == symbol and it["time"] >= since]
+    def orders(self, symbol: str, hour: int = HOUR) -> list[dict[str, Any]]:
+        """The orders of a symbol that the exchange executed within an hour."""
+        ledger = [it for it in self.sim("/sim/ledger") if it["symbol"] == symbol]
+        return [it for it in ledger if hour <= it["time"] < hour + HOUR_MS]
 
     def objects(self, *hours: int) -> dict[str, Any]:
         """What decides and closes these hours, without who wrote it: words, decisions and records by their keys."""
@@ -173,8 +173,8 @@ class BookScene:
         return found
 
     def check_money(self, hour: int) -> None:
-        """After an hour that every symbol has closed: each execution is in one record, no hour sent an order twice, transfers were
-        booked once, and all cash and every position are the account's, to the last unit."""
+        """After an hour that every symbol has closed: each execution is in one record, no hour traded twice, transfers were booked
+        once, and all cash and every position are the account's, to the last unit."""
         held = {it: Decimal(row["free"]) for it, row in self.sim("/sim/balances").items()}
         word = BookJournal(self.journal(BOOK)).hour(hour)
         assert word is not None
