@@ -203,11 +203,17 @@ def _decided(
         )
         reason = proposal.totals.state.risk.halt_reason
         if proposal.halts and reason in (*get_args(HaltReason), BOOK_HALT):
-            announce(bot.journal, hour, reason or "", freeze=bot.freeze_on_halt)
+            announce(bot.journal, hour, reason or "", freeze=_freezes(bot, proposal))
         decision, ours = bot.journal.decide(proposal)
     if not ours:
         require_sound(bot, decision, newest)
     return Decided(decision, ours)
+
+
+def _freezes(bot: Bot, proposal: Decision) -> bool:
+    """Whether the halt of a decision keeps what is held: as its book said, or as this bot's own limits do."""
+    risk = proposal.totals.state.risk
+    return risk.frozen if risk.halt_reason == BOOK_HALT else bot.freeze_on_halt
 
 
 def _closed(bot: Bot, made: Decided) -> HourRecord:
