@@ -13,6 +13,7 @@ import typer
 from trader import terminal
 from trader.commands.common import AsJson, ParamsFile, StoreDir, Symbol, hour_clock, params_from
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
+from trader.core.errors import ConfigError
 from trader.core.types import iso, parse_hour
 from trader.simulation import markets
 
@@ -38,7 +39,13 @@ def replay(
         ),
     ] = None,
     hours_out: Annotated[
-        Path | None, typer.Option("--hours-out", "--out", help="write every hour here, as JSON Lines")
+        Path | None,
+        typer.Option(
+            "--hours-out", "--out", help="write every hour here, as JSON Lines; with --book a folder"
+        ),
+    ] = None,
+    book: Annotated[
+        Path | None, typer.Option("--book", help="book.toml: trade its symbols on one account")
     ] = None,
     store: Annotated[
         str | None, typer.Option("--store", help="keep the journal here; default: a temporary folder")
@@ -58,6 +65,14 @@ def replay(
     from trader.core.hours import Rules
     from trader.simulation import rehearsal
 
+    if book is not None:
+        options = {"--params": params, "--symbol": symbol, "--filters": filters, "--venue-url": venue_url}
+        if named := [name for name, value in options.items() if value is not None]:
+            raise ConfigError(f"{named[0]} is of one symbol; {book} says it for every symbol of the book")
+        from trader.commands.book_replay import replay_book
+
+        replay_book(book, bars, start, stop, hours_out, store, as_json)
+        return
     sources = markets.sources_of(bars, symbol)
     traded, market = sources.path(sources.traded), sources.read(sources.traded, terminal.say)
     first, last = parse_hour(start), parse_hour(stop)

@@ -26,7 +26,7 @@ BOOK_HALT = "book"
 
 # A symbol whose hour before is not closed so long after the close is marked by an older record, and moves no cash.
 LATE_MS = 60_000
-CENT, EIGHT, SIX = Decimal("0.01"), Decimal("1e-8"), Decimal("0.000001")
+CENT, SIX, EIGHT, TWELVE = Decimal("0.01"), Decimal("1e-6"), Decimal("1e-8"), Decimal("1e-12")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +124,7 @@ def book_hour(
 ) -> BookHour:
     """What the book says of `hour` (UTC ms), by the hour before and every symbol's newest record. shares: of this hour, asked for
     only where cash may move."""
-    pending = _pending(before, {it.symbol: it.record_hour for it in standings})
-    equity = before.reserve_usdt + sum((it.equity_usdt for it in standings), Decimal(0))
-    equity += sum((it.amount_usdt for it in pending.values()), Decimal(0))
+    pending, equity = _pending_now(before, standings), book_equity(before, standings)
     risk = assess(before.risk, equity, hour, rules.limits)
     said = BookHour(
         hour,
@@ -154,6 +152,16 @@ def book_hour(
         weights=asked.weights,
         bars_hash=asked.bars_hash,
     )
+
+
+def book_equity(before: BookHour, standings: Sequence[SleeveStanding]) -> Decimal:
+    """The book's equity by every symbol's newest record: its own cash, the sleeves, and what is on its way to one."""
+    equity = before.reserve_usdt + sum((it.equity_usdt for it in standings), Decimal(0))
+    return equity + sum((it.amount_usdt for it in _pending_now(before, standings).values()), Decimal(0))
+
+
+def _pending_now(before: BookHour, standings: Sequence[SleeveStanding]) -> dict[str, PendingTransfer]:
+    return _pending(before, {it.symbol: it.record_hour for it in standings})
 
 
 def _halt_reason(risk: RiskState, hour: int) -> BookReason:
@@ -234,6 +242,14 @@ def with_transfer(state: HourState, amount: Decimal, mark: Decimal) -> HourState
         peak = (risk.peak_equity * (equity + amount) / equity).quantize(EIGHT, ROUND_HALF_EVEN)
     ledger = replace(state.ledger, cash=state.ledger.cash + amount)
     return replace(state, ledger=ledger, risk=replace(risk, base_equity=base, peak_equity=peak))
+
+
+def transfer_scale(scale: Decimal, equity: Decimal, amount: Decimal) -> Decimal:
+    """By how much transfers have multiplied a sleeve's equity, after one of `amount` USDT into `equity`. Equity divided by it is
+    chain-linked over transfers."""
+    if equity <= 0 or equity + amount <= 0:
+        return scale
+    return (scale * (equity + amount) / equity).quantize(TWELVE, ROUND_HALF_EVEN)
 
 
 @dataclass(frozen=True, slots=True)
