@@ -88,6 +88,7 @@ def one_look(bot: Bot) -> AbstractContextManager[None]:
 def catch_up(bot: Bot, before: int | None = None) -> Ticked | Pending:
     """Close every hour before the one that is to be decided, the current one or the last before `before`. Ticked where there is
     nothing to decide. Raises as `tick`."""
+    bot.journal.require_whole()
     now = bot.exchange.time_ms()
     _require_our_time(bot, now)
     hour = floor_hour(now) if before is None else min(floor_hour(now), before - HOUR_MS)

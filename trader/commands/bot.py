@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,23 +15,26 @@ from trader import terminal
 from trader.commands.common import (
     AsJson,
     BarsDir,
+    BookFile,
     ParamsFile,
     StoreDir,
     Symbol,
     answer,
     params_from,
     say_ticked,
+    traded,
 )
 from trader.commands.schedule import CronJobFile, schedule_of
 from trader.commands.search import CORES, search_of
 from trader.config import load_settings
-from trader.core.errors import DataError, Halt, OtherSymbol, TraderError
+from trader.core.errors import ConfigError, DataError, Halt, OtherSymbol, TraderError
 from trader.core.text import plural
 from trader.core.types import iso, parse_hour
 from trader.observers import process
 
 if TYPE_CHECKING:
     from trader.app.bot import Bot
+    from trader.app.retrain_rules import Tuner
     from trader.config import Settings
     from trader.core.long_training import Epoch
     from trader.core.model import ModelCard
@@ -42,6 +46,7 @@ def tick(
         bool, typer.Option("--dry", help="decide, ask the venue with /order/test, write under dry/ only")
     ] = False,
     symbol: Symbol = None,
+    book: BookFile = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: AsJson = False,
@@ -56,7 +61,13 @@ def tick(
     from trader.app.trouble import failed
     from trader.core.hours import line_json
 
-    settings = load_settings(symbol=symbol, store=store, bars=bars)
+    whole = traded(load_settings(symbol=symbol, book=book, store=store, bars=bars), symbol)
+    settings = whole.settings
+    if whole.book is not None:
+        from trader.commands import book as books
+
+        books.tick(settings, whole.book, dry, as_json)
+        return
     with wiring.open_bot(settings, say=terminal.say) as bot:
         if dry:
             seen = dry_tick(bot)
@@ -106,6 +117,7 @@ def retrain(
     seed: Annotated[int, typer.Option(min=0, help="random seed of the search")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="processes that fit models at the same time")] = CORES,
     symbol: Symbol = None,
+    book: BookFile = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: AsJson = False,
@@ -116,9 +128,19 @@ def retrain(
     """
     from trader import wiring
 
-    settings = load_settings(symbol=symbol, store=store, bars=bars)
+    whole = traded(load_settings(symbol=symbol, book=book, store=store, bars=bars), symbol)
+    settings, search = whole.settings, Search(trials, seed, workers)
+    if params is not None and book is not None:
+        raise ConfigError(
+            f"--params {params} is of one symbol; name it in {book}: params, or params_by_symbol"
+        )
+    if whole.book is not None:
+        from trader.commands import book as books
+
+        books.train(settings, whole.book, serve_from, if_due, search.asked, search.tuner(settings), as_json)
+        return
     with wiring.open_bot(settings, say=terminal.say) as bot:
-        card = _retrain(bot, settings, params, trials, serve_from, if_due, seed, workers)
+        card = _retrain(bot, settings, params, whole.strategy, search, serve_from, if_due)
         if card is not None:
             bot.collector.save()
     if card is None:
@@ -167,17 +189,23 @@ def halt(
         bool, typer.Option("--freeze", help="keep what is held; default: the next tick sells it")
     ] = False,
     symbol: Symbol = None,
+    book: BookFile = None,
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Stop trading until a person resumes it.
+    """Stop trading until a person resumes it: of a symbol, or of a whole book.
 
     Example: trader halt --reason "exchange announced maintenance"
     """
     from trader import wiring
     from trader.app.halts import announce, standing_halt
 
-    settings = load_settings(symbol=symbol, store=store)
+    settings = load_settings(symbol=symbol, book=book, store=store)
+    if symbol is None and (whole := traded(settings)).book is not None:
+        from trader.commands import book as books
+
+        books.halt(settings, whole.book, reason, freeze, as_json)
+        return
     journal = wiring.make_journal(settings)
     was = standing_halt(journal)
     now_ms = wiring.make_clock(settings).now_ms()
@@ -191,10 +219,11 @@ def halt(
 def resume(
     reason: Annotated[str, typer.Option(help="what was found and mended")],
     symbol: Symbol = None,
+    book: BookFile = None,
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Lift a halt: the next hour begins a new risk epoch at its equity.
+    """Lift a halt, of a symbol or of a whole book: the next hour begins a new risk epoch at its equity.
 
     Example: trader resume --reason "model checked, limit meant for another allocation"
     """
@@ -202,7 +231,12 @@ def resume(
     from trader.app.halts import newest_event, resume
     from trader.core.events import ResumeEvent
 
-    settings = load_settings(symbol=symbol, store=store)
+    settings = load_settings(symbol=symbol, book=book, store=store)
+    if symbol is None and (whole := traded(settings)).book is not None:
+        from trader.commands import book as books
+
+        books.resume(settings, whole.book, reason, as_json)
+        return
     journal = wiring.make_journal(settings)
     newest = newest_event(journal)
     if newest is not None and isinstance(newest.content, ResumeEvent):
@@ -231,21 +265,61 @@ def _serving(bot: Bot, given: Path | None) -> Params | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search of parameters before a training: of so many configurations, 0 for none."""
+
+    trials: int
+    seed: int
+    workers: int
+
+    @property
+    def asked(self) -> Tuner | None:
+        """The search that a person asked for, None without one."""
+
+        def search(bot: Bot, base: Params, hour: int) -> Params:
+            return search_of(bot, base, hour, self.trials, self.seed, self.workers)
+
+        return search if self.trials else None
+
+    def tuner(self, settings: Settings) -> Tuner | None:
+        """The search that answers a breach, None where the settings want none."""
+        from trader.app.retrain_rules import unanswered
+
+        def search(bot: Bot, base: Params, hour: int) -> Params:
+            # Another seed for each breach: a repeated search looks at other configurations, and at the serving ones.
+            event = unanswered(bot)
+            wanted, draw = self.trials or settings.retune_trials, self.seed + (event.number if event else 0)
+            return search_of(bot, base, hour, wanted, draw, self.workers, warm=(base,))
+
+        return search if settings.retune_trials else None
+
+
 def _retrain(
     bot: Bot,
     settings: Settings,
     params: Path | None,
-    trials: int,
+    strategy: Params | None,
+    search: Search,
     serve_from: str | None,
     if_due: bool,
-    seed: int,
-    workers: int,
 ) -> ModelCard | None:
     """Train by the calendar or a breach (`if_due`), else now; None if nothing is due. Epochs of a long training are told."""
+    from trader.app.retrain import next_serve_hour, retrain
+    from trader.app.retrain_rules import retrain_if_due
     from trader.core.long_training import heard_by
 
     with heard_by(_say_epochs()):
-        return _retrained(bot, settings, params, trials, serve_from, if_due, seed, workers)
+        now_ms = bot.exchange.time_ms()
+        if if_due:
+            return retrain_if_due(
+                bot, now_ms, settings.breach_rule, search.tuner(settings), settings.drift_rule
+            )
+        chosen = strategy or params_from(params, _serving(bot, params))
+        hour = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, chosen.gap_hours)
+        if search.asked:
+            chosen = search.asked(bot, chosen, hour)
+        return retrain(bot.journal, bot.collector, bot.forecaster_of, chosen, hour, bot.version)
 
 
 def _say_epochs() -> Callable[[Epoch], None]:
@@ -263,34 +337,3 @@ def _say_epochs() -> Callable[[Epoch], None]:
         )
 
     return say
-
-
-def _retrained(
-    bot: Bot,
-    settings: Settings,
-    params: Path | None,
-    trials: int,
-    serve_from: str | None,
-    if_due: bool,
-    seed: int,
-    workers: int,
-) -> ModelCard | None:
-    from trader.app.retrain import next_serve_hour, retrain
-    from trader.app.retrain_rules import retrain_if_due, unanswered
-
-    now_ms = bot.exchange.time_ms()
-    if if_due:
-
-        def search(_: Bot, base: Params, hour: int) -> Params:
-            # Another seed for each breach: a repeated search looks at other configurations, and at the serving ones.
-            event = unanswered(bot)
-            wanted, draw = trials or settings.retune_trials, seed + (event.number if event else 0)
-            return search_of(bot, base, hour, wanted, draw, workers, warm=(base,))
-
-        tuner = search if settings.retune_trials else None
-        return retrain_if_due(bot, now_ms, settings.breach_rule, tuner, settings.drift_rule)
-    chosen = params_from(params, _serving(bot, params))
-    hour = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, chosen.gap_hours)
-    if trials:
-        chosen = search_of(bot, chosen, hour, trials, seed, workers)
-    return retrain(bot.journal, bot.collector, bot.forecaster_of, chosen, hour, bot.version)

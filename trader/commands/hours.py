@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trader import terminal
-from trader.commands.common import AsJson, ParamsFile, StoreDir, Symbol, hour_clock, params_from
+from trader.commands.common import (
+    AsJson,
+    BookFile,
+    ParamsFile,
+    StoreDir,
+    Symbol,
+    hour_clock,
+    params_from,
+    traded,
+)
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import iso, parse_hour
@@ -164,7 +173,9 @@ def _print_story(journal: Journal, since: int | None, until: int | None, store: 
         terminal.show(next(lines) if part.record else event if wide else terminal.paragraph(event, 19))
 
 
-def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False) -> None:
+def status(
+    symbol: Symbol = None, book: BookFile = None, store: StoreDir = None, as_json: AsJson = False
+) -> None:
     """How the bot stands, why, what it holds, which model serves, whether hours drift, what comes next.
 
     Reads the store, and an embedded exchange's clock where there is one. Example: trader status
@@ -174,7 +185,12 @@ def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
     from trader.observers.names import meant
     from trader.observers.status_words import screen
 
-    settings = load_settings(symbol=symbol, store=store)
+    settings = load_settings(symbol=symbol, book=book, store=store)
+    if symbol is None and (whole := traded(settings)).book is not None:
+        from trader.commands import book as books
+
+        books.status(settings, whole.book, as_json)
+        return
     journal = wiring.make_journal(settings)
     clock = hour_clock(settings)
     # Without an answer nobody knows how late the bot is: the exchange's hours may be those of another year than this machine's.
