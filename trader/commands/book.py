@@ -30,15 +30,16 @@ if TYPE_CHECKING:
     from trader.config import Settings
     from trader.core.model import ModelCard
     from trader.core.params import Params
+    from trader.core.ports import Clock
 
 # Connections to a venue over the network; the embedded exchange answers faster than threads change places.
 LANES = 8
 
 
-def opened(settings: Settings, book: BookFile) -> AbstractContextManager[Book]:
+def opened(settings: Settings, book: BookFile, clock: Clock | None = None) -> AbstractContextManager[Book]:
     """The book with its connections."""
     lanes = 1 if settings.venue == "embedded" else LANES
-    return wiring.open_book(settings, book.params, lanes=lanes, say=terminal.say)
+    return wiring.open_book(settings, book.params, clock, lanes=lanes, say=terminal.say)
 
 
 def tick(settings: Settings, book: BookFile, dry: bool, as_json: bool) -> None:

@@ -164,6 +164,7 @@ def run(
     context: typer.Context,
     cron_job: CronJobFile = None,
     symbol: Symbol = None,
+    book: BookFile = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: Annotated[
@@ -179,7 +180,7 @@ def run(
 
     if as_json:
         terminal.log_as_json()
-    settings = load_settings(symbol=symbol, store=store, bars=bars)
+    settings = load_settings(symbol=symbol, book=book, store=store, bars=bars)
     service.run(*schedule_of(cron_job, context), settings)
 
 
