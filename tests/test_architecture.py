@@ -20,6 +20,7 @@ MODULES = {".".join(f.relative_to(ROOT).with_suffix("").parts): f for f in FILES
 OF_AN_EXTRA = {
     "trader.forecasters.tft_layers",
     "trader.forecasters.tft_network",
+    "trader.forecasters.tft_samples",
     "trader.forecasters.tft_state",
     "trader.forecasters.tft_training",
 }
