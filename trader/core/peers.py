@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from trader.core.types import Matrix
+Numbers = npt.NDArray[Any]
 
 
 class Peers(Protocol):
@@ -26,7 +27,7 @@ class Peers(Protocol):
     def count(self) -> int:
         """With this one."""
 
-    def gathered(self, mine: Matrix) -> Sequence[Matrix]:
+    def gathered(self, mine: Numbers) -> Sequence[Numbers]:
         """What every process gave, in the order of ranks: numbers of one shape and type. All of them call this equally often.
         Raises RuntimeError where one of them is no more."""
 
@@ -36,7 +37,7 @@ class Alone:
 
     rank, count = 0, 1
 
-    def gathered(self, mine: Matrix) -> Sequence[Matrix]:
+    def gathered(self, mine: Numbers) -> Sequence[Numbers]:
         """Its own."""
         return [mine]
 
@@ -49,7 +50,7 @@ def own_parts(peers: Peers, total: int) -> range:
     return range(peers.rank, total, peers.count)
 
 
-def all_parts(peers: Peers, mine: Matrix, total: int) -> Matrix:
+def all_parts(peers: Peers, mine: Numbers, total: int) -> Numbers:
     """(total, n) the parts of all processes by their numbers. mine: (m, n) this one's, in the order of `own_parts`."""
     own = np.zeros((-(-total // peers.count), mine.shape[1]), mine.dtype)
     own[: len(mine)] = mine
