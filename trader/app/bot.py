@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Protocol
 
+from trader.app.book_journal import SpokenHour
 from trader.app.collect import Collector
 from trader.app.cover import OrderLimits
 from trader.app.journal import Journal
@@ -33,6 +35,14 @@ def loaded(journal: Journal, forecaster_of: ForecasterOf, model_id: str) -> Load
     return LoadedModel(card, params, forecaster.traits, predictor)
 
 
+class BookOfSleeves(Protocol):
+    """The book of many symbols that a bot's symbol belongs to."""
+
+    def said(self, hour: int, current: int) -> SpokenHour | None:
+        """What the book said of an hour (UTC ms) before any of its symbols decided it; of an hour before `current` without a word
+        that it was missed. None before the book began, and for an hour of which it may still speak."""
+
+
 @dataclass(slots=True)
 class Bot:
     """A bot and everything it reaches the world through. Loaded models and filters are kept between ticks."""
@@ -48,6 +58,7 @@ class Bot:
     price_band: Decimal | None = None  # a share, for parameters without one of their own; None is off
     limits: OrderLimits = field(default_factory=OrderLimits)
     wall: Clock | None = None  # this machine's, to compare the venue's with; None where that one is simulated
+    book: BookOfSleeves | None = None  # None where its symbol is all that is traded
     _models: dict[str, LoadedModel] = field(default_factory=dict)
     _params: dict[str, Params] = field(default_factory=dict)
     _filters: tuple[int, Filters] | None = None
@@ -84,7 +95,11 @@ class Bot:
         published = champions(self.journal)
         if not published:
             raise ConfigError("no model serves yet; train one with: trader retrain --params P.json")
-        return Totals(HourState.fresh(self.params(published[0].model_id).allocation_usdt))
+        return self.fresh(self.params(published[0].model_id))
+
+    def fresh(self, params: Params) -> Totals:
+        """What the first hour begins with: flat, with the whole allocation; a symbol of a book is given its share by that."""
+        return Totals(HourState.fresh(params.allocation_usdt if self.book is None else Decimal(0)))
 
     def filters(self, hour: int) -> Filters:
         """What the venue accepts, asked again every day."""

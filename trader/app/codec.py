@@ -96,10 +96,12 @@ def _totals(
     halt_event: int,
     account_event: int,
     doubt: UnconfirmedClose | None,
+    transfer_scale: Decimal,
 ) -> Totals:
     ledger = Ledger(cash_usdt, position, fees_usdt, orders, fills)
     risk = RiskState(base_equity_usdt, peak_equity_usdt, halted_at_ms, halt_reason, frozen)
-    return Totals(HourState(ledger, risk, entered_at_ms, doubt), hits, scored, halt_event, account_event)
+    state = HourState(ledger, risk, entered_at_ms, doubt)
+    return Totals(state, hits, scored, halt_event, account_event, transfer_scale)
 
 
 TOTALS = shape(
@@ -124,6 +126,7 @@ TOTALS = shape(
         "account_event": (INTEGER, 0),
         # A close that the venue's book disagreed with; before there was a price band for marks, every close was one.
         "doubt": (maybe(shape(UnconfirmedClose, {"close": MONEY, "mark": maybe(MONEY)})), None),
+        "transfer_scale": (MONEY, Decimal(1)),
     },
     cash_usdt="state.ledger.cash",
     position="state.ledger.position",
@@ -184,7 +187,12 @@ DECISION = Format(
             "filters": FILTERS,
             "code_version": TEXT,
         },
-        {"adopted": (FILLS, ()), "found_at_venue": (FLAG, False)},
+        {
+            "adopted": (FILLS, ()),
+            "found_at_venue": (FLAG, False),
+            "book": (TEXT, ""),
+            "transfer_usdt": (MONEY, Decimal(0)),
+        },
     ),
 )
 ATTEMPT = Format(
@@ -232,7 +240,7 @@ RECORD = Format(
             "expected_price": maybe(MONEY),
             "totals": TOTALS,
         },
-        {"adopted": (INTEGER, 0)},
+        {"adopted": (INTEGER, 0), "transfer_usdt": (MONEY, Decimal(0))},
     ),
 )
 

@@ -16,7 +16,7 @@ carries those before it, so that a fresh process reads one object and not a hist
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
@@ -60,11 +60,12 @@ def hour_of_key(key: str) -> int:
 
 
 class Journal:
-    """One symbol's journal in one store. Every method is safe to repeat."""
+    """One symbol's journal in one store. Every method is safe to repeat. book: all symbols of a store that is a book's."""
 
-    def __init__(self, store: Store, symbol: str) -> None:
+    def __init__(self, store: Store, symbol: str, book: Sequence[str] = ()) -> None:
         self._store = store
         self.symbol = symbol
+        self.book = tuple(book)
         self._looked = False
         self._birth: StoreIdentity | None = None
         self._events: dict[str, list[Event[Any]]] = {}  # events never change: what was read once is known
@@ -88,7 +89,7 @@ class Journal:
         data = self.store.get(key)
         return None if data is None else form.decode(key, data, self.symbol)
 
-    def _create(self, key: str, form: Format[T], value: T) -> tuple[T, bool]:
+    def create(self, key: str, form: Format[T], value: T) -> tuple[T, bool]:
         """Create the object if absent: (what is there now, whether this call created it)."""
         if self.store.create(key, form.encode(value, secrets.token_hex(8))):
             return value, True
@@ -115,7 +116,7 @@ class Journal:
     def decide(self, decision: Decision) -> tuple[Decision, bool]:
         """Create an hour's decision, or read the one that was there first: (the decision that is there, whether it is ours
         and therefore has no attempt yet)."""
-        return self._create(self._key(decision.close_time, "decision"), DECISION, decision)
+        return self.create(self._key(decision.close_time, "decision"), DECISION, decision)
 
     def attempt(self, hour: int, n: int, series: Series = "") -> Attempt | None:
         """Attempt n of an hour, None before there is one."""
@@ -123,7 +124,7 @@ class Journal:
 
     def try_once(self, hour: int, n: int, attempt: Attempt, series: Series = "") -> tuple[Attempt, bool]:
         """Create attempt n: (the attempt that is there, whether it is ours and therefore ours to send)."""
-        return self._create(self._key(hour, f"{series}attempt-{n}"), ATTEMPT, attempt)
+        return self.create(self._key(hour, f"{series}attempt-{n}"), ATTEMPT, attempt)
 
     def outcome(self, hour: int, n: int, series: Series = "") -> Outcome | None:
         """What became of attempt n, None while it is open."""
@@ -131,7 +132,7 @@ class Journal:
 
     def close_attempt(self, hour: int, n: int, outcome: Outcome, series: Series = "") -> Outcome:
         """Create the outcome of attempt n, or read the one that was there first."""
-        return self._create(self._key(hour, f"{series}outcome-{n}"), OUTCOME, outcome)[0]
+        return self.create(self._key(hour, f"{series}outcome-{n}"), OUTCOME, outcome)[0]
 
     def record(self, hour: int) -> HourRecord | None:
         """The record of an hour, None while it is not closed."""
@@ -147,7 +148,7 @@ class Journal:
 
     def close_hour(self, record: HourRecord) -> HourRecord:
         """Create an hour's record, or read the one that was there first; two writers write the same."""
-        return self._seen(self._create(self._key(record.close_time, "record"), RECORD, record)[0])
+        return self._seen(self.create(self._key(record.close_time, "record"), RECORD, record)[0])
 
     def newest_record(self, until: int, since: int) -> HourRecord | None:
         """The newest record with since <= close_time <= until, None without one.
@@ -286,6 +287,6 @@ class Journal:
         """Four characters that this store got at birth; they stand in every client order id. At birth the store proves
         that it creates if absent, and belongs to this symbol from then on. Raises ConfigError where it does not."""
         if self._birth is None:
-            self._birth = give_birth(self._store, self.symbol)
+            self._birth = give_birth(self._store, self.symbol, self.book)
             self._looked = True
         return self._birth.store_id

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trader.app.stored import RESTORE, encode
@@ -21,6 +22,8 @@ from trader.core.tags import require_untagged
 from trader.core.types import Json
 
 STORE = "state/store"
+# In place of a symbol, in the keys of what a whole book says.
+BOOK = "_book"
 STORE_SCHEMA, STORE_BEFORE_SYMBOLS = "store/2", "store/1"
 OLD_NAMES = ("breach", "champion", "deployment", "halt", "study")
 FENCE = "champion/2"
@@ -73,21 +76,22 @@ def birth_of(store: Store, symbol: str) -> StoreIdentity | None:
     symbols = said.get("symbols")
     if not isinstance(content.get("id"), str) or not isinstance(symbols, list) or not symbols:
         raise DataError(f"{STORE} does not say whose this store is. {RESTORE}")
-    if symbol not in symbols:
+    if symbol not in symbols and not (symbol == BOOK and len(symbols) > 1):
         raise WrongStore(
             f"this store belongs to {', '.join(map(str, symbols))}; give {symbol} another --store (or TRADER_STORE)"
         )
     return StoreIdentity(content["id"], tuple(symbols))
 
 
-def give_birth(store: Store, symbol: str) -> StoreIdentity:
-    """The birth of a store, which belongs to `symbol` from now on. Of two symbols at once one wins. Raises as `birth_of`,
-    and ConfigError where the store does not create if absent."""
+def give_birth(store: Store, symbol: str, book: Sequence[str] = ()) -> StoreIdentity:
+    """The birth of a store, which belongs to `symbol` from now on, or to all symbols of its `book`. Of two at once one wins.
+    Raises as `birth_of`, and ConfigError where the store does not create if absent."""
     if birth := birth_of(store, symbol):
         return birth
     require_create_if_absent(store)
     token = secrets.token_hex(8)
-    content = {"schema": STORE_SCHEMA, "token": token, "id": secrets.token_hex(2), "symbols": [symbol]}
+    owners = sorted(book) or [symbol]
+    content = {"schema": STORE_SCHEMA, "token": token, "id": secrets.token_hex(2), "symbols": owners}
     store.create(STORE, encode(content))
     if birth := birth_of(store, symbol):
         return birth

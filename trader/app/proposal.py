@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from trader.app.adoption import with_account
+from trader.app.book_journal import halted_with_book, with_transfer_booked
 from trader.app.bot import Bot
 from trader.app.halts import with_events
 from trader.app.prediction import LoadedModel, Prediction, bars_hash_of, predict
@@ -13,7 +14,7 @@ from trader.app.retrain import champions, deployment
 from trader.core.costs import exact
 from trader.core.errors import ConfigError, OtherSymbol
 from trader.core.events import DeploymentEvent
-from trader.core.hours import MISSED, HourInputs, HourState, Rules, decide_hour, doubt_at
+from trader.core.hours import MISSED, HourInputs, Rules, decide_hour, doubt_at
 from trader.core.labels import hurdle_of, is_up
 from trader.core.lifecycle import Champion, is_late, serving
 from trader.core.params import Params
@@ -56,7 +57,11 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
     )
     begun, adopted = with_account(bot.journal, _totals(bot, newest, params, bars, hour))
     mark = marked_at(close, doubt_at(begun.state, seen, rules))
-    before = with_events(bot.journal, begun, hour, mark)
+    spoken = None if bot.book is None else bot.book.said(hour, current)
+    given = Decimal(0) if spoken is None else spoken.said.transfer(bot.symbol)
+    before = with_events(bot.journal, with_transfer_booked(begun, given, mark), hour, mark)
+    if spoken is not None and spoken.said.halted:
+        before = halted_with_book(before, hour, freeze=bot.freeze_on_halt)
     made = decide_hour(before.state, seen, rules)
 
     # Apply: the caller does.
@@ -84,6 +89,8 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
         code_version=bot.version,
         quantiles=told.quantiles,
         adopted=adopted,
+        book="" if spoken is None else spoken.digest,
+        transfer_usdt=given,
     )
 
 
@@ -129,7 +136,7 @@ def _model(bot: Bot, model_id: str, hour: int, current: int) -> LoadedModel | No
 def _totals(bot: Bot, newest: HourRecord | None, params: Params, bars: Bars, hour: int) -> Totals:
     """The totals at the end of the hour before, and the call that is about this hour's close scored by it."""
     if newest is None:
-        return Totals(HourState.fresh(params.allocation_usdt))
+        return bot.fresh(params)
     totals, ahead = newest.totals, params.horizon_hours
     called = newest if ahead == 1 else bot.journal.record(hour - ahead * HOUR_MS)
     p_up = None if called is None else called.line.p_up

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
@@ -21,12 +22,13 @@ from trader.app.orders import carry_out
 from trader.app.proposal import DEADLINE_MS, propose
 from trader.app.retrain import deployment, require_no_hours
 from trader.app.stored import EventFormat
+from trader.core.book import BOOK_HALT
 from trader.core.errors import ConfigError, DataError, Halt
-from trader.core.hours import HourLine, HourState
+from trader.core.hours import HourLine
 from trader.core.ledger import Ledger
 from trader.core.policy import HaltReason
 from trader.core.ports import OrderState
-from trader.core.records import Decision, HourRecord, Totals, record_of
+from trader.core.records import Decision, HourRecord, record_of
 from trader.core.text import plural
 from trader.core.types import HOUR_MS, Fill, floor_hour, iso, plain
 
@@ -45,6 +47,27 @@ class Ticked:
     halted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An hour that waits for its decision; every hour before it is closed. hour, now_ms: UTC ms. newest: the record of the hour
+    before, None for the first. lost: orders that the venue executed for the hour and the journal does not know. lines: of the
+    hours that were closed on the way."""
+
+    hour: int
+    now_ms: int
+    newest: HourRecord | None
+    lost: tuple[OrderState, ...]
+    lines: tuple[HourLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An hour's decision as it stands in the store, and whether this process made it."""
+
+    decision: Decision
+    ours: bool
+
+
 def tick(bot: Bot, before: int | None = None) -> Ticked:
     """Close every hour that is over and not closed, the current one included.
 
@@ -52,11 +75,19 @@ def tick(bot: Bot, before: int | None = None) -> Ticked:
     traded late. `before` (UTC ms) leaves the hours from it on alone. Raises Retry (nothing lost, try again), OrderInDoubt
     (an order is unknown), Halt (written to the store before it is raised), ConfigError.
     """
-    with bot.journal.glance(DEPLOYMENT, CHAMPION, ACCOUNT, TROUBLE):
-        return _tick(bot, before)
+    with one_look(bot):
+        begun = catch_up(bot, before)
+        return begun if isinstance(begun, Ticked) else finish(bot, begun, decide(bot, begun))
 
 
-def _tick(bot: Bot, before: int | None) -> Ticked:
+def one_look(bot: Bot) -> AbstractContextManager[None]:
+    """Within it the events of a tick are listed once."""
+    return bot.journal.glance(DEPLOYMENT, CHAMPION, ACCOUNT, TROUBLE)
+
+
+def catch_up(bot: Bot, before: int | None = None) -> Ticked | Pending:
+    """Close every hour before the one that is to be decided, the current one or the last before `before`. Ticked where there is
+    nothing to decide. Raises as `tick`."""
     now = bot.exchange.time_ms()
     _require_our_time(bot, now)
     hour = floor_hour(now) if before is None else min(floor_hour(now), before - HOUR_MS)
@@ -73,8 +104,7 @@ def _tick(bot: Bot, before: int | None) -> Ticked:
     newest = bot.journal.newest_record(hour, begun.start_ms)
     if newest is not None:
         _require_events(bot.journal, newest)
-    lines: list[HourLine] = []
-    try:
+    with _announced(bot, now):
         if newest is not None and newest.close_time == hour:
             settle_flatten(bot.context)
             trouble.over(bot.journal, now)
@@ -82,18 +112,39 @@ def _tick(bot: Bot, before: int | None) -> Ticked:
             return Ticked("done", hour, [], f"{bot.symbol} {iso(hour)}: already done", halted)
         first = newest.close_time + HOUR_MS if newest else begun.start_ms
         found = _compared(bot, newest, first, floor_hour(now))
-        for todo in range(first, hour + HOUR_MS, HOUR_MS):
-            newest = _close(bot, todo, floor_hour(now), newest, found.lost.get(todo, ()))
+        lines: list[HourLine] = []
+        for todo in range(first, hour, HOUR_MS):
+            made = _decided(bot, todo, floor_hour(now), newest, found.lost.get(todo, ()))
+            newest = _closed(bot, made)
             lines.append(newest.line)
+    return Pending(hour, now, newest, tuple(found.lost.get(hour, ())), tuple(lines))
+
+
+def decide(bot: Bot, pending: Pending) -> Decided:
+    """Decide the hour if nobody has; nothing leaves. Raises as `tick`."""
+    with _announced(bot, pending.now_ms):
+        return _decided(bot, pending.hour, floor_hour(pending.now_ms), pending.newest, pending.lost)
+
+
+def finish(bot: Bot, pending: Pending, made: Decided) -> Ticked:
+    """Carry the decision out and close the hour. Raises as `tick`."""
+    with _announced(bot, pending.now_ms):
+        record = _closed(bot, made)
+    trouble.over(bot.journal, pending.now_ms)
+    said = f"{bot.symbol} {iso(pending.hour)}: {_sentence(record.line)}"
+    if short := shortage(bot.exchange, record.fills):
+        said = f"{said}. {short}"
+    return Ticked("traded", pending.hour, [*pending.lines, record.line], said, record.halted)
+
+
+@contextmanager
+def _announced(bot: Bot, now: int) -> Iterator[None]:
+    """A halt is in the store before anybody else hears of it."""
+    try:
+        yield
     except Halt as halt:
         announce(bot.journal, floor_hour(now), halt.reason, freeze=True, message=str(halt))
         raise
-    trouble.over(bot.journal, now)
-    halted = newest is not None and newest.halted
-    said = f"{bot.symbol} {iso(hour)}: {_sentence(lines[-1])}"
-    if newest is not None and (short := shortage(bot.exchange, newest.fills)):
-        said = f"{said}. {short}"
-    return Ticked("traded", hour, lines, said, halted)
 
 
 def _require_our_time(bot: Bot, now: int) -> None:
@@ -140,24 +191,28 @@ def _compared(bot: Bot, newest: HourRecord | None, first: int, current: int) -> 
     return found
 
 
-def _close(
+def _decided(
     bot: Bot, hour: int, current: int, newest: HourRecord | None, lost: Sequence[OrderState]
-) -> HourRecord:
-    """Decide the hour if nobody has, carry the decision out, close the hour. Each step is created if absent. `lost`: orders
-    that the venue executed for it and the journal does not know."""
+) -> Decided:
+    """The hour's decision, created if absent. `lost`: orders that the venue executed for it and the journal does not know."""
     decision, ours = bot.journal.decision(hour), False
     if decision is None:
         proposal = (
             _adopting(bot, hour, current, newest, lost) if lost else _covered(bot, hour, current, newest)
         )
         reason = proposal.totals.state.risk.halt_reason
-        if proposal.halts and reason in get_args(HaltReason):
+        if proposal.halts and reason in (*get_args(HaltReason), BOOK_HALT):
             announce(bot.journal, hour, reason or "", freeze=bot.freeze_on_halt)
         decision, ours = bot.journal.decide(proposal)
     if not ours:
         require_sound(bot, decision, newest)
-    fills = _carried_out(bot, decision, ours)
-    return bot.journal.close_hour(record_of(decision, fills))
+    return Decided(decision, ours)
+
+
+def _closed(bot: Bot, made: Decided) -> HourRecord:
+    """Carry a decision out and close its hour. Each step is created if absent."""
+    fills = _carried_out(bot, made.decision, made.ours)
+    return bot.journal.close_hour(record_of(made.decision, fills))
 
 
 def _adopting(
@@ -189,7 +244,7 @@ def _covered(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> De
 def _carried_out(bot: Bot, decision: Decision, ours: bool) -> list[Fill]:
     """What was executed of the decision. An order that exceeds a limit and was not sent yet never is, and trading halts."""
     hour, untried = decision.close_time, ours and not decision.found_at_venue
-    allocation = bot.params(decision.model_id).allocation_usdt if decision.order else Decimal(0)
+    allocation = _allocation(bot, decision) if decision.order else Decimal(0)
     why = broken_limit(bot.context, decision, bot.limits, allocation)
     if not why or (not ours and bot.journal.attempt(hour, 1) is not None):
         return carry_out(bot.context, hour, decision, untried=untried)
@@ -203,15 +258,27 @@ def _carried_out(bot: Bot, decision: Decision, ours: bool) -> list[Fill]:
     return carry_out(bot.context, hour, decision, forbidden=why)
 
 
+def _allocation(bot: Bot, decision: Decision) -> Decimal:
+    """What limits on exposure are counted in: the parameters' own; for a symbol of a book what its risk epoch began with."""
+    if bot.book is not None:
+        return decision.totals.state.risk.base_equity
+    return bot.params(decision.model_id).allocation_usdt
+
+
 def require_sound(bot: Bot, decision: Decision, newest: HourRecord | None) -> None:
     """Raises DataError for a decision of the store that does not follow from the hour before it: whoever wrote it, nothing is
     sent for it."""
     before = newest.totals if newest else None
     if before is None:
-        before = Totals(HourState.fresh(bot.params(decision.model_id).allocation_usdt))
+        before = bot.fresh(bot.params(decision.model_id))
     events = bot.journal.events_to(ACCOUNT, decision.totals.account_event)
     follows = taken_in(before, events, lambda name: booked_by_hour(bot.journal, name))[0].state.ledger
+    spoken = None if bot.book is None else bot.book.said(decision.close_time, decision.close_time + HOUR_MS)
+    given = Decimal(0) if spoken is None else spoken.said.transfer(bot.symbol)
+    follows = replace(follows, cash=follows.cash + given)
     wrong = []
+    if (decision.book, decision.transfer_usdt) != ("" if spoken is None else spoken.digest, given):
+        wrong.append("it was made by another word of the book than the one that is stored")
     if decision.totals.state.ledger != follows:
         wrong.append(f"it begins with {_held(decision.totals.state.ledger)}, and {_held(follows)} follows")
     if decision.deadline_ms != decision.close_time + DEADLINE_MS:

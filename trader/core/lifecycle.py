@@ -105,7 +105,7 @@ def breach(rule: BreachRule, now: RunningTotals, then: RunningTotals, last_breac
     """
     if last_breach is not None and now.hour - last_breach < rule.cooldown_hours * HOUR_MS:
         return None
-    gained = now.equity / then.equity - 1
+    gained = now.equity / then.equity - 1 if then.equity else 0.0
     if rule.net_return_below is not None and gained < rule.net_return_below:
         return f"net return of {rule.hours} h is {gained:+.4f}, below {rule.net_return_below:+.4f}"
     scored = now.scored - then.scored

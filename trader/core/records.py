@@ -37,7 +37,8 @@ class Totals:
     """What an hour hands to the next: the trading state, and the running totals beside it.
 
     hits, scored: predictions that came true, and those whose outcome is known. halt_event: the number of the newest halt
-    or resume that `state` holds already. account_event: the same of account events.
+    or resume that `state` holds already. account_event: the same of account events. transfer_scale: by how much transfers of a
+    book have multiplied the equity since the first one, so that equity / transfer_scale moves by gains and losses alone.
     """
 
     state: HourState
@@ -45,6 +46,7 @@ class Totals:
     scored: int = 0
     halt_event: int = 0
     account_event: int = 0
+    transfer_scale: Decimal = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Decision:
     gap: the hour has no bar of its own. totals: as this hour marked them, before its order. Nothing may be sent after
     deadline_ms, UTC on the exchange's clock. adopted: fills of account events that `totals` took in at this hour.
     found_at_venue: the order is one that the venue had executed and the journal did not know, so nothing is sent for it.
+    book: the hash of what the book of many symbols said of this hour, "" without one; transfer_usdt: what it added to the cash,
+    which `totals` hold already.
     """
 
     symbol: str
@@ -82,6 +86,8 @@ class Decision:
     quantiles: tuple[float, ...] = ()
     adopted: tuple[Fill, ...] = ()
     found_at_venue: bool = False
+    book: str = ""
+    transfer_usdt: Decimal = Decimal(0)
 
     @property
     def halts(self) -> bool:
@@ -155,7 +161,8 @@ class HourRecord:
     """A closed hour. It follows from the decision and the venue's answers alone, so that two writers write the same.
 
     line: the hour's line as the backtest writes it. fills: those that the hour adopted first, so many, then its own.
-    expected_price: the order's, None without one. totals: after the fills.
+    expected_price: the order's, None without one. totals: after the fills. transfer_usdt: what a book of many symbols added to
+    the cash before the hour was decided.
     """
 
     symbol: str
@@ -171,6 +178,7 @@ class HourRecord:
     totals: Totals
     quantiles: tuple[float, ...] = ()
     adopted: int = 0
+    transfer_usdt: Decimal = Decimal(0)
 
     @property
     def own_fills(self) -> tuple[Fill, ...]:
@@ -263,10 +271,12 @@ def record_of(decision: Decision, fills: Sequence[Fill]) -> HourRecord:
         totals=replace(before, state=after),
         quantiles=decision.quantiles,
         adopted=len(decision.adopted),
+        transfer_usdt=decision.transfer_usdt,
     )
 
 
 def standing_of(record: HourRecord) -> RunningTotals:
     """Equity and scored predictions at a record's hour."""
     totals = record.totals
-    return RunningTotals(record.close_time, float(record.equity_usdt), totals.hits, totals.scored)
+    equity = float(record.equity_usdt / totals.transfer_scale)
+    return RunningTotals(record.close_time, equity, totals.hits, totals.scored)

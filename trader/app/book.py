@@ -1,0 +1,137 @@
+"""A book of symbols on one account: its sleeves are bots of one symbol, and it says once an hour what holds for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import get_args
+
+from trader.app.book_journal import BookJournal, SpokenHour
+from trader.app.bot import Bot
+from trader.app.codec_events import HALT
+from trader.app.halts import announce, keeps_position
+from trader.app.retrain import deployment
+from trader.core.book import BookHour, BookRules, SleeveStanding, book_hour, missed_book_hour
+from trader.core.book_params import BookParams
+from trader.core.errors import ConfigError
+from trader.core.events import ResumeEvent
+from trader.core.policy import HaltReason
+from trader.core.risk import RiskState, halted
+from trader.core.shares import SETTLED_MS, Shares, shares_at
+from trader.core.types import HOUR_MS, plain
+
+
+@dataclass(slots=True, eq=False)
+class Book:
+    """The book and its sleeves, by symbol in alphabetical order. lanes: symbols that share a connection and follow one another;
+    the lanes run beside one another."""
+
+    params: BookParams
+    words: BookJournal
+    sleeves: dict[str, Bot]
+    lanes: Sequence[Sequence[str]]
+    freeze_on_halt: bool = False
+    _start: int | None = None
+
+    def __post_init__(self) -> None:
+        for bot in self.sleeves.values():
+            bot.book = self
+
+    @property
+    def start(self) -> int | None:
+        """The book's first hour, UTC ms: the first that every symbol trades. None while one has no model yet."""
+        if self._start is None:
+            begun = [deployment(bot.journal) for bot in self.sleeves.values()]
+            starts = [event.start_ms for event in begun if event is not None]
+            self._start = max(starts) if len(starts) == len(self.sleeves) else None
+        return self._start
+
+    def said(self, hour: int, current: int) -> SpokenHour | None:
+        """As `BookOfSleeves` has it."""
+        start = self.start
+        if start is None or hour < start:
+            return None
+        word = self.words.hour(hour)
+        if word is not None or hour >= current:
+            return word
+        self._before(hour + HOUR_MS, start)
+        return self.words.hour(hour)
+
+    def speak(self, hour: int) -> SpokenHour | None:
+        """What the book says of the current hour (UTC ms), said now unless it was. None before the book began. Raises DataError
+        where a symbol has no bars for its share, ConfigError for another capital than the book began with."""
+        start = self.start
+        if start is None or hour < start:
+            return None
+        if (word := self.words.hour(hour)) is not None:
+            return word
+        rules = BookRules(self.params, start, self.freeze_on_halt)
+        standings = [self._standing(bot, hour, start) for bot in self.sleeves.values()]
+        before = self._with_events(self._before(hour, start), hour, standings)
+        made = book_hour(rules, hour, before, standings, lambda: self._shares(hour))
+        if made.reason == "halt" and made.risk.halt_reason in get_args(HaltReason):
+            announce(self.words.journal, hour, made.risk.halt_reason or "", freeze=self.freeze_on_halt)
+        return self.words.speak(made)
+
+    def _before(self, hour: int, start: int) -> BookHour:
+        """The word about the hour before; hours that passed without one get it now."""
+        newest = self.words.newest(hour - HOUR_MS, start)
+        said = BookRules(self.params, start).before_first() if newest is None else newest.said
+        if newest is not None:
+            self._require_capital(start)
+        for missed in range(said.close_time + HOUR_MS, hour, HOUR_MS):
+            said = self.words.speak(missed_book_hour(missed, said)).said
+        return said
+
+    def _require_capital(self, start: int) -> None:
+        """Raises ConfigError where the book began with another capital."""
+        first = self.words.hour(start)
+        began = self.params.capital_usdt if first is None else first.said.equity_usdt
+        if began != self.params.capital_usdt:
+            raise ConfigError(
+                f"capital_usdt is {plain(self.params.capital_usdt)}, and this book began with {plain(began)}. Put that back, or "
+                f"begin another book with another --store"
+            )
+
+    def _with_events(self, before: BookHour, hour: int, standings: Sequence[SleeveStanding]) -> BookHour:
+        """The word before, with every halt and resume of the book that it does not hold yet. A resume begins an epoch at the
+        equity of now."""
+        journal = self.words.journal
+        events, risk = journal.events(HALT), before.risk
+        for event in events[before.halt_event :]:
+            if isinstance(event.content, ResumeEvent):
+                equity = sum((it.worth_usdt for it in standings), before.reserve_usdt)
+                risk = RiskState.fresh(equity)
+            else:
+                risk = halted(risk, hour, event.content.reason, event.content.freeze)
+                risk = replace(risk, frozen=keeps_position(events[: event.number]))
+        return replace(before, risk=risk, halt_event=len(events))
+
+    def _standing(self, bot: Bot, hour: int, start: int) -> SleeveStanding:
+        record = bot.journal.newest_record(hour - HOUR_MS, start)
+        first = start if record is None else record.close_time + HOUR_MS
+        words = [self.words.hour(it) for it in range(first, hour, HOUR_MS)]
+        given = sum((word.said.transfer(bot.symbol) for word in words if word), Decimal(0))
+        if record is None:
+            return SleeveStanding(bot.symbol, given_since_usdt=given)
+        cash, equity = record.ledger.cash, record.line.equity
+        return SleeveStanding(bot.symbol, record.close_time, equity, cash, record.halted, given)
+
+    def _shares(self, hour: int) -> Shares:
+        last, settings = hour - SETTLED_MS, self.params.share_settings
+        first = last - settings.share_hours * HOUR_MS
+        bars = [
+            bot.collector.between(first, last + HOUR_MS) if settings.rule != "equal" else bot.collector.known
+            for bot in self.sleeves.values()
+        ]
+        return shares_at(bars, hour, settings)
+
+    def missing(self) -> tuple[str, ...]:
+        """Symbols that have no model yet, so that the book has not begun."""
+        return tuple(it for it, bot in self.sleeves.items() if deployment(bot.journal) is None)
+
+
+def cash_of(standings: Iterable[SleeveStanding], reserve_usdt: Decimal) -> Decimal:
+    """What the account must hold in the quote asset for the whole book."""
+    return sum((it.cash_usdt for it in standings), reserve_usdt)

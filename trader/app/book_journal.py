@@ -1,0 +1,167 @@
+"""What a book says of its hours, as create-if-absent objects beside its symbols' journals; and what a symbol makes of it.
+
+journal/_book/<yyyy>/<mm>/<dd>T<hh>/book    one an hour, before any symbol decides it
+state/_book/halt/<number>                   halts and resumes of the whole book
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from trader.app.fields import FLAG, INTEGER, MONEY, TEXT, by_name, maybe, shape, word_of
+from trader.app.journal import Journal, hour_folder
+from trader.app.layout import BOOK
+from trader.app.stored import Format, encode
+from trader.core.book import BOOK_HALT, BookHour, BookReason, transfer_scale, with_transfer
+from trader.core.errors import DataError
+from trader.core.records import Totals
+from trader.core.risk import RiskState, halted
+from trader.core.types import HOUR_MS, iso
+
+
+def _book_hour(
+    close_time: int,
+    reason: BookReason,
+    equity_usdt: Decimal,
+    base_equity_usdt: Decimal,
+    peak_equity_usdt: Decimal,
+    halted_at_ms: int | None,
+    halt_reason: str | None,
+    frozen: bool,
+    reserve_usdt: Decimal,
+    transfers: Mapping[str, Decimal],
+    weights: Mapping[str, Decimal],
+    bars_hash: str,
+    records: Mapping[str, int],
+    halt_event: int,
+) -> BookHour:
+    risk = RiskState(base_equity_usdt, peak_equity_usdt, halted_at_ms, halt_reason, frozen)
+    return BookHour(
+        close_time,
+        reason,
+        equity_usdt,
+        risk,
+        reserve_usdt,
+        transfers,
+        weights,
+        bars_hash,
+        records,
+        halt_event,
+    )
+
+
+BOOK_HOUR = Format(
+    "book",
+    shape(
+        _book_hour,
+        {
+            "close_time": INTEGER,
+            "reason": word_of(BookReason),
+            "equity_usdt": MONEY,
+            "base_equity_usdt": MONEY,
+            "peak_equity_usdt": MONEY,
+            "halted_at_ms": maybe(INTEGER),
+            "halt_reason": maybe(TEXT),
+            "frozen": FLAG,
+            "reserve_usdt": MONEY,
+            "transfers": by_name(MONEY),
+            "weights": by_name(MONEY),
+            "bars_hash": TEXT,
+            "records": by_name(INTEGER),
+            "halt_event": INTEGER,
+        },
+        base_equity_usdt="risk.base_equity",
+        peak_equity_usdt="risk.peak_equity",
+        halted_at_ms="risk.halted_at",
+        halt_reason="risk.halt_reason",
+        frozen="risk.frozen",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenHour:
+    """What a book said of an hour, and the SHA-256 of it, which every decision of that hour carries."""
+
+    said: BookHour
+    digest: str
+
+    @staticmethod
+    def of(said: BookHour) -> SpokenHour:
+        """The hour with its digest, which does not depend on who wrote it."""
+        return SpokenHour(said, hashlib.sha256(encode(BOOK_HOUR.content(said))).hexdigest())
+
+
+def hour_key(hour: int) -> str:
+    """Where a book's word about an hour (UTC ms) lies."""
+    return f"{hour_folder(BOOK, hour)}/book"
+
+
+class BookJournal:
+    """A book's words in one store. Every method is safe to repeat."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self._known: dict[int, SpokenHour] = {}
+
+    def hour(self, hour: int) -> SpokenHour | None:
+        """What was said of an hour (UTC ms), None before anything was. Raises DataError for another hour's object."""
+        if hour not in self._known:
+            key = hour_key(hour)
+            data = self.journal.store.get(key)
+            if data is None:
+                return None
+            self._keep(hour, BOOK_HOUR.decode(key, data, BOOK))
+        return self._known[hour]
+
+    def _keep(self, hour: int, said: BookHour) -> SpokenHour:
+        if said.close_time != hour:
+            raise DataError(
+                f"{hour_key(hour)} holds an object of {iso(said.close_time)}; restore it from a copy"
+            )
+        self._known = {it: word for it, word in self._known.items() if it >= hour - 2 * HOUR_MS}
+        self._known[hour] = SpokenHour.of(said)
+        return self._known[hour]
+
+    def speak(self, said: BookHour) -> SpokenHour:
+        """Create an hour's word if absent: what is there now, whoever said it."""
+        key = hour_key(said.close_time)
+        there, _ = self.journal.create(key, BOOK_HOUR, said)
+        return self._keep(said.close_time, there)
+
+    def newest(self, until: int, since: int) -> SpokenHour | None:
+        """The newest word about an hour since <= T <= until (UTC ms), None without one. Words are said in the order of hours,
+        none is left out, so the end of them is found by halving."""
+        for hour in (until, until - HOUR_MS):
+            if hour >= since and (word := self.hour(hour)) is not None:
+                return word
+        found = self.hour(since) if until >= since else None
+        low, high = 0, (until - since) // HOUR_MS
+        while found is not None and high - low > 1:
+            middle = (low + high) // 2
+            if (word := self.hour(since + middle * HOUR_MS)) is not None:
+                low, found = middle, word
+            else:
+                high = middle
+        return found
+
+
+def with_transfer_booked(totals: Totals, amount: Decimal, mark: Decimal) -> Totals:
+    """The totals that an hour begins with after the book's transfer, `mark` being what marks its equity."""
+    if not amount:
+        return totals
+    equity = totals.state.ledger.equity(mark)
+    return replace(
+        totals,
+        state=with_transfer(totals.state, amount, mark),
+        transfer_scale=transfer_scale(totals.transfer_scale, equity, amount),
+    )
+
+
+def halted_with_book(totals: Totals, hour: int, *, freeze: bool) -> Totals:
+    """The totals of a symbol whose book is halted at this hour (UTC ms)."""
+    risk = halted(totals.state.risk, hour, BOOK_HALT, freeze)
+    return replace(totals, state=replace(totals.state, risk=risk))

@@ -1,0 +1,149 @@
+"""One hour of a book, exactly once for every symbol: catch up, hear the book, decide, sell, buy.
+
+Each step runs for every symbol before the next begins, so that the book speaks before anybody decides and sales leave before
+purchases; what one symbol cannot do now holds up no other, and is told when all are done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+from trader.app.book import Book
+from trader.app.book_journal import SpokenHour
+from trader.app.bot import Bot
+from trader.app.tick import Decided, Pending, Ticked, catch_up, decide, finish, one_look
+from trader.core.book import LATE_MS
+from trader.core.errors import ConfigError, TraderError
+from trader.core.types import HOUR_MS, floor_hour, iso
+
+T = TypeVar("T")
+
+# How often a symbol that is not closed yet is tried again before the others go on without it.
+RETRY_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class BookTicked:
+    """What a tick of a book did. hour: UTC ms. ticked: by symbol; failed: symbols that could not, with the reason. spoken: what
+    the book said, None before it began, or where hours were only closed."""
+
+    outcome: Literal["traded", "done", "not_begun"]
+    hour: int
+    ticked: dict[str, Ticked]
+    failed: dict[str, TraderError]
+    spoken: SpokenHour | None
+    message: str
+
+    @property
+    def halted(self) -> bool:
+        """Whether the book is halted, or a symbol of it."""
+        of_book = self.spoken is not None and self.spoken.said.halted
+        return of_book or any(it.halted for it in self.ticked.values())
+
+
+@dataclass(slots=True)
+class _Round(Generic[T]):
+    """What a step gave, by symbol, and the symbols that it failed for."""
+
+    done: dict[str, T] = field(default_factory=dict)
+    failed: dict[str, TraderError] = field(default_factory=dict)
+
+
+def tick_book(book: Book, before: int | None = None) -> BookTicked:
+    """Close every hour of every symbol that is over and not closed, the current one included, as `tick` does for one.
+
+    What fails for one symbol is in `failed`. Raises ConfigError while a symbol has no model, and what concerns all of them:
+    Retry where the venue is shut, DataError where the book cannot speak.
+    """
+    if missing := book.missing():
+        raise ConfigError(
+            f"this book has not begun yet: {', '.join(missing)} has no model. Train with: trader retrain --book BOOK.toml"
+        )
+    now = next(iter(book.sleeves.values())).exchange.time_ms()
+    hour = floor_hour(now) if before is None else min(floor_hour(now), before - HOUR_MS)
+    if book.start is None or hour < book.start:
+        return BookTicked("not_begun", hour, {}, {}, None, f"the first hour is {iso(book.start or 0)}")
+    with ExitStack() as looks:
+        for bot in book.sleeves.values():
+            looks.enter_context(one_look(bot))
+        return _ticked(book, hour, before)
+
+
+def _ticked(book: Book, hour: int, before: int | None) -> BookTicked:
+    begun = _caught_up(book, hour, before)
+    current = before is None or hour == floor_hour(next(iter(book.sleeves.values())).exchange.time_ms())
+    spoken = book.speak(hour) if current else book.said(hour, hour + HOUR_MS)
+    pending = {it: found for it, found in begun.done.items() if isinstance(found, Pending)}
+    decided = _each(book, pending, lambda bot: decide(bot, pending[bot.symbol]))
+    closed = _closed(book, pending, decided.done)
+    ticked = {it: found for it, found in begun.done.items() if isinstance(found, Ticked)} | closed.done
+    failed = dict(sorted((begun.failed | decided.failed | closed.failed).items()))
+    outcome: Literal["traded", "done"] = "traded" if pending else "done"
+    words = f"{iso(hour)}: {len(closed.done)} of {len(book.sleeves)} symbols closed"
+    return BookTicked(
+        outcome if not failed else "traded", hour, dict(sorted(ticked.items())), failed, spoken, words
+    )
+
+
+def _caught_up(book: Book, hour: int, before: int | None) -> _Round[Ticked | Pending]:
+    """Every symbol up to the hour that is to be decided. One whose hour before is not closed is tried again, until the others
+    wait for it no longer."""
+    clock = next(iter(book.sleeves.values())).clock
+    begun = _each(book, book.sleeves, lambda bot: catch_up(bot, before))
+    while late := [it for it in begun.failed if not _is_closed(book.sleeves[it], hour - HOUR_MS, book.start)]:
+        exchange = book.sleeves[late[0]].exchange
+        if before is not None or exchange.time_ms() >= hour + LATE_MS:
+            break
+        clock.sleep(RETRY_S)
+        again = _each(book, late, lambda bot: catch_up(bot, before))
+        failed = {it: error for it, error in begun.failed.items() if it not in late} | again.failed
+        begun = _Round(begun.done | again.done, failed)
+    return begun
+
+
+def _is_closed(bot: Bot, hour: int, start: int | None) -> bool:
+    return start is None or hour < start or bot.journal.record(hour) is not None
+
+
+def _closed(book: Book, pending: dict[str, Pending], decided: dict[str, Decided]) -> _Round[Ticked]:
+    """Sales first; a purchase waits for no outcome of another lane."""
+    result = _Round[Ticked]()
+    sales = [it for it, made in decided.items() if made.decision.order and made.decision.order.side == "SELL"]
+    for symbols in (sales, [it for it in decided if it not in sales]):
+        done = _each(book, symbols, lambda bot: finish(bot, pending[bot.symbol], decided[bot.symbol]))
+        result = _Round(result.done | done.done, result.failed | done.failed)
+    return result
+
+
+def _each(
+    book: Book,
+    symbols: Sequence[str] | dict[str, object] | dict[str, Bot] | dict[str, Pending],
+    step: Callable[[Bot], T],
+) -> _Round[T]:
+    """A step for each of these symbols: lanes beside one another, the symbols of a lane one after the other."""
+    lanes = [[it for it in lane if it in symbols] for lane in book.lanes]
+    busy = [lane for lane in lanes if lane]
+    if len(busy) < 2:
+        rounds = [_lane(book, lane, step) for lane in busy]
+    else:
+        with ThreadPoolExecutor(len(busy)) as pool:
+            rounds = list(pool.map(lambda lane: _lane(book, lane, step), busy))
+    result = _Round[T]()
+    for it in rounds:
+        result.done |= it.done
+        result.failed |= it.failed
+    return result
+
+
+def _lane(book: Book, lane: Sequence[str], step: Callable[[Bot], T]) -> _Round[T]:
+    result = _Round[T]()
+    for symbol in lane:
+        try:
+            result.done[symbol] = step(book.sleeves[symbol])
+        except TraderError as error:
+            result.failed[symbol] = error
+    return result

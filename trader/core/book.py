@@ -1,0 +1,279 @@
+"""A book: many symbols on one account. Each has a sleeve, which is traded as a bot of one symbol is; the book marks all of them
+once an hour, halts them together, and moves cash among them at rebalance hours. Pure.
+
+What an hour T of the book says follows from the records of T - 1 h and is fixed before any symbol decides T.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from typing import Any, Literal
+
+from trader.core.book_params import BookParams
+from trader.core.hours import HourState
+from trader.core.policy import LossLimits
+from trader.core.risk import RiskState, assess
+from trader.core.shares import Shares
+from trader.core.types import HOUR_MS, iso, plain
+
+BookReason = Literal["", "rebalance", "halt", "halted", "missed"]
+
+# Why a symbol is halted whose book is.
+BOOK_HALT = "book"
+
+# A symbol whose hour before is not closed so long after the close is marked by an older record, and moves no cash.
+LATE_MS = 60_000
+CENT, SIX, EIGHT, TWELVE = Decimal("0.01"), Decimal("1e-6"), Decimal("1e-8"), Decimal("1e-12")
+
+
+@dataclass(frozen=True, slots=True)
+class SleeveStanding:
+    """A symbol's sleeve as its newest record says it. record_hour: that record's close time, UTC ms, None before the first.
+    equity_usdt, cash_usdt: after that hour. given_since_usdt: what the book has moved to it after that hour, which no record
+    holds yet. halted: whether its trading is."""
+
+    symbol: str
+    record_hour: int | None = None
+    equity_usdt: Decimal = Decimal(0)
+    cash_usdt: Decimal = Decimal(0)
+    halted: bool = False
+    given_since_usdt: Decimal = Decimal(0)
+
+    @property
+    def worth_usdt(self) -> Decimal:
+        """What the sleeve adds to the book's equity."""
+        return self.equity_usdt + self.given_since_usdt
+
+    def is_late(self, hour: int, start: int) -> bool:
+        """Whether its hour before `hour` is not closed, in a book whose first hour is `start`, all UTC ms."""
+        return hour > start and (self.record_hour is None or self.record_hour < hour - HOUR_MS)
+
+
+@dataclass(frozen=True, slots=True)
+class BookHour:
+    """What the book says of one hour, before any of its symbols decides it.
+
+    close_time: UTC ms. equity_usdt: cash of the book and every sleeve, by the records that `records` names (close times by
+    symbol; a symbol without a record is not there). risk: the limits' state after that equity was marked. reserve_usdt: the
+    book's cash that no sleeve has, after the transfers. transfers: USDT added to a sleeve's cash, negative where it gives;
+    symbols without one are not there. weights and bars_hash: of a rebalance hour, by which shares. halt_event: the number of the
+    newest halt or resume of the book that `risk` holds already.
+    """
+
+    close_time: int
+    reason: BookReason
+    equity_usdt: Decimal
+    risk: RiskState
+    reserve_usdt: Decimal
+    transfers: Mapping[str, Decimal]
+    weights: Mapping[str, Decimal]
+    bars_hash: str
+    records: Mapping[str, int]
+    halt_event: int = 0
+
+    @property
+    def halted(self) -> bool:
+        """Whether the whole book is halted at this hour."""
+        return self.risk.halted_at is not None
+
+    @property
+    def late(self) -> tuple[str, ...]:
+        """Symbols that were marked by a record older than that of the hour before."""
+        return tuple(it for it, hour in self.records.items() if hour < self.close_time - HOUR_MS)
+
+    def transfer(self, symbol: str) -> Decimal:
+        """What a sleeve's cash gains at this hour, 0 for nothing."""
+        return self.transfers.get(symbol, Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class BookRules:
+    """Everything that decides beside the sleeves: the parameters, the book's first hour (UTC ms), and what a halt does with what
+    is held."""
+
+    params: BookParams
+    start: int
+    freeze_on_halt: bool = False
+
+    @property
+    def limits(self) -> LossLimits:
+        """The losses that halt the book."""
+        return self.params.limits(freeze=self.freeze_on_halt)
+
+    def before_first(self) -> BookHour:
+        """The book before its first hour: all capital is its own cash."""
+        capital = self.params.capital_usdt
+        risk = RiskState.fresh(capital)
+        return BookHour(self.start - HOUR_MS, "", capital, risk, capital, {}, {}, "", {})
+
+    def rebalances(self, hour: int, before: BookHour) -> bool:
+        """Whether cash may move at `hour`: every `rebalance_hours` from the first one on, and as soon as it can while no symbol
+        has been given anything yet."""
+        begun = before.reserve_usdt != self.params.capital_usdt
+        return not begun or (hour - self.start) % (self.params.rebalance_hours * HOUR_MS) == 0
+
+
+def book_hour(
+    rules: BookRules,
+    hour: int,
+    before: BookHour,
+    standings: Sequence[SleeveStanding],
+    shares: Callable[[], Shares],
+) -> BookHour:
+    """What the book says of `hour` (UTC ms), by the hour before and every symbol's newest record. shares: of this hour, asked for
+    only where cash may move."""
+    equity = before.reserve_usdt + sum((it.worth_usdt for it in standings), Decimal(0))
+    risk = assess(before.risk, equity, hour, rules.limits)
+    said = BookHour(
+        hour,
+        _halt_reason(risk, hour),
+        equity,
+        risk,
+        before.reserve_usdt,
+        {},
+        {},
+        "",
+        {it.symbol: it.record_hour for it in standings if it.record_hour is not None},
+        before.halt_event,
+    )
+    if said.halted or not rules.rebalances(hour, before):
+        return said
+    asked, moving = shares(), [it for it in standings if not (it.is_late(hour, rules.start) or it.halted)]
+    moved = transfers(equity, before.reserve_usdt, moving, asked)
+    return replace(
+        said,
+        reason="rebalance",
+        reserve_usdt=before.reserve_usdt - sum(moved.values(), Decimal(0)),
+        transfers=moved,
+        weights=asked.weights,
+        bars_hash=asked.bars_hash,
+    )
+
+
+def _halt_reason(risk: RiskState, hour: int) -> BookReason:
+    if risk.halted_at is None:
+        return ""
+    return "halt" if risk.halted_at == hour else "halted"
+
+
+def missed_book_hour(hour: int, before: BookHour) -> BookHour:
+    """What the book says of an hour (UTC ms) that passed before it said anything: nothing moves, and nothing is marked."""
+    return replace(
+        before, close_time=hour, reason="missed", transfers={}, weights={}, bars_hash="", records={}
+    )
+
+
+def transfers(
+    equity_usdt: Decimal, reserve_usdt: Decimal, moving: Sequence[SleeveStanding], shares: Shares
+) -> dict[str, Decimal]:
+    """The moves of cash towards the shares, in cents rounded down, alphabetical, none of them 0. Only cash moves: a sleeve gives
+    at most what it has. moving: the sleeves that give and take; late and halted ones do not. Where the cash does not reach for
+    all, those that take get the same share of what they want."""
+    moved: dict[str, Decimal] = {}
+    wanted: dict[str, Decimal] = {}
+    for it in sorted(moving, key=lambda standing: standing.symbol):
+        more = _cents(shares.weights.get(it.symbol, Decimal(0)) * equity_usdt) - it.equity_usdt
+        if more > 0:
+            wanted[it.symbol] = more
+        elif given := _cents(min(-more, max(it.cash_usdt, Decimal(0)))):
+            moved[it.symbol] = -given
+    there = reserve_usdt - sum(moved.values(), Decimal(0))
+    asked = sum(wanted.values(), Decimal(0))
+    for symbol, more in wanted.items():
+        if given := _cents(more if asked <= there else more * there / asked):
+            moved[symbol] = given
+    return dict(sorted(moved.items()))
+
+
+def _cents(amount: Decimal) -> Decimal:
+    return amount.quantize(CENT, ROUND_DOWN)
+
+
+def with_transfer(state: HourState, amount: Decimal, mark: Decimal) -> HourState:
+    """A sleeve's state after its cash has changed by `amount` USDT, `mark` being what marks its equity before. Base and peak of
+    its limits change in proportion, so that a transfer is no gain and no loss; a halt stays what it was."""
+    if not amount:
+        return state
+    equity, risk = state.ledger.equity(mark), state.risk
+    if equity == 0:
+        base = peak = amount
+    else:
+        # The product first: the quotient alone would be cut before it is multiplied.
+        base = (risk.base_equity * (equity + amount) / equity).quantize(EIGHT, ROUND_HALF_EVEN)
+        peak = (risk.peak_equity * (equity + amount) / equity).quantize(EIGHT, ROUND_HALF_EVEN)
+    ledger = replace(state.ledger, cash=state.ledger.cash + amount)
+    return replace(state, ledger=ledger, risk=replace(risk, base_equity=base, peak_equity=peak))
+
+
+def transfer_scale(scale: Decimal, equity: Decimal, amount: Decimal) -> Decimal:
+    """By how much transfers have multiplied a sleeve's equity, after one of `amount` USDT into `equity`. Equity divided by it is
+    chain-linked over transfers."""
+    if equity <= 0 or equity + amount <= 0:
+        return scale
+    return (scale * (equity + amount) / equity).quantize(TWELVE, ROUND_HALF_EVEN)
+
+
+@dataclass(frozen=True, slots=True)
+class SleeveHour:
+    """What a symbol's closed hour adds to the book's line: USDT after its fill."""
+
+    equity_usdt: Decimal
+    cash_usdt: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class BookLine:
+    """The book's line of an hour. close_time: UTC ms. equity, cash: of the book and all sleeves, after their fills, USDT.
+    exposure: share of the equity that is held in symbols; drawdown: share lost from the peak of the risk epoch, both of 6
+    decimals."""
+
+    close_time: int
+    equity: Decimal
+    cash: Decimal
+    exposure: Decimal
+    drawdown: Decimal
+    halted: bool
+    transfers: Mapping[str, Decimal]
+
+
+def book_line(said: BookHour, sleeves: Iterable[SleeveHour]) -> BookLine:
+    """The line of an hour, from what the book said of it and every symbol's closed hour."""
+    equity = cash = said.reserve_usdt
+    for it in sleeves:
+        equity += it.equity_usdt
+        cash += it.cash_usdt
+    peak = max(said.risk.peak_equity, equity)
+    return BookLine(
+        said.close_time,
+        equity,
+        cash,
+        _share(equity - cash, equity),
+        _share(peak - equity, peak),
+        said.halted,
+        said.transfers,
+    )
+
+
+def _share(part: Decimal, of: Decimal) -> Decimal:
+    return (part / of).quantize(SIX, ROUND_HALF_EVEN) if of else Decimal(0)
+
+
+def book_line_json(line: BookLine) -> dict[str, Any]:
+    """A line as machines read it: the hour in ISO, amounts and shares as decimal text."""
+    return {
+        "close_time": iso(line.close_time),
+        "equity": plain(line.equity),
+        "cash": plain(line.cash),
+        "exposure": plain(line.exposure),
+        "drawdown": plain(line.drawdown),
+        "halted": line.halted,
+        "transfers": {symbol: plain(amount) for symbol, amount in line.transfers.items()},
+    }
+
+
+def book_line_text(line: BookLine) -> str:
+    """A line as one row of JSON Lines, without the newline: the very bytes that backtest and bot write."""
+    return json.dumps(book_line_json(line), separators=(", ", ": "))
