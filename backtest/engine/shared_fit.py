@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from backtest.engine.history import History
 from backtest.executors.protocol import Arrays, SharedArrays, Task, TaskSettings, task_function
 from trader.core.errors import ConfigError
-from trader.core.forecast import Traits
 from trader.core.panel import Panel
 from trader.core.params import Params
 from trader.core.ports import Forecaster, Predictor
@@ -20,7 +18,7 @@ Trains = Callable[[Task], bytes]
 
 @task_function
 def fit_model(arrays: Arrays, settings: TaskSettings) -> bytes:
-    """The model's bytes. Who shares the fits of this process computes a part (trader/core/peers.py). Raises DataError as `fit`."""
+    """The model's bytes; this process's peers compute their parts (trader/core/peers.py). Raises DataError as `fit`."""
     history = History.of_arrays(arrays, settings)
     panel = Panel.of([*history.panel.bars, *history.others])
     params = Params.model_validate_json(settings["params"])
@@ -28,39 +26,19 @@ def fit_model(arrays: Arrays, settings: TaskSettings) -> bytes:
     return history.forecaster.fit(panel, history.y, params, **hours)
 
 
-@dataclass(frozen=True, slots=True)
 class SharedForecaster:
     """A family whose fits are shared by `workers`; all else is the family's own. Its models have the bytes that one process
     gives them."""
 
-    own: Forecaster
-    workers: int
-    trains: Trains
-
-    @property
-    def family(self) -> str:
-        """The family's."""
-        return self.own.family
-
-    @property
-    def format(self) -> str:
-        """The family's."""
-        return self.own.format
-
-    @property
-    def libraries(self) -> Sequence[str]:
-        """The family's."""
-        return self.own.libraries
-
-    @property
-    def traits(self) -> Traits:
-        """The family's."""
-        return self.own.traits
+    def __init__(self, own: Forecaster, workers: int, trains: Trains) -> None:
+        self._own, self._workers, self._trains = own, workers, trains
+        self.family, self.format = own.family, own.format
+        self.libraries, self.traits = own.libraries, own.traits
 
     def fit(self, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int) -> bytes:
         """Raises ConfigError for a family, or parameters, whose fit so many workers cannot share."""
-        _require_shareable(params, self.workers)
-        history = History(self.own, Panel.of(panel.bars[:1]), y, panel.bars[1:])
+        _require_shareable(params, self._workers)
+        history = History(self._own, Panel.of(panel.bars[:1]), y, panel.bars[1:])
         settings = {
             **history.settings(),
             "params": params.model_dump_json(),
@@ -69,11 +47,11 @@ class SharedForecaster:
             "seed": seed,
         }
         label = f"a fit of {self.family} on {', '.join(panel.symbols)}"
-        return self.trains(Task(fit_model, settings, SharedArrays(history.arrays()), label=label))
+        return self._trains(Task(fit_model, settings, SharedArrays(history.arrays()), label=label))
 
     def load(self, model: bytes, source: str) -> Predictor:
         """As the family does."""
-        return self.own.load(model, source)
+        return self._own.load(model, source)
 
 
 def _require_shareable(params: Params, workers: int) -> None:
@@ -89,8 +67,9 @@ def _require_shareable(params: Params, workers: int) -> None:
             f"--train-workers {workers}: a batch of this fit has {most} shards, for {most} workers at most. Give fewer workers, "
             f'or write "shards": {workers} into model of P.json: another number of shards gives another model'
         )
-    if getattr(params.model, "device", "cpu") != "cpu":
+    device: str = getattr(params.model, "device", "cpu")
+    if device != "cpu":
         raise ConfigError(
-            f"--train-workers {workers}: workers share a fit on processors, and model.device is {params.model.device}. Write cpu, "
-            "or leave --train-workers out"
+            f"--train-workers {workers}: workers share a fit on processors, and model.device is {device}. Write "
+            "cpu, or leave --train-workers out"
         )

@@ -74,7 +74,9 @@ def _settle_environment(folder: Path, own: bool, private: bool) -> None:
         return
     os.environ.pop("RAY_ADDRESS", None)
     os.environ["RAY_worker_niceness"] = "0"  # as the workers of --executor local  # noqa: SIM112  # Ray's own name
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # where its nodes are
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # where its node is
+    # Of Ray Train: no process that waits for a cloud's word that a machine will go, no metrics that nobody reads.
+    os.environ |= {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0", "RAY_TRAIN_METRICS_ENABLED": "0"}
     os.environ["RAY_LOG_TO_STDERR"] = "1"  # a file of this command's, so that no process need watch files
     if private:  # nobody else is in this network
         os.environ["RAY_AUTH_MODE"] = "disabled"

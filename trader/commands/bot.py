@@ -23,6 +23,7 @@ from trader.commands.common import (
 )
 from trader.commands.schedule import CronJobFile, schedule_of
 from trader.commands.search import CORES, search_of
+from trader.commands.shared_fits import RayAddress, RayOpenPorts, TrainWorkers, sharing
 from trader.config import load_settings
 from trader.core.errors import DataError, Halt, OtherSymbol, TraderError
 from trader.core.text import plural
@@ -105,6 +106,9 @@ def retrain(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="random seed of the search")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="processes that fit models at the same time")] = CORES,
+    train_workers: TrainWorkers = 1,
+    ray_address: RayAddress = None,
+    ray_open_ports: RayOpenPorts = False,
     symbol: Symbol = None,
     store: StoreDir = None,
     bars: BarsDir = None,
@@ -118,7 +122,8 @@ def retrain(
 
     settings = load_settings(symbol=symbol, store=store, bars=bars)
     with wiring.open_bot(settings, say=terminal.say) as bot:
-        card = _retrain(bot, settings, params, trials, serve_from, if_due, seed, workers)
+        fitting = sharing(bot, train_workers, ray_address, ray_open_ports)
+        card = _retrain(bot, fitting, settings, params, trials, serve_from, if_due, seed, workers)
         if card is not None:
             bot.collector.save()
     if card is None:
@@ -233,6 +238,7 @@ def _serving(bot: Bot, given: Path | None) -> Params | None:
 
 def _retrain(
     bot: Bot,
+    fitting: Bot,
     settings: Settings,
     params: Path | None,
     trials: int,
@@ -241,11 +247,12 @@ def _retrain(
     seed: int,
     workers: int,
 ) -> ModelCard | None:
-    """Train by the calendar or a breach (`if_due`), else now; None if nothing is due. Epochs of a long training are told."""
+    """Train by the calendar or a breach (`if_due`), else now; None if nothing is due. Epochs of a long training are told.
+    fitting: the bot with its models fitted where the command line says; a search fits its own here."""
     from trader.core.long_training import heard_by
 
     with heard_by(_say_epochs()):
-        return _retrained(bot, settings, params, trials, serve_from, if_due, seed, workers)
+        return _retrained(bot, fitting, settings, params, trials, serve_from, if_due, seed, workers)
 
 
 def _say_epochs() -> Callable[[Epoch], None]:
@@ -267,6 +274,7 @@ def _say_epochs() -> Callable[[Epoch], None]:
 
 def _retrained(
     bot: Bot,
+    fitting: Bot,
     settings: Settings,
     params: Path | None,
     trials: int,
@@ -288,9 +296,9 @@ def _retrained(
             return search_of(bot, base, hour, wanted, draw, workers, warm=(base,))
 
         tuner = search if settings.retune_trials else None
-        return retrain_if_due(bot, now_ms, settings.breach_rule, tuner, settings.drift_rule)
+        return retrain_if_due(fitting, now_ms, settings.breach_rule, tuner, settings.drift_rule)
     chosen = params_from(params, _serving(bot, params))
     hour = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, chosen.gap_hours)
     if trials:
         chosen = search_of(bot, chosen, hour, trials, seed, workers)
-    return retrain(bot.journal, bot.collector, bot.forecaster_of, chosen, hour, bot.version)
+    return retrain(bot.journal, bot.collector, fitting.forecaster_of, chosen, hour, bot.version)
