@@ -12,7 +12,7 @@ from backtest.executors.ray_messages import Messages
 
 # So often workers may be lost, by Ray's count, before the training is given up.
 LOST_AT_MOST = 3
-_LOOKS_EVERY_S = 0.3
+_LOOKS_EVERY_S = 0.1
 
 
 def begin(messages: Messages, program: str, workers: int, body: bytes, folder: Path) -> None:

@@ -47,7 +47,7 @@ def parents_of(pid: int) -> list[int]:
 def test_a_killed_worker_changes_no_byte_of_the_model(tmp_path: Path) -> None:
     """Killed in the second epoch, the training goes on after the first: epochs are told once each, every loss and the model are
     those of one process to the bit; no checkpoint and no worker is left."""
-    it, params = scene(), params_for(epochs=3, batch_size=32, hidden_size=16, dropout=0.2)
+    it, params = scene(), params_for(epochs=3, batch_size=32, dropout=0.2)
     panel, y = it.training(it.window.train_until)
     wanted: list[Epoch] = []
     with heard_by(wanted.append):
