@@ -26,6 +26,7 @@ from trader.commands.common import (
 )
 from trader.commands.schedule import CronJobFile, schedule_of
 from trader.commands.search import CORES, search_of
+from trader.commands.shared_fits import RayAddress, RayOpenPorts, TrainWorkers, sharing
 from trader.config import load_settings
 from trader.core.errors import ConfigError, DataError, Halt, OtherSymbol, TraderError
 from trader.core.text import plural
@@ -116,6 +117,9 @@ def retrain(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="random seed of the search")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="processes that fit models at the same time")] = CORES,
+    train_workers: TrainWorkers = 1,
+    ray_address: RayAddress = None,
+    ray_open_ports: RayOpenPorts = False,
     symbol: Symbol = None,
     book: BookFile = None,
     store: StoreDir = None,
@@ -137,10 +141,15 @@ def retrain(
     if whole.book is not None:
         from trader.commands import book as books
 
+        if train_workers > 1:
+            raise ConfigError(
+                f"--train-workers shares the fit of one symbol's model; leave it out with {book or 'a book'}"
+            )
         books.train(settings, whole.book, serve_from, if_due, search.asked, search.tuner(settings), as_json)
         return
     with wiring.open_bot(settings, say=terminal.say) as bot:
-        card = _retrain(bot, settings, params, whole.strategy, search, serve_from, if_due)
+        fitting = sharing(bot, train_workers, ray_address, ray_open_ports)
+        card = _retrain(bot, fitting, settings, params, whole.strategy, search, serve_from, if_due)
         if card is not None:
             bot.collector.save()
     if card is None:
@@ -298,6 +307,7 @@ class Search:
 
 def _retrain(
     bot: Bot,
+    fitting: Bot,
     settings: Settings,
     params: Path | None,
     strategy: Params | None,
@@ -305,7 +315,8 @@ def _retrain(
     serve_from: str | None,
     if_due: bool,
 ) -> ModelCard | None:
-    """Train by the calendar or a breach (`if_due`), else now; None if nothing is due. Epochs of a long training are told."""
+    """Train by the calendar or a breach (`if_due`), else now; None if nothing is due. Epochs of a long training are told.
+    fitting: the bot with its models fitted where the command line says; a search fits its own here."""
     from trader.app.retrain import next_serve_hour, retrain
     from trader.app.retrain_rules import retrain_if_due
     from trader.core.long_training import heard_by
@@ -313,14 +324,19 @@ def _retrain(
     with heard_by(_say_epochs()):
         now_ms = bot.exchange.time_ms()
         if if_due:
+            tuner = search.tuner(settings)
+
+            def here(_: Bot, base: Params, hour: int) -> Params:
+                return base if tuner is None else tuner(bot, base, hour)
+
             return retrain_if_due(
-                bot, now_ms, settings.breach_rule, search.tuner(settings), settings.drift_rule
+                fitting, now_ms, settings.breach_rule, here if tuner else None, settings.drift_rule
             )
         chosen = strategy or params_from(params, _serving(bot, params))
         hour = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, chosen.gap_hours)
         if search.asked:
             chosen = search.asked(bot, chosen, hour)
-        return retrain(bot.journal, bot.collector, bot.forecaster_of, chosen, hour, bot.version)
+        return retrain(bot.journal, bot.collector, fitting.forecaster_of, chosen, hour, bot.version)
 
 
 def _say_epochs() -> Callable[[Epoch], None]:
