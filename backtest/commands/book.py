@@ -36,7 +36,7 @@ BookFile = Annotated[
 ]
 BY = "backtest run --book"
 # Options of a run of one symbol, which book.toml says by symbol or which have no meaning for several.
-OF_ONE_SYMBOL = ("params", "symbol", "filters", "features", "horizon_hours", "label", "trades_out")
+OF_ONE_SYMBOL = ("params", "symbol", "features", "horizon_hours", "label", "trades_out")
 
 
 def or_of_book(verb: Callable[..., None]) -> Callable[..., None]:
@@ -75,11 +75,12 @@ def run_of_book(
     hours_out: Path | None,
     evidence: Path,
     as_json: bool,
+    filters: Path | None,
 ) -> None:
     """Walk every symbol of a book forward and trade them on one capital. A look is counted at the hours of every symbol."""
     from backtest.commands.book_inputs import given_book
 
-    given = given_book(book, bars, start, stop)
+    given = given_book(book, bars, start, stop, filters)
     ledgers = [ledger_in(evidence, it.bars) for it in given.symbols]
     if hours_out is not None:
         writable(hours_out / f"{given.params.symbols[0]}.jsonl")

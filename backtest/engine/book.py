@@ -19,10 +19,10 @@ from trader.core.book import (
     BookHour,
     BookLine,
     BookRules,
-    SleeveHour,
     SleeveStanding,
     book_hour,
-    book_line,
+    line_of_sums,
+    marked_hour,
     missed_book_hour,
     with_transfer,
 )
@@ -69,10 +69,17 @@ def simulate_book(sleeves: Sequence[Sleeve], rules: BookRules, stop: int) -> Boo
     while len(book.said) < hours:
         book.trade_until_next_move(hours)
     lines = [
-        book_line(said, [SleeveHour(it.equity[i], it.cash[i]) for it in trading])
-        for i, said in enumerate(book.said)
+        line_of_sums(said, equity, cash)
+        for said, equity, cash in zip(
+            book.said, sums([it.equity for it in trading]), sums([it.cash for it in trading]), strict=True
+        )
     ]
     return BookRun(book.said, lines, [it.ended() for it in trading])
+
+
+def sums(columns: Sequence[Sequence[Decimal]]) -> list[Decimal]:
+    """The sum of the columns in every hour, (n,)."""
+    return [sum(row, Decimal(0)) for row in zip(*columns, strict=True)]
 
 
 class _BookTrading:
@@ -82,7 +89,11 @@ class _BookTrading:
         self.rules, self.sleeves = rules, sleeves
         self.said: list[BookHour] = []
         self._bars = [it.bars for it in sleeves]
+        self._names = [it.bars.symbol for it in sleeves]
         self._shut = ~np.any([it.columns.venue_open for it in sleeves], axis=0)
+        # Hours that every symbol begins with a record of the hour before: only their equities are needed.
+        newest = np.array([it.newest for it in sleeves])
+        self._usual = (np.all(newest == np.arange(newest.shape[1]) - 1, axis=0) & ~self._shut).tolist()
 
     def trade_until_next_move(self, stop: int) -> None:
         """Say the next hour, then trade all sleeves until the book may move cash again or halts, at most up to index `stop`."""
@@ -109,9 +120,10 @@ class _BookTrading:
         return next(moves, stop)
 
     def _first_halt(self, first: int, stop: int) -> int:
-        """Say the hours first <= i < stop, up to the one that halts the book; its index, or `stop`."""
-        for i in range(first, stop):
-            said = self._say(i)
+        """Say the hours first <= i < stop, at which no cash moves, up to the one that halts the book; its index, or `stop`."""
+        before = sums([it.equity[first - 1 : stop - 1] for it in self.sleeves])
+        for i, equity in zip(range(first, stop), before, strict=True):
+            said = self._say_marked(i, equity) if self._usual[i] else self._say(i)
             if said.halted and not self.said[-1].halted:
                 return i
             self.said.append(said)
@@ -131,19 +143,26 @@ class _BookTrading:
             lambda: shares_at(self._bars, hour, self.rules.params.share_settings),
         )
 
+    def _say_marked(self, i: int, sleeves_equity: Decimal) -> BookHour:
+        """`_say` of an hour before which every symbol has closed its own, whose equities are `sleeves_equity` together."""
+        hour, before = self._hour(i), self.said[-1]
+        records = dict.fromkeys(self._names, hour - HOUR_MS)
+        return marked_hour(self.rules, hour, before, before.reserve_usdt + sleeves_equity, records, {})
+
     def _hour(self, i: int) -> int:
         return self.rules.start + i * HOUR_MS
 
 
 class _SleeveTrading:
-    """A sleeve while it is traded. equity, cash: USDT after each hour so far."""
+    """A sleeve while it is traded. equity, cash: USDT after each hour so far. newest: of every hour the index of the newest hour
+    that has a record when it begins, -1 for none."""
 
     def __init__(self, sleeve: Sleeve, start: int, stop: int) -> None:
         self.bars = sleeve.bars
         self.columns = SignalColumns.of(sleeve.bars, sleeve.p_up, sleeve.rules, start, stop)
         self.equity: list[Decimal] = []
         self.cash: list[Decimal] = []
-        self._newest = newest_records(self.columns.venue_open).tolist()
+        self.newest = newest_records(self.columns.venue_open).tolist()
         self._state = HourState.fresh(Decimal(0))
         self._runs: list[Run] = []
         self._index: list[Floats] = []
@@ -152,7 +171,7 @@ class _SleeveTrading:
 
     def standing(self, i: int, hour: int) -> SleeveStanding:
         """What the newest record says when hour i (`hour`, UTC ms) begins."""
-        newest = self._newest[i]
+        newest = self.newest[i]
         if newest < 0:
             return SleeveStanding(self.bars.symbol)
         record = hour - (i - newest) * HOUR_MS

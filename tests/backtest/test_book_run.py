@@ -173,6 +173,27 @@ def test_what_cannot_be_traded_is_said_before_any_work(
         given_book(path, [folder / "bars"], *SPAN)
 
 
+def test_filters_of_every_symbol_come_from_one_file(folder: Path) -> None:
+    """Rows of exchangeInfo, as the embedded exchange takes them; a symbol without a row is named."""
+    rows = [
+        {
+            "symbol": symbol,
+            "filters": [
+                {"filterType": "PRICE_FILTER", "tickSize": "0.01"},
+                {"filterType": "LOT_SIZE", "stepSize": "0.001", "minQty": "0.001", "maxQty": "9000"},
+                {"filterType": "NOTIONAL", "minNotional": str(7 + i)},
+            ],
+        }
+        for i, symbol in enumerate(PRICES)
+    ]
+    (folder / "rows.json").write_text(json.dumps({"symbols": rows}))
+    given = given_book(book_file(folder), [folder / "bars"], *SPAN, folder / "rows.json")
+    assert [it.rules.filters.min_notional for it in given.symbols] == [7, 8, 9]
+    (folder / "rows.json").write_text(json.dumps(rows[:2]))
+    with pytest.raises(ConfigError, match="has no row of CCUSDT, only of AAUSDT, BBUSDT"):
+        given_book(book_file(folder), [folder / "bars"], *SPAN, folder / "rows.json")
+
+
 def test_options_of_one_symbol_are_refused_with_a_book(folder: Path) -> None:
     """Exit code 2, and the option is named."""
     book_file(folder)

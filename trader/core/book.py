@@ -124,21 +124,10 @@ def book_hour(
 ) -> BookHour:
     """What the book says of `hour` (UTC ms), by the hour before and every symbol's newest record. shares: of this hour, asked for
     only where cash may move."""
-    pending, equity = _pending_now(before, standings), book_equity(before, standings)
-    risk = assess(before.risk, equity, hour, rules.limits)
-    said = BookHour(
-        hour,
-        _halt_reason(risk, hour),
-        equity,
-        risk,
-        before.reserve_usdt,
-        {},
-        {},
-        "",
-        {it.symbol: it.record_hour for it in standings if it.record_hour is not None},
-        before.halt_event,
-        pending,
-    )
+    pending = _pending_now(before, standings)
+    equity = _equity(before, standings, pending)
+    records = {it.symbol: it.record_hour for it in standings if it.record_hour is not None}
+    said = marked_hour(rules, hour, before, equity, records, pending)
     if said.halted or not rules.rebalances(hour, before):
         return said
     asked = shares()
@@ -154,10 +143,41 @@ def book_hour(
     )
 
 
+def marked_hour(
+    rules: BookRules,
+    hour: int,
+    before: BookHour,
+    equity_usdt: Decimal,
+    records: Mapping[str, int],
+    pending: Mapping[str, PendingTransfer],
+) -> BookHour:
+    """`book_hour` where no cash moves: the equity by the newest records, and what the limits say of it."""
+    risk = assess(before.risk, equity_usdt, hour, rules.limits)
+    return BookHour(
+        hour,
+        _halt_reason(risk, hour),
+        equity_usdt,
+        risk,
+        before.reserve_usdt,
+        {},
+        {},
+        "",
+        records,
+        before.halt_event,
+        pending,
+    )
+
+
 def book_equity(before: BookHour, standings: Sequence[SleeveStanding]) -> Decimal:
     """The book's equity by every symbol's newest record: its own cash, the sleeves, and what is on its way to one."""
+    return _equity(before, standings, _pending_now(before, standings))
+
+
+def _equity(
+    before: BookHour, standings: Sequence[SleeveStanding], pending: Mapping[str, PendingTransfer]
+) -> Decimal:
     equity = before.reserve_usdt + sum((it.equity_usdt for it in standings), Decimal(0))
-    return equity + sum((it.amount_usdt for it in _pending_now(before, standings).values()), Decimal(0))
+    return equity + sum((it.amount_usdt for it in pending.values()), Decimal(0))
 
 
 def _pending_now(before: BookHour, standings: Sequence[SleeveStanding]) -> dict[str, PendingTransfer]:
@@ -277,10 +297,17 @@ class BookLine:
 
 def book_line(said: BookHour, sleeves: Iterable[SleeveHour]) -> BookLine:
     """The line of an hour, from what the book said of it and every symbol's closed hour."""
-    equity = cash = said.reserve_usdt
-    for it in sleeves:
-        equity += it.equity_usdt
-        cash += it.cash_usdt
+    hours = list(sleeves)
+    return line_of_sums(
+        said,
+        sum((it.equity_usdt for it in hours), Decimal(0)),
+        sum((it.cash_usdt for it in hours), Decimal(0)),
+    )
+
+
+def line_of_sums(said: BookHour, sleeves_equity: Decimal, sleeves_cash: Decimal) -> BookLine:
+    """`book_line`, from the sums over all symbols."""
+    equity, cash = said.reserve_usdt + sleeves_equity, said.reserve_usdt + sleeves_cash
     peak = max(said.risk.peak_equity, equity)
     return BookLine(
         said.close_time,
@@ -312,4 +339,4 @@ def book_line_json(line: BookLine) -> dict[str, Any]:
 
 def book_line_text(line: BookLine) -> str:
     """A line as one row of JSON Lines, without the newline: the very bytes that backtest and bot write."""
-    return json.dumps(book_line_json(line), separators=(", ", ": "))
+    return json.dumps(book_line_json(line))
