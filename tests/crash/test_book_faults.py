@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-import pytest
-
 from tests.support.book_crew import CAPITAL, HOUR, SYMBOLS, BookScene
 from trader.app.book_tick import BookTicked, tick_book
+from trader.app.order_ids import client_order_id
 from trader.core.book import PendingTransfer
 from trader.core.errors import Halt, OrderInDoubt, Retry
 from trader.core.types import HOUR_MS
@@ -73,7 +72,7 @@ def test_a_symbol_shut_at_the_rebalance_hour(fresh_book: BookScene) -> None:
     record = fresh_book.journal(SOL).record(HOUR)
     assert record is not None
     assert record.line.reason == "missed"
-    assert fresh_book.said(HOUR + 3 * HOUR_MS if False else HOUR + 2 * HOUR_MS).pending == {}
+    assert fresh_book.said(HOUR + 2 * HOUR_MS).pending == {}
 
 
 def test_a_symbol_shut_before_the_rebalance_hour(fresh_book: BookScene) -> None:
@@ -118,8 +117,8 @@ def test_a_symbol_whose_bar_is_late(fresh_book: BookScene) -> None:
 
 
 def test_a_symbol_whose_order_is_in_doubt(fresh_book: BookScene) -> None:
-    """Its order was executed and no query is answered: the others trade, in the next hour as well; then the order is found, booked
-    once in its hour."""
+    """Its order was executed and no query is answered: the others trade, in the next hour as well; then the order is found and
+    booked once, in its hour."""
     lost = {**SCENARIOS["rst_after_commit"][0], "name": "lost"}
     deaf = {"path": "/api/v3/order", "method": "GET", "since": "lost", "action": "reply", "status": 503}
     fresh_book.sim("/sim/faults", of_symbol([lost, deaf]))
@@ -137,13 +136,12 @@ def test_a_foreign_order_on_one_symbol(fresh_book: BookScene) -> None:
     """An order of another store under this bot's name halts its symbol and no other."""
     with fresh_book.book() as book:
         bot = book.sleeves[SOL]
-        name = "bot-zzzz-SOLUSDT-21030212-d1"
-        name = f"{bot.name[:6]}-{name.split('-', 1)[1]}"
+        name = client_order_id(bot.name, "0e0e", SOL, HOUR, "d", 1)
         now = bot.exchange.time_ms()
         assert bot.exchange.send(bot.exchange.sign(SOL, "BUY", Decimal(10), name, now)).outcome == "accepted"
-        ticked = tick_book(book)
-        assert isinstance(ticked.failed[SOL], Halt)
-        assert ticked.failed[SOL].reason == "two_stores"
+        halt = tick_book(book).failed[SOL]
+        assert isinstance(halt, Halt)
+        assert halt.reason == "two_stores"
     in_time(fresh_book, HOUR)
     ticked_at(fresh_book, HOUR + HOUR_MS)
     in_time(fresh_book, HOUR + HOUR_MS)

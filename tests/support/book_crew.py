@@ -19,10 +19,11 @@ from typing import Any
 
 import requests
 
-from tests.support.crew import STATE, STORE, Trap, TrappedStore, settings_for
+from tests.support.crew import STATE, STORE, Trap, TrappedStore
 from tests.support.forked import crew
 from tests.support.rig import quick_params
 from tests.support.rig_bars import made_bars
+from tests.support.served import settings_at
 from trader import wiring
 from trader.adapters.binance_klines import BinanceKlines
 from trader.adapters.binance_spot import BinanceSpot
@@ -34,7 +35,7 @@ from trader.app.book_replay import replay_book
 from trader.app.book_tick import BookTicked, tick_book
 from trader.app.journal import Journal, hour_folder
 from trader.app.layout import BOOK
-from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET
+from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, Settings
 from trader.core.book import BookHour
 from trader.core.book_params import BookParams
 from trader.core.errors import TraderError
@@ -96,6 +97,11 @@ def book_exchange(bars: Path, at: int, state: Path | None, port: int = 0) -> Ite
         yield served
     finally:
         served.stop()
+
+
+def settings_for(url: str, store: Path) -> Settings:
+    """Settings of a book at an embedded exchange; a busy machine is no fault of the venue's."""
+    return settings_at(url, store=store, timeout_s=20)
 
 
 @contextmanager
@@ -173,7 +179,7 @@ class BookScene:
         return found
 
     def check_money(self, hour: int) -> None:
-        """After an hour that every symbol has closed: each execution is in one record, no hour traded twice, transfers were booked
+        """After an hour that every symbol has closed: each execution is in one record, no hour traded twice, transfers booked
         once, and all cash and every position are the account's, to the last unit."""
         held = {it: Decimal(row["free"]) for it, row in self.sim("/sim/balances").items()}
         word = BookJournal(self.journal(BOOK)).hour(hour)
@@ -255,6 +261,8 @@ def begin_book(folder: Path) -> None:
         clock = next(iter(book.sleeves.values())).clock
         assert isinstance(clock, SimClock)
         replay_book(book, clock, PARAMS_OF, START, HOUR)
+        for bot in book.sleeves.values():
+            assert "missed" not in {record.line.reason for record in bot.journal.records()}
 
 
 class Killed(BaseException):

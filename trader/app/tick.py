@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from trader.app import trouble
 from trader.app.adoption import booked_by_hour, made_after_the_fact, taken_in
+from trader.app.book_halts import hear_book
 from trader.app.bot import Bot
 from trader.app.codec_events import ACCOUNT, CHAMPION, DEPLOYMENT, HALT, TROUBLE
 from trader.app.comparison import UnknownOrders, require_known, unknown_orders
@@ -198,6 +199,7 @@ def _decided(
     """The hour's decision, created if absent. `lost`: orders that the venue executed for it and the journal does not know."""
     decision, ours = bot.journal.decision(hour), False
     if decision is None:
+        hear_book(bot, hour, current, newest)
         proposal = (
             _adopting(bot, hour, current, newest, lost) if lost else _covered(bot, hour, current, newest)
         )

@@ -183,9 +183,9 @@ def breach(equity: Decimal, base: Decimal, peak: Decimal, limits: LossLimits) ->
     highest equity up to this hour, this one included. Where either is 0 there is nothing to lose: a symbol of a book may wait
     for its share.
     """
-    if limits.cumulative_return is not None and 0 < base and equity <= base * (1 + limits.cumulative_return):
+    if limits.cumulative_return is not None and base > 0 and equity <= base * (1 + limits.cumulative_return):
         return "cumulative_return"
-    if limits.drawdown is not None and 0 < peak and equity <= peak * (1 - limits.drawdown):
+    if limits.drawdown is not None and peak > 0 and equity <= peak * (1 - limits.drawdown):
         return "drawdown"
     return None
 
