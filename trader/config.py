@@ -61,6 +61,9 @@ class Settings(BaseModel):
     api_key: SecretStr = Field(SecretStr(""), description="the venue's API key")
     api_secret: SecretStr = Field(SecretStr(""), description="the venue's API secret")
     symbol: str = Field("BTCUSDT", pattern=r"^[A-Z0-9]{2,20}$", description="what is traded")
+    book: Path | None = Field(
+        None, description="a book.toml: many symbols on one account, in place of symbol; see docs/book.md"
+    )
     bot: str = Field("hourly", pattern=r"^[A-Za-z0-9]{1,6}$", description="this bot's name in order ids")
     store: Annotated[str, AfterValidator(store_address)] = Field(
         "state", description="journal, models and events: a folder, or s3://bucket/prefix"

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,12 +22,16 @@ from trader.adapters.clocks import ExchangeClock, WallClock, market_served
 from trader.adapters.files import read_bars, write_bars
 from trader.adapters.store_local import LocalStore
 from trader.adapters.store_signed import SignedStore
+from trader.app.book import Book
+from trader.app.book_journal import BookJournal
 from trader.app.bot import Bot, loaded
 from trader.app.collect import Collector
 from trader.app.cover import OrderLimits
 from trader.app.journal import Journal
+from trader.app.layout import BOOK
 from trader.app.prediction import LoadedModel
 from trader.config import Settings
+from trader.core.book_params import BookParams
 from trader.core.errors import ConfigError, Retry, TraderError, WrongStore
 from trader.core.params import MOST_USDT, Params
 from trader.core.ports import Clock, Store
@@ -171,22 +175,64 @@ def open_bot(
         settings, clock, quota=quota if settings.market_url == settings.exchange_url else None
     )
     try:
-        yield Bot(
-            name=settings.bot,
-            journal=journal,
-            exchange=exchange,
-            collector=make_collector(settings, market, keep=keep_bars, say=say),
-            forecaster_of=forecaster_of,
-            clock=clock,
-            version=version("hourly-trader"),
-            freeze_on_halt=settings.halt_policy == "freeze",
-            price_band=settings.band,
-            wall=None if settings.venue == "embedded" else WallClock(),
-            limits=OrderLimits(settings.largest_order_usdt, settings.exposure_limit, settings.orders_a_day),
-        )
+        collector = make_collector(settings, market, keep=keep_bars, say=say)
+        yield _bot(settings, journal, exchange, collector, clock)
     finally:
         exchange.close()
         market.close()
+
+
+@contextmanager
+def open_book(
+    settings: Settings,
+    params: BookParams,
+    clock: Clock | None = None,
+    *,
+    lanes: int = 1,
+    durable: bool = True,
+    keep_bars: bool = True,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[Book]:
+    """A book and a bot for each of its symbols; its connections are given back at the end. lanes: connections to the venue, each
+    of which serves its symbols one after the other. Raises WrongStore where the store is not this book's."""
+    store, clock = make_store(settings, durable=durable), clock or make_clock(settings)
+    quota = make_quota(settings, settings.exchange_url, clock)
+    laned = [params.symbols[i::lanes] for i in range(min(lanes, len(params.symbols)))]
+    sleeves: dict[str, Bot] = {}
+    with ExitStack() as open_connections:
+        for lane in laned:
+            exchange = make_exchange(settings, clock, quota)
+            open_connections.callback(exchange.close)
+            shared = quota if settings.market_url == settings.exchange_url else None
+            market = make_market(settings, clock, quota=shared)
+            open_connections.callback(market.close)
+            for symbol in lane:
+                journal = Journal(store, symbol, params.symbols)
+                journal.require_own()
+                own = settings.model_copy(update={"symbol": symbol})
+                collector = make_collector(own, market, keep=keep_bars, say=say)
+                sleeves[symbol] = _bot(own, journal, exchange, collector, clock)
+        words = BookJournal(Journal(store, BOOK, params.symbols))
+        freeze = settings.halt_policy == "freeze"
+        yield Book(params, words, dict(sorted(sleeves.items())), laned, freeze)
+
+
+def _bot(
+    settings: Settings, journal: Journal, exchange: BinanceSpot, collector: Collector, clock: Clock
+) -> Bot:
+    return Bot(
+        name=settings.bot,
+        journal=journal,
+        exchange=exchange,
+        collector=collector,
+        forecaster_of=forecaster_of,
+        clock=clock,
+        version=version("hourly-trader"),
+        freeze_on_halt=settings.halt_policy == "freeze",
+        price_band=settings.band,
+        wall=None if settings.venue == "embedded" else WallClock(),
+        limits=OrderLimits(settings.largest_order_usdt, settings.exposure_limit, settings.orders_a_day),
+    )
 
 
 @contextmanager

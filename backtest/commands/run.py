@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backtest.commands.book import or_of_book
 from backtest.commands.computing import Computing, computed
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
+from backtest.commands.run_screen import show_run
 from backtest.evidence.looks import ledger_in, of_run
 from trader import terminal
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from trader.core.hours import Rules
 
 HoursOut = Annotated[
-    Path | None, typer.Option("--hours-out", "--out", help="write every hour here, as JSON Lines")
+    Path | None,
+    typer.Option("--hours-out", "--out", help="write every hour here, as JSON Lines; with --book a folder"),
 ]
 
 TradesOut = Annotated[
@@ -26,6 +29,7 @@ TradesOut = Annotated[
 ]
 
 
+@or_of_book
 @on_hours
 @computed
 def run(
@@ -67,7 +71,7 @@ def run(
     if as_json:
         terminal.emit(outcome.summary)
     else:
-        _show(outcome.summary, given.title, note(outcome.summary))
+        show_run(outcome.summary, given.title, note(outcome.summary))
 
 
 def write_trades(path: Path, run: Run, symbol: str, rules: Rules) -> None:
@@ -80,25 +84,3 @@ def write_trades(path: Path, run: Run, symbol: str, rules: Rules) -> None:
     write_csv_rows(text, [("symbol", *TRADE_KEYS)])
     write_csv_rows(text, ([symbol, *trade.as_json().values()] for trade in trades))
     terminal.write_lines(path, iter(text.getvalue().splitlines()))
-
-
-def _show(summary: dict[str, Any], title: str, note: str) -> None:
-    seen = {name: _short(value) for name, value in terminal.summary_rows(summary["in_sample"])}
-    rows = [(name, value, seen[name]) for name, value in terminal.summary_rows(summary)]
-    terminal.show(terminal.table(title, rows, ("", "out of sample", "in sample")))
-    if summary["why_no_order"]:
-        terminal.show(terminal.paragraph(summary["why_no_order"]))
-    terminal.show(terminal.paragraph(note))
-    filters = summary["filters"]
-    terminal.show(
-        f"tick {filters['tick_size']}, step {filters['step_size']}, "
-        f"minimum order {filters['min_notional']} USDT; {summary['seconds']:.1f} s"
-    )
-
-
-def _short(value: str) -> str:
-    """A figure of a model that knows the answers may have forty digits; the first three say it."""
-    number, _, unit = value.partition(" ")
-    if len(number) <= 16 or number[:1] not in "+-0123456789" or number[4:5] == "-":
-        return value
-    return f"{float(number.replace(',', '')):.3g} {unit}".strip()

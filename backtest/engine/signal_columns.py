@@ -81,6 +81,27 @@ class SignalColumns:
             _floats=RulesInFloats.of(rules),
         )
 
+    def part(self, first: int, stop: int) -> SignalColumns:
+        """The hours first <= i < stop, by index, sharing memory."""
+        cut = slice(first, stop)
+        return SignalColumns(
+            rules=self.rules,
+            close_time=self.close_time[cut],
+            close=self.close[cut],
+            close_before=float(self.close[first - 1]) if first > 0 else self.close_before,
+            open_next=self.open_next[cut],
+            p_up=self.p_up[cut],
+            signals=self.signals.part(first, stop),
+            known=self.known[cut],
+            venue_open=self.venue_open[cut],
+            tradable=self.tradable[cut],
+            reason=self.reason[cut],
+            apart=[
+                i - first for i in self.apart[bisect_left(self.apart, first) : bisect_left(self.apart, stop)]
+            ],
+            _floats=self._floats,
+        )
+
     @property
     def hours(self) -> int:
         """n."""

@@ -26,12 +26,14 @@ from trader.core.hours import (
     HourState,
     Rules,
     decide_hour,
+    doubt_at,
     modelled_fill,
     settle,
 )
 from trader.core.ledger import Ledger
 from trader.core.policy import TARGETS
 from trader.core.probability import shortest
+from trader.core.sanity import marked_at
 from trader.core.track import REASONS, DecidedHour, LedgerFrom, Track
 from trader.core.types import Bars, Fill, Floats, Matrix
 
@@ -86,8 +88,21 @@ def simulate(
     p_up: ((stop - start) / 1 h,) float32, NaN without a prediction. Every order fills whole, at the price that the
     cost model predicts from the open of the bar that opens at T.
     """
-    columns = SignalColumns.of(bars, p_up, rules, start, stop)
-    state = begun or HourState.fresh(rules.params.allocation_usdt)
+    return trade(
+        SignalColumns.of(bars, p_up, rules, start, stop),
+        begun or HourState.fresh(rules.params.allocation_usdt),
+    )
+
+
+def first_mark(columns: SignalColumns, state: HourState) -> Decimal:
+    """What marks the equity of `state` in the first of these hours, before anything is decided."""
+    seen = _seen(columns, 0, columns.rules)
+    return marked_at(seen.close, doubt_at(state, seen, columns.rules))
+
+
+def trade(columns: SignalColumns, state: HourState) -> Run:
+    """`simulate`, from columns that are there."""
+    rules = columns.rules
     target, reason = np.zeros(columns.hours, np.int8), columns.reason.copy()
     marks = columns.close if rules.band is None else columns.close.copy()
     events: dict[int, DecidedHour] = {}

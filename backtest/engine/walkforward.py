@@ -182,6 +182,43 @@ def walk_forward(
     return np.concatenate(served)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SymbolToWalk:
+    """What `walk_forward` of one symbol is given: the hours start <= T < stop, UTC ms. source: its file, for messages."""
+
+    forecaster: Forecaster
+    bars: Bars
+    params: Params
+    start: int
+    stop: int
+    source: str
+    others: Sequence[Bars] = ()
+
+
+def walks_by_symbol(
+    symbols: Sequence[SymbolToWalk], executor: Executor | None = None, progress: Progress | None = None
+) -> Iterator[Matrix]:
+    """`walk_forward` of each symbol, in their order. All windows of all symbols are given to the executor at once."""
+    windows = [len(refits(it.params, it.start, it.stop)) for it in symbols]
+    results = in_order(executor or InProcess(), _tasks_of_all(symbols))
+    done = 0
+    for count in windows:
+        served: list[Matrix] = []
+        for part in islice(results, count):
+            served.append(np.frombuffer(part, np.float32))
+            done += 1
+            if progress:
+                progress(done, sum(windows))
+        yield np.concatenate(served)
+
+
+def _tasks_of_all(symbols: Sequence[SymbolToWalk]) -> Iterator[Task]:
+    """A symbol's features are computed when the tasks of the one before have been given out."""
+    for it in symbols:
+        todo = folds(it.forecaster, it.bars, it.params, it.start, it.stop, it.source, others=it.others)
+        yield from _tasks(todo, it.params)
+
+
 def walks_by_seed(
     forecaster: Forecaster,
     bars: Bars,

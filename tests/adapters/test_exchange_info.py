@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from tests.adapters.test_binance_reads import put
 from tests.support.raw_server import INFO_ROW
-from trader.adapters.exchange_info import filters_of, read_filters
+from trader.adapters.exchange_info import filters_of, info_row_of, read_filters, read_info_rows
 from trader.core.errors import ConfigError
 from trader.core.types import Filters
 
@@ -64,9 +65,25 @@ def test_a_file_may_hold_the_row_or_a_reply(tmp_path: Path) -> None:
         ('{"filters": 1}', "must hold one exchangeInfo row"),
         ('{"filters": [1]}', "lacks a filter"),
         ("{", "is not JSON"),
+        (
+            json.dumps([INFO_ROW, {**INFO_ROW, "symbol": "ETHUSDT"}]),
+            "must hold one row, not those of BTCUSDT, ETHUSDT",
+        ),
     ):
         path.write_text(text)
         with pytest.raises(ConfigError, match=says):
             read_filters(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_filters(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("shape", [lambda rows: rows, lambda rows: {"timezone": "UTC", "symbols": rows}])
+def test_a_file_of_several_rows_has_one_for_each_symbol(tmp_path: Path, shape: Callable[[Any], Any]) -> None:
+    """A list of rows, or a whole reply, is asked by symbol; a symbol that has none is said with those that have."""
+    path = tmp_path / "rows.json"
+    other = {**INFO_ROW, "symbol": "ETHUSDT", "filters": INFO_ROW["filters"][:3]}
+    path.write_text(json.dumps(shape([INFO_ROW, other])))
+    rows = read_info_rows(path)
+    assert [info_row_of(rows, symbol, path) for symbol in ("ETHUSDT", "BTCUSDT")] == [other, INFO_ROW]
+    with pytest.raises(ConfigError, match=r"rows\.json has no row of XRPUSDT, only of BTCUSDT, ETHUSDT"):
+        info_row_of(rows, "XRPUSDT", path)

@@ -36,7 +36,7 @@ from trader.core.params import params_of
 from trader.core.records import HourRecord
 from trader.core.types import HOUR_MS, Filters, parse_hour
 from trader.dashboard.page import render
-from trader.exchange.server import EmbeddedExchange, ExchangeConfig
+from trader.exchange.server import EmbeddedExchange, ExchangeConfig, TradedSymbol
 from trader.observers.metrics import Metrics
 from trader.observers.pages import series_of, view_of
 from trader.observers.status_words import screen
@@ -87,10 +87,7 @@ def flat(folder: Path, prints: Mapping[int, float], **changes: Any) -> Iterator[
     bars = bars_made(700, 3, prints={599 + n: by for n, by in prints.items()})
     served = EmbeddedExchange(
         ExchangeConfig(
-            bars=bars,
-            base="BTC",
-            quote="USDT",
-            filters=Filters.derived(30_000.0),
+            traded=(TradedSymbol(bars, "BTC", "USDT", Filters.derived(30_000.0)),),
             costs=params.costs,
             at_ms=BEGINS - HOUR_MS,
             balances={"USDT": params.allocation_usdt},

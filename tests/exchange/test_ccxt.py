@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.support.venue_kit import KEY, SECRET, SYMBOL, Sim, flat_bars, running
-from trader.core.types import HOUR_MS, floor_hour
+from trader.core.types import HOUR_MS, Filters, floor_hour
+from trader.exchange.server import TradedSymbol
 
 PAIR = "BTC/USDT"
 # An order that rests would be filled at the turn of an hour; what is tested here takes a fraction of this.
@@ -18,14 +21,25 @@ CALM_S = 20
 HOURS_BEFORE = 300
 
 
-@pytest.fixture
-def sim() -> Iterator[Sim]:
+def flat_symbol(base: str, price: float, now_ms: int) -> TradedSymbol:
+    """A symbol that has cost and will cost this."""
+    bars = flat_bars(*[price] * 600, first=floor_hour(now_ms) - HOURS_BEFORE * HOUR_MS)
+    return TradedSymbol(replace(bars, symbol=f"{base}USDT"), base, "USDT", Filters.derived(price))
+
+
+def at_the_wall(**prices: float) -> AbstractContextManager[Sim]:
     """An exchange whose clock is the wall's: ccxt signs with its own time, which it does not adjust by default."""
     left_s = 3600 - time.time() % 3600
     time.sleep(left_s if left_s < CALM_S else 0)
     now_ms = int(time.time() * 1000)
-    bars = flat_bars(*[30_000.0] * 600, first=floor_hour(now_ms) - HOURS_BEFORE * HOUR_MS)
-    with running(bars=bars, at_ms=now_ms, speed=1) as started:
+    symbols = tuple(flat_symbol(base, price, now_ms) for base, price in prices.items())
+    return running(traded=symbols, at_ms=now_ms, speed=1)
+
+
+@pytest.fixture
+def sim() -> Iterator[Sim]:
+    """An exchange of one symbol."""
+    with at_the_wall(BTC=30_000.0) as started:
         yield started
 
 
@@ -84,6 +98,34 @@ def test_it_buys_and_its_fills_and_balances_agree(client: Any) -> None:
     assert balance["BTC"]["total"] == pytest.approx(0.0999, abs=1e-12)
     assert balance["USDT"]["free"] == pytest.approx(10_000 - order["cost"], abs=1e-9)
     assert client.fetch_order(order["id"], PAIR)["average"] == order["average"]
+
+
+def test_it_trades_three_markets_on_one_account() -> None:
+    """It loads three markets, buys in two, sees its balances, its trades and its open orders of each, and of all."""
+    import ccxt
+
+    with at_the_wall(BTC=30_000.0, ETH=1_500.0, SOL=15.0) as sim:
+        client = client_of(sim)
+        assert list(client.load_markets()) == [PAIR, "ETH/USDT", "SOL/USDT"]
+        steps = [market["precision"]["amount"] for market in client.markets.values()]
+        assert steps == sorted(set(steps))
+        spent = client.create_order(PAIR, "market", "buy", 0.1)["cost"]
+        spent += client.create_order("ETH/USDT", "market", "buy", 2)["cost"]
+        resting = client.create_order("SOL/USDT", "limit", "buy", 4, 10)
+        balance = client.fetch_balance()
+        assert [balance[base]["total"] for base in ("BTC", "ETH", "SOL")] == [0.0999, 1.998, 0]
+        assert balance["USDT"]["free"] == pytest.approx(10_000 - spent - 40, abs=1e-9)
+        assert balance["USDT"]["used"] == 40
+        (trade,) = client.fetch_my_trades("ETH/USDT")
+        assert (trade["amount"], trade["fee"]["currency"]) == (2, "ETH")
+        client.options["warnOnFetchOpenOrdersWithoutSymbol"] = False
+        assert [row["id"] for row in client.fetch_open_orders()] == [resting["id"]]
+        assert client.fetch_open_orders(PAIR) == []
+        prices = {name: row["last"] for name, row in client.fetch_tickers().items()}
+        assert prices == {PAIR: 30_000, "ETH/USDT": 1_500, "SOL/USDT": 15}
+        sim.sim("faults", {"scenario": "symbol_delisted", "symbol": "SOLUSDT"})
+        with pytest.raises(ccxt.MarketClosed, match="Market is closed"):
+            client.create_order("SOL/USDT", "market", "buy", 1)
 
 
 def test_it_cancels_a_half_filled_order(sim: Sim, client: Any) -> None:

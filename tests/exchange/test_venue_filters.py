@@ -71,7 +71,7 @@ def test_refused_orders(sim: Sim, params: dict[str, Any], code: int, says: str) 
 def test_market_notional_uses_the_price_it_would_fill_at() -> None:
     """The smallest quantity that passes NOTIONAL is the smallest whose fill is worth the minimum."""
     with running() as sim:
-        price = sim.exchange.venue.market.market_price("BUY", AT)
+        price = sim.instrument.market.market_price("BUY", AT)
         step = Decimal("0.00001")
         enough = (Decimal(5) / price / step).to_integral_value("ROUND_CEILING") * step
         assert sim.buy(str(enough - step)).json["msg"] == "Filter failure: NOTIONAL"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.venue_kit import AT, COSTS, MARKET, SYMBOL, Sim, config, running, with_gap
+from tests.support.venue_kit import AT, COSTS, MARKET, SYMBOL, Sim, running, with_gap
 from trader.core.types import HOUR_MS, Bars, floor_hour
 from trader.exchange.market import Market, number
 
@@ -76,7 +76,7 @@ def test_paging_semantics(sim: Sim) -> None:
 
 def test_limit_is_clamped_to_a_thousand() -> None:
     """More than 1000 rows are never sent, and 500 without a limit."""
-    bars = config().bars
+    bars = MARKET.bars
     hours = 1500
     long = Bars(
         symbol=SYMBOL,

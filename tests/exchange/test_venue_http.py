@@ -92,7 +92,7 @@ def test_garbage_breaks_nothing(sim: Sim, garbage: bytes, prefix: bytes) -> None
     """Whatever bytes arrive, the answer is HTTP or nothing, no thread dies, and nothing is booked."""
     answer = talk(sim, prefix + garbage + b" HTTP/1.1\r\n\r\n")
     assert answer == b"" or answer.startswith(b"HTTP/1.1 ")
-    assert sim.exchange.venue.account.orders == {}
+    assert sim.instrument.orders.by_id == {}
 
 
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -78,8 +78,7 @@ def test_a_long_jump_fills_at_the_hour_it_happened() -> None:
 def test_a_crossing_limit_takes_at_the_market_and_never_beyond_its_price() -> None:
     """A LIMIT BUY above the market pays the market's price; one inside the slippage pays its own."""
     with market() as sim:
-        venue = sim.exchange.venue
-        ask, fill = venue.market.quote(AT).ask, venue.market.market_price("BUY", AT)
+        ask, fill = sim.instrument.market.quote(AT).ask, sim.instrument.market.market_price("BUY", AT)
         assert ask < fill
         assert Decimal(limit(sim, "BUY", "31000").json["fills"][0]["price"]) == fill
         assert Decimal(limit(sim, "BUY", str(ask)).json["fills"][0]["price"]) == ask

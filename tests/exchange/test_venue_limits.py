@@ -81,7 +81,7 @@ def test_too_many_unfilled_orders() -> None:
 def test_only_the_first_fill_gives_the_count_back(sim: Sim) -> None:
     """Half taken at once and the rest filled later: one order, one credit."""
     sim.sim("faults", [{"action": "book", "share": "0.5", "nth": 1}])
-    price = str(sim.exchange.venue.market.quote(AT).ask)
+    price = str(sim.instrument.market.quote(AT).ask)
     half = sim.order(side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.02", price=price)
     assert half.headers["x-mbx-order-count-1d"] == "0"
     for _ in range(3):

@@ -1,5 +1,5 @@
-"""Random requests over HTTP: none crashes, none that was refused changes anything, no unit is lost. They are 25,000, and
-75,000 more in `make test-long`.
+"""Random requests in three symbols over HTTP: none crashes, none that was refused changes anything, no unit is lost. They are
+25,000, and 75,000 more in `make test-long`.
 
 The bytes of a life become a session of requests on one keep-alive connection to a fresh exchange: orders, cancels,
 queries, moves of the clock, nonsense; in a quarter of the lives faults are active too.
@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -20,17 +20,19 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from tests.support.random_requests import BYTES_PER_REQUEST, FAULTS, Dice, Shot, World, shot_of
-from tests.support.venue_kit import config
+from tests.support.random_requests import BYTES_PER_REQUEST, FAULTS, Dice, Known, Shot, World, shot_of
+from tests.support.venue_kit import AT, BOOK, config, with_gap
+from trader.core.types import HOUR_MS
 from trader.exchange.limits import RequestLimits
 from trader.exchange.server import EmbeddedExchange
 
 LIVES, REQUESTS = 100, 250
 GROUPS = [0, *(pytest.param(group, marks=pytest.mark.long) for group in (1, 2, 3))]
 CHECK_EVERY = 50
-START = {"USDT": Decimal(10_000), "BTC": Decimal("0.5")}
+START = {"USDT": Decimal(10_000), "BTC": Decimal("0.5"), "ETH": Decimal(5), "SOL": Decimal(0)}
 FREE = RequestLimits(10**9, 10**9, 10**9, 10**9)
-STEP, TICK, MIN_NOTIONAL = Decimal("0.00001"), Decimal("0.01"), Decimal(5)
+# ETHUSDT is shut in its second hour.
+TRADED = (BOOK[0], replace(BOOK[1], bars=with_gap(BOOK[1].bars, AT + 2 * HOUR_MS)), BOOK[2])
 # What a server that works may say to a random request; 503 is a venue that is shut beyond the last bar.
 HONEST = {200, 400, 401, 404, 411, 413, 418, 429, 431, 503}
 ZERO = Decimal(0)
@@ -97,12 +99,11 @@ class Life:
     def fingerprint(self) -> tuple[Any, ...]:
         """The whole state that a request may change."""
         account = self.exchange.venue.account
-        resting = tuple((o.order_id, o.status, o.executed_qty) for o in account.open_orders())
+        resting = tuple((o.symbol, o.order_id, o.status, o.executed_qty) for o in account.open_orders())
         return (
             dict(account.free),
             dict(account.locked),
-            account.next_order_id,
-            account.next_trade_id,
+            [(it.next_order_id, it.next_trade_id) for it in account.orders.values()],
             len(account.history),
             resting,
             self.exchange.venue.clock.now(),
@@ -113,8 +114,16 @@ class Life:
         """What a client would know."""
         venue = self.exchange.venue
         now_ms = venue.clock.now()
-        price = venue.market.last_price(now_ms) if venue.market.is_open(now_ms) else Decimal(30_000)
-        return World(now_ms, price, venue.account.next_order_id)
+        known = [
+            Known(
+                it.symbol,
+                it.market.last_price(now_ms),
+                it.rules.value("PRICE_FILTER", "tickSize"),
+                it.orders.next_order_id,
+            )
+            for it in venue.instruments.values()
+        ]
+        return World(now_ms, known)
 
     def fire(self, data: bytes) -> None:
         """One request: an answer in shape, and no change that it was not entitled to."""
@@ -146,38 +155,44 @@ class Life:
         total, locked = dict(START), dict.fromkeys(START, ZERO)
         for row in rows:
             fills = [(Decimal(f["price"]), Decimal(f["qty"]), f) for f in row["fills"]]
-            is_buy = row["side"] == "BUY"
+            is_buy, base = row["side"] == "BUY", row["symbol"].removesuffix("USDT")
             sign = 1 if is_buy else -1
             executed, quote = Decimal(row["executedQty"]), Decimal(row["cummulativeQuoteQty"])
             assert executed == sum((qty for _, qty, _ in fills), ZERO) <= Decimal(row["origQty"])
             assert quote == sum((price * qty for price, qty, _ in fills), ZERO)
-            total["BTC"] += sign * executed
+            total[base] += sign * executed
             total["USDT"] -= sign * quote
             for _, _, fill in fills:
-                assert fill["commissionAsset"] == ("BTC" if is_buy else "USDT")
+                assert fill["commissionAsset"] == (base if is_buy else "USDT")
                 total[fill["commissionAsset"]] -= Decimal(fill["commission"])
             left = Decimal(row["origQty"]) - executed
             assert (row["status"] == "FILLED") == (left == 0), row
             if row["status"] in ("NEW", "PARTIALLY_FILLED"):
-                locked["USDT" if is_buy else "BTC"] += left * Decimal(row["price"]) if is_buy else left
+                locked["USDT" if is_buy else base] += left * Decimal(row["price"]) if is_buy else left
             self._within_filters(row)
         told = self.get("/sim/balances")
         for asset, pair in told.items():
             free, held = Decimal(pair["free"]), Decimal(pair["locked"])
             assert (free + held, held) == (total[asset], locked[asset]), asset
             assert free >= 0
-        ids = [fill["tradeId"] for row in rows for fill in row["fills"]]
-        assert sorted(ids) == list(range(1, len(ids) + 1))
-        names = [row["clientOrderId"] for row in rows if row["status"] in ("NEW", "PARTIALLY_FILLED")]
-        assert len(names) == len(set(names)), "two open orders under one client order id"
+        for it in self.exchange.venue.instruments:
+            of_symbol = [row for row in rows if row["symbol"] == it]
+            ids = [fill["tradeId"] for row in of_symbol for fill in row["fills"]]
+            assert sorted(ids) == list(range(1, len(ids) + 1))
+            assert [row["orderId"] for row in of_symbol] == list(range(1, len(of_symbol) + 1))
+            names = [
+                row["clientOrderId"] for row in of_symbol if row["status"] in ("NEW", "PARTIALLY_FILLED")
+            ]
+            assert len(names) == len(set(names)), "two open orders of a symbol under one client order id"
 
     def _within_filters(self, row: dict[str, Any]) -> None:
         qty, price = Decimal(row["origQty"]), Decimal(row["price"])
+        rules = next(it.filters for it in TRADED if it.name == row["symbol"])
         assert qty > 0
-        assert qty % STEP == 0
-        assert price % TICK == 0
+        assert qty % rules.step_size == 0
+        assert price % rules.tick_size == 0
         if row["type"] != "MARKET":
-            assert qty * price >= MIN_NOTIONAL
+            assert qty * price >= rules.min_notional
 
 
 @contextmanager
@@ -186,7 +201,7 @@ def life(data: bytes) -> Iterator[Life]:
     dice = Dice(data)
     limits = RequestLimits() if dice.rarely(8) else FREE
     faults = [dice.pick(FAULTS) for _ in range(1 + dice.below(3))] if dice.rarely(4) else []
-    exchange = EmbeddedExchange(config(balances=START, limits=limits, faults=faults))
+    exchange = EmbeddedExchange(config(traded=TRADED, balances=START, limits=limits, faults=faults))
     exchange.start()
     wire = Wire(int(exchange.url.rpartition(":")[2]))
     try:

@@ -9,10 +9,11 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.venue_kit import AT, SYMBOL, Sim, config, running
+from tests.support.venue_kit import AT, BOOK, SYMBOL, Sim, config, running
 from trader.core.errors import DataError
 from trader.core.types import HOUR_MS
 from trader.exchange.venue import Venue
@@ -36,7 +37,7 @@ def test_a_restart_changes_nothing(tmp_path: Path) -> None:
         sim.buy("0.1", client_id="second")
         sim.order(**REST, newClientOrderId="cancelled")
         sim.signed("DELETE", "order", symbol=SYMBOL, origClientOrderId="cancelled")
-        near = sim.exchange.venue.market.quote(AT).ask + 50
+        near = sim.instrument.market.quote(AT).ask + 50
         sim.order(**{**REST, "side": "SELL", "price": str(near)}, newClientOrderId="filled")
         sim.order(**REST, newClientOrderId="open")
         sim.to(AT + 250 * HOUR_MS)
@@ -67,7 +68,7 @@ def test_a_torn_last_line_does_not_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["nonsense\n", '{"schema": 99, "symbol": "BTCUSDT"}\n', '{"schema": 1, "symbol": "X"}\n']
+    "line", ["nonsense\n", "[]\n", '{"schema": 99, "symbol": "BTCUSDT"}\n', '{"schema": 1, "symbol": "X"}\n']
 )
 def test_a_foreign_file_is_refused(tmp_path: Path, line: str) -> None:
     """A file of something else, of another schema or another symbol stops the start and stays as it was."""
@@ -76,6 +77,51 @@ def test_a_foreign_file_is_refused(tmp_path: Path, line: str) -> None:
     with pytest.raises(DataError, match=r"state\.jsonl"):
         Venue(config(state_path=path))
     assert path.read_text() == line
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """The file, line by line."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_several_symbols_survive_a_restart(tmp_path: Path) -> None:
+    """Orders, open ones too, balances and the next ids of each symbol; in whatever order the symbols are named."""
+    path = tmp_path / "state.jsonl"
+    with running(traded=BOOK, state_path=path) as sim:
+        for symbol, price in (("BTCUSDT", "20000"), ("ETHUSDT", "900")):
+            sim.trade(symbol, "BUY", "0.01")
+            sim.trade(symbol, "BUY", "0.02", price=price)
+        sim.trade("ETHUSDT", "SELL", "0.005")
+        before = picture(sim)
+    assert lines_of(path)[0]["symbols"] == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+    with running(traded=BOOK[::-1], state_path=path) as sim:
+        assert picture(sim) == before
+        placed = [sim.trade(it.name, "BUY", "1" if it.base == "SOL" else "0.01") for it in BOOK]
+        assert [it["orderId"] for it in placed] == [3, 4, 1]
+        assert [it["fills"][0]["tradeId"] for it in placed] == [2, 3, 1]
+
+
+def test_a_file_of_one_symbol_is_as_it_was(tmp_path: Path) -> None:
+    """Its first line names the symbol as before there were several, and such a file is read."""
+    path = tmp_path / "state.jsonl"
+    with running(state_path=path) as sim:
+        sim.buy(client_id="old")
+    assert lines_of(path)[0] == {"what": "born", "at": 0, "schema": 1, "symbol": "BTCUSDT"}
+    with running(traded=BOOK[:1], state_path=path) as sim:
+        assert [row["clientOrderId"] for row in sim.sim("ledger")] == ["old"]
+
+
+@pytest.mark.parametrize(("written", "asked"), [(1, 2), (2, 1), (3, 2), (2, 3)])
+def test_a_file_of_other_symbols_is_refused(tmp_path: Path, written: int, asked: int) -> None:
+    """Of more or fewer: the message names both lists, and the file stays as it was."""
+    path = tmp_path / "state.jsonl"
+    with running(traded=BOOK[:written], state_path=path) as sim:
+        sim.buy()
+    text = path.read_text()
+    names = [", ".join(it.name for it in BOOK[:count]) for count in (written, asked)]
+    with pytest.raises(DataError, match=f"written for {names[0]} in schema 1, wanted {names[1]} in schema 1"):
+        Venue(config(traded=BOOK[:asked], state_path=path))
+    assert path.read_text() == text
 
 
 CHILD = """

@@ -22,7 +22,7 @@ from trader.core.hours import Rules, line_text
 from trader.core.lifecycle import BreachRule, DriftRule
 from trader.core.params import params_of
 from trader.core.types import HOUR_MS, Filters, iso, parse_hour
-from trader.exchange.server import EmbeddedExchange, ExchangeConfig
+from trader.exchange.server import EmbeddedExchange, ExchangeConfig, TradedSymbol
 from trader.forecasters.xgboost import XGBoostForecaster
 
 START = parse_hour("2021-02-20")
@@ -51,7 +51,7 @@ def lived_by_the_bot(it: Twins, rule: LifecycleRule, folder: Path) -> tuple[list
     """A replay with the rule: the lines, and the breaches of its journal."""
     served = EmbeddedExchange(
         ExchangeConfig(
-            bars=it.bars, base="BTC", quote="USDT", filters=it.rules.filters, costs=it.rules.params.costs,
+            traded=(TradedSymbol(it.bars, "BTC", "USDT", it.rules.filters),), costs=it.rules.params.costs,
             at_ms=it.start - HOUR_MS, balances={"USDT": it.rules.params.allocation_usdt},
             api_key=EMBEDDED_KEY, api_secret=EMBEDDED_SECRET,
         )

@@ -26,26 +26,36 @@ def simulate_hour_by_hour(
     bars: Bars, p_up: Matrix, rules: Rules, start: int, stop: int
 ) -> tuple[list[HourLine], HourState]:
     """The lines of start <= T < stop and the state after them."""
-    tape = PriceLookup(bars)
     state = HourState.fresh(rules.params.allocation_usdt)
     lines = []
-    tick = rules.filters.tick_size
     for i, hour in enumerate(range(start, stop, HOUR_MS)):
-        close, price = tape.close(hour), tape.open_next(hour)
-        known = bars.has(hour)
-        before = tape.close(hour - HOUR_MS) if hour > bars.first else None
-        p = shortest(p_up[i]) if known and not np.isnan(p_up[i]) else None
-        seen = HourInputs(
-            close_time=hour,
-            close=close,
-            quote=None if price is None else quote_at(price, rules.params.costs, tick),
-            p_up=p,
-            no_p_up="" if p is not None else WARM_UP if known else GAP,
-            gap=not known,
-            close_before=before,
-        )
-        decision = decide_hour(state, seen, rules)
-        fills = [modelled_fill(decision.order, rules)] if decision.order else []
-        state = settle(state, decision, fills)
-        lines.append(line_of(decision, fills, state, close))
+        line, state = hour_by_hour(bars, p_up[i], rules, hour, state)
+        lines.append(line)
     return lines, state
+
+
+def seen_at(bars: Bars, p_up: np.float32, rules: Rules, hour: int) -> HourInputs:
+    """What is known at an hour (UTC ms)."""
+    prices = PriceLookup(bars)
+    price, known = prices.open_next(hour), bars.has(hour)
+    p = shortest(p_up) if known and not np.isnan(p_up) else None
+    return HourInputs(
+        close_time=hour,
+        close=prices.close(hour),
+        quote=None if price is None else quote_at(price, rules.params.costs, rules.filters.tick_size),
+        p_up=p,
+        no_p_up="" if p is not None else WARM_UP if known else GAP,
+        gap=not known,
+        close_before=prices.close(hour - HOUR_MS) if hour > bars.first else None,
+    )
+
+
+def hour_by_hour(
+    bars: Bars, p_up: np.float32, rules: Rules, hour: int, state: HourState
+) -> tuple[HourLine, HourState]:
+    """An hour's line and the state after it."""
+    seen = seen_at(bars, p_up, rules, hour)
+    decision = decide_hour(state, seen, rules)
+    fills = [modelled_fill(decision.order, rules)] if decision.order else []
+    after = settle(state, decision, fills)
+    return line_of(decision, fills, after, seen.close), after

@@ -11,13 +11,14 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from tests.support.venue_kit import KEY, SECRET, SYMBOL
+from tests.support.venue_kit import KEY, SECRET
 from trader.core.types import HOUR_MS
 from trader.exchange.routes import ROUTES
 from trader.exchange.sim_api import SIM_ROUTES
 
 BYTES_PER_REQUEST = 16
-TICK = Decimal("0.01")
+# What the quantities below are worth something at.
+USUAL_PRICE = Decimal(30_000)
 T = TypeVar("T")
 
 QUANTITIES = ("0.01", "0.001", "0.002", "0.05", "0.1", "0.004", "0.3", "0.012", "0.00034", "1")
@@ -69,8 +70,14 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"action": "book", "share": "0.5"},
     {"action": "book", "share": "0", "nth": [1, 20]},
     {"action": "book", "base": "0.003", "fills": 3},
-    {"action": "filters", "set": {"LOT_SIZE": {"stepSize": "0.002", "minQty": "0.002"}}},
+    {
+        "action": "filters",
+        "symbol": "BTCUSDT",
+        "set": {"LOT_SIZE": {"stepSize": "0.002", "minQty": "0.002"}},
+    },
     {"action": "status", "status": "HALT", "nth": [5, 60]},
+    {"action": "status", "status": "BREAK", "symbol": "ETHUSDT", "nth": [5, 60]},
+    {"action": "reply", "status": 500, "symbol": "BTCUSDT", "nth": [5, 20]},
     {"action": "skew", "ms": 700, "nth": [10, 30]},
     {"action": "skew", "ms": -20_000, "nth": [10, 30]},
     {"action": "lag", "ms": 5_000},
@@ -81,6 +88,7 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"action": "bad_signature", "nth": [20, 40]},
     {"action": "wipe", "nth": 70},
     {"action": "fill", "nth": [30, 40]},
+    {"action": "fill", "symbol": "ETHUSDT", "nth": [3, 9]},
     {"action": "advance", "ms": 1_500, "nth": [1, 9]},
     {"action": "advance", "ms": 3_000, "phase": "after", "nth": [1, 9]},
     {"action": "reply", "status": 500, "phase": "after", "nth": [3, 6]},
@@ -97,6 +105,8 @@ BAD_CONTROLS = (
     *(b'{"scenario": []}', b'{"scenario": "nobody"}', b'[{"action": "drop", "nth": -1}]', b"\xff\xfe"),
     *(b'[{"action": "deposit", "asset": [], "amount": "1"}]', b'[{"action": "book", "share": "-1"}]'),
     *(b'[{"action": "deposit", "asset": "BTC", "amount": "NaN"}]', b'[{"action": "reply", "status": "x"}]'),
+    *(b'[{"action": "drop", "symbol": []}]', b'[{"action": "drop", "symbol": "NOPE"}]'),
+    *(b'{"scenario": "symbol_halt", "symbol": 7}', b'{"scenario": "symbol_halt", "symbol": "NOPE"}'),
     *(b'[{"action": "status", "status": 7}]', b'[{"action": "delay", "seconds": Infinity}]'),
     *(b'[{"action": "skew", "ms": 1e300}]', b'[{"action": "drip", "bytes_per_s": NaN}]'),
     *(b'[{"action": "book", "fills": 1e12}]', b'[{"action": "drop", "from": 1e99}]'),
@@ -138,13 +148,22 @@ class Dice:
         return self.below(n) == n - 1
 
 
+@dataclass(frozen=True)
+class Known:
+    """What a client would know of a symbol when it asks."""
+
+    symbol: str
+    price: Decimal
+    tick: Decimal
+    last_order_id: int
+
+
 @dataclass
 class World:
-    """What a client would know when it asks."""
+    """What a client would know when it asks; the first symbol is the plain choice."""
 
     now_ms: int
-    price: Decimal
-    last_order_id: int
+    symbols: Sequence[Known]
 
 
 def shot_of(data: bytes, world: World) -> Shot:
@@ -153,8 +172,10 @@ def shot_of(data: bytes, world: World) -> Shot:
     return dice.pick(MAKERS)(dice, world)
 
 
-def _quantity(dice: Dice) -> str:
-    return dice.pick(ODD_QUANTITIES) if dice.rarely(6) else dice.pick(QUANTITIES)
+def _quantity(dice: Dice, known: Known) -> str:
+    if dice.rarely(6):
+        return dice.pick(ODD_QUANTITIES)
+    return format(Decimal(dice.pick(QUANTITIES)) * (USUAL_PRICE / known.price).quantize(Decimal(1)), "f")
 
 
 def _client_id(dice: Dice) -> str:
@@ -162,24 +183,26 @@ def _client_id(dice: Dice) -> str:
 
 
 def _market(dice: Dice, world: World) -> Shot:
-    params = {"symbol": SYMBOL, "side": dice.pick(("BUY", "SELL")), "type": "MARKET"}
+    known = dice.pick(world.symbols)
+    params = {"symbol": known.symbol, "side": dice.pick(("BUY", "SELL")), "type": "MARKET"}
     if dice.rarely(6):
         params["quoteOrderQty"] = dice.pick(("100", "10", "5000", "4.99", "0", "1e3", "99999999999999999999"))
     else:
-        params["quantity"] = _quantity(dice)
+        params["quantity"] = _quantity(dice, known)
     return _order(dice, world, params)
 
 
 def _limit(dice: Dice, world: World) -> Shot:
+    known = dice.pick(world.symbols)
     kind = dice.pick(("LIMIT", "LIMIT", "LIMIT_MAKER"))
     if dice.rarely(16):
         kind = dice.pick(("STOP_LOSS", "TAKE_PROFIT_LIMIT", "FANCY", "limit", ""))
-    params = {"symbol": SYMBOL, "side": dice.pick(("BUY", "SELL")), "type": kind}
+    params = {"symbol": known.symbol, "side": dice.pick(("BUY", "SELL")), "type": kind}
     if kind != "LIMIT_MAKER":
         params["timeInForce"] = dice.pick(("GTC", "GTC", "GTC", "GTC", "GTC", "GTC", "IOC", "FOK", "GTX", ""))
-    params["quantity"] = _quantity(dice)
+    params["quantity"] = _quantity(dice, known)
     factor = Decimal(dice.pick(PRICE_FACTORS))
-    near = format((world.price * factor).quantize(TICK), "f")
+    near = format((known.price * factor).quantize(known.tick), "f")
     params["price"] = dice.pick(ODD_PRICES) if dice.rarely(8) else near
     return _order(dice, world, params)
 
@@ -194,9 +217,10 @@ def _order(dice: Dice, world: World, params: dict[str, str]) -> Shot:
 
 
 def _named(dice: Dice, world: World) -> dict[str, str]:
-    params = {"symbol": SYMBOL}
+    known = dice.pick(world.symbols)
+    params = {"symbol": known.symbol}
     if not dice.rarely(4):
-        params["orderId"] = str(max(0, world.last_order_id - dice.below(6) + 1))
+        params["orderId"] = str(max(0, known.last_order_id - dice.below(6) + 1))
     if "orderId" not in params or dice.rarely(8):
         params["origClientOrderId"] = _client_id(dice)
     return params
@@ -210,7 +234,7 @@ def _cancel(dice: Dice, world: World) -> Shot:
 
 
 def _cancel_all(dice: Dice, world: World) -> Shot:
-    return _signed(dice, world, "DELETE", "/api/v3/openOrders", {"symbol": SYMBOL})
+    return _signed(dice, world, "DELETE", "/api/v3/openOrders", {"symbol": dice.pick(world.symbols).symbol})
 
 
 def _query(dice: Dice, world: World) -> Shot:
@@ -231,12 +255,14 @@ def _public(dice: Dice, world: World) -> Shot:
     if path.endswith("lines"):
         params["interval"] = dice.pick(("1h", "1h", "1h", "1h", "1h", "1h", "1h", "1H", "1d", ""))
     if dice.rarely(5):
-        params = {"symbols": dice.pick(('["BTCUSDT"]', '["NOPE"]', "[]", "7", "{}", *JUNK))}
+        params = {
+            "symbols": dice.pick(('["BTCUSDT"]', '["ETHUSDT","BTCUSDT"]', '["NOPE"]', "[]", "7", "{}", *JUNK))
+        }
     return Shot(method, f"{path}?{_text(_spoilt(dice, params))}".encode(), _extra_headers(dice))
 
 
 def _span(dice: Dice, world: World) -> dict[str, str]:
-    params = {} if dice.rarely(8) else {"symbol": SYMBOL}
+    params = {} if dice.rarely(8) else {"symbol": dice.pick(world.symbols).symbol}
     for name in ("startTime", "endTime"):
         if dice.rarely(4):
             away = HOUR_MS * (dice.below(60) - 40)

@@ -12,7 +12,7 @@ from trader.adapters.files import read_bars
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, Settings, load_settings
 from trader.core.params import Params
 from trader.core.types import Bars, Filters
-from trader.exchange.server import EmbeddedExchange, ExchangeConfig
+from trader.exchange.server import EmbeddedExchange, ExchangeConfig, TradedSymbol
 
 
 @cache
@@ -28,12 +28,10 @@ def exchange_at(
     """An exchange with the allocation and costs of `params`, its clock standing at `at` (UTC ms), or where its state
     file left it. Its filters follow from the price at `priced_at`, else at `at`."""
     bars = bars_of(bars_file)
+    filters = Filters.derived(float(bars.close[bars.row(at if priced_at is None else priced_at)]))
     served = EmbeddedExchange(
         ExchangeConfig(
-            bars=bars,
-            base="BTC",
-            quote="USDT",
-            filters=Filters.derived(float(bars.close[bars.row(at if priced_at is None else priced_at)])),
+            traded=(TradedSymbol(bars, "BTC", "USDT", filters),),
             costs=params.costs,
             at_ms=at,
             balances={"USDT": params.allocation_usdt},

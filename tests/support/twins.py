@@ -15,7 +15,7 @@ from trader.core.hours import Rules
 from trader.core.params import MOST_USDT
 from trader.core.types import HOUR_MS, Bars
 from trader.exchange.matching import FeeAsset
-from trader.exchange.server import EmbeddedExchange, ExchangeConfig
+from trader.exchange.server import EmbeddedExchange, ExchangeConfig, TradedSymbol
 from trader.forecasters.registry import forecaster_of
 from trader.simulation import rehearsal
 from trader.simulation.markets import assets_of, listed_of
@@ -47,10 +47,7 @@ class Twins:
         discount = params.fee_discount
         served = EmbeddedExchange(
             ExchangeConfig(
-                bars=self.bars,
-                base=base,
-                quote=quote,
-                filters=self.rules.filters,
+                traded=(TradedSymbol(self.bars, base, quote, self.rules.filters),),
                 costs=params.costs,
                 at_ms=self.start - params.gap_hours * HOUR_MS,
                 balances={quote: params.allocation_usdt, "BNB": MOST_USDT},

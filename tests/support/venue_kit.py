@@ -23,8 +23,9 @@ from binance.client import Client
 from tests.support import forked
 from trader.core.costs import CostModel
 from trader.core.types import HOUR_MS, Bars, Filters
+from trader.exchange.instruments import Instrument
 from trader.exchange.market import synthetic
-from trader.exchange.server import EmbeddedExchange, ExchangeConfig
+from trader.exchange.server import EmbeddedExchange, ExchangeConfig, TradedSymbol
 
 KEY, SECRET = "embeddedkey", "embeddedsecret"
 SYMBOL = "BTCUSDT"
@@ -57,13 +58,25 @@ def flat_bars(*prices: float, wick: float = 0.0, first: int = FIRST) -> Bars:
     )
 
 
+def traded(base: str, seed: int, price: float) -> TradedSymbol:
+    """A symbol of a synthetic market whose price is near this one."""
+    bars = synthetic(f"{base}USDT", seed, FIRST, 600).bars
+    scaled = {
+        name: (getattr(bars, name) * price / 30_000).round(4) for name in ("open", "high", "low", "close")
+    }
+    return TradedSymbol(replace(bars, **scaled), base, "USDT", Filters.derived(price))
+
+
+# Several symbols for one account.
+BOOK = (traded("BTC", 7, 30_000.0), traded("ETH", 8, 1_500.0), traded("SOL", 9, 15.0))
+OF_THE_SYMBOL = ("bars", "base", "quote", "filters", "exchange_info_row")
+
+
 def config(**changes: Any) -> ExchangeConfig:
-    """An exchange for BTCUSDT with 10,000 USDT that stands at AT."""
+    """An exchange for BTCUSDT with 10,000 USDT that stands at AT. changes: of the config, or of its only symbol."""
+    only = TradedSymbol(MARKET.bars, "BTC", "USDT", Filters.derived(30_000.0))
     plain = ExchangeConfig(
-        bars=MARKET.bars,
-        base="BTC",
-        quote="USDT",
-        filters=Filters.derived(30_000.0),
+        traded=(replace(only, **{name: changes.pop(name) for name in OF_THE_SYMBOL if name in changes}),),
         costs=COSTS,
         at_ms=AT,
         balances={"USDT": Decimal(10_000)},
@@ -105,6 +118,11 @@ class Sim:
     def port(self) -> int:
         """The port it listens on."""
         return urlsplit(self.exchange.url).port or 0
+
+    @property
+    def instrument(self) -> Instrument:
+        """What is traded here: the only symbol, or the first."""
+        return next(iter(self.exchange.venue.instruments.values()))
 
     @property
     def client(self) -> Client:
@@ -172,6 +190,12 @@ class Sim:
     def order(self, **params: Any) -> Answer:
         """Any order over the raw channel."""
         return self.signed("POST", "order", symbol=SYMBOL, **params)
+
+    def trade(self, symbol: str, side: str, quantity: str, **more: Any) -> Any:
+        """A MARKET order in a symbol, or a LIMIT one where there is a price; what is answered."""
+        kind = {"type": "LIMIT", "timeInForce": "GTC"} if "price" in more else {"type": "MARKET"}
+        params = {"symbol": symbol, "side": side, "quantity": quantity, **kind, **more}
+        return self.signed("POST", "order", **params).json
 
     def free(self, asset: str) -> Decimal:
         """A free balance."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,20 +12,40 @@ from trader.core.errors import ConfigError
 from trader.core.types import Filters
 from trader.plain_file import read_plain, text_of
 
+# Of the thousands of symbols of a whole reply a message names so many.
+SHOWN = 10
+
 
 def read_info_row(path: Path) -> dict[str, Any]:
-    """An exchangeInfo row (or a reply that holds one symbol). Raises ConfigError that names the file."""
+    """The only exchangeInfo row of a file: a row, or a reply or a list that holds one. Raises ConfigError that names the file."""
+    return info_row_of(read_info_rows(path), None, path)
+
+
+def read_info_rows(path: Path) -> list[Any]:
+    """What should be exchangeInfo rows in a file: one row, a list of them, or a whole reply. Raises ConfigError that names the
+    file where it is not JSON."""
     try:
         value = json.loads(text_of(read_plain(path)))
     except OSError as error:
         raise ConfigError(f"filters {path} cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"filters {path} is not JSON: {error}") from None
-    if isinstance(value, dict) and isinstance(value.get("symbols"), list) and len(value["symbols"]) == 1:
-        value = value["symbols"][0]
-    if not isinstance(value, dict) or not isinstance(value.get("filters"), list):
+    if isinstance(value, dict) and isinstance(value.get("symbols"), list):
+        value = value["symbols"]
+    return value if isinstance(value, list) else [value]
+
+
+def info_row_of(rows: Sequence[Any], symbol: str | None, path: Path) -> dict[str, Any]:
+    """The row of a symbol, for None the only one. A single row need not say its symbol. Raises ConfigError that names the
+    file."""
+    named = {it["symbol"]: it for it in rows if isinstance(it, dict) and isinstance(it.get("symbol"), str)}
+    row = rows[0] if len(rows) == 1 and (symbol is None or not named) else named.get(symbol or "")
+    if row is None and named:
+        wanted = f"has no row of {symbol}, only" if symbol else "must hold one row, not those"
+        raise ConfigError(f"filters {path} {wanted} of {', '.join(sorted(named)[:SHOWN])}")
+    if not isinstance(row, dict) or not isinstance(row.get("filters"), list):
         raise ConfigError(f"filters {path} must hold one exchangeInfo row with a list named filters")
-    return value
+    return row
 
 
 def read_filters(path: Path) -> Filters:

@@ -9,10 +9,17 @@ from typing import get_args
 
 from trader.app.book_journal import BookJournal, SpokenHour
 from trader.app.bot import Bot
-from trader.app.codec_events import HALT
+from trader.app.codec_events import HALT, RELEASE
 from trader.app.halts import announce, keeps_position
 from trader.app.retrain import deployment
-from trader.core.book import BookHour, BookRules, SleeveStanding, book_hour, missed_book_hour
+from trader.core.book import (
+    BookHour,
+    BookRules,
+    SleeveStanding,
+    book_equity,
+    book_hour,
+    missed_book_hour,
+)
 from trader.core.book_params import BookParams
 from trader.core.errors import ConfigError
 from trader.core.events import ResumeEvent
@@ -69,7 +76,12 @@ class Book:
         rules = BookRules(self.params, start, self.freeze_on_halt)
         standings = [self._standing(bot, hour, start) for bot in self.sleeves.values()]
         before = self._with_events(self._before(hour, start), hour, standings)
-        made = book_hour(rules, hour, before, standings, lambda: self._shares(hour))
+        heard = self.words.journal.events(RELEASE)
+        released = {event.content.of for event in heard[before.release_event :]}
+        made = book_hour(
+            rules, hour, before, standings, lambda symbols: self._shares(symbols, hour), released
+        )
+        made = replace(made, release_event=len(heard))
         if made.reason == "halt" and made.risk.halt_reason in get_args(HaltReason):
             announce(self.words.journal, hour, made.risk.halt_reason or "", freeze=self.freeze_on_halt)
         return self.words.speak(made)
@@ -101,8 +113,7 @@ class Book:
         events, risk = journal.events(HALT), before.risk
         for event in events[before.halt_event :]:
             if isinstance(event.content, ResumeEvent):
-                equity = sum((it.worth_usdt for it in standings), before.reserve_usdt)
-                risk = RiskState.fresh(equity)
+                risk = RiskState.fresh(book_equity(before, standings))
             else:
                 risk = halted(risk, hour, event.content.reason, event.content.freeze)
                 risk = replace(risk, frozen=keeps_position(events[: event.number]))
@@ -110,20 +121,18 @@ class Book:
 
     def _standing(self, bot: Bot, hour: int, start: int) -> SleeveStanding:
         record = bot.journal.newest_record(hour - HOUR_MS, start)
-        first = start if record is None else record.close_time + HOUR_MS
-        words = [self.words.hour(it) for it in range(first, hour, HOUR_MS)]
-        given = sum((word.said.transfer(bot.symbol) for word in words if word), Decimal(0))
         if record is None:
-            return SleeveStanding(bot.symbol, given_since_usdt=given)
+            return SleeveStanding(bot.symbol)
         cash, equity = record.ledger.cash, record.line.equity
-        return SleeveStanding(bot.symbol, record.close_time, equity, cash, record.halted, given)
+        return SleeveStanding(bot.symbol, record.close_time, equity, cash, record.halted)
 
-    def _shares(self, hour: int) -> Shares:
+    def _shares(self, symbols: Sequence[str], hour: int) -> Shares:
         last, settings = hour - SETTLED_MS, self.params.share_settings
         first = last - settings.share_hours * HOUR_MS
         bars = [
             bot.collector.between(first, last + HOUR_MS) if settings.rule != "equal" else bot.collector.known
-            for bot in self.sleeves.values()
+            for symbol, bot in self.sleeves.items()
+            if symbol in symbols
         ]
         return shares_at(bars, hour, settings)
 

@@ -63,19 +63,21 @@ def tick_book(book: Book, before: int | None = None) -> BookTicked:
         raise ConfigError(
             f"this book has not begun yet: {', '.join(missing)} has no model. Train with: trader retrain --book BOOK.toml"
         )
-    now = next(iter(book.sleeves.values())).exchange.time_ms()
+    # Every connection measures its own clock.
+    clocks = [book.sleeves[lane[0]].exchange.time_ms() for lane in book.lanes]
+    now = clocks[0]
     hour = floor_hour(now) if before is None else min(floor_hour(now), before - HOUR_MS)
     if book.start is None or hour < book.start:
         return BookTicked("not_begun", hour, {}, {}, None, f"the first hour is {iso(book.start or 0)}")
     with ExitStack() as looks:
         for bot in book.sleeves.values():
             looks.enter_context(one_look(bot))
-        return _ticked(book, hour, before)
+        return _ticked(book, hour, before, now)
 
 
-def _ticked(book: Book, hour: int, before: int | None) -> BookTicked:
-    begun = _caught_up(book, hour, before)
-    current = before is None or hour == floor_hour(next(iter(book.sleeves.values())).exchange.time_ms())
+def _ticked(book: Book, hour: int, before: int | None, now: int) -> BookTicked:
+    begun = _caught_up(book, hour, before, now)
+    current = hour == floor_hour(now)
     spoken = book.speak(hour) if current else book.said(hour, hour + HOUR_MS)
     pending = {it: found for it, found in begun.done.items() if isinstance(found, Pending)}
     decided = _each(book, pending, lambda bot: decide(bot, pending[bot.symbol]))
@@ -89,11 +91,11 @@ def _ticked(book: Book, hour: int, before: int | None) -> BookTicked:
     )
 
 
-def _caught_up(book: Book, hour: int, before: int | None) -> _Round[Ticked | Pending]:
+def _caught_up(book: Book, hour: int, before: int | None, now: int) -> _Round[Ticked | Pending]:
     """Every symbol up to the hour that is to be decided. One whose hour before is not closed is tried again, until the others
     wait for it no longer."""
     clock = next(iter(book.sleeves.values())).clock
-    begun = _each(book, book.sleeves, lambda bot: catch_up(bot, before))
+    begun = _each(book, book.sleeves, lambda bot: catch_up(bot, before, now))
     while late := [it for it in begun.failed if not _is_closed(book.sleeves[it], hour - HOUR_MS, book.start)]:
         exchange = book.sleeves[late[0]].exchange
         if before is not None or exchange.time_ms() >= hour + LATE_MS:

@@ -25,7 +25,7 @@ from trader.app.codec import ATTEMPT, DECISION, OUTCOME, RECORD
 from trader.app.codec_events import FORMATS
 from trader.app.layout import PAGE, StoreIdentity, birth_of, give_birth
 from trader.app.stored import EventFormat, Format
-from trader.core.errors import DataError, Retry
+from trader.core.errors import DataError, Retry, WrongStore
 from trader.core.events import AnyEvent, Event
 from trader.core.ports import Store
 from trader.core.records import Attempt, Decision, HourRecord, Outcome
@@ -84,6 +84,20 @@ class Journal:
         if not self._looked:
             self._birth = birth_of(self._store, self.symbol)
             self._looked = True
+        if self.book and self._birth is not None and set(self._birth.symbols) != set(self.book):
+            raise WrongStore(
+                f"this store is of {', '.join(self._birth.symbols)}, and the book names {', '.join(self.book)}. Give the book "
+                f"another --store (or TRADER_STORE), or name those symbols in it"
+            )
+
+    def require_whole(self) -> None:
+        """Raises WrongStore where the symbol is one of a book's and would be traded without it."""
+        self.require_own()
+        if self._birth is not None and len(self._birth.symbols) > 1 and not self.book:
+            raise WrongStore(
+                f"this store is a book's, of {', '.join(self._birth.symbols)}: its symbols are traded together. Name the book: "
+                f"--book book.toml, or TRADER_BOOK"
+            )
 
     def _read(self, key: str, form: Format[T]) -> T | None:
         data = self.store.get(key)

@@ -47,18 +47,18 @@ def replay(
     the hours are the backtest's. Killed and called again, it goes on after the last closed hour.
     """
     if deployment(bot.journal) is None:
-        _begin(bot, clock, params, start, rule)
+        begin(bot, clock, params, start, rule)
     for hour in range(start, stop, HOUR_MS):
         clock.move_to(hour)
         with suppress(Retry):
             tick(bot)
-            _at_once_or_later(clock, hour, partial(retrain_if_due, bot, hour, rule, tuner, drift))
+            at_once_or_later(clock, hour, partial(retrain_if_due, bot, hour, rule, tuner, drift))
         if progress:
             progress((hour - start) // HOUR_MS + 1, (stop - start) // HOUR_MS)
     _close_last_hours(bot, clock, start, stop)
 
 
-def _begin(bot: Bot, clock: MovableClock, params: Params, start: int, rule: BreachRule | None) -> None:
+def begin(bot: Bot, clock: MovableClock, params: Params, start: int, rule: BreachRule | None) -> None:
     """The first training, `gap` hours before it serves, or as soon as the venue answers. The rule is stored with it, so that
     who looks at these hours later sees the rule that they were traded under."""
     for hour in range(start - params.gap_hours * HOUR_MS, start + LONGEST_OUTAGE_MS, HOUR_MS):
@@ -67,12 +67,12 @@ def _begin(bot: Bot, clock: MovableClock, params: Params, start: int, rule: Brea
             train = partial(
                 retrain, bot.journal, bot.collector, bot.forecaster_of, params, start, bot.version
             )
-            _at_once_or_later(clock, hour, partial(train, own_rule=rule))
+            at_once_or_later(clock, hour, partial(train, own_rule=rule))
             return
     raise Retry("the venue stayed shut at the first hour; start later")
 
 
-def _at_once_or_later(clock: MovableClock, hour: int, train: Callable[[], object]) -> None:
+def at_once_or_later(clock: MovableClock, hour: int, train: Callable[[], object]) -> None:
     """Train at an hour (UTC ms); where a bar of it is missing, once more when the schedule does. Raises Retry as that does."""
     try:
         train()

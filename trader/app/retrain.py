@@ -161,6 +161,7 @@ def retrain(
     history is too short, Retry while a symbol's newest bar is missing.
     """
     _require_tradable(params)
+    journal.require_whole()
     window = refit_of(params, 0, serve_from)
     forecaster = forecaster_of(params.model.family)
     found = fit_bars(collector, params, window, forecaster.traits)

@@ -85,10 +85,11 @@ def one_look(bot: Bot) -> AbstractContextManager[None]:
     return bot.journal.glance(DEPLOYMENT, CHAMPION, ACCOUNT, TROUBLE)
 
 
-def catch_up(bot: Bot, before: int | None = None) -> Ticked | Pending:
+def catch_up(bot: Bot, before: int | None = None, now_ms: int | None = None) -> Ticked | Pending:
     """Close every hour before the one that is to be decided, the current one or the last before `before`. Ticked where there is
-    nothing to decide. Raises as `tick`."""
-    now = bot.exchange.time_ms()
+    nothing to decide. now_ms: the venue's time (UTC ms) where it was just asked. Raises as `tick`."""
+    bot.journal.require_whole()
+    now = bot.exchange.time_ms() if now_ms is None else now_ms
     _require_our_time(bot, now)
     hour = floor_hour(now) if before is None else min(floor_hour(now), before - HOUR_MS)
     begun = deployment(bot.journal)

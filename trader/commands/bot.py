@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from math import ceil
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,28 +10,23 @@ from trader import terminal
 from trader.commands.common import (
     AsJson,
     BarsDir,
+    BookFile,
     ParamsFile,
     StoreDir,
     Symbol,
     answer,
-    params_from,
     say_ticked,
+    traded,
 )
 from trader.commands.schedule import CronJobFile, schedule_of
-from trader.commands.search import CORES, search_of
+from trader.commands.search import CORES
 from trader.commands.shared_fits import RayAddress, RayOpenPorts, TrainWorkers, sharing
+from trader.commands.training import Search, trained
 from trader.config import load_settings
-from trader.core.errors import DataError, Halt, OtherSymbol, TraderError
+from trader.core.errors import ConfigError, Halt, TraderError
 from trader.core.text import plural
-from trader.core.types import iso, parse_hour
+from trader.core.types import iso
 from trader.observers import process
-
-if TYPE_CHECKING:
-    from trader.app.bot import Bot
-    from trader.config import Settings
-    from trader.core.long_training import Epoch
-    from trader.core.model import ModelCard
-    from trader.core.params import Params
 
 
 def tick(
@@ -43,6 +34,7 @@ def tick(
         bool, typer.Option("--dry", help="decide, ask the venue with /order/test, write under dry/ only")
     ] = False,
     symbol: Symbol = None,
+    book: BookFile = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: AsJson = False,
@@ -57,7 +49,13 @@ def tick(
     from trader.app.trouble import failed
     from trader.core.hours import line_json
 
-    settings = load_settings(symbol=symbol, store=store, bars=bars)
+    whole = traded(load_settings(symbol=symbol, book=book, store=store, bars=bars), symbol)
+    settings = whole.settings
+    if whole.book is not None:
+        from trader.commands import book as books
+
+        books.tick(settings, whole.book, dry, as_json)
+        return
     with wiring.open_bot(settings, say=terminal.say) as bot:
         if dry:
             seen = dry_tick(bot)
@@ -110,6 +108,7 @@ def retrain(
     ray_address: RayAddress = None,
     ray_open_ports: RayOpenPorts = False,
     symbol: Symbol = None,
+    book: BookFile = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: AsJson = False,
@@ -120,10 +119,24 @@ def retrain(
     """
     from trader import wiring
 
-    settings = load_settings(symbol=symbol, store=store, bars=bars)
+    whole = traded(load_settings(symbol=symbol, book=book, store=store, bars=bars), symbol)
+    settings, search = whole.settings, Search(trials, seed, workers)
+    if params is not None and book is not None:
+        raise ConfigError(
+            f"--params {params} is of one symbol; name it in {book}: params, or params_by_symbol"
+        )
+    if whole.book is not None:
+        from trader.commands import book as books
+
+        if train_workers > 1:
+            raise ConfigError(
+                f"--train-workers shares the fit of one symbol's model; leave it out with {book or 'a book'}"
+            )
+        books.train(settings, whole.book, serve_from, if_due, search.asked, search.tuner(settings), as_json)
+        return
     with wiring.open_bot(settings, say=terminal.say) as bot:
         fitting = sharing(bot, train_workers, ray_address, ray_open_ports)
-        card = _retrain(bot, fitting, settings, params, trials, serve_from, if_due, seed, workers)
+        card = trained(bot, fitting, settings, params, whole.strategy, search, serve_from, if_due)
         if card is not None:
             bot.collector.save()
     if card is None:
@@ -147,6 +160,7 @@ def run(
     context: typer.Context,
     cron_job: CronJobFile = None,
     symbol: Symbol = None,
+    book: BookFile = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: Annotated[
@@ -162,7 +176,7 @@ def run(
 
     if as_json:
         terminal.log_as_json()
-    settings = load_settings(symbol=symbol, store=store, bars=bars)
+    settings = load_settings(symbol=symbol, book=book, store=store, bars=bars)
     service.run(*schedule_of(cron_job, context), settings)
 
 
@@ -172,17 +186,23 @@ def halt(
         bool, typer.Option("--freeze", help="keep what is held; default: the next tick sells it")
     ] = False,
     symbol: Symbol = None,
+    book: BookFile = None,
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Stop trading until a person resumes it.
+    """Stop trading until a person resumes it: of a symbol, or of a whole book.
 
     Example: trader halt --reason "exchange announced maintenance"
     """
     from trader import wiring
     from trader.app.halts import announce, standing_halt
 
-    settings = load_settings(symbol=symbol, store=store)
+    settings = load_settings(symbol=symbol, book=book, store=store)
+    if symbol is None and (whole := traded(settings)).book is not None:
+        from trader.commands import book as books
+
+        books.halt(settings, whole.book, reason, freeze, as_json)
+        return
     journal = wiring.make_journal(settings)
     was = standing_halt(journal)
     now_ms = wiring.make_clock(settings).now_ms()
@@ -196,10 +216,11 @@ def halt(
 def resume(
     reason: Annotated[str, typer.Option(help="what was found and mended")],
     symbol: Symbol = None,
+    book: BookFile = None,
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Lift a halt: the next hour begins a new risk epoch at its equity.
+    """Lift a halt, of a symbol or of a whole book: the next hour begins a new risk epoch at its equity.
 
     Example: trader resume --reason "model checked, limit meant for another allocation"
     """
@@ -207,7 +228,12 @@ def resume(
     from trader.app.halts import newest_event, resume
     from trader.core.events import ResumeEvent
 
-    settings = load_settings(symbol=symbol, store=store)
+    settings = load_settings(symbol=symbol, book=book, store=store)
+    if symbol is None and (whole := traded(settings)).book is not None:
+        from trader.commands import book as books
+
+        books.resume(settings, whole.book, reason, as_json)
+        return
     journal = wiring.make_journal(settings)
     newest = newest_event(journal)
     if newest is not None and isinstance(newest.content, ResumeEvent):
@@ -220,85 +246,3 @@ def resume(
         words = f"{journal.symbol}: resumed; limits count anew from the next hour's equity"
     answer({"halted": False, "event": event.number}, words, as_json)
     process.tell_observers(settings)
-
-
-def _serving(bot: Bot, given: Path | None) -> Params | None:
-    """The serving model's parameters; a card that is lost is no trouble where others are `given`."""
-    from trader.app.retrain import newest_readable_params
-
-    try:
-        return newest_readable_params(bot.journal)
-    except OtherSymbol:
-        raise
-    except DataError:
-        if given is None:
-            raise
-        return None
-
-
-def _retrain(
-    bot: Bot,
-    fitting: Bot,
-    settings: Settings,
-    params: Path | None,
-    trials: int,
-    serve_from: str | None,
-    if_due: bool,
-    seed: int,
-    workers: int,
-) -> ModelCard | None:
-    """Train by the calendar or a breach (`if_due`), else now; None if nothing is due. Epochs of a long training are told.
-    fitting: the bot with its models fitted where the command line says; a search fits its own here."""
-    from trader.core.long_training import heard_by
-
-    with heard_by(_say_epochs()):
-        return _retrained(bot, fitting, settings, params, trials, serve_from, if_due, seed, workers)
-
-
-def _say_epochs() -> Callable[[Epoch], None]:
-    """Says each epoch: its loss, and the time that is left at most."""
-    began, first = time.monotonic(), 0
-
-    def say(epoch: Epoch) -> None:
-        nonlocal first
-        first = first or epoch.number
-        each_s = (time.monotonic() - began) / (epoch.number - first + 1)
-        left = plural(ceil((epoch.most - epoch.number) * each_s / 60), "minute")
-        terminal.say(
-            f"epoch {epoch.number} of at most {epoch.most}: loss {epoch.trained:.4f}, on held-back hours "
-            f"{epoch.held_back:.4f}; {left} left at most"
-        )
-
-    return say
-
-
-def _retrained(
-    bot: Bot,
-    fitting: Bot,
-    settings: Settings,
-    params: Path | None,
-    trials: int,
-    serve_from: str | None,
-    if_due: bool,
-    seed: int,
-    workers: int,
-) -> ModelCard | None:
-    from trader.app.retrain import next_serve_hour, retrain
-    from trader.app.retrain_rules import retrain_if_due, unanswered
-
-    now_ms = bot.exchange.time_ms()
-    if if_due:
-
-        def search(_: Bot, base: Params, hour: int) -> Params:
-            # Another seed for each breach: a repeated search looks at other configurations, and at the serving ones.
-            event = unanswered(bot)
-            wanted, draw = trials or settings.retune_trials, seed + (event.number if event else 0)
-            return search_of(bot, base, hour, wanted, draw, workers, warm=(base,))
-
-        tuner = search if settings.retune_trials else None
-        return retrain_if_due(fitting, now_ms, settings.breach_rule, tuner, settings.drift_rule)
-    chosen = params_from(params, _serving(bot, params))
-    hour = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, chosen.gap_hours)
-    if trials:
-        chosen = search_of(bot, chosen, hour, trials, seed, workers)
-    return retrain(bot.journal, bot.collector, fitting.forecaster_of, chosen, hour, bot.version)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trader import terminal
+from trader.core.errors import ConfigError
 from trader.core.types import iso
 
 if TYPE_CHECKING:
+    from trader.adapters.book_file import BookFile as BookOfFile
     from trader.app.journal import Journal
     from trader.app.tick import Ticked
     from trader.config import Settings
@@ -24,7 +26,50 @@ StoreDir = Annotated[
     typer.Option("--store", help="where journal, models and events are kept: a folder or s3://bucket/prefix"),
 ]
 BarsDir = Annotated[Path | None, typer.Option("--bars", help="folder of collected bars")]
+BookFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--book", help="book.toml: many symbols on one account, in place of --symbol; default: the setting's"
+    ),
+]
 Symbol = Annotated[str | None, typer.Option(help="trading pair, such as BTCUSDT; default: the setting's")]
+
+
+@dataclass(frozen=True, slots=True)
+class Traded:
+    """What a verb is for. book: all symbols of a book, None for the settings' one symbol. strategy: the parameters that a book
+    of one symbol gives it, which is traded as without a book."""
+
+    settings: Settings
+    book: BookOfFile | None = None
+    strategy: Params | None = None
+
+
+def traded(settings: Settings, symbol: str | None = None) -> Traded:
+    """What the settings trade. Raises ConfigError for a book that cannot be read, and for a `symbol` beside a book, which is
+    ticked, trained and halted as a whole."""
+    if settings.book is None:
+        return Traded(settings)
+    if symbol is not None:
+        raise ConfigError(
+            f"--symbol {symbol} and the book {settings.book} are both named, and this verb is for all symbols of a book. Leave "
+            f"one of them out"
+        )
+    from trader.adapters.book_file import read_book
+
+    book = read_book(settings.book)
+    if not book.is_one:
+        return Traded(settings, book)
+    (only,) = book.params.symbols
+    return Traded(settings.model_copy(update={"symbol": only, "book": None}), None, book.strategies[only])
+
+
+def settings_by_symbol(settings: Settings) -> list[Settings]:
+    """The settings of each symbol that they trade: of all of a book, in alphabetical order, else of the one."""
+    whole = traded(settings)
+    if whole.book is None:
+        return [whole.settings]
+    return [settings.model_copy(update={"symbol": name}) for name in whole.book.params.symbols]
 
 
 def params_from(path: Path | None, serving: Params | None) -> Params:

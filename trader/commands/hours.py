@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trader import terminal
-from trader.commands.common import AsJson, ParamsFile, StoreDir, Symbol, hour_clock, params_from
+from trader.commands.common import (
+    AsJson,
+    BookFile,
+    ParamsFile,
+    StoreDir,
+    Symbol,
+    hour_clock,
+    params_from,
+    traded,
+)
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
+from trader.core.errors import ConfigError
 from trader.core.types import iso, parse_hour
 from trader.simulation import markets
 
@@ -38,7 +48,13 @@ def replay(
         ),
     ] = None,
     hours_out: Annotated[
-        Path | None, typer.Option("--hours-out", "--out", help="write every hour here, as JSON Lines")
+        Path | None,
+        typer.Option(
+            "--hours-out", "--out", help="write every hour here, as JSON Lines; with --book a folder"
+        ),
+    ] = None,
+    book: Annotated[
+        Path | None, typer.Option("--book", help="book.toml: trade its symbols on one account")
     ] = None,
     store: Annotated[
         str | None, typer.Option("--store", help="keep the journal here; default: a temporary folder")
@@ -58,6 +74,14 @@ def replay(
     from trader.core.hours import Rules
     from trader.simulation import rehearsal
 
+    if book is not None:
+        options = {"--params": params, "--symbol": symbol, "--filters": filters, "--venue-url": venue_url}
+        if named := [name for name, value in options.items() if value is not None]:
+            raise ConfigError(f"{named[0]} is of one symbol; {book} says it for every symbol of the book")
+        from trader.commands.book_replay import replay_book
+
+        replay_book(book, bars, start, stop, hours_out, store, as_json)
+        return
     sources = markets.sources_of(bars, symbol)
     traded, market = sources.path(sources.traded), sources.read(sources.traded, terminal.say)
     first, last = parse_hour(start), parse_hour(stop)
@@ -149,7 +173,9 @@ def _print_story(journal: Journal, since: int | None, until: int | None, store: 
         terminal.show(next(lines) if part.record else event if wide else terminal.paragraph(event, 19))
 
 
-def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False) -> None:
+def status(
+    symbol: Symbol = None, book: BookFile = None, store: StoreDir = None, as_json: AsJson = False
+) -> None:
     """How the bot stands, why, what it holds, which model serves, whether hours drift, what comes next.
 
     Reads the store, and an embedded exchange's clock where there is one. Example: trader status
@@ -159,7 +185,12 @@ def status(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
     from trader.observers.names import meant
     from trader.observers.status_words import screen
 
-    settings = load_settings(symbol=symbol, store=store)
+    settings = load_settings(symbol=symbol, book=book, store=store)
+    if symbol is None and (whole := traded(settings)).book is not None:
+        from trader.commands import book as books
+
+        books.status(settings, whole.book, as_json)
+        return
     journal = wiring.make_journal(settings)
     clock = hour_clock(settings)
     # Without an answer nobody knows how late the bot is: the exchange's hours may be those of another year than this machine's.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,16 @@ from trader.app.bot import Bot
 from trader.app.run import CronJob
 from trader.app.tick import tick
 from trader.app.trouble import failed
-from trader.commands.common import say_ticked
+from trader.commands.common import Traded, say_ticked, traded
 from trader.config import Settings
 from trader.core.errors import Halt, TraderError
+from trader.core.ports import Clock
+from trader.core.text import plural
 from trader.core.types import iso
 from trader.observers import builders, process
 
 if TYPE_CHECKING:
+    from trader.app.book import Book
     from trader.observers.metrics import Metrics
 
 TICKS, OTHERS = "ticks", "others"
@@ -34,12 +38,9 @@ def run(jobs: list[CronJob], path: str, settings: Settings) -> None:
     if note := builders.note_of(settings):
         terminal.say(note)
     terminal.say(f"the schedule is {path}, after a first tick now", schedule=path)
-    clock = wiring.make_clock(settings)
-    with (
-        wiring.open_bot(settings, clock, say=terminal.say) as bot,
-        process.BackgroundObservers(settings) as observers,
-    ):
-        ticking = partial(_tick, bot, observers, _metrics(settings, bot))
+    whole = traded(settings)
+    clock = wiring.make_clock(whole.settings)
+    with _ticking(whole, clock) as ticking:
         first: Scheduled = NOW, TICKS, ticking
         others = partial(_start_other, settings)
         schedule = [first, *(_scheduled(job, ticking, others) for job in jobs)]
@@ -51,6 +52,46 @@ def run(jobs: list[CronJob], path: str, settings: Settings) -> None:
     if why:
         raise RuntimeError(f"a job failed:\n{why}")
     terminal.say("stopped by a signal; the running tick was let end")
+
+
+@contextmanager
+def _ticking(whole: Traded, clock: Clock) -> Iterator[Callable[[], None]]:
+    """One tick of the bot, or of every symbol of a book, with connections that stay open."""
+    settings = whole.settings
+    with process.BackgroundObservers(settings) as observers:
+        if whole.book is None:
+            with wiring.open_bot(settings, clock, say=terminal.say) as bot:
+                yield partial(_tick, bot, observers, _metrics(settings, bot))
+            return
+        from trader.commands import book as books
+
+        with books.opened(settings, whole.book, clock) as there:
+            yield partial(_tick_book, there, observers)
+
+
+def _tick_book(book: Book, observers: process.BackgroundObservers) -> None:
+    """One tick of every symbol; what fails is said, symbol by symbol, and the schedule goes on."""
+    from trader.app.book_tick import tick_book
+    from trader.commands import book as books
+
+    with terminal.about(book=plural(len(book.sleeves), "symbol")):
+        try:
+            ticked = tick_book(book)
+        except TraderError as error:
+            terminal.say(f"{type(error).__name__}: {error}", "error", error=type(error).__name__)
+            return
+    for symbol, done in ticked.ticked.items():
+        with terminal.about(symbol=symbol):
+            if done.lines:
+                say_ticked(book.sleeves[symbol].journal, done)
+    told = False
+    for symbol, failure in ticked.failed.items():
+        with terminal.about(symbol=symbol):
+            terminal.say(f"{type(failure).__name__}: {failure}", "error", error=type(failure).__name__)
+        told = books.note_failure(book.sleeves[symbol], failure) or told
+    terminal.say(ticked.message, hour=iso(ticked.hour), halted=ticked.halted)
+    if told or any(it.lines for it in ticked.ticked.values()):
+        observers.tell(next(iter(book.sleeves.values())).journal, ticked.hour, closed=True)
 
 
 def _followed(clock: ExchangeClock) -> str:
@@ -106,7 +147,8 @@ def _tick(bot: Bot, observers: process.BackgroundObservers, metrics: Metrics | N
 
 def _start_other(settings: Settings, job: CronJob) -> None:
     command = [sys.executable, "-m", "trader.cli", *job.arguments]
-    options = {"--symbol": settings.symbol, "--store": settings.store, "--bars": str(settings.bars)}
+    whose = {"--symbol": settings.symbol} if settings.book is None else {"--book": str(settings.book)}
+    options = {**whose, "--store": settings.store, "--bars": str(settings.bars)}
     own = {word.partition("=")[0] for word in job.arguments}
     given = [word for name, value in options.items() if name not in own for word in (name, value)]
     done = subprocess.run([*command, *given], check=False)  # noqa: S603 - this very program

@@ -11,7 +11,15 @@ from typing import Annotated
 import typer
 
 from trader import terminal
-from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol, answer
+from trader.commands.common import (
+    AsJson,
+    BarsDir,
+    BookFile,
+    StoreDir,
+    Symbol,
+    answer,
+    settings_by_symbol,
+)
 from trader.config import Settings, load_settings
 from trader.core.errors import ConfigError, Retry, TraderError
 from trader.core.text import plural
@@ -33,6 +41,7 @@ def observe(
         ),
     ] = None,
     symbol: Symbol = None,
+    book: BookFile = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: AsJson = False,
@@ -46,7 +55,7 @@ def observe(
     from trader.app.cursors import read_cursor
     from trader.observers.delivery import tell_all
 
-    settings = load_settings(symbol=symbol, store=store, bars=bars)
+    settings = load_settings(symbol=symbol, book=book, store=store, bars=bars)
     names = names_of(settings)
     longest_s = settings.observer_patience_s + GRACE_S
     if steps is not None:
@@ -56,11 +65,14 @@ def observe(
         if mine is None:
             answer({"observers": []}, "another process tells the observers, or is about to", as_json)
             return
-        journal = wiring.make_journal(settings)
-        if "neptune" in names and read_cursor(journal, "neptune").hour_ms is None:
-            terminal.say(builders.note_of(settings))
-        observers = [builders.make_observer(settings, name) for name in names]
-        heard = tell_all(journal, observers, terminal.say, process.Steps(steps))
+        heard = []
+        for own in settings_by_symbol(settings):
+            journal = wiring.make_journal(own)
+            if "neptune" in names and read_cursor(journal, "neptune").hour_ms is None:
+                terminal.say(builders.note_of(own))
+            observers = [builders.make_observer(own, name) for name in names]
+            said_of = process.Steps(steps, "" if settings.book is None else own.symbol)
+            heard += tell_all(journal, observers, terminal.say, said_of)
     said = [{"name": h.name, "hours": h.hours, "events": h.events, "trouble": h.trouble} for h in heard]
     words = (
         "\n".join(f"{h.name}: {plural(h.hours, 'hour')} and {plural(h.events, 'event')} told" for h in heard)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -18,16 +19,14 @@ from trader.commands.common import AsJson, Symbol
 from trader.config import EMBEDDED_KEY, EMBEDDED_PORT, EMBEDDED_SECRET, load_settings
 from trader.core.errors import ConfigError
 from trader.core.text import plural
-from trader.core.types import DAY_MS, HOUR_MS, Bars, floor_hour, iso, parse_hour
+from trader.core.types import DAY_MS, Bars, floor_hour, iso, parse_hour
 from trader.simulation import markets
 
 if TYPE_CHECKING:
     from trader.core.costs import CostModel
+    from trader.exchange.config import ExchangeConfig
     from trader.exchange.matching import FeeAsset
-    from trader.exchange.venue import ExchangeConfig
 
-# `--at now`: a year to look back on, a month to trade in.
-YEAR_HOURS, MONTH_HOURS = 365 * 24, 30 * 24
 # An hour's order must leave within ten minutes of the exchange's time: here 5 s, and a fresh `trader tick` needs two or three.
 MOST_SPEED = 120.0
 
@@ -41,14 +40,20 @@ BarsFiles = Annotated[
     list[Path] | None,
     typer.Option(
         help="hourly bars of the market: Parquet, CSV or zip; a folder of <SYMBOL>-1h.parquet, or repeated, quotes "
-        "several symbols and trades --symbol"
+        "several symbols and trades --symbol or --symbols"
+    ),
+]
+Symbols = Annotated[
+    str | None,
+    typer.Option(
+        help="trade these on one account, comma separated, such as BTCUSDT,ETHUSDT; default: --symbol alone"
     ),
 ]
 Synthetic = Annotated[int | None, typer.Option(help="instead of bars: the seed of a synthetic market")]
 FiltersFile = Annotated[
     Path | None,
     typer.Option(
-        help="a JSON file of one symbol as exchangeInfo gives it; default: tick and step from the price at --at"
+        help="a JSON file of exchangeInfo's row of each traded symbol; default: tick and step from the price at --at"
     ),
 ]
 Balances = Annotated[list[str] | None, typer.Option(help="starting balance, ASSET=AMOUNT, repeatable")]
@@ -84,6 +89,7 @@ def exchange(
     bars: BarsFiles = None,
     synthetic: Synthetic = None,
     symbol: Symbol = None,
+    symbols: Symbols = None,
     filters: FiltersFile = None,
     balance: Balances = None,
     fee_rate: FeeRate = "0.001",
@@ -106,14 +112,17 @@ def exchange(
 
     Example: trader exchange --bars BTCUSDT-1h.parquet --at 2022-01-01 --port 8900
     """
-    market, others = (
-        _markets(bars, synthetic, symbol) if at != "now" else (_market_of_now(bars, synthetic, symbol), [])
+    names = _names(symbol, symbols)
+    traded, others = (
+        (markets.markets_of_now(bars, synthetic, names), [])
+        if at == "now"
+        else markets.markets_of(bars, synthetic, names)
     )
-    at_ms = _moment(at, market)
+    at_ms = _moment(at, traded)
     costs = _costs(fee_rate, half_spread_bps, slippage_bps)
     fee = _fee_asset(fee_asset, fee_discount, fee_asset_price)
     config = replace(
-        _account(market, at_ms, costs, filters, balance, fee),
+        _account(traded, at_ms, costs, filters, balance, fee),
         port=_asked_port() if port is None else port,
         speed=_speed(speed),
         state_path=state,
@@ -125,6 +134,20 @@ def exchange(
     _serve(
         config, f"{source}, {plural(len(others), 'symbol')} quoted beside it" if others else source, as_json
     )
+
+
+def _names(symbol: str | None, symbols: str | None) -> list[str] | None:
+    """The symbols that were asked for, None for the default's one. Raises ConfigError."""
+    if symbols is None:
+        return None if symbol is None else [symbol]
+    if symbol is not None:
+        raise ConfigError(f"give --symbol {symbol} or --symbols {symbols}, not both")
+    names = [name.strip() for name in symbols.split(",")]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if not all(names) or twice:
+        said = f"names {', '.join(twice)} twice" if all(names) else "has an empty name"
+        raise ConfigError(f"--symbols {symbols} {said}; write each symbol once, such as BTCUSDT,ETHUSDT")
+    return names
 
 
 def _asked_port() -> int:
@@ -144,35 +167,31 @@ def _speed(text: str) -> float:
 
 
 def _account(
-    market: Bars,
+    traded: Sequence[Bars],
     at_ms: int,
     costs: CostModel,
     filters: Path | None,
     balance: list[str] | None,
     fee: FeeAsset | None,
 ) -> ExchangeConfig:
-    """The market at the first moment of its clock (UTC ms), its rules, and what the account holds there. A balance of the
-    fee asset alone leaves the account its 10,000 of quote. Raises ConfigError for a fee asset that the symbol trades."""
-    from trader.exchange.venue import ExchangeConfig
+    """The markets at the first moment of their clock (UTC ms), their rules, and what the account holds there. A balance of the
+    fee asset alone leaves the account its 10,000 of quote. Raises ConfigError for a fee asset that a symbol trades."""
+    from trader.exchange.config import ExchangeConfig
 
-    row, accepted = markets.rules_for(filters, market, floor_hour(at_ms))
-    base, quote = (row["baseAsset"], row["quoteAsset"]) if row else markets.assets_of(market.symbol)
+    symbols = markets.traded_symbols(traded, filters, floor_hour(at_ms))
     held = markets.balances_option(balance or [])
-    if fee is not None and fee.name in (base, quote):
-        raise ConfigError(f"--fee-asset {fee.name} is traded by {market.symbol}; name a third asset")
+    for it in symbols:
+        if fee is not None and fee.name in (it.base, it.quote):
+            raise ConfigError(f"--fee-asset {fee.name} is traded by {it.name}; name a third asset")
     if not held.keys() - {fee.name if fee else ""}:
-        held[quote] = Decimal(10_000)
+        held[symbols[0].quote] = Decimal(10_000)
     return ExchangeConfig(
-        market,
-        base,
-        quote,
-        accepted,
+        symbols,
         costs,
         at_ms,
         held,
         api_key=EMBEDDED_KEY,
         api_secret=EMBEDDED_SECRET,
-        exchange_info_row=row,
         fee_asset=fee,
     )
 
@@ -217,39 +236,22 @@ def _serve(config: ExchangeConfig, source: str, as_json: bool) -> None:
         terminal.emit(ready)
     else:
         told = ", ".join(f"{key} {value}" for key, value in ready.items())
-        terminal.show(f"{config.bars.symbol} ({source}) at {iso(config.at_ms)}: {told}", flush=True)
+        terminal.show(f"{', '.join(config.symbols)} ({source}) at {iso(config.at_ms)}: {told}", flush=True)
     served.serve_forever()
 
 
-def _markets(bars: list[Path] | None, seed: int | None, symbol: str | None) -> tuple[Bars, list[Bars]]:
-    """The bars that are traded, and those of the symbols that are quoted beside them. Raises ConfigError."""
-    if not bars or seed is not None:
-        return markets.market_of(bars[0] if bars else None, seed, symbol), []
-    sources = markets.sources_of(bars, symbol)
-    beside = [it for it in sources.files if it != sources.traded]
-    return sources.read(sources.traded, terminal.say), [sources.read(it, terminal.say) for it in beside]
-
-
-def _moment(at: str | None, market: Bars) -> int:
-    """The first moment of the clock in UTC milliseconds. Raises ConfigError where it is outside the bars."""
+def _moment(at: str | None, traded: Sequence[Bars]) -> int:
+    """The first moment of the clock in UTC milliseconds. Raises ConfigError where it is outside a symbol's bars."""
     if at == "now":
         return time.time_ns() // 1_000_000
-    at_ms = parse_hour(at) if at else market.last - 30 * DAY_MS
-    if not market.first <= at_ms < market.last:
-        raise ConfigError(f"--at {iso(at_ms)} is outside the bars, {iso(market.first)} to {iso(market.last)}")
+    at_ms = parse_hour(at) if at else min(market.last for market in traded) - 30 * DAY_MS
+    for market in traded:
+        if not market.first <= at_ms < market.last:
+            of = f" of {market.symbol}" if len(traded) > 1 else ""
+            raise ConfigError(
+                f"--at {iso(at_ms)} is outside the bars{of}, {iso(market.first)} to {iso(market.last)}"
+            )
     return at_ms
-
-
-def _market_of_now(bars: list[Path] | None, seed: int | None, symbol: str | None) -> Bars:
-    """A synthetic market whose hours are past and still to come. Raises ConfigError for bars, which have only the past."""
-    if bars:
-        raise ConfigError(
-            "--at now needs hours that are still to come: give --synthetic SEED instead of --bars"
-        )
-    from trader.exchange.market import synthetic
-
-    first, hours = floor_hour(time.time_ns() // 1_000_000) - YEAR_HOURS * HOUR_MS, YEAR_HOURS + MONTH_HOURS
-    return synthetic(symbol or markets.SYNTHETIC_SYMBOL, seed or 0, first, hours).bars
 
 
 def _read_faults(path: Path) -> Any:

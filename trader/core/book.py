@@ -7,8 +7,8 @@ What an hour T of the book says follows from the records of T - 1 h and is fixed
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from typing import Any, Literal
 
@@ -32,24 +32,21 @@ CENT, SIX, EIGHT, TWELVE = Decimal("0.01"), Decimal("1e-6"), Decimal("1e-8"), De
 @dataclass(frozen=True, slots=True)
 class SleeveStanding:
     """A symbol's sleeve as its newest record says it. record_hour: that record's close time, UTC ms, None before the first.
-    equity_usdt, cash_usdt: after that hour. given_since_usdt: what the book has moved to it after that hour, which no record
-    holds yet. halted: whether its trading is."""
+    equity_usdt, cash_usdt: after that hour. halted: whether its trading is."""
 
     symbol: str
     record_hour: int | None = None
     equity_usdt: Decimal = Decimal(0)
     cash_usdt: Decimal = Decimal(0)
     halted: bool = False
-    given_since_usdt: Decimal = Decimal(0)
 
-    @property
-    def worth_usdt(self) -> Decimal:
-        """What the sleeve adds to the book's equity."""
-        return self.equity_usdt + self.given_since_usdt
 
-    def is_late(self, hour: int, start: int) -> bool:
-        """Whether its hour before `hour` is not closed, in a book whose first hour is `start`, all UTC ms."""
-        return hour > start and (self.record_hour is None or self.record_hour < hour - HOUR_MS)
+@dataclass(frozen=True, slots=True)
+class PendingTransfer:
+    """A transfer that the newest record of its sleeve does not hold yet. hour: that it was said at, UTC ms."""
+
+    hour: int
+    amount_usdt: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,8 @@ class BookHour:
     symbol; a symbol without a record is not there). risk: the limits' state after that equity was marked. reserve_usdt: the
     book's cash that no sleeve has, after the transfers. transfers: USDT added to a sleeve's cash, negative where it gives;
     symbols without one are not there. weights and bars_hash: of a rebalance hour, by which shares. halt_event: the number of the
-    newest halt or resume of the book that `risk` holds already.
+    newest halt or resume of the book that `risk` holds already. pending: transfers of earlier hours that no record holds yet, by
+    symbol; they are part of the equity. release_event: the number of the newest release of a symbol's cash that was heard.
     """
 
     close_time: int
@@ -73,6 +71,8 @@ class BookHour:
     bars_hash: str
     records: Mapping[str, int]
     halt_event: int = 0
+    pending: Mapping[str, PendingTransfer] = field(default_factory=dict)
+    release_event: int = 0
 
     @property
     def halted(self) -> bool:
@@ -121,36 +121,95 @@ def book_hour(
     hour: int,
     before: BookHour,
     standings: Sequence[SleeveStanding],
-    shares: Callable[[], Shares],
+    shares: Callable[[Sequence[str]], Shares],
+    released: Collection[str] = (),
 ) -> BookHour:
-    """What the book says of `hour` (UTC ms), by the hour before and every symbol's newest record. shares: of this hour, asked for
-    only where cash may move."""
-    equity = before.reserve_usdt + sum((it.worth_usdt for it in standings), Decimal(0))
-    risk = assess(before.risk, equity, hour, rules.limits)
-    said = BookHour(
+    """What the book says of `hour` (UTC ms), by the hour before and every symbol's newest record. shares: of this hour among some
+    symbols, asked for only where cash may move. released: symbols whose cash a person has ordered back to the book.
+
+    At a rebalance hour the symbols that can give and take share what they and the book have: one that is late, halted or has a
+    transfer on its way keeps what it has, and is left out.
+    """
+    pending = _pending_now(before, standings)
+    equity = _equity(before, standings, pending)
+    records = {it.symbol: it.record_hour for it in standings if it.record_hour is not None}
+    said = _with_released(marked_hour(rules, hour, before, equity, records, pending), standings, released)
+    if said.halted or not rules.rebalances(hour, before):
+        return said
+    moving = [it for it in standings if _moves(it, hour) and it.symbol not in {*pending, *released}]
+    if not moving:
+        return said
+    asked, reserve = shares([it.symbol for it in moving]), said.reserve_usdt
+    moved = transfers(reserve + sum((it.equity_usdt for it in moving), Decimal(0)), reserve, moving, asked)
+    return replace(
+        said,
+        reason="rebalance",
+        reserve_usdt=reserve - sum(moved.values(), Decimal(0)),
+        transfers=dict(sorted({**said.transfers, **moved}.items())),
+        weights=asked.weights,
+        bars_hash=asked.bars_hash,
+    )
+
+
+def _moves(it: SleeveStanding, hour: int) -> bool:
+    """Whether a sleeve gives and takes: it is not halted, and its hour before `hour` is closed, if it had one."""
+    return not it.halted and (it.record_hour is None or it.record_hour >= hour - HOUR_MS)
+
+
+def _with_released(
+    said: BookHour, standings: Sequence[SleeveStanding], released: Collection[str]
+) -> BookHour:
+    """The word with all cash of released symbols moved to the book, that on its way to them as well."""
+    moved: dict[str, Decimal] = {}
+    for it in standings:
+        coming = said.pending.get(it.symbol)
+        cash = it.cash_usdt + (coming.amount_usdt if coming else 0)
+        if it.symbol in released and cash > 0:
+            moved[it.symbol] = -cash
+    given = sum(moved.values(), Decimal(0))
+    return replace(said, transfers=moved, reserve_usdt=said.reserve_usdt - given) if moved else said
+
+
+def marked_hour(
+    rules: BookRules,
+    hour: int,
+    before: BookHour,
+    equity_usdt: Decimal,
+    records: Mapping[str, int],
+    pending: Mapping[str, PendingTransfer],
+) -> BookHour:
+    """`book_hour` where no cash moves: the equity by the newest records, and what the limits say of it."""
+    risk = assess(before.risk, equity_usdt, hour, rules.limits)
+    return BookHour(
         hour,
         _halt_reason(risk, hour),
-        equity,
+        equity_usdt,
         risk,
         before.reserve_usdt,
         {},
         {},
         "",
-        {it.symbol: it.record_hour for it in standings if it.record_hour is not None},
+        records,
         before.halt_event,
+        pending,
+        before.release_event,
     )
-    if said.halted or not rules.rebalances(hour, before):
-        return said
-    asked, moving = shares(), [it for it in standings if not (it.is_late(hour, rules.start) or it.halted)]
-    moved = transfers(equity, before.reserve_usdt, moving, asked)
-    return replace(
-        said,
-        reason="rebalance",
-        reserve_usdt=before.reserve_usdt - sum(moved.values(), Decimal(0)),
-        transfers=moved,
-        weights=asked.weights,
-        bars_hash=asked.bars_hash,
-    )
+
+
+def book_equity(before: BookHour, standings: Sequence[SleeveStanding]) -> Decimal:
+    """The book's equity by every symbol's newest record: its own cash, the sleeves, and what is on its way to one."""
+    return _equity(before, standings, _pending_now(before, standings))
+
+
+def _equity(
+    before: BookHour, standings: Sequence[SleeveStanding], pending: Mapping[str, PendingTransfer]
+) -> Decimal:
+    equity = before.reserve_usdt + sum((it.equity_usdt for it in standings), Decimal(0))
+    return equity + sum((it.amount_usdt for it in pending.values()), Decimal(0))
+
+
+def _pending_now(before: BookHour, standings: Sequence[SleeveStanding]) -> dict[str, PendingTransfer]:
+    return _pending(before, {it.symbol: it.record_hour for it in standings})
 
 
 def _halt_reason(risk: RiskState, hour: int) -> BookReason:
@@ -162,16 +221,38 @@ def _halt_reason(risk: RiskState, hour: int) -> BookReason:
 def missed_book_hour(hour: int, before: BookHour) -> BookHour:
     """What the book says of an hour (UTC ms) that passed before it said anything: nothing moves, and nothing is marked."""
     return replace(
-        before, close_time=hour, reason="missed", transfers={}, weights={}, bars_hash="", records={}
+        before,
+        close_time=hour,
+        reason="missed",
+        transfers={},
+        weights={},
+        bars_hash="",
+        records={},
+        pending=_pending(before, {}),
     )
+
+
+def _pending(before: BookHour, records: Mapping[str, int | None]) -> dict[str, PendingTransfer]:
+    """Of all transfers up to the hour before those that come after the newest record of their sleeve, whose decision of that hour
+    is still to be made: its exchange is closed, or it is slow."""
+    coming = dict(before.pending)
+    for symbol, amount in before.transfers.items():
+        # Two where a person has released a symbol to which a transfer was on its way.
+        amount += coming[symbol].amount_usdt if symbol in coming else 0
+        coming[symbol] = PendingTransfer(before.close_time, amount)
+    return {
+        symbol: it
+        for symbol, it in sorted(coming.items())
+        if (record := records.get(symbol)) is None or record < it.hour
+    }
 
 
 def transfers(
     equity_usdt: Decimal, reserve_usdt: Decimal, moving: Sequence[SleeveStanding], shares: Shares
 ) -> dict[str, Decimal]:
-    """The moves of cash towards the shares, in cents rounded down, alphabetical, none of them 0. Only cash moves: a sleeve gives
-    at most what it has. moving: the sleeves that give and take; late and halted ones do not. Where the cash does not reach for
-    all, those that take get the same share of what they want."""
+    """The moves of cash towards these shares of `equity_usdt`, in cents rounded down, alphabetical, none of them 0. Only cash
+    moves: a sleeve gives at most what it has. Where the cash does not reach for all, those that take get the same share of what
+    they want. moving: the sleeves that give and take."""
     moved: dict[str, Decimal] = {}
     wanted: dict[str, Decimal] = {}
     for it in sorted(moving, key=lambda standing: standing.symbol):
@@ -241,10 +322,17 @@ class BookLine:
 
 def book_line(said: BookHour, sleeves: Iterable[SleeveHour]) -> BookLine:
     """The line of an hour, from what the book said of it and every symbol's closed hour."""
-    equity = cash = said.reserve_usdt
-    for it in sleeves:
-        equity += it.equity_usdt
-        cash += it.cash_usdt
+    hours = list(sleeves)
+    return line_of_sums(
+        said,
+        sum((it.equity_usdt for it in hours), Decimal(0)),
+        sum((it.cash_usdt for it in hours), Decimal(0)),
+    )
+
+
+def line_of_sums(said: BookHour, sleeves_equity: Decimal, sleeves_cash: Decimal) -> BookLine:
+    """`book_line`, from the sums over all symbols."""
+    equity, cash = said.reserve_usdt + sleeves_equity, said.reserve_usdt + sleeves_cash
     peak = max(said.risk.peak_equity, equity)
     return BookLine(
         said.close_time,
@@ -276,4 +364,4 @@ def book_line_json(line: BookLine) -> dict[str, Any]:
 
 def book_line_text(line: BookLine) -> str:
     """A line as one row of JSON Lines, without the newline: the very bytes that backtest and bot write."""
-    return json.dumps(book_line_json(line), separators=(", ", ": "))
+    return json.dumps(book_line_json(line))

@@ -58,6 +58,12 @@ class Marks:
         unit = 10**self.decimals
         return np.array([value / unit for value in self.units.tolist()])
 
+    def exact(self) -> list[Decimal]:
+        """Each as a Decimal."""
+        if self.values is not None:
+            return self.values
+        return [Decimal(it).scaleb(-self.decimals) for it in self.units.tolist()]
+
     def texts(self) -> list[str]:
         """Each in plain notation."""
         if self.values is not None:

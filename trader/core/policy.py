@@ -111,6 +111,12 @@ class Signals:
             *(None if column is None else column & tradable for column in shorts),
         )
 
+    def part(self, first: int, stop: int) -> Signals:
+        """The hours first <= i < stop, by index, sharing memory."""
+        cut = slice(first, stop)
+        shorts = (None if it is None else it[cut] for it in (self.short_entries, self.short_exits))
+        return Signals(self.entries[cut], self.exits[cut], *shorts)
+
     def targets(self, held: int) -> Codes:
         """(n,) the target side of every hour, if the side `held` were held in it."""
         result = np.full(len(self.entries), held, np.int8)

@@ -131,15 +131,19 @@ def hierarchical_risk_parity(covariance: Floats) -> Floats:
 
 def single_linkage_order(distance: Floats) -> list[int]:
     """Leaves of the single-linkage tree of a symmetric distance (n, n), from left to right; ties go to the smaller index."""
-    clusters: dict[int, list[int]] = {i: [i] for i in range(len(distance))}
-    for made in range(len(distance), 2 * len(distance) - 1):
-        names = list(clusters)
-        _, a, b = min(
-            (float(distance[np.ix_(clusters[a], clusters[b])].min()), a, b)
-            for at, a in enumerate(names)
-            for b in names[at + 1 :]
-        )
+    n = len(distance)
+    clusters = {i: [i] for i in range(n)}
+    # Distances of clusters by the number they were made with, above the diagonal; a cluster that was joined is far from all.
+    between = np.full((2 * n - 1, 2 * n - 1), np.inf)
+    rows, columns = np.triu_indices(n, 1)
+    between[rows, columns] = distance[rows, columns]
+    for made in range(n, 2 * n - 1):
+        a, b = (int(it) for it in np.unravel_index(np.argmin(between), between.shape))
         clusters[made] = clusters.pop(a) + clusters.pop(b)
+        nearest = np.minimum.reduce([between[a], between[:, a], between[b], between[:, b]])
+        between[[a, b]] = between[:, [a, b]] = np.inf
+        others = list(clusters)[:-1]
+        between[others, made] = nearest[others]
     (order,) = clusters.values()
     return order
 

@@ -86,7 +86,16 @@ class Track:
 
     def equity(self) -> Floats:
         """(n,) float64: equity after each hour's fill, the float nearest to the exact amount."""
-        return self._marks().floats()
+        return self._marks.floats()
+
+    def equities(self) -> list[Decimal]:
+        """(n,) exact equity after each hour's fill."""
+        return self._marks.exact()
+
+    def cash(self) -> list[Decimal]:
+        """(n,) cash after each hour's fill."""
+        parts = zip(self.ledgers, self._lengths(), strict=True)
+        return [it for part, n in parts for it in repeat(part.ledger.cash, n)]
 
     def final_equity(self) -> Decimal | None:
         """The exact equity after the last hour, None without hours."""
@@ -97,7 +106,7 @@ class Track:
     def lines(self) -> list[HourLine]:
         """A line an hour, as `line_of` makes it."""
         lines = []
-        columns = zip(self.hours.tolist(), self.p_up.tolist(), self._marks().texts(), strict=True)
+        columns = zip(self.hours.tolist(), self.p_up.tolist(), self._marks.texts(), strict=True)
         positions = self._positions()
         for i, (hour, p, equity) in enumerate(columns):
             event = self.events.get(i)
@@ -120,7 +129,7 @@ class Track:
 
     def texts(self) -> list[str]:
         """A row of JSON Lines an hour, without the newline: the bytes of `line_text`."""
-        times, scores, equities = hour_texts(self.hours), _score_texts(self.p_up), self._marks().texts()
+        times, scores, equities = hour_texts(self.hours), _score_texts(self.p_up), self._marks.texts()
         positions = self._positions()
         codes = (self.target.astype(np.int64) * len(REASONS) + self.reason).tolist()
         # An hour without an event differs from its neighbours in time, P(up) and equity only.
@@ -147,6 +156,7 @@ class Track:
         parts = zip(self.ledgers, self._lengths(), strict=True)
         return [text for part, n in parts for text in repeat(plain(part.ledger.position), n)]
 
+    @cached_property
     def _marks(self) -> Marks:
         return marks([it.ledger for it in self.ledgers], self._lengths(), self.close)
 

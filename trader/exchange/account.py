@@ -1,10 +1,11 @@
-"""The account: balances to the last unit, and every order and trade there ever was, in order."""
+"""The account: balances to the last unit, and every order and trade of each symbol there ever was, in order."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
+from heapq import merge
 from typing import Any
 
 from trader.core.types import Side
@@ -63,29 +64,19 @@ class VenueOrder:
         return self.orig_qty - self.executed_qty
 
 
-class Account:
-    """Balances and orders. Amounts are Decimal; `locked` backs the open LIMIT orders."""
+class SymbolOrders:
+    """The account's orders in one symbol. Ids of orders and of trades count from 1 in each symbol on its own."""
 
-    def __init__(self, base: str, quote: str, balances: Mapping[str, Decimal]) -> None:
-        self.base, self.quote = base, quote
-        self._initial = {asset: Decimal(amount) for asset, amount in balances.items()}
-        self.free: dict[str, Decimal] = {}
-        self.locked: dict[str, Decimal] = {}
-        self.orders: dict[int, VenueOrder] = {}
-        self.history: dict[tuple[int, int], VenueOrder] = {}
+    def __init__(self, symbol: str, base: str, quote: str) -> None:
+        self.symbol, self.base, self.quote = symbol, base, quote
+        self.by_id: dict[int, VenueOrder] = {}
         self._open: dict[int, VenueOrder] = {}
         self._by_client_id: dict[str, VenueOrder] = {}
-        self.epoch = 0
-        self.update_time = 0
         self.next_order_id = self.next_trade_id = 1
-        self.reset()
 
-    def reset(self) -> None:
-        """What a testnet does once a month: fresh balances, no orders, ids from 1. The history is only ours."""
-        self.epoch += 1
-        self.free = {self.base: ZERO, self.quote: ZERO, **self._initial}
-        self.locked = dict.fromkeys(self.free, ZERO)
-        self.orders.clear()
+    def clear(self) -> None:
+        """Forget every order; ids begin with 1 again."""
+        self.by_id.clear()
         self._open.clear()
         self._by_client_id.clear()
         self.next_order_id = self.next_trade_id = 1
@@ -99,6 +90,47 @@ class Account:
     def by_client_id(self, client_order_id: str) -> VenueOrder | None:
         """The newest order that carries this client order id."""
         return self._by_client_id.get(client_order_id)
+
+    def put(self, order: VenueOrder) -> None:
+        """Take in a new order, or a later picture of a known one in its place."""
+        known = self.by_id.get(order.order_id)
+        self.by_id[order.order_id] = self._open[order.order_id] = order
+        if known is None or self._by_client_id.get(order.client_order_id) is known:
+            self._by_client_id[order.client_order_id] = order
+        self.next_order_id = max(self.next_order_id, order.order_id + 1)
+        for trade in order.trades:
+            self.next_trade_id = max(self.next_trade_id, trade.trade_id + 1)
+
+
+class Account:
+    """Balances by asset and orders by symbol. Amounts are Decimal; `locked` backs the open LIMIT orders.
+
+    symbols: name, base and quote of each traded symbol. `accepted` counts the orders since the last reset.
+    """
+
+    def __init__(self, symbols: Iterable[tuple[str, str, str]], balances: Mapping[str, Decimal]) -> None:
+        self.orders = {name: SymbolOrders(name, base, quote) for name, base, quote in symbols}
+        self._initial = {asset: Decimal(amount) for asset, amount in balances.items()}
+        self.free: dict[str, Decimal] = {}
+        self.locked: dict[str, Decimal] = {}
+        self.history: dict[tuple[int, str, int], VenueOrder] = {}
+        self.epoch = self.accepted = 0
+        self.update_time = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """What a testnet does once a month: fresh balances, no orders, ids from 1. The history is only ours."""
+        self.epoch += 1
+        self.accepted = 0
+        assets = (asset for orders in self.orders.values() for asset in (orders.base, orders.quote))
+        self.free = {**dict.fromkeys(assets, ZERO), **self._initial}
+        self.locked = dict.fromkeys(self.free, ZERO)
+        for orders in self.orders.values():
+            orders.clear()
+
+    def open_orders(self) -> list[VenueOrder]:
+        """Orders of every symbol that can still be filled, oldest first."""
+        return list(merge(*(it.open_orders() for it in self.orders.values()), key=lambda order: order.time))
 
     def total(self, asset: str) -> Decimal:
         """Free and locked together."""
@@ -119,25 +151,18 @@ class Account:
         self.free[asset] = max(ZERO, self.free.get(asset, ZERO) + amount)
         self.locked.setdefault(asset, ZERO)
 
-    def insert(self, order: VenueOrder) -> None:
-        """Take in a new order."""
-        self.orders[order.order_id] = self._open[order.order_id] = order
-        self._by_client_id[order.client_order_id] = order
-        self.history[order.epoch, order.order_id] = order
-        self.next_order_id = order.order_id + 1
-
-    def replace(self, known: VenueOrder, order: VenueOrder) -> None:
-        """Put a later picture of an order in the place of an earlier one."""
-        self.history[order.epoch, order.order_id] = order
-        self.orders[order.order_id] = self._open[order.order_id] = order
-        if self._by_client_id.get(order.client_order_id) is known:
-            self._by_client_id[order.client_order_id] = order
+    def put(self, order: VenueOrder) -> None:
+        """Take in a new order, or a later picture of a known one in its place."""
+        orders = self.orders[order.symbol]
+        self.accepted += order.order_id not in orders.by_id
+        orders.put(order)
+        self.history[order.epoch, order.symbol, order.order_id] = order
 
     def book_trade(self, order: VenueOrder, trade: VenueTrade) -> None:
         """Book one execution: pay from the free balance, receive, pay the commission in the asset that the trade names."""
-        amount = trade.price * trade.qty
-        paid, given = (self.quote, amount) if trade.is_buyer else (self.base, trade.qty)
-        received, gained = (self.base, trade.qty) if trade.is_buyer else (self.quote, amount)
+        orders, amount = self.orders[order.symbol], trade.price * trade.qty
+        paid, given = (orders.quote, amount) if trade.is_buyer else (orders.base, trade.qty)
+        received, gained = (orders.base, trade.qty) if trade.is_buyer else (orders.quote, amount)
         self.free[paid] -= given
         self.free[received] += gained
         self.free[trade.commission_asset] -= trade.commission
@@ -145,7 +170,7 @@ class Account:
         order.executed_qty += trade.qty
         order.cumulative_quote += amount
         order.update_time = self.update_time = trade.time
-        self.next_trade_id = trade.trade_id + 1
+        orders.next_trade_id = trade.trade_id + 1
 
     def balances_json(self, omit_zero: bool = False) -> list[dict[str, str]]:
         """The account's balances as `/api/v3/account` lists them."""

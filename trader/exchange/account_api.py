@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from trader.core.types import DAY_MS
-from trader.exchange.account import VenueOrder, VenueTrade
+from trader.exchange.account import VenueTrade
 from trader.exchange.filters import ZERO
 from trader.exchange.order_api import discount, order_row
 from trader.exchange.params import RequestParams
@@ -46,10 +46,10 @@ def account(venue: Venue, call: ApiCall) -> dict[str, Any]:
 def all_orders(venue: Venue, call: ApiCall) -> list[dict[str, Any]]:
     """GET /allOrders: from an order id on, or by time."""
     params = call.params
-    need_symbol(venue, params)
+    known = need_symbol(venue, params).orders.by_id.values()
     from_id, span = params.integer("orderId"), _span(params)
     limit = params.limit(PAGE_DEFAULT, PAGE_MAX)
-    orders = [order for order in venue.account.orders.values() if venue.sees(order, call)]
+    orders = [order for order in known if venue.sees(order, call)]
     if from_id is not None:
         return [order_row(order) for order in orders if order.order_id >= from_id][:limit]
     return [order_row(order) for order in _page(orders, lambda order: order.time, span, limit)]
@@ -58,16 +58,20 @@ def all_orders(venue: Venue, call: ApiCall) -> list[dict[str, Any]]:
 def my_trades(venue: Venue, call: ApiCall) -> list[dict[str, Any]]:
     """GET /myTrades: of one order, from a trade id on, or by time."""
     params = call.params
-    need_symbol(venue, params)
+    known = need_symbol(venue, params).orders.by_id
     order_id, from_id = params.integer("orderId"), params.integer("fromId")
     span, limit = _span(params), params.limit(PAGE_DEFAULT, PAGE_MAX)
     if span != (None, None) and (order_id is not None or from_id is not None):
         raise ApiError(-1128, "Combination of optional parameters invalid.")
-    seen = [order for order in _orders(venue, order_id) if venue.sees(order, call)]
+    asked = known.values() if order_id is None else [known.get(order_id)]
+    seen = [order for order in asked if order is not None and venue.sees(order, call)]
     trades = sorted((trade for order in seen for trade in order.trades), key=lambda trade: trade.trade_id)
     if from_id is not None:
-        return [trade_row(venue, trade) for trade in trades if trade.trade_id >= from_id][:limit]
-    return [trade_row(venue, trade) for trade in _page(trades, lambda trade: trade.time, span, limit)]
+        chosen = [trade for trade in trades if trade.trade_id >= from_id][:limit]
+    else:
+        chosen = _page(trades, lambda trade: trade.time, span, limit)
+    symbol = params.needed("symbol")
+    return [trade_row(symbol, trade) for trade in chosen]
 
 
 def order_limits(venue: Venue, call: ApiCall) -> list[dict[str, Any]]:
@@ -79,11 +83,11 @@ def order_limits(venue: Venue, call: ApiCall) -> list[dict[str, Any]]:
 
 def commission_rates(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /account/commission."""
-    need_symbol(venue, call.params)
+    symbol = need_symbol(venue, call.params).symbol
     rate, nothing = eight(venue.config.costs.fee_rate), eight(ZERO)
     free = {"maker": nothing, "taker": nothing, "buyer": nothing, "seller": nothing}
     return {
-        "symbol": venue.symbol,
+        "symbol": symbol,
         "standardCommission": {**free, "maker": rate, "taker": rate},
         "specialCommission": free,
         "taxCommission": free,
@@ -93,14 +97,14 @@ def commission_rates(venue: Venue, call: ApiCall) -> dict[str, Any]:
 
 def my_filters(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /myFilters: the symbol's filters; no limit hangs on the account or on an asset."""
-    need_symbol(venue, call.params)
-    return {"exchangeFilters": [], "symbolFilters": call.symbol_row["filters"], "assetFilters": []}
+    row, _ = need_symbol(venue, call.params).row_for(call.plan)
+    return {"exchangeFilters": [], "symbolFilters": row["filters"], "assetFilters": []}
 
 
-def trade_row(venue: Venue, trade: VenueTrade) -> dict[str, Any]:
+def trade_row(symbol: str, trade: VenueTrade) -> dict[str, Any]:
     """A trade as /myTrades tells it."""
     return {
-        "symbol": venue.symbol,
+        "symbol": symbol,
         "id": trade.trade_id,
         "orderId": trade.order_id,
         "orderListId": -1,
@@ -114,13 +118,6 @@ def trade_row(venue: Venue, trade: VenueTrade) -> dict[str, Any]:
         "isMaker": trade.is_maker,
         "isBestMatch": True,
     }
-
-
-def _orders(venue: Venue, order_id: int | None) -> list[VenueOrder]:
-    if order_id is None:
-        return list(venue.account.orders.values())
-    order = venue.account.orders.get(order_id)
-    return [] if order is None else [order]
 
 
 def _span(params: RequestParams) -> tuple[int | None, int | None]:

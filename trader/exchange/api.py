@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from trader.exchange import sim_api
 from trader.exchange.edits import edit_klines
 from trader.exchange.faults import RequestFaults, plan_for
-from trader.exchange.params import RequestParams, check_timing, signature_is_valid
+from trader.exchange.params import RequestParams, check_timing, named_symbols, signature_is_valid
 from trader.exchange.public_api import MICROSECOND, MILLISECOND
 from trader.exchange.replies import ApiError, Reply, dump
 from trader.exchange.routes import ROUTES, Route
@@ -49,11 +50,13 @@ class ExchangeApi:
             return _not_found(request)
         with venue.lock:
             arrived_ms = venue.tick()
-            plan = plan_for(venue.faults, request.method, request.path, arrived_ms)
+            # Binance reads the body of every method but GET.
+            named = named_symbols(request.query, b"" if request.method == "GET" else request.body)
+            plan = plan_for(venue.faults, request.method, request.path, named, arrived_ms)
             log = self._log(request, plan, arrived_ms)
         reply = self._before(request, plan)
         if reply is None:
-            reply = self._committed(request, plan)
+            reply = self._committed(request, plan, named)
         log["status"], log["ending"] = reply.status, reply.ending
         return reply
 
@@ -88,12 +91,12 @@ class ExchangeApi:
             reply.headers = {**number, **venue.limiter.weight_headers(venue.clock.now()), **reply.headers}
         return reply
 
-    def _committed(self, request: Request, plan: RequestFaults) -> Reply:
+    def _committed(self, request: Request, plan: RequestFaults, named: Sequence[str]) -> Reply:
         """Check on arrival, be held up if a fault says so, then check the time once more and commit."""
         venue = self._venue
         try:
             with venue.lock:
-                route, call = self._arrive(request, plan)
+                route, call = self._arrive(request, plan, named)
             self._wait(plan, "before")
             with venue.lock:
                 call.now_ms = venue.tick() + int(plan.total("skew", "ms"))
@@ -114,17 +117,16 @@ class ExchangeApi:
                 with self._venue.lock:
                     self._venue.move_clock(self._venue.clock.now() + int(fault.settings["ms"]))
 
-    def _arrive(self, request: Request, plan: RequestFaults) -> tuple[Route, ApiCall]:
+    def _arrive(self, request: Request, plan: RequestFaults, named: Sequence[str]) -> tuple[Route, ApiCall]:
         venue = self._venue
         real_ms = venue.tick()
-        if not venue.market.is_open(real_ms):
+        if venue.is_shut(named, real_ms):
             raise ApiError(-1001, "Internal error; unable to process your request. Please try again.", 503)
         venue.apply_world_faults(plan, real_ms)
         for fault in plan.of("before", "limit_429", "ban_418"):
             refuse = venue.limiter.ban if fault.action == "ban_418" else venue.limiter.block
             raise refuse(real_ms, int(fault.settings["seconds"]))
         route = ROUTES.get((request.method, request.path))
-        # Binance reads the body of every method but GET.
         params = RequestParams(request.query, b"" if request.method == "GET" else request.body)
         venue.limiter.admit(real_ms, route.cost(params) if route else 1)
         if route is None:
@@ -132,8 +134,7 @@ class ExchangeApi:
         unit = TIME_UNITS.get(request.headers.get("x-mbx-time-unit", MILLISECOND))
         if unit is None:
             raise ApiError(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
-        row, rules = venue.row_for(plan)
-        call = ApiCall(params, real_ms + int(plan.total("skew", "ms")), plan, row, rules, unit)
+        call = ApiCall(params, named, real_ms + int(plan.total("skew", "ms")), plan, unit)
         if route.is_signed:
             self._authorise(request, call)
         return route, call
@@ -153,7 +154,7 @@ class ExchangeApi:
 
     def _run(self, route: Route, call: ApiCall) -> Reply:
         venue = self._venue
-        if not venue.market.is_open(venue.clock.now()):
+        if venue.is_shut(call.named, venue.clock.now()):
             raise ApiError(-1001, "Internal error; unable to process your request. Please try again.", 503)
         if route.is_order and call.plan.has("no_trade"):
             raise ApiError(-2015, "Invalid API-key, IP, or permissions for action.", 401)

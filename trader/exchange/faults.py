@@ -4,7 +4,9 @@
 
 A fault meets a request whose method and path it names (`*` at the end of a path stands for anything), counted from 1
 per fault since the list was set (`nth` is a number or [first, last]; without it, every one), while the virtual time
-lies in [`from`, `until`), and, where `since` names another fault of the list, after that one has met a request.
+lies in [`from`, `until`), and, where `since` names another fault of the list, after that one has met a request. With `symbol`
+it meets only requests that name this symbol; `status` and `filters` are a matter of the symbol itself, so they meet requests
+that name no symbol as well, and show in their answer at this symbol alone.
 `phase` "before" happens before anything is committed, "after" when it has been.
 """
 
@@ -21,7 +23,11 @@ from trader.exchange.fault_settings import ACTIONS, checked_settings
 from trader.exchange.matching import Book
 from trader.exchange.replies import Reply, dump
 
-MATCH_KEYS = frozenset({"name", "method", "path", "nth", "from", "until", "since", "phase", "action"})
+MATCH_KEYS = frozenset(
+    {"name", "method", "path", "symbol", "nth", "from", "until", "since", "phase", "action"}
+)
+# What these change is seen wherever the symbol is.
+OF_THE_SYMBOL = ("status", "filters")
 
 
 @dataclass(slots=True)
@@ -39,6 +45,7 @@ class Fault:
     phase: str
     action: str
     settings: dict[str, Any]
+    symbol: str = ""
     seen: int = 0
 
     @property
@@ -46,9 +53,11 @@ class Fault:
         """Whether it has met the first request that it is meant for."""
         return self.seen >= self.first
 
-    def meets(self, method: str, path: str, now_ms: int) -> bool:
-        """Whether this request is one of those it is meant for; counts it."""
+    def meets(self, method: str, path: str, named: Collection[str], now_ms: int) -> bool:
+        """Whether this request, which names these symbols, is one of those it is meant for; counts it."""
         if self.method not in ("*", method) or not _path_fits(self.path, path):
+            return False
+        if self.symbol and self.symbol not in named and (named or self.action not in OF_THE_SYMBOL):
             return False
         if now_ms < self.from_ms or (self.until_ms is not None and now_ms >= self.until_ms):
             return False
@@ -82,6 +91,10 @@ class RequestFaults:
         """The plan's faults of a phase, of these actions (all if none are named), in the order of the list."""
         return [f for f in self.faults if f.phase == phase and (not actions or f.action in actions)]
 
+    def of_symbol(self, symbol: str, action: str) -> list[Fault]:
+        """The plan's faults of an action that hold for a symbol."""
+        return [f for f in self.faults if f.action == action and f.symbol in ("", symbol)]
+
     def has(self, action: str) -> bool:
         """Whether an action is among them."""
         return any(fault.action == action for fault in self.faults)
@@ -106,10 +119,12 @@ class RequestFaults:
         return ",".join(fault.name for fault in self.faults)
 
 
-def plan_for(faults: Collection[Fault], method: str, path: str, now_ms: int) -> RequestFaults:
-    """Find the faults that meet a request; each one that looks at it counts it."""
+def plan_for(
+    faults: Collection[Fault], method: str, path: str, named: Collection[str], now_ms: int
+) -> RequestFaults:
+    """Find the faults that meet a request, which names these symbols; each one that looks at it counts it."""
     happened = {"", *(fault.name for fault in faults if fault.happened)}
-    return RequestFaults([f for f in faults if f.since in happened and f.meets(method, path, now_ms)])
+    return RequestFaults([f for f in faults if f.since in happened and f.meets(method, path, named, now_ms)])
 
 
 def parse_faults(raw: Any) -> list[Fault]:
@@ -136,6 +151,7 @@ def _parse(index: int, raw: Any) -> Fault:
         name=str(raw.get("name", action)),
         method=str(raw.get("method", "*")).upper(),
         path=str(raw.get("path", "*")),
+        symbol=_symbol(where, raw.get("symbol", "")),
         first=first,
         last=last,
         from_ms=_moment(where, raw.get("from", 0)),
@@ -165,6 +181,12 @@ def _action_and_phase(where: str, raw: Any) -> tuple[str, str]:
     if phase not in phases:
         raise ConfigError(f"{where} ({action}): phase must be one of {', '.join(phases)}, not {phase!r}")
     return action, phase
+
+
+def _symbol(where: str, value: Any) -> str:
+    if not isinstance(value, str) or not (value == "" or value.isalnum()):
+        raise ConfigError(f"{where}: symbol must be a trading pair, such as BTCUSDT, not {value!r}")
+    return value
 
 
 def _range(where: str, nth: Any) -> tuple[int, int | None]:

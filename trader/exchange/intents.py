@@ -137,5 +137,5 @@ def client_id_of(venue: Venue, params: RequestParams) -> str:
 def own_id(venue: Venue, about: int = 0) -> str:
     """An id for an order that came without one: unlike any other, and yet the same when the same is asked again."""
     account = venue.account
-    text = f"{account.epoch} {account.next_order_id} {venue.request_count} {about}"
+    text = f"{account.epoch} {account.accepted + 1} {venue.request_count} {about}"
     return hashlib.sha256(text.encode()).hexdigest()[:22]

@@ -1,4 +1,4 @@
-"""Symbols that are quoted beside the traded one: the account holds none of them, and no order in them is taken."""
+"""Symbols that are quoted beside the traded ones: the account holds none of them, and no order in them is taken."""
 
 from __future__ import annotations
 
@@ -30,11 +30,19 @@ class Listings:
         self._costs = costs
         self._markets: dict[str, Market] = {}
 
+    @property
+    def all_names(self) -> list[str]:
+        """The symbols, those too that have not begun to trade."""
+        return list(self._listed)
+
     def names(self, now_ms: int) -> list[str]:
         """The symbols that have begun to trade by now; before its first bar opens the exchange knows none."""
-        return [
-            symbol for symbol, it in self._listed.items() if it.bars.first - HOUR_MS <= floor_hour(now_ms)
-        ]
+        return [symbol for symbol in self._listed if self.has(symbol, now_ms)]
+
+    def has(self, symbol: str, now_ms: int) -> bool:
+        """Whether a symbol has begun to trade by now."""
+        it = self._listed.get(symbol)
+        return it is not None and it.bars.first - HOUR_MS <= floor_hour(now_ms)
 
     def market(self, symbol: str) -> Market:
         """The market of a symbol."""

@@ -1,10 +1,7 @@
 """Matching: one price an hour, a book that is infinite unless it was made thin, and limits that may wait.
 
 A MARKET order fills at once at `core.costs.fill_price`. A LIMIT order that crosses the quote does the same, never
-worse than its limit; what is left of a GTC order rests. A resting order fills whole, at its own price, as maker:
-- when an hour has closed whose range went through its price (the price stands at the open until the hour is over,
-  so the whole hour counts, the one in which it was placed too); touching the price is not enough;
-- when a later hour opens with the quote at or beyond its price.
+worse than its limit; what is left of a GTC order rests (`resting.py` says when it is filled).
 """
 
 from __future__ import annotations
@@ -13,8 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trader.core.costs import asset_charged, commission, floor_to, value_charged
-from trader.core.types import HOUR_MS, Side, floor_hour
-from trader.exchange.account import Account, VenueOrder, VenueTrade
+from trader.core.types import HOUR_MS, Side
+from trader.exchange.account import Account, SymbolOrders, VenueOrder, VenueTrade
 from trader.exchange.filters import CheckedOrder, SymbolFilters
 from trader.exchange.market import Market
 from trader.exchange.replies import EIGHT, ApiError
@@ -76,26 +73,24 @@ class FeeAsset:
 
 
 class Matching:
-    """Places, fills and cancels orders of one account in one market."""
+    """Places, fills and cancels the account's orders in one symbol."""
 
     def __init__(
         self,
         market: Market,
         account: Account,
+        orders: SymbolOrders,
         fee_rate: Decimal,
-        symbol: str,
         fee_asset: FeeAsset | None = None,
     ) -> None:
-        self._market, self._account, self._fee_rate, self._symbol = market, account, fee_rate, symbol
-        self._fee_asset = fee_asset
-        self._advanced_ms = 0
+        self._market, self._account, self._orders = market, account, orders
+        self._fee_rate, self._fee_asset = fee_rate, fee_asset
 
     def check(self, intent: OrderRequest, rules: SymbolFilters, now_ms: int, book: Book) -> Decimal:
         """Everything that can refuse an order, without touching anything; returns its quantity in base."""
         price = self._market.market_price(intent.side, now_ms) if intent.is_market else intent.price
         qty = self._quantity(intent, rules, price)
-        account = self._account
-        open_orders = account.open_orders()
+        open_orders = self._orders.open_orders()
         rules.check(
             CheckedOrder(
                 side=intent.side,
@@ -104,7 +99,7 @@ class Matching:
                 price=price,
                 last_price=self._market.last_price(now_ms),
                 open_orders=len(open_orders),
-                base_held=account.total(account.base)
+                base_held=self._account.total(self._orders.base)
                 + sum((o.remaining for o in open_orders if o.side == "BUY"), ZERO),
             )
         )
@@ -118,12 +113,11 @@ class Matching:
         return qty
 
     def _need_funds(self, intent: OrderRequest, qty: Decimal, price: Decimal, book: Book) -> None:
-        account = self._account
         if intent.side == "SELL":
-            account.need(account.base, qty)
+            self._account.need(self._orders.base, qty)
             return
         worst = self._worst(intent.side, price, book) if intent.is_market else price
-        account.need(account.quote, max(qty * worst, intent.quote_qty or ZERO))
+        self._account.need(self._orders.quote, max(qty * worst, intent.quote_qty or ZERO))
 
     def _quantity(self, intent: OrderRequest, rules: SymbolFilters, price: Decimal) -> Decimal:
         if intent.qty is not None:
@@ -139,9 +133,9 @@ class Matching:
         """Commit an order: check it, book it, fill what can be filled now."""
         qty = self.check(intent, rules, now_ms, book)
         order = VenueOrder(
-            order_id=self._account.next_order_id,
+            order_id=self._orders.next_order_id,
             client_order_id=intent.client_order_id,
-            symbol=self._symbol,
+            symbol=self._orders.symbol,
             side=intent.side,
             type=intent.type,
             time_in_force=intent.time_in_force,
@@ -153,7 +147,7 @@ class Matching:
             self_trade_mode=intent.self_trade_mode,
             epoch=self._account.epoch,
         )
-        self._account.insert(order)
+        self._account.put(order)
         if intent.is_market:
             self._take(order, self._market.market_price(order.side, now_ms), now_ms, book, rules)
             self._finish(order, "INSUFFICIENT_LIQUIDITY")
@@ -191,10 +185,9 @@ class Matching:
             price += worse
 
     def _fill(self, order: VenueOrder, qty: Decimal, price: Decimal, time_ms: int, is_maker: bool) -> None:
-        account = self._account
         charged, asset = self._commission(order.side, qty, price)
         trade = VenueTrade(
-            trade_id=account.next_trade_id,
+            trade_id=self._orders.next_trade_id,
             order_id=order.order_id,
             price=price,
             qty=qty,
@@ -204,18 +197,18 @@ class Matching:
             is_buyer=order.side == "BUY",
             is_maker=is_maker,
         )
-        account.book_trade(order, trade)
+        self._account.book_trade(order, trade)
 
     def _commission(self, side: Side, qty: Decimal, price: Decimal) -> tuple[Decimal, str]:
         """What an execution is charged, and in which asset: the fee asset if its free stock covers the whole of it, as
         Binance does, else what is received."""
-        account, fee = self._account, self._fee_asset
+        fee = self._fee_asset
         if fee is not None:
             value = value_charged(qty * price, self._fee_rate * (1 - fee.discount))
             amount = asset_charged(value, fee.price)
-            if amount <= account.free.get(fee.name, ZERO):
+            if amount <= self._account.free.get(fee.name, ZERO):
                 return amount, fee.name
-        received = account.base if side == "BUY" else account.quote
+        received = self._orders.base if side == "BUY" else self._orders.quote
         return commission(side, qty, price, self._fee_rate), received
 
     def _finish(self, order: VenueOrder, reason: str) -> None:
@@ -224,49 +217,24 @@ class Matching:
         order.expiry_reason = "" if filled else reason
 
     def _lock(self, order: VenueOrder, sign: int) -> None:
-        account = self._account
         if order.side == "BUY":
-            account.lock(account.quote, sign * order.remaining * order.price)
+            self._account.lock(self._orders.quote, sign * order.remaining * order.price)
         else:
-            account.lock(account.base, sign * order.remaining)
+            self._account.lock(self._orders.base, sign * order.remaining)
 
     def cancel(self, order: VenueOrder, now_ms: int) -> None:
         """Take an open order off the book and give back what was locked for it."""
         self._lock(order, -1)
         order.status, order.update_time = "CANCELED", now_ms
 
-    def fill_open(self, now_ms: int) -> list[VenueOrder]:
-        """Fill every resting order at its own price, as if somebody had come along; returns them."""
-        orders = self._account.open_orders()
-        for order in orders:
-            self._fill_resting(order, now_ms)
-        return orders
-
-    def _fill_resting(self, order: VenueOrder, time_ms: int) -> None:
+    def fill_resting(self, order: VenueOrder, time_ms: int) -> None:
+        """Fill an open order whole, at its own price, as maker."""
         self._lock(order, -1)
         self._fill(order, order.remaining, order.price, time_ms, is_maker=True)
         self._finish(order, "")
 
-    def advance(self, now_ms: int) -> list[VenueOrder]:
-        """Let time pass: fill the resting orders that the hours up to now reached; returns those that changed.
-
-        Safe to call at every request: without an open order, within the same hour, or for an earlier one it does nothing.
-        """
-        previous, hour = self._advanced_ms, max(self._advanced_ms, floor_hour(now_ms))
-        self._advanced_ms = hour
-        waiting = self._account.open_orders() if previous and hour > previous else []
-        changed = []
-        for opening in range(previous, hour, HOUR_MS) if waiting else ():
-            reached = [order for order in waiting if self._reached(order, opening)]
-            for order in reached:
-                self._fill_resting(order, opening + HOUR_MS)
-                waiting.remove(order)
-            changed += reached
-            if not waiting:
-                break
-        return changed
-
-    def _reached(self, order: VenueOrder, open_time: int) -> bool:
+    def is_reached(self, order: VenueOrder, open_time: int) -> bool:
+        """Whether the hour that opened then went through an open order's price, or the next one opens at or beyond it."""
         span = self._market.range_of_hour(open_time)
         if span and (span[0] < order.price if order.side == "BUY" else span[1] > order.price):
             return True

@@ -5,7 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from trader.exchange.account import VenueOrder, VenueTrade
+from trader.exchange.account import SymbolOrders, VenueOrder, VenueTrade
+from trader.exchange.filters import SymbolFilters
+from trader.exchange.instruments import Instrument
 from trader.exchange.intents import client_id_of, intent_of, own_id
 from trader.exchange.params import check_timing
 from trader.exchange.public_api import need_symbol
@@ -20,16 +22,16 @@ CANCEL_RESTRICTIONS = {None: None, "ONLY_NEW": "NEW", "ONLY_PARTIALLY_FILLED": "
 def new_order(venue: Venue, call: ApiCall) -> dict[str, Any] | Reply:
     """POST /order."""
     intent = intent_of(venue, call.params)
-    _finish(venue, call)
-    venue.matching.check(intent, call.rules, call.now_ms, call.plan.book)
+    instrument, rules = _tradable(venue, call)
+    instrument.matching.check(intent, rules, call.now_ms, call.plan.book)
     # What a filter refuses is not counted as an order; what the late check below refuses is.
     venue.limiter.admit_order(call.now_ms)
     # Binance looks at the timestamp again right before the engine: a request that was held up is too late here.
     check_timing(call.params, call.now_ms)
     if call.plan.has("late_commit"):
-        venue.hold_back(intent, call.rules, call.plan, call.now_ms)
+        venue.hold_back(instrument, intent, rules, call.plan, call.now_ms)
         return Reply(ending="silence")
-    order = venue.place(intent, call.rules, call.plan.book, call.now_ms)
+    order = venue.place(instrument, intent, rules, call.plan.book, call.now_ms)
     return _placed(order, intent.response)
 
 
@@ -37,8 +39,8 @@ def test_order(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """POST /order/test: every check of an order, and no order."""
     with_rates = call.params.flag("computeCommissionRates", False)
     intent = intent_of(venue, call.params)
-    _finish(venue, call)
-    venue.matching.check(intent, call.rules, call.now_ms, call.plan.book)
+    instrument, rules = _tradable(venue, call)
+    instrument.matching.check(intent, rules, call.now_ms, call.plan.book)
     if not with_rates:
         return {}
     rate = eight(venue.config.costs.fee_rate)
@@ -64,20 +66,19 @@ def discount(venue: Venue) -> dict[str, Any]:
 
 def query_order(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """GET /order by orderId or origClientOrderId; the id finds the newest order that carries it."""
-    need_symbol(venue, call.params)
-    order = _named(venue, call, -2013, "Order does not exist.")
+    order = _named(need_symbol(venue, call.params).orders, venue, call, -2013, "Order does not exist.")
     return order_row(order)
 
 
 def cancel_order(venue: Venue, call: ApiCall) -> dict[str, Any]:
     """DELETE /order."""
     params = call.params
-    need_symbol(venue, params)
+    orders = need_symbol(venue, params).orders
     new_id = client_id_of(venue, params)
     restriction = params.text("cancelRestrictions")
     if restriction not in CANCEL_RESTRICTIONS:
         raise ApiError(-1145, "cancelRestrictions has to be either ONLY_NEW or ONLY_PARTIALLY_FILLED.")
-    order = _named(venue, call, -2011, "Unknown order sent.")
+    order = _named(orders, venue, call, -2011, "Unknown order sent.")
     check_timing(params, call.now_ms)
     if not order.is_open:
         raise ApiError(-2011, "Unknown order sent.")
@@ -88,18 +89,16 @@ def cancel_order(venue: Venue, call: ApiCall) -> dict[str, Any]:
 
 def cancel_all(venue: Venue, call: ApiCall) -> list[dict[str, Any]]:
     """DELETE /openOrders."""
-    need_symbol(venue, call.params)
-    orders = venue.account.open_orders()
+    orders = need_symbol(venue, call.params).orders.open_orders()
     if not orders:
         raise ApiError(-2011, "Unknown order sent.")
     return [_cancel(venue, call, order, own_id(venue, order.order_id)) for order in orders]
 
 
 def open_orders(venue: Venue, call: ApiCall) -> list[dict[str, Any]]:
-    """GET /openOrders."""
-    if "symbol" in call.params:
-        need_symbol(venue, call.params)
-    return [order_row(order) for order in venue.account.open_orders() if venue.sees(order, call)]
+    """GET /openOrders: of the symbol that is named, or of all."""
+    known = need_symbol(venue, call.params).orders if "symbol" in call.params else venue.account
+    return [order_row(order) for order in known.open_orders() if venue.sees(order, call)]
 
 
 def order_row(order: VenueOrder) -> dict[str, Any]:
@@ -164,7 +163,7 @@ def _placed(order: VenueOrder, response: str) -> dict[str, Any]:
 
 
 def _cancel(venue: Venue, call: ApiCall, order: VenueOrder, new_id: str) -> dict[str, Any]:
-    venue.matching.cancel(order, call.now_ms)
+    venue.instruments[order.symbol].matching.cancel(order, call.now_ms)
     venue.save("cancel", call.now_ms, [order])
     return {
         "symbol": order.symbol,
@@ -178,14 +177,13 @@ def _cancel(venue: Venue, call: ApiCall, order: VenueOrder, new_id: str) -> dict
     }
 
 
-def _named(venue: Venue, call: ApiCall, code: int, message: str) -> VenueOrder:
+def _named(orders: SymbolOrders, venue: Venue, call: ApiCall, code: int, message: str) -> VenueOrder:
     order_id, client_id = call.params.integer("orderId"), call.params.text("origClientOrderId")
     if order_id is None and client_id is None:
         raise ApiError(
             -1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!"
         )
-    account = venue.account
-    order = account.by_client_id(client_id or "") if order_id is None else account.orders.get(order_id)
+    order = orders.by_client_id(client_id or "") if order_id is None else orders.by_id.get(order_id)
     if order is None or not venue.sees(order, call):
         raise ApiError(code, message)
     if client_id is not None and order.client_order_id != client_id:
@@ -193,9 +191,13 @@ def _named(venue: Venue, call: ApiCall, code: int, message: str) -> VenueOrder:
     return order
 
 
-def _finish(venue: Venue, call: ApiCall) -> None:
-    """The symbol, strays among the parameters, and whether the symbol trades at all."""
-    need_symbol(venue, call.params)
+def _tradable(venue: Venue, call: ApiCall) -> tuple[Instrument, SymbolFilters]:
+    """The symbol of an order and its rules. Raises ApiError for strays among the parameters, and where it does not trade."""
+    instrument = need_symbol(venue, call.params)
     call.params.finish()
-    if call.symbol_row["status"] != "TRADING":
+    row, rules = instrument.row_for(call.plan)
+    if row["status"] == "BREAK":
+        raise ApiError(-1013, "Market is closed.")
+    if row["status"] != "TRADING":
         raise ApiError(-2010, "This order type is not possible in this trading phase.")
+    return instrument, rules

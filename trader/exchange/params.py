@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 from decimal import Decimal
 from urllib.parse import parse_qsl
@@ -123,6 +124,20 @@ class RequestParams:
             raise missing("timestamp")
         value = int(text)
         return value // 1000 if value >= MICROSECONDS_FROM else value
+
+
+def named_symbols(query: bytes, body: bytes) -> list[str]:
+    """The symbols that a request names, by `symbol` or by `symbols`, whatever else may be wrong with it."""
+    pairs = [*parse_qsl(body.decode("utf-8", "replace")), *parse_qsl(query.decode("utf-8", "replace"))]
+    values = dict(pair for pair in pairs if pair[0] in ("symbol", "symbols"))
+    if "symbols" not in values:
+        return list(values.values())
+    try:
+        many = json.loads(values["symbols"])
+    except (ValueError, RecursionError):
+        many = []
+    one = [values["symbol"]] if "symbol" in values else []
+    return one + [name for name in many if isinstance(name, str)] if isinstance(many, list) else one
 
 
 def _pairs(raw: bytes) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 from trader.core.costs import exact
 from trader.core.types import HOUR_MS, floor_hour
 from trader.exchange.filters import ZERO
+from trader.exchange.instruments import Instrument
 from trader.exchange.market import KLINES_DEFAULT, KLINES_MAX, Market
 from trader.exchange.params import RequestParams
 from trader.exchange.replies import ApiError, eight
@@ -55,7 +56,10 @@ def exchange_info(venue: Venue, call: ApiCall) -> dict[str, Any]:
 
 
 def _info_row(venue: Venue, call: ApiCall, symbol: str) -> dict[str, Any]:
-    return dict(call.symbol_row) if symbol == venue.symbol else venue.listings.row(symbol, call.now_ms)
+    traded = venue.instruments.get(symbol)
+    return (
+        venue.listings.row(symbol, call.now_ms) if traded is None else traded.info_row(call.plan, call.now_ms)
+    )
 
 
 def klines(venue: Venue, call: ApiCall) -> bytes:
@@ -194,16 +198,18 @@ def reference_price(venue: Venue, call: ApiCall) -> dict[str, Any]:
     raise ApiError(-2043, "This symbol doesn't have a reference price.")
 
 
-def need_symbol(venue: Venue, params: RequestParams) -> None:
-    """Refuse a request that names no symbol, or one that is not traded here."""
-    if params.needed("symbol") != venue.symbol:
+def need_symbol(venue: Venue, params: RequestParams) -> Instrument:
+    """The traded symbol that a request must name. Raises ApiError where it names none, or one that is not traded here."""
+    instrument = venue.instruments.get(params.needed("symbol"))
+    if instrument is None:
         raise ApiError(-1121, "Invalid symbol.")
+    return instrument
 
 
 def _needed_market(venue: Venue, call: ApiCall) -> Market:
     """The market of the symbol that a request must name. Raises ApiError where none is quoted by that name."""
     symbol = call.params.needed("symbol")
-    if symbol not in venue.quoted(call.now_ms):
+    if not venue.quotes(symbol, call.now_ms):
         raise ApiError(-1121, "Invalid symbol.")
     return venue.market_of(symbol)
 
@@ -220,10 +226,13 @@ def _named_symbols(venue: Venue, call: ApiCall) -> list[str]:
             names = json.loads(many)
         except (ValueError, RecursionError):
             raise ApiError(-1100, "Illegal characters found in parameter 'symbols'.") from None
-    quoted = venue.quoted(call.now_ms)
-    if not isinstance(names, list) or any(name not in quoted for name in names):
+    if not isinstance(names, list) or not all(_is_quoted(venue, call, name) for name in names):
         raise ApiError(-1121, "Invalid symbol.")
     return names
+
+
+def _is_quoted(venue: Venue, call: ApiCall, name: Any) -> bool:
+    return isinstance(name, str) and venue.quotes(name, call.now_ms)
 
 
 def _one_or_list(venue: Venue, call: ApiCall, row_of: Callable[[str], dict[str, Any]]) -> Any:

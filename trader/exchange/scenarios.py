@@ -103,6 +103,7 @@ SCENARIOS: dict[str, list[dict[str, Any]]] = _named(
             }
         ],
         "symbol_halt": [{"action": "status", "status": "HALT"}],
+        "symbol_delisted": [{"action": "status", "status": "BREAK"}],
         "symbol_cancel_only": [{"action": "status", "status": "CANCEL_ONLY"}],
         "weight_429": [{"path": "/api/*", "nth": 1, "action": "limit_429", "seconds": 30}],
         "ban_418": [{"path": "/api/*", "nth": 1, "action": "ban_418", "seconds": 120}],

@@ -8,11 +8,12 @@ import threading
 
 from trader.core.errors import ConfigError
 from trader.exchange.api import ExchangeApi
+from trader.exchange.config import ExchangeConfig, TradedSymbol
 from trader.exchange.replies import ApiError, Reply
-from trader.exchange.venue import ExchangeConfig, Venue
+from trader.exchange.venue import Venue
 from trader.exchange.wire import BadRequestError, ClientConnection
 
-__all__ = ["EmbeddedExchange", "ExchangeConfig"]
+__all__ = ["EmbeddedExchange", "ExchangeConfig", "TradedSymbol"]
 
 HOST = "127.0.0.1"
 BACKLOG = 128

@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl
 from trader.core.errors import ConfigError
 from trader.core.types import iso, parse_time
 from trader.exchange.account import VenueOrder
-from trader.exchange.faults import parse_faults
 from trader.exchange.replies import Reply, dump, eight
 from trader.exchange.scenarios import SCENARIOS
 from trader.exchange.venue import Venue
@@ -44,9 +43,10 @@ def _body(request: Request) -> Any:
 
 def _clock(venue: Venue, request: Request) -> dict[str, Any]:
     now_ms = venue.tick()
-    is_open = venue.market.is_open(now_ms)
-    said = {"now": now_ms, "iso": iso(now_ms), "open": is_open}
-    return {**said, "speed": venue.clock.speed, "market": venue.config.market}
+    shut = [name for name in venue.instruments if name in venue.shut_symbols(now_ms)]
+    said = {"now": now_ms, "iso": iso(now_ms), "open": len(shut) < len(venue.instruments)}
+    said |= {"speed": venue.clock.speed, "market": venue.config.market}
+    return {**said, "shut": shut} if shut else said
 
 
 def _set_clock(venue: Venue, request: Request) -> dict[str, Any]:
@@ -112,14 +112,16 @@ def _faults(venue: Venue, request: Request) -> list[dict[str, Any]]:
 
 
 def _set_faults(venue: Venue, request: Request) -> list[dict[str, Any]]:
-    """Replace the active faults by a list, or by a named scenario: {"scenario": "timeout_after_commit"}."""
+    """Replace the active faults by a list, or by a named scenario: {"scenario": "symbol_halt"}, which a "symbol" beside it makes
+    one of requests that name this symbol."""
     wanted = _body(request)
     if isinstance(wanted, dict):
         name = str(wanted.get("scenario"))
         if name not in SCENARIOS:
             raise ConfigError(f"there is no scenario {name!r}; there are {', '.join(SCENARIOS)}")
-        wanted = SCENARIOS[name]
-    venue.faults = parse_faults(wanted)
+        symbol = {"symbol": wanted["symbol"]} if "symbol" in wanted else {}
+        wanted = [{**fault, **symbol} for fault in SCENARIOS[name]]
+    venue.set_faults(wanted)
     return _faults(venue, request)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ SCHEMA = 1
 class StateFile:
     """An append-only file of changes. A line is whole or it does not count: a torn last line is cut off."""
 
-    def __init__(self, path: Path, symbol: str) -> None:
-        self._path, self._symbol = path, symbol
+    def __init__(self, path: Path, symbols: Sequence[str]) -> None:
+        self._path, self._symbols = path, sorted(symbols)
         self._handle: int | None = None
 
     def restore(self, account: Account) -> int:
@@ -30,7 +31,7 @@ class StateFile:
             if line["what"] == "wipe":
                 account.reset()
             for raw in line.get("orders", ()):
-                _put(account, order_from_json(raw))
+                account.put(order_from_json(raw))
             if "balances" in line:
                 account.free = {asset: Decimal(pair[0]) for asset, pair in line["balances"].items()}
                 account.locked = {asset: Decimal(pair[1]) for asset, pair in line["balances"].items()}
@@ -49,19 +50,26 @@ class StateFile:
             lines = [json.loads(line) for line in whole.splitlines()]
         except ValueError as error:
             raise DataError(f"{self._path}: not a state file of the embedded exchange ({error})") from None
-        head = lines[0] if lines else {"schema": SCHEMA, "symbol": self._symbol}
-        if head.get("schema") != SCHEMA or head.get("symbol") != self._symbol:
+        head = lines[0] if lines else self._head()
+        if not isinstance(head, dict) or head | self._head() != head:
+            head = head if isinstance(head, dict) else {}
+            written = ", ".join(map(str, head.get("symbols") or [head.get("symbol")]))
             raise DataError(
-                f"{self._path}: written for {head.get('symbol')} in schema {head.get('schema')}, "
-                f"wanted {self._symbol} in schema {SCHEMA}; name another --state file"
+                f"{self._path}: written for {written} in schema {head.get('schema')}, "
+                f"wanted {', '.join(self._symbols)} in schema {SCHEMA}; name another --state file"
             )
         return lines
+
+    def _head(self) -> dict[str, Any]:
+        """What the first line says of the file. That of one symbol is older than the other."""
+        one = len(self._symbols) == 1
+        return {"schema": SCHEMA, **({"symbol": self._symbols[0]} if one else {"symbols": self._symbols})}
 
     def _open(self, is_new: bool) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         if is_new:
-            self._write({"what": "born", "at": 0, "schema": SCHEMA, "symbol": self._symbol})
+            self._write({"what": "born", "at": 0, **self._head()})
 
     def _write(self, line: dict[str, Any]) -> None:
         if self._handle is not None:
@@ -89,13 +97,3 @@ class StateFile:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
-
-
-def _put(account: Account, order: VenueOrder) -> None:
-    known = account.orders.get(order.order_id)
-    if known is None:
-        account.insert(order)
-    else:
-        account.replace(known, order)
-    for trade in order.trades:
-        account.next_trade_id = max(account.next_trade_id, trade.trade_id + 1)

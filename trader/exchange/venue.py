@@ -1,75 +1,44 @@
-"""The venue: clock, market, account, limits and faults behind one lock, and what an order's commit means."""
+"""The venue: clock, symbols, account, limits and faults behind one lock, and what an order's commit means."""
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-from trader.core.costs import CostModel
 from trader.core.errors import ConfigError
-from trader.core.types import Bars, Filters
+from trader.core.types import floor_hour
 from trader.exchange.account import Account, VenueOrder
 from trader.exchange.clock import VirtualClock
+from trader.exchange.config import ExchangeConfig
 from trader.exchange.faults import Fault, RequestFaults, parse_faults
-from trader.exchange.filters import SymbolFilters, symbol_row
-from trader.exchange.limits import Limiter, RequestLimits
-from trader.exchange.listings import ListedSymbol, Listings
+from trader.exchange.filters import SymbolFilters
+from trader.exchange.instruments import Instrument
+from trader.exchange.limits import Limiter
+from trader.exchange.listings import Listings
 from trader.exchange.market import Market
-from trader.exchange.matching import Book, FeeAsset, Matching, OrderRequest
+from trader.exchange.matching import Book, OrderRequest
 from trader.exchange.params import RequestParams
 from trader.exchange.replies import ApiError
+from trader.exchange.resting import RestingOrders
 from trader.exchange.state import StateFile
 
 LOGGED_REQUESTS = 200_000
 
 
-@dataclass(frozen=True)
-class ExchangeConfig:
-    """What the embedded exchange starts from.
-
-    balances: asset -> amount. at_ms: virtual time at the start, UTC ms. speed: virtual seconds per wall second, 0
-    stands still. port 0 takes a free one. state_path: a file that survives restarts. faults: see `faults.py`.
-    exchange_info_row: a real exchangeInfo row, which then rules instead of `filters`. fee_asset: what commission is taken
-    in while the account holds some, None takes it from what is received. market: what the bars are where they are no real
-    market's, else "". others: symbols that are quoted beside the traded one.
-    """
-
-    bars: Bars
-    base: str
-    quote: str
-    filters: Filters
-    costs: CostModel
-    at_ms: int
-    balances: Mapping[str, Decimal]
-    api_key: str
-    api_secret: str
-    port: int = 0
-    speed: Decimal | float = 0
-    state_path: Path | None = None
-    faults: Sequence[Mapping[str, Any]] = ()
-    exchange_info_row: Mapping[str, Any] | None = None
-    limits: RequestLimits = field(default_factory=RequestLimits)
-    fee_asset: FeeAsset | None = None
-    market: str = ""
-    others: Sequence[ListedSymbol] = ()
-
-
 @dataclass(slots=True)
 class ApiCall:
-    """One request on its way through the API: its parameters, the server's time for it, and its faults."""
+    """One request on its way through the API: its parameters, the symbols that it names, the server's time for it, and its
+    faults."""
 
     params: RequestParams
+    named: Sequence[str]
     now_ms: int
     plan: RequestFaults
-    symbol_row: Mapping[str, Any]
-    rules: SymbolFilters
     time_unit: str = "MILLISECOND"
 
 
@@ -77,6 +46,7 @@ class ApiCall:
 class DelayedOrder:
     """An order that was received and will be committed only at its due time."""
 
+    instrument: Instrument
     intent: OrderRequest
     rules: SymbolFilters
     book: Book
@@ -90,25 +60,23 @@ class Venue:
     def __init__(self, config: ExchangeConfig) -> None:
         self.config = config
         self.lock = threading.Lock()
-        self.symbol = config.bars.symbol
-        self.row = self._checked_row()
-        self.rules = SymbolFilters(self.row)
-        self.market = Market(config.bars, config.costs, config.filters.tick_size)
+        self.account = Account(((it.name, it.base, it.quote) for it in config.traded), config.balances)
+        self.instruments = {
+            it.name: Instrument(it, self.account, config.costs, config.fee_asset) for it in config.traded
+        }
         self.listings = Listings(config.others, config.costs)
-        self.account = Account(config.base, config.quote, config.balances)
-        self.matching = Matching(
-            self.market, self.account, config.costs.fee_rate, self.symbol, config.fee_asset
-        )
         self.limiter = Limiter(config.limits)
-        self.faults: list[Fault] = parse_faults(config.faults)
+        self.faults: list[Fault] = []
+        self.set_faults(config.faults)
         self.requests: deque[dict[str, Any]] = deque(maxlen=LOGGED_REQUESTS)
         self.request_count = 0
-        self.state = None if config.state_path is None else StateFile(config.state_path, self.symbol)
+        self.state = None if config.state_path is None else StateFile(config.state_path, config.symbols)
         start_ms = max(config.at_ms, self.state.restore(self.account) if self.state else 0)
         self.clock = VirtualClock(start_ms, float(config.speed))
-        self.matching.advance(start_ms)
+        self.resting = RestingOrders(self.account, self.instruments, start_ms)
         self._late: list[DelayedOrder] = []
-        self._born_wall: dict[tuple[int, int], float] = {}
+        self._born_wall: dict[tuple[int, str, int], float] = {}
+        self._shut: tuple[int, frozenset[str]] = (-1, frozenset())
 
     @property
     def fee_pair(self) -> str:
@@ -117,42 +85,43 @@ class Venue:
         return "" if fee is None else f"{fee.name}{self.config.quote}"
 
     def quoted(self, now_ms: int) -> list[str]:
-        """The symbols that have a price: the traded one first."""
-        return [self.symbol, *self.listings.names(now_ms)]
+        """The symbols that have a price: the traded ones first."""
+        return [*self.instruments, *self.listings.names(now_ms)]
+
+    def quotes(self, symbol: str, now_ms: int) -> bool:
+        """Whether a symbol has a price."""
+        return symbol in self.instruments or self.listings.has(symbol, now_ms)
 
     def market_of(self, symbol: str) -> Market:
         """The market of a quoted symbol."""
-        return self.market if symbol == self.symbol else self.listings.market(symbol)
+        traded = self.instruments.get(symbol)
+        return self.listings.market(symbol) if traded is None else traded.market
 
-    def _checked_row(self) -> dict[str, Any]:
-        config = self.config
-        given = config.exchange_info_row
-        if given is None:
-            return symbol_row(self.symbol, config.base, config.quote, config.filters)
-        row = copy.deepcopy(dict(given))
-        wanted = {"symbol": self.symbol, "baseAsset": config.base, "quoteAsset": config.quote}
-        for name, value in wanted.items():
-            if row.setdefault(name, value) != value:
-                raise ConfigError(
-                    f"the exchangeInfo row says {name} {row[name]}, the exchange was asked for {value}"
-                )
-        if not isinstance(row.get("filters"), list):
-            raise ConfigError("the exchangeInfo row has no list of filters")
-        return {**symbol_row(self.symbol, config.base, config.quote, config.filters), **row}
+    def shut_symbols(self, now_ms: int) -> frozenset[str]:
+        """The traded symbols that have no bar in the current hour."""
+        hour = floor_hour(now_ms)
+        if self._shut[0] != hour:
+            shut = (name for name, it in self.instruments.items() if not it.market.is_open(hour))
+            self._shut = (hour, frozenset(shut))
+        return self._shut[1]
 
-    def row_for(self, plan: RequestFaults) -> tuple[dict[str, Any], SymbolFilters]:
-        """The symbol's row and rules as a request's faults make them look."""
-        statuses = plan.of("before", "status")
-        patches = plan.of("before", "filters")
-        if not statuses and not patches:
-            return self.row, self.rules
-        row = copy.deepcopy(self.row)
-        for fault in statuses:
-            row["status"] = fault.settings["status"]
-        for fault in patches:
-            for entry in row["filters"]:
-                entry.update(fault.settings["set"].get(entry["filterType"], {}))
-        return row, SymbolFilters(row)
+    def is_shut(self, named: Sequence[str], now_ms: int) -> bool:
+        """Whether a request that names these symbols is answered by nobody: one of them is traded and shut, or, for a request
+        that names no traded symbol, every traded symbol is."""
+        shut = self.shut_symbols(now_ms)
+        if not shut:
+            return False
+        traded = [name for name in named if name in self.instruments]
+        return any(name in shut for name in traded) if traded else len(shut) == len(self.instruments)
+
+    def set_faults(self, raw: Any) -> None:
+        """Replace the active faults. Raises ConfigError that says which one is wrong and why; then nothing has changed."""
+        faults = parse_faults(raw)
+        known = [*self.instruments, *self.listings.all_names]
+        for index, fault in enumerate(faults):
+            if fault.symbol and fault.symbol not in known:
+                raise ConfigError(f"fault {index}: there is no {fault.symbol} here, only {', '.join(known)}")
+        self.faults = faults
 
     def tick(self) -> int:
         """Let everything happen that is due by now: late orders, resting orders. Returns the virtual time."""
@@ -168,7 +137,7 @@ class Venue:
         return now_ms
 
     def _advance(self, now_ms: int) -> None:
-        changed = self.matching.advance(now_ms)
+        changed = self.resting.advance(now_ms)
         for order in changed:
             # The order count is credited once an order, at its first fill: in `place` for one that is filled at once.
             if len(order.trades) == 1:
@@ -177,29 +146,38 @@ class Venue:
             self.save("fill", now_ms, changed)
 
     def _commit_late(self, late: DelayedOrder, moment: int) -> None:
-        if not self.market.is_open(moment):
+        if not late.instrument.market.is_open(moment):
             return  # there is no price, and nobody is left to be told
         try:
-            self.place(late.intent, late.rules, late.book, moment)
+            self.place(late.instrument, late.intent, late.rules, late.book, moment)
         except ApiError:
             # The client has timed out; the refused order leaves no trace.
             return
 
-    def place(self, intent: OrderRequest, rules: SymbolFilters, book: Book, now_ms: int) -> VenueOrder:
+    def place(
+        self, instrument: Instrument, intent: OrderRequest, rules: SymbolFilters, book: Book, now_ms: int
+    ) -> VenueOrder:
         """Commit an order and make it durable."""
-        order = self.matching.place(intent, rules, now_ms, book)
-        self._born_wall[order.epoch, order.order_id] = time.monotonic()
+        order = instrument.matching.place(intent, rules, now_ms, book)
+        self._born_wall[order.epoch, order.symbol, order.order_id] = time.monotonic()
         if order.trades:
             self.limiter.credit_fill(now_ms, is_maker=False)
         self.save("order", now_ms, [order])
         return order
 
-    def hold_back(self, intent: OrderRequest, rules: SymbolFilters, plan: RequestFaults, now_ms: int) -> None:
+    def hold_back(
+        self,
+        instrument: Instrument,
+        intent: OrderRequest,
+        rules: SymbolFilters,
+        plan: RequestFaults,
+        now_ms: int,
+    ) -> None:
         """Keep an order for later: it executes after the client has timed out."""
         wall_s = plan.total("late_commit", "wall_s")
         due_wall_s = time.monotonic() + wall_s if wall_s else 0.0
         due_ms = now_ms if wall_s else now_ms + int(plan.total("late_commit", "ms"))
-        self._late.append(DelayedOrder(intent, rules, plan.book, due_ms, due_wall_s))
+        self._late.append(DelayedOrder(instrument, intent, rules, plan.book, due_ms, due_wall_s))
 
     def sees(self, order: VenueOrder | None, call: ApiCall) -> bool:
         """Whether a reader sees an order already; a lagging read does not return orders younger than its lag."""
@@ -207,7 +185,8 @@ class Venue:
             return False
         if not call.plan.has("lag"):
             return True
-        age_s = time.monotonic() - self._born_wall.get((order.epoch, order.order_id), 0.0)
+        born = self._born_wall.get((order.epoch, order.symbol, order.order_id), 0.0)
+        age_s = time.monotonic() - born
         return call.now_ms - order.time >= call.plan.total("lag", "ms") and age_s >= call.plan.total(
             "lag", "wall_s"
         )
@@ -234,7 +213,7 @@ class Venue:
                 self.account.reset()
                 self._late.clear()
             elif fault.action == "fill":
-                filled = self.matching.fill_open(now_ms)
+                filled = self.resting.fill(fault.symbol, now_ms)
             else:
                 self.account.add(fault.settings["asset"], Decimal(fault.settings["amount"]))
             self.account.update_time = now_ms

@@ -97,14 +97,17 @@ class BackgroundObservers:
 class Steps:
     """What the child writes for its supervisor: a line before each observer and one after it."""
 
-    def __init__(self, descriptor: int | None) -> None:
+    def __init__(self, descriptor: int | None, symbol: str = "") -> None:
         self._descriptor = descriptor
+        self._symbol = symbol
 
     def __call__(self, telling: str) -> None:
-        """About to tell this observer, "" between two. A supervisor that is gone needs no word."""
+        """About to tell this observer, of this symbol where there are several; "" between two. A supervisor that is gone needs
+        no word."""
         if self._descriptor is not None:
+            said = f"{self._symbol} {telling}".strip() if telling else ""
             with contextlib.suppress(OSError):
-                os.write(self._descriptor, json.dumps({"telling": telling}).encode() + b"\n")
+                os.write(self._descriptor, json.dumps({"telling": said}).encode() + b"\n")
 
 
 def limit_life(seconds: float) -> None:
@@ -120,6 +123,7 @@ def _delivery(settings: Settings) -> Delivery:
         bars=str(settings.bars),
         tracker_dir=str(settings.tracker_dir),
         patience_s=settings.observer_patience_s,
+        book="" if settings.book is None else str(settings.book),
     )
 
 

@@ -35,13 +35,14 @@ EXPECTED = (0, 3, 130)
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What a supervisor has to know: which bot's events (the options of `trader observe`), where the locks lie, and for how many
-    seconds the child may run."""
+    seconds the child may run. book: the path of a book, all symbols of which are told in place of the one, "" without one."""
 
     symbol: str
     store: str
     bars: str
     tracker_dir: str
     patience_s: float
+    book: str = ""
 
     def as_argument(self) -> str:
         """For the command line of a supervisor."""
@@ -49,7 +50,8 @@ class Delivery:
 
     def command(self, steps: int) -> list[str]:
         """The child's command line; steps: the write end of the pipe of its progress."""
-        options = ["--symbol", self.symbol, "--store", self.store, "--bars", self.bars]
+        whose = ["--book", self.book] if self.book else ["--symbol", self.symbol]
+        options = [*whose, "--store", self.store, "--bars", self.bars]
         return [sys.executable, "-m", "trader.cli", "observe", *options, "--steps", str(steps)]
 
 
@@ -145,7 +147,10 @@ def _record_failure(delivery: Delivery, name: str, why: str) -> None:
         terminal.say(f"observers: {why}; the next tick goes on with them")
         return
     try:
-        settings = load_settings(symbol=delivery.symbol, store=delivery.store, bars=delivery.bars)
+        # Of a book the child says whose observer it is telling.
+        *symbol, name = name.split()
+        own = symbol[0] if symbol else delivery.symbol
+        settings = load_settings(symbol=own, store=delivery.store, bars=delivery.bars)
         behind_since = stopped(wiring.make_journal(settings), name, why)
     except TraderError as error:
         terminal.say(f"observer {name}: {why}; it could not be counted ({error})")

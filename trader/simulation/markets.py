@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trader import terminal
 from trader.adapters.bar_folder import BarSources
-from trader.adapters.exchange_info import read_filters, read_info_row
+from trader.adapters.exchange_info import filters_of, info_row_of, read_info_rows
 from trader.config import load_settings
 from trader.core.errors import ConfigError
-from trader.core.types import HOUR_MS, Bars, Filters, parse_hour, plain
+from trader.core.quote_assets import quote_asset_of
+from trader.core.types import HOUR_MS, Bars, Filters, floor_hour, parse_hour, plain
 
 if TYPE_CHECKING:
+    from trader.exchange.config import TradedSymbol
     from trader.exchange.listings import ListedSymbol
     from trader.exchange.market import SyntheticMarket
 
-# Longest first where one ends with another.
-QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "EUR", "TRY", "BTC", "ETH", "BNB")
 SYNTHETIC_SYMBOL = "BTCUSDT"
 SYNTHETIC_START = "2020-01-01"
 SYNTHETIC_HOURS = 4 * 365 * 24
+# `--at now`: a year to look back on, a month to trade in.
+YEAR_HOURS, MONTH_HOURS = 365 * 24, 30 * 24
 
 
 def synthetic_market(seed: int, symbol: str | None = None) -> SyntheticMarket:
@@ -53,6 +57,37 @@ def sources_of(bars: Sequence[Path], symbol: str | None) -> BarSources:
     """The files of bars that were given; of a folder the setting's symbol is traded unless another is named. Raises
     ConfigError."""
     return BarSources.of(bars, symbol, load_settings().symbol)
+
+
+def markets_of(
+    bars: Sequence[Path] | None, seed: int | None, names: Sequence[str] | None
+) -> tuple[list[Bars], list[Bars]]:
+    """The bars of the symbols that an exchange trades, and of those that it quotes beside them. names: of the traded ones, None
+    for the default. Raises ConfigError."""
+    if not bars or seed is not None:
+        return [market_of(bars[0] if bars else None, seed, name) for name in names or (None,)], []
+    if names and len(names) > 1 and len(bars) == 1 and not bars[0].is_dir():
+        raise ConfigError(
+            f"--bars {bars[0]} holds one symbol, --symbols names {len(names)}: give a folder of <SYMBOL>-1h.parquet, or --bars "
+            "for each"
+        )
+    sources = sources_of(bars, names[0] if names else None)
+    traded = names or [sources.traded]
+    beside = [it for it in sources.files if it not in traded]
+    read = partial(sources.read, say=terminal.say)
+    return list(map(read, traded)), list(map(read, beside))
+
+
+def markets_of_now(bars: Sequence[Path] | None, seed: int | None, names: Sequence[str] | None) -> list[Bars]:
+    """Synthetic markets whose hours are past and still to come. Raises ConfigError for bars, which have only the past."""
+    if bars:
+        raise ConfigError(
+            "--at now needs hours that are still to come: give --synthetic SEED instead of --bars"
+        )
+    from trader.exchange.market import synthetic
+
+    first, hours = floor_hour(time.time_ns() // 1_000_000) - YEAR_HOURS * HOUR_MS, YEAR_HOURS + MONTH_HOURS
+    return [synthetic(name, seed or 0, first, hours).bars for name in names or (SYNTHETIC_SYMBOL,)]
 
 
 def listed_of(bars: Bars, hour: int) -> ListedSymbol:
@@ -88,19 +123,40 @@ def balances_option(given: Sequence[str]) -> dict[str, Decimal]:
 
 def assets_of(symbol: str) -> tuple[str, str]:
     """Base and quote of a symbol by its ending. Raises ConfigError."""
-    for quote in QUOTES:
-        if symbol.endswith(quote) and len(symbol) > len(quote):
-            return symbol[: -len(quote)], quote
+    if quote := quote_asset_of(symbol):
+        return symbol.removesuffix(quote), quote
     raise ConfigError(
         f"{symbol}: base and quote cannot be told apart; give --filters with an exchangeInfo row"
     )
 
 
 def rules_for(filters: Path | None, bars: Bars, hour: int) -> tuple[dict[str, Any] | None, Filters]:
-    """An exchangeInfo row and its filters from a file, or filters derived from the close at `hour`."""
-    if filters is not None:
-        return read_info_row(filters), read_filters(filters)
-    return None, Filters.derived(float(bars.close[bars.row(hour)]))
+    """An exchangeInfo row and its filters from a file, or filters derived from the close at `hour`. Raises ConfigError."""
+    it = traded_symbols([bars], filters, hour)[0]
+    return (None if it.exchange_info_row is None else dict(it.exchange_info_row)), it.filters
+
+
+def traded_symbols(traded: Sequence[Bars], filters: Path | None, hour: int) -> tuple[TradedSymbol, ...]:
+    """The symbols that an embedded exchange trades. A file has a row of exchangeInfo for each; without it assets follow from the
+    symbol, filters from the close at `hour` (UTC ms). Raises ConfigError."""
+    if filters is None:
+        return tuple(_traded(bars, hour) for bars in traded)
+    rows = read_info_rows(filters)
+    return tuple(_ruled(bars, info_row_of(rows, bars.symbol, filters), filters) for bars in traded)
+
+
+def _traded(bars: Bars, hour: int) -> TradedSymbol:
+    from trader.exchange.config import TradedSymbol
+
+    return TradedSymbol(bars, *assets_of(bars.symbol), Filters.derived(float(bars.close[bars.row(hour)])))
+
+
+def _ruled(bars: Bars, row: dict[str, Any], source: Path) -> TradedSymbol:
+    from trader.exchange.config import TradedSymbol
+
+    if not (isinstance(row.get("baseAsset"), str) and isinstance(row.get("quoteAsset"), str)):
+        raise ConfigError(f"filters {source}: the row of {bars.symbol} names no baseAsset and quoteAsset")
+    return TradedSymbol(bars, row["baseAsset"], row["quoteAsset"], filters_of(row, str(source)), row)
 
 
 def write_info_row(path: Path, row: dict[str, Any] | None, filters: Filters, symbol: str) -> Path:

@@ -1,0 +1,230 @@
+"""A book of symbols, traded hour by hour as the bot trades it: what the book says, then every sleeve, then the book's line.
+
+Between two hours at which the book may move cash the sleeves are traded on their own, as single runs are. What the book says of
+every hour is `book_hour`; where it halts them, what was traded beyond that hour is traded again from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import numpy as np
+
+from backtest.engine.signal_columns import SignalColumns
+from backtest.engine.simulate import Run, first_mark, joined, trade
+from trader.core.book import (
+    BOOK_HALT,
+    BookHour,
+    BookLine,
+    BookRules,
+    SleeveStanding,
+    book_hour,
+    line_of_sums,
+    marked_hour,
+    missed_book_hour,
+    with_transfer,
+)
+from trader.core.hours import HourState, Rules
+from trader.core.risk import halted
+from trader.core.shares import Shares, shares_at
+from trader.core.types import HOUR_MS, Bars, Bools, Floats, Ints, Matrix
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sleeve:
+    """A symbol of a book: its bars, the rules it is traded by, and P(up) of the book's hours, (n,) float32."""
+
+    bars: Bars
+    rules: Rules
+    p_up: Matrix
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SleeveRun:
+    """A symbol's hours. index: (n,) float64, the worth of 1 USDT that was given at the beginning, chain-linked over transfers: it
+    moves with the sleeve's trading and not with its transfers. 1 before the first transfer."""
+
+    symbol: str
+    run: Run
+    index: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BookRun:
+    """n hours of a book: what it said of each, their lines, and every symbol's own hours, in alphabetical order."""
+
+    said: list[BookHour]
+    lines: list[BookLine]
+    sleeves: list[SleeveRun]
+
+
+def simulate_book(sleeves: Sequence[Sleeve], rules: BookRules, stop: int) -> BookRun:
+    """Trade the hours rules.start <= T < stop (UTC ms) of a book of two symbols or more. Raises DataError where a symbol's bars
+    do not reach over the window that shares are computed from."""
+    hours = (stop - rules.start) // HOUR_MS
+    trading = [_SleeveTrading(it, rules.start, stop) for it in sorted(sleeves, key=lambda it: it.bars.symbol)]
+    book = _BookTrading(rules, trading)
+    while len(book.said) < hours:
+        book.trade_until_next_move(hours)
+    lines = [
+        line_of_sums(said, equity, cash)
+        for said, equity, cash in zip(
+            book.said, sums([it.equity for it in trading]), sums([it.cash for it in trading]), strict=True
+        )
+    ]
+    return BookRun(book.said, lines, [it.ended() for it in trading])
+
+
+def sums(columns: Sequence[Sequence[Decimal]]) -> list[Decimal]:
+    """The sum of the columns in every hour, (n,)."""
+    return [sum(row, Decimal(0)) for row in zip(*columns, strict=True)]
+
+
+class _BookTrading:
+    """The book while it is traded: what it has said so far, hour by hour."""
+
+    def __init__(self, rules: BookRules, sleeves: Sequence[_SleeveTrading]) -> None:
+        self.rules, self.sleeves = rules, sleeves
+        self.said: list[BookHour] = []
+        self._bars = [it.bars for it in sleeves]
+        self._names = [it.bars.symbol for it in sleeves]
+        self._shut = ~np.any([it.columns.venue_open for it in sleeves], axis=0)
+        # Hours that every symbol begins with a record of the hour before: only their equities are needed.
+        newest = np.array([it.newest for it in sleeves])
+        self._usual = (np.all(newest == np.arange(newest.shape[1]) - 1, axis=0) & ~self._shut).tolist()
+
+    def trade_until_next_move(self, stop: int) -> None:
+        """Say the next hour, then trade all sleeves until the book may move cash again or halts, at most up to index `stop`."""
+        first = len(self.said)
+        now = self._say(first)
+        self.said.append(now)
+        for it in self.sleeves:
+            it.begin(first, now)
+        until = self._next_move(first + 1, stop, now)
+        for it in self.sleeves:
+            it.trade(first, until)
+        halt = self._first_halt(first + 1, until)
+        if halt < until:
+            for it in self.sleeves:
+                it.trade(first, halt)
+        for it in self.sleeves:
+            it.keep()
+
+    def _next_move(self, first: int, stop: int, now: BookHour) -> int:
+        """The first hour at or after index `first` at which cash may move."""
+        if now.halted:
+            return stop
+        moves = (i for i in range(first, stop) if self.rules.rebalances(self._hour(i), now))
+        return next(moves, stop)
+
+    def _first_halt(self, first: int, stop: int) -> int:
+        """Say the hours first <= i < stop, at which no cash moves, up to the one that halts the book; its index, or `stop`."""
+        before = sums([it.equity[first - 1 : stop - 1] for it in self.sleeves])
+        for i, equity in zip(range(first, stop), before, strict=True):
+            said = self._say_marked(i, equity) if self._usual[i] else self._say(i)
+            if said.halted and not self.said[-1].halted:
+                return i
+            self.said.append(said)
+        return stop
+
+    def _say(self, i: int) -> BookHour:
+        """What the book says of hour i. While the exchange is closed for all symbols nobody says anything."""
+        hour = self._hour(i)
+        before = self.said[-1] if self.said else self.rules.before_first()
+        if self._shut[i]:
+            return missed_book_hour(hour, before)
+        return book_hour(
+            self.rules,
+            hour,
+            before,
+            [it.standing(i, hour) for it in self.sleeves],
+            lambda symbols: self._shares(symbols, hour),
+        )
+
+    def _shares(self, symbols: Sequence[str], hour: int) -> Shares:
+        bars = [it for it in self._bars if it.symbol in symbols]
+        return shares_at(bars, hour, self.rules.params.share_settings)
+
+    def _say_marked(self, i: int, sleeves_equity: Decimal) -> BookHour:
+        """`_say` of an hour before which every symbol has closed its own, whose equities are `sleeves_equity` together."""
+        hour, before = self._hour(i), self.said[-1]
+        records = dict.fromkeys(self._names, hour - HOUR_MS)
+        return marked_hour(self.rules, hour, before, before.reserve_usdt + sleeves_equity, records, {})
+
+    def _hour(self, i: int) -> int:
+        return self.rules.start + i * HOUR_MS
+
+
+class _SleeveTrading:
+    """A sleeve while it is traded. equity, cash: USDT after each hour so far. newest: of every hour the index of the newest hour
+    that has a record when it begins, -1 for none."""
+
+    def __init__(self, sleeve: Sleeve, start: int, stop: int) -> None:
+        self.bars = sleeve.bars
+        self.columns = SignalColumns.of(sleeve.bars, sleeve.p_up, sleeve.rules, start, stop)
+        self.equity: list[Decimal] = []
+        self.cash: list[Decimal] = []
+        self.newest = newest_records(self.columns.venue_open).tolist()
+        self._state = HourState.fresh(Decimal(0))
+        self._runs: list[Run] = []
+        self._index: list[Floats] = []
+        self._worth, self._scale = 1.0, 0.0  # the index now, and the index that 1 USDT of equity stands for
+        self._run: Run | None = None
+
+    def standing(self, i: int, hour: int) -> SleeveStanding:
+        """What the newest record says when hour i (`hour`, UTC ms) begins."""
+        newest = self.newest[i]
+        if newest < 0:
+            return SleeveStanding(self.bars.symbol)
+        record = hour - (i - newest) * HOUR_MS
+        state = self._state if self._run is None else self._run.state
+        stopped = state.risk.halted_at is not None and state.risk.halted_at <= record
+        return SleeveStanding(self.bars.symbol, record, self.equity[newest], self.cash[newest], stopped)
+
+    def begin(self, i: int, said: BookHour) -> None:
+        """Take in what the book says of hour i: its transfer, then its halt."""
+        amount = said.transfer(self.bars.symbol)
+        if amount:
+            mark = first_mark(self.columns.part(i, i + 1), self._state)
+            equity = self._state.ledger.equity(mark)
+            worth = self._scale * float(equity) or self._worth
+            self._scale = worth / float(equity + amount) if equity + amount else 0.0
+            self._worth = worth
+            self._state = with_transfer(self._state, amount, mark)
+        if said.halted:
+            risk = halted(self._state.risk, said.close_time, BOOK_HALT, frozen=said.risk.frozen)
+            self._state = replace(self._state, risk=risk)
+
+    def trade(self, first: int, stop: int) -> None:
+        """Trade the hours first <= i < stop, in place of what was traded from `first` on and not kept."""
+        self._run = trade(self.columns.part(first, stop), self._state)
+        self.equity[first:] = self._run.track.equities()
+        self.cash[first:] = self._run.track.cash()
+
+    def keep(self) -> None:
+        """What was traded is final."""
+        if self._run is None:
+            raise ValueError("nothing was traded")
+        equity = self._run.equity
+        self._index.append(self._scale * equity if self._scale else np.full(len(equity), self._worth))
+        self._worth = float(self._index[-1][-1])
+        self._runs.append(self._run)
+        self._state, self._run = self._run.state, None
+
+    def ended(self) -> SleeveRun:
+        """All hours."""
+        return SleeveRun(self.bars.symbol, joined(self._runs), np.concatenate(self._index))
+
+
+def newest_records(venue_open: Bools) -> Ints:
+    """The index of the newest hour, of (n,), that is closed by a record when each hour begins; -1 for none.
+
+    While the exchange is closed for a symbol none of its hours can be closed; when it opens, all that are over are.
+    """
+    hours = np.arange(len(venue_open))
+    last_open = np.maximum.accumulate(np.where(venue_open, hours, -1))
+    before = np.concatenate([[-1], last_open[:-1]])
+    newest: Ints = np.where(venue_open, hours - 1, before)
+    return newest

@@ -1,0 +1,92 @@
+"""A book on disk: `book.toml`, and beside it the P.json of its symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from trader.core.book_params import BookParams, parse_book
+from trader.core.errors import ConfigError
+from trader.core.params import DEFAULT_PARAMS, Params, params_of, parse_params
+from trader.core.quote_assets import quote_asset_of
+from trader.core.types import plain
+from trader.plain_file import NotTextError, read_plain, text_of
+
+
+@dataclass(frozen=True, slots=True)
+class BookFile:
+    """What a book trades, and each symbol's parameters; the book's capital takes the place of their allocations."""
+
+    path: Path
+    params: BookParams
+    strategies: Mapping[str, Params]
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it has one symbol, which is traded as it would be without a book."""
+        return len(self.params.symbols) == 1
+
+
+def read_book(path: Path) -> BookFile:
+    """The book of a file. Raises ConfigError for a file that cannot be read, and for symbols that cannot share one account."""
+    params = parse_book(_text(path, "the book"), str(path))
+    book = BookFile(path, params, {symbol: _strategy(params, symbol, path) for symbol in params.symbols})
+    _require_one_quote(book)
+    _require_one_account(book)
+    return book
+
+
+def _text(path: Path, what: str) -> str:
+    try:
+        return text_of(read_plain(path))
+    except NotTextError as error:
+        raise ConfigError(f"{what} {path}, {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{what} {path} cannot be read: {error.strerror or error}") from None
+
+
+def _strategy(params: BookParams, symbol: str, book: Path) -> Params:
+    """The P.json of a symbol, with the book's capital; its path is read beside book.toml."""
+    named = params.params_path(symbol)
+    if named is None:
+        chosen = params_of(DEFAULT_PARAMS, "the defaults")
+    else:
+        place = book.parent / named
+        chosen = parse_params(_text(place, f"the parameters of {symbol}"), str(place))
+    if chosen.exposure != "long_flat" and len(params.symbols) > 1:
+        raise ConfigError(
+            f"{symbol}: exposure is {chosen.exposure!r} in {named}, and a book trades long_flat only: it moves cash among its "
+            "symbols, and a short owes what it sold. Set exposure to long_flat"
+        )
+    return chosen.model_copy(update={"allocation_usdt": params.capital_usdt})
+
+
+def _require_one_quote(book: BookFile) -> None:
+    """Raises ConfigError where symbols are quoted in several assets."""
+    quotes = {symbol: quote_asset_of(symbol) for symbol in book.params.symbols}
+    if len(set(quotes.values())) > 1:
+        said = ", ".join(
+            f"{symbol} in {quote or 'an asset unknown here'}" for symbol, quote in quotes.items()
+        )
+        raise ConfigError(
+            f"a book's symbols share one cash, so they are quoted in one asset; these are not: {said}. Make a book of each"
+        )
+
+
+def _require_one_account(book: BookFile) -> None:
+    """Raises ConfigError where two symbols' parameters disagree about what trading costs."""
+    (symbol, first), *others = book.strategies.items()
+    for other, params in others:
+        for name in ("fee_rate", "fee_discount", "half_spread_bps", "slippage_bps"):
+            one, two = getattr(first, name), getattr(params, name)
+            if one != two:
+                raise ConfigError(
+                    f"{name} is {_said(one)} for {symbol} and {_said(two)} for {other}; all symbols of a book are traded on one "
+                    "account, which has one commission. Make it the same in every P.json of the book"
+                )
+
+
+def _said(value: Decimal | None) -> str:
+    return "null" if value is None else plain(value)

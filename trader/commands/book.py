@@ -1,0 +1,279 @@
+"""The verbs of production for a book of symbols: what `tick`, `retrain`, `halt`, `resume` and `status` do with `--book`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from trader import terminal, wiring
+from trader.adapters.book_file import BookFile
+from trader.app import book_halts
+from trader.app.book_status import BookStatus, SleeveStatus, book_status
+from trader.app.book_tick import BookTicked, tick_book
+from trader.app.dry import dry_tick
+from trader.app.journal import Journal
+from trader.app.layout import BOOK
+from trader.app.retrain import next_serve_hour, retrain
+from trader.app.retrain_rules import Tuner, retrain_if_due
+from trader.app.trouble import failed
+from trader.commands.common import answer, hour_clock
+from trader.core.errors import ConfigError, Halt, Retry, TraderError
+from trader.core.hours import line_json
+from trader.core.text import plural
+from trader.core.types import iso, parse_hour, plain
+from trader.observers import process
+
+if TYPE_CHECKING:
+    from trader.app.book import Book
+    from trader.app.bot import Bot
+    from trader.config import Settings
+    from trader.core.model import ModelCard
+    from trader.core.params import Params
+    from trader.core.ports import Clock
+
+# Connections to a venue over the network; the embedded exchange answers faster than threads change places.
+LANES = 8
+
+
+def opened(settings: Settings, book: BookFile, clock: Clock | None = None) -> AbstractContextManager[Book]:
+    """The book with its connections."""
+    lanes = 1 if settings.venue == "embedded" else LANES
+    return wiring.open_book(settings, book.params, clock, lanes=lanes, say=terminal.say)
+
+
+def tick(settings: Settings, book: BookFile, dry: bool, as_json: bool) -> None:
+    """One tick of every symbol. Exit 4 where something is halted, else that of the gravest failure. dry: decide only."""
+    with opened(settings, book) as there:
+        if dry:
+            seen = {symbol: dry_tick(bot) for symbol, bot in there.sleeves.items()}
+            said = {symbol: it.as_json() for symbol, it in seen.items()}
+            answer(said, "\n".join(it.message for it in seen.values()), as_json)
+            return
+        ticked = tick_book(there)
+        told = any(note_failure(there.sleeves[it], error) for it, error in ticked.failed.items())
+    show_ticked(ticked, as_json)
+    if told or any(it.lines for it in ticked.ticked.values()):
+        process.tell_observers(settings)
+    end_as(ticked)
+
+
+def note_failure(bot: Bot, error: TraderError) -> bool:
+    """Whether a symbol's failure is news, which is in the store then."""
+    return failed(bot.journal, bot.exchange, bot.clock, error) or isinstance(error, Halt)
+
+
+def show_ticked(ticked: BookTicked, as_json: bool) -> None:
+    """What a tick did, a line a symbol."""
+    if as_json:
+        terminal.emit(ticked_json(ticked))
+        return
+    lines = [it.message for it in ticked.ticked.values()]
+    lines += [f"{symbol}: {type(error).__name__}: {error}" for symbol, error in ticked.failed.items()]
+    terminal.show("\n".join([*sorted(lines), ticked.message]))
+
+
+def ticked_json(ticked: BookTicked) -> dict[str, Any]:
+    """The same for machines."""
+    return {
+        "outcome": ticked.outcome,
+        "hour": iso(ticked.hour),
+        "halted": ticked.halted,
+        "symbols": {
+            symbol: {
+                "outcome": it.outcome,
+                "halted": it.halted,
+                "lines": [line_json(line) for line in it.lines],
+            }
+            for symbol, it in ticked.ticked.items()
+        },
+        "failed": {
+            symbol: {"error": type(error).__name__, "message": str(error)}
+            for symbol, error in ticked.failed.items()
+        },
+    }
+
+
+def end_as(ticked: BookTicked) -> None:
+    """Raises SystemExit unless every symbol is closed and none is halted."""
+    errors: Sequence[type[TraderError]] = (Halt, ConfigError, Retry)
+    kinds = [kind for kind in errors if any(isinstance(it, kind) for it in ticked.failed.values())]
+    if ticked.halted or Halt in kinds:
+        terminal.say("trading is halted; see: trader status")
+        raise SystemExit(Halt.exit_code)
+    if kinds:
+        raise SystemExit(kinds[0].exit_code)
+
+
+def train(
+    settings: Settings,
+    book: BookFile,
+    serve_from: str | None,
+    if_due: bool,
+    search: Tuner | None,
+    tuner: Tuner | None,
+    as_json: bool,
+) -> None:
+    """Train a model for every symbol, or where one is due. search: finds the parameters first; tuner: the same after a breach.
+    Symbols whose turn fails are told at the end; the others have theirs."""
+    trained: dict[str, str] = {}
+    errors: dict[str, TraderError] = {}
+    with opened(settings, book) as there:
+        now_ms = next(iter(there.sleeves.values())).exchange.time_ms()
+        gap = max(it.gap_hours for it in book.strategies.values())
+        first = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, gap)
+        with terminal.progress("symbols", quiet=as_json) as update:
+            for done, (symbol, bot) in enumerate(there.sleeves.items(), start=1):
+                try:
+                    card = (
+                        retrain_if_due(bot, now_ms, settings.breach_rule, tuner, settings.drift_rule)
+                        if if_due
+                        else _trained(bot, book.strategies[symbol], first, search)
+                    )
+                except TraderError as error:
+                    errors[symbol] = error
+                    continue
+                if card is not None:
+                    trained[symbol] = card.model_id
+                    bot.collector.save()
+                update(done, len(there.sleeves))
+    told = {
+        "retrained": trained,
+        "failed": {symbol: str(error) for symbol, error in errors.items()},
+        "serve_from": iso(first),
+    }
+    words = [f"{symbol}: model {model_id}" for symbol, model_id in trained.items()]
+    words += [f"{symbol}: {error}" for symbol, error in errors.items()]
+    summed = f"{plural(len(trained), 'model')} of {len(book.params.symbols)}"
+    answer(told, "\n".join([*words, f"{summed} trained" if trained else "no retrain is due"]), as_json)
+    if trained:
+        process.tell_observers(settings)
+    if errors:
+        raise next(iter(errors.values()))
+
+
+def _trained(bot: Bot, params: Params, first: int, search: Tuner | None) -> ModelCard:
+    chosen = search(bot, params, first) if search else params
+    return retrain(bot.journal, bot.collector, bot.forecaster_of, chosen, first, bot.version)
+
+
+def words_of(settings: Settings, book: BookFile) -> Journal:
+    """The journal of what the whole book says. Raises WrongStore where the store is not this book's."""
+    journal = Journal(wiring.make_store(settings), BOOK, book.params.symbols)
+    journal.require_own()
+    return journal
+
+
+def halt(settings: Settings, book: BookFile, reason: str, freeze: bool, as_json: bool) -> None:
+    """Halt the whole book."""
+    journal = words_of(settings, book)
+    number = book_halts.halt_book(
+        journal, wiring.make_clock(settings).now_ms(), freeze=freeze, message=reason
+    )
+    kept = "keeps" if freeze else "sells"
+    words = (
+        f"the book is halted; the next tick {kept} what its {plural(len(book.params.symbols), 'symbol')} hold"
+    )
+    answer({"halted": True, "event": number, "freeze": freeze}, words, as_json)
+    process.tell_observers(settings)
+
+
+def resume(settings: Settings, book: BookFile, reason: str, as_json: bool) -> None:
+    """Lift the halt of the whole book, and those that it put on its symbols."""
+    journal = words_of(settings, book)
+    sleeves = [Journal(wiring.make_store(settings), it, book.params.symbols) for it in book.params.symbols]
+    resumed = book_halts.resume_book(journal, sleeves, wiring.make_clock(settings).now_ms(), reason)
+    words = f"the book is resumed; limits count anew from the next hour's equity ({', '.join(resumed) or 'no symbol was halted'})"
+    answer({"halted": False, "symbols": resumed}, words, as_json)
+    process.tell_observers(settings)
+
+
+def release(settings: Settings, book: BookFile, symbol: str, reason: str, as_json: bool) -> None:
+    """Give all cash of a halted symbol back to the book."""
+    if symbol not in book.params.symbols:
+        raise ConfigError(f"{symbol} is no symbol of {book.path}; it names {', '.join(book.params.symbols)}")
+    sleeve = Journal(wiring.make_store(settings), symbol, book.params.symbols)
+    number = book_halts.release(
+        words_of(settings, book), sleeve, wiring.make_clock(settings).now_ms(), reason
+    )
+    words = f"{symbol}: its cash returns to the book with the next hour; what it holds stays where it is"
+    answer({"released": symbol, "event": number}, words, as_json)
+    process.tell_observers(settings)
+
+
+def status(settings: Settings, book: BookFile, as_json: bool) -> None:
+    """How the book and each of its symbols stand."""
+    store, names = wiring.make_store(settings), book.params.symbols
+    clock = hour_clock(settings)
+    now_ms = clock.now_ms if clock.answered else None
+    journals = {it: Journal(store, it, names) for it in names}
+    report = book_status(words_of(settings, book), journals, book.params, now_ms)
+    if as_json:
+        told = {"book": str(book.path), "store": settings.store, "clock": clock.words}
+        terminal.emit({**told, **status_json(report)})
+        return
+    terminal.show(terminal.table(f"{book.path} in {settings.store}", _rows(report, clock.words)))
+    head = ("symbol", "state", "hour closed", "equity USDT", "return", "holds")
+    terminal.show(terminal.table("", [_row(it) for it in report.sleeves], head))
+
+
+def status_json(report: BookStatus) -> dict[str, Any]:
+    """The report for machines."""
+    word = report.word
+    return {
+        "state": report.state,
+        "halt": None if report.halt is None else report.halt.reason,
+        "hour": None if word is None else iso(word.close_time),
+        "behind_hours": report.behind_hours,
+        "equity_usdt": plain(report.equity_usdt),
+        "net_return": report.net_return,
+        "drawdown": report.drawdown,
+        "next_rebalance": None if report.next_rebalance is None else iso(report.next_rebalance),
+        "late": [] if word is None else list(word.late),
+        "symbols": {
+            it.symbol: {
+                "state": it.state,
+                "halt": it.halt_reason or None,
+                "hour": None if it.hour is None else iso(it.hour),
+                "equity_usdt": plain(it.equity_usdt),
+                "net_return": it.net_return,
+                "position": plain(it.position),
+                "model_id": it.model_id,
+            }
+            for it in report.sleeves
+        },
+    }
+
+
+def _rows(report: BookStatus, clock: str) -> list[tuple[str, str]]:
+    word, halt = report.word, report.halt
+    state = report.state if halt is None else f"{report.state}: {halt.reason} {halt.message}".strip()
+    rows = [("state", state), ("clock", clock)] if clock else [("state", state)]
+    if word is None:
+        first = "no model yet; train with: trader retrain --book BOOK.toml"
+        return [
+            *rows,
+            ("next", first if report.next_rebalance is None else f"first hour {iso(report.next_rebalance)}"),
+        ]
+    behind = report.behind_hours
+    return [
+        *rows,
+        ("newest hour", f"{terminal.minute(iso(word.close_time))}{_behind(behind)}"),
+        ("equity", f"{float(report.equity_usdt):,.2f} USDT"),
+        ("cash of the book, in no symbol", f"{float(word.reserve_usdt):,.2f} USDT"),
+        ("net return, compounded", terminal.percent(report.net_return)),
+        ("drawdown", terminal.percent(report.drawdown)),
+        ("next rebalance", terminal.minute(iso(report.next_rebalance or 0))),
+        ("late symbols", ", ".join(word.late) or "none"),
+    ]
+
+
+def _behind(hours: int | None) -> str:
+    return "" if not hours else f" ({plural(hours, 'hour')} behind)"
+
+
+def _row(it: SleeveStatus) -> tuple[str, ...]:
+    state = f"{it.state}: {it.halt_reason}" if it.halt_reason else it.state
+    hour = "-" if it.hour is None else terminal.minute(iso(it.hour))
+    gained = "-" if it.net_return is None else terminal.percent(it.net_return)
+    return it.symbol, state, hour, f"{float(it.equity_usdt):,.2f}", gained, plain(it.position)
