@@ -129,7 +129,7 @@ def require_tradable(book: GivenBook) -> None:
         book.start,
         rules.before_first(),
         [SleeveStanding(it.symbol) for it in bars],
-        lambda: shares_at(bars, book.start, settings),
+        lambda _: shares_at(bars, book.start, settings),
     )
     for it in book.symbols:
         symbol, amount = it.bars.symbol, said.transfer(it.bars.symbol)

@@ -28,7 +28,7 @@ from trader.core.book import (
 )
 from trader.core.hours import HourState, Rules
 from trader.core.risk import halted
-from trader.core.shares import shares_at
+from trader.core.shares import Shares, shares_at
 from trader.core.types import HOUR_MS, Bars, Bools, Floats, Ints, Matrix
 
 
@@ -140,8 +140,12 @@ class _BookTrading:
             hour,
             before,
             [it.standing(i, hour) for it in self.sleeves],
-            lambda: shares_at(self._bars, hour, self.rules.params.share_settings),
+            lambda symbols: self._shares(symbols, hour),
         )
+
+    def _shares(self, symbols: Sequence[str], hour: int) -> Shares:
+        bars = [it for it in self._bars if it.symbol in symbols]
+        return shares_at(bars, hour, self.rules.params.share_settings)
 
     def _say_marked(self, i: int, sleeves_equity: Decimal) -> BookHour:
         """`_say` of an hour before which every symbol has closed its own, whose equities are `sleeves_equity` together."""

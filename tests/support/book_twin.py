@@ -3,6 +3,7 @@ symbol closes no hour; when it opens, the bot closes those that are over before 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
@@ -24,8 +25,8 @@ from trader.core.book import (
 from trader.core.hours import HourLine, HourState, doubt_at
 from trader.core.risk import halted
 from trader.core.sanity import marked_at
-from trader.core.shares import shares_at
-from trader.core.types import HOUR_MS
+from trader.core.shares import Shares, ShareSettings, shares_at
+from trader.core.types import HOUR_MS, Bars
 
 
 @dataclass
@@ -75,6 +76,11 @@ class Bot:
         self.states.append(self.state)
 
 
+def shares_among(bars: Sequence[Bars], settings: ShareSettings, hour: int, symbols: Sequence[str]) -> Shares:
+    """The shares of these symbols alone, at an hour (UTC ms)."""
+    return shares_at([it for it in bars if it.symbol in symbols], hour, settings)
+
+
 def book_hour_by_hour(
     sleeves: list[Sleeve], rules: BookRules, stop: int
 ) -> tuple[list[BookHour], list[BookLine], list[Bot]]:
@@ -89,7 +95,7 @@ def book_hour_by_hour(
             bot.close_hours()
         if opened:
             standings = [it.standing() for it in bots]
-            now = book_hour(rules, hour, said[-1], standings, partial(shares_at, bars, hour, settings))
+            now = book_hour(rules, hour, said[-1], standings, partial(shares_among, bars, settings, hour))
         else:
             now = missed_book_hour(hour, said[-1])
         said.append(now)

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from trader.app.book_journal import BookJournal, SpokenHour, hour_key
 from trader.app.bot import Bot
-from trader.app.codec_events import HALT
+from trader.app.codec_events import HALT, RELEASE
 from trader.app.halts import announce, keeps_position
 from trader.app.retrain import deployment
 from trader.core.book import (
@@ -84,7 +84,12 @@ class Book:
         rules = BookRules(self.params, start, self.freeze_on_halt)
         standings = [self._standing(bot, hour, start) for bot in self.sleeves.values()]
         before = self._with_events(self.before(hour, start), hour, standings)
-        made = book_hour(rules, hour, before, standings, lambda: self._shares(hour))
+        heard = self.words.journal.events(RELEASE)
+        released = {event.content.of for event in heard[before.release_event :]}
+        made = book_hour(
+            rules, hour, before, standings, lambda symbols: self._shares(symbols, hour), released
+        )
+        made = replace(made, release_event=len(heard))
         if made.reason == "halt" and made.risk.halt_reason in get_args(HaltReason):
             announce(self.words.journal, hour, made.risk.halt_reason or "", freeze=self.freeze_on_halt)
         return self.words.speak(made)
@@ -146,12 +151,13 @@ class Book:
         cash, equity = record.ledger.cash, record.line.equity
         return SleeveStanding(bot.symbol, record.close_time, equity, cash, record.halted)
 
-    def _shares(self, hour: int) -> Shares:
+    def _shares(self, symbols: Sequence[str], hour: int) -> Shares:
         last, settings = hour - SETTLED_MS, self.params.share_settings
         first = last - settings.share_hours * HOUR_MS
         bars = [
             bot.collector.between(first, last + HOUR_MS) if settings.rule != "equal" else bot.collector.known
-            for bot in self.sleeves.values()
+            for symbol, bot in self.sleeves.items()
+            if symbol in symbols
         ]
         return shares_at(bars, hour, settings)
 

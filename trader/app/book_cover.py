@@ -22,8 +22,8 @@ from trader.core.types import HOUR_MS, plain
 
 RECHECK_DELAY_S = 2.0
 WAYS = (
-    "What the symbols hold is sold as far as it is there. Put back what is missing, or find the order that moved it and book it "
-    "(trader adopt ID), or give a symbol less (trader epoch); then trader resume --book"
+    "What the symbols hold is sold as far as it is there. Put back what is missing, or book the order that moved it (trader "
+    "adopt ID); then trader resume --book BOOK.toml"
 )
 
 

@@ -10,7 +10,7 @@ from trader.app.halts import announce, newest_event, require_settled, resume, st
 from trader.app.journal import Journal
 from trader.core.book import BOOK_HALT
 from trader.core.errors import ConfigError, Retry
-from trader.core.events import HaltEvent, ResumeEvent
+from trader.core.events import HaltEvent, ReleaseEvent, ResumeEvent
 from trader.core.records import HourRecord
 from trader.core.types import iso
 
@@ -18,6 +18,17 @@ from trader.core.types import iso
 def halt_book(journal: Journal, at_ms: int, *, freeze: bool, message: str) -> int:
     """A person halts the book: the number of the event. The next hour halts every symbol."""
     return announce(journal, at_ms, "person", freeze=freeze, by="person", message=message).number
+
+
+def release(journal: Journal, sleeve: Journal, at_ms: int, message: str) -> int:
+    """A person orders all cash of a symbol back to the book, with the next hour: the number of the event. Raises ConfigError
+    for a symbol that trades."""
+    if standing_halt(sleeve) is None:
+        raise ConfigError(
+            f"{sleeve.symbol} is not halted, and the next rebalance would give it cash again. Halt it first: trader halt "
+            f"--symbol {sleeve.symbol} --reason ..."
+        )
+    return journal.append(ReleaseEvent(journal.symbol, at_ms, sleeve.symbol, "person", message)).number
 
 
 def resume_book(journal: Journal, sleeves: Sequence[Journal], at_ms: int, message: str) -> list[str]:

@@ -45,6 +45,7 @@ def _book_hour(
     records: Mapping[str, int],
     halt_event: int,
     pending: Mapping[str, PendingTransfer],
+    release_event: int,
 ) -> BookHour:
     risk = RiskState(base_equity_usdt, peak_equity_usdt, halted_at_ms, halt_reason, frozen)
     return BookHour(
@@ -59,6 +60,7 @@ def _book_hour(
         records,
         halt_event,
         pending,
+        release_event,
     )
 
 
@@ -82,6 +84,7 @@ BOOK_HOUR = Format(
             "records": by_name(INTEGER),
             "halt_event": INTEGER,
             "pending": by_name(shape(PendingTransfer, {"hour": INTEGER, "amount_usdt": MONEY})),
+            "release_event": INTEGER,
         },
         base_equity_usdt="risk.base_equity",
         peak_equity_usdt="risk.peak_equity",
