@@ -175,3 +175,19 @@ def test_a_book_halted_while_a_symbol_is_late(fresh_book: BookScene) -> None:
         assert (record.halted, record.risk.halt_reason) == (True, "book"), symbol
         assert record.ledger.position * record.close < 10, symbol
     assert fresh_book.said(HOUR + 2 * HOUR_MS).equity_usdt < CAPITAL
+
+
+def test_a_symbol_whose_bars_for_the_shares_cannot_be_had(fresh_book: BookScene) -> None:
+    """Shares by volatility need bars of every symbol: one whose market does not answer is waited for as a late one is, then the
+    others share what they and the book have, and trade in time."""
+    rule = {"shares": "inverse_volatility"}
+    fresh_book.sim("/sim/faults", SHUT)
+    ticked = ticked_at(fresh_book, HOUR, **rule)
+    assert set(ticked.failed) == {SOL}
+    in_time(fresh_book, HOUR)
+    word = fresh_book.said(HOUR)
+    assert (word.reason, sorted(word.weights)) == ("rebalance", list(OTHERS))
+    assert SOL not in word.transfers
+    fresh_book.sim("/sim/faults", [])
+    fresh_book.finish(HOUR, **rule)
+    fresh_book.check_money(HOUR)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.book_crew import HOUR, BegunBook, BookScene, fall, kill
+from tests.support.book_crew import HOUR, SYMBOLS, BegunBook, BookScene, fall, kill
 from trader.app.book_tick import tick_book
+from trader.app.codec_events import HALT
+from trader.app.layout import BOOK
 from trader.core.types import HOUR_MS
 
 MOST_STEPS = 80
+# The book has lost more than this when the hour begins.
+AT_A_LIMIT = {"halt_cumulative_return": Decimal("-0.0001")}
 # Of three symbols: what the book says, and a decision, an attempt, an outcome and a record of each.
 WRITES = 1 + 3 * 4
 # Of three symbols: the orders since the newest record, bars, price, the order's query, balances and the order itself.
@@ -89,3 +94,40 @@ def test_a_book_killed_at_every_step_in_processes(
             killed += 1
             assert done_again(made) == undisturbed, n
     assert killed >= (WRITES if kind == "write" else REQUESTS)
+
+
+def told(made: BookScene) -> dict[str, Any]:
+    """What was traded and why trading stopped, without the numbers of events: who dies after an event finds it there."""
+    halts = {it: [event.content for event in made.journal(it).events(HALT)] for it in (BOOK, *SYMBOLS)}
+    lines = {it: [record.line for record in made.journal(it).records(HOUR)] for it in SYMBOLS}
+    orders = {it: [(row["side"], row["executedQty"]) for row in made.orders(it)] for it in SYMBOLS}
+    words = [(it.reason, it.equity_usdt, it.transfers) for it in map(made.said, (HOUR, HOUR + HOUR_MS))]
+    return {"halts": halts, "lines": lines, "orders": orders, "words": words}
+
+
+def halted_hours(made: BookScene) -> dict[str, Any]:
+    """What the hour of the halt and the one after it tell once the next ticks have closed them."""
+    made.finish(HOUR, **AT_A_LIMIT)
+    made.check_money(HOUR)
+    made.move_to(HOUR + HOUR_MS)
+    made.finish(HOUR + HOUR_MS, **AT_A_LIMIT)
+    made.check_money(HOUR + HOUR_MS)
+    return told(made)
+
+
+def test_a_book_that_falls_at_every_write_of_its_halt(begun_book: BegunBook, tmp_path: Path) -> None:
+    """The hour in which the whole book reaches its limit, ended after every write: one halt of the book and of each symbol, and
+    each sale once."""
+    with begun_book.again(tmp_path / "clean") as made:
+        clean = halted_hours(made)
+    assert [len(it) for it in clean["halts"].values()] == [1, 1, 1, 1]
+    assert [reason for reason, _, _ in clean["words"]] == ["halt", "halted"]
+    fallen = 0
+    for n in range(1, MOST_STEPS):
+        with begun_book.again(tmp_path / str(n)) as made:
+            if not fall(made, "write", n, "after", **AT_A_LIMIT):
+                break
+            fallen += 1
+            assert halted_hours(made) == clean, n
+    # Halts of the book and of three symbols, the word, three decisions and records, a sale's attempt and outcome.
+    assert fallen >= 4 + 1 + 3 * 2 + 2

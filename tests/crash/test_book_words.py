@@ -25,6 +25,7 @@ from tests.support.book_crew import (
     trap_book,
 )
 from tests.support.crew import TrappedStore
+from tests.support.fakes import FakeClock
 from trader.adapters.clocks import SimClock
 from trader.app.book import Book
 from trader.app.book_halts import halt_book, resume_book
@@ -34,7 +35,7 @@ from trader.app.halts import standing_halt
 from trader.app.journal import Journal, hour_folder
 from trader.app.layout import BOOK
 from trader.app.replay import begin
-from trader.core.errors import DataError
+from trader.core.errors import ConfigError, DataError
 from trader.core.types import HOUR_MS
 
 SOL = "SOLUSDT"
@@ -236,3 +237,14 @@ def test_a_clock_that_goes_back(fresh_book: BookScene) -> None:
     fresh_book.move_to(HOUR + 2 * HOUR_MS)
     fresh_book.finish(HOUR + 2 * HOUR_MS)
     fresh_book.check_money(HOUR + 2 * HOUR_MS)
+
+
+def test_a_clock_that_cannot_be_right(fresh_book: BookScene) -> None:
+    """The venue and this machine live in two hours: no hour is spoken of, since words stay for ever."""
+    keys = fresh_book.journal(BOOK).store.list("journal/_book/")
+    with fresh_book.book() as book:
+        for bot in book.sleeves.values():
+            bot.wall = FakeClock(HOUR - 48 * HOUR_MS)
+        with pytest.raises(ConfigError, match="one of them is wrong"):
+            tick_book(book)
+    assert fresh_book.journal(BOOK).store.list("journal/_book/") == keys

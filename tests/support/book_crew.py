@@ -305,10 +305,10 @@ def trap_book(book: Book, kind: str, trap: Trap) -> None:
         session.request = partial(trap.around_call, session.request)
 
 
-def fall(made: BookScene, kind: str, n: int, when: str) -> bool:
+def fall(made: BookScene, kind: str, n: int, when: str, **changes: Any) -> bool:
     """A tick in this process that falls at a step; False if it ended before that step, so there are no more."""
     trap = Fall(n, when)
-    with made.book() as book:
+    with made.book(**changes) as book:
         trap_book(book, kind, trap)
         with suppress(Killed):
             tick_book(book)

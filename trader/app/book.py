@@ -14,6 +14,7 @@ from trader.app.codec_events import HALT, RELEASE
 from trader.app.halts import announce, keeps_position
 from trader.app.retrain import deployment
 from trader.core.book import (
+    LATE_MS,
     BookHour,
     BookRules,
     SleeveStanding,
@@ -22,12 +23,15 @@ from trader.core.book import (
     missed_book_hour,
 )
 from trader.core.book_params import BookParams
-from trader.core.errors import ConfigError, DataError
+from trader.core.errors import ConfigError, DataError, Retry
 from trader.core.events import ResumeEvent
 from trader.core.policy import HaltReason
 from trader.core.risk import RiskState, halted
 from trader.core.shares import SETTLED_MS, Shares, shares_at
-from trader.core.types import HOUR_MS, iso, plain
+from trader.core.types import HOUR_MS, Bars, iso, plain
+
+# How often what is not there yet is asked for again, until the others wait for it no longer (LATE_MS).
+RETRY_S = 20.0
 
 
 @dataclass(slots=True, eq=False)
@@ -86,8 +90,9 @@ class Book:
         before = self._with_events(self.before(hour, start), hour, standings)
         heard = self.words.journal.events(RELEASE)
         released = {event.content.of for event in heard[before.release_event :]}
+        unshared = self._unshared(standings, hour) if rules.rebalances(hour, before) else []
         made = book_hour(
-            rules, hour, before, standings, lambda symbols: self._shares(symbols, hour), released
+            rules, hour, before, standings, lambda symbols: self._shares(symbols, hour), released, unshared
         )
         made = replace(made, release_event=len(heard))
         if made.reason == "halt" and made.risk.halt_reason in get_args(HaltReason):
@@ -151,15 +156,37 @@ class Book:
         cash, equity = record.ledger.cash, record.line.equity
         return SleeveStanding(bot.symbol, record.close_time, equity, cash, record.halted)
 
-    def _shares(self, symbols: Sequence[str], hour: int) -> Shares:
+    def _unshared(self, standings: Sequence[SleeveStanding], hour: int) -> list[str]:
+        """Symbols whose bars for their share cannot be had, although they were waited for as for a late symbol. Raises Retry
+        where that is so of all of them."""
+        moving = [it.symbol for it in standings if it.moves(hour)]
+        missing = [it for it in moving if not self._has_share_bars(self.sleeves[it], hour)]
+        if moving and missing == moving:
+            raise Retry(
+                "bars that shares are computed from cannot be had of any symbol; looking again next time"
+            )
+        return missing
+
+    def _has_share_bars(self, bot: Bot, hour: int) -> bool:
+        while True:
+            try:
+                self._share_bars(bot, hour)
+            except Retry:
+                if bot.exchange.time_ms() >= hour + LATE_MS:
+                    return False
+                bot.clock.sleep(RETRY_S)
+            else:
+                return True
+
+    def _share_bars(self, bot: Bot, hour: int) -> Bars:
         last, settings = hour - SETTLED_MS, self.params.share_settings
-        first = last - settings.share_hours * HOUR_MS
-        bars = [
-            bot.collector.between(first, last + HOUR_MS) if settings.rule != "equal" else bot.collector.known
-            for symbol, bot in self.sleeves.items()
-            if symbol in symbols
-        ]
-        return shares_at(bars, hour, settings)
+        if settings.rule == "equal":
+            return bot.collector.known
+        return bot.collector.between(last - settings.share_hours * HOUR_MS, last + HOUR_MS)
+
+    def _shares(self, symbols: Sequence[str], hour: int) -> Shares:
+        bars = [self._share_bars(bot, hour) for symbol, bot in self.sleeves.items() if symbol in symbols]
+        return shares_at(bars, hour, self.params.share_settings)
 
     def missing(self) -> tuple[str, ...]:
         """Symbols that have no model yet, so that the book has not begun."""

@@ -12,19 +12,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
-from trader.app.book import Book
+from trader.app.book import RETRY_S, Book
 from trader.app.book_cover import halt_uncovered
 from trader.app.book_journal import SpokenHour
 from trader.app.bot import Bot
-from trader.app.tick import Decided, Pending, Ticked, catch_up, decide, finish, one_look
+from trader.app.tick import Decided, Pending, Ticked, catch_up, decide, finish, one_look, require_our_time
 from trader.core.book import LATE_MS
 from trader.core.errors import ConfigError, TraderError
 from trader.core.types import HOUR_MS, floor_hour, iso
 
 T = TypeVar("T")
-
-# How often a symbol that is not closed yet is tried again before the others go on without it.
-RETRY_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +54,8 @@ class _Round(Generic[T]):
 def tick_book(book: Book, before: int | None = None) -> BookTicked:
     """Close every hour of every symbol that is over and not closed, the current one included, as `tick` does for one.
 
-    What fails for one symbol is in `failed`. Raises ConfigError while a symbol has no model, and what concerns all of them:
-    Retry where the venue is shut, DataError where the book cannot speak.
+    What fails for one symbol is in `failed`. Raises ConfigError while a symbol has no model or a clock is wrong, and what
+    concerns all of them: Retry where the venue is shut, DataError where the book cannot speak.
     """
     if missing := book.missing():
         raise ConfigError(
@@ -69,6 +66,9 @@ def tick_book(book: Book, before: int | None = None) -> BookTicked:
     # Every connection measures its own clock.
     clocks = [book.sleeves[lane[0]].exchange.time_ms() for lane in book.lanes]
     now = clocks[0]
+    require_our_time(
+        book.sleeves[book.lanes[0][0]], now
+    )  # what the book says stays, so of a wrong hour it says nothing
     hour = floor_hour(now) if before is None else min(floor_hour(now), before - HOUR_MS)
     if book.start is None or hour < book.start:
         return BookTicked("not_begun", hour, {}, {}, None, f"the first hour is {iso(book.start or 0)}")

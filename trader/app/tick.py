@@ -91,7 +91,7 @@ def catch_up(bot: Bot, before: int | None = None, now_ms: int | None = None) -> 
     nothing to decide. now_ms: the venue's time (UTC ms) where it was just asked. Raises as `tick`."""
     bot.journal.require_whole()
     now = bot.exchange.time_ms() if now_ms is None else now_ms
-    _require_our_time(bot, now)
+    require_our_time(bot, now)
     hour = floor_hour(now) if before is None else min(floor_hour(now), before - HOUR_MS)
     begun = deployment(bot.journal)
     if begun is None:
@@ -149,7 +149,7 @@ def _announced(bot: Bot, now: int) -> Iterator[None]:
         raise
 
 
-def _require_our_time(bot: Bot, now: int) -> None:
+def require_our_time(bot: Bot, now: int) -> None:
     """Raises ConfigError where the venue lives in another hour than this machine: hours are written for ever, so one of the two
     must not be believed."""
     apart_ms = 0 if bot.wall is None else now - bot.wall.now_ms()

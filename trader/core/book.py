@@ -40,6 +40,10 @@ class SleeveStanding:
     cash_usdt: Decimal = Decimal(0)
     halted: bool = False
 
+    def moves(self, hour: int) -> bool:
+        """Whether it gives and takes at `hour` (UTC ms): it is not halted, and its hour before that is closed, if it had one."""
+        return not self.halted and (self.record_hour is None or self.record_hour >= hour - HOUR_MS)
+
 
 @dataclass(frozen=True, slots=True)
 class PendingTransfer:
@@ -123,12 +127,14 @@ def book_hour(
     standings: Sequence[SleeveStanding],
     shares: Callable[[Sequence[str]], Shares],
     released: Collection[str] = (),
+    unshared: Collection[str] = (),
 ) -> BookHour:
     """What the book says of `hour` (UTC ms), by the hour before and every symbol's newest record. shares: of this hour among some
-    symbols, asked for only where cash may move. released: symbols whose cash a person has ordered back to the book.
+    symbols, asked for only where cash may move. released: symbols whose cash a person has ordered back to the book. unshared:
+    symbols of which nobody can say a share now.
 
-    At a rebalance hour the symbols that can give and take share what they and the book have: one that is late, halted or has a
-    transfer on its way keeps what it has, and is left out.
+    At a rebalance hour the symbols that can give and take share what they and the book have: one that is late, halted, unshared
+    or has a transfer on its way keeps what it has, and is left out.
     """
     pending = _pending_now(before, standings)
     equity = _equity(before, standings, pending)
@@ -136,7 +142,8 @@ def book_hour(
     said = _with_released(marked_hour(rules, hour, before, equity, records, pending), standings, released)
     if said.halted or not rules.rebalances(hour, before):
         return said
-    moving = [it for it in standings if _moves(it, hour) and it.symbol not in {*pending, *released}]
+    stays = {*pending, *released, *unshared}
+    moving = [it for it in standings if it.moves(hour) and it.symbol not in stays]
     if not moving:
         return said
     asked, reserve = shares([it.symbol for it in moving]), said.reserve_usdt
@@ -149,11 +156,6 @@ def book_hour(
         weights=asked.weights,
         bars_hash=asked.bars_hash,
     )
-
-
-def _moves(it: SleeveStanding, hour: int) -> bool:
-    """Whether a sleeve gives and takes: it is not halted, and its hour before `hour` is closed, if it had one."""
-    return not it.halted and (it.record_hour is None or it.record_hour >= hour - HOUR_MS)
 
 
 def _with_released(
