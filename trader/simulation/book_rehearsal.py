@@ -48,12 +48,15 @@ def filters_at(markets: Mapping[str, Bars], hour: int) -> dict[str, Filters]:
     return {it: Filters.derived(float(bars.close[bars.row(hour)])) for it, bars in markets.items()}
 
 
-def replay_book_hours(settings: Settings, book: BookFile, first: int, last: int, quiet: bool) -> BookReplayed:
-    """Replay the hours first <= T < last (UTC ms). Raises DataError where a word of the book is lost."""
+def replay_book_hours(
+    settings: Settings, book: BookFile, first: int, last: int, quiet: bool, *, keep_bars: bool = False
+) -> BookReplayed:
+    """Replay the hours first <= T < last (UTC ms). keep_bars: into the settings' folder. Raises DataError where a word of the
+    book is lost."""
     clock_at = closing(SimClock(settings.exchange_url))
     with (
         clock_at as clock,
-        wiring.open_book(settings, book.params, clock, durable=False, keep_bars=False) as opened,
+        wiring.open_book(settings, book.params, clock, durable=False, keep_bars=keep_bars) as opened,
     ):
         began = time.perf_counter()
         with terminal.progress("hours", quiet=quiet) as update:
