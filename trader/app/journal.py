@@ -90,6 +90,12 @@ class Journal:
                 f"another --store (or TRADER_STORE), or name those symbols in it"
             )
 
+    @property
+    def in_book(self) -> bool:
+        """Whether its symbol is one of several of a book: its cash comes and goes by transfers. Raises as `require_own`."""
+        self.require_own()
+        return self._birth is not None and len(self._birth.symbols) > 1
+
     def require_whole(self) -> None:
         """Raises WrongStore where the symbol is one of a book's and would be traded without it."""
         self.require_own()

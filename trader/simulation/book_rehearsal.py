@@ -15,9 +15,10 @@ from trader import terminal, wiring
 from trader.adapters.book_file import BookFile
 from trader.adapters.clocks import SimClock
 from trader.app.book import Book
+from trader.app.book_hours import line_of
 from trader.app.book_replay import replay_book
 from trader.config import Settings
-from trader.core.book import BookLine, SleeveHour, book_line, book_line_text
+from trader.core.book import BookLine, book_line_text
 from trader.core.errors import DataError
 from trader.core.hours import line_text
 from trader.core.metrics import hourly_returns, max_drawdown, sharpe
@@ -71,8 +72,7 @@ def _lines(book: Book, records: Mapping[str, list[HourRecord]], first: int, last
         spoken = book.said(hour, last)
         if spoken is None:
             raise DataError(f"the book has no word about {iso(hour)}")
-        closed = [it[i] for it in records.values()]
-        yield book_line(spoken.said, [SleeveHour(it.line.equity, it.ledger.cash) for it in closed])
+        yield line_of(spoken.said, [it[i] for it in records.values()])
 
 
 def write_hours(replayed: BookReplayed, folder: Path) -> None:

@@ -25,8 +25,8 @@ CAPITAL_USDT = 10_000
 # Small models of a short past: ten of them are trained in seconds.
 PARAMS: Mapping[str, Any] = {
     "look_back_days": LOOK_BACK_DAYS,
-    "enter_edge": 0.0,
-    "exit_edge": -0.01,
+    "enter_edge": 0.01,
+    "exit_edge": 0.01,
     "model": {"family": "xgboost", "n_estimators": 30, "max_depth": 3, "learning_rate": 0.1, "gamma": 0},
 }
 
