@@ -76,7 +76,7 @@ class Book:
         rules = BookRules(self.params, start, self.freeze_on_halt)
         standings = [self._standing(bot, hour, start) for bot in self.sleeves.values()]
         before = self._with_events(self._before(hour, start), hour, standings)
-        made = book_hour(rules, hour, before, standings, lambda: self._shares(hour))
+        made = book_hour(rules, hour, before, standings, lambda: self.shares(hour))
         if made.reason == "halt" and made.risk.halt_reason in get_args(HaltReason):
             announce(self.words.journal, hour, made.risk.halt_reason or "", freeze=self.freeze_on_halt)
         return self.words.speak(made)
@@ -121,7 +121,8 @@ class Book:
         cash, equity = record.ledger.cash, record.line.equity
         return SleeveStanding(bot.symbol, record.close_time, equity, cash, record.halted)
 
-    def _shares(self, hour: int) -> Shares:
+    def shares(self, hour: int) -> Shares:
+        """The shares of the symbols at an hour (UTC ms), by the bars of before. Raises DataError where a symbol has too few."""
         last, settings = hour - SETTLED_MS, self.params.share_settings
         first = last - settings.share_hours * HOUR_MS
         bars = [

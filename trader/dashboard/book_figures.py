@@ -41,7 +41,9 @@ def _equity(columns: BookColumns, moves: list[Any], view: Json, public: bool) ->
     moved = [(time, told) for time, told in moves if time in at]
     capital = round(view["capital"] * scale, 2)
     traces = [
-        drawn_line(columns.times, [capital] * len(values), "capital", "other", line={"dash": "dash"}, width=1.2),
+        drawn_line(
+            columns.times, [capital] * len(values), "capital", "other", line={"dash": "dash"}, width=1.2
+        ),
         drawn_line(columns.times, values, "equity", "main", width=2),
     ]
     if moved:
@@ -74,7 +76,9 @@ def _drawdown(columns: BookColumns, view: Json) -> Json:
     words += f"; the epoch's return is {columns.epoch_return[-1]:+.2%}"
     words += "." if least is None else f", the book halts at {least:+.0%}."
     traces = [
-        drawn_line(columns.times, [-it for it in columns.drawdown], "drawdown", "bad", fill="tozeroy", width=1),
+        drawn_line(
+            columns.times, [-it for it in columns.drawdown], "drawdown", "bad", fill="tozeroy", width=1
+        ),
         drawn_line(columns.times, columns.epoch_return, "return of the epoch", "main", width=1.2),
     ]
     layout = {"shapes": shapes + more, "annotations": notes + also, "percent": True}
@@ -144,7 +148,8 @@ def _correlation(columns: BookColumns) -> Json | None:
         "showscale": True, "colorbar": {"thickness": 10, "len": 0.9, "outlinewidth": 0},
         "hovertemplate": "%{y}, %{x}: %{z}<extra></extra>",
     }  # fmt: skip  # what is drawn, then how it looks
-    layout = {"plain_x": True, "left": 84, "yaxis": {"autorange": "reversed"}, "bottom": 64}
+    layout = {"plain_x": True, "left": 84, "yaxis": {"autorange": "reversed"}, "bottom": 76}
+    layout["xaxis"] = {"tickangle": -90}
     return figure_of("correlation", "Correlation of the symbols", words, [cells], **layout)
 
 

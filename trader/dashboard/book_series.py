@@ -87,9 +87,7 @@ def columns_of(book: Json, symbols: Mapping[str, Json]) -> BookColumns:
         name: [_cells(hours[name].get(time), days[name].get(time)) for time in times] for name in symbols
     }
     reserve = [float(words[time][1]) for time in times]
-    equity = [
-        round(kept + sum(cells[it][i][2] for it in symbols), 2) for i, kept in enumerate(reserve)
-    ]
+    equity = [round(kept + sum(cells[it][i][2] for it in symbols), 2) for i, kept in enumerate(reserve)]
     peaks = [max(float(words[time][2]), now) for time, now in zip(times, equity, strict=True)]
     return BookColumns(
         times=times,

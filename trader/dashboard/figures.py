@@ -89,7 +89,9 @@ def equity(series: Json, view: Json, public: bool) -> Json:
         + (f"; buy and hold would be {hold[-1]:,.2f}." if hold else ".")
     )
     traces = [
-        drawn_line(times if hold else [], hold, "buy and hold, net", "other", line={"dash": "dash"}, width=1.2),
+        drawn_line(
+            times if hold else [], hold, "buy and hold, net", "other", line={"dash": "dash"}, width=1.2
+        ),
         *([] if linked else [drawn_line(times, before, "before fees", "muted", width=1)]),
         drawn_line(times, now, "equity, net", "main", width=2),
         *_orders(series, dict(zip(times, now, strict=True))),
@@ -211,7 +213,9 @@ def belief(series: Json, view: Json) -> Json:
     )
     # One path: two thousand markers take a browser longer than all else on the page.
     trace = drawn_line(times, values, "P(up)", "main", width=0.9)
-    return figure_of("belief", "P(up) by hour", words, [trace], shapes=shapes + more, annotations=notes + also)
+    return figure_of(
+        "belief", "P(up) by hour", words, [trace], shapes=shapes + more, annotations=notes + also
+    )
 
 
 def calibration(series: Json) -> Json:

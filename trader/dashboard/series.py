@@ -128,7 +128,18 @@ def by_day(rows: list[list[Any]]) -> list[Any]:
     last = rows[-1]
     exposure = sum(row[3] for row in rows) / len(rows)
     worst = max(row[8] for row in rows)
-    return [last[0], last[1], last[2], round(exposure, 4), last[5], last[6], last[7], worst, last[10], *last[12:]]
+    return [
+        last[0],
+        last[1],
+        last[2],
+        round(exposure, 4),
+        last[5],
+        last[6],
+        last[7],
+        worst,
+        last[10],
+        *last[12:],
+    ]
 
 
 def rolling(series: Json, hours: int) -> tuple[list[int], list[float | None], list[float | None]]:

@@ -180,7 +180,7 @@ def _tiles(report: BookStatus) -> list[Json]:
     trading = sum(it.state == "trading" for it in report.sleeves)
     shown = [
         ("net return", percent(report.net_return), False),
-        ("drawdown", percent(-(report.drawdown or 0.0)), False),
+        ("drawdown", percent(-(report.drawdown or 0.0) or 0.0), False),
         ("equity, USDT", f"{float(report.equity_usdt):,.2f}", True),
         ("cash in no symbol, USDT", f"{float(report.word.reserve_usdt):,.2f}", True),
         ("symbols that trade", f"{trading} of {len(report.sleeves)}", False),

@@ -120,9 +120,7 @@ class PageObserver:
         if self._settings.page_dir is not None and self._settings.book is not None:
             from trader.observers.book_pages import write_symbol_page
 
-            write_symbol_page(
-                wiring.make_journal(self._settings), self._settings, self._settings.page_dir
-            )
+            write_symbol_page(wiring.make_journal(self._settings), self._settings, self._settings.page_dir)
         elif self._settings.page_dir is not None:
             write_page(wiring.make_journal(self._settings), self._settings, self._settings.page_dir)
 

@@ -81,7 +81,9 @@ def write_book(folder: Path, symbols: Sequence[str]) -> BookFile:
     return read_book(folder / "book.toml")
 
 
-def trade(made: DemoBook, book: BookFile, folder: Path, quiet: bool) -> tuple[book_rehearsal.BookReplayed, Settings]:
+def trade(
+    made: DemoBook, book: BookFile, folder: Path, quiet: bool
+) -> tuple[book_rehearsal.BookReplayed, Settings]:
     """Collect, train and trade over HTTP, the journal and the bars kept in the folder: the hours, and the settings of whoever
     looks at them."""
     params = next(iter(book.strategies.values()))
@@ -90,10 +92,14 @@ def trade(made: DemoBook, book: BookFile, folder: Path, quiet: bool) -> tuple[bo
             venue, book.params.symbols[0], folder / "store", folder / "bars"
         ).model_copy(update={"book": book.path})
         say = terminal.say if not quiet else _nothing
-        say(f"1/3  collecting {LOOK_BACK_DAYS + 3} days of {len(made.bars)} symbols over HTTP ({made.market})")
+        say(
+            f"1/3  collecting {LOOK_BACK_DAYS + 3} days of {len(made.bars)} symbols over HTTP ({made.market})"
+        )
         _collect(settings, book, made)
         say("2/3  training a model for each symbol")
-        say(f"3/3  trading {TRADED_DAYS} days hour by hour over HTTP, cash moves every {REBALANCE_HOURS} hours")
+        say(
+            f"3/3  trading {TRADED_DAYS} days hour by hour over HTTP, cash moves every {REBALANCE_HOURS} hours"
+        )
         replayed = book_rehearsal.replay_book_hours(
             settings, book, made.first, made.last, quiet, keep_bars=True
         )
