@@ -86,9 +86,7 @@ class Book:
         before = self._with_events(self.before(hour, start), hour, standings)
         heard = self.words.journal.events(RELEASE)
         released = {event.content.of for event in heard[before.release_event :]}
-        made = book_hour(
-            rules, hour, before, standings, lambda symbols: self._shares(symbols, hour), released
-        )
+        made = book_hour(rules, hour, before, standings, lambda symbols: self.shares(symbols, hour), released)
         made = replace(made, release_event=len(heard))
         if made.reason == "halt" and made.risk.halt_reason in get_args(HaltReason):
             announce(self.words.journal, hour, made.risk.halt_reason or "", freeze=self.freeze_on_halt)
@@ -151,7 +149,8 @@ class Book:
         cash, equity = record.ledger.cash, record.line.equity
         return SleeveStanding(bot.symbol, record.close_time, equity, cash, record.halted)
 
-    def _shares(self, symbols: Sequence[str], hour: int) -> Shares:
+    def shares(self, symbols: Sequence[str], hour: int) -> Shares:
+        """The shares among symbols at an hour (UTC ms), by the bars of before. Raises DataError where one has too few."""
         last, settings = hour - SETTLED_MS, self.params.share_settings
         first = last - settings.share_hours * HOUR_MS
         bars = [
