@@ -283,7 +283,7 @@ def test_a_symbol_whose_bars_end_is_traded_until_then(folder: Path) -> None:
         "gone",
     )
     done = command("backtest", *words, cwd=folder)
-    assert "CCUSDT ends at 2021-02-11T12:00Z" in " ".join(done.stdout.split())
+    assert "CCUSDT end at 2021-02-11T12:00Z" in " ".join(done.stdout.split())
     rows = rows_of(folder / "gone" / "CCUSDT.jsonl")
     last = next(i for i, row in enumerate(rows) if row["close_time"] == "2021-02-11T12:00:00Z")
     assert {row["reason"] for row in rows[last:]} == {"venue_closed"}
