@@ -3,7 +3,6 @@ learnt is kept, so that also a coordinator that was killed goes on."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,9 +13,10 @@ from backtest.executors.packing import opened, packed, packed_task
 from backtest.executors.protocol import Task
 from backtest.executors.ray_address import ray_address, require_answer
 from backtest.executors.ray_broker_process import BrokerProcess, other_program
+from backtest.executors.registry import require_installed
 from trader.core.errors import ConfigError, Retry
 from trader.core.long_training import Epoch, checkpoints, tell
-from trader.core.text import how_to_install, plural
+from trader.core.text import plural
 
 Tell = Callable[[str], None]
 
@@ -25,12 +25,11 @@ Tell = Callable[[str], None]
 def ray_training(workers: int, address: str | None, open_ports: bool, say: Tell) -> Iterator[RayTraining]:
     """Workers of the cluster at `address`, or without one of a Ray of this command's own, which ends with it. Raises ConfigError
     as `--executor ray` does."""
-    if importlib.util.find_spec("ray") is None:
-        raise ConfigError(f"--train-workers needs ray, which is not installed: {how_to_install('ray')}")
+    require_installed("--train-workers", "ray", "ray")
     asked = ray_address(address) if address else None
     if asked:
         require_answer(asked)
-    broker = BrokerProcess(asked, None if asked else workers, open_ports, say)
+    broker = BrokerProcess(asked, None if asked else workers, open_ports, say, "--train-workers 1")
     try:
         yield RayTraining(broker, workers, say)
     except KeyboardInterrupt:

@@ -17,7 +17,7 @@ from backtest.executors.protocol import Task
 from backtest.executors.ray_broker_process import BrokerProcess
 from backtest.executors.ray_messages import Messages
 from backtest.executors.ray_train_worker import Keeper
-from backtest.executors.ray_training import RayTraining, ray_training
+from backtest.executors.ray_training import RayTraining
 from tests.contracts.executor_contract import product
 from tests.contracts.test_ray_cluster import FakeBroker
 from tests.support.bars_made import bars_made
@@ -173,18 +173,6 @@ def test_a_cluster_without_a_cpu_for_each_worker_is_told_before_it_waits(kept: K
     with pytest.raises(ConfigError, match="the Ray cluster has 1 CPU, and each worker takes one"):
         ran.of(product(3))
     assert ran.broker.told == []
-
-
-def test_without_ray_the_way_to_it_is_said() -> None:
-    """Before anything is started."""
-    import importlib.util
-
-    if importlib.util.find_spec("ray") is None:
-        with (
-            pytest.raises(ConfigError, match=r"--train-workers needs ray, which is not installed: .*ray"),
-            ray_training(2, None, open_ports=False, say=print),
-        ):
-            pass
 
 
 def test_the_keeper_gives_each_epoch_once_and_the_newest_state() -> None:

@@ -7,14 +7,16 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from backtest.engine.shared_fit import SharedForecaster
 from backtest.executors.ray_training import ray_training
-from tests.families.test_tft import params_for, scene
+from tests.families.test_tft import params_for
+from tests.support.bars_made import bars_made
 from trader.adapters.checkpoints_folder import FolderCheckpoints
 from trader.core.long_training import Epoch, Nowhere, heard_by, keep_in
-from trader.forecasters.contract_scene import SOURCE
+from trader.core.panel import Panel
 from trader.forecasters.tft import TFTForecaster
 
 # Two workers, and one of them anew: each imports torch. Above two seconds for that; some 40 on two free cores.
@@ -47,11 +49,12 @@ def parents_of(pid: int) -> list[int]:
 def test_a_killed_worker_changes_no_byte_of_the_model(tmp_path: Path) -> None:
     """Killed in the second epoch, the training goes on after the first: epochs are told once each, every loss and the model are
     those of one process to the bit; no checkpoint and no worker is left."""
-    it, params = scene(), params_for(epochs=3, batch_size=32, dropout=0.2)
-    panel, y = it.training(it.window.train_until)
+    bars, params = bars_made(1_500, 5), params_for(epochs=3, batch_size=32, dropout=0.2)
+    hours = {"horizon": 1, "until": bars.last, "seed": 7}
+    panel, y = Panel.of([bars]), np.zeros((1, len(bars)))
     wanted: list[Epoch] = []
     with heard_by(wanted.append):
-        alone = TFTForecaster().fit(panel, y, params, horizon=1, until=it.window.train_until, seed=7)
+        alone = TFTForecaster().fit(panel, y, params, **hours)
 
     told: list[Epoch] = []
     said: list[str] = []
@@ -67,7 +70,7 @@ def test_a_killed_worker_changes_no_byte_of_the_model(tmp_path: Path) -> None:
     try:
         with heard_by(heard), ray_training(2, None, open_ports=False, say=said.append) as training:
             shared = SharedForecaster(TFTForecaster(), 2, training)
-            model = shared.fit(panel, y, params, horizon=1, until=it.window.train_until, seed=7)
+            model = shared.fit(panel, y, params, **hours)
             started = workers()
     finally:
         keep_in(Nowhere())
@@ -75,7 +78,6 @@ def test_a_killed_worker_changes_no_byte_of_the_model(tmp_path: Path) -> None:
     assert said == ["a worker of Ray was lost; the training goes on after epoch 1"]
     assert told == wanted
     assert model == alone
-    assert shared.load(model, SOURCE).predict(*it.served()).quantiles is not None
     assert list(tmp_path.iterdir()) == []
     until = time.monotonic() + SECONDS_TO_BE_ENDED
     while any(Path(f"/proc/{pid}").exists() for pid in {*killed, *started}):

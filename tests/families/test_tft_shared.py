@@ -113,21 +113,34 @@ def test_the_number_of_shards_is_part_of_what_is_learnt() -> None:
     assert any(not torch.equal(two[name], four[name]) for name in two)
 
 
-def test_peers_that_compute_other_numbers_are_told() -> None:
-    """One whose weights are another's no more ends the training after that epoch."""
+def other_weights(mine: Training) -> None:
+    """As a processor would that rounds otherwise: the gradient is another one from the first batch on."""
+    with torch.no_grad():
+        mine.weights[0].add_(1e-3)
+
+
+def other_steps(mine: Training) -> None:
+    """The same gradients, other steps."""
+    mine.optimiser.param_groups[0]["lr"] *= 1.01
+
+
+@pytest.mark.parametrize(
+    ("change", "when"), [(other_weights, "before they begin"), (other_steps, "after epoch 1")]
+)
+def test_peers_that_compute_other_numbers_are_told(change: Callable[[Training], None], when: str) -> None:
+    """One that differs in its gradients ends the training before it begins, one that differs in its steps after that epoch."""
 
     def work(seat: Seat) -> str:
         mine = of_two_epochs(2)
         mine.peers = seat
         if seat.rank:
-            with torch.no_grad():
-                mine.weights[0].add_(1e-3)
+            change(mine)
         with pytest.raises(ConfigError) as raised:
             mine.run()
         return str(raised.value)
 
     for said in shared_by(2, work):
-        assert said.startswith("after epoch 1 the 2 workers of this training have other weights")
+        assert said.startswith(f"{when}, the 2 workers of this training have other numbers than each other")
 
 
 def test_parameters_of_before_shards_are_the_same_configuration() -> None:

@@ -24,7 +24,7 @@ class Sample:
     symbol: Ints
     row: Ints
 
-    def chosen(self, which: Ints | Bools) -> Sample:
+    def chosen(self, which: Ints | Bools | slice) -> Sample:
         """Some of them, in that order."""
         return Sample(self.symbol[which], self.row[which])
 

@@ -98,10 +98,11 @@ class Training:
         """Until it is over, or that epoch is learnt."""
         learnt, held_back = self.samples()
         with ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as threads:
+            self._require_one_arithmetic(learnt, state.steps)
             while not self._is_over(state) and len(state.epochs) < epochs:
                 number = len(state.epochs) + 1
                 trained = self._epoch(threads, learnt, number, state)
-                self._require_equal_weights(number)
+                self._require_equal(self.weights, f"after epoch {number}")
                 loss, share = self.loss_of(threads, held_back)
                 epoch = Epoch(number, self.params.epochs, trained, loss)
                 if not math.isfinite(epoch.trained + epoch.held_back):
@@ -201,16 +202,20 @@ class Training:
         loss, count, of_r, unchanged = (sum(column.tolist()) for column in parts.T)
         return loss / max(count, 1.0), of_r / max(unchanged, 1e-12)
 
-    def _require_equal_weights(self, epoch: int) -> None:
-        """Raises ConfigError where the processes that share this training have come apart."""
+    def _require_one_arithmetic(self, learnt: Sample, step: int) -> None:
+        """Raises ConfigError where the processes that share this training do not compute equal gradients of one shard."""
+        if self.peers.count > 1:
+            first = learnt.chosen(slice(0, self.params.batch_size, self.params.shards))
+            self._require_equal([self._part(first, self._noise(step, 0))], "before they begin")
+
+    def _require_equal(self, mine: list[Tensor], when: str) -> None:
         if self.peers.count == 1:
             return
-        digest = zlib.crc32(b"".join(it.detach().cpu().numpy().tobytes() for it in self.weights))
+        digest = zlib.crc32(b"".join(it.detach().cpu().numpy().tobytes() for it in mine))
         if len({float(it[0, 0]) for it in self.peers.gathered(np.array([[digest]], np.float64))}) > 1:
             raise ConfigError(
-                f"after epoch {epoch} the {self.peers.count} workers of this training have other weights than each other: their "
-                "processors or libraries compute other numbers. Let nodes of one kind share a training, or train with "
-                "--train-workers 1"
+                f"{when}, the {self.peers.count} workers of this training have other numbers than each other: their processors "
+                "or libraries round otherwise. Let nodes of one kind share a training, or leave --train-workers out"
             )
 
     # --- checkpoints ---------------------------------------------------------------------------------------------------------
