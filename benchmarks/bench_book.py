@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from backtest.engine.book import Sleeve, simulate_book
 from backtest.engine.book_outcome import SymbolInBook, run_book
-from backtest.engine.outcome import summary_of_run
+from backtest.engine.outcome import run_backtest
 from backtest.engine.simulate import simulate
-from backtest.engine.walkforward import SymbolToWalk, walk_forward
+from backtest.engine.walkforward import SymbolToWalk
 from benchmarks.figure import Figure
 from benchmarks.scene import median, reference_params
 from tests.support.bars_made import bars_made
@@ -96,12 +96,10 @@ def _symbol(name: str, i: int, days: int, params: Params) -> SymbolInBook:
 
 
 def _alone(it: SymbolInBook, stop: int) -> Single:
-    """What `backtest run` does out of sample: P(up), and the lines."""
+    """What `backtest run` does once it has read its files, in-sample scores and all: P(up), and the lines."""
     asked = it.walked
-    p_up = walk_forward(asked.forecaster, asked.bars, asked.params, asked.start, stop, source=asked.source)
-    run = simulate(it.bars, p_up, it.rules, asked.start, stop)
-    summary_of_run(run, it.bars, it.rules, seconds=0.0)
-    return p_up, run.track.texts()
+    outcome = run_backtest(asked.forecaster, it.bars, it.rules, asked.start, stop, source=asked.source)
+    return outcome.run.track.predicted, outcome.run.track.texts()
 
 
 def _traded_alone(given: Sequence[SymbolInBook], walks: Sequence[Matrix], start: int, stop: int) -> float:
