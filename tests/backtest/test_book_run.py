@@ -164,7 +164,7 @@ ERRORS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"share_hours": 2_000},
-        r"AAUSDT: its share is computed from the 2001 bars up to .*begin the book later",
+        r"AAUSDT: its share is computed from the 2,001 bars up to .*begin the book later",
     ),
     ({"sharing": "equal"}, r"book.toml: unknown key 'sharing'"),
     (
