@@ -214,11 +214,9 @@ def show_book(summary: dict[str, Any], title: str) -> None:
     if "with book" in head:
         said += " with book: correlation of its hourly returns with those of the whole book."
     if ended := [
-        f"{symbol} ends at {terminal.minute(it)}" for symbol, it in summary["bars_end_early"].items()
+        f"{symbol} end at {terminal.minute(it)}" for symbol, it in summary["bars_end_early"].items()
     ]:
-        said += (
-            f" Bars of {', '.join(ended)}: it is traded until then, and its exchange is closed afterwards."
-        )
+        said += f" Bars of {', of '.join(ended)}: traded until then, the exchange is closed afterwards."
     terminal.show(terminal.paragraph(said), f"{summary['seconds']:.1f} s")
 
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from functools import cached_property
 from typing import Any, Literal
 
 from trader.core.book_params import BookParams
@@ -89,7 +90,7 @@ class BookHour:
         return self.transfers.get(symbol, Decimal(0))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BookRules:
     """Everything that decides beside the sleeves: the parameters, the book's first hour (UTC ms), and what a halt does with what
     is held."""
@@ -98,7 +99,7 @@ class BookRules:
     start: int
     freeze_on_halt: bool = False
 
-    @property
+    @cached_property
     def limits(self) -> LossLimits:
         """The losses that halt the book."""
         return self.params.limits(freeze=self.freeze_on_halt)
@@ -364,4 +365,10 @@ def book_line_json(line: BookLine) -> dict[str, Any]:
 
 def book_line_text(line: BookLine) -> str:
     """A line as one row of JSON Lines, without the newline: the very bytes that backtest and bot write."""
-    return json.dumps(book_line_json(line))
+    transfers = {symbol: plain(amount) for symbol, amount in line.transfers.items()}
+    # `book_line_json` as JSON; nothing in it but symbols could need an escape, and a backtest writes many of these.
+    return (
+        f'{{"close_time": "{iso(line.close_time)}", "equity": "{plain(line.equity)}", "cash": "{plain(line.cash)}", '
+        f'"exposure": "{plain(line.exposure)}", "drawdown": "{plain(line.drawdown)}", '
+        f'"halted": {"true" if line.halted else "false"}, "transfers": {json.dumps(transfers) if transfers else "{}"}}}'
+    )
