@@ -6,12 +6,26 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.book_crew import HOUR, START, SYMBOLS, BookScene, Fall, Killed, trap_book
+from tests.support.book_crew import (
+    HOUR,
+    PARAMS,
+    START,
+    SYMBOLS,
+    BegunBook,
+    BookScene,
+    Fall,
+    Killed,
+    a_book,
+    book_exchange,
+    trap_book,
+)
 from tests.support.crew import TrappedStore
+from trader.adapters.clocks import SimClock
 from trader.app.book import Book
 from trader.app.book_halts import halt_book, resume_book
 from trader.app.book_journal import hour_key
@@ -19,6 +33,7 @@ from trader.app.book_tick import tick_book
 from trader.app.halts import standing_halt
 from trader.app.journal import Journal, hour_folder
 from trader.app.layout import BOOK
+from trader.app.replay import begin
 from trader.core.errors import DataError
 from trader.core.types import HOUR_MS
 
@@ -185,6 +200,23 @@ def test_an_edited_word_is_noticed(fresh_book: BookScene) -> None:
     # SOLUSDT had not decided: it cannot know what the word was.
     path.write_bytes(kept)
     (fresh_book.store / hour_folder(SOL, HOUR) / "decision").unlink(missing_ok=True)
+
+
+def test_a_book_whose_first_hour_is_missed(tmp_path: Path, begun_book: BegunBook) -> None:
+    """Nobody ticks the first hour: no symbol without capital halts by that, and the next hour shares all of it."""
+    with (
+        book_exchange(begun_book.bars, START - HOUR_MS, None) as served,
+        a_book(served.url, tmp_path) as book,
+    ):
+        clock = next(iter(book.sleeves.values())).clock
+        assert isinstance(clock, SimClock)
+        for bot in book.sleeves.values():
+            begin(bot, clock, PARAMS, START, None)
+        clock.move_to(START + HOUR_MS)
+        ticked = tick_book(book)
+    assert (ticked.failed, ticked.halted) == ({}, False)
+    assert ticked.spoken is not None
+    assert (ticked.spoken.said.reason, sorted(ticked.spoken.said.transfers)) == ("rebalance", list(SYMBOLS))
 
 
 def test_a_clock_that_goes_back(fresh_book: BookScene) -> None:

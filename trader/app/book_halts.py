@@ -47,9 +47,9 @@ def resume_book(journal: Journal, sleeves: Sequence[Journal], at_ms: int, messag
 
 
 def hear_book(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> None:
-    """Before a symbol decides an hour (UTC ms) that nobody has: where its book has halted it and does no more, it goes on.
-    newest: the record of the hour before. Raises Retry where the book has not spoken of the hour yet, whose transfer a decision
-    without its word would miss."""
+    """Before a symbol decides an hour (UTC ms) that nobody has decided: where its book had halted it and does no more, it goes
+    on. newest: the record of the hour before. Raises Retry where the book has not spoken of the hour yet, whose transfer a
+    decision without its word would miss."""
     if bot.book is None:
         return
     if bot.book.is_silent(hour, current):

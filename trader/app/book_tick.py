@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from trader.app.book import Book
+from trader.app.book_cover import halt_uncovered
 from trader.app.book_journal import SpokenHour
 from trader.app.bot import Bot
 from trader.app.tick import Decided, Pending, Ticked, catch_up, decide, finish, one_look
@@ -81,6 +82,8 @@ def tick_book(book: Book, before: int | None = None) -> BookTicked:
 
 
 def _ticked(book: Book, hour: int, begun: _Round[Ticked | Pending], *, current: bool) -> BookTicked:
+    if current:
+        halt_uncovered(book, hour)
     spoken = book.speak(hour) if current else book.said(hour, hour + HOUR_MS)
     pending = {it: found for it, found in begun.done.items() if isinstance(found, Pending)}
     decided = _each(book, pending, lambda bot: decide(bot, pending[bot.symbol]))
