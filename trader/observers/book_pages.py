@@ -20,7 +20,7 @@ from trader.core.text import plural
 from trader.core.types import HOUR_MS, Json, iso
 from trader.dashboard.book_page import render_book
 from trader.dashboard.book_series import SCHEMA, fold_book, fresh_book
-from trader.dashboard.page import LIBRARY, library_bytes, percent
+from trader.dashboard.page import LIBRARY, percent
 from trader.observers import pages
 
 if TYPE_CHECKING:
