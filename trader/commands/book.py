@@ -197,8 +197,8 @@ def status(settings: Settings, book: BookFile, as_json: bool) -> None:
         return
     market = next((event.market for it in journals.values() if (event := deployment(it)) is not None), "")
     title = f"{book.path} in {settings.store}" + (f" ({market})" if market else "")
-    head = terminal.paragraph(title)
-    terminal.show(head, "-" * max(map(len, head.splitlines())))
+    heading = terminal.paragraph(title)
+    terminal.show(heading, "-" * max(map(len, heading.splitlines())))
     terminal.show(terminal.labelled(_rows(report, clock.words)), "")
     head = ("symbol", "state", "hour closed", "equity USDT", "return", "holds")
     terminal.show(terminal.table("", [_row(it) for it in report.sleeves], head))

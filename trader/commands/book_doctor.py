@@ -11,7 +11,7 @@ from trader.app import book_doctor, doctor
 from trader.app.doctor import Finding, examine, failing
 from trader.app.doctor_costs import costs_check
 from trader.commands import book as books
-from trader.commands.doctor import clock_finding, disk_finding, how_to_start, show_finding
+from trader.commands.doctor_parts import clock_finding, disk_finding, how_to_start, show_finding
 from trader.core.errors import ConfigError, TraderError
 from trader.core.types import floor_hour
 from trader.observers.names import names_of
