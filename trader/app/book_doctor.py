@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 from trader.app.book import Book
@@ -19,27 +20,35 @@ from trader.core.windows import refit_of, require_history
 
 # A sleeve of fewer least orders than this is held and sold whole: sizes other than all and nothing are refused.
 COMFORTABLE_ORDERS = 5
+MOST_NAMED = 8
 MEND = "remove the cause that the message names, then retry"
 
 
 def of_each(
     check: str, symbols: Iterable[str], look: Callable[[str], Finding], well: str
 ) -> Iterator[Finding]:
-    """A check of every symbol: one finding for all that pass, saying `well`, and one for each that does not, with its symbol at
-    the head."""
-    fine = 0
+    """A check of every symbol: one finding for all that pass, saying `well`, and one for those that do not, by what is said of
+    them, with the symbols at its head."""
+    fine: list[str] = []
+    wrong: dict[Finding, list[str]] = {}
     for symbol in symbols:
-        try:
-            found = look(symbol)
-        except TraderError as error:
-            found = Finding(check, "fail", str(error), MEND)
+        found = _looked(check, symbol, look)
         if found.verdict == "pass":
-            fine += 1
-            continue
-        said = found.said if found.said.startswith(symbol) else f"{symbol}: {found.said}"
-        yield Finding(check, found.verdict, said, found.todo)
+            fine.append(symbol)
+        else:
+            wrong.setdefault(replace(found, said=found.said.removeprefix(f"{symbol}: ")), []).append(symbol)
+    for found, named in wrong.items():
+        more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+        yield replace(found, said=f"{', '.join(named[:MOST_NAMED])}{more}: {found.said}")
     if fine:
-        yield Finding(check, "pass", f"{plural(fine, 'symbol')}: {well}")
+        yield Finding(check, "pass", f"{plural(len(fine), 'symbol')}: {well}")
+
+
+def _looked(check: str, symbol: str, look: Callable[[str], Finding]) -> Finding:
+    try:
+        return look(symbol)
+    except TraderError as error:
+        return Finding(check, "fail", str(error), MEND)
 
 
 def sleeve_checks(book: Book, listed: Iterable[str]) -> Iterator[Finding]:
@@ -139,18 +148,18 @@ def _counted(book: Book, bots: Iterable[Bot]) -> tuple[Decimal, dict[str, Decima
 
 def strangers_check(bot: Bot) -> Finding:
     """No other store's bot or book has traded the symbol on this account within a day."""
-    since = bot.exchange.time_ms() - DAY_MS
-    own = bot.journal.own_id
+    since, own = bot.exchange.time_ms() - DAY_MS, bot.journal.own_id
     names = [parse_order_id(it.client_order_id) for it in bot.exchange.orders(bot.symbol, since)]
-    others = sorted({it.store for it in names if it is not None and it.store != own})
-    if others:
-        return Finding(
-            "others",
-            "fail",
-            f"store {', '.join(others)} traded {bot.symbol} on this account within a day; this store is {own or 'not begun'}",
-            "two bots or books on one account take each other's cash: give each an account of its own, or end one of them",
-        )
-    return Finding("others", "pass", "no order of another store")
+    others = {it.store: it.bot for it in names if it is not None and it.store != own}
+    if not others:
+        return Finding("others", "pass", "no order of another store")
+    told = ", ".join(f"{store} (bot {name})" for store, name in sorted(others.items()))
+    said = f"store {told} traded it on this account within a day; this is {own or 'no store yet'} (bot {bot.name})"
+    if bot.name[:6] in others.values():
+        todo = "two bots or books of one name halt on each other's orders: give each an account, or end one of them"
+        return Finding("others", "fail", said, todo)
+    todo = "the account must cover both; an account of its own is safer"
+    return Finding("others", "warn", said, todo)
 
 
 def halt_check(book: Book) -> Finding:

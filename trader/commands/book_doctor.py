@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from trader import terminal
@@ -11,7 +11,7 @@ from trader.app import book_doctor, doctor
 from trader.app.doctor import Finding, examine, failing
 from trader.app.doctor_costs import costs_check
 from trader.commands import book as books
-from trader.commands.doctor import clock_finding, disk_finding, how_to_start, show_finding
+from trader.commands.doctor_parts import clock_finding, disk_finding, how_to_start, show_finding
 from trader.core.errors import ConfigError, TraderError
 from trader.core.types import floor_hour
 from trader.observers.names import names_of
@@ -26,7 +26,8 @@ def doctor_book(settings: Settings, file: BookFile, schedule: Callable[[], Findi
     """Show every finding; exit 2 where one failed."""
     findings: list[Finding] = []
     with books.opened(settings, file) as book:
-        for finding in _findings(settings, file, book, schedule):
+        for found in _findings(settings, file, book, schedule):
+            finding = _of_book(found, file)
             findings.append(finding)
             if not as_json:
                 show_finding(finding)
@@ -34,6 +35,18 @@ def doctor_book(settings: Settings, file: BookFile, schedule: Callable[[], Findi
         terminal.emit([asdict(finding) for finding in findings])
     if failing(findings):
         raise SystemExit(ConfigError.exit_code)
+
+
+def _of_book(found: Finding, file: BookFile) -> Finding:
+    """The finding, with what a person does where the symbol is one of a book's."""
+    if found.todo.startswith("trader retrain"):
+        return replace(found, todo=f"trader retrain --book {file.path}")
+    if found.check == "filters" and found.verdict == "fail":
+        return replace(found, todo=f"check the name, or take it out of symbols in {file.path}")
+    if found.check == "halt" and found.todo.endswith("--reason ..."):
+        words = "find and mend the cause (docs/runbook.md), then lift it: the book's with trader resume --book, a symbol's own"
+        return replace(found, todo=f"{words} with trader resume --symbol")
+    return found
 
 
 def _findings(

@@ -26,12 +26,12 @@ def journal_book(
 ) -> None:
     """Each hour that every symbol closed, oldest first: as JSON Lines, or as a table with the halts between."""
     words, journals = journals_of(settings, book)
-    hours = closed_hours(words, journals, since, until)
+    told = closed_hours(words, journals, since, until)
     if jsonl:
-        for hour in hours:
-            terminal.show(book_line_text(hour.line))
+        for each in told:
+            terminal.show(book_line_text(each.line))
         return
-    closed = list(hours)
+    closed = list(told)
     if not closed:
         terminal.say(f"{book.path}: no hour is closed by every symbol in {settings.store} within this span")
     else:

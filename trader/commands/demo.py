@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trader import terminal
-from trader.commands.common import AsJson, params_from
+from trader.commands.common import AsJson, params_from, started_as
 from trader.commands.search import CORES, search_of
 from trader.core.types import HOUR_MS, Json, iso
 from trader.simulation import markets
@@ -118,13 +116,3 @@ def next_commands(store: str, breaches: Sequence[Json]) -> list[str]:
         ("why an hour went as it did", "explain", hour),
     )
     return [f"  {what:<28}{' '.join(filter(None, (trader, verb, at, where)))}" for what, verb, at in rows]
-
-
-def started_as() -> str:
-    """How this program is started again: by its bare name where the shell would find this very file by it."""
-    started = Path(sys.argv[0])
-    if started.suffix == ".py":
-        return f"{shlex.quote(sys.executable)} -m trader.cli"
-    found = shutil.which(started.name)
-    known = found is not None and started.exists() and started.samefile(found)
-    return started.name if known else shlex.quote(sys.argv[0])

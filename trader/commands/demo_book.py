@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trader import terminal
+from trader.commands.common import started_as
 from trader.core.errors import ConfigError
 from trader.core.text import plural
 from trader.core.types import iso
@@ -66,8 +67,6 @@ def _page(settings: Settings, book: BookFile, folder: Path) -> str | None:
 
 def next_commands(book: BookFile, store: str) -> list[str]:
     """What to type next in this folder: a line each, what it tells and the command."""
-    from trader.commands.demo import started_as
-
     where = f"--book {shlex.quote(str(book.path))} --store {shlex.quote(store)}"
     one = f"--symbol {book.params.symbols[0]} --store {shlex.quote(store)}"
     rows = (

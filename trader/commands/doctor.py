@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,16 +10,14 @@ import typer
 
 from trader import terminal
 from trader.commands.common import AsJson, BarsDir, BookFile, StoreDir, Symbol, traded
+from trader.commands.doctor_parts import clock_finding, disk_finding, how_to_start, show_finding
 from trader.commands.schedule import CronJobFile, schedule_of
-from trader.config import Settings, load_settings
+from trader.config import load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import floor_hour
 
 if TYPE_CHECKING:
-    from trader.app.bot import Bot
     from trader.app.doctor import Check, Finding
-
-MARKS = {"pass": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
 def doctor(
@@ -87,47 +84,9 @@ def doctor(
         raise SystemExit(ConfigError.exit_code)
 
 
-def clock_finding(bot: Bot) -> Finding:
-    """The embedded exchange's own clock is what a schedule follows there; elsewhere it is this machine's."""
-    from trader.adapters.clocks import ExchangeClock
-    from trader.app.doctor import clock_check
-
-    if not isinstance(bot.clock, ExchangeClock) or bot.clock.speed is None:
-        return clock_check(bot.exchange, bot.clock)
-    whose = f"the embedded exchange's clock ({bot.clock.words})"
-    return clock_check(bot.exchange, bot.clock, whose, bot.clock.rate)
-
-
-def show_finding(finding: Finding) -> None:
-    """Within 80 columns; what to do on lines of its own."""
-    head = f"{MARKS[finding.verdict]}  {finding.check:<9} "
-    terminal.show(terminal.paragraph(head + finding.said, len(head)))
-    if finding.todo:
-        terminal.show(terminal.paragraph(f"{'':<{len(head)}}→ {finding.todo}", len(head) + 2))
-
-
-def disk_finding(settings: Settings) -> Finding:
-    """Room at the store, where that is a folder."""
-    from trader.app.doctor import Finding, disk_check
-
-    if settings.bucket is not None:
-        return Finding("disk", "pass", f"the store is {settings.store}")
-    there = Path(settings.store).absolute()
-    while not there.exists():
-        there = there.parent
-    return disk_check(shutil.disk_usage(there).free, str(there))
-
-
 def schedule_finding(cron_job: Path | None, context: typer.Context) -> Finding:
     """The schedule that `trader run` would follow."""
     from trader.app.doctor import schedule_check
 
     jobs, path = schedule_of(cron_job, context)
     return schedule_check(len(jobs), [job.when for job in jobs if job.is_tick], path)
-
-
-def how_to_start(settings: Settings) -> str:
-    """What a person does where no exchange answers."""
-    if settings.venue == "embedded":
-        return "start it with: trader exchange (see its --help)"
-    return "look at this machine's network, and at the exchange's own status page"

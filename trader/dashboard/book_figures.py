@@ -15,7 +15,7 @@ from trader.dashboard.figures import drawn_line, event_marks, figure_of, limit_l
 
 # Hours of returns that correlations are computed from, at most.
 CORRELATED_HOURS = 30 * 24
-MOST_BARS = 24
+MOST_BARS = 12
 SPARK_POINTS, SPARK_WIDTH, SPARK_HEIGHT = 80, 120, 28
 MOVES_SHOWN = 4
 

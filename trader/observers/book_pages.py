@@ -44,24 +44,15 @@ def write_pages(settings: Settings, book: BookFile, folder: Path, *, public: boo
     """Write every symbol's page and the book's into a folder: the book's. Raises ConfigError where that cannot be done."""
     _, journals = journals_of(settings, book)
     for symbol, journal in journals.items():
-        write_symbol_page(journal, settings.model_copy(update={"symbol": symbol}), folder, public=public)
+        pages.write_symbol_page(
+            journal, settings.model_copy(update={"symbol": symbol}), folder, public=public
+        )
     return write_book_page(settings, book, folder, public=public)
-
-
-def write_symbol_page(journal: Journal, settings: Settings, folder: Path, *, public: bool = False) -> None:
-    """A symbol's own page, beside the book's."""
-    name = page_name(journal.symbol)
-    pages.write_page(journal, settings, folder, public=public, name=name, home=pages.PAGE)
-
-
-def page_name(symbol: str) -> str:
-    """The file of a symbol's page."""
-    return f"{symbol}.html"
 
 
 def write_book_page(settings: Settings, book: BookFile, folder: Path, *, public: bool = False) -> Path:
     """Write the book's page alone."""
-    links = {it: page_name(it) for it in book.params.symbols}
+    links = {it: pages.page_name(it) for it in book.params.symbols}
     page = folder / pages.PAGE
     terminal.write_lines(page, iter([book_page(settings, book, links, public=public)]))
     pages.write_library(folder)
@@ -217,10 +208,14 @@ def _told(entry: TimelineEntry, of: str = "") -> Json:
 
 def _story(own: list[TimelineEntry], journals: Mapping[str, Journal], series: Json) -> list[Json]:
     """Newest first: the book's halts and moves of cash, and what happened to a symbol alone."""
-    told = [_told(it) for it in own]
+    told, of_book = [_told(it) for it in own], {(it.at, it.words) for it in own}
     for symbol, journal in journals.items():
         alone = (it for it in happened(journal) if it.kind in TOLD_OF_SYMBOLS)
-        told += [_told(it, symbol) for it in alone if not it.words.startswith(f"{BOOK_HALT},")]
+        told += [
+            _told(it, symbol)
+            for it in alone
+            if not it.words.startswith(f"{BOOK_HALT},") and (it.at, it.words) not in of_book
+        ]
     for time, moved in series["moves"][-pages.LISTED :]:
         count = plural(len(moved), "symbol")
         told.append({"at": time, "when": iso(time), "kind": "rebalance", "words": f"cash of {count} moved"})

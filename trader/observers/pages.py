@@ -94,6 +94,17 @@ def write_page(
     return page
 
 
+def write_symbol_page(journal: Journal, settings: Settings, folder: Path, *, public: bool = False) -> Path:
+    """A symbol's own page, beside the book's."""
+    name = page_name(journal.symbol)
+    return write_page(journal, settings, folder, public=public, name=name, home=PAGE)
+
+
+def page_name(symbol: str) -> str:
+    """The file of a symbol's page."""
+    return f"{symbol}.html"
+
+
 def write_library(folder: Path) -> None:
     """The figure library beside a page, unless it lies there. Raises ConfigError where that cannot be written."""
     library = folder / LIBRARY
@@ -117,12 +128,11 @@ class PageObserver:
         """Write the page; what the news say is in the store already."""
         from trader import wiring
 
-        if self._settings.page_dir is not None and self._settings.book is not None:
-            from trader.observers.book_pages import write_symbol_page
-
-            write_symbol_page(wiring.make_journal(self._settings), self._settings, self._settings.page_dir)
-        elif self._settings.page_dir is not None:
-            write_page(wiring.make_journal(self._settings), self._settings, self._settings.page_dir)
+        folder = self._settings.page_dir
+        if folder is None:
+            return
+        write = write_page if self._settings.book is None else write_symbol_page
+        write(wiring.make_journal(self._settings), self._settings, folder)
 
 
 def share(journal: Journal, settings: Settings, span: str, *, public: bool = False) -> str:
