@@ -156,8 +156,8 @@ def test_the_weights_are_those_of_a_model_of_the_window(span: EvaluatedSpan) -> 
 def test_a_halved_study_that_is_killed_goes_on_and_ends_as_if_it_had_not_been(
     markets: list[Bars], span: EvaluatedSpan, tmp_path: Path
 ) -> None:
-    """kill -9 of `backtest tune` within its first rung; the same command learns no kept rung again, and every file equals that of a
-    study that nobody killed. Three processes import torch."""
+    """kill -9 of `backtest tune` within its first rung; the same command learns no kept rung again, and every file equals that
+    of a study that nobody killed. Three processes import torch."""
     for bars in markets:
         write_bars(tmp_path / f"{bars.symbol}-1h.parquet", bars)
     (tmp_path / "P.json").write_text(params_for().model_dump_json())
