@@ -214,8 +214,8 @@ class Training:
         digest = zlib.crc32(b"".join(it.detach().cpu().numpy().tobytes() for it in mine))
         if len({float(it[0, 0]) for it in self.peers.gathered(np.array([[digest]], np.float64))}) > 1:
             raise ConfigError(
-                f"{when}, the {self.peers.count} workers of this training have other numbers than each other: their processors or "
-                "libraries round otherwise. Let nodes of one kind share a training, or leave --train-workers out"
+                f"{when}, the {self.peers.count} workers of this training have other numbers than each other: their processors "
+                "or libraries round otherwise. Let nodes of one kind share a training, or leave --train-workers out"
             )
 
     # --- checkpoints ---------------------------------------------------------------------------------------------------------
