@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -122,6 +123,29 @@ def test_a_book_of_one_is_a_run_of_that_symbol(folder: Path) -> None:
     alone = ("--bars", "bars/AAUSDT-1h.parquet", "--params", "Q.json", "--from", SPAN[0], "--to", SPAN[1])
     command("backtest", "run", *alone, "--hours-out", "alone.jsonl", "--json", cwd=folder)
     assert (folder / "one" / "AAUSDT.jsonl").read_bytes() == (folder / "alone.jsonl").read_bytes()
+
+
+def test_a_book_has_a_page(folder: Path) -> None:
+    """One file without a script that asks for nothing, its figures beside it: the gains of all symbols are the book's, a curve by
+    day ends with the final equity, and the page names every symbol."""
+    book_file(folder)
+    words = ("--book", "book.toml", "--bars", "bars", "--from", SPAN[0], "--to", SPAN[1])
+    done = command("backtest", "report", *words, "--out", "page.html", cwd=folder)
+    assert max(map(len, done.stdout.splitlines())) <= WIDTH
+    told = json.loads((folder / "page.json").read_text())
+    summary = told["summary"]
+    gained = sum(Decimal(it["contribution_usdt"]) for it in summary["symbols"].values())
+    assert gained == Decimal(summary["final_equity_usdt"]) - Decimal(summary["capital_usdt"])
+    assert told["curve"]["day"] == ["2021-02-10", "2021-02-11", "2021-02-12", "2021-02-13"]
+    assert told["curve"]["equity"][-1] == float(summary["final_equity_usdt"])
+    page = (folder / "page.html").read_text()
+    assert "<script" not in page
+    assert not re.search(r'(?:src|href)="(?!data:,|#)', page)
+    assert all(page.count(symbol) > 3 for symbol in PRICES)
+    one = book_file(folder, symbols=["AAUSDT"])
+    refused = command("backtest", "report", *words, "--out", "page.html", cwd=folder, check=False)
+    assert refused.returncode == 2
+    assert f"{one.name} holds one symbol, AAUSDT" in refused.stderr
 
 
 def write_params(folder: Path, name: str, **changes: Any) -> str:
