@@ -15,7 +15,8 @@ from backtest.engine.walkforward import SymbolToWalk
 from benchmarks.figure import Figure
 from benchmarks.scene import median, reference_params
 from tests.support.bars_made import bars_made
-from trader.core.book import BookRules, book_line_text
+from trader.core.book import BookRules
+from trader.core.book_line import book_line_text
 from trader.core.book_params import BookParams
 from trader.core.hours import Rules
 from trader.core.params import Params

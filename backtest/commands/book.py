@@ -171,7 +171,7 @@ def _in_book(it: GivenSymbol, given: GivenBook) -> SymbolInBook:
 
 def _write_all(folder: Path, run: BookRun) -> None:
     """A file of hours of every symbol, then the book's, which is whole only where all are."""
-    from trader.core.book import book_line_text
+    from trader.core.book_line import book_line_text
 
     for it in run.sleeves:
         _write(folder, it.symbol, it.run.track.texts())

@@ -18,15 +18,14 @@ from backtest.engine.simulate import Run, first_mark, joined, trade
 from trader.core.book import (
     BOOK_HALT,
     BookHour,
-    BookLine,
     BookRules,
     SleeveStanding,
     book_hour,
-    line_of_sums,
     marked_hour,
     missed_book_hour,
     with_transfer,
 )
+from trader.core.book_line import BookLine, line_of_sums
 from trader.core.hours import HourState, Rules
 from trader.core.marks import Marks, summed
 from trader.core.risk import halted

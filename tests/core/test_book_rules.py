@@ -15,15 +15,13 @@ from trader.core.book import (
     BookHour,
     BookRules,
     PendingTransfer,
-    SleeveHour,
     SleeveStanding,
     book_hour,
-    book_line,
-    book_line_text,
     missed_book_hour,
     transfers,
     with_transfer,
 )
+from trader.core.book_line import SleeveHour, book_line, book_line_text
 from trader.core.book_params import BookParams, parse_book
 from trader.core.errors import ConfigError
 from trader.core.hours import HourState

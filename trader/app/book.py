@@ -13,14 +13,7 @@ from trader.app.bot import Bot
 from trader.app.codec_events import HALT, RELEASE
 from trader.app.halts import announce, keeps_position
 from trader.app.retrain import deployment
-from trader.core.book import (
-    BookHour,
-    BookRules,
-    SleeveStanding,
-    book_equity,
-    book_hour,
-    missed_book_hour,
-)
+from trader.core.book import BookHour, BookRules, SleeveStanding, book_equity, book_hour, missed_book_hour
 from trader.core.book_params import BookParams
 from trader.core.errors import ConfigError, DataError
 from trader.core.events import ResumeEvent

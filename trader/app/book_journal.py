@@ -15,14 +15,7 @@ from trader.app.fields import FLAG, INTEGER, MONEY, TEXT, by_name, maybe, shape,
 from trader.app.journal import Journal, hour_folder
 from trader.app.layout import BOOK
 from trader.app.stored import Format, encode
-from trader.core.book import (
-    BOOK_HALT,
-    BookHour,
-    BookReason,
-    PendingTransfer,
-    transfer_scale,
-    with_transfer,
-)
+from trader.core.book import BOOK_HALT, BookHour, BookReason, PendingTransfer, transfer_scale, with_transfer
 from trader.core.errors import DataError
 from trader.core.records import Decision, Totals
 from trader.core.risk import RiskState, halted

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trader import terminal
 from trader.app.book_hours import ClosedBookHour, closed_hours, half_closed
 from trader.app.story import happened
-from trader.core.book import BookLine, book_line_text
+from trader.core.book_line import BookLine, book_line_text
 from trader.core.types import HOUR_MS, iso
 from trader.observers.book_pages import journals_of
 
