@@ -1,4 +1,6 @@
-"""What a book costs beside the single runs of its symbols: walked forward, traded, summed up and written, one worker."""
+"""What a book costs beside the single runs of its symbols: walked forward, traded, summed up and written, one worker.
+
+Seconds are of the processor: one process, one thread, so that a busy machine changes the ratio little."""
 
 from __future__ import annotations
 
@@ -7,13 +9,14 @@ from collections.abc import Sequence
 
 from backtest.engine.book import Sleeve, simulate_book
 from backtest.engine.book_outcome import SymbolInBook, run_book
-from backtest.engine.outcome import summary_of_run
+from backtest.engine.outcome import run_backtest
 from backtest.engine.simulate import simulate
-from backtest.engine.walkforward import SymbolToWalk, walk_forward
+from backtest.engine.walkforward import SymbolToWalk
 from benchmarks.figure import Figure
 from benchmarks.scene import median, reference_params
 from tests.support.bars_made import bars_made
-from trader.core.book import BookRules, book_line_text
+from trader.core.book import BookRules
+from trader.core.book_line import book_line_text
 from trader.core.book_params import BookParams
 from trader.core.hours import Rules
 from trader.core.params import Params
@@ -59,15 +62,15 @@ def _figures(symbols: int, days: int, rounds: int, **trees: int) -> list[Figure]
     alone, together, trading, apart = (list[float]() for _ in range(4))
     equal = 0
     for _ in range(rounds):
-        began = time.perf_counter()
+        began = time.process_time()
         single = [_alone(it, stop) for it in given]
-        alone.append(time.perf_counter() - began)
-        began = time.perf_counter()
+        alone.append(time.process_time() - began)
+        began = time.process_time()
         outcome = run_book(given, book, stop)
         for it in outcome.run.sleeves:
             it.run.track.texts()
         list(map(book_line_text, outcome.run.lines))
-        together.append(time.perf_counter() - began)
+        together.append(time.process_time() - began)
         pairs = zip(single, outcome.run.sleeves, strict=True)
         equal = sum(p_up.tobytes() == it.run.track.predicted.tobytes() for (p_up, _), it in pairs)
         apart.append(_traded_alone(given, [p_up for p_up, _ in single], start, stop))
@@ -76,7 +79,7 @@ def _figures(symbols: int, days: int, rounds: int, **trees: int) -> list[Figure]
     ratios = [b / a for a, b in zip(alone, together, strict=True)]
     return [
         Figure(f"{title}, beside the sum of its single runs", median(ratios), "at most", 1.1),
-        Figure("its wall", median(together), unit="s"),
+        Figure("its processor time", median(together), unit="s"),
         Figure("of it trading, without any fit", median(trading), unit="s"),
         Figure("the same of single runs", median(apart), unit="s"),
         Figure("symbols with the single run's P(up)", equal, "exactly", symbols, is_result=True),
@@ -94,20 +97,18 @@ def _symbol(name: str, i: int, days: int, params: Params) -> SymbolInBook:
 
 
 def _alone(it: SymbolInBook, stop: int) -> Single:
-    """What `backtest run` does out of sample: P(up), and the lines."""
+    """What `backtest run` does once it has read its files, in-sample scores and all: P(up), and the lines."""
     asked = it.walked
-    p_up = walk_forward(asked.forecaster, asked.bars, asked.params, asked.start, stop, source=asked.source)
-    run = simulate(it.bars, p_up, it.rules, asked.start, stop)
-    summary_of_run(run, it.bars, it.rules, seconds=0.0)
-    return p_up, run.track.texts()
+    outcome = run_backtest(asked.forecaster, it.bars, it.rules, asked.start, stop, source=asked.source)
+    return outcome.run.track.predicted, outcome.run.track.texts()
 
 
 def _traded_alone(given: Sequence[SymbolInBook], walks: Sequence[Matrix], start: int, stop: int) -> float:
     """Seconds of trading every symbol on its own, lines included."""
-    began = time.perf_counter()
+    began = time.process_time()
     for it, p_up in zip(given, walks, strict=True):
         simulate(it.bars, p_up, it.rules, start, stop).track.texts()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def _traded_together(
@@ -115,9 +116,9 @@ def _traded_together(
 ) -> float:
     """Seconds of trading the book, lines included."""
     sleeves = [Sleeve(it.bars, it.rules, p_up) for it, p_up in zip(given, walks, strict=True)]
-    began = time.perf_counter()
+    began = time.process_time()
     run = simulate_book(sleeves, book, stop)
     for it in run.sleeves:
         it.run.track.texts()
     list(map(book_line_text, run.lines))
-    return time.perf_counter() - began
+    return time.process_time() - began

@@ -171,7 +171,7 @@ def _in_book(it: GivenSymbol, given: GivenBook) -> SymbolInBook:
 
 def _write_all(folder: Path, run: BookRun) -> None:
     """A file of hours of every symbol, then the book's, which is whole only where all are."""
-    from trader.core.book import book_line_text
+    from trader.core.book_line import book_line_text
 
     for it in run.sleeves:
         _write(folder, it.symbol, it.run.track.texts())
@@ -214,11 +214,9 @@ def show_book(summary: dict[str, Any], title: str) -> None:
     if "with book" in head:
         said += " with book: correlation of its hourly returns with those of the whole book."
     if ended := [
-        f"{symbol} ends at {terminal.minute(it)}" for symbol, it in summary["bars_end_early"].items()
+        f"{symbol} end at {terminal.minute(it)}" for symbol, it in summary["bars_end_early"].items()
     ]:
-        said += (
-            f" Bars of {', '.join(ended)}: it is traded until then, and its exchange is closed afterwards."
-        )
+        said += f" Bars of {', of '.join(ended)}: traded until then, the exchange is closed afterwards."
     terminal.show(terminal.paragraph(said), f"{summary['seconds']:.1f} s")
 
 

@@ -6,6 +6,7 @@ every hour is `book_hour`; where it halts them, what was traded beyond that hour
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -17,16 +18,16 @@ from backtest.engine.simulate import Run, first_mark, joined, trade
 from trader.core.book import (
     BOOK_HALT,
     BookHour,
-    BookLine,
     BookRules,
     SleeveStanding,
     book_hour,
-    line_of_sums,
     marked_hour,
     missed_book_hour,
     with_transfer,
 )
+from trader.core.book_line import BookLine, line_of_sums
 from trader.core.hours import HourState, Rules
+from trader.core.marks import Marks, summed
 from trader.core.risk import halted
 from trader.core.shares import Shares, shares_at
 from trader.core.types import HOUR_MS, Bars, Bools, Floats, Ints, Matrix
@@ -68,12 +69,8 @@ def simulate_book(sleeves: Sequence[Sleeve], rules: BookRules, stop: int) -> Boo
     book = _BookTrading(rules, trading)
     while len(book.said) < hours:
         book.trade_until_next_move(hours)
-    lines = [
-        line_of_sums(said, equity, cash)
-        for said, equity, cash in zip(
-            book.said, sums([it.equity for it in trading]), sums([it.cash for it in trading]), strict=True
-        )
-    ]
+    cash = sums([it.cash for it in trading])
+    lines = list(map(line_of_sums, book.said, book.equity, cash))
     return BookRun(book.said, lines, [it.ended() for it in trading])
 
 
@@ -83,12 +80,13 @@ def sums(columns: Sequence[Sequence[Decimal]]) -> list[Decimal]:
 
 
 class _BookTrading:
-    """The book while it is traded: what it has said so far, hour by hour."""
+    """The book while it is traded: what it has said so far, hour by hour. equity: USDT of all sleeves after each hour so far."""
 
     def __init__(self, rules: BookRules, sleeves: Sequence[_SleeveTrading]) -> None:
         self.rules, self.sleeves = rules, sleeves
         self.said: list[BookHour] = []
         self._bars = [it.bars for it in sleeves]
+        self.equity: list[Decimal] = []
         self._names = [it.bars.symbol for it in sleeves]
         self._shut = ~np.any([it.columns.venue_open for it in sleeves], axis=0)
         # Hours that every symbol begins with a record of the hour before: only their equities are needed.
@@ -105,10 +103,12 @@ class _BookTrading:
         until = self._next_move(first + 1, stop, now)
         for it in self.sleeves:
             it.trade(first, until)
+        self.equity[first:] = summed([it.marks for it in self.sleeves])
         halt = self._first_halt(first + 1, until)
         if halt < until:
             for it in self.sleeves:
                 it.trade(first, halt)
+            del self.equity[halt:]
         for it in self.sleeves:
             it.keep()
 
@@ -121,9 +121,8 @@ class _BookTrading:
 
     def _first_halt(self, first: int, stop: int) -> int:
         """Say the hours first <= i < stop, at which no cash moves, up to the one that halts the book; its index, or `stop`."""
-        before = sums([it.equity[first - 1 : stop - 1] for it in self.sleeves])
-        for i, equity in zip(range(first, stop), before, strict=True):
-            said = self._say_marked(i, equity) if self._usual[i] else self._say(i)
+        for i in range(first, stop):
+            said = self._say_marked(i, self.equity[i - 1]) if self._usual[i] else self._say(i)
             if said.halted and not self.said[-1].halted:
                 return i
             self.said.append(said)
@@ -158,17 +157,19 @@ class _BookTrading:
 
 
 class _SleeveTrading:
-    """A sleeve while it is traded. equity, cash: USDT after each hour so far. newest: of every hour the index of the newest hour
+    """A sleeve while it is traded. cash: USDT after each hour so far. newest: of every hour the index of the newest hour
     that has a record when it begins, -1 for none."""
 
     def __init__(self, sleeve: Sleeve, start: int, stop: int) -> None:
         self.bars = sleeve.bars
         self.columns = SignalColumns.of(sleeve.bars, sleeve.p_up, sleeve.rules, start, stop)
-        self.equity: list[Decimal] = []
         self.cash: list[Decimal] = []
         self.newest = newest_records(self.columns.venue_open).tolist()
         self._state = HourState.fresh(Decimal(0))
         self._runs: list[Run] = []
+        self._firsts: list[
+            int
+        ] = []  # the index of the first hour of each run, and of the one that is not kept yet
         self._index: list[Floats] = []
         self._worth, self._scale = 1.0, 0.0  # the index now, and the index that 1 USDT of equity stands for
         self._run: Run | None = None
@@ -181,7 +182,22 @@ class _SleeveTrading:
         record = hour - (i - newest) * HOUR_MS
         state = self._state if self._run is None else self._run.state
         stopped = state.risk.halted_at is not None and state.risk.halted_at <= record
-        return SleeveStanding(self.bars.symbol, record, self.equity[newest], self.cash[newest], stopped)
+        return SleeveStanding(self.bars.symbol, record, self._equity(newest), self.cash[newest], stopped)
+
+    def _equity(self, i: int) -> Decimal:
+        """After hour i."""
+        part = bisect_right(self._firsts, i) - 1
+        run = self._runs[part] if part < len(self._runs) else self._run
+        if run is None:
+            raise ValueError(f"hour {i} was not traded")
+        return run.track.marks.exact(i - self._firsts[part])
+
+    @property
+    def marks(self) -> Marks:
+        """The equities since what was kept."""
+        if self._run is None:
+            raise ValueError("nothing was traded")
+        return self._run.track.marks
 
     def begin(self, i: int, said: BookHour) -> None:
         """Take in what the book says of hour i: its transfer, then its halt."""
@@ -200,7 +216,8 @@ class _SleeveTrading:
     def trade(self, first: int, stop: int) -> None:
         """Trade the hours first <= i < stop, in place of what was traded from `first` on and not kept."""
         self._run = trade(self.columns.part(first, stop), self._state)
-        self.equity[first:] = self._run.track.equities()
+        if len(self._firsts) == len(self._runs):
+            self._firsts.append(first)
         self.cash[first:] = self._run.track.cash()
 
     def keep(self) -> None:

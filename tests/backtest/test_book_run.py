@@ -164,7 +164,7 @@ ERRORS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"share_hours": 2_000},
-        r"AAUSDT: its share is computed from the 2001 bars up to .*begin the book later",
+        r"AAUSDT: its share is computed from the 2,001 bars up to .*begin the book later",
     ),
     ({"sharing": "equal"}, r"book.toml: unknown key 'sharing'"),
     (
@@ -283,7 +283,7 @@ def test_a_symbol_whose_bars_end_is_traded_until_then(folder: Path) -> None:
         "gone",
     )
     done = command("backtest", *words, cwd=folder)
-    assert "CCUSDT ends at 2021-02-11T12:00Z" in " ".join(done.stdout.split())
+    assert "CCUSDT end at 2021-02-11T12:00Z" in " ".join(done.stdout.split())
     rows = rows_of(folder / "gone" / "CCUSDT.jsonl")
     last = next(i for i, row in enumerate(rows) if row["close_time"] == "2021-02-11T12:00:00Z")
     assert {row["reason"] for row in rows[last:]} == {"venue_closed"}

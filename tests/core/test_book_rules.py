@@ -15,15 +15,13 @@ from trader.core.book import (
     BookHour,
     BookRules,
     PendingTransfer,
-    SleeveHour,
     SleeveStanding,
     book_hour,
-    book_line,
-    book_line_text,
     missed_book_hour,
     transfers,
     with_transfer,
 )
+from trader.core.book_line import SleeveHour, book_line, book_line_text
 from trader.core.book_params import BookParams, parse_book
 from trader.core.errors import ConfigError
 from trader.core.hours import HourState
@@ -73,8 +71,8 @@ def begun(rules: BookRules) -> BookHour:
 @settings(max_examples=40)
 @given(weights=weights, data=st.data(), reserve=amounts)
 def test_no_money_is_made_or_lost(weights: list[Decimal], data: st.DataObject, reserve: Decimal) -> None:
-    """Over any equities, cash and shares: what is given is taken or stays the book's, nobody gives more
-    than its cash or falls below its share, none takes beyond its share, the book never owes; in cents, alphabetical."""
+    """Over any equities, cash and shares: what is given is taken or stays the book's, nobody gives more than its cash or falls
+    below its share, none takes beyond its share, the book never owes; in cents, alphabetical."""
     total = sum(weights) or Decimal(1)
     shares = Shares(
         {f"S{i}": (it / total).quantize(Decimal("1e-6"), "ROUND_DOWN") for i, it in enumerate(weights)}, ""
@@ -186,9 +184,14 @@ def test_a_transfer_that_no_record_holds_is_part_of_the_equity() -> None:
     rules = rules_of(rebalance_hours=1, halt_drawdown="0.01")
     said = begun(rules)
     pending = {"B1": PendingTransfer(START, Decimal(500))}
+
+    def of_one(symbols: Sequence[str]) -> Shares:
+        assert list(symbols) == ["A1"]
+        return halves(symbols)
+
     for hour in (1, 2):
         standings = [stood("A1", hour - 1, "500"), SleeveStanding("B1")]
-        said = book_hour(rules, START + hour * HOUR_MS, said, standings, halves)
+        said = book_hour(rules, START + hour * HOUR_MS, said, standings, of_one)
         assert (said.equity_usdt, said.halted, said.transfers) == (1_000, False, {})
         assert said.pending == pending
     said = missed_book_hour(START + 3 * HOUR_MS, said)

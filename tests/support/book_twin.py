@@ -13,15 +13,13 @@ from tests.support.published_study import hour_by_hour, seen_at
 from trader.core.book import (
     BOOK_HALT,
     BookHour,
-    BookLine,
     BookRules,
-    SleeveHour,
     SleeveStanding,
     book_hour,
-    book_line,
     missed_book_hour,
     with_transfer,
 )
+from trader.core.book_line import BookLine, SleeveHour, book_line
 from trader.core.hours import HourLine, HourState, doubt_at
 from trader.core.risk import halted
 from trader.core.sanity import marked_at

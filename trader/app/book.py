@@ -92,7 +92,7 @@ class Book:
         released = {event.content.of for event in heard[before.release_event :]}
         unshared = self._unshared(standings, hour) if rules.rebalances(hour, before) else []
         made = book_hour(
-            rules, hour, before, standings, lambda symbols: self._shares(symbols, hour), released, unshared
+            rules, hour, before, standings, lambda symbols: self.shares(symbols, hour), released, unshared
         )
         made = replace(made, release_event=len(heard))
         if made.reason == "halt" and made.risk.halt_reason in get_args(HaltReason):
@@ -184,7 +184,8 @@ class Book:
             return bot.collector.known
         return bot.collector.between(last - settings.share_hours * HOUR_MS, last + HOUR_MS)
 
-    def _shares(self, symbols: Sequence[str], hour: int) -> Shares:
+    def shares(self, symbols: Sequence[str], hour: int) -> Shares:
+        """The shares among symbols at an hour (UTC ms), by the bars of before. Raises DataError where one has too few."""
         bars = [self._share_bars(bot, hour) for symbol, bot in self.sleeves.items() if symbol in symbols]
         return shares_at(bars, hour, self.params.share_settings)
 

@@ -15,18 +15,11 @@ from trader.app.fields import FLAG, INTEGER, MONEY, TEXT, by_name, maybe, shape,
 from trader.app.journal import Journal, hour_folder
 from trader.app.layout import BOOK
 from trader.app.stored import Format, encode
-from trader.core.book import (
-    BOOK_HALT,
-    BookHour,
-    BookReason,
-    PendingTransfer,
-    transfer_scale,
-    with_transfer,
-)
+from trader.core.book import BOOK_HALT, BookHour, BookReason, PendingTransfer, transfer_scale, with_transfer
 from trader.core.errors import DataError
-from trader.core.records import Totals
+from trader.core.records import Decision, Totals
 from trader.core.risk import RiskState, halted
-from trader.core.types import HOUR_MS, iso
+from trader.core.types import HOUR_MS, Json, iso, plain
 
 
 def _book_hour(
@@ -160,6 +153,29 @@ class BookJournal:
             else:
                 high = middle
         return found
+
+
+def book_word(journal: Journal, decision: Decision) -> Json | None:
+    """What the book said of the hour that a symbol decided, as JSON: None without a book; `known` False where the word that the
+    decision was made by is not the one in the store."""
+    if not decision.book:
+        return None
+    spoken = BookJournal(Journal(journal.store, BOOK)).hour(decision.close_time)
+    if spoken is None or spoken.digest != decision.book:
+        return {"known": False, "transfer": plain(decision.transfer_usdt)}
+    said = spoken.said
+    weight = said.weights.get(journal.symbol)
+    return {
+        "known": True,
+        "reason": said.reason,
+        "transfer": plain(decision.transfer_usdt),
+        "weight": None if weight is None else plain(weight),
+        "equity": plain(said.equity_usdt),
+        "reserve": plain(said.reserve_usdt),
+        "halted": said.halted,
+        "halt_reason": said.risk.halt_reason,
+        "late": list(said.late),
+    }
 
 
 def with_transfer_booked(totals: Totals, amount: Decimal, mark: Decimal) -> Totals:

@@ -66,9 +66,8 @@ def tick_book(book: Book, before: int | None = None) -> BookTicked:
     # Every connection measures its own clock.
     clocks = [book.sleeves[lane[0]].exchange.time_ms() for lane in book.lanes]
     now = clocks[0]
-    require_our_time(
-        book.sleeves[book.lanes[0][0]], now
-    )  # what the book says stays, so of a wrong hour it says nothing
+    # What the book says stays, so of a wrong hour it says nothing.
+    require_our_time(book.sleeves[book.lanes[0][0]], now)
     hour = floor_hour(now) if before is None else min(floor_hour(now), before - HOUR_MS)
     if book.start is None or hour < book.start:
         return BookTicked("not_begun", hour, {}, {}, None, f"the first hour is {iso(book.start or 0)}")

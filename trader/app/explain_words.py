@@ -21,6 +21,7 @@ def words(told: Json) -> str:
         *terms_in_words(told["terms"]),
         _belief(told),
         *_distribution(told),
+        *_book(told["book"]),
         *_hold(told["hold"]),
         _risk(told["risk"]),
         _decision(told["decision"]),
@@ -109,6 +110,24 @@ def _hold(hold: Json | None) -> list[str]:
     return [
         f"hold      {hold['held']} was entered at {hold['entered_at']} for {hold['horizon_hours']} h, so it is kept until "
         f"{hold['until']}, {alone}"
+    ]
+
+
+def _book(word: Json | None) -> list[str]:
+    """What the book of many symbols said of the hour, and the cash that it moved; nothing without one."""
+    if word is None:
+        return []
+    if not word["known"]:
+        return ["book      its word about this hour is not in the store"]
+    amount = float(word["transfer"])
+    moved = "no cash moved" if not amount else f"{abs(amount):,.2f} USDT {'came' if amount > 0 else 'went'}"
+    share = "" if word["weight"] is None else f" by a share of {float(word['weight']):.2%}"
+    state = f"halted ({word['halt_reason']})" if word["halted"] else "not halted"
+    late = f", late: {', '.join(word['late'])}" if word["late"] else ""
+    head = f"{word['reason']}: " if word["reason"] else ""
+    return [
+        f"book      {head}{moved}{share}; the book's equity is {float(word['equity']):,.2f} USDT, of that in no symbol "
+        f"{float(word['reserve']):,.2f}; {state}{late}"
     ]
 
 

@@ -30,11 +30,16 @@ class BuyAndHold:
 
 
 def buy_and_hold(journal: Journal, start: int) -> BuyAndHold | None:
-    """Buy and hold since the bot's first hour, `start` (UTC ms); None where no early hour has a quote."""
+    """Buy and hold since the bot's first hour, `start` (UTC ms); of a symbol of a book since its first transfer, with what that
+    gave it. None where no early hour has a quote."""
     for record in islice(journal.records(start), LOOKED_AT):
         decision = journal.decision(record.close_time)
         if decision is not None and decision.quote is not None:
             params = params_or_newest_readable(journal, decision.model_id)
+            if journal.in_book:
+                if not record.risk.base_equity:
+                    continue
+                params = params.model_copy(update={"allocation_usdt": record.risk.base_equity})
             owned = bought_and_held(decision.quote, decision.close, Rules(params, decision.filters))
             return BuyAndHold(owned, params.allocation_usdt)
     return None

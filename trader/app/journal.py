@@ -97,6 +97,18 @@ class Journal:
         self.require_own()
         return self._birth is not None and len(self._birth.symbols) > 1
 
+    @property
+    def in_book(self) -> bool:
+        """Whether its symbol is one of several of a book: its cash comes and goes by transfers. Raises as `require_own`."""
+        self.require_own()
+        return self._birth is not None and len(self._birth.symbols) > 1
+
+    @property
+    def own_id(self) -> str:
+        """The store's id, "" before its birth. Raises as `require_own`."""
+        self.require_own()
+        return "" if self._birth is None else self._birth.store_id
+
     def require_whole(self) -> None:
         """Raises WrongStore where the symbol is one of a book's and would be traded without it."""
         if self.is_of_book and self._birth is not None and not self.book:

@@ -156,14 +156,19 @@ def _holding(newest: HourRecord, ledger: Ledger) -> Json:
 
 
 def _results(journal: Journal, newest: HourRecord, card_of: CardOf, hold: BuyAndHold | None) -> Json:
-    """Since the first hour, and since the running risk epoch began, by which the limits count."""
+    """Since the first hour, and since the running risk epoch began, by which the limits count; chain-linked over the transfers
+    of a book."""
     ledger, risk, totals, equity = newest.ledger, newest.risk, newest.totals, float(newest.equity_usdt)
-    allocation = _allocation(journal, newest, card_of)
+    if journal.in_book:
+        began = Decimal(0) if hold is None else hold.allocation_usdt
+        equity_now = equity / float(totals.transfer_scale)
+    else:
+        began, equity_now = _allocation(journal, newest, card_of), equity
     return {
-        "net_return": equity / float(allocation) - 1,
+        "net_return": equity_now / float(began) - 1 if began else 0.0,
         "buy_and_hold": None if hold is None else hold.net_return(newest.mark),
-        "epoch_return": equity / float(risk.base_equity) - 1,
-        "drawdown": 1 - equity / float(risk.peak_equity),
+        "epoch_return": equity / float(risk.base_equity) - 1 if risk.base_equity else 0.0,
+        "drawdown": 1 - equity / float(risk.peak_equity) if risk.peak_equity else 0.0,
         "orders": ledger.orders,
         "fills": ledger.fills,
         "fees_usdt": plain(ledger.fees_usdt),

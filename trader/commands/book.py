@@ -14,7 +14,7 @@ from trader.app.book_tick import BookTicked, tick_book
 from trader.app.dry import dry_tick
 from trader.app.journal import Journal
 from trader.app.layout import BOOK
-from trader.app.retrain import next_serve_hour, retrain
+from trader.app.retrain import deployment, next_serve_hour, retrain
 from trader.app.retrain_rules import Tuner, retrain_if_due
 from trader.app.trouble import failed
 from trader.commands.common import answer, hour_clock
@@ -212,7 +212,11 @@ def status(settings: Settings, book: BookFile, as_json: bool) -> None:
         told = {"book": str(book.path), "store": settings.store, "clock": clock.words}
         terminal.emit({**told, **status_json(report)})
         return
-    terminal.show(terminal.table(f"{book.path} in {settings.store}", _rows(report, clock.words)))
+    market = next((event.market for it in journals.values() if (event := deployment(it)) is not None), "")
+    title = f"{book.path} in {settings.store}" + (f" ({market})" if market else "")
+    heading = terminal.paragraph(title)
+    terminal.show(heading, "-" * max(map(len, heading.splitlines())))
+    terminal.show(terminal.labelled(_rows(report, clock.words)), "")
     head = ("symbol", "state", "hour closed", "equity USDT", "return", "holds")
     terminal.show(terminal.table("", [_row(it) for it in report.sleeves], head))
 
@@ -262,7 +266,7 @@ def _rows(report: BookStatus, clock: str) -> list[tuple[str, str]]:
         ("equity", f"{float(report.equity_usdt):,.2f} USDT"),
         ("cash of the book, in no symbol", f"{float(word.reserve_usdt):,.2f} USDT"),
         ("net return, compounded", terminal.percent(report.net_return)),
-        ("drawdown", terminal.percent(report.drawdown)),
+        ("drawdown", f"{(report.drawdown or 0.0) * 100:.2f} %"),
         ("next rebalance", terminal.minute(iso(report.next_rebalance or 0))),
         ("late symbols", ", ".join(word.late) or "none"),
     ]

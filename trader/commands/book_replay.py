@@ -48,7 +48,7 @@ def replay_book(
     if as_json:
         terminal.emit(summary)
     else:
-        _show(
+        show_summary(
             summary, f"{plural(len(markets), 'symbol')}, {iso(first)} to {iso(last)}, replayed through HTTP"
         )
 
@@ -59,7 +59,8 @@ def _places(book: BookFile, sources: BarSources) -> list[Path]:
     return [sources.path(it) for it in sorted({*book.params.symbols, *seen})]
 
 
-def _show(summary: dict[str, Any], title: str) -> None:
+def show_summary(summary: dict[str, Any], title: str) -> None:
+    """A book's figures, and a row for each of its symbols."""
     rows = [
         ("net return", terminal.percent(summary["net_return"])),
         ("max drawdown", terminal.percent(summary["max_drawdown"])),

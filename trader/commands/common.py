@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -137,3 +140,13 @@ def answer(value: dict[str, Any], words: str, as_json: bool) -> None:
         terminal.emit(value)
     else:
         terminal.show(words)
+
+
+def started_as() -> str:
+    """How this program is started again: by its bare name where the shell would find this very file by it."""
+    started = Path(sys.argv[0])
+    if started.suffix == ".py":
+        return f"{shlex.quote(sys.executable)} -m trader.cli"
+    found = shutil.which(started.name)
+    known = found is not None and started.exists() and started.samefile(found)
+    return started.name if known else shlex.quote(sys.argv[0])

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from trader import terminal
-from trader.commands.common import AsJson, StoreDir, Symbol, answer
-from trader.config import load_settings
+from trader.commands.common import AsJson, BookFile, StoreDir, Symbol, answer, traded
+from trader.config import Settings, load_settings
+
+if TYPE_CHECKING:
+    from trader.adapters.book_file import BookFile as BookOfFile
 
 
 def dashboard(
@@ -32,17 +35,27 @@ def dashboard(
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="port of --serve; 0 picks a free one")] = 8910,
     symbol: Symbol = None,
+    book: BookFile = None,
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the dashboard from the store: a page that needs no server and no network.
+    """Write the dashboard from the store: a page that needs no server and no network. Of a book one page of the whole, and beside
+    it one of each symbol.
 
     Example: trader dashboard --store s3://my-bucket/bot --link 12h
     """
     from trader import wiring
     from trader.observers import pages
 
-    settings = load_settings(symbol=symbol, store=store)
+    settings = load_settings(symbol=symbol, book=book, store=store)
+    if symbol is None:
+        whole = traded(settings)
+        settings = whole.settings
+        if whole.book is not None:
+            _dashboard_book(settings, whole.book, out, link, public, as_json)
+            if serve and link is None:
+                _serve(out, port, as_json)
+            return
     journal = wiring.make_journal(settings)
     if link is not None:
         address = pages.share(journal, settings, link, public=public)
@@ -53,6 +66,19 @@ def dashboard(
         answer({"page": str(page)}, f"the page: {page.resolve().as_uri()}", as_json)
         return
     _serve(out, port, as_json)
+
+
+def _dashboard_book(
+    settings: Settings, book: BookOfFile, out: Path, link: str | None, public: bool, as_json: bool
+) -> None:
+    from trader.observers import book_pages
+
+    if link is not None:
+        address = book_pages.share_book(settings, book, link, public=public)
+        answer({"link": address}, address, as_json)
+        return
+    page = book_pages.write_pages(settings, book, out, public=public)
+    answer({"page": str(page)}, f"the page: {page.resolve().as_uri()}", as_json)
 
 
 def _serve(folder: Path, port: int, as_json: bool) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trader import terminal
-from trader.commands.common import AsJson, params_from
+from trader.commands.common import AsJson, params_from, started_as
 from trader.commands.search import CORES, search_of
 from trader.core.types import HOUR_MS, Json, iso
 from trader.simulation import markets
@@ -29,9 +27,19 @@ def demo(
     bars: Annotated[
         Path | None, typer.Option(help="real bars; default: a synthetic market, said on every screen")
     ] = None,
-    folder: Annotated[Path, typer.Option(help="folder that keeps the journal, the bars and the page")] = Path(
-        "demo-run"
-    ),
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder that keeps the journal, the bars and the page; default: demo-run, with --book demo-book"
+        ),
+    ] = None,
+    book: Annotated[
+        bool,
+        typer.Option(
+            "--book",
+            help="ten symbols on one account instead, three days and no study; --bars is a folder of <SYMBOL>-1h.parquet then",
+        ),
+    ] = False,
     trials: Annotated[int, typer.Option(min=1, help="configurations that the study looks at")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="random seed of the market and of the search")] = 7,
     as_json: AsJson = False,
@@ -40,13 +48,18 @@ def demo(
 
     Example: trader demo --bars BTCUSDT-1h.parquet
     """
+    if book:
+        from trader.commands.demo_book import demo_book
+
+        demo_book(bars, folder or Path("demo-book"), seed, as_json)
+        return
     from trader import wiring
     from trader.adapters.clocks import SimClock
     from trader.app.retrain_rules import unanswered
     from trader.simulation import demo as script
     from trader.simulation import rehearsal
 
-    began = time.perf_counter()
+    began, folder = time.perf_counter(), folder or Path("demo-run")
     market = markets.market_of(bars, None if bars else seed, None)
     name = markets.synthetic_name(seed) if bars is None else str(bars)
     span, base = script.span_of(market), params_from(None, None)
@@ -95,7 +108,7 @@ def demo(
 
 def next_commands(store: str, breaches: Sequence[Json]) -> list[str]:
     """What to type next in this folder: a line each, what it tells and the command."""
-    trader, where = _started_as(), f"--store {shlex.quote(store)}"
+    trader, where = started_as(), f"--store {shlex.quote(store)}"
     hour = breaches[0]["at"] if breaches else ""
     rows = (
         ("how the bot stands", "status", ""),
@@ -103,13 +116,3 @@ def next_commands(store: str, breaches: Sequence[Json]) -> list[str]:
         ("why an hour went as it did", "explain", hour),
     )
     return [f"  {what:<28}{' '.join(filter(None, (trader, verb, at, where)))}" for what, verb, at in rows]
-
-
-def _started_as() -> str:
-    """How this program is started again: by its bare name where the shell would find this very file by it."""
-    started = Path(sys.argv[0])
-    if started.suffix == ".py":
-        return f"{shlex.quote(sys.executable)} -m trader.cli"
-    found = shutil.which(started.name)
-    known = found is not None and started.exists() and started.samefile(found)
-    return started.name if known else shlex.quote(sys.argv[0])

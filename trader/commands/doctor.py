@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,28 +9,28 @@ from typing import TYPE_CHECKING
 import typer
 
 from trader import terminal
-from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol
+from trader.commands.common import AsJson, BarsDir, BookFile, StoreDir, Symbol, traded
+from trader.commands.doctor_parts import clock_finding, disk_finding, how_to_start, show_finding
 from trader.commands.schedule import CronJobFile, schedule_of
-from trader.config import Settings, load_settings
+from trader.config import load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import floor_hour
 
 if TYPE_CHECKING:
-    from trader.app.bot import Bot
     from trader.app.doctor import Check, Finding
-
-MARKS = {"pass": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
 def doctor(
     context: typer.Context,
     cron_job: CronJobFile = None,
     symbol: Symbol = None,
+    book: BookFile = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check keys and their rights, clock, filters, bars, store, model, disk and schedule. Trades nothing.
+    """Check keys and their rights, clock, filters, bars, store, model, disk and schedule; of a book for every symbol. Trades
+    nothing.
 
     Exit 0 if nothing failed, else 2. Example: TRADER_VENUE=testnet trader doctor
     """
@@ -40,7 +39,15 @@ def doctor(
     from trader.app.doctor_costs import costs_check
     from trader.observers.names import names_of
 
-    settings = load_settings(symbol=symbol, store=store, bars=bars)
+    settings = load_settings(symbol=symbol, book=book, store=store, bars=bars)
+    if symbol is None:
+        whole = traded(settings)
+        settings = whole.settings
+        if whole.book is not None:
+            from trader.commands.book_doctor import doctor_book
+
+            doctor_book(settings, whole.book, lambda: schedule_finding(cron_job, context), as_json)
+            return
     findings: list[Finding] = []
     with wiring.open_bot(settings) as bot:
         from trader.app import doctor as checks
@@ -49,12 +56,14 @@ def doctor(
             return floor_hour(bot.exchange.time_ms())
 
         asked: dict[str, Check] = {
-            "exchange": lambda: checks.exchange_check(bot.exchange, settings.exchange_url, _start(settings)),
-            "clock": lambda: _clock(bot),
+            "exchange": lambda: checks.exchange_check(
+                bot.exchange, settings.exchange_url, how_to_start(settings)
+            ),
+            "clock": lambda: clock_finding(bot),
             "filters": lambda: checks.filters_check(bot.exchange, bot.symbol),
             "bars": lambda: checks.data_check(bot),
             "store": lambda: checks.store_check(bot.journal.store),
-            "disk": lambda: _disk(settings),
+            "disk": lambda: disk_finding(settings),
             "model": lambda: checks.model_check(bot.journal, hour(), bot.forecaster_of),
             "hours": lambda: checks.hours_check(bot.journal, hour()),
             "halt": lambda: checks.halt_check(bot.journal),
@@ -63,57 +72,21 @@ def doctor(
             "account": lambda: checks.account_check(bot),
             "costs": lambda: costs_check(bot),
             "rights": lambda: checks.rights_check(bot.exchange, bot.symbol),
-            "schedule": lambda: _schedule(cron_job, context),
+            "schedule": lambda: schedule_finding(cron_job, context),
         }
         for finding in examine(asked):
             findings.append(finding)
             if not as_json:
-                _show(finding)
+                show_finding(finding)
     if as_json:
         terminal.emit([asdict(finding) for finding in findings])
     if failing(findings):
         raise SystemExit(ConfigError.exit_code)
 
 
-def _clock(bot: Bot) -> Finding:
-    """The embedded exchange's own clock is what a schedule follows there; elsewhere it is this machine's."""
-    from trader.adapters.clocks import ExchangeClock
-    from trader.app.doctor import clock_check
-
-    if not isinstance(bot.clock, ExchangeClock) or bot.clock.speed is None:
-        return clock_check(bot.exchange, bot.clock)
-    whose = f"the embedded exchange's clock ({bot.clock.words})"
-    return clock_check(bot.exchange, bot.clock, whose, bot.clock.rate)
-
-
-def _show(finding: Finding) -> None:
-    """Within 80 columns; what to do on lines of its own."""
-    head = f"{MARKS[finding.verdict]}  {finding.check:<9} "
-    terminal.show(terminal.paragraph(head + finding.said, len(head)))
-    if finding.todo:
-        terminal.show(terminal.paragraph(f"{'':<{len(head)}}→ {finding.todo}", len(head) + 2))
-
-
-def _disk(settings: Settings) -> Finding:
-    from trader.app.doctor import Finding, disk_check
-
-    if settings.bucket is not None:
-        return Finding("disk", "pass", f"the store is {settings.store}")
-    there = Path(settings.store).absolute()
-    while not there.exists():
-        there = there.parent
-    return disk_check(shutil.disk_usage(there).free, str(there))
-
-
-def _schedule(cron_job: Path | None, context: typer.Context) -> Finding:
+def schedule_finding(cron_job: Path | None, context: typer.Context) -> Finding:
+    """The schedule that `trader run` would follow."""
     from trader.app.doctor import schedule_check
 
     jobs, path = schedule_of(cron_job, context)
     return schedule_check(len(jobs), [job.when for job in jobs if job.is_tick], path)
-
-
-def _start(settings: Settings) -> str:
-    """What a person does where no exchange answers."""
-    if settings.venue == "embedded":
-        return "start it with: trader exchange (see its --help)"
-    return "look at this machine's network, and at the exchange's own status page"

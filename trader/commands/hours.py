@@ -112,6 +112,7 @@ def journal(
     start: Annotated[str | None, typer.Option("--from", help="first hour, UTC")] = None,
     stop: Annotated[str | None, typer.Option("--to", help="end of the hours, exclusive, UTC")] = None,
     symbol: Symbol = None,
+    book: BookFile = None,
     store: StoreDir = None,
     jsonl: Annotated[
         bool,
@@ -127,15 +128,29 @@ def journal(
         Path | None, typer.Option(help="write a table here: times UTC, amounts as decimals")
     ] = None,
 ) -> None:
-    """What happened, oldest first: each closed hour, and between them models, breaches and halts.
+    """What happened, oldest first: each closed hour, and between them models, breaches and halts. Of a book the hours of the
+    whole: equity, cash, what is held, drawdown, cash that moved.
 
     Example: trader journal --from 2022-01-01T00:00 --to 2022-01-02
     """
     from trader import wiring
     from trader.core.hours import line_text
 
-    settings = load_settings(symbol=symbol, store=store)
+    settings = load_settings(symbol=symbol, book=book, store=store)
     since, until = parse_hour(start) if start else None, parse_hour(stop) if stop else None
+    if symbol is None:
+        whole = traded(settings)
+        settings = whole.settings
+        if whole.book is not None:
+            from trader.commands.book_hours import journal_book
+
+            if csv or parquet:
+                raise ConfigError(
+                    "tables are of one symbol: add --symbol, such as --symbol "
+                    f"{whole.book.params.symbols[0]}; a book's own hours are --jsonl"
+                )
+            journal_book(settings, whole.book, since, until, jsonl, wide)
+            return
     kept = wiring.make_journal(settings)
     if not (jsonl or csv or parquet):
         _print_story(kept, since, until, settings.store, wide)
@@ -186,11 +201,14 @@ def status(
     from trader.observers.status_words import screen
 
     settings = load_settings(symbol=symbol, book=book, store=store)
-    if symbol is None and (whole := traded(settings)).book is not None:
-        from trader.commands import book as books
+    if symbol is None:
+        whole = traded(settings)
+        settings = whole.settings
+        if whole.book is not None:
+            from trader.commands import book as books
 
-        books.status(settings, whole.book, as_json)
-        return
+            books.status(settings, whole.book, as_json)
+            return
     journal = wiring.make_journal(settings)
     clock = hour_clock(settings)
     # Without an answer nobody knows how late the bot is: the exchange's hours may be those of another year than this machine's.

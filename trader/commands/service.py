@@ -26,6 +26,7 @@ from trader.observers import builders, process
 
 if TYPE_CHECKING:
     from trader.app.book import Book
+    from trader.observers.book_metrics import BookMetrics
     from trader.observers.metrics import Metrics
 
 TICKS, OTHERS = "ticks", "others"
@@ -66,10 +67,25 @@ def _ticking(whole: Traded, clock: Clock) -> Iterator[Callable[[], None]]:
         from trader.commands import book as books
 
         with books.opened(settings, whole.book, clock) as there:
-            yield partial(_tick_book, there, observers)
+            yield partial(_tick_book, there, observers, _book_metrics(settings, there))
 
 
-def _tick_book(book: Book, observers: process.BackgroundObservers) -> None:
+def _book_metrics(settings: Settings, book: Book) -> BookMetrics | None:
+    """Metrics of a book and each of its symbols on one port, if the settings name one."""
+    if settings.metrics_port is None:
+        return None
+    from trader.observers.book_metrics import BookMetrics
+    from trader.observers.metrics import serve
+
+    metrics = BookMetrics(book)
+    server = serve(metrics, settings.metrics_host, settings.metrics_port)
+    terminal.say(f"metrics on http://{settings.metrics_host}:{server.server_port}/metrics")
+    return metrics
+
+
+def _tick_book(
+    book: Book, observers: process.BackgroundObservers, metrics: BookMetrics | None = None
+) -> None:
     """One tick of every symbol; what fails is said, symbol by symbol, and the schedule goes on."""
     from trader.app.book_tick import tick_book
     from trader.commands import book as books
@@ -79,7 +95,11 @@ def _tick_book(book: Book, observers: process.BackgroundObservers) -> None:
             ticked = tick_book(book)
         except TraderError as error:
             terminal.say(f"{type(error).__name__}: {error}", "error", error=type(error).__name__)
+            if metrics:
+                metrics.failed(error)
             return
+    if metrics:
+        metrics.tell(ticked)
     for symbol, done in ticked.ticked.items():
         with terminal.about(symbol=symbol):
             if done.lines:

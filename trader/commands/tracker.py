@@ -6,7 +6,7 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,7 @@ from trader.commands.common import (
     Symbol,
     answer,
     settings_by_symbol,
+    traded,
 )
 from trader.config import Settings, load_settings
 from trader.core.errors import ConfigError, Retry, TraderError
@@ -29,7 +30,11 @@ from trader.observers.names import TITLES, missing, names_of
 from trader.observers.supervisor import GRACE_S
 from trader.observers.turn import Turn, next_turn, turn
 
+if TYPE_CHECKING:
+    from trader.observers.delivery import Delivered
+
 app = typer.Typer(no_args_is_help=True, help="Experiment trackers: fill one anew, open MLflow's pages.")
+BOOK_PAGE = "page of the book"
 WAYS = "TRADER_TRACKERS=mlflow, neptune or mlflow,neptune"
 
 
@@ -73,14 +78,36 @@ def observe(
             observers = [builders.make_observer(own, name) for name in names]
             said_of = process.Steps(steps, "" if settings.book is None else own.symbol)
             heard += tell_all(journal, observers, terminal.say, said_of)
+        if any(it.name == "page" and it.hours + it.events for it in heard):
+            heard += _page_of_book(settings)
     said = [{"name": h.name, "hours": h.hours, "events": h.events, "trouble": h.trouble} for h in heard]
     words = (
-        "\n".join(f"{h.name}: {plural(h.hours, 'hour')} and {plural(h.events, 'event')} told" for h in heard)
+        "\n".join(
+            f"{h.name}: {plural(h.hours, 'hour')} and {plural(h.events, 'event')} told"
+            for h in heard
+            if h.hours + h.events or h.name != BOOK_PAGE
+        )
         or "no observers"
     )
     answer({"observers": said}, words, as_json)
     if any(h.trouble for h in heard):
         raise SystemExit(Retry.exit_code)
+
+
+def _page_of_book(settings: Settings) -> list[Delivered]:
+    """The page of the whole book, once its symbols' own are written; nothing without a book."""
+    from trader.observers.book_pages import write_book_page
+    from trader.observers.delivery import Delivered
+
+    whole = traded(settings)
+    if whole.book is None or settings.page_dir is None:
+        return []
+    try:
+        write_book_page(settings, whole.book, settings.page_dir)
+    except TraderError as error:
+        terminal.say(f"observer page: {error}; the next tick writes it again")
+        return [Delivered(BOOK_PAGE, 0, 0, str(error))]
+    return [Delivered(BOOK_PAGE, 0, 0)]
 
 
 @app.command()

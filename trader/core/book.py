@@ -6,18 +6,18 @@ What an hour T of the book says follows from the records of T - 1 h and is fixed
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
-from typing import Any, Literal
+from functools import cached_property
+from typing import Literal
 
 from trader.core.book_params import BookParams
 from trader.core.hours import HourState
 from trader.core.policy import LossLimits
 from trader.core.risk import RiskState, assess
 from trader.core.shares import Shares
-from trader.core.types import HOUR_MS, iso, plain
+from trader.core.types import HOUR_MS
 
 BookReason = Literal["", "rebalance", "halt", "halted", "missed"]
 
@@ -93,7 +93,7 @@ class BookHour:
         return self.transfers.get(symbol, Decimal(0))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BookRules:
     """Everything that decides beside the sleeves: the parameters, the book's first hour (UTC ms), and what a halt does with what
     is held."""
@@ -102,7 +102,7 @@ class BookRules:
     start: int
     freeze_on_halt: bool = False
 
-    @property
+    @cached_property
     def limits(self) -> LossLimits:
         """The losses that halt the book."""
         return self.params.limits(freeze=self.freeze_on_halt)
@@ -297,73 +297,3 @@ def transfer_scale(scale: Decimal, equity: Decimal, amount: Decimal) -> Decimal:
     if equity <= 0 or equity + amount <= 0:
         return scale
     return (scale * (equity + amount) / equity).quantize(TWELVE, ROUND_HALF_EVEN)
-
-
-@dataclass(frozen=True, slots=True)
-class SleeveHour:
-    """What a symbol's closed hour adds to the book's line: USDT after its fill."""
-
-    equity_usdt: Decimal
-    cash_usdt: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class BookLine:
-    """The book's line of an hour. close_time: UTC ms. equity, cash: of the book and all sleeves, after their fills, USDT.
-    exposure: share of the equity that is held in symbols; drawdown: share lost from the peak of the risk epoch, both of 6
-    decimals."""
-
-    close_time: int
-    equity: Decimal
-    cash: Decimal
-    exposure: Decimal
-    drawdown: Decimal
-    halted: bool
-    transfers: Mapping[str, Decimal]
-
-
-def book_line(said: BookHour, sleeves: Iterable[SleeveHour]) -> BookLine:
-    """The line of an hour, from what the book said of it and every symbol's closed hour."""
-    hours = list(sleeves)
-    return line_of_sums(
-        said,
-        sum((it.equity_usdt for it in hours), Decimal(0)),
-        sum((it.cash_usdt for it in hours), Decimal(0)),
-    )
-
-
-def line_of_sums(said: BookHour, sleeves_equity: Decimal, sleeves_cash: Decimal) -> BookLine:
-    """`book_line`, from the sums over all symbols."""
-    equity, cash = said.reserve_usdt + sleeves_equity, said.reserve_usdt + sleeves_cash
-    peak = max(said.risk.peak_equity, equity)
-    return BookLine(
-        said.close_time,
-        equity,
-        cash,
-        _share(equity - cash, equity),
-        _share(peak - equity, peak),
-        said.halted,
-        said.transfers,
-    )
-
-
-def _share(part: Decimal, of: Decimal) -> Decimal:
-    return (part / of).quantize(SIX, ROUND_HALF_EVEN) if of else Decimal(0)
-
-
-def book_line_json(line: BookLine) -> dict[str, Any]:
-    """A line as machines read it: the hour in ISO, amounts and shares as decimal text."""
-    return {
-        "close_time": iso(line.close_time),
-        "equity": plain(line.equity),
-        "cash": plain(line.cash),
-        "exposure": plain(line.exposure),
-        "drawdown": plain(line.drawdown),
-        "halted": line.halted,
-        "transfers": {symbol: plain(amount) for symbol, amount in line.transfers.items()},
-    }
-
-
-def book_line_text(line: BookLine) -> str:
-    """A line as one row of JSON Lines, without the newline: the very bytes that backtest and bot write."""
-    return json.dumps(book_line_json(line))

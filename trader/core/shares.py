@@ -17,6 +17,7 @@ import numpy as np
 
 from trader.core.errors import DataError
 from trader.core.metrics import HOURS_PER_YEAR
+from trader.core.text import plural
 from trader.core.types import HOUR_MS, Bars, Floats, iso
 
 ShareRule = Literal["equal", "inverse_volatility", "volatility_target", "hrp"]
@@ -67,8 +68,8 @@ def _closes(bars: Bars, last: int, count: int) -> Floats:
     if stop < count or stop > len(bars):
         there = f"{iso(bars.first)} to {iso(bars.last)}" if len(bars) else "none"
         raise DataError(
-            f"{bars.symbol}: its share is computed from the {count} bars up to {iso(last)}, and there are {there}. Collect "
-            f"earlier bars (trader collect), begin the book later, or leave {bars.symbol} out"
+            f"{bars.symbol}: its share is computed from the {plural(count, 'bar')} up to {iso(last)}, and there are {there}. "
+            f"Collect earlier bars (trader collect), begin the book later, or leave {bars.symbol} out"
         )
     return bars.close[stop - count : stop]
 

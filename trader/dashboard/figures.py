@@ -29,24 +29,26 @@ def figures(series: Json, view: Json, public: bool) -> list[Json]:
     return [*made, costs(series)] if series["fills"] else made
 
 
-def _line(times: list[int], values: list[Any], name: str, role: str, **more: Any) -> Json:
-    line = {"color": f"role:{role}", "width": more.pop("width", 1.6), **more.pop("line", {})}
+def drawn_line(times: list[int], values: list[Any], name: str, role: str, **more: Any) -> Json:
+    """A line of a figure, in a colour's role; `width` and `line` style it, the rest goes to the trace."""
+    style = {"color": f"role:{role}", "width": more.pop("width", 1.6), **more.pop("line", {})}
     return {
         "type": "scatter",
         "mode": "lines",
         "name": name,
         "x": times,
         "y": values,
-        "line": line,
+        "line": style,
         **more,
     }
 
 
-def _figure(id_: str, title: str, words: str, traces: list[Json], **layout: Any) -> Json:
+def figure_of(id_: str, title: str, words: str, traces: list[Json], **layout: Any) -> Json:
+    """A figure as the page takes it."""
     return {"id": id_, "title": title, "words": words, "data": traces, "layout": layout}
 
 
-def _limit(value: float | None, name: str, role: str = "bad") -> tuple[list[Json], list[Json]]:
+def limit_line(value: float | None, name: str, role: str = "bad") -> tuple[list[Json], list[Json]]:
     """A horizontal line with its name, as a layout's shapes and annotations; nothing for no limit."""
     if value is None:
         return [], []
@@ -72,7 +74,7 @@ def equity(series: Json, view: Json, public: bool) -> Json:
     times, values = _all(series, 2, 2)
     _, closes = _all(series, 1, 1)
     _, fees = _all(series, 6, 7)
-    scale = 100 / first["equity"] if public else 1.0
+    scale = 100 / (first["equity"] or 1.0) if public else 1.0
     unit = "index, 100 at the start" if public else "USDT"
     owned = view["hold"]
     hold = (
@@ -80,18 +82,23 @@ def equity(series: Json, view: Json, public: bool) -> Json:
     )
     before = [round((value + fee) * scale, 2) for value, fee in zip(values, fees, strict=True)]
     now = [round(value * scale, 2) for value in values]
-    words = f"Equity is {now[-1]:,.2f} ({unit}); before fees {before[-1]:,.2f}" + (
-        f"; buy and hold would be {hold[-1]:,.2f}." if hold else "."
+    linked = bool(view.get("book"))  # fees of a symbol whose cash comes and goes cannot be added back
+    words = (
+        f"Equity is {now[-1]:,.2f} ({unit})"
+        + (", chain-linked over the book's transfers" if linked else f"; before fees {before[-1]:,.2f}")
+        + (f"; buy and hold would be {hold[-1]:,.2f}." if hold else ".")
     )
     traces = [
-        _line(times if hold else [], hold, "buy and hold, net", "other", line={"dash": "dash"}, width=1.2),
-        _line(times, before, "before fees", "muted", width=1),
-        _line(times, now, "equity, net", "main", width=2),
+        drawn_line(
+            times if hold else [], hold, "buy and hold, net", "other", line={"dash": "dash"}, width=1.2
+        ),
+        *([] if linked else [drawn_line(times, before, "before fees", "muted", width=1)]),
+        drawn_line(times, now, "equity, net", "main", width=2),
         *_orders(series, dict(zip(times, now, strict=True))),
     ]
-    shapes, notes = _marks(view["happened"], times)
+    shapes, notes = event_marks(view["happened"], times)
     title = f"Equity, {unit}"
-    return _figure("equity", title, words, traces, shapes=shapes, annotations=notes, tall=True)
+    return figure_of("equity", title, words, traces, shapes=shapes, annotations=notes, tall=True)
 
 
 def _orders(series: Json, equity: dict[int, float]) -> list[Json]:
@@ -109,13 +116,13 @@ def _orders(series: Json, equity: dict[int, float]) -> list[Json]:
     return made
 
 
-def _marks(happened: list[Json], times: list[int]) -> tuple[list[Json], list[Json]]:
+def event_marks(happened: list[Json], times: list[int]) -> tuple[list[Json], list[Json]]:
     """A vertical line for each event within the figure, with its kind at its head: shapes and annotations. Models that
     came by the calendar have a line only."""
     within = [event for event in happened if times[0] <= event["at"] <= times[-1]][:MOST_MARKS]
     shapes, notes = [], []
     for event in within:
-        role, x = MARKS[event["kind"]], iso(event["at"])[:16]
+        role, x = MARKS.get(event["kind"], "warn"), iso(event["at"])[:16]
         line = {"color": f"role:{role}", "width": 1, "dash": "dot"}
         shapes.append({"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": x, "x1": x, "line": line})
         if event["kind"] != "champion":
@@ -132,17 +139,17 @@ def drawdown(series: Json, view: Json) -> Json:
     rows = series["hours"]
     since = [row[9] for row in rows]
     limit, least = view["halt_drawdown"], view["halt_cumulative_return"]
-    shapes, notes = _limit(None if limit is None else -limit, "halts on drawdown")
-    more, also = _limit(least, "halts on the epoch's return")
+    shapes, notes = limit_line(None if limit is None else -limit, "halts on drawdown")
+    more, also = limit_line(least, "halts on the epoch's return")
     words = f"The drawdown is {values[-1]:.2%}" + ("" if limit is None else f", it halts at {limit:.0%}")
     words += f"; the epoch's return is {since[-1]:+.2%}" + (
         "." if least is None else f", it halts at {least:+.0%}."
     )
     traces = [
-        _line(times, [-value for value in values], "drawdown", "bad", fill="tozeroy", width=1),
-        _line([row[0] for row in rows], since, "return of the epoch", "main", width=1.2),
+        drawn_line(times, [-value for value in values], "drawdown", "bad", fill="tozeroy", width=1),
+        drawn_line([row[0] for row in rows], since, "return of the epoch", "main", width=1.2),
     ]
-    return _figure(
+    return figure_of(
         "drawdown",
         "Drawdown and stop limits",
         words,
@@ -160,8 +167,8 @@ def exposure(series: Json) -> Json:
     words = f"It held {share:.0%} of the time shown."
     steps = [i for i, value in enumerate(values) if i in (0, len(values) - 1) or value != values[i - 1]]
     times, values = [times[i] for i in steps], [values[i] for i in steps]
-    trace = _line(times, values, "held", "main", fill="tozeroy", width=0.5, line={"shape": "hv"})
-    return _figure("exposure", "Exposure", words, [trace], percent=True, range=[0, 1])
+    trace = drawn_line(times, values, "held", "main", fill="tozeroy", width=0.5, line={"shape": "hv"})
+    return figure_of("exposure", "Exposure", words, [trace], percent=True, range=[0, 1])
 
 
 def rolls(series: Json, view: Json) -> list[Json]:
@@ -171,15 +178,15 @@ def rolls(series: Json, view: Json) -> list[Json]:
     made = []
     named = (("return", returns, view["rule"]["net_return"]), ("hit rate", hits, view["rule"]["hit_rate"]))
     for name, values, limit in named:
-        shapes, notes = _limit(limit, "retrains below", "warn")
+        shapes, notes = limit_line(limit, "retrains below", "warn")
         last = next((value for value in reversed(values) if value is not None), None)
         words = f"The {name} of the last {hours} hours is " + (
             "not known yet." if last is None else f"{last:.2%}."
         )
-        trace = _line(times, values, name, "main")
+        trace = drawn_line(times, values, name, "main")
         id_ = "roll-" + name.replace(" ", "-")
         made.append(
-            _figure(
+            figure_of(
                 id_,
                 f"Rolling {name}, {hours} h",
                 words,
@@ -196,8 +203,8 @@ def belief(series: Json, view: Json) -> Json:
     """P(up) of each kept hour, and the thresholds."""
     rows = series["hours"]
     times, values = [row[0] for row in rows], [row[4] for row in rows]
-    shapes, notes = _limit(view["enter_at"], "enters", "good")
-    more, also = _limit(view["leave_at"], "leaves", "warn")
+    shapes, notes = limit_line(view["enter_at"], "enters", "good")
+    more, also = limit_line(view["leave_at"], "leaves", "warn")
     last = values[-1]
     words = (
         "There was no prediction for the last hour."
@@ -205,8 +212,10 @@ def belief(series: Json, view: Json) -> Json:
         else f"P(up) of the last hour was {last:.4f}."
     )
     # One path: two thousand markers take a browser longer than all else on the page.
-    trace = _line(times, values, "P(up)", "main", width=0.9)
-    return _figure("belief", "P(up) by hour", words, [trace], shapes=shapes + more, annotations=notes + also)
+    trace = drawn_line(times, values, "P(up)", "main", width=0.9)
+    return figure_of(
+        "belief", "P(up) by hour", words, [trace], shapes=shapes + more, annotations=notes + also
+    )
 
 
 def calibration(series: Json) -> Json:
@@ -233,7 +242,7 @@ def calibration(series: Json) -> Json:
         "xaxis": {"title": {"text": "predicted probability of a rise"}},
         "yaxis": {"title": {"text": "actual share of rises"}},
     }
-    return _figure("calibration", "Calibration", words, [perfect, points], **titles, plain_x=True)
+    return figure_of("calibration", "Calibration", words, [perfect, points], **titles, plain_x=True)
 
 
 def drift(series: Json, view: Json) -> Json:
@@ -252,7 +261,7 @@ def drift(series: Json, view: Json) -> Json:
         "type": "bar", "orientation": "h", "name": "PSI", "x": list(seen.values()), "y": list(seen),
         "marker": {"color": [f"role:{'bad' if v > MUCH else 'warn' if v > SOME else 'main'}" for v in seen.values()]},
     }  # fmt: skip  # what is drawn, then how it looks
-    return _figure(
+    return figure_of(
         "drift", "Drift of features (PSI; above 0.25 is much)", words, [bars], plain_x=True, left=120
     )
 
@@ -266,7 +275,7 @@ def costs(series: Json) -> Json:
         "type": "scatter", "mode": "markers", "name": "paid over modelled", "x": times, "y": worse,
         "marker": {"color": "role:main", "size": 6},
     }  # fmt: skip  # what is drawn, then how it looks
-    return _figure("costs", "Paid against modelled price, bps", words, [trace])
+    return figure_of("costs", "Paid against modelled price, bps", words, [trace])
 
 
 def span_of(series: Json) -> str:

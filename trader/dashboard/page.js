@@ -13,7 +13,7 @@
     const y = { ...axis, ...(told.yaxis || {}), ...(told.percent ? { tickformat: ".1%" } : {}), ...(told.range ? { range: told.range } : {}) };
     return painted({
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: role("ink"), size: 12, family: "system-ui, sans-serif" },
-      margin: { l: told.left || 56, r: 10, t: 8, b: 34 }, showlegend: Boolean(told.tall), legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
+      margin: { l: told.left || 56, r: 10, t: 8, b: told.bottom || 34 }, showlegend: Boolean(told.tall), legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
       xaxis: { ...axis, ...(told.plain_x ? {} : { type: "date" }), ...(told.xaxis || {}) }, yaxis: y,
       shapes: told.shapes || [], annotations: told.annotations || [], hovermode: "closest",
     });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
+from typing import Any
 
 from trader.core.errors import ConfigError
 from trader.core.text import how_to_install, plural
@@ -21,6 +22,17 @@ def render(view: Json, series: Json, *, public: bool = False, library: str = LIB
 
     A public page tells shares and prices, no amounts and no ids. Raises ConfigError without the `observability` extra.
     """
+    drawn = figures(series, view, public) if series["hours"] else []
+    if drawn and view.get("fan"):
+        drawn.insert(1, fan(view["fan"]))
+    rows = [_row(record, view, public) for record in reversed(series["audit"])]
+    span = span_of(series) if series["hours"] else ""
+    return filled("page.html", v=view, figures=drawn, rows=rows, span=span, public=public, library=library)
+
+
+def filled(template: str, **values: Any) -> str:
+    """A template of this room with its values, styled and with its script. Raises ConfigError without the `observability`
+    extra."""
     try:
         import jinja2
     except ImportError:
@@ -30,19 +42,9 @@ def render(view: Json, series: Json, *, public: bool = False, library: str = LIB
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": percent, "hour": hour, "plural": plural}
-    drawn = figures(series, view, public) if series["hours"] else []
-    if drawn and view.get("fan"):
-        drawn.insert(1, fan(view["fan"]))
-    rows = [_row(record, view, public) for record in reversed(series["audit"])]
-    return environment.from_string(room.joinpath("page.html").read_text()).render(
-        v=view,
-        figures=drawn,
-        rows=rows,
-        span=span_of(series) if series["hours"] else "",
-        public=public,
-        library=library,
-        script=room.joinpath("page.js").read_text(),
-        style=room.joinpath("page.css").read_text(),
+    script, style = room.joinpath("page.js").read_text(), room.joinpath("page.css").read_text()
+    return environment.from_string(room.joinpath(template).read_text()).render(
+        script=script, style=style, **values
     )
 
 

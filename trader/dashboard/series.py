@@ -11,7 +11,7 @@ from trader.core.hours import line_json
 from trader.core.records import HourRecord
 from trader.core.types import DAY_MS, HOUR_MS, Json, plain
 
-SCHEMA = "series/2"
+SCHEMA = "series/3"
 KEPT_HOURS = 90 * 24
 AUDITED_HOURS = 48
 DRIFT_HOURS = 14 * 24
@@ -43,7 +43,9 @@ def fold(series: Json, record: HourRecord) -> None:
     row = _row(record)
     before = series["hours"][-1] if series["hours"] else None
     if series["first"] is None:
-        series["first"] = {"time": time, "close": row[1], "equity": float(record.risk.base_equity)}
+        series["first"] = {"time": time, "close": row[1], "equity": 0.0}
+    if not series["first"]["equity"]:  # a symbol of a book has nothing before its first transfer
+        series["first"]["equity"] = float(record.risk.base_equity)
     _calibrate(series["bins"], before, row)
     series["hours"].append(row)
     series["audit"] = [*series["audit"], _audit(record)][-AUDITED_HOURS:]
@@ -60,22 +62,25 @@ def fold(series: Json, record: HourRecord) -> None:
 
 
 def _row(record: HourRecord) -> list[Any]:
-    """time, mark, equity, held, p_up, hits, scored, fees, drawdown, since_base, orders, halted."""
+    """time, mark, equity without a book's transfers, held, p_up, hits, scored, fees, drawdown, since_base, orders, halted,
+    cash, equity."""
     ledger, risk, totals, close = record.ledger, record.risk, record.totals, float(record.mark)
     equity, peak, base = float(record.equity_usdt), float(risk.peak_equity), float(risk.base_equity)
     return [
         record.close_time,
         close,
-        round(equity, 2),
+        round(equity / float(totals.transfer_scale), 2),
         int(abs(float(ledger.position)) * close > 1),
         record.line.p_up,
         totals.hits,
         totals.scored,
         round(float(ledger.fees_usdt), 4),
-        round(max(0.0, 1 - equity / max(peak, equity)), 6),
-        round(equity / base - 1, 6),
+        round(max(0.0, 1 - equity / max(peak, equity)), 6) if peak or equity else 0.0,
+        round(equity / base - 1, 6) if base else 0.0,
         ledger.orders,
         int(record.halted),
+        round(float(ledger.cash), 2),
+        round(equity, 2),
     ]
 
 
@@ -118,12 +123,23 @@ def _retire(series: Json) -> None:
 
 
 def by_day(rows: list[list[Any]]) -> list[Any]:
-    """A daily row of a day's hourly ones: time, close, equity, exposure, hits, scored, fees, drawdown, orders. It is marked
-    at the day's last hour; exposure is the day's share held, drawdown its worst."""
+    """A daily row of a day's hourly ones: time, close, equity without transfers, exposure, hits, scored, fees, drawdown, orders,
+    cash, equity. It is marked at the day's last hour; exposure is the day's share held, drawdown its worst."""
     last = rows[-1]
     exposure = sum(row[3] for row in rows) / len(rows)
     worst = max(row[8] for row in rows)
-    return [last[0], last[1], last[2], round(exposure, 4), last[5], last[6], last[7], worst, last[10]]
+    return [
+        last[0],
+        last[1],
+        last[2],
+        round(exposure, 4),
+        last[5],
+        last[6],
+        last[7],
+        worst,
+        last[10],
+        *last[12:],
+    ]
 
 
 def rolling(series: Json, hours: int) -> tuple[list[int], list[float | None], list[float | None]]:
@@ -135,6 +151,6 @@ def rolling(series: Json, hours: int) -> tuple[list[int], list[float | None], li
         times.append(row[0])
         then = rows[i - hours] if i >= hours and row[0] - rows[i - hours][0] == hours * HOUR_MS else None
         scored = row[6] - then[6] if then else 0
-        returns.append(round(row[2] / then[2] - 1, 6) if then else None)
+        returns.append(round(row[2] / then[2] - 1, 6) if then and then[2] else None)
         hits.append(round((row[5] - then[5]) / scored, 4) if then and scored else None)
     return times, returns, hits

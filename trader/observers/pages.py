@@ -28,6 +28,7 @@ from trader.observers.names import names_of
 from trader.observers.status_words import allowance, drift_rows
 
 if TYPE_CHECKING:
+    from trader.adapters.store_s3 import S3Store
     from trader.config import Settings
     from trader.core.news import News
 
@@ -55,26 +56,57 @@ def series_of(journal: Journal) -> Json:
     return series
 
 
-def _read(cached: bytes | None) -> Json:
-    if cached is None:
-        return fresh()
+def cached_json(cached: bytes | None) -> object:
+    """What a cache holds, None where it is not there or damaged."""
     try:
-        series = json.loads(cached)
+        return json.loads(cached or b"null")
     except ValueError:
-        return fresh()
+        return None
+
+
+def _read(cached: bytes | None) -> Json:
+    series = cached_json(cached)
     return series if isinstance(series, dict) and series.get("schema") == SCHEMA else fresh()
 
 
-def page_of(journal: Journal, settings: Settings, *, public: bool = False, library: str = LIBRARY) -> str:
-    """The page as text."""
+def page_of(
+    journal: Journal, settings: Settings, *, public: bool = False, library: str = LIBRARY, home: str = ""
+) -> str:
+    """The page as text. home: where the page of the symbol's book lies."""
     series = series_of(journal)
-    return render(view_of(journal, settings, series), series, public=public, library=library)
+    view = {**view_of(journal, settings, series), "book": home}
+    return render(view, series, public=public, library=library)
 
 
-def write_page(journal: Journal, settings: Settings, folder: Path, *, public: bool = False) -> Path:
+def write_page(
+    journal: Journal,
+    settings: Settings,
+    folder: Path,
+    *,
+    public: bool = False,
+    name: str = PAGE,
+    home: str = "",
+) -> Path:
     """Write the page and, once, its figure library into a folder. Raises ConfigError where that cannot be written."""
-    page = folder / PAGE
-    terminal.write_lines(page, iter([page_of(journal, settings, public=public)]))
+    page = folder / name
+    terminal.write_lines(page, iter([page_of(journal, settings, public=public, home=home)]))
+    write_library(folder)
+    return page
+
+
+def write_symbol_page(journal: Journal, settings: Settings, folder: Path, *, public: bool = False) -> Path:
+    """A symbol's own page, beside the book's."""
+    name = page_name(journal.symbol)
+    return write_page(journal, settings, folder, public=public, name=name, home=PAGE)
+
+
+def page_name(symbol: str) -> str:
+    """The file of a symbol's page."""
+    return f"{symbol}.html"
+
+
+def write_library(folder: Path) -> None:
+    """The figure library beside a page, unless it lies there. Raises ConfigError where that cannot be written."""
     library = folder / LIBRARY
     data = library_bytes()
     try:
@@ -82,7 +114,6 @@ def write_page(journal: Journal, settings: Settings, folder: Path, *, public: bo
             library.write_bytes(data)
     except OSError as error:
         raise ConfigError(f"{library} cannot be written: {error.strerror}") from None
-    return page
 
 
 class PageObserver:
@@ -97,21 +128,16 @@ class PageObserver:
         """Write the page; what the news say is in the store already."""
         from trader import wiring
 
-        if self._settings.page_dir is not None:
-            write_page(wiring.make_journal(self._settings), self._settings, self._settings.page_dir)
+        folder = self._settings.page_dir
+        if folder is None:
+            return
+        write = write_page if self._settings.book is None else write_symbol_page
+        write(wiring.make_journal(self._settings), self._settings, folder)
 
 
 def share(journal: Journal, settings: Settings, span: str, *, public: bool = False) -> str:
     """Put the page into the bucket and return a link that reads it for `span`, such as 12h. Raises ConfigError."""
-    from trader.adapters.store_s3 import S3Store
-    from trader.adapters.store_signed import SignedStore
-
-    store = journal.store.inner if isinstance(journal.store, SignedStore) else journal.store
-    if not isinstance(store, S3Store):
-        raise ConfigError(
-            "--link is for a store in a bucket; this one is a folder: leave it out, or --store s3://..."
-        )
-    seconds = _seconds(span)
+    store, seconds = bucket_of(journal), seconds_of(span)
     library, page = f"pages/{LIBRARY}", f"pages/{journal.symbol}/{PAGE}"
     if store.get(library) is None:
         store.put(library, library_bytes())
@@ -120,7 +146,21 @@ def share(journal: Journal, settings: Settings, span: str, *, public: bool = Fal
     return store.link(page, seconds, "text/html; charset=utf-8")
 
 
-def _seconds(span: str) -> int:
+def bucket_of(journal: Journal) -> S3Store:
+    """The store where it is a bucket, without a look at tags. Raises ConfigError for a folder."""
+    from trader.adapters.store_s3 import S3Store
+    from trader.adapters.store_signed import SignedStore
+
+    store = journal.store.inner if isinstance(journal.store, SignedStore) else journal.store
+    if not isinstance(store, S3Store):
+        raise ConfigError(
+            "--link is for a store in a bucket; this one is a folder: leave it out, or --store s3://..."
+        )
+    return store
+
+
+def seconds_of(span: str) -> int:
+    """A span such as 30m, 12h or 7d, in seconds. Raises ConfigError."""
     number, unit = span[:-1], span[-1:]
     if (
         unit not in LINK_UNITS

@@ -15,9 +15,10 @@ from trader import terminal, wiring
 from trader.adapters.book_file import BookFile
 from trader.adapters.clocks import SimClock
 from trader.app.book import Book
+from trader.app.book_hours import line_of
 from trader.app.book_replay import replay_book
 from trader.config import Settings
-from trader.core.book import BookLine, SleeveHour, book_line, book_line_text
+from trader.core.book_line import BookLine, book_line_text
 from trader.core.errors import DataError
 from trader.core.hours import line_text
 from trader.core.metrics import hourly_returns, max_drawdown, sharpe
@@ -48,12 +49,15 @@ def filters_at(markets: Mapping[str, Bars], hour: int) -> dict[str, Filters]:
     return {it: Filters.derived(float(bars.close[bars.row(hour)])) for it, bars in markets.items()}
 
 
-def replay_book_hours(settings: Settings, book: BookFile, first: int, last: int, quiet: bool) -> BookReplayed:
-    """Replay the hours first <= T < last (UTC ms). Raises DataError where a word of the book is lost."""
+def replay_book_hours(
+    settings: Settings, book: BookFile, first: int, last: int, quiet: bool, *, keep_bars: bool = False
+) -> BookReplayed:
+    """Replay the hours first <= T < last (UTC ms). keep_bars: into the settings' folder. Raises DataError where a word of the
+    book is lost."""
     clock_at = closing(SimClock(settings.exchange_url))
     with (
         clock_at as clock,
-        wiring.open_book(settings, book.params, clock, durable=False, keep_bars=False) as opened,
+        wiring.open_book(settings, book.params, clock, durable=False, keep_bars=keep_bars) as opened,
     ):
         began = time.perf_counter()
         with terminal.progress("hours", quiet=quiet) as update:
@@ -68,8 +72,7 @@ def _lines(book: Book, records: Mapping[str, list[HourRecord]], first: int, last
         spoken = book.said(hour, last)
         if spoken is None:
             raise DataError(f"the book has no word about {iso(hour)}")
-        closed = [it[i] for it in records.values()]
-        yield book_line(spoken.said, [SleeveHour(it.line.equity, it.ledger.cash) for it in closed])
+        yield line_of(spoken.said, [it[i] for it in records.values()])
 
 
 def write_hours(replayed: BookReplayed, folder: Path) -> None:
