@@ -7,7 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from tests.support.book_crew import CAPITAL, HOUR, SYMBOLS, BookScene
+from trader.app.book_halts import resume_book
 from trader.app.book_tick import BookTicked, tick_book
+from trader.app.layout import BOOK
+from trader.app.order_care import adopt
 from trader.app.order_ids import client_order_id
 from trader.core.book import PendingTransfer
 from trader.core.errors import Halt, OrderInDoubt, Retry
@@ -41,7 +44,7 @@ def in_time(made: BookScene, hour: int, symbols: Sequence[str] = OTHERS) -> None
     for symbol in symbols:
         record = made.journal(symbol).record(hour)
         assert record is not None, symbol
-        assert record.line.reason not in ("missed", "venue_closed"), symbol
+        assert record.line.reason not in ("missed", "venue_closed", "halt", "halted"), symbol
         assert all(it["time"] <= hour + DEADLINE_MS for it in made.orders(symbol, hour))
 
 
@@ -132,9 +135,9 @@ def test_a_symbol_whose_order_is_in_doubt(fresh_book: BookScene) -> None:
     fresh_book.check_hour()
 
 
-def test_a_foreign_order_on_one_symbol(fresh_book: BookScene) -> None:
-    """An order of another store under this bot's name halts its symbol and no other."""
-    with fresh_book.book() as book:
+def foreign_order(made: BookScene) -> str:
+    """Another store under this bot's name buys, and the tick that meets it: the order's name."""
+    with made.book() as book:
         bot = book.sleeves[SOL]
         name = client_order_id(bot.name, "0e0e", SOL, HOUR, "d", 1)
         now = bot.exchange.time_ms()
@@ -142,9 +145,32 @@ def test_a_foreign_order_on_one_symbol(fresh_book: BookScene) -> None:
         halt = tick_book(book).failed[SOL]
         assert isinstance(halt, Halt)
         assert halt.reason == "two_stores"
+    return name
+
+
+def test_a_foreign_order_on_one_symbol(fresh_book: BookScene) -> None:
+    """An order of another store under this bot's name, paid from cash that is not the book's, halts its symbol and no other."""
+    deposit = {"path": "/api/*", "nth": 1, "action": "deposit", "asset": "USDT", "amount": "1000"}
+    fresh_book.sim("/sim/faults", [deposit])
+    foreign_order(fresh_book)
     in_time(fresh_book, HOUR)
     ticked_at(fresh_book, HOUR + HOUR_MS)
     in_time(fresh_book, HOUR + HOUR_MS)
+
+
+def test_a_foreign_order_from_the_cash_of_the_book(fresh_book: BookScene) -> None:
+    """It takes what other symbols count on, so the whole book halts; once a person has adopted it, and resumed, the money is all
+    there again."""
+    name = foreign_order(fresh_book)
+    assert fresh_book.said(HOUR).reason == "halt"
+    with fresh_book.book() as book:
+        adopt(book.sleeves[SOL], name, "the other store is gone")
+    fresh_book.finish()
+    journals = [fresh_book.journal(it) for it in (BOOK, *SYMBOLS)]
+    resume_book(journals[0], journals[1:], HOUR + 60_000, "adopted")
+    fresh_book.move_to(HOUR + HOUR_MS)
+    assert not fresh_book.finish(HOUR + HOUR_MS).halted
+    fresh_book.check_adopted(HOUR + HOUR_MS)
 
 
 def test_a_symbol_that_trades_no_more(fresh_book: BookScene) -> None:

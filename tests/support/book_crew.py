@@ -181,21 +181,24 @@ class BookScene:
     def check_money(self, hour: int) -> None:
         """After an hour that every symbol has closed: each execution is in one record, no hour traded twice, transfers booked
         once, and all cash and every position are the account's, to the last unit."""
-        held = {it: Decimal(row["free"]) for it, row in self.sim("/sim/balances").items()}
-        word = BookJournal(self.journal(BOOK)).hour(hour)
-        assert word is not None
-        cash = word.said.reserve_usdt
         ledger = self.sim("/sim/ledger")
+        for symbol in SYMBOLS:
+            booked = sorted(fill.trade_id for it in self.journal(symbol).records() for fill in it.fills)
+            mine = [order for order in ledger if order["symbol"] == symbol]
+            assert booked == sorted(int(fill["tradeId"]) for order in mine for fill in order["fills"])
+            assert len({order["clientOrderId"].rsplit("-", 1)[0] for order in mine}) == len(mine)
+        self.check_adopted(hour)
+
+    def check_adopted(self, hour: int) -> None:
+        """The same where orders of others were adopted: transfers, cash and positions."""
+        held = {it: Decimal(row["free"]) for it, row in self.sim("/sim/balances").items()}
+        cash = self.said(hour).reserve_usdt
         for symbol in SYMBOLS:
             journal = self.journal(symbol)
             records = list(journal.records())
             assert records[-1].close_time == hour
             cash += records[-1].ledger.cash
             assert held.get(symbol.removesuffix("USDT"), Decimal(0)) == records[-1].ledger.position, symbol
-            booked = sorted(fill.trade_id for record in records for fill in record.fills)
-            mine = [order for order in ledger if order["symbol"] == symbol]
-            assert booked == sorted(int(fill["tradeId"]) for order in mine for fill in order["fills"])
-            assert len({order["clientOrderId"].rsplit("-", 1)[0] for order in mine}) == len(mine)
             for record in records:
                 made, said = journal.decision(record.close_time), self.said(record.close_time)
                 assert made is not None

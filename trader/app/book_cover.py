@@ -81,8 +81,8 @@ def _least(bot: Bot, hour: int, start: int, before: BookHour) -> tuple[Decimal, 
     decision = bot.journal.decision(closed + HOUR_MS) if closed < hour - HOUR_MS else None
     if decision is not None and decision.order is not None:  # it may have been executed
         buys = decision.order.side == "BUY"
-        cash, selling = (Decimal(0) if buys else cash), selling or not buys
-    return max(cash, Decimal(0)), Decimal(0) if selling else position
+        cash, selling = (min(cash, Decimal(0)) if buys else cash), selling or not buys
+    return cash, Decimal(0) if selling else position
 
 
 def _coming(symbol: str, closed: int, before: BookHour) -> Decimal:
