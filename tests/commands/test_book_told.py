@@ -229,3 +229,14 @@ def test_metrics_of_a_book_are_its_line_and_its_symbols_records(demo_book: Path)
     assert float(sleeves) + seen["trader_book_reserve_usdt", ""] == pytest.approx(float(line["equity"]))
     assert seen["trader_ticks_total", "ETHUSDT"] == 1
     assert Journal(wiring.make_store(settings), BOOK, file.params.symbols).in_book
+
+
+def test_the_observer_writes_the_pages_of_a_book(copied: Path) -> None:
+    """`trader observe` with a folder for pages: one of each symbol, and the book's once they are written."""
+    done = command(
+        "trader", "observe", *NAMED, cwd=copied, TRADER_TRACKERS="none", TRADER_PAGE_DIR="observed"
+    )
+    assert done.stdout.count("page: 48 hours") + done.stdout.count("page: 72 hours") == 2
+    written = {it.name for it in (copied / "observed").iterdir()}
+    assert written == {"index.html", "BTCUSDT.html", "ETHUSDT.html", "plotly.min.js"}
+    assert "Book of 2 symbols" in (copied / "observed/index.html").read_text()
