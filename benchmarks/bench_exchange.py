@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +27,13 @@ BEHIND_MS = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Rounds of orders, orders in each, starts, pages."""
+    """Rounds of orders, orders in each, starts, pages, symbols of the account that trades several."""
 
     rounds: int = 5
     orders: int = 200
     starts: int = 5
     pages: int = 60
+    symbols: int = 20
 
 
 def run() -> list[Figure]:
@@ -42,7 +43,7 @@ def run() -> list[Figure]:
 
 def run_small() -> list[Figure]:
     """A few of each."""
-    return _figures(Size(rounds=1, orders=20, starts=1, pages=4))
+    return _figures(Size(rounds=1, orders=20, starts=1, pages=4, symbols=2))
 
 
 def _figures(size: Size) -> list[Figure]:
@@ -55,19 +56,21 @@ def _figures(size: Size) -> list[Figure]:
             note = "made bars: there is no data folder" if file.is_relative_to(name) else "real bars"
             starts = [_start_s(file) for _ in range(size.starts)]
             written = _recorded(file, Path(name) / "tape.jsonl")
-            with exchange(file) as ready, fastapi(written) as other:
-                ours, theirs = client_of(ready), client_of({**ready, "url": other})
+            several = ("BTCUSDT", *(f"S{n}USDT" for n in range(1, size.symbols)))
+            with exchange(file) as ready, fastapi(written) as other, exchange_of(several) as book:
+                ours, theirs, booked = client_of(ready), client_of({**ready, "url": other}), client_of(book)
                 rounds = [
                     (
                         orders_a_second(ours, ready["url"], size.orders),
                         orders_a_second(theirs, None, size.orders),
+                        orders_a_second(booked, book["url"], size.orders, several),
                     )
                     for _ in range(size.rounds)
                 ]
                 pages = [(_page_ms(ours, n), _page_ms(theirs, n)) for n in range(size.pages)]
     finally:
         os.sched_setaffinity(0, allowed)
-    orders, orders_other = (median([pair[i] for pair in rounds]) for i in (0, 1))
+    orders, orders_other, of_several = (median([each[i] for each in rounds]) for i in range(3))
     page_ms, page_ms_other = (median([pair[i] for pair in pages]) for i in (0, 1))
     return [
         Figure("signed orders through python-binance, one core", orders, "at least", 300, "a second"),
@@ -76,6 +79,7 @@ def _figures(size: Size) -> list[Figure]:
             orders / orders_other,
             note=f"{orders_other:.0f} a second",
         ),
+        Figure(f"of these, with {size.symbols} symbols on the account", of_several / orders, "at least", 0.9),
         Figure("a page of 1,000 klines through python-binance", page_ms, "at most", 10, "ms"),
         Figure(
             "of the time that FastAPI takes for a constant",
@@ -111,7 +115,19 @@ def fastapi(written: Path) -> Iterator[str]:
 @contextmanager
 def exchange(file: Path, at: str = "2022-01-01", tree: Path = ROOT) -> Iterator[dict[str, str]]:
     """`trader exchange` of a checkout as a child, its ready line."""
-    market = ("--bars", str(file), "--symbol", "BTCUSDT", "--at", at)
+    with _served("--bars", str(file), "--symbol", "BTCUSDT", "--at", at, tree=tree) as ready:
+        yield ready
+
+
+@contextmanager
+def exchange_of(symbols: Sequence[str]) -> Iterator[dict[str, str]]:
+    """`trader exchange` as a child that trades several synthetic markets, its ready line."""
+    with _served("--synthetic", "7", "--symbols", ",".join(symbols), "--at", "2022-01-01") as ready:
+        yield ready
+
+
+@contextmanager
+def _served(*market: str, tree: Path = ROOT) -> Iterator[dict[str, str]]:
     command = trader("exchange", *market, "--port", "0", "--json")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tree) as child:
         try:
@@ -137,9 +153,11 @@ def client_of(ready: dict[str, str]) -> Any:
     return client
 
 
-def orders_a_second(client: Any, url: str | None, orders: int) -> float:
-    """Market orders, there and back, each signed, booked and told in full. A fresh minute begins each round, where the
-    exchange at `url` has a clock."""
+def orders_a_second(
+    client: Any, url: str | None, orders: int, symbols: Sequence[str] = ("BTCUSDT",)
+) -> float:
+    """Market orders, there and back, each signed, booked and told in full, in one symbol after the other. A fresh minute begins
+    each round, where the exchange at `url` has a clock."""
     if url:
         now_ms = client.get_server_time()["serverTime"] + 60_000
         body = json.dumps({"to": now_ms}).encode()
@@ -148,7 +166,8 @@ def orders_a_second(client: Any, url: str | None, orders: int) -> float:
     began = time.perf_counter()
     for n in range(orders):
         side, amount = ("BUY", "100") if n % 2 == 0 else ("SELL", "98")
-        told = client.create_order(symbol="BTCUSDT", side=side, type="MARKET", quoteOrderQty=amount)
+        symbol = symbols[n // 2 % len(symbols)]
+        told = client.create_order(symbol=symbol, side=side, type="MARKET", quoteOrderQty=amount)
         if told["status"] != "FILLED":
             raise RuntimeError(f"an order of the benchmark ended {told['status']}")
     return orders / (time.perf_counter() - began)

@@ -20,6 +20,7 @@ MODULES = {".".join(f.relative_to(ROOT).with_suffix("").parts): f for f in FILES
 OF_AN_EXTRA = {
     "trader.forecasters.tft_layers",
     "trader.forecasters.tft_network",
+    "trader.forecasters.tft_samples",
     "trader.forecasters.tft_state",
     "trader.forecasters.tft_training",
 }
@@ -98,6 +99,9 @@ ARROWS |= {
         "trader.wiring",
         "trader.observers",
         "trader.simulation",
+        "backtest.engine.shared_fit",
+        "backtest.executors.protocol",
+        "backtest.executors.ray_training",
         "backtest.executors.registry",
         "backtest.study",
     },
@@ -185,11 +189,11 @@ def test_every_arrow_is_used() -> None:
 
 
 def test_only_the_command_line_of_trader_knows_backtest() -> None:
-    """Retraining gets the study as an argument; no other module of trader imports it."""
+    """Retraining gets the study, and who shares its fits, as arguments; no other module of trader imports it."""
     knows = {
         m for m in MODULES if m.startswith("trader.") and any(within(i, "backtest") for i in imports_of(m))
     }
-    assert knows <= {"trader.commands.search"}
+    assert knows <= {"trader.commands.search", "trader.commands.shared_fits"}
 
 
 def test_there_is_no_import_cycle() -> None:

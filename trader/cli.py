@@ -53,6 +53,7 @@ VERBS = (
     account.close_attempt,
     account.flatten,
     account.epoch,
+    account.release,
     hours.replay,
     hours.journal,
     hours.status,

@@ -92,6 +92,14 @@ def make_journal(settings: Settings) -> Journal:
     return journal
 
 
+def make_journals(settings: Settings, params: BookParams) -> list[Journal]:
+    """The journal of every symbol of a book, alphabetical. Raises WrongStore where the store is not this book's."""
+    store = make_store(settings)
+    journals = [Journal(store, it, params.symbols) for it in params.symbols]
+    journals[0].require_own()
+    return journals
+
+
 def make_model(journal: Journal, model_id: str) -> LoadedModel:
     """A published model, ready to predict. Raises DataError, or ConfigError where its family is not installed."""
     return loaded(journal, forecaster_of, model_id)

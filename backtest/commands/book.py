@@ -24,7 +24,7 @@ from trader.core.types import HOUR_MS
 if TYPE_CHECKING:
     from backtest.commands.book_inputs import GivenBook, GivenSymbol
     from backtest.engine.book import BookRun
-    from backtest.engine.book_outcome import SymbolInBook
+    from backtest.engine.book_outcome import BookOutcome, SymbolInBook
     from backtest.executors.protocol import Executor
     from trader.core.types import Progress
 
@@ -35,34 +35,41 @@ BookFile = Annotated[
     ),
 ]
 BY = "backtest run --book"
-# Options of a run of one symbol, which book.toml says by symbol or which have no meaning for several.
-OF_ONE_SYMBOL = ("params", "symbol", "filters", "features", "horizon_hours", "label", "trades_out")
+# Options of one symbol, which book.toml says by symbol or which have no meaning for several.
+OF_ONE_SYMBOL = ("params", "symbol", "features", "horizon_hours", "label")
 
 
-def or_of_book(verb: Callable[..., None]) -> Callable[..., None]:
-    """A verb of one symbol with a further option --book, which runs a book instead."""
-    own = inspect.signature(verb).parameters.values()
-    book = inspect.Parameter("book", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=BookFile)
+def or_book(
+    of_book: Callable[..., None], *excluded: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A verb of one symbol with a further option --book, which does `of_book` instead. excluded: options that this one does not
+    take, besides OF_ONE_SYMBOL."""
 
-    @wraps(verb)
-    def asked(**values: Any) -> None:
-        given = values.pop("book")
-        if given is None:
-            verb(**values)
-            return
-        for name in OF_ONE_SYMBOL:
-            if values.pop(name) is not None:
-                raise ConfigError(
-                    f"--{name.replace('_', '-')} is an option of one symbol, and --book trades those of {given}; book.toml names "
-                    "its symbols and the P.json of each. Leave one of the two options out"
-                )
-        run_of_book(given, **values)
+    def with_book(verb: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(verb).parameters.values()
+        book = inspect.Parameter("book", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=BookFile)
 
-    options = [*own, book]
-    # What the command line reads a verb's options from.
-    asked.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]  # inspect's own name for it
-    asked.__annotations__ = {it.name: it.annotation for it in options}
-    return asked
+        @wraps(verb)
+        def asked(**values: Any) -> None:
+            given = values.pop("book")
+            if given is None:
+                verb(**values)
+                return
+            for name in (*OF_ONE_SYMBOL, *excluded):
+                if values.pop(name) is not None:
+                    raise ConfigError(
+                        f"--{name.replace('_', '-')} is an option of one symbol, and --book trades those of {given}; book.toml "
+                        "names its symbols and the P.json of each. Leave one of the two options out"
+                    )
+            of_book(given, **values)
+
+        options = [*own, book]
+        # What the command line reads a verb's options from.
+        asked.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]  # inspect's own name for it
+        asked.__annotations__ = {it.name: it.annotation for it in options}
+        return asked
+
+    return with_book
 
 
 @computed
@@ -75,11 +82,12 @@ def run_of_book(
     hours_out: Path | None,
     evidence: Path,
     as_json: bool,
+    filters: Path | None,
 ) -> None:
     """Walk every symbol of a book forward and trade them on one capital. A look is counted at the hours of every symbol."""
     from backtest.commands.book_inputs import given_book
 
-    given = given_book(book, bars, start, stop)
+    given = given_book(book, bars, start, stop, filters)
     ledgers = [ledger_in(evidence, it.bars) for it in given.symbols]
     if hours_out is not None:
         writable(hours_out / f"{given.params.symbols[0]}.jsonl")
@@ -124,6 +132,19 @@ def _run_together(
     hours_out: Path | None,
     as_json: bool,
 ) -> None:
+    outcome = outcome_of(given, ledgers, executor, update, BY)
+    if hours_out:
+        _write_all(hours_out, outcome.run)
+    if as_json:
+        terminal.emit(outcome.summary)
+    else:
+        show_book(outcome.summary, given.title)
+
+
+def outcome_of(
+    given: GivenBook, ledgers: list[EvidenceLedger], executor: Executor, update: Progress, by: str
+) -> BookOutcome:
+    """Trade a book of two symbols or more, and count the look in the ledger of each."""
     from backtest.engine.book_outcome import run_book
 
     outcome = run_book(
@@ -133,13 +154,8 @@ def _run_together(
     for it, sleeve, ledger in zip(given.symbols, outcome.run.sleeves, ledgers, strict=True):
         # The hours of every symbol have been looked at, and its own parameters were tried on them.
         per_hour = Moments.of(hourly_returns(sleeve.index, 1.0)).sharpe
-        ledger.append(looked_at(config_hash(it.rules.params), given.start, given.stop, per_hour, BY))
-    if hours_out:
-        _write_all(hours_out, outcome.run)
-    if as_json:
-        terminal.emit(outcome.summary)
-    else:
-        show_book(outcome.summary, given.title)
+        ledger.append(looked_at(config_hash(it.rules.params), given.start, given.stop, per_hour, by))
+    return outcome
 
 
 def _in_book(it: GivenSymbol, given: GivenBook) -> SymbolInBook:
@@ -155,7 +171,7 @@ def _in_book(it: GivenSymbol, given: GivenBook) -> SymbolInBook:
 
 def _write_all(folder: Path, run: BookRun) -> None:
     """A file of hours of every symbol, then the book's, which is whole only where all are."""
-    from trader.core.book import book_line_text
+    from trader.core.book_line import book_line_text
 
     for it in run.sleeves:
         _write(folder, it.symbol, it.run.track.texts())
@@ -198,11 +214,9 @@ def show_book(summary: dict[str, Any], title: str) -> None:
     if "with book" in head:
         said += " with book: correlation of its hourly returns with those of the whole book."
     if ended := [
-        f"{symbol} ends at {terminal.minute(it)}" for symbol, it in summary["bars_end_early"].items()
+        f"{symbol} end at {terminal.minute(it)}" for symbol, it in summary["bars_end_early"].items()
     ]:
-        said += (
-            f" Bars of {', '.join(ended)}: it is traded until then, and its exchange is closed afterwards."
-        )
+        said += f" Bars of {', of '.join(ended)}: traded until then, the exchange is closed afterwards."
     terminal.show(terminal.paragraph(said), f"{summary['seconds']:.1f} s")
 
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_UP, Decimal
 from pathlib import Path
 
-from backtest.commands.inputs import read_params
 from trader import terminal
 from trader.adapters.bar_folder import BarSources
+from trader.adapters.book_file import read_book
+from trader.adapters.exchange_info import filters_of, info_row_of, read_info_rows
 from trader.core.book import CENT, BookRules, SleeveStanding, book_hour
-from trader.core.book_params import BookParams, parse_book
+from trader.core.book_params import BookParams
 from trader.core.costs import exact, fill_price, quote_at
 from trader.core.errors import ConfigError
 from trader.core.hours import Rules
 from trader.core.jumps import require_no_jump
 from trader.core.params import Params
-from trader.core.quote_assets import quote_asset_of
 from trader.core.shares import shares_at
 from trader.core.text import plural
 from trader.core.training import train_symbols_of
@@ -61,92 +61,62 @@ class GivenBook:
         return f"book of {plural(len(self.symbols), 'symbol')}, {self.params.shares}, {first} to {stop}"
 
 
-def given_book(book: Path, bars: Sequence[Path], start: str, stop: str) -> GivenBook:
+def given_book(
+    book: Path, bars: Sequence[Path], start: str, stop: str, filters: Path | None = None
+) -> GivenBook:
     """Read the files of a book. Raises ConfigError or DataError for one that cannot be read, for bars that do not reach over the
-    hours, and for a book that could not trade."""
+    hours, and for a book that could not trade. filters: exchangeInfo's rows of its symbols."""
     began = time.perf_counter()
-    params = parse_book(terminal.read_text(book, "the book"), str(book))
-    _require_one_quote(params.symbols)
+    read = read_book(book)
     first, last = parse_hour(start), parse_hour(stop)
     if last <= first:
         raise ConfigError(f"--to {stop} must be later than --from {start}")
-    strategies = {symbol: _strategy(params, symbol, book) for symbol in params.symbols}
-    _require_one_account(strategies)
-    sources = BarSources.of(bars, params.symbols[0])
-    for symbol in params.symbols:
+    sources = BarSources.of(bars, read.params.symbols[0])
+    for symbol in read.params.symbols:
         sources.path(symbol)
-    read: dict[str, Bars] = {}
-    symbols = tuple(_symbol(it, strategies[it], sources, read, first, last) for it in params.symbols)
-    given = GivenBook(params, symbols, first, last, began)
-    if len(symbols) > 1:
+    files = _Files(sources, filters, first, last)
+    symbols = tuple(files.symbol(it, read.strategies[it]) for it in read.params.symbols)
+    given = GivenBook(read.params, symbols, first, last, began)
+    if not read.is_one:
         require_tradable(given)
     return given
 
 
-def _strategy(params: BookParams, symbol: str, book: Path) -> Params:
-    """The P.json of a symbol, with the book's capital; its path is read beside book.toml."""
-    named = params.params_path(symbol)
-    chosen = read_params(None if named is None else book.parent / named, {})
-    if chosen.exposure != "long_flat" and len(params.symbols) > 1:
-        raise ConfigError(
-            f"{symbol}: exposure is {chosen.exposure!r} in {named}, and a book trades long_flat only: it moves cash among its "
-            "symbols, and a short owes what it sold. Set exposure to long_flat"
-        )
-    return chosen.model_copy(update={"allocation_usdt": params.capital_usdt})
+class _Files:
+    """What the files hold of each symbol over the hours first <= T < last. Bars are read once, however many fits see them."""
 
+    def __init__(self, sources: BarSources, filters: Path | None, first: int, last: int) -> None:
+        self._sources, self._first, self._last = sources, first, last
+        self._filters = filters
+        self._rows = [] if filters is None else read_info_rows(filters)
+        self._read: dict[str, Bars] = {}
 
-def _require_one_quote(symbols: Sequence[str]) -> None:
-    """Raises ConfigError where symbols are quoted in several assets."""
-    quotes = {symbol: quote_asset_of(symbol) for symbol in symbols}
-    if len(set(quotes.values())) > 1:
-        said = ", ".join(
-            f"{symbol} in {quote or 'an asset unknown here'}" for symbol, quote in quotes.items()
-        )
-        raise ConfigError(
-            f"a book's symbols share one cash, so they are quoted in one asset; these are not: {said}. Make a book of each"
-        )
+    def symbol(self, symbol: str, params: Params) -> GivenSymbol:
+        """Raises ConfigError or DataError where its bars do not suit the hours."""
+        seen: Sequence[str] = ()
+        if params.train_symbols is not None:
+            seen = train_symbols_of(params, symbol, traits_of(params.model.family))
+        bars, source = self._bars(symbol, params), str(self._sources.path(symbol))
+        # A symbol that was delisted within the hours is part of what was traded.
+        last = min(self._last, bars.last) if bars.last > self._first else self._last
+        require_span(bars, self._first, last, source)
+        require_history(bars, refit_of(params, 0, self._first), params, source)
+        others = tuple(self._bars(it, params) for it in seen if it != symbol)
+        return GivenSymbol(bars, Rules(params, self._filters_of(bars)), source, others)
 
+    def _bars(self, symbol: str, params: Params) -> Bars:
+        if symbol not in self._read:
+            self._read[symbol] = self._sources.read(symbol, terminal.say)
+        bars = self._read[symbol]
+        read = bars.span(refit_of(params, 0, self._first).train_from, self._last + HOUR_MS)
+        require_no_jump(read, str(self._sources.path(symbol)))
+        return bars
 
-def _require_one_account(strategies: dict[str, Params]) -> None:
-    """Raises ConfigError where two symbols' parameters disagree about what trading costs."""
-    (symbol, first), *others = strategies.items()
-    for other, params in others:
-        for name in ("fee_rate", "fee_discount", "half_spread_bps", "slippage_bps"):
-            one, two = getattr(first, name), getattr(params, name)
-            if one != two:
-                raise ConfigError(
-                    f"{name} is {_said(one)} for {symbol} and {_said(two)} for {other}; all symbols of a book are traded on one "
-                    "account, which has one commission. Make it the same in every P.json of the book"
-                )
-
-
-def _said(value: Decimal | None) -> str:
-    return "null" if value is None else plain(value)
-
-
-def _symbol(
-    symbol: str, params: Params, sources: BarSources, read: dict[str, Bars], first: int, last: int
-) -> GivenSymbol:
-    """Its bars, read once however many fits see them. Raises ConfigError or DataError where they do not suit the hours."""
-    seen = (
-        ()
-        if params.train_symbols is None
-        else train_symbols_of(params, symbol, traits_of(params.model.family))
-    )
-    for it in (symbol, *seen):
-        if it not in read:
-            read[it] = sources.read(it, terminal.say)
-            until = last + HOUR_MS
-            require_no_jump(
-                read[it].span(refit_of(params, 0, first).train_from, until), str(sources.path(it))
-            )
-    bars, source = read[symbol], str(sources.path(symbol))
-    # A symbol that was delisted within the hours is part of what was traded.
-    require_span(bars, first, min(last, bars.last) if bars.last > first else last, source)
-    require_history(bars, refit_of(params, 0, first), params, source)
-    filters = Filters.derived(float(bars.close[bars.row(first)]))
-    others = tuple(read[it] for it in seen if it != symbol)
-    return GivenSymbol(bars, Rules(params, filters), source, others)
+    def _filters_of(self, bars: Bars) -> Filters:
+        """The file's, else those that suit the price at the first hour."""
+        if self._filters is None:
+            return Filters.derived(float(bars.close[bars.row(self._first)]))
+        return filters_of(info_row_of(self._rows, bars.symbol, self._filters), str(self._filters))
 
 
 def require_tradable(book: GivenBook) -> None:
@@ -159,7 +129,7 @@ def require_tradable(book: GivenBook) -> None:
         book.start,
         rules.before_first(),
         [SleeveStanding(it.symbol) for it in bars],
-        lambda: shares_at(bars, book.start, settings),
+        lambda _: shares_at(bars, book.start, settings),
     )
     for it in book.symbols:
         symbol, amount = it.bars.symbol, said.transfer(it.bars.symbol)

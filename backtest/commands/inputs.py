@@ -47,7 +47,8 @@ FiltersFile = Annotated[
     Path | None,
     typer.Option(
         "--filters",
-        help="a JSON file of one symbol as exchangeInfo gives it; default: tick and step from the price",
+        help="a JSON file of exchangeInfo, the row of the symbol, or with --book of each; default: tick and step "
+        "from the price",
     ),
 ]
 Preset = Annotated[

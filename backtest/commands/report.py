@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from backtest.commands.book import or_book
+from backtest.commands.book_report import report_of_book
 from backtest.commands.computing import Computing, computed
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
 from trader import terminal
@@ -22,6 +24,7 @@ StudyDir = Annotated[
 ]
 
 
+@or_book(report_of_book, "study")
 @on_hours
 @computed
 def report(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backtest.commands.book import or_of_book
+from backtest.commands.book import or_book, run_of_book
 from backtest.commands.computing import Computing, computed
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
 from backtest.commands.run_screen import show_run
@@ -29,7 +29,7 @@ TradesOut = Annotated[
 ]
 
 
-@or_of_book
+@or_book(run_of_book, "trades_out")
 @on_hours
 @computed
 def run(

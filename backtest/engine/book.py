@@ -6,6 +6,7 @@ every hour is `book_hour`; where it halts them, what was traded beyond that hour
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -17,18 +18,18 @@ from backtest.engine.simulate import Run, first_mark, joined, trade
 from trader.core.book import (
     BOOK_HALT,
     BookHour,
-    BookLine,
     BookRules,
-    SleeveHour,
     SleeveStanding,
     book_hour,
-    book_line,
+    marked_hour,
     missed_book_hour,
     with_transfer,
 )
+from trader.core.book_line import BookLine, line_of_sums
 from trader.core.hours import HourState, Rules
+from trader.core.marks import Marks, summed
 from trader.core.risk import halted
-from trader.core.shares import shares_at
+from trader.core.shares import Shares, shares_at
 from trader.core.types import HOUR_MS, Bars, Bools, Floats, Ints, Matrix
 
 
@@ -68,21 +69,29 @@ def simulate_book(sleeves: Sequence[Sleeve], rules: BookRules, stop: int) -> Boo
     book = _BookTrading(rules, trading)
     while len(book.said) < hours:
         book.trade_until_next_move(hours)
-    lines = [
-        book_line(said, [SleeveHour(it.equity[i], it.cash[i]) for it in trading])
-        for i, said in enumerate(book.said)
-    ]
+    cash = sums([it.cash for it in trading])
+    lines = list(map(line_of_sums, book.said, book.equity, cash))
     return BookRun(book.said, lines, [it.ended() for it in trading])
 
 
+def sums(columns: Sequence[Sequence[Decimal]]) -> list[Decimal]:
+    """The sum of the columns in every hour, (n,)."""
+    return [sum(row, Decimal(0)) for row in zip(*columns, strict=True)]
+
+
 class _BookTrading:
-    """The book while it is traded: what it has said so far, hour by hour."""
+    """The book while it is traded: what it has said so far, hour by hour. equity: USDT of all sleeves after each hour so far."""
 
     def __init__(self, rules: BookRules, sleeves: Sequence[_SleeveTrading]) -> None:
         self.rules, self.sleeves = rules, sleeves
         self.said: list[BookHour] = []
         self._bars = [it.bars for it in sleeves]
+        self.equity: list[Decimal] = []
+        self._names = [it.bars.symbol for it in sleeves]
         self._shut = ~np.any([it.columns.venue_open for it in sleeves], axis=0)
+        # Hours that every symbol begins with a record of the hour before: only their equities are needed.
+        newest = np.array([it.newest for it in sleeves])
+        self._usual = (np.all(newest == np.arange(newest.shape[1]) - 1, axis=0) & ~self._shut).tolist()
 
     def trade_until_next_move(self, stop: int) -> None:
         """Say the next hour, then trade all sleeves until the book may move cash again or halts, at most up to index `stop`."""
@@ -94,10 +103,12 @@ class _BookTrading:
         until = self._next_move(first + 1, stop, now)
         for it in self.sleeves:
             it.trade(first, until)
+        self.equity[first:] = summed([it.marks for it in self.sleeves])
         halt = self._first_halt(first + 1, until)
         if halt < until:
             for it in self.sleeves:
                 it.trade(first, halt)
+            del self.equity[halt:]
         for it in self.sleeves:
             it.keep()
 
@@ -109,9 +120,9 @@ class _BookTrading:
         return next(moves, stop)
 
     def _first_halt(self, first: int, stop: int) -> int:
-        """Say the hours first <= i < stop, up to the one that halts the book; its index, or `stop`."""
+        """Say the hours first <= i < stop, at which no cash moves, up to the one that halts the book; its index, or `stop`."""
         for i in range(first, stop):
-            said = self._say(i)
+            said = self._say_marked(i, self.equity[i - 1]) if self._usual[i] else self._say(i)
             if said.halted and not self.said[-1].halted:
                 return i
             self.said.append(said)
@@ -128,37 +139,65 @@ class _BookTrading:
             hour,
             before,
             [it.standing(i, hour) for it in self.sleeves],
-            lambda: shares_at(self._bars, hour, self.rules.params.share_settings),
+            lambda symbols: self._shares(symbols, hour),
         )
+
+    def _shares(self, symbols: Sequence[str], hour: int) -> Shares:
+        bars = [it for it in self._bars if it.symbol in symbols]
+        return shares_at(bars, hour, self.rules.params.share_settings)
+
+    def _say_marked(self, i: int, sleeves_equity: Decimal) -> BookHour:
+        """`_say` of an hour before which every symbol has closed its own, whose equities are `sleeves_equity` together."""
+        hour, before = self._hour(i), self.said[-1]
+        records = dict.fromkeys(self._names, hour - HOUR_MS)
+        return marked_hour(self.rules, hour, before, before.reserve_usdt + sleeves_equity, records, {})
 
     def _hour(self, i: int) -> int:
         return self.rules.start + i * HOUR_MS
 
 
 class _SleeveTrading:
-    """A sleeve while it is traded. equity, cash: USDT after each hour so far."""
+    """A sleeve while it is traded. cash: USDT after each hour so far. newest: of every hour the index of the newest hour
+    that has a record when it begins, -1 for none."""
 
     def __init__(self, sleeve: Sleeve, start: int, stop: int) -> None:
         self.bars = sleeve.bars
         self.columns = SignalColumns.of(sleeve.bars, sleeve.p_up, sleeve.rules, start, stop)
-        self.equity: list[Decimal] = []
         self.cash: list[Decimal] = []
-        self._newest = newest_records(self.columns.venue_open).tolist()
+        self.newest = newest_records(self.columns.venue_open).tolist()
         self._state = HourState.fresh(Decimal(0))
         self._runs: list[Run] = []
+        self._firsts: list[
+            int
+        ] = []  # the index of the first hour of each run, and of the one that is not kept yet
         self._index: list[Floats] = []
         self._worth, self._scale = 1.0, 0.0  # the index now, and the index that 1 USDT of equity stands for
         self._run: Run | None = None
 
     def standing(self, i: int, hour: int) -> SleeveStanding:
         """What the newest record says when hour i (`hour`, UTC ms) begins."""
-        newest = self._newest[i]
+        newest = self.newest[i]
         if newest < 0:
             return SleeveStanding(self.bars.symbol)
         record = hour - (i - newest) * HOUR_MS
         state = self._state if self._run is None else self._run.state
         stopped = state.risk.halted_at is not None and state.risk.halted_at <= record
-        return SleeveStanding(self.bars.symbol, record, self.equity[newest], self.cash[newest], stopped)
+        return SleeveStanding(self.bars.symbol, record, self._equity(newest), self.cash[newest], stopped)
+
+    def _equity(self, i: int) -> Decimal:
+        """After hour i."""
+        part = bisect_right(self._firsts, i) - 1
+        run = self._runs[part] if part < len(self._runs) else self._run
+        if run is None:
+            raise ValueError(f"hour {i} was not traded")
+        return run.track.marks.exact(i - self._firsts[part])
+
+    @property
+    def marks(self) -> Marks:
+        """The equities since what was kept."""
+        if self._run is None:
+            raise ValueError("nothing was traded")
+        return self._run.track.marks
 
     def begin(self, i: int, said: BookHour) -> None:
         """Take in what the book says of hour i: its transfer, then its halt."""
@@ -177,7 +216,8 @@ class _SleeveTrading:
     def trade(self, first: int, stop: int) -> None:
         """Trade the hours first <= i < stop, in place of what was traded from `first` on and not kept."""
         self._run = trade(self.columns.part(first, stop), self._state)
-        self.equity[first:] = self._run.track.equities()
+        if len(self._firsts) == len(self._runs):
+            self._firsts.append(first)
         self.cash[first:] = self._run.track.cash()
 
     def keep(self) -> None:

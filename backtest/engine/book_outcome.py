@@ -120,6 +120,7 @@ def _sleeve_summary(
         track.fees_usdt,
     )
     halted, final = sleeve.run.state.risk.halted_at, run_final(sleeve)
+    given_usdt = sum((it.transfer(sleeve.symbol) for it in run.said), Decimal(0))
     summary = summary_of(
         columns,
         given.bars,
@@ -138,7 +139,8 @@ def _sleeve_summary(
         "share": float(final) / float(equity[-1]) if equity[-1] else 0.0,
         "mean_share": float(np.mean(sleeve.run.equity / equity)),
         "transfers": sum(sleeve.symbol in said.transfers for said in run.said),
-        "transferred_usdt": plain(sum((it.transfer(sleeve.symbol) for it in run.said), Decimal(0))),
+        "transferred_usdt": plain(given_usdt),
+        "contribution_usdt": plain(final - given_usdt),
         "turnover": traded_usdt(sleeve) / float(equity.mean()),
         "correlation_with_book": correlation(own, returns),
         "filters": given.rules.filters.as_json(),

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from backtest.executors import ray_worker
+from backtest.executors import ray_train, ray_worker
 from backtest.executors.ray_messages import Messages, Report
 
 _END_S = 20
@@ -62,7 +62,7 @@ def _serve(messages: Messages, how: dict[str, Any], folder: Path, own_network: b
     ports = [] if own_network or address else _listening()
     messages.send("ready", cpus=cpus, dashboard=context.dashboard_url or "", ports=ports)
     try:
-        _Tasks(messages).serve(how["program"])
+        _Tasks(messages, folder).serve(how["program"])
     finally:
         _end(own=not address)
 
@@ -74,6 +74,9 @@ def _settle_environment(folder: Path, own: bool, private: bool) -> None:
         return
     os.environ.pop("RAY_ADDRESS", None)
     os.environ["RAY_worker_niceness"] = "0"  # as the workers of --executor local  # noqa: SIM112  # Ray's own name
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # where its node is
+    # Of Ray Train: no process that waits for a cloud's word that a machine will go, no metrics that nobody reads.
+    os.environ |= {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0", "RAY_TRAIN_METRICS_ENABLED": "0"}
     os.environ["RAY_LOG_TO_STDERR"] = "1"  # a file of this command's, so that no process need watch files
     if private:  # nobody else is in this network
         os.environ["RAY_AUTH_MODE"] = "disabled"
@@ -155,10 +158,10 @@ def _end_all(processes: list[Any]) -> None:
 class _Tasks:
     """What Ray was given, and what it holds for it."""
 
-    def __init__(self, messages: Messages) -> None:
+    def __init__(self, messages: Messages, folder: Path) -> None:
         import ray
 
-        self._messages = messages
+        self._messages, self._folder = messages, folder
         self._shared: dict[str, Any] = {}
         self._given: dict[int, Any] = {}
         # Whether a lost task is given again is the coordinator's to decide; nodes are used evenly.
@@ -180,6 +183,8 @@ class _Tasks:
                     self._watch(
                         head["number"], self._answer.remote(program, name, [self._shared[name]], body)
                     )
+                elif head["kind"] == "train":
+                    ray_train.begin(self._messages, program, head["workers"], body, self._folder)
                 elif head["kind"] == "cancel":
                     for it in list(self._given.values()):
                         ray.cancel(it, force=False)

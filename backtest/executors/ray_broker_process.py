@@ -43,10 +43,16 @@ _OPEN_PORTS = (
 
 
 class BrokerProcess:
-    """Ready to start Ray when it is there; `tell` hears where Ray's dashboard is, and which ports are open."""
+    """Ready to start Ray when it is there; `tell` hears where Ray's dashboard is, and which ports are open. without: what a
+    command is given instead that shall do without Ray."""
 
     def __init__(
-        self, address: RayAddress | None, tasks: int | None, open_ports: bool, tell: Callable[[str], None]
+        self,
+        address: RayAddress | None,
+        tasks: int | None,
+        open_ports: bool,
+        tell: Callable[[str], None],
+        without: str = "--executor local",
     ) -> None:
         self._address, self._tell = address, tell
         self._starting = threading.Lock()
@@ -54,7 +60,7 @@ class BrokerProcess:
         self.started = False
         self._begin()
         try:
-            self._require_network(open_ports)
+            self._require_network(open_ports, without)
         except BaseException:
             self.end()
             raise
@@ -78,13 +84,13 @@ class BrokerProcess:
             )
         theirs.close()
 
-    def _require_network(self, open_ports: bool) -> None:
+    def _require_network(self, open_ports: bool, without: str) -> None:
         own_network = self._heard(_START_S)["own_network"]
         if not (self._address or own_network or open_ports):
             raise ConfigError(
                 f"a Ray of this command's own listens on all addresses of this machine: {_OPEN_PORTS}. A network of its own, "
                 f"where nobody else would reach them, is not permitted here. Give --ray-open-ports where that does no harm, "
-                f"--ray-address of a cluster, or --executor local"
+                f"--ray-address of a cluster, or {without}"
             )
 
     def capacity(self) -> int:

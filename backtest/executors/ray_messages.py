@@ -10,11 +10,15 @@ import threading
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
-# From the coordinator. keep, drop: shared arrays by their name. task: by a number. cancel: whatever was not begun.
-Order = Literal["start", "keep", "drop", "task", "cancel"]
+# From the coordinator. keep, drop: shared arrays by their name. task: by a number. cancel: whatever was not begun. train: a task
+# that workers share.
+Order = Literal["start", "keep", "drop", "task", "cancel", "train"]
 # To the coordinator. hello: whether there is a network of its own. ready: Ray is there. slow: its processes were not up in time.
-# refused: a person must act. retry: it may be there later. ended: no task is answered any more. The rest are what a task came to.
-Report = Literal["hello", "ready", "slow", "refused", "retry", "ended", "answer", "lost", "cancelled"]
+# refused: a person must act. retry: it may be there later. ended: no task is answered any more. epoch, again: of a training, what
+# was learnt, and that its workers begin anew. The rest are what a task came to.
+Report = Literal[
+    "hello", "ready", "slow", "refused", "retry", "ended", "epoch", "again", "answer", "lost", "cancelled"
+]
 
 
 class Messages:

@@ -24,7 +24,7 @@ def answer(coordinators: str, name: str, reference: list[Any], packed: bytes) ->
     # To cancel what is waiting, Ray interrupts what has begun. What has begun shall end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if program_hash() != coordinators:
-        return OTHER_PROGRAM + json.dumps({"node": _node(), "program": program()}).encode()
+        return OTHER_PROGRAM + told_program()
     arrays = _shared(name, reference)
     return computed(packed, lambda _: arrays)
 
@@ -40,7 +40,9 @@ def _shared(name: str, reference: list[Any]) -> Arrays:
     return _held[name]
 
 
-def _node() -> str:
+def told_program() -> bytes:
+    """Which program this worker's is, and where it is."""
     import ray
 
-    return f"{socket.gethostname()} ({ray.util.get_node_ip_address()})"
+    node = f"{socket.gethostname()} ({ray.util.get_node_ip_address()})"
+    return json.dumps({"node": node, "program": program()}).encode()

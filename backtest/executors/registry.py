@@ -92,6 +92,12 @@ class Setup:
     tell: Callable[[str], None] = _nobody
 
 
+def require_installed(option: str, library: str, extra: str) -> None:
+    """Raises ConfigError, naming the option that needs it and the extra that has it, for a library that is not installed."""
+    if importlib.util.find_spec(library) is None:
+        raise ConfigError(f"{option} needs {library}, which is not installed: {how_to_install(extra)}")
+
+
 @contextmanager
 def open_executor(name: str, setup: Setup, tell: Callable[[str], None] = _nobody) -> Iterator[Executor]:
     """An executor by its name, closed at the end; lost tasks are given again, and `tell` hears of it. Raises
@@ -100,10 +106,8 @@ def open_executor(name: str, setup: Setup, tell: Callable[[str], None] = _nobody
     if chosen is None:
         known = "; ".join(f"{it} ({what.summary})" for it, what in EXECUTORS.items())
         raise ConfigError(f"--executor {name} is not known. Choose one of: {known}")
-    if chosen.needs and importlib.util.find_spec(chosen.needs) is None:
-        raise ConfigError(
-            f"--executor {name} needs {chosen.needs}, which is not installed: {how_to_install(name)}"
-        )
+    if chosen.needs:
+        require_installed(f"--executor {name}", chosen.needs, name)
     inner: Executor = importlib.import_module(chosen.module).open_executor(replace(setup, tell=tell))
     executor = Resubmitting(inner, tell)
     try:

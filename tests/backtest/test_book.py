@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from backtest.engine.book import BookRun, Sleeve, newest_records, simulate_book
 from tests.support.bars_made import bars_made
 from tests.support.book_twin import book_hour_by_hour
-from trader.core.book import BOOK_HALT, BookRules, book_line_text
+from trader.core.book import BOOK_HALT, BookRules
+from trader.core.book_line import book_line_text
 from trader.core.book_params import BookParams
 from trader.core.hours import Rules, line_text
 from trader.core.params import DEFAULT_PARAMS, params_of

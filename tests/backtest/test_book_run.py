@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -124,6 +125,29 @@ def test_a_book_of_one_is_a_run_of_that_symbol(folder: Path) -> None:
     assert (folder / "one" / "AAUSDT.jsonl").read_bytes() == (folder / "alone.jsonl").read_bytes()
 
 
+def test_a_book_has_a_page(folder: Path) -> None:
+    """One file without a script that asks for nothing, its figures beside it: the gains of all symbols are the book's, a curve by
+    day ends with the final equity, and the page names every symbol."""
+    book_file(folder)
+    words = ("--book", "book.toml", "--bars", "bars", "--from", SPAN[0], "--to", SPAN[1])
+    done = command("backtest", "report", *words, "--out", "page.html", cwd=folder)
+    assert max(map(len, done.stdout.splitlines())) <= WIDTH
+    told = json.loads((folder / "page.json").read_text())
+    summary = told["summary"]
+    gained = sum(Decimal(it["contribution_usdt"]) for it in summary["symbols"].values())
+    assert gained == Decimal(summary["final_equity_usdt"]) - Decimal(summary["capital_usdt"])
+    assert told["curve"]["day"] == ["2021-02-10", "2021-02-11", "2021-02-12", "2021-02-13"]
+    assert told["curve"]["equity"][-1] == float(summary["final_equity_usdt"])
+    page = (folder / "page.html").read_text()
+    assert "<script" not in page
+    assert not re.search(r'(?:src|href)="(?!data:,|#)', page)
+    assert all(page.count(symbol) > 3 for symbol in PRICES)
+    one = book_file(folder, symbols=["AAUSDT"])
+    refused = command("backtest", "report", *words, "--out", "page.html", cwd=folder, check=False)
+    assert refused.returncode == 2
+    assert f"{one.name} holds one symbol, AAUSDT" in refused.stderr
+
+
 def write_params(folder: Path, name: str, **changes: Any) -> str:
     """A further P.json."""
     (folder / name).write_text(json.dumps(quick_params(**changes)))
@@ -140,7 +164,7 @@ ERRORS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"share_hours": 2_000},
-        r"AAUSDT: its share is computed from the 2001 bars up to .*begin the book later",
+        r"AAUSDT: its share is computed from the 2,001 bars up to .*begin the book later",
     ),
     ({"sharing": "equal"}, r"book.toml: unknown key 'sharing'"),
     (
@@ -171,6 +195,27 @@ def test_what_cannot_be_traded_is_said_before_any_work(
     path = book_file(folder, **changes)
     with pytest.raises((ConfigError, DataError), match=says):
         given_book(path, [folder / "bars"], *SPAN)
+
+
+def test_filters_of_every_symbol_come_from_one_file(folder: Path) -> None:
+    """Rows of exchangeInfo, as the embedded exchange takes them; a symbol without a row is named."""
+    rows = [
+        {
+            "symbol": symbol,
+            "filters": [
+                {"filterType": "PRICE_FILTER", "tickSize": "0.01"},
+                {"filterType": "LOT_SIZE", "stepSize": "0.001", "minQty": "0.001", "maxQty": "9000"},
+                {"filterType": "NOTIONAL", "minNotional": str(7 + i)},
+            ],
+        }
+        for i, symbol in enumerate(PRICES)
+    ]
+    (folder / "rows.json").write_text(json.dumps({"symbols": rows}))
+    given = given_book(book_file(folder), [folder / "bars"], *SPAN, folder / "rows.json")
+    assert [it.rules.filters.min_notional for it in given.symbols] == [7, 8, 9]
+    (folder / "rows.json").write_text(json.dumps(rows[:2]))
+    with pytest.raises(ConfigError, match="has no row of CCUSDT, only of AAUSDT, BBUSDT"):
+        given_book(book_file(folder), [folder / "bars"], *SPAN, folder / "rows.json")
 
 
 def test_options_of_one_symbol_are_refused_with_a_book(folder: Path) -> None:
@@ -238,7 +283,7 @@ def test_a_symbol_whose_bars_end_is_traded_until_then(folder: Path) -> None:
         "gone",
     )
     done = command("backtest", *words, cwd=folder)
-    assert "CCUSDT ends at 2021-02-11T12:00Z" in " ".join(done.stdout.split())
+    assert "CCUSDT end at 2021-02-11T12:00Z" in " ".join(done.stdout.split())
     rows = rows_of(folder / "gone" / "CCUSDT.jsonl")
     last = next(i for i, row in enumerate(rows) if row["close_time"] == "2021-02-11T12:00:00Z")
     assert {row["reason"] for row in rows[last:]} == {"venue_closed"}

@@ -2,68 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-from tests.support.bars_made import bars_made
-from trader.adapters.files import write_bars
+from tests.support.tuned import PATIENCE_S, contents, end, study_of_seconds, tune_words, tuned, until_files
 
-WORDS = (
-    "--from",
-    "2021-07-12",
-    "--to",
-    "2021-07-22",
-    "--trials",
-    "5",
-    "--batch",
-    "2",
-    "--seed",
-    "3",
-    "--json",
-)
-PATIENCE_S = 120
-
-
-def begin(folder: Path, study: str, workers: int = 2) -> subprocess.Popen[str]:
-    """`backtest tune` in a session of its own."""
-    words = [
-        sys.executable,
-        "-m",
-        "backtest.cli",
-        "tune",
-        "--bars",
-        "BTCUSDT-1h.parquet",
-        "--params",
-        "P.json",
-    ]
-    return subprocess.Popen(
-        [*words, *WORDS, "--study", study, "--workers", str(workers)],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    """Whatever is left of it, workers too."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-
-
-def until(what: str, folder: Path, count: int) -> None:
-    """Wait until the study has this many files of a kind."""
-    stop = time.monotonic() + PATIENCE_S
-    while len(list(folder.glob(what))) < count:
-        assert time.monotonic() < stop, f"{folder} has not {count} of {what}"
-        time.sleep(0.01)
+WHOLE = tune_words("--study", "whole", "--workers", "1")
+CUT = tune_words("--study", "cut", "--workers", "2")
 
 
 def group(leader: int) -> list[int]:
@@ -82,16 +29,11 @@ def group(leader: int) -> list[int]:
 def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     """Ctrl-C says how to go on and exits 130; kill -9 leaves no worker and loses only fits in flight; a worker that is
     killed is replaced, and its window given again; all files are equal in the end."""
-    from trader.core.params import DEFAULT_PARAMS, params_of
-
-    write_bars(tmp_path / "BTCUSDT-1h.parquet", bars_made(5_000, 4))
-    params = params_of({**DEFAULT_PARAMS, "step_days": 2}, "a test")
-    (tmp_path / "P.json").write_text(params.model_dump_json())
-    study = tmp_path / "cut"
+    study = study_of_seconds(tmp_path) / "cut"
     processes = []
     try:
-        processes.append(begin(tmp_path, "cut"))
-        until("folds/*/*", study, 4)
+        processes.append(tuned(tmp_path, CUT))
+        until_files("folds/*/*", study, 4)
         os.killpg(processes[-1].pid, signal.SIGINT)
         _, said = processes[-1].communicate(timeout=PATIENCE_S)
         assert processes[-1].returncode == 130, said
@@ -100,8 +42,8 @@ def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -
         assert "Traceback" not in said
 
         folds = {f: f.stat().st_mtime_ns for f in study.glob("folds/*/*")}
-        processes.append(begin(tmp_path, "cut"))
-        until("folds/*/*", study, len(folds) + 3)
+        processes.append(tuned(tmp_path, CUT))
+        until_files("folds/*/*", study, len(folds) + 3)
         os.kill(processes[-1].pid, signal.SIGKILL)
         processes[-1].wait(PATIENCE_S)
         stop = time.monotonic() + PATIENCE_S
@@ -109,7 +51,7 @@ def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -
             assert time.monotonic() < stop, "a worker outlived its parent"
             time.sleep(0.05)
 
-        processes.append(begin(tmp_path, "cut"))
+        processes.append(tuned(tmp_path, CUT))
         stop = time.monotonic() + PATIENCE_S
         while not (workers := set(group(processes[-1].pid)) - {processes[-1].pid}):
             assert time.monotonic() < stop, "no worker"
@@ -120,7 +62,7 @@ def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -
         assert "ended by SIGKILL; it is given again" in said
         assert len(said.splitlines()) == 1
 
-        processes.append(begin(tmp_path, "whole", 1))
+        processes.append(tuned(tmp_path, WHOLE))
         _, said = processes[-1].communicate(timeout=PATIENCE_S)
         assert processes[-1].returncode == 0, said
     finally:
@@ -130,15 +72,3 @@ def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -
         "a kept fold was fitted again"
     )
     assert contents(study) == contents(tmp_path / "whole")
-
-
-def contents(study: Path) -> dict[str, list[bytes]]:
-    """Every file that is the same whoever computed it, by its lines; the journal's are in the order of their ends."""
-    names = [
-        "study.json",
-        "trials.jsonl",
-        "P.json",
-        *(f"returns/{it.name}" for it in (study / "returns").iterdir()),
-    ]
-    found = {name: (study / name).read_bytes().splitlines() for name in names}
-    return {**found, "journal.jsonl": sorted((study / "journal.jsonl").read_bytes().splitlines())}

@@ -142,6 +142,8 @@ NO_ROW_OF_AN_HOUR = {
     "bars.without": "the bars with hours that are named flagged",
     "lookahead.poisoned": "spoils the future on purpose",
     "panel.on_grid": "the bars as they are, and before the first one rows that are no hours of the symbol",
+    "peers.all_parts": "parts of a batch, from every process of a fit",
+    "shares.hierarchical_risk_parity": "a covariance of symbols, from bars that `shares_at` has cut a day before the hour",
     "training.train_bars": "bars as they are, those that a fit sees",
     "training.train_panel": "the same on one grid",
     "training.training_of": "rows of a training set, whose window ends before it serves; `backtest lookahead` tries it",

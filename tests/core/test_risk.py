@@ -67,3 +67,11 @@ def test_the_first_breach_is_the_slow_twins(equities: list[Decimal]) -> None:
     ]
     assert state.halted_at == (breaches[0] if breaches else None)
     assert state.peak_equity == max([Decimal(1_000), *equities])
+
+
+def test_without_capital_there_is_nothing_to_lose() -> None:
+    """A symbol of a book that waits for its share reaches no limit; once it has capital, it does."""
+    state = assess(RiskState.fresh(Decimal(0)), Decimal(0), 1, BOTH)
+    assert state.halted_at is None
+    state = assess(RiskState(Decimal(1_000), Decimal(1_000)), Decimal(0), 2, BOTH)
+    assert state.halted_at == 2

@@ -5,13 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import strategies as our
 from trader.core.costs import exact
 from trader.core.ledger import Ledger
-from trader.core.marks import marks, scaled_prices
+from trader.core.marks import marks, scaled_prices, summed
 from trader.core.track import hour_texts
 from trader.core.types import HOUR_MS, iso, plain
 
@@ -63,3 +64,16 @@ def test_hours_are_written_as_one_by_one(first: int, hours: int) -> None:
     """A day's text is made once and every hour reads the same."""
     times = (first + np.arange(hours, dtype=np.int64)) * HOUR_MS
     assert hour_texts(times) == [iso(int(time)) for time in times]
+
+
+@pytest.mark.parametrize("decimals", [2, 14])
+def test_equities_of_several_symbols_are_summed_exactly(decimals: int) -> None:
+    """As integers of different scales, and as Decimals where one has too many digits: a sum of Decimals, hour by hour."""
+    random = np.random.default_rng(decimals)
+    parts = []
+    for cash, position, price in (("1000.37", "0.25", 40_000.0), ("17", "3.125", 12.0), ("0", "0", 5.0)):
+        close = np.round(price * np.exp(random.normal(0, 0.01, 50).cumsum()), decimals)
+        parts.append(marks([Ledger(Decimal(cash), Decimal(position))], [50], close))
+    assert any(it.values is not None for it in parts) == (decimals == 14)
+    assert summed(parts) == [sum((it.exact(i) for it in parts), Decimal(0)) for i in range(50)]
+    assert [float(it) for it in summed(parts)] == pytest.approx(sum(it.floats() for it in parts))

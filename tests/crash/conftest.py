@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.book_crew import BegunBook, BookScene, begin_book
 from tests.support.crew import VALUES, Begun, Scene, first_hour, scene
 from tests.support.once import once
 from tests.support.rig_bars import made_bars
@@ -42,4 +43,17 @@ def _made(bars: Path, folder: Path) -> None:
 def fresh(begun: Begun, tmp_path: Path) -> Iterator[Scene]:
     """That bot, copied, at an exchange of its own."""
     with begun.again(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def begun_book(tmp_path_factory: pytest.TempPathFactory) -> BegunBook:
+    """A book of three symbols that has traded up to the hour before one that moves cash and trades all three."""
+    return BegunBook(once(tmp_path_factory, "begun_book", begin_book))
+
+
+@pytest.fixture
+def fresh_book(begun_book: BegunBook, tmp_path: Path) -> Iterator[BookScene]:
+    """That book, copied, at an exchange of its own."""
+    with begun_book.again(tmp_path) as made:
         yield made

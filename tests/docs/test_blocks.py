@@ -14,7 +14,7 @@ import yaml
 from tests.docs.blocks import PAGES, ROOT, TYPED, Block, blocks_of, matches, type_page, typed
 
 # These let hours pass, or start a dozen processes: `tests/system/test_pages_typed.py` types them.
-SLOW = ("README.md", "architecture.md")
+SLOW = ("README.md", "architecture.md", "book.md")
 TYPED_PAGES = [page for page in PAGES if page.name not in SLOW and any(it.is_typed for it in blocks_of(page))]
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 LEAST_WORDS = 4

@@ -68,7 +68,7 @@ def test_a_torn_last_line_does_not_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["nonsense\n", '{"schema": 99, "symbol": "BTCUSDT"}\n', '{"schema": 1, "symbol": "X"}\n']
+    "line", ["nonsense\n", "[]\n", '{"schema": 99, "symbol": "BTCUSDT"}\n', '{"schema": 1, "symbol": "X"}\n']
 )
 def test_a_foreign_file_is_refused(tmp_path: Path, line: str) -> None:
     """A file of something else, of another schema or another symbol stops the start and stays as it was."""

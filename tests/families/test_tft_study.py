@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +19,14 @@ from backtest.executors.registry import Setup, open_executor
 from backtest.report.make import EvaluatedSpan, made_report, written
 from backtest.study.tune import SearchTask, tune
 from tests.support.bars_made import bars_made
+from tests.support.tuned import contents, end, tuned, until_files
+from trader.adapters.files import write_bars
 from trader.core.errors import DataError
 from trader.core.hours import Rules
 from trader.core.long_training import LearnsInEpochs
 from trader.core.panel import Panel
 from trader.core.params import DEFAULT_PARAMS, Params, params_of
-from trader.core.types import DAY_MS, HOUR_MS, Bars, Filters
+from trader.core.types import DAY_MS, HOUR_MS, Bars, Filters, iso
 from trader.core.weights import SaysWeights
 from trader.forecasters.tft import TFTForecaster
 
@@ -145,3 +150,35 @@ def test_the_weights_are_those_of_a_model_of_the_window(span: EvaluatedSpan) -> 
     assert found is not None
     assert alone.past == found.weights.past
     assert np.array_equal(alone.attention, found.weights.attention)
+
+
+@pytest.mark.timeout(900)  # three processes import torch: on a machine that others use, minutes
+def test_a_halved_study_that_is_killed_goes_on_and_ends_as_if_it_had_not_been(
+    markets: list[Bars], span: EvaluatedSpan, tmp_path: Path
+) -> None:
+    """kill -9 of `backtest tune` within its first rung; the same command learns no kept rung again, and every file equals that
+    of a study that nobody killed. Three processes import torch."""
+    for bars in markets:
+        write_bars(tmp_path / f"{bars.symbol}-1h.parquet", bars)
+    (tmp_path / "P.json").write_text(params_for().model_dump_json())
+    words = [
+        *(sys.executable, "-m", "backtest.cli", "tune", "--bars", "."),
+        *("--symbol", SYMBOLS[0], "--params", "P.json", "--seed", "3", "--json"),
+        *("--from", iso(span.start), "--to", iso(span.stop), "--trials", "3", "--workers", "1"),
+    ]
+    cut, learnt = tmp_path / "cut", "folds/??/" + "?" * 64  # without the states on the way
+    process = tuned(tmp_path, [*words, "--study", "cut"])
+    try:
+        until_files(learnt, cut, 2)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        end(process)
+    written = {it: it.stat().st_mtime_ns for it in cut.glob(learnt)}
+    for name in ("cut", "whole"):
+        process = tuned(tmp_path, [*words, "--study", name])
+        _, said = process.communicate(timeout=600)
+        assert process.returncode == 0, said
+    assert all(it.stat().st_mtime_ns == at for it, at in written.items())
+    assert len(list(cut.glob(learnt))) > len(written) >= 2
+    assert json.loads((cut / "study.json").read_text())["halving"] == [1, 2, 3]
+    assert contents(cut) == contents(tmp_path / "whole")

@@ -3,6 +3,7 @@ symbol closes no hour; when it opens, the bot closes those that are over before 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
@@ -12,20 +13,18 @@ from tests.support.published_study import hour_by_hour, seen_at
 from trader.core.book import (
     BOOK_HALT,
     BookHour,
-    BookLine,
     BookRules,
-    SleeveHour,
     SleeveStanding,
     book_hour,
-    book_line,
     missed_book_hour,
     with_transfer,
 )
+from trader.core.book_line import BookLine, SleeveHour, book_line
 from trader.core.hours import HourLine, HourState, doubt_at
 from trader.core.risk import halted
 from trader.core.sanity import marked_at
-from trader.core.shares import shares_at
-from trader.core.types import HOUR_MS
+from trader.core.shares import Shares, ShareSettings, shares_at
+from trader.core.types import HOUR_MS, Bars
 
 
 @dataclass
@@ -75,6 +74,11 @@ class Bot:
         self.states.append(self.state)
 
 
+def shares_among(bars: Sequence[Bars], settings: ShareSettings, hour: int, symbols: Sequence[str]) -> Shares:
+    """The shares of these symbols alone, at an hour (UTC ms)."""
+    return shares_at([it for it in bars if it.symbol in symbols], hour, settings)
+
+
 def book_hour_by_hour(
     sleeves: list[Sleeve], rules: BookRules, stop: int
 ) -> tuple[list[BookHour], list[BookLine], list[Bot]]:
@@ -89,7 +93,7 @@ def book_hour_by_hour(
             bot.close_hours()
         if opened:
             standings = [it.standing() for it in bots]
-            now = book_hour(rules, hour, said[-1], standings, partial(shares_at, bars, hour, settings))
+            now = book_hour(rules, hour, said[-1], standings, partial(shares_among, bars, settings, hour))
         else:
             now = missed_book_hour(hour, said[-1])
         said.append(now)

@@ -30,6 +30,7 @@ crew.set_forkserver_preload(
     [
         "tests.support.forked",
         "tests.support.crew",
+        "tests.support.book_crew",
         "tests.support.doom",
         "trader.cli",
         "trader.wiring",

@@ -1,4 +1,4 @@
-"""The pages that take a while, typed as they stand: the README after its demo, and the parity of architecture.md."""
+"""The pages that take a while, typed as they stand: the README after its demo, the parity of architecture.md, and book.md."""
 
 from __future__ import annotations
 
@@ -24,3 +24,8 @@ def test_the_readme_types_true(tmp_path: Path) -> None:
 def test_the_parity_that_architecture_shows_is_there(tmp_path: Path) -> None:
     """The backtest, the replay and the loop of ticks write equal bytes, typed by hand."""
     type_page(ROOT / "docs" / "architecture.md", tmp_path, timeout_s=280)
+
+
+def test_a_book_that_its_page_shows_is_there(tmp_path: Path) -> None:
+    """Bars of three symbols, the backtest of a book, and its replay, whose files are equal bytes."""
+    type_page(ROOT / "docs" / "book.md", tmp_path, timeout_s=280)

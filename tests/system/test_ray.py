@@ -19,12 +19,9 @@ import backtest
 import trader
 from backtest.executors.protocol import Executor
 from backtest.executors.registry import Setup, open_executor
-from tests.backtest.test_study_killed import contents
 from tests.contracts.executor_contract import ExecutorContract, Opened, until, waiting
-from tests.support.bars_made import bars_made
+from tests.support.tuned import contents, study_of_seconds, tune_words
 from tests.system.ray_nodes import PATIENCE_S, RayNodes, ray_nodes
-from trader.adapters.files import write_bars
-from trader.core.params import DEFAULT_PARAMS, params_of
 
 pytestmark = pytest.mark.timeout(900)  # a Ray that starts beside other work takes a minute
 
@@ -133,10 +130,7 @@ def test_a_ray_of_its_own_ends_with_its_coordinator(tmp_path: Path) -> None:
     assert not Path(folder).exists()
 
 
-TUNE = (
-    *(sys.executable, "-m", "backtest.cli", "tune", "--bars", "BTCUSDT-1h.parquet", "--params", "P.json"),
-    *("--from", "2021-07-12", "--to", "2021-07-22", "--trials", "3", "--batch", "2", "--seed", "3", "--json"),
-)
+TUNE = tuple(tune_words(trials=3))
 
 
 class Commands:
@@ -182,9 +176,7 @@ def nodes() -> Iterator[RayNodes]:
 @pytest.fixture
 def commands(tmp_path: Path) -> Iterator[Commands]:
     """Beside bars and parameters."""
-    write_bars(tmp_path / "BTCUSDT-1h.parquet", bars_made(5_000, 4))
-    params = params_of({**DEFAULT_PARAMS, "step_days": 2}, "a test")
-    (tmp_path / "P.json").write_text(params.model_dump_json())
+    study_of_seconds(tmp_path)
     given = Commands(tmp_path)
     yield given
     given.end()

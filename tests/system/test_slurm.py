@@ -18,30 +18,11 @@ import pytest
 from backtest.executors.protocol import Executor, SharedArrays, Task, WorkerLost
 from backtest.executors.registry import Setup, open_executor
 from backtest.executors.slurm import open_executor as slurm_executor
-from tests.backtest.test_study_killed import contents
 from tests.contracts.executor_contract import ExecutorContract, Opened, product, until, waiting
 from tests.support import executor_tasks as tasks
-from tests.support.bars_made import bars_made
+from tests.support.tuned import PATIENCE_S, ROOT, contents, study_of_seconds, tune_words, tuned
 from tests.system.slurm_served import Served, slurm
-from trader.adapters.files import write_bars
 from trader.core.errors import ConfigError, Retry
-from trader.core.params import DEFAULT_PARAMS, params_of
-
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 200
-WORDS = [
-    "--from",
-    "2021-07-12",
-    "--to",
-    "2021-07-18",
-    "--trials",
-    "4",
-    "--batch",
-    "2",
-    "--seed",
-    "3",
-    "--json",
-]
 
 
 @pytest.fixture(scope="module")
@@ -78,32 +59,12 @@ def test_its_daemons_listen_on_loopback_alone(served: Served) -> None:
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     """A folder with bars and parameters of a study of seconds."""
-    write_bars(tmp_path / "BTCUSDT-1h.parquet", bars_made(5_000, 4))
-    params = params_of({**DEFAULT_PARAMS, "step_days": 2}, "a test")
-    (tmp_path / "P.json").write_text(params.model_dump_json())
-    return tmp_path
+    return study_of_seconds(tmp_path)
 
 
-def tuned(folder: Path, name: str, *more: str) -> subprocess.Popen[str]:
-    """`backtest tune` in a process of its own."""
-    words = [
-        sys.executable,
-        "-m",
-        "backtest.cli",
-        "tune",
-        "--bars",
-        "BTCUSDT-1h.parquet",
-        "--params",
-        "P.json",
-    ]
-    return subprocess.Popen(
-        [*words, *WORDS, "--study", name, *more],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def command(name: str, *more: str) -> list[str]:
+    """A study of four trials, in a folder of this name."""
+    return tune_words("--study", name, *more, until="2021-07-18", trials=4)
 
 
 def workers_of(folder: Path) -> dict[str, int]:
@@ -117,7 +78,7 @@ def test_a_study_on_slurm_is_the_study_of_one_machine(served: Served, study: Pat
     file is equal to that of --executor local."""
     before = set(served.ask("squeue", "-h", "--states=all", "-o", "%F").split())
     cut, words = study / "cut", ("--executor", "slurm", "--workers", "2")
-    first = tuned(study, "cut", *words)
+    first = tuned(study, command("cut", *words))
     second = whole = None
     try:
         until(lambda: len(list(cut.glob("folds/*/*"))) >= 2, "no fold")
@@ -135,8 +96,8 @@ def test_a_study_on_slurm_is_the_study_of_one_machine(served: Served, study: Pat
         assert len(submitted) == 2, "an array for the study, one for the element that was lost"
         assert len(alive) == 2
 
-        second = tuned(study, "cut", *words)
-        whole = tuned(study, "whole", "--executor", "local", "--workers", "1")
+        second = tuned(study, command("cut", *words))
+        whole = tuned(study, command("whole", "--executor", "local", "--workers", "1"))
         _, said = whole.communicate(timeout=PATIENCE_S)
         assert whole.returncode == 0, said
         _, said = second.communicate(timeout=PATIENCE_S)

@@ -101,6 +101,11 @@ def epoch(bot: Bot, reason: str, allocation_usdt: Decimal | None = None) -> Verb
 
     Raises ConfigError while the account holds what this bot believes to hold, and where it does not cover the allocation.
     """
+    if bot.journal.is_of_book:
+        raise ConfigError(
+            f"{bot.symbol} is a symbol of a book, which alone moves its cash. Where the symbol trades no more: trader release "
+            f"{bot.symbol} --reason ...; after the venue wiped the account begin the book anew, with another --store"
+        )
     at_once.settle_flatten(bot.context)
     require_settled(bot.journal)
     _require_closed(bot)

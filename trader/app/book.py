@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import get_args
+from threading import RLock
+from typing import Any, get_args
 
-from trader.app.book_journal import BookJournal, SpokenHour
+from trader.app.book_journal import BookJournal, SpokenHour, hour_key
 from trader.app.bot import Bot
-from trader.app.codec_events import HALT
+from trader.app.codec_events import HALT, RELEASE
 from trader.app.halts import announce, keeps_position
 from trader.app.retrain import deployment
-from trader.core.book import (
-    BookHour,
-    BookRules,
-    SleeveStanding,
-    book_equity,
-    book_hour,
-    missed_book_hour,
-)
+from trader.core.book import BookHour, BookRules, SleeveStanding, book_equity, book_hour, missed_book_hour
 from trader.core.book_params import BookParams
-from trader.core.errors import ConfigError
+from trader.core.errors import ConfigError, DataError
 from trader.core.events import ResumeEvent
 from trader.core.policy import HaltReason
 from trader.core.risk import RiskState, halted
 from trader.core.shares import SETTLED_MS, Shares, shares_at
-from trader.core.types import HOUR_MS, plain
+from trader.core.types import HOUR_MS, iso, plain
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +34,7 @@ class Book:
     lanes: Sequence[Sequence[str]]
     freeze_on_halt: bool = False
     _start: int | None = None
+    _lock: Any = field(default_factory=RLock)
 
     def __post_init__(self) -> None:
         for bot in self.sleeves.values():
@@ -56,14 +51,20 @@ class Book:
 
     def said(self, hour: int, current: int) -> SpokenHour | None:
         """As `BookOfSleeves` has it."""
+        with self._lock:
+            start = self.start
+            if start is None or hour < start:
+                return None
+            word = self.words.hour(hour)
+            if word is not None or hour >= current:
+                return word
+            self.before(hour + HOUR_MS, start)
+            return self.words.hour(hour)
+
+    def is_silent(self, hour: int, current: int) -> bool:
+        """As `BookOfSleeves` has it."""
         start = self.start
-        if start is None or hour < start:
-            return None
-        word = self.words.hour(hour)
-        if word is not None or hour >= current:
-            return word
-        self._before(hour + HOUR_MS, start)
-        return self.words.hour(hour)
+        return start is not None and hour >= start and self.said(hour, current) is None
 
     def speak(self, hour: int) -> SpokenHour | None:
         """What the book says of the current hour (UTC ms), said now unless it was. None before the book began. Raises DataError
@@ -75,21 +76,41 @@ class Book:
             return word
         rules = BookRules(self.params, start, self.freeze_on_halt)
         standings = [self._standing(bot, hour, start) for bot in self.sleeves.values()]
-        before = self._with_events(self._before(hour, start), hour, standings)
-        made = book_hour(rules, hour, before, standings, lambda: self.shares(hour))
+        before = self._with_events(self.before(hour, start), hour, standings)
+        heard = self.words.journal.events(RELEASE)
+        released = {event.content.of for event in heard[before.release_event :]}
+        made = book_hour(rules, hour, before, standings, lambda symbols: self.shares(symbols, hour), released)
+        made = replace(made, release_event=len(heard))
         if made.reason == "halt" and made.risk.halt_reason in get_args(HaltReason):
             announce(self.words.journal, hour, made.risk.halt_reason or "", freeze=self.freeze_on_halt)
         return self.words.speak(made)
 
-    def _before(self, hour: int, start: int) -> BookHour:
-        """The word about the hour before; hours that passed without one get it now."""
+    def before(self, hour: int, start: int) -> BookHour:
+        """The word about the hour before; hours that passed without one get it now. start: the book's first hour. Raises
+        DataError where a word is lost that a symbol has decided by."""
         newest = self.words.newest(hour - HOUR_MS, start)
         said = BookRules(self.params, start).before_first() if newest is None else newest.said
         if newest is not None:
             self._require_capital(start)
         for missed in range(said.close_time + HOUR_MS, hour, HOUR_MS):
+            self._require_unheard(missed, hour, start)
             said = self.words.speak(missed_book_hour(missed, said)).said
         return said
+
+    def _require_unheard(self, missed: int, hour: int, start: int) -> None:
+        """Raises DataError where a symbol has decided an hour without a word by a word: it is lost, and said otherwise now its
+        transfers would be counted twice."""
+        for bot in self.sleeves.values():
+            newest = bot.journal.newest_record(hour - HOUR_MS, start)
+            if missed > (start if newest is None else newest.close_time + HOUR_MS):
+                continue  # it cannot have decided this hour yet
+            decision = bot.journal.decision(missed)
+            # Another process may have said the word, and decided by it, since it was looked for.
+            if decision is not None and decision.book and self.words.hour(missed) is None:
+                raise DataError(
+                    f"{hour_key(missed)} is missing, although {bot.symbol} decided {iso(missed)} by it: what cash it moved is "
+                    f"not known. Nothing is said in its place; restore it from a copy"
+                )
 
     def _require_capital(self, start: int) -> None:
         """Raises ConfigError where the book began with another capital."""
@@ -121,13 +142,14 @@ class Book:
         cash, equity = record.ledger.cash, record.line.equity
         return SleeveStanding(bot.symbol, record.close_time, equity, cash, record.halted)
 
-    def shares(self, hour: int) -> Shares:
-        """The shares of the symbols at an hour (UTC ms), by the bars of before. Raises DataError where a symbol has too few."""
+    def shares(self, symbols: Sequence[str], hour: int) -> Shares:
+        """The shares among symbols at an hour (UTC ms), by the bars of before. Raises DataError where one has too few."""
         last, settings = hour - SETTLED_MS, self.params.share_settings
         first = last - settings.share_hours * HOUR_MS
         bars = [
             bot.collector.between(first, last + HOUR_MS) if settings.rule != "equal" else bot.collector.known
-            for bot in self.sleeves.values()
+            for symbol, bot in self.sleeves.items()
+            if symbol in symbols
         ]
         return shares_at(bars, hour, settings)
 

@@ -56,7 +56,7 @@ def sleeve_checks(book: Book, listed: Iterable[str]) -> Iterator[Finding]:
     capital = book.params.capital_usdt
     hour = floor_hour(next(iter(book.sleeves.values())).exchange.time_ms())
     try:
-        weights = book.shares(hour).weights
+        weights = book.shares(book.params.symbols, hour).weights
     except TraderError as error:
         yield Finding("sleeves", "fail", f"shares cannot be computed: {error}", MEND)
         return

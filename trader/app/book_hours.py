@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from trader.app.book_journal import BookJournal
 from trader.app.journal import Journal
 from trader.app.retrain import deployment
-from trader.core.book import BookHour, BookLine, SleeveHour, book_line
+from trader.core.book import BookHour
+from trader.core.book_line import BookLine, SleeveHour, book_line
 from trader.core.records import HourRecord
 from trader.core.types import FAR_FUTURE_MS, HOUR_MS
 

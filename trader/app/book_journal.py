@@ -15,14 +15,7 @@ from trader.app.fields import FLAG, INTEGER, MONEY, TEXT, by_name, maybe, shape,
 from trader.app.journal import Journal, hour_folder
 from trader.app.layout import BOOK
 from trader.app.stored import Format, encode
-from trader.core.book import (
-    BOOK_HALT,
-    BookHour,
-    BookReason,
-    PendingTransfer,
-    transfer_scale,
-    with_transfer,
-)
+from trader.core.book import BOOK_HALT, BookHour, BookReason, PendingTransfer, transfer_scale, with_transfer
 from trader.core.errors import DataError
 from trader.core.records import Decision, Totals
 from trader.core.risk import RiskState, halted
@@ -45,6 +38,7 @@ def _book_hour(
     records: Mapping[str, int],
     halt_event: int,
     pending: Mapping[str, PendingTransfer],
+    release_event: int,
 ) -> BookHour:
     risk = RiskState(base_equity_usdt, peak_equity_usdt, halted_at_ms, halt_reason, frozen)
     return BookHour(
@@ -59,6 +53,7 @@ def _book_hour(
         records,
         halt_event,
         pending,
+        release_event,
     )
 
 
@@ -82,6 +77,7 @@ BOOK_HOUR = Format(
             "records": by_name(INTEGER),
             "halt_event": INTEGER,
             "pending": by_name(shape(PendingTransfer, {"hour": INTEGER, "amount_usdt": MONEY})),
+            "release_event": INTEGER,
         },
         base_equity_usdt="risk.base_equity",
         peak_equity_usdt="risk.peak_equity",

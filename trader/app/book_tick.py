@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from trader.app.book import Book
+from trader.app.book_cover import halt_uncovered
 from trader.app.book_journal import SpokenHour
 from trader.app.bot import Bot
 from trader.app.tick import Decided, Pending, Ticked, catch_up, decide, finish, one_look
@@ -63,6 +64,8 @@ def tick_book(book: Book, before: int | None = None) -> BookTicked:
         raise ConfigError(
             f"this book has not begun yet: {', '.join(missing)} has no model. Train with: trader retrain --book BOOK.toml"
         )
+    clock = next(iter(book.sleeves.values())).clock
+    began = clock.now_ms()
     # Every connection measures its own clock.
     clocks = [book.sleeves[lane[0]].exchange.time_ms() for lane in book.lanes]
     now = clocks[0]
@@ -72,12 +75,15 @@ def tick_book(book: Book, before: int | None = None) -> BookTicked:
     with ExitStack() as looks:
         for bot in book.sleeves.values():
             looks.enter_context(one_look(bot))
-        return _ticked(book, hour, before, now)
+        begun = _caught_up(book, hour, before, now)
+        # The next hour may have begun meanwhile: of one that is over nothing is said any more but that it was missed.
+        current = floor_hour(now) == floor_hour(now + clock.now_ms() - began) == hour
+        return _ticked(book, hour, begun, current=current)
 
 
-def _ticked(book: Book, hour: int, before: int | None, now: int) -> BookTicked:
-    begun = _caught_up(book, hour, before, now)
-    current = hour == floor_hour(now)
+def _ticked(book: Book, hour: int, begun: _Round[Ticked | Pending], *, current: bool) -> BookTicked:
+    if current:
+        halt_uncovered(book, hour)
     spoken = book.speak(hour) if current else book.said(hour, hour + HOUR_MS)
     pending = {it: found for it, found in begun.done.items() if isinstance(found, Pending)}
     decided = _each(book, pending, lambda bot: decide(bot, pending[bot.symbol]))
@@ -92,16 +98,16 @@ def _ticked(book: Book, hour: int, before: int | None, now: int) -> BookTicked:
 
 
 def _caught_up(book: Book, hour: int, before: int | None, now: int) -> _Round[Ticked | Pending]:
-    """Every symbol up to the hour that is to be decided. One whose hour before is not closed is tried again, until the others
-    wait for it no longer."""
+    """Every symbol up to the hour that is to be decided. One whose hour before is not closed is tried again, until the book has
+    spoken, or the others wait for it no longer."""
     clock = next(iter(book.sleeves.values())).clock
     begun = _each(book, book.sleeves, lambda bot: catch_up(bot, before, now))
     while late := [it for it in begun.failed if not _is_closed(book.sleeves[it], hour - HOUR_MS, book.start)]:
         exchange = book.sleeves[late[0]].exchange
-        if before is not None or exchange.time_ms() >= hour + LATE_MS:
+        if before is not None or book.words.hour(hour) is not None or exchange.time_ms() >= hour + LATE_MS:
             break
         clock.sleep(RETRY_S)
-        again = _each(book, late, lambda bot: catch_up(bot, before))
+        again = _each(book, late, lambda bot: catch_up(bot, hour + HOUR_MS))
         failed = {it: error for it, error in begun.failed.items() if it not in late} | again.failed
         begun = _Round(begun.done | again.done, failed)
     return begun
@@ -112,13 +118,11 @@ def _is_closed(bot: Bot, hour: int, start: int | None) -> bool:
 
 
 def _closed(book: Book, pending: dict[str, Pending], decided: dict[str, Decided]) -> _Round[Ticked]:
-    """Sales first; a purchase waits for no outcome of another lane."""
-    result = _Round[Ticked]()
+    """Sales of a lane first. A purchase waits for no outcome of another lane, not for that of a sale either: its sleeve has the
+    cash."""
     sales = [it for it, made in decided.items() if made.decision.order and made.decision.order.side == "SELL"]
-    for symbols in (sales, [it for it in decided if it not in sales]):
-        done = _each(book, symbols, lambda bot: finish(bot, pending[bot.symbol], decided[bot.symbol]))
-        result = _Round(result.done | done.done, result.failed | done.failed)
-    return result
+    ordered = [*sales, *(it for it in decided if it not in sales)]
+    return _each(book, ordered, lambda bot: finish(bot, pending[bot.symbol], decided[bot.symbol]))
 
 
 def _each(
@@ -126,8 +130,8 @@ def _each(
     symbols: Sequence[str] | dict[str, object] | dict[str, Bot] | dict[str, Pending],
     step: Callable[[Bot], T],
 ) -> _Round[T]:
-    """A step for each of these symbols: lanes beside one another, the symbols of a lane one after the other."""
-    lanes = [[it for it in lane if it in symbols] for lane in book.lanes]
+    """A step for each of these symbols: lanes beside one another, the symbols of a lane one after the other, in this order."""
+    lanes = [[it for it in symbols if it in lane] for lane in map(frozenset, book.lanes)]
     busy = [lane for lane in lanes if lane]
     if len(busy) < 2:
         rounds = [_lane(book, lane, step) for lane in busy]

@@ -42,6 +42,9 @@ class BookOfSleeves(Protocol):
         """What the book said of an hour (UTC ms) before any of its symbols decided it; of an hour before `current` without a word
         that it was missed. None before the book began, and for an hour of which it may still speak."""
 
+    def is_silent(self, hour: int, current: int) -> bool:
+        """Whether the book has begun and may still speak of an hour (UTC ms), so that no symbol may decide it yet."""
+
 
 @dataclass(slots=True)
 class Bot:

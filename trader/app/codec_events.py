@@ -33,6 +33,7 @@ from trader.core.events import (
     FlattenEvent,
     HaltEvent,
     IgnoreEvent,
+    ReleaseEvent,
     ResumeEvent,
     StudyEvent,
     TroubleEvent,
@@ -135,6 +136,14 @@ TROUBLE = EventFormat(
     ),
 )
 
+RELEASE = EventFormat(
+    "release",
+    shape(
+        ReleaseEvent,
+        {"symbol": TEXT, "at_ms": INTEGER, "of": TEXT, "by": word_of(Author), "message": TEXT},
+    ),
+)
+
 FORMATS: Mapping[str, EventFormat[Any]] = {
-    found.name: found for found in (DEPLOYMENT, CHAMPION, HALT, BREACH, STUDY, ACCOUNT, TROUBLE)
+    found.name: found for found in (DEPLOYMENT, CHAMPION, HALT, BREACH, STUDY, ACCOUNT, TROUBLE, RELEASE)
 }

@@ -81,14 +81,21 @@ class Journal:
 
     def require_own(self) -> None:
         """Raises WrongStore where the store belongs to another symbol or is laid out by an earlier version. Asks once."""
-        if not self._looked:
-            self._birth = birth_of(self._store, self.symbol)
-            self._looked = True
-        if self.book and self._birth is not None and set(self._birth.symbols) != set(self.book):
+        if self._looked:
+            return
+        birth = birth_of(self._store, self.symbol)
+        if self.book and birth is not None and set(birth.symbols) != set(self.book):
             raise WrongStore(
-                f"this store is of {', '.join(self._birth.symbols)}, and the book names {', '.join(self.book)}. Give the book "
-                f"another --store (or TRADER_STORE), or name those symbols in it"
+                f"this store is of {', '.join(birth.symbols)}, and the book names {', '.join(self.book)}. Give the book another "
+                f"--store (or TRADER_STORE), or name those symbols in it"
             )
+        self._birth, self._looked = birth, True
+
+    @property
+    def is_of_book(self) -> bool:
+        """Whether the store is a book's, of several symbols."""
+        self.require_own()
+        return self._birth is not None and len(self._birth.symbols) > 1
 
     @property
     def in_book(self) -> bool:
@@ -104,8 +111,7 @@ class Journal:
 
     def require_whole(self) -> None:
         """Raises WrongStore where the symbol is one of a book's and would be traded without it."""
-        self.require_own()
-        if self._birth is not None and len(self._birth.symbols) > 1 and not self.book:
+        if self.is_of_book and self._birth is not None and not self.book:
             raise WrongStore(
                 f"this store is a book's, of {', '.join(self._birth.symbols)}: its symbols are traded together. Name the book: "
                 f"--book book.toml, or TRADER_BOOK"

@@ -61,7 +61,7 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
     given = Decimal(0) if spoken is None else spoken.said.transfer(bot.symbol)
     before = with_events(bot.journal, with_transfer_booked(begun, given, mark), hour, mark)
     if spoken is not None and spoken.said.halted:
-        before = halted_with_book(before, hour, freeze=bot.freeze_on_halt)
+        before = halted_with_book(before, hour, freeze=spoken.said.risk.frozen)
     made = decide_hour(before.state, seen, rules)
 
     # Apply: the caller does.

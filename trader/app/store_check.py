@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from trader.app import adoption
+from trader.app.book_check import BookWords, read_words
 from trader.app.codec import ATTEMPT, DECISION, OUTCOME, RECORD, TOTALS
 from trader.app.codec_events import ACCOUNT, FORMATS, HALT
 from trader.app.halts import taken_in
 from trader.app.journal import Journal, event_key, hour_folder, hour_of_key
-from trader.app.layout import OLD_NAMES, STORE, keys_of
+from trader.app.layout import BOOK, OLD_NAMES, STORE, keys_of
 from trader.app.orders import MAX_ATTEMPTS
 from trader.app.requantise import may_follow
 from trader.app.retrain import champions, deployment, load_model
@@ -59,9 +60,10 @@ def check(journal: Journal, progress: Progress | None = None) -> StoreCheck:
     found = StoreCheck()
     objects = read_all(journal.store, keys_of(journal.store, f"journal/{journal.symbol}/"), progress)
     hours = _hours(journal, objects, found.problems)
-    found.problems += _strangers(journal)
+    words = read_words(journal, found.problems)
+    found.problems += _strangers(journal, words)
     for name in FORMATS:
-        found.problems += _check_events(journal, name)
+        found.problems += check_events(journal, name)
     found.objects = len(objects)
     models = {} if found.problems else _models(journal, found.problems)
     found.models = len(models)
@@ -73,12 +75,17 @@ def check(journal: Journal, progress: Progress | None = None) -> StoreCheck:
             f"state/{journal.symbol}/deployment/: missing, although hours were traded; restore it from a copy"
         )
     elif begun is not None:
-        _check_run(journal, models, hours, begun.start_ms, found)
+        _check_run(journal, models, hours, words, begun.start_ms, found)
     return found
 
 
 def _check_run(
-    journal: Journal, models: Models, hours: dict[int, HourObjects], start: int, found: StoreCheck
+    journal: Journal,
+    models: Models,
+    hours: dict[int, HourObjects],
+    words: BookWords,
+    start: int,
+    found: StoreCheck,
 ) -> None:
     before: HourRecord | None = None
     wanted = start
@@ -94,7 +101,7 @@ def _check_run(
             found.open_hour = iso(hour)
         else:
             found.problems.append(f"{folder}/record: missing, although later hours were traded")
-        found.problems += (f"{folder}/{said}" for said in _told(journal, models, there, before))
+        found.problems += (f"{folder}/{said}" for said in _told(journal, models, words, there, before))
         before, wanted = there.record or before, hour + HOUR_MS
 
 
@@ -137,18 +144,18 @@ def _put(hours: dict[int, HourObjects], key: str, data: bytes, symbol: str) -> b
     return True
 
 
-def _strangers(journal: Journal) -> Iterator[str]:
+def _strangers(journal: Journal, words: BookWords) -> Iterator[str]:
     """Objects beneath `state/` that are neither this symbol's nor what an upgrade left there. Version 0.1.0, asked to halt a
     store that it does not know, writes one."""
     keys = keys_of(journal.store, "state/")
     upgraded = any(key.startswith("state/champion/") for key in keys)
-    known = (journal.symbol, *(OLD_NAMES if upgraded else ()))
+    known = (*words.symbols, *((BOOK,) if words.of_book else ()), *(OLD_NAMES if upgraded else ()))
     for key in keys:
         if key != STORE and key.split("/")[1] not in known:
             yield f"{key}: no event of {journal.symbol}; nothing reads it"
 
 
-def _check_events(journal: Journal, name: str) -> Iterator[str]:
+def check_events(journal: Journal, name: str) -> Iterator[str]:
     """The events of a name one by one, against what each says of those before it."""
     before: list[AnyEvent] = []
     keys = keys_of(journal.store, f"state/{journal.symbol}/{name}/")
@@ -177,13 +184,16 @@ def _models(journal: Journal, problems: list[str]) -> Models:
     return models
 
 
-def _told(journal: Journal, models: Models, there: HourObjects, before: HourRecord | None) -> Iterator[str]:
+def _told(
+    journal: Journal, models: Models, words: BookWords, there: HourObjects, before: HourRecord | None
+) -> Iterator[str]:
     """What is wrong with an hour."""
     decision, record = there.decision, there.record
     if decision is None:
         yield "decision: missing, although the hour has other objects"
         return
-    yield from _check_totals(journal, models, decision, before)
+    yield from words.disagreements(decision)
+    yield from _check_totals(journal, models, words, decision, before)
     fills: list[Fill] = []
     yield from _check_attempts(there, decision.order, closed=record is not None, fills=fills)
     if record is None:
@@ -229,7 +239,7 @@ def _carries(attempt: Attempt, order: Order) -> bool:
 
 
 def _check_totals(
-    journal: Journal, models: Models, decision: Decision, before: HourRecord | None
+    journal: Journal, models: Models, words: BookWords, decision: Decision, before: HourRecord | None
 ) -> Iterator[str]:
     """The decision's totals are those of the hour before: its call scored, halts taken in, equity and risk marked."""
     hour, close, said = decision.close_time, decision.close, decision.totals
@@ -238,7 +248,7 @@ def _check_totals(
         yield f"decision: no champion event names its model {decision.model_id}"
         return
     start = (
-        Totals(HourState.fresh(params.allocation_usdt))
+        Totals(HourState.fresh(Decimal(0) if words.of_book else params.allocation_usdt))
         if before is None
         else _scored(journal, params, before, decision)
     )
@@ -247,7 +257,8 @@ def _check_totals(
     if decision.adopted != adopted:
         yield "decision: what it adopted is not what the account's events book"
     mark = said.state.mark(close)
-    start = taken_in(start, journal.events(HALT)[: said.halt_event], hour, mark)
+    start = words.given(start, decision, mark)
+    start = words.halted(taken_in(start, journal.events(HALT)[: said.halt_event], hour, mark), hour)
     told, follows = _parts(said), _parts(_marked(start, said.state, params, hour, mark))
     for part in follows:
         if told.get(part) != follows[part]:

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from trader.app import trouble
 from trader.app.adoption import booked_by_hour, made_after_the_fact, taken_in
+from trader.app.book_halts import hear_book
 from trader.app.bot import Bot
 from trader.app.codec_events import ACCOUNT, CHAMPION, DEPLOYMENT, HALT, TROUBLE
 from trader.app.comparison import UnknownOrders, require_known, unknown_orders
@@ -198,16 +199,23 @@ def _decided(
     """The hour's decision, created if absent. `lost`: orders that the venue executed for it and the journal does not know."""
     decision, ours = bot.journal.decision(hour), False
     if decision is None:
+        hear_book(bot, hour, current, newest)
         proposal = (
             _adopting(bot, hour, current, newest, lost) if lost else _covered(bot, hour, current, newest)
         )
         reason = proposal.totals.state.risk.halt_reason
         if proposal.halts and reason in (*get_args(HaltReason), BOOK_HALT):
-            announce(bot.journal, hour, reason or "", freeze=bot.freeze_on_halt)
+            announce(bot.journal, hour, reason or "", freeze=_freezes(bot, proposal))
         decision, ours = bot.journal.decide(proposal)
     if not ours:
         require_sound(bot, decision, newest)
     return Decided(decision, ours)
+
+
+def _freezes(bot: Bot, proposal: Decision) -> bool:
+    """Whether the halt of a decision keeps what is held: as its book said, or as this bot's own limits do."""
+    risk = proposal.totals.state.risk
+    return risk.frozen if risk.halt_reason == BOOK_HALT else bot.freeze_on_halt
 
 
 def _closed(bot: Bot, made: Decided) -> HourRecord:

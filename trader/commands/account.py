@@ -1,4 +1,4 @@
-"""The verbs of the account: adopt, ignore, close-attempt, flatten, epoch. Each is an event with a reason."""
+"""The verbs of the account: adopt, ignore, close-attempt, flatten, epoch, release. Each is an event with a reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trader.commands.common import AsJson, StoreDir, Symbol, answer
+from trader.commands.common import AsJson, BookFile, StoreDir, Symbol, answer, traded
 from trader.config import load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import parse_hour
@@ -106,6 +106,27 @@ def epoch(
 
     amount = None if allocation_usdt is None else _amount(allocation_usdt)
     _do(lambda bot: account_care.epoch(bot, reason, amount), symbol, store, as_json)
+
+
+def release(
+    symbol: Annotated[str, typer.Argument(help="a halted symbol of the book")],
+    reason: Reason,
+    book: BookFile = None,
+    store: StoreDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give all cash of a symbol that trades no more back to its book: it was delisted or renamed, or you have given it up.
+
+    The symbol must be halted. Example: trader release LUNAUSDT --book book.toml --reason "delisted on 13 May"
+    """
+    whole = traded(load_settings(book=book, store=store))
+    if whole.book is None:
+        raise ConfigError(
+            "a symbol's cash is released to its book; name the book: --book book.toml, or TRADER_BOOK"
+        )
+    from trader.commands import book as books
+
+    books.release(whole.settings, whole.book, symbol, reason, as_json)
 
 
 def _amount(text: str) -> Decimal:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from trader import terminal, wiring
 from trader.adapters.book_file import BookFile
-from trader.app.book_halts import halt_book, resume_book
+from trader.app import book_halts
 from trader.app.book_status import BookStatus, SleeveStatus, book_status
 from trader.app.book_tick import BookTicked, tick_book
 from trader.app.dry import dry_tick
@@ -167,21 +167,38 @@ def words_of(settings: Settings, book: BookFile) -> Journal:
 def halt(settings: Settings, book: BookFile, reason: str, freeze: bool, as_json: bool) -> None:
     """Halt the whole book."""
     journal = words_of(settings, book)
-    number = halt_book(journal, wiring.make_clock(settings).now_ms(), freeze=freeze, message=reason)
+    number = book_halts.halt_book(
+        journal, wiring.make_clock(settings).now_ms(), freeze=freeze, message=reason
+    )
     kept = "keeps" if freeze else "sells"
     words = (
         f"the book is halted; the next tick {kept} what its {plural(len(book.params.symbols), 'symbol')} hold"
     )
     answer({"halted": True, "event": number, "freeze": freeze}, words, as_json)
+    process.tell_observers(settings)
 
 
 def resume(settings: Settings, book: BookFile, reason: str, as_json: bool) -> None:
     """Lift the halt of the whole book, and those that it put on its symbols."""
     journal = words_of(settings, book)
     sleeves = [Journal(wiring.make_store(settings), it, book.params.symbols) for it in book.params.symbols]
-    resumed = resume_book(journal, sleeves, wiring.make_clock(settings).now_ms(), reason)
+    resumed = book_halts.resume_book(journal, sleeves, wiring.make_clock(settings).now_ms(), reason)
     words = f"the book is resumed; limits count anew from the next hour's equity ({', '.join(resumed) or 'no symbol was halted'})"
     answer({"halted": False, "symbols": resumed}, words, as_json)
+    process.tell_observers(settings)
+
+
+def release(settings: Settings, book: BookFile, symbol: str, reason: str, as_json: bool) -> None:
+    """Give all cash of a halted symbol back to the book."""
+    if symbol not in book.params.symbols:
+        raise ConfigError(f"{symbol} is no symbol of {book.path}; it names {', '.join(book.params.symbols)}")
+    sleeve = Journal(wiring.make_store(settings), symbol, book.params.symbols)
+    number = book_halts.release(
+        words_of(settings, book), sleeve, wiring.make_clock(settings).now_ms(), reason
+    )
+    words = f"{symbol}: its cash returns to the book with the next hour; what it holds stays where it is"
+    answer({"released": symbol, "event": number}, words, as_json)
+    process.tell_observers(settings)
 
 
 def status(settings: Settings, book: BookFile, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trader import terminal
 from trader.app.book_hours import ClosedBookHour, closed_hours, half_closed
 from trader.app.story import happened
-from trader.core.book import BookLine, book_line_text
+from trader.core.book_line import BookLine, book_line_text
 from trader.core.types import HOUR_MS, iso
 from trader.observers.book_pages import journals_of
 
@@ -40,8 +40,8 @@ def journal_book(
         words, journals, closed[-1].said.close_time if closed else since and since - HOUR_MS
     )
     if waiting is not None and waiting[1] and (until is None or waiting[0] < until):
-        hour, symbols = waiting
-        said = f"{terminal.minute(iso(hour))} is not closed by all symbols; it waits for {', '.join(symbols)}"
+        at, symbols = waiting
+        said = f"{terminal.minute(iso(at))} is not closed by all symbols; it waits for {', '.join(symbols)}"
         terminal.show(terminal.paragraph(said, 19))
 
 

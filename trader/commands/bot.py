@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from math import ceil
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,25 +15,18 @@ from trader.commands.common import (
     StoreDir,
     Symbol,
     answer,
-    params_from,
     say_ticked,
     traded,
 )
 from trader.commands.schedule import CronJobFile, schedule_of
-from trader.commands.search import CORES, search_of
+from trader.commands.search import CORES
+from trader.commands.shared_fits import RayAddress, RayOpenPorts, TrainWorkers, sharing
+from trader.commands.training import Search, trained
 from trader.config import load_settings
-from trader.core.errors import ConfigError, DataError, Halt, OtherSymbol, TraderError
+from trader.core.errors import ConfigError, Halt, TraderError
 from trader.core.text import plural
-from trader.core.types import iso, parse_hour
+from trader.core.types import iso
 from trader.observers import process
-
-if TYPE_CHECKING:
-    from trader.app.bot import Bot
-    from trader.app.retrain_rules import Tuner
-    from trader.config import Settings
-    from trader.core.long_training import Epoch
-    from trader.core.model import ModelCard
-    from trader.core.params import Params
 
 
 def tick(
@@ -116,6 +104,9 @@ def retrain(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="random seed of the search")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="processes that fit models at the same time")] = CORES,
+    train_workers: TrainWorkers = 1,
+    ray_address: RayAddress = None,
+    ray_open_ports: RayOpenPorts = False,
     symbol: Symbol = None,
     book: BookFile = None,
     store: StoreDir = None,
@@ -137,10 +128,15 @@ def retrain(
     if whole.book is not None:
         from trader.commands import book as books
 
+        if train_workers > 1:
+            raise ConfigError(
+                f"--train-workers shares the fit of one symbol's model; leave it out with {book or 'a book'}"
+            )
         books.train(settings, whole.book, serve_from, if_due, search.asked, search.tuner(settings), as_json)
         return
     with wiring.open_bot(settings, say=terminal.say) as bot:
-        card = _retrain(bot, settings, params, whole.strategy, search, serve_from, if_due)
+        fitting = sharing(bot, train_workers, ray_address, ray_open_ports)
+        card = trained(bot, fitting, settings, params, whole.strategy, search, serve_from, if_due)
         if card is not None:
             bot.collector.save()
     if card is None:
@@ -250,91 +246,3 @@ def resume(
         words = f"{journal.symbol}: resumed; limits count anew from the next hour's equity"
     answer({"halted": False, "event": event.number}, words, as_json)
     process.tell_observers(settings)
-
-
-def _serving(bot: Bot, given: Path | None) -> Params | None:
-    """The serving model's parameters; a card that is lost is no trouble where others are `given`."""
-    from trader.app.retrain import newest_readable_params
-
-    try:
-        return newest_readable_params(bot.journal)
-    except OtherSymbol:
-        raise
-    except DataError:
-        if given is None:
-            raise
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """A search of parameters before a training: of so many configurations, 0 for none."""
-
-    trials: int
-    seed: int
-    workers: int
-
-    @property
-    def asked(self) -> Tuner | None:
-        """The search that a person asked for, None without one."""
-
-        def search(bot: Bot, base: Params, hour: int) -> Params:
-            return search_of(bot, base, hour, self.trials, self.seed, self.workers)
-
-        return search if self.trials else None
-
-    def tuner(self, settings: Settings) -> Tuner | None:
-        """The search that answers a breach, None where the settings want none."""
-        from trader.app.retrain_rules import unanswered
-
-        def search(bot: Bot, base: Params, hour: int) -> Params:
-            # Another seed for each breach: a repeated search looks at other configurations, and at the serving ones.
-            event = unanswered(bot)
-            wanted, draw = self.trials or settings.retune_trials, self.seed + (event.number if event else 0)
-            return search_of(bot, base, hour, wanted, draw, self.workers, warm=(base,))
-
-        return search if settings.retune_trials else None
-
-
-def _retrain(
-    bot: Bot,
-    settings: Settings,
-    params: Path | None,
-    strategy: Params | None,
-    search: Search,
-    serve_from: str | None,
-    if_due: bool,
-) -> ModelCard | None:
-    """Train by the calendar or a breach (`if_due`), else now; None if nothing is due. Epochs of a long training are told."""
-    from trader.app.retrain import next_serve_hour, retrain
-    from trader.app.retrain_rules import retrain_if_due
-    from trader.core.long_training import heard_by
-
-    with heard_by(_say_epochs()):
-        now_ms = bot.exchange.time_ms()
-        if if_due:
-            return retrain_if_due(
-                bot, now_ms, settings.breach_rule, search.tuner(settings), settings.drift_rule
-            )
-        chosen = strategy or params_from(params, _serving(bot, params))
-        hour = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, chosen.gap_hours)
-        if search.asked:
-            chosen = search.asked(bot, chosen, hour)
-        return retrain(bot.journal, bot.collector, bot.forecaster_of, chosen, hour, bot.version)
-
-
-def _say_epochs() -> Callable[[Epoch], None]:
-    """Says each epoch: its loss, and the time that is left at most."""
-    began, first = time.monotonic(), 0
-
-    def say(epoch: Epoch) -> None:
-        nonlocal first
-        first = first or epoch.number
-        each_s = (time.monotonic() - began) / (epoch.number - first + 1)
-        left = plural(ceil((epoch.most - epoch.number) * each_s / 60), "minute")
-        terminal.say(
-            f"epoch {epoch.number} of at most {epoch.most}: loss {epoch.trained:.4f}, on held-back hours "
-            f"{epoch.held_back:.4f}; {left} left at most"
-        )
-
-    return say

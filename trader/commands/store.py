@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from trader import terminal
-from trader.commands.common import AsJson, StoreDir, Symbol
+from trader.commands.common import AsJson, BookFile, StoreDir, Symbol, Traded, traded
 from trader.commands.store_sign import sign
 from trader.config import load_settings
 from trader.core.errors import DataError
 from trader.core.text import plural, visible
+
+if TYPE_CHECKING:
+    from trader.app.store_check import StoreCheck
 
 app = typer.Typer(
     no_args_is_help=True, help="Care for the store: copy it, check it, repair it, upgrade it, tag it."
@@ -55,15 +58,18 @@ def sync(
 
 
 @app.command()
-def verify(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = False) -> None:
+def verify(
+    symbol: Symbol = None, book: BookFile = None, store: StoreDir = None, as_json: AsJson = False
+) -> None:
     """Read everything and say what does not hold together. Proves on the real store that it creates if absent.
 
-    Exit 2 with every problem and its place. Example: trader store verify --store s3://my-bucket/bot
+    Of a book every symbol, and what the book said of each hour; with --symbol one of them. Exit 2 with every problem and its
+    place. Example: trader store verify --store s3://my-bucket/bot
     """
     from trader import wiring
     from trader.app.store_check import check
 
-    settings = load_settings(symbol=symbol, store=store)
+    settings = load_settings(symbol=symbol, book=book, store=store)
     if settings.signer is not None:
         from trader.app.store_sign import sign as look
 
@@ -72,31 +78,47 @@ def verify(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
             raise DataError(
                 f"{plural(len(wrong), 'object')} of {settings.store} cannot be trusted: {_some(wrong)}"
             )
+    whole = Traded(settings) if symbol is not None and book is None else traded(settings, symbol)
     with terminal.progress("objects", quiet=as_json) as update:
-        found = check(wiring.make_journal(settings), update)
-    said = {
+        if whole.book is None:
+            found = check(wiring.make_journal(whole.settings), update)
+            checks = {whole.settings.symbol: found}
+        else:
+            from trader.app.book_store_check import check_book
+
+            checks = check_book(wiring.make_journals(settings, whole.book.params), update)
+    said = {name: _check_json(it) for name, it in checks.items()}
+    if as_json:
+        terminal.emit(said if whole.book else next(iter(said.values())))
+    else:
+        for name, it in checks.items():
+            _show_check(name, settings.store, it)
+    if any(it.problems for it in checks.values()):
+        raise DataError(
+            f"{settings.store} does not hold together. trader store repair makes again what follows from other "
+            "objects; restore the "
+            "rest of what is named above from a copy"
+        )
+
+
+def _check_json(found: StoreCheck) -> dict[str, Any]:
+    return {
         "objects": found.objects,
         "hours": found.hours,
         "models": found.models,
         "open_hour": found.open_hour,
         "problems": found.problems,
     }
-    if as_json:
-        terminal.emit(said)
-    else:
-        for problem in found.problems:
-            terminal.show(visible(problem))
-        opened = f"; {found.open_hour} is open, the next tick closes it" if found.open_hour else ""
-        terminal.show(
-            f"{settings.symbol} in {settings.store}: {plural(found.hours, 'hour')}, {plural(found.objects, 'object')}, "
-            f"{plural(found.models, 'model')}, {plural(len(found.problems), 'problem')}{opened}"
-        )
-    if found.problems:
-        raise DataError(
-            f"{settings.store} does not hold together. trader store repair makes again what follows from other "
-            "objects; restore the "
-            "rest of what is named above from a copy"
-        )
+
+
+def _show_check(name: str, store: str, found: StoreCheck) -> None:
+    for problem in found.problems:
+        terminal.show(visible(problem))
+    opened = f"; {found.open_hour} is open, the next tick closes it" if found.open_hour else ""
+    terminal.show(
+        f"{name} in {store}: {plural(found.hours, 'hour')}, {plural(found.objects, 'object')}, "
+        f"{plural(found.models, 'model')}, {plural(len(found.problems), 'problem')}{opened}"
+    )
 
 
 @app.command()

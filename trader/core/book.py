@@ -6,18 +6,18 @@ What an hour T of the book says follows from the records of T - 1 h and is fixed
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
-from typing import Any, Literal
+from functools import cached_property
+from typing import Literal
 
 from trader.core.book_params import BookParams
 from trader.core.hours import HourState
 from trader.core.policy import LossLimits
 from trader.core.risk import RiskState, assess
 from trader.core.shares import Shares
-from trader.core.types import HOUR_MS, iso, plain
+from trader.core.types import HOUR_MS
 
 BookReason = Literal["", "rebalance", "halt", "halted", "missed"]
 
@@ -58,7 +58,7 @@ class BookHour:
     book's cash that no sleeve has, after the transfers. transfers: USDT added to a sleeve's cash, negative where it gives;
     symbols without one are not there. weights and bars_hash: of a rebalance hour, by which shares. halt_event: the number of the
     newest halt or resume of the book that `risk` holds already. pending: transfers of earlier hours that no record holds yet, by
-    symbol; they are part of the equity.
+    symbol; they are part of the equity. release_event: the number of the newest release of a symbol's cash that was heard.
     """
 
     close_time: int
@@ -72,6 +72,7 @@ class BookHour:
     records: Mapping[str, int]
     halt_event: int = 0
     pending: Mapping[str, PendingTransfer] = field(default_factory=dict)
+    release_event: int = 0
 
     @property
     def halted(self) -> bool:
@@ -88,7 +89,7 @@ class BookHour:
         return self.transfers.get(symbol, Decimal(0))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BookRules:
     """Everything that decides beside the sleeves: the parameters, the book's first hour (UTC ms), and what a halt does with what
     is held."""
@@ -97,7 +98,7 @@ class BookRules:
     start: int
     freeze_on_halt: bool = False
 
-    @property
+    @cached_property
     def limits(self) -> LossLimits:
         """The losses that halt the book."""
         return self.params.limits(freeze=self.freeze_on_halt)
@@ -120,44 +121,91 @@ def book_hour(
     hour: int,
     before: BookHour,
     standings: Sequence[SleeveStanding],
-    shares: Callable[[], Shares],
+    shares: Callable[[Sequence[str]], Shares],
+    released: Collection[str] = (),
 ) -> BookHour:
-    """What the book says of `hour` (UTC ms), by the hour before and every symbol's newest record. shares: of this hour, asked for
-    only where cash may move."""
-    pending, equity = _pending_now(before, standings), book_equity(before, standings)
-    risk = assess(before.risk, equity, hour, rules.limits)
-    said = BookHour(
-        hour,
-        _halt_reason(risk, hour),
-        equity,
-        risk,
-        before.reserve_usdt,
-        {},
-        {},
-        "",
-        {it.symbol: it.record_hour for it in standings if it.record_hour is not None},
-        before.halt_event,
-        pending,
-    )
+    """What the book says of `hour` (UTC ms), by the hour before and every symbol's newest record. shares: of this hour among some
+    symbols, asked for only where cash may move. released: symbols whose cash a person has ordered back to the book.
+
+    At a rebalance hour the symbols that can give and take share what they and the book have: one that is late, halted or has a
+    transfer on its way keeps what it has, and is left out.
+    """
+    pending = _pending_now(before, standings)
+    equity = _equity(before, standings, pending)
+    records = {it.symbol: it.record_hour for it in standings if it.record_hour is not None}
+    said = _with_released(marked_hour(rules, hour, before, equity, records, pending), standings, released)
     if said.halted or not rules.rebalances(hour, before):
         return said
-    asked = shares()
-    movable = [it for it in standings if it.symbol not in pending]
-    moved = transfers(equity, before.reserve_usdt, hour, movable, asked)
+    moving = [it for it in standings if _moves(it, hour) and it.symbol not in {*pending, *released}]
+    if not moving:
+        return said
+    asked, reserve = shares([it.symbol for it in moving]), said.reserve_usdt
+    moved = transfers(reserve + sum((it.equity_usdt for it in moving), Decimal(0)), reserve, moving, asked)
     return replace(
         said,
         reason="rebalance",
-        reserve_usdt=before.reserve_usdt - sum(moved.values(), Decimal(0)),
-        transfers=moved,
+        reserve_usdt=reserve - sum(moved.values(), Decimal(0)),
+        transfers=dict(sorted({**said.transfers, **moved}.items())),
         weights=asked.weights,
         bars_hash=asked.bars_hash,
     )
 
 
+def _moves(it: SleeveStanding, hour: int) -> bool:
+    """Whether a sleeve gives and takes: it is not halted, and its hour before `hour` is closed, if it had one."""
+    return not it.halted and (it.record_hour is None or it.record_hour >= hour - HOUR_MS)
+
+
+def _with_released(
+    said: BookHour, standings: Sequence[SleeveStanding], released: Collection[str]
+) -> BookHour:
+    """The word with all cash of released symbols moved to the book, that on its way to them as well."""
+    moved: dict[str, Decimal] = {}
+    for it in standings:
+        coming = said.pending.get(it.symbol)
+        cash = it.cash_usdt + (coming.amount_usdt if coming else 0)
+        if it.symbol in released and cash > 0:
+            moved[it.symbol] = -cash
+    given = sum(moved.values(), Decimal(0))
+    return replace(said, transfers=moved, reserve_usdt=said.reserve_usdt - given) if moved else said
+
+
+def marked_hour(
+    rules: BookRules,
+    hour: int,
+    before: BookHour,
+    equity_usdt: Decimal,
+    records: Mapping[str, int],
+    pending: Mapping[str, PendingTransfer],
+) -> BookHour:
+    """`book_hour` where no cash moves: the equity by the newest records, and what the limits say of it."""
+    risk = assess(before.risk, equity_usdt, hour, rules.limits)
+    return BookHour(
+        hour,
+        _halt_reason(risk, hour),
+        equity_usdt,
+        risk,
+        before.reserve_usdt,
+        {},
+        {},
+        "",
+        records,
+        before.halt_event,
+        pending,
+        before.release_event,
+    )
+
+
 def book_equity(before: BookHour, standings: Sequence[SleeveStanding]) -> Decimal:
     """The book's equity by every symbol's newest record: its own cash, the sleeves, and what is on its way to one."""
+    return _equity(before, standings, _pending_now(before, standings))
+
+
+def _equity(
+    before: BookHour, standings: Sequence[SleeveStanding], pending: Mapping[str, PendingTransfer]
+) -> Decimal:
     equity = before.reserve_usdt + sum((it.equity_usdt for it in standings), Decimal(0))
-    return equity + sum((it.amount_usdt for it in _pending_now(before, standings).values()), Decimal(0))
+    return equity + sum((it.amount_usdt for it in pending.values()), Decimal(0))
 
 
 def _pending_now(before: BookHour, standings: Sequence[SleeveStanding]) -> dict[str, PendingTransfer]:
@@ -187,30 +235,27 @@ def missed_book_hour(hour: int, before: BookHour) -> BookHour:
 def _pending(before: BookHour, records: Mapping[str, int | None]) -> dict[str, PendingTransfer]:
     """Of all transfers up to the hour before those that come after the newest record of their sleeve, whose decision of that hour
     is still to be made: its exchange is closed, or it is slow."""
-    said = {symbol: PendingTransfer(before.close_time, it) for symbol, it in before.transfers.items()}
+    coming = dict(before.pending)
+    for symbol, amount in before.transfers.items():
+        # Two where a person has released a symbol to which a transfer was on its way.
+        amount += coming[symbol].amount_usdt if symbol in coming else 0
+        coming[symbol] = PendingTransfer(before.close_time, amount)
     return {
         symbol: it
-        for symbol, it in sorted({**before.pending, **said}.items())
+        for symbol, it in sorted(coming.items())
         if (record := records.get(symbol)) is None or record < it.hour
     }
 
 
 def transfers(
-    equity_usdt: Decimal,
-    reserve_usdt: Decimal,
-    hour: int,
-    standings: Sequence[SleeveStanding],
-    shares: Shares,
+    equity_usdt: Decimal, reserve_usdt: Decimal, moving: Sequence[SleeveStanding], shares: Shares
 ) -> dict[str, Decimal]:
-    """The moves of cash towards the shares, in cents rounded down, alphabetical, none of them 0. Only cash moves: a sleeve gives
-    at most what it has. A late sleeve and a halted one give and take nothing. Where the cash does not reach for all, those that
-    take get the same share of what they want."""
+    """The moves of cash towards these shares of `equity_usdt`, in cents rounded down, alphabetical, none of them 0. Only cash
+    moves: a sleeve gives at most what it has. Where the cash does not reach for all, those that take get the same share of what
+    they want. moving: the sleeves that give and take."""
     moved: dict[str, Decimal] = {}
     wanted: dict[str, Decimal] = {}
-    for it in sorted(standings, key=lambda standing: standing.symbol):
-        late = it.record_hour is not None and it.record_hour < hour - HOUR_MS
-        if late or it.halted:
-            continue
+    for it in sorted(moving, key=lambda standing: standing.symbol):
         more = _cents(shares.weights.get(it.symbol, Decimal(0)) * equity_usdt) - it.equity_usdt
         if more > 0:
             wanted[it.symbol] = more
@@ -250,66 +295,3 @@ def transfer_scale(scale: Decimal, equity: Decimal, amount: Decimal) -> Decimal:
     if equity <= 0 or equity + amount <= 0:
         return scale
     return (scale * (equity + amount) / equity).quantize(TWELVE, ROUND_HALF_EVEN)
-
-
-@dataclass(frozen=True, slots=True)
-class SleeveHour:
-    """What a symbol's closed hour adds to the book's line: USDT after its fill."""
-
-    equity_usdt: Decimal
-    cash_usdt: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class BookLine:
-    """The book's line of an hour. close_time: UTC ms. equity, cash: of the book and all sleeves, after their fills, USDT.
-    exposure: share of the equity that is held in symbols; drawdown: share lost from the peak of the risk epoch, both of 6
-    decimals."""
-
-    close_time: int
-    equity: Decimal
-    cash: Decimal
-    exposure: Decimal
-    drawdown: Decimal
-    halted: bool
-    transfers: Mapping[str, Decimal]
-
-
-def book_line(said: BookHour, sleeves: Iterable[SleeveHour]) -> BookLine:
-    """The line of an hour, from what the book said of it and every symbol's closed hour."""
-    equity = cash = said.reserve_usdt
-    for it in sleeves:
-        equity += it.equity_usdt
-        cash += it.cash_usdt
-    peak = max(said.risk.peak_equity, equity)
-    return BookLine(
-        said.close_time,
-        equity,
-        cash,
-        _share(equity - cash, equity),
-        _share(peak - equity, peak),
-        said.halted,
-        said.transfers,
-    )
-
-
-def _share(part: Decimal, of: Decimal) -> Decimal:
-    return (part / of).quantize(SIX, ROUND_HALF_EVEN) if of else Decimal(0)
-
-
-def book_line_json(line: BookLine) -> dict[str, Any]:
-    """A line as machines read it: the hour in ISO, amounts and shares as decimal text."""
-    return {
-        "close_time": iso(line.close_time),
-        "equity": plain(line.equity),
-        "cash": plain(line.cash),
-        "exposure": plain(line.exposure),
-        "drawdown": plain(line.drawdown),
-        "halted": line.halted,
-        "transfers": {symbol: plain(amount) for symbol, amount in line.transfers.items()},
-    }
-
-
-def book_line_text(line: BookLine) -> str:
-    """A line as one row of JSON Lines, without the newline: the very bytes that backtest and bot write."""
-    return json.dumps(book_line_json(line), separators=(", ", ": "))

@@ -161,6 +161,18 @@ class TroubleEvent:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReleaseEvent:
+    """A person orders all cash of a symbol that trades no more back to its book. symbol: the book's own name; of: the symbol."""
+
+    name: ClassVar[str] = "release"
+    symbol: str
+    at_ms: int
+    of: str
+    by: Author
+    message: str
+
+
 AccountEvent = AdoptEvent | IgnoreEvent | ClosedAttemptEvent | FlattenEvent | EpochEvent
 AnyEvent = (
     DeploymentEvent
@@ -171,6 +183,7 @@ AnyEvent = (
     | StudyEvent
     | AccountEvent
     | TroubleEvent
+    | ReleaseEvent
 )
 
 

@@ -49,6 +49,9 @@ class Marks:
     decimals: int
     values: list[Decimal] | None = None
 
+    def __len__(self) -> int:
+        return len(self.units if self.values is None else self.values)
+
     def floats(self) -> Floats:
         """(n,) float64: each the float nearest to the exact amount."""
         if self.values is not None:
@@ -58,11 +61,11 @@ class Marks:
         unit = 10**self.decimals
         return np.array([value / unit for value in self.units.tolist()])
 
-    def exact(self) -> list[Decimal]:
-        """Each as a Decimal."""
+    def exact(self, i: int) -> Decimal:
+        """The one of hour i."""
         if self.values is not None:
-            return self.values
-        return [Decimal(it).scaleb(-self.decimals) for it in self.units.tolist()]
+            return self.values[i]
+        return Decimal(int(self.units[i])).scaleb(-self.decimals)
 
     def texts(self) -> list[str]:
         """Each in plain notation."""
@@ -74,6 +77,20 @@ class Marks:
             return [_plain_units(value, self.decimals) for value in self.units.tolist()]
         point = -self.decimals
         return [f"{d[:point]}.{d[point:]}".rstrip("0").rstrip(".") for d in map(str, self.units.tolist())]
+
+
+def summed(parts: Sequence[Marks]) -> list[Decimal]:
+    """The exact sum of these equities in every hour, (n,)."""
+    decimals = max(it.decimals for it in parts)
+    powers = [10 ** (decimals - it.decimals) for it in parts]
+    largest = sum(
+        int(np.abs(it.units).max(initial=0)) * power for it, power in zip(parts, powers, strict=True)
+    )
+    if largest < _INTEGER_LIMIT and all(it.values is None for it in parts):
+        units = sum((it.units * power for it, power in zip(parts, powers, strict=True)), np.int64(0))
+        return [Decimal(it).scaleb(-decimals) for it in np.asarray(units).tolist()]
+    hours = range(len(parts[0]))
+    return [sum((it.exact(i) for it in parts), Decimal(0)) for i in hours]
 
 
 def marks(ledgers: Sequence[Ledger], hours: Sequence[int], close: Floats) -> Marks:

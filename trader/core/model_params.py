@@ -126,13 +126,19 @@ class TFTParams(FamilyParams):
         default=3,
         description="epochs without a better loss on held-back hours, then it stops",
     )
+    shards: int = Field(
+        ge=1,
+        le=64,
+        default=2,
+        description="parts of a batch whose gradients are added in order; at most so many workers share a fit",
+    )
     device: Literal["cpu", "cuda"] = Field(
         default="cpu", description="where it learns; a forecast runs on the cpu"
     )
 
 
 # Keys of a family that came after its parameters were first written and hashed, each with its default.
-LATER_MODEL_KEYS: dict[str, dict[str, Any]] = {"naive": {"forecast_hours": None}}
+LATER_MODEL_KEYS: dict[str, dict[str, Any]] = {"naive": {"forecast_hours": None}, "tft": {"shards": 2}}
 # The family that every other must beat.
 NAIVE = "naive"
 

@@ -180,11 +180,12 @@ def breach(equity: Decimal, base: Decimal, peak: Decimal, limits: LossLimits) ->
     """The limit that an hour's equity reaches, if any; a limit that is reached exactly is breached.
 
     cumulative return = equity / base - 1, drawdown = 1 - equity / peak, both compounded over the epoch; `peak` is the
-    highest equity up to this hour, this one included.
+    highest equity up to this hour, this one included. Where either is 0 there is nothing to lose: a symbol of a book may wait
+    for its share.
     """
-    if limits.cumulative_return is not None and equity <= base * (1 + limits.cumulative_return):
+    if limits.cumulative_return is not None and base > 0 and equity <= base * (1 + limits.cumulative_return):
         return "cumulative_return"
-    if limits.drawdown is not None and equity <= peak * (1 - limits.drawdown):
+    if limits.drawdown is not None and peak > 0 and equity <= peak * (1 - limits.drawdown):
         return "drawdown"
     return None
 
@@ -201,7 +202,7 @@ class HaltLevels:
         """The levels of an epoch that began with `base`."""
         cumulative, drawdown = limits.cumulative_return, limits.drawdown
         return HaltLevels(
-            -np.inf if cumulative is None else base * (1 + float(cumulative)),
+            -np.inf if cumulative is None or not base else base * (1 + float(cumulative)),
             None if drawdown is None else 1 - float(drawdown),
         )
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from trader.core.errors import DataError
 from trader.core.metrics import HOURS_PER_YEAR
+from trader.core.text import plural
 from trader.core.types import HOUR_MS, Bars, Floats, iso
 
 ShareRule = Literal["equal", "inverse_volatility", "volatility_target", "hrp"]
@@ -67,8 +68,8 @@ def _closes(bars: Bars, last: int, count: int) -> Floats:
     if stop < count or stop > len(bars):
         there = f"{iso(bars.first)} to {iso(bars.last)}" if len(bars) else "none"
         raise DataError(
-            f"{bars.symbol}: its share is computed from the {count} bars up to {iso(last)}, and there are {there}. Collect "
-            f"earlier bars (trader collect), begin the book later, or leave {bars.symbol} out"
+            f"{bars.symbol}: its share is computed from the {plural(count, 'bar')} up to {iso(last)}, and there are {there}. "
+            f"Collect earlier bars (trader collect), begin the book later, or leave {bars.symbol} out"
         )
     return bars.close[stop - count : stop]
 
@@ -131,15 +132,19 @@ def hierarchical_risk_parity(covariance: Floats) -> Floats:
 
 def single_linkage_order(distance: Floats) -> list[int]:
     """Leaves of the single-linkage tree of a symmetric distance (n, n), from left to right; ties go to the smaller index."""
-    clusters: dict[int, list[int]] = {i: [i] for i in range(len(distance))}
-    for made in range(len(distance), 2 * len(distance) - 1):
-        names = list(clusters)
-        _, a, b = min(
-            (float(distance[np.ix_(clusters[a], clusters[b])].min()), a, b)
-            for at, a in enumerate(names)
-            for b in names[at + 1 :]
-        )
+    n = len(distance)
+    clusters = {i: [i] for i in range(n)}
+    # Distances of clusters by the number they were made with, above the diagonal; a cluster that was joined is far from all.
+    between = np.full((2 * n - 1, 2 * n - 1), np.inf)
+    rows, columns = np.triu_indices(n, 1)
+    between[rows, columns] = distance[rows, columns]
+    for made in range(n, 2 * n - 1):
+        a, b = (int(it) for it in np.unravel_index(np.argmin(between), between.shape))
         clusters[made] = clusters.pop(a) + clusters.pop(b)
+        nearest = np.minimum.reduce([between[a], between[:, a], between[b], between[:, b]])
+        between[[a, b]] = between[:, [a, b]] = np.inf
+        others = list(clusters)[:-1]
+        between[others, made] = nearest[others]
     (order,) = clusters.values()
     return order
 

@@ -16,7 +16,8 @@ import numpy as np
 from trader.core.costs import exact
 from trader.core.hours import GAP, VENUE_CLOSED, WARM_UP, HourLine
 from trader.core.ledger import Ledger, fee_usdt
-from trader.core.marks import Marks, marks
+from trader.core.marks import Marks
+from trader.core.marks import marks as marks_of
 from trader.core.policy import TARGETS, Codes
 from trader.core.probability import shortest_all
 from trader.core.sizing import SizedOrder
@@ -86,11 +87,7 @@ class Track:
 
     def equity(self) -> Floats:
         """(n,) float64: equity after each hour's fill, the float nearest to the exact amount."""
-        return self._marks().floats()
-
-    def equities(self) -> list[Decimal]:
-        """(n,) exact equity after each hour's fill."""
-        return self._marks().exact()
+        return self.marks.floats()
 
     def cash(self) -> list[Decimal]:
         """(n,) cash after each hour's fill."""
@@ -106,7 +103,7 @@ class Track:
     def lines(self) -> list[HourLine]:
         """A line an hour, as `line_of` makes it."""
         lines = []
-        columns = zip(self.hours.tolist(), self.p_up.tolist(), self._marks().texts(), strict=True)
+        columns = zip(self.hours.tolist(), self.p_up.tolist(), self.marks.texts(), strict=True)
         positions = self._positions()
         for i, (hour, p, equity) in enumerate(columns):
             event = self.events.get(i)
@@ -129,7 +126,7 @@ class Track:
 
     def texts(self) -> list[str]:
         """A row of JSON Lines an hour, without the newline: the bytes of `line_text`."""
-        times, scores, equities = hour_texts(self.hours), _score_texts(self.p_up), self._marks().texts()
+        times, scores, equities = hour_texts(self.hours), _score_texts(self.p_up), self.marks.texts()
         positions = self._positions()
         codes = (self.target.astype(np.int64) * len(REASONS) + self.reason).tolist()
         # An hour without an event differs from its neighbours in time, P(up) and equity only.
@@ -156,8 +153,10 @@ class Track:
         parts = zip(self.ledgers, self._lengths(), strict=True)
         return [text for part, n in parts for text in repeat(plain(part.ledger.position), n)]
 
-    def _marks(self) -> Marks:
-        return marks([it.ledger for it in self.ledgers], self._lengths(), self.close)
+    @cached_property
+    def marks(self) -> Marks:
+        """(n,) exact equity after each hour's fill."""
+        return marks_of([it.ledger for it in self.ledgers], self._lengths(), self.close)
 
 
 # What stands between P(up) and the position of an hour without an event, and after its equity, by target and reason.

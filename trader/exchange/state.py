@@ -50,9 +50,10 @@ class StateFile:
             lines = [json.loads(line) for line in whole.splitlines()]
         except ValueError as error:
             raise DataError(f"{self._path}: not a state file of the embedded exchange ({error})") from None
-        if lines and lines[0] | self._head() != lines[0]:
-            head = lines[0]
-            written = ", ".join(head.get("symbols") or [str(head.get("symbol"))])
+        head = lines[0] if lines else self._head()
+        if not isinstance(head, dict) or head | self._head() != head:
+            head = head if isinstance(head, dict) else {}
+            written = ", ".join(map(str, head.get("symbols") or [head.get("symbol")]))
             raise DataError(
                 f"{self._path}: written for {written} in schema {head.get('schema')}, "
                 f"wanted {', '.join(self._symbols)} in schema {SCHEMA}; name another --state file"

@@ -21,6 +21,7 @@ from trader.core.long_training import Checkpoints, Learnt, Nowhere, checkpoints,
 from trader.core.model_params import LONGEST_ENCODER_HOURS, LONGEST_FORECAST_HOURS, TFTParams
 from trader.core.panel import Panel
 from trader.core.params import Params
+from trader.core.peers import peers
 from trader.core.types import Floats, Ints
 from trader.core.weights import Weights
 from trader.forecasters.refusal import InvalidModel, not_a_model, symbols_of
@@ -141,7 +142,8 @@ class TFTPredictor:
 
 
 class TFTForecaster:
-    """A fit uses two threads, each with its half of every batch, and gives the same bytes on one core."""
+    """A fit uses two threads, each with its shards of every batch, and gives the same bytes on one core, or shared by several
+    processes (`trader.core.peers`)."""
 
     family = FAMILY
     format = "safetensors"
@@ -149,7 +151,7 @@ class TFTForecaster:
     # What else decides what a fit gives, beside this file.
     source_modules: Sequence[str] = tuple(
         f"trader.forecasters.{name}"
-        for name in ("tft_layers", "tft_network", "tft_state", "tft_windows", "tft_training")
+        for name in ("tft_layers", "tft_network", "tft_samples", "tft_state", "tft_windows", "tft_training")
     )
     traits = Traits("global", "series", LONGEST_ENCODER_HOURS + 1, "none", weighs=True)
 
@@ -223,6 +225,7 @@ def _training(head: Head, panel: Panel, params: Params, until: int, seed: int, k
         key=_key(panel, told, head.forecast_hours, until, seed),
         checkpoints=kept,
         heard=tell,
+        peers=peers(),
     )
 
 

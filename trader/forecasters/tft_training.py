@@ -4,7 +4,8 @@ stop, a checkpoint after each epoch."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -17,43 +18,17 @@ from trader.core.forecast import LEVELS
 from trader.core.long_training import Checkpoints, Epoch
 from trader.core.model_params import TFTParams
 from trader.core.panel import Panel
-from trader.core.types import Bools, Ints
+from trader.core.peers import ALONE, Peers, all_parts, own_parts
+from trader.core.types import Ints
 from trader.forecasters.tft_layers import Noise
 from trader.forecasters.tft_network import Network, pinball
+from trader.forecasters.tft_samples import Sample, Samples, WindowTensors, batches, shards
 from trader.forecasters.tft_state import UNREADABLE, State, copied, dumped, restored
-from trader.forecasters.tft_windows import KNOWN, OBSERVED, Hours, targets_at, windows_at
+from trader.forecasters.tft_windows import Hours
 
-# The newest share of the span is never learnt from: its loss says which epoch was best.
-HELD_BACK = 0.125
-# A batch is halved, and each half has a thread: two cores are used, and one core gives the same bytes.
-SHARDS = 2
+# Of one process: two cores are used, and one core gives the same bytes.
+THREADS = 2
 LARGEST_GRADIENT = 1.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Sample:
-    """Windows by number: symbol (n,), row (n,)."""
-
-    symbol: Ints
-    row: Ints
-
-    def chosen(self, which: Ints | Bools) -> _Sample:
-        return _Sample(self.symbol[which], self.row[which])
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Windows:
-    """symbol (B,), observed (B, encoder, OBSERVED), known (B, encoder + ahead, KNOWN), target (B, ahead) NaN where it is unknown,
-    unit (B, ahead) what a target of 1 is of r."""
-
-    symbol: Tensor
-    observed: Tensor
-    known: Tensor
-    target: Tensor
-    unit: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +42,8 @@ class Progress:
 
 
 class Training:
-    """One training of one network. key: names its checkpoints. heard: is told of every epoch."""
+    """One training of one network. key: names its checkpoints. heard: is told of every epoch. peers: the processes that share
+    it; its bytes do not depend on how many they are."""
 
     def __init__(
         self,
@@ -81,13 +57,15 @@ class Training:
         key: str,
         checkpoints: Checkpoints,
         heard: Callable[[Epoch], None] = lambda _: None,
+        peers: Peers = ALONE,
     ) -> None:
-        self.params, self.steps, self.seed = params, steps, seed
+        self.params, self.seed, self.peers = params, seed, peers
         self.key, self.checkpoints, self.heard = key, checkpoints, heard
         self.device = _device(params)
-        self.hours = [Hours.of(bars) for bars in panel.bars]
-        self.last = min(panel.row(until), len(panel) - 1)
         self.symbols = panel.symbols
+        last = min(panel.row(until), len(panel) - 1)
+        hours = [Hours.of(bars) for bars in panel.bars]
+        self._samples = Samples(panel.symbols, hours, params.encoder_hours, steps, last)
         torch.set_num_threads(1)
         self.network = network
         self.network.begin(torch.Generator().manual_seed(seed))
@@ -119,10 +97,12 @@ class Training:
     def _go_on(self, state: State, epochs: int) -> None:
         """Until it is over, or that epoch is learnt."""
         learnt, held_back = self.samples()
-        with ThreadPoolExecutor(SHARDS, initializer=torch.set_num_threads, initargs=(1,)) as threads:
+        with ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as threads:
+            self._require_one_arithmetic(learnt, state.steps)
             while not self._is_over(state) and len(state.epochs) < epochs:
                 number = len(state.epochs) + 1
                 trained = self._epoch(threads, learnt, number, state)
+                self._require_equal(self.weights, f"after epoch {number}")
                 loss, share = self.loss_of(threads, held_back)
                 epoch = Epoch(number, self.params.epochs, trained, loss)
                 if not math.isfinite(epoch.trained + epoch.held_back):
@@ -134,7 +114,8 @@ class Training:
                     state.best_epoch, state.best = number, copied(self.network)
                 state.epochs.append(epoch)
                 state.shares.append(share)
-                self.checkpoints.save(self.key, dumped(state, self.network, self.optimiser))
+                if not self.peers.rank:
+                    self.checkpoints.save(self.key, dumped(state, self.network, self.optimiser))
                 self.heard(epoch)
 
     def _is_over(self, state: State) -> bool:
@@ -143,100 +124,99 @@ class Training:
             bool(state.epochs) and waited >= self.params.patience
         )
 
-    def samples(self) -> tuple[_Sample, _Sample]:
-        """The windows to learn from and those held back; between them as many hours as a forecast is long."""
-        encoder, found = self.params.encoder_hours, []
-        for symbol, hours in enumerate(self.hours):
-            rows = np.arange(encoder, self.last, dtype=np.int64)
-            usable = windows_at(hours, rows, encoder, 1).scale > 0 if len(rows) else np.zeros(0, bool)
-            found.append(_Sample(np.full(int(usable.sum()), symbol), rows[usable]))
-        every = _Sample(np.concatenate([it.symbol for it in found]), np.concatenate([it.row for it in found]))
-        split = self.last - int((self.last - encoder) * HELD_BACK)
-        learnt, held_back = every.chosen(every.row < split - self.steps), every.chosen(every.row >= split)
-        silent = [name for name, it in zip(self.symbols, found, strict=True) if not len(it)]
-        if silent or not len(learnt) or not len(held_back):
-            raise DataError(
-                f"{', '.join(silent or self.symbols)}: {len(learnt):,} windows of {encoder} hours to learn from and "
-                f"{len(held_back):,} to hold back, in {self.last + 1:,} hours; prices that never move give none. Lengthen "
-                "look_back_days, give older bars, or shorten model.encoder_hours"
-            )
-        return learnt, held_back
+    def samples(self) -> tuple[Sample, Sample]:
+        """The windows to learn from and those held back. Raises DataError where there are none."""
+        return self._samples.split()
 
-    def _epoch(self, threads: ThreadPoolExecutor, learnt: _Sample, number: int, state: State) -> float:
+    def _epoch(self, threads: ThreadPoolExecutor, learnt: Sample, number: int, state: State) -> float:
         """Every window once, in an order of the seed's. Returns the mean loss."""
         order = np.random.default_rng([self.seed, number]).permutation(len(learnt))
         total, count = 0.0, 0.0
-        for batch in _batches(order, self.params.batch_size):
-            noises = [self._noise(state.steps, shard) for shard in range(SHARDS)]
-            parts = list(
-                threads.map(self._gradients, (learnt.chosen(half) for half in _halves(batch)), noises)
-            )
-            known = sum(part.count for part in parts)
+        for batch in batches(order, self.params.batch_size):
+            parts = self._parts(threads, learnt, batch, state.steps)
+            known = sum(parts[:, 1].tolist())
             if not known:
                 continue
-            for weight, *gradients in zip(self.weights, *(part.gradients for part in parts), strict=True):
-                weight.grad = torch.stack(gradients).sum(0) / known
+            each = parts[:, 2:].split([weight.numel() for weight in self.weights], dim=1)
+            for weight, gradients in zip(self.weights, each, strict=True):
+                weight.grad = gradients.reshape(-1, *weight.shape).sum(0) / known
             torch.nn.utils.clip_grad_norm_(self.weights, LARGEST_GRADIENT, foreach=False)
             self.optimiser.step()
             state.steps += 1
-            total, count = total + sum(part.loss for part in parts), count + known
+            total, count = total + sum(parts[:, 0].tolist()), count + known
         return total / max(count, 1.0)
+
+    def _parts(self, threads: ThreadPoolExecutor, learnt: Sample, batch: Ints, step: int) -> Tensor:
+        """(shards, 2 + weights) of each shard of a batch: its loss, how many targets are known, and its gradient. Which process
+        computes a shard changes nothing: all of them get every one, in the order of shards, and take the same step."""
+        count = self.params.shards
+        cut, mine = shards(batch, count), own_parts(self.peers, count)
+        noises = [self._noise(step, shard) for shard in mine]
+        own = list(threads.map(self._part, (learnt.chosen(cut[shard]) for shard in mine), noises))
+        if self.peers.count == 1:
+            return torch.stack(own)
+        gathered = all_parts(self.peers, torch.stack(own).cpu().numpy(), count)
+        return torch.from_numpy(gathered).to(self.device)
 
     def _noise(self, step: int, shard: int) -> Noise:
         generator = torch.Generator(device=self.device)
-        generator.manual_seed((self.seed * 1_000_003 + step) * SHARDS + shard)
+        generator.manual_seed((self.seed * 1_000_003 + step) * self.params.shards + shard)
         return Noise(self.params.dropout, generator)
 
-    def _gradients(self, sample: _Sample, noise: Noise) -> _Part:
+    def _part(self, sample: Sample, noise: Noise) -> Tensor:
         if not len(sample):
-            return _Part(0.0, 0.0, [torch.zeros_like(weight) for weight in self.weights])
+            return torch.zeros(2 + sum(weight.numel() for weight in self.weights), device=self.device)
         loss, count = self._loss(sample, noise)
         gradients = torch.autograd.grad(loss, self.weights)
-        return _Part(float(loss.detach()), count, list(gradients))
+        head = torch.stack([loss.detach(), count.to(loss.dtype)])
+        return torch.cat([head, *(gradient.reshape(-1) for gradient in gradients)])
 
-    def _loss(self, sample: _Sample, noise: Noise) -> tuple[Tensor, float]:
+    def _loss(self, sample: Sample, noise: Noise) -> tuple[Tensor, Tensor]:
         """The sum of the loss of all known hours ahead, and how many there are."""
-        windows = self._windows(sample)
+        windows = self._samples.tensors(sample, self.device)
         there = ~torch.isnan(windows.target)
-        return (self._each(windows, noise) * there).sum(), float(there.sum())
+        return (self._each(windows, noise) * there).sum(), there.sum()
 
-    def _each(self, windows: _Windows, noise: Noise) -> Tensor:
+    def _each(self, windows: WindowTensors, noise: Noise) -> Tensor:
         """(B, ahead) the loss of each hour ahead."""
         answer = self.network(windows.symbol, windows.observed, windows.known, noise)
         return pinball(answer.quantiles, torch.nan_to_num(windows.target), self.levels)
 
-    def _windows(self, sample: _Sample) -> _Windows:
-        encoder, count = self.params.encoder_hours, len(sample)
-        observed = np.empty((count, encoder, len(OBSERVED)), np.float32)
-        known = np.empty((count, encoder + self.steps, len(KNOWN)), np.float32)
-        target, unit = (np.empty((count, self.steps), np.float32) for _ in range(2))
-        steps = np.sqrt(np.arange(1, self.steps + 1))
-        for symbol in np.unique(sample.symbol).tolist():
-            at = np.flatnonzero(sample.symbol == symbol)
-            hours, rows = self.hours[symbol], sample.row[at]
-            windows = windows_at(hours, rows, encoder, self.steps)
-            observed[at], known[at] = windows.observed, windows.known
-            target[at] = targets_at(hours, rows, self.steps, self.last, windows.scale)
-            unit[at] = windows.scale[:, None] * steps
-        given = (sample.symbol, observed, known, target, unit)
-        return _Windows(*(torch.from_numpy(values).to(self.device) for values in given))
-
-    def loss_of(self, threads: ThreadPoolExecutor, sample: _Sample) -> tuple[float, float]:
+    def loss_of(self, threads: ThreadPoolExecutor, sample: Sample) -> tuple[float, float]:
         """The mean loss of windows, without dropout; and the loss of r itself as a share of what a forecast of no change would
         lose, which does not depend on how windows are scaled."""
 
         def part(which: Ints) -> tuple[float, ...]:
             with torch.no_grad():
-                windows = self._windows(sample.chosen(which))
+                windows = self._samples.tensors(sample.chosen(which), self.device)
                 there, target = ~torch.isnan(windows.target), torch.nan_to_num(windows.target)
                 each = self._each(windows, Noise()) * there
                 unchanged = pinball(torch.zeros_like(target).unsqueeze(-1), target, self.levels)
                 sums = (each, there, each * windows.unit, unchanged * windows.unit)
                 return tuple(float(it.sum()) for it in sums)
 
-        parts = threads.map(part, _batches(np.arange(len(sample)), self.params.batch_size))
-        loss, count, of_r, unchanged = (sum(column) for column in zip(*parts, strict=True))
+        cut = list(batches(np.arange(len(sample)), self.params.batch_size))
+        own = [cut[i] for i in own_parts(self.peers, len(cut))]
+        mine = np.array(list(threads.map(part, own)), np.float64).reshape(-1, 4)
+        parts = all_parts(self.peers, mine, len(cut))
+        loss, count, of_r, unchanged = (sum(column.tolist()) for column in parts.T)
         return loss / max(count, 1.0), of_r / max(unchanged, 1e-12)
+
+    def _require_one_arithmetic(self, learnt: Sample, step: int) -> None:
+        """Raises ConfigError where the processes that share this training do not compute equal gradients of one shard."""
+        if self.peers.count > 1:
+            first = learnt.chosen(slice(0, self.params.batch_size, self.params.shards))
+            self._require_equal([self._part(first, self._noise(step, 0))], "before they begin")
+
+    def _require_equal(self, mine: list[Tensor], when: str) -> None:
+        if self.peers.count == 1:
+            return
+        digest = zlib.crc32(b"".join(it.detach().cpu().numpy().tobytes() for it in mine))
+        if len({float(it[0, 0]) for it in self.peers.gathered(np.array([[digest]], np.float64))}) > 1:
+            raise ConfigError(
+                f"{when}, the {self.peers.count} workers of this training have other numbers than each other: their processors "
+                "or libraries round otherwise. Let nodes of one kind share a training, or leave --train-workers out"
+            )
 
     # --- checkpoints ---------------------------------------------------------------------------------------------------------
 
@@ -253,13 +233,6 @@ class Training:
             return State()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    loss: float
-    count: float
-    gradients: Sequence[Tensor]
-
-
 def _device(params: TFTParams) -> torch.device:
     if params.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
@@ -267,11 +240,3 @@ def _device(params: TFTParams) -> torch.device:
             'python -c "import torch; print(torch.cuda.is_available())"'
         )
     return torch.device(params.device)
-
-
-def _batches(order: Ints, size: int) -> Iterator[Ints]:
-    return (order[first : first + size] for first in range(0, len(order), size))
-
-
-def _halves(batch: Ints) -> list[Ints]:
-    return [batch[shard::SHARDS] for shard in range(SHARDS)]

@@ -18,7 +18,7 @@ from trader.app.book import Book
 from trader.app.book_hours import line_of
 from trader.app.book_replay import replay_book
 from trader.config import Settings
-from trader.core.book import BookLine, book_line_text
+from trader.core.book_line import BookLine, book_line_text
 from trader.core.errors import DataError
 from trader.core.hours import line_text
 from trader.core.metrics import hourly_returns, max_drawdown, sharpe

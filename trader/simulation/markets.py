@@ -15,6 +15,7 @@ from trader.adapters.bar_folder import BarSources
 from trader.adapters.exchange_info import filters_of, info_row_of, read_info_rows
 from trader.config import load_settings
 from trader.core.errors import ConfigError
+from trader.core.quote_assets import quote_asset_of
 from trader.core.types import HOUR_MS, Bars, Filters, floor_hour, parse_hour, plain
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from trader.exchange.listings import ListedSymbol
     from trader.exchange.market import SyntheticMarket
 
-# Longest first where one ends with another.
-QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "EUR", "TRY", "BTC", "ETH", "BNB")
 SYNTHETIC_SYMBOL = "BTCUSDT"
 SYNTHETIC_START = "2020-01-01"
 SYNTHETIC_HOURS = 4 * 365 * 24
@@ -124,9 +123,8 @@ def balances_option(given: Sequence[str]) -> dict[str, Decimal]:
 
 def assets_of(symbol: str) -> tuple[str, str]:
     """Base and quote of a symbol by its ending. Raises ConfigError."""
-    for quote in QUOTES:
-        if symbol.endswith(quote) and len(symbol) > len(quote):
-            return symbol[: -len(quote)], quote
+    if quote := quote_asset_of(symbol):
+        return symbol.removesuffix(quote), quote
     raise ConfigError(
         f"{symbol}: base and quote cannot be told apart; give --filters with an exchangeInfo row"
     )

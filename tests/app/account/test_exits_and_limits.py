@@ -22,7 +22,7 @@ from trader.app.order_care import adopt, close_attempt
 from trader.app.order_ids import client_order_id
 from trader.app.proposal import propose
 from trader.app.store_check import check
-from trader.app.tick import _tick, tick
+from trader.app.tick import Ticked, catch_up, tick
 from trader.app.trouble import failed
 from trader.core.errors import ConfigError, DataError, Halt, OrderInDoubt, TraderError
 from trader.core.events import IgnoreEvent
@@ -318,7 +318,8 @@ def test_events_of_another_process_are_not_lost_ones(fresh: Scene) -> None:
             announce(other.journal, fresh.start, "person", freeze=True, by="person")
             other.journal.append(IgnoreEvent(other.symbol, fresh.start, "person", "x", "web_1", fresh.start))
             tick(other)
-            done = _tick(early, None)
+            done = catch_up(early)
+        assert isinstance(done, Ticked)
         assert (done.outcome, done.halted) == ("done", True)
         record = newest(other, fresh, 1)
         assert (record.totals.halt_event, record.totals.account_event) == (1, 1)

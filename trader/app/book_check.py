@@ -1,0 +1,134 @@
+"""Whether what a book said holds together: its words in one run, its cash moved once, its equity that of its symbols' records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from trader.app.book_journal import (
+    BOOK_HOUR,
+    SpokenHour,
+    halted_with_book,
+    hour_key,
+    with_transfer_booked,
+)
+from trader.app.codec_events import HALT
+from trader.app.journal import Journal, hour_of_key
+from trader.app.layout import BOOK, birth_of, keys_of
+from trader.app.store_care import read_all
+from trader.core.book import BookHour, SleeveStanding, book_equity, missed_book_hour
+from trader.core.errors import TraderError
+from trader.core.records import Decision, HourRecord, Totals
+from trader.core.types import HOUR_MS, Progress, iso, plain
+
+
+@dataclass(frozen=True, slots=True)
+class BookWords:
+    """What the book of a store said, by hour (UTC ms), and the symbols of the store. A store of one symbol has no words."""
+
+    symbols: tuple[str, ...]
+    hours: Mapping[int, SpokenHour] = field(default_factory=dict)
+
+    @property
+    def of_book(self) -> bool:
+        """Whether the store is a book's."""
+        return len(self.symbols) > 1
+
+    def disagreements(self, decision: Decision) -> Iterator[str]:
+        """What a decision says of the book's word about its hour, and is not so."""
+        word = self.hours.get(decision.close_time)
+        digest = "" if word is None else word.digest
+        given = Decimal(0) if word is None else word.said.transfer(decision.symbol)
+        if decision.book != digest:
+            yield "decision: it was made by another word of the book than the one that is stored"
+        if decision.transfer_usdt != given:
+            yield f"decision: transfer_usdt is {plain(decision.transfer_usdt)}, and the book said {plain(given)}"
+
+    def given(self, totals: Totals, decision: Decision, mark: Decimal) -> Totals:
+        """Totals with the transfer that a decision has booked; `mark` marks their equity."""
+        return with_transfer_booked(totals, decision.transfer_usdt, mark)
+
+    def halted(self, totals: Totals, hour: int) -> Totals:
+        """Totals of an hour (UTC ms), halted where the book was."""
+        word = self.hours.get(hour)
+        if word is None or not word.said.halted:
+            return totals
+        return halted_with_book(totals, hour, freeze=word.said.risk.frozen)
+
+
+def read_words(journal: Journal, problems: list[str], progress: Progress | None = None) -> BookWords:
+    """The words of the store that a symbol's journal is in. What cannot be read is a problem."""
+    birth = birth_of(journal.store, journal.symbol)
+    symbols = (journal.symbol,) if birth is None else birth.symbols
+    if len(symbols) < 2:
+        return BookWords(symbols)
+    hours: dict[int, SpokenHour] = {}
+    for key, data in read_all(journal.store, keys_of(journal.store, f"journal/{BOOK}/"), progress).items():
+        try:
+            said = BOOK_HOUR.decode(key, data, BOOK)
+            if key != hour_key(said.close_time):
+                problems.append(f"{key}: holds an object of {iso(hour_of_key(hour_key(said.close_time)))}")
+                continue
+            hours[said.close_time] = SpokenHour.of(said)
+        except TraderError as error:
+            problems.append(str(error))
+    return BookWords(symbols, hours)
+
+
+def check_words(
+    journal: Journal, words: BookWords, records: Mapping[str, Sequence[HourRecord]], problems: list[str]
+) -> None:
+    """What is wrong with the book's own words. journal: the book's; records: every symbol's, in the order of their hours."""
+    by_hour = {symbol: {it.close_time: it for it in them} for symbol, them in records.items()}
+    halts, before = len(journal.events(HALT)), None
+    for hour, word in sorted(words.hours.items()):
+        said = word.said
+        if before is not None and hour != before.close_time + HOUR_MS:
+            problems.append(
+                f"{hour_key(before.close_time + HOUR_MS)}: missing, although later hours were spoken of"
+            )
+        elif before is not None or said.records == {}:
+            first = _before_first(said) if before is None else before
+            problems += (f"{hour_key(hour)}: {it}" for it in _wrong(said, first, by_hour))
+        if said.halt_event > halts:
+            problems.append(
+                f"{hour_key(hour)}: it has heard {said.halt_event} halts and resumes, the store has {halts}"
+            )
+        before = said
+
+
+def _before_first(said: BookHour) -> BookHour:
+    """The book before its first hour: the capital is what that hour says."""
+    capital = said.equity_usdt
+    return BookHour(said.close_time - HOUR_MS, "", capital, said.risk, capital, {}, {}, "", {})
+
+
+def _wrong(
+    said: BookHour, before: BookHour, by_hour: Mapping[str, Mapping[int, HourRecord]]
+) -> Iterator[str]:
+    if said.reason == "missed":
+        if said != missed_book_hour(said.close_time, before):
+            yield "it was missed, and is not what the hour before leaves"
+        return
+    moved = sum(said.transfers.values(), Decimal(0))
+    if said.reserve_usdt != before.reserve_usdt - moved:
+        yield (
+            f"reserve_usdt is {plain(said.reserve_usdt)}, and {plain(before.reserve_usdt - moved)} is left of "
+            f"{plain(before.reserve_usdt)} after its transfers"
+        )
+    if said.reserve_usdt < 0:
+        yield f"its transfers give {plain(-said.reserve_usdt)} USDT more than there is"
+    standings = []
+    for symbol, hour in said.records.items():
+        record = by_hour.get(symbol, {}).get(hour)
+        if record is None or hour >= said.close_time:
+            yield f"it marks {symbol} by a record of {iso(hour)}, which is not there"
+            return
+        standings.append(SleeveStanding(symbol, hour, record.line.equity, record.ledger.cash, record.halted))
+    if said.equity_usdt != (equity := book_equity(before, standings)):
+        yield f"equity_usdt is {plain(said.equity_usdt)}, and its symbols' records add up to {plain(equity)}"
+    for it in standings:
+        coming = said.pending.get(it.symbol)
+        if -said.transfer(it.symbol) > it.cash_usdt + (coming.amount_usdt if coming else 0):
+            yield f"{it.symbol} gives {plain(-said.transfer(it.symbol))} USDT, and has {plain(it.cash_usdt)}"

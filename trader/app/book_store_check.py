@@ -1,0 +1,25 @@
+"""Whether the whole store of a book holds together: every symbol's journal, and what the book itself said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trader.app.book_check import check_words, read_words
+from trader.app.codec_events import FORMATS
+from trader.app.journal import Journal
+from trader.app.layout import BOOK
+from trader.app.store_check import StoreCheck, check, check_events
+from trader.core.types import Progress
+
+
+def check_book(journals: Sequence[Journal], progress: Progress | None = None) -> dict[str, StoreCheck]:
+    """`check` of every symbol of a book, by symbol, and under `_book` of what the book said: its hours are its words."""
+    found = {it.symbol: check(it, progress) for it in journals}
+    whole, own = StoreCheck(), Journal(journals[0].store, BOOK, journals[0].book)
+    words = read_words(journals[0], whole.problems, progress)
+    whole.objects = whole.hours = len(words.hours)
+    for name in FORMATS:
+        whole.problems += check_events(own, name)
+    if not any(it.problems for it in (whole, *found.values())):
+        check_words(own, words, {it.symbol: list(it.records()) for it in journals}, whole.problems)
+    return {**found, BOOK: whole}
