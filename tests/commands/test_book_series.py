@@ -31,7 +31,8 @@ def book() -> dict[str, Any]:
     """Two hundred days of words, one halt and one late symbol in January, cash moved once a week."""
     series = fresh_book()
     for i in range(HOURS):
-        hour, changes = FIRST + i * HOUR_MS, {}
+        hour = FIRST + i * HOUR_MS
+        changes: dict[str, Any] = {}
         if i == 100:
             changes = {
                 "risk": replace(RiskState.fresh(Decimal(1000)), halted_at=hour, halt_reason="drawdown")
