@@ -18,7 +18,7 @@ ENVIRONMENT := PYTHON=$(PYTHON) infra/environment.sh
 # The checkout itself: code that is edited here is what runs.
 CHECKOUT := install --quiet --no-deps --no-build-isolation --editable .
 
-.PHONY: help runtime setup demo test test-long coverage check system packages families peers image format bench bench-small bench-full lock clean
+.PHONY: help runtime setup demo demo-book test test-long coverage check system packages families peers image format bench bench-small bench-full lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ $(STAMP): $(RUNTIME) requirements.lock
 
 demo: runtime ## the main job, offline: two years collected, a study, two weeks traded (BARS=FILE for real bars)
 	@$(BIN)/trader demo $(if $(BARS),--bars $(BARS))
+
+demo-book: runtime ## ten symbols on one account, offline: collected, trained, three days traded (BARS=FOLDER for real bars)
+	@$(BIN)/trader demo --book $(if $(BARS),--bars $(BARS))
 
 test: setup ## every test that needs Python only, and no hour or example more than a claim needs
 	$(PYTEST) -m "not long"

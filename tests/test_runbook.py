@@ -14,6 +14,7 @@ import pytest
 from trader import terminal
 from trader.config import Settings, load_settings
 from trader.core import errors, hours
+from trader.core.book import BOOK_HALT, BookReason
 from trader.core.events import AnyEvent, Cause
 from trader.core.policy import HaltReason
 from trader.core.records import OutcomeKind
@@ -75,6 +76,12 @@ def hour_reasons() -> set[str]:
     constants = {node.value for part in tree for node in ast.walk(part) if isinstance(node, ast.Constant)}
     assert chosen <= constants, "a reason was renamed; name it here anew"
     return set().union(*sized, words, chosen)
+
+
+def test_every_word_of_a_book_stands_in_the_runbook() -> None:
+    """What a book can say of an hour, and the reason of its symbols' halt."""
+    assert section("What a book says of an hour") == set(get_args(BookReason)) - {""}
+    assert BOOK_HALT in section("Reasons of a halt")
 
 
 def test_every_exit_code_stands_in_the_runbook() -> None:

@@ -23,3 +23,17 @@ def _traded(folder: Path) -> None:
     (folder / "P.json").write_text(json.dumps(quick_params(step_days=3)))
     span = ("--bars", str(bars), "--from", "2021-03-05", "--to", "2021-03-13", "--params", "P.json")
     command("trader", "replay", *span, "--store", "store", "--hours-out", "hours.jsonl", cwd=folder)
+
+
+@pytest.fixture(scope="session")
+def demo_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what `trader demo --book` leaves of two symbols' made bars: book.toml, store, page, and `bars` beside it."""
+    return once(tmp_path_factory, "demo-book", _demo_book)
+
+
+def _demo_book(folder: Path) -> None:
+    (folder / "made").mkdir()
+    for seed, symbol in enumerate(("BTCUSDT", "ETHUSDT")):
+        made_bars(folder / "made", "2021-05-01", "2021-06-25", symbol, 48_000.0 / (1 + 9 * seed), seed)
+    done = command("trader", "demo", "--book", "--bars", "made", "--folder", "demo", "--json", cwd=folder)
+    (folder / "summary.json").write_text(done.stdout)

@@ -19,7 +19,7 @@ from trader.app.halts import announce, resume
 from trader.app.journal import Journal
 from trader.config import load_settings
 from trader.core.drift import population_stability
-from trader.core.events import BreachEvent
+from trader.core.events import BreachEvent, TroubleEvent
 from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour
 from trader.dashboard.figures import figures
 from trader.dashboard.page import render
@@ -108,6 +108,13 @@ def test_the_page_tells_what_happened(journal: Journal) -> None:
     text = render(view, series)
     assert "&lt;b&gt;maintenance" in text
     assert text.index("resume</strong>") < text.index("halt</strong>") < text.index("breach</strong>")
+
+
+def test_the_page_marks_trouble_too(journal: Journal) -> None:
+    """Ticks that fail are news on the figure; no kind of event keeps the page from being written."""
+    first, *_ = (record.close_time for record in journal.records())
+    journal.append(TroubleEvent("BTCUSDT", first + 30 * HOUR_MS, False, 3, "no answer"))
+    assert "no answer" in page_of(journal, load_settings(store="store"))
 
 
 def test_the_page_tells_cooldown_drift_and_who_was_not_told(journal: Journal) -> None:

@@ -45,7 +45,7 @@ def dashboard(
     Example: trader dashboard --store s3://my-bucket/bot --link 12h
     """
     from trader import wiring
-    from trader.observers import pages
+    from trader.observers import page_links, pages
 
     settings = load_settings(symbol=symbol, book=book, store=store)
     if symbol is None:
@@ -58,7 +58,7 @@ def dashboard(
             return
     journal = wiring.make_journal(settings)
     if link is not None:
-        address = pages.share(journal, settings, link, public=public)
+        address = page_links.share(journal, settings, link, public=public)
         answer({"link": address}, address, as_json)
         return
     page = pages.write_page(journal, settings, out, public=public)

@@ -21,7 +21,7 @@ from trader.core.types import HOUR_MS, Json, iso
 from trader.dashboard.book_page import render_book
 from trader.dashboard.book_series import SCHEMA, fold_book, fresh_book
 from trader.dashboard.page import LIBRARY, percent
-from trader.observers import pages
+from trader.observers import page_links, pages
 
 if TYPE_CHECKING:
     from trader.adapters.book_file import BookFile
@@ -64,11 +64,11 @@ def share_book(settings: Settings, book: BookFile, span: str, *, public: bool = 
     ConfigError."""
     words, journals = journals_of(settings, book)
     links = {
-        it: pages.share(journal, settings.model_copy(update={"symbol": it}), span, public=public)
+        it: page_links.share(journal, settings.model_copy(update={"symbol": it}), span, public=public)
         for it, journal in journals.items()
     }
-    bucket = pages.bucket_of(words.journal)
-    seconds = pages.seconds_of(span)
+    bucket = page_links.bucket_of(words.journal)
+    seconds = page_links.seconds_of(span)
     library = bucket.link(f"pages/{LIBRARY}", seconds, "text/javascript")
     key = f"pages/{BOOK}/{pages.PAGE}"
     bucket.put(key, book_page(settings, book, links, public=public, library=library).encode())

@@ -28,14 +28,11 @@ from trader.observers.names import names_of
 from trader.observers.status_words import allowance, drift_rows
 
 if TYPE_CHECKING:
-    from trader.adapters.store_s3 import S3Store
     from trader.config import Settings
     from trader.core.news import News
 
 PAGE = "index.html"
 LISTED = 24  # events, and as many orders: as many as a day can have
-LINK_UNITS = {"m": 60, "h": 3_600, "d": 86_400}
-LONGEST_LINK_S = 7 * 86_400
 
 
 def series_key(symbol: str) -> str:
@@ -133,42 +130,6 @@ class PageObserver:
             return
         write = write_page if self._settings.book is None else write_symbol_page
         write(wiring.make_journal(self._settings), self._settings, folder)
-
-
-def share(journal: Journal, settings: Settings, span: str, *, public: bool = False) -> str:
-    """Put the page into the bucket and return a link that reads it for `span`, such as 12h. Raises ConfigError."""
-    store, seconds = bucket_of(journal), seconds_of(span)
-    library, page = f"pages/{LIBRARY}", f"pages/{journal.symbol}/{PAGE}"
-    if store.get(library) is None:
-        store.put(library, library_bytes())
-    address = store.link(library, seconds, "text/javascript")
-    store.put(page, page_of(journal, settings, public=public, library=address).encode())
-    return store.link(page, seconds, "text/html; charset=utf-8")
-
-
-def bucket_of(journal: Journal) -> S3Store:
-    """The store where it is a bucket, without a look at tags. Raises ConfigError for a folder."""
-    from trader.adapters.store_s3 import S3Store
-    from trader.adapters.store_signed import SignedStore
-
-    store = journal.store.inner if isinstance(journal.store, SignedStore) else journal.store
-    if not isinstance(store, S3Store):
-        raise ConfigError(
-            "--link is for a store in a bucket; this one is a folder: leave it out, or --store s3://..."
-        )
-    return store
-
-
-def seconds_of(span: str) -> int:
-    """A span such as 30m, 12h or 7d, in seconds. Raises ConfigError."""
-    number, unit = span[:-1], span[-1:]
-    if (
-        unit not in LINK_UNITS
-        or not number.isdigit()
-        or not 60 <= int(number) * LINK_UNITS[unit] <= LONGEST_LINK_S
-    ):
-        raise ConfigError(f"--link {span!r}: give a span such as 30m, 12h or 7d; a week is the longest")
-    return int(number) * LINK_UNITS[unit]
 
 
 def view_of(journal: Journal, settings: Settings, series: Json) -> Json:
