@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from tests.support.book_crew import HOUR, SYMBOLS, BegunBook, BookScene, Fall, Killed, a_book, trap_book
+from trader.app.account_care import flatten
 from trader.app.book_halts import resume_book
 from trader.app.book_tick import tick_book
 from trader.app.halts import standing_halt
@@ -125,3 +127,18 @@ def test_two_books_on_one_account(fresh_book: BookScene, begun_book: BegunBook, 
     assert set(failed) == set(SYMBOLS)
     assert all(isinstance(it, Halt) and it.reason == "two_stores" for it in failed.values())
     assert fresh_book.sim("/sim/ledger") == before
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+def test_a_sale_that_a_person_ordered_is_no_shortage(fresh_book: BookScene, n: int) -> None:
+    """Sold at once right before the hour, also where that was killed after its first writes: the next tick brings it to its end
+    and books it, and the account covers the book."""
+    trap = Fall(n, "after")
+    with fresh_book.book() as book:
+        trap_book(book, "write", trap)
+        with suppress(Killed):
+            flatten(book.sleeves["ETHUSDT"], "enough")
+    fresh_book.finish()
+    assert standing_halt(fresh_book.journal(BOOK)) is None
+    fresh_book.check_adopted(HOUR)
+    assert [it["side"] for it in fresh_book.orders("ETHUSDT")] == ["SELL"]
