@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.commands.conftest import week
+from tests.commands.conftest import demo_book, week
 from tests.support.rig import command, quick_params
 from tests.support.rig_bars import made_bars
 from tests.system.browser import DESK, PHONE, chromium, faults, opened
 
-__all__ = ["week"]  # a fixture
+__all__ = ["demo_book", "week"]  # fixtures
 # Its pages come from a week of hours, a study and a report: on a busy machine the first test waits minutes for them.
 pytestmark = pytest.mark.timeout(1200)
 SIZES = {"phone": PHONE, "desk": DESK}
@@ -31,8 +31,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def pages(week: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Addresses of files: a dashboard of each state, and a report of made bars with its study."""
+def pages(week: Path, demo_book: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Addresses of files: a dashboard of each state, the page of a book, and a report of made bars with its study."""
     folder = tmp_path_factory.mktemp("pages")
     shutil.copytree(week / "store", folder / "halted-store")
     command("trader", "halt", "--reason", PLANTED, "--store", "halted-store", cwd=folder)
@@ -46,6 +46,7 @@ def pages(week: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
         where = ("--store", str(store), "--out", str(folder / name), *more)
         command("trader", "dashboard", *where, cwd=folder)
         written[name] = (folder / name / "index.html").as_uri()
+    written["book"] = (demo_book / "demo" / "page" / "index.html").as_uri()
     return {**written, "report": report(folder).as_uri()}
 
 
@@ -62,7 +63,7 @@ def report(folder: Path) -> Path:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", ["trading", "public", "halted", "not begun", "report"])
+@pytest.mark.parametrize("name", ["trading", "public", "halted", "not begun", "book", "report"])
 def test_a_page_is_quiet_fits_and_is_accessible(
     browser: Browser, pages: dict[str, str], name: str, size: str, scheme: str
 ) -> None:

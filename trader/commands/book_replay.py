@@ -63,7 +63,7 @@ def show_summary(summary: dict[str, Any], title: str) -> None:
     """A book's figures, and a row for each of its symbols."""
     rows = [
         ("net return", terminal.percent(summary["net_return"])),
-        ("max drawdown", terminal.percent(summary["max_drawdown"])),
+        ("max drawdown", f"{summary['max_drawdown'] * 100:.2f} %"),
         ("Sharpe ratio, a year", f"{summary['sharpe']:.2f}"),
         ("orders", f"{summary['orders']:,}"),
         ("fees", f"{float(summary['fees_usdt']):,.2f} USDT"),

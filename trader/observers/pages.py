@@ -14,6 +14,7 @@ from trader.app.retrain import champions, deployment, load_card
 from trader.app.status import status
 from trader.app.story import happened
 from trader.app.watch import rules_in_force
+from trader.core.book import BOOK_HALT
 from trader.core.errors import ConfigError, DataError
 from trader.core.lifecycle import serving
 from trader.core.model import RANGE_QUANTILES, ModelCard
@@ -149,7 +150,7 @@ def view_of(journal: Journal, settings: Settings, series: Json) -> Json:
         "state": report["state"],
         "colour": "bad" if halted else "good" if report["state"] == "trading" else "warn",
         "why": report["why"],
-        "do": "trader resume --reason '...' after the runbook's page on it" if halted else "",
+        "do": _way_out(report) if halted else "",
         "hour": report.get("hour"),
         "tiles": _tiles(report),
         "next": _next(report),
@@ -166,6 +167,12 @@ def view_of(journal: Journal, settings: Settings, series: Json) -> Json:
         "all_ranges": _ranges(journal, {record["model_id"] for record in series["audit"]}),
         "card": _card_rows(card, report) if card else [],
     }
+
+
+def _way_out(report: Json) -> str:
+    """What lifts the halt: of a symbol whose book is halted, the book's."""
+    whole = " --book BOOK.toml" if report["halt"]["reason"] == BOOK_HALT else ""
+    return f"trader resume{whole} --reason '...' after the runbook's page on it"
 
 
 def _hold(journal: Journal) -> Json | None:
