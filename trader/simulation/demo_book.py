@@ -16,6 +16,7 @@ from trader.adapters.clocks import SimClock
 from trader.app.collect import collect
 from trader.config import Settings
 from trader.core.errors import ConfigError
+from trader.core.text import plural
 from trader.core.types import DAY_MS, HOUR_MS, Bars, floor_hour, iso
 from trader.simulation import book_rehearsal, markets, rehearsal
 
@@ -93,12 +94,12 @@ def trade(
         ).model_copy(update={"book": book.path})
         say = terminal.say if not quiet else _nothing
         say(
-            f"1/3  collecting {LOOK_BACK_DAYS + 3} days of {len(made.bars)} symbols over HTTP ({made.market})"
+            f"1/3  collecting {plural(LOOK_BACK_DAYS + 3, 'day')} of {plural(len(made.bars), 'symbol')} over HTTP ({made.market})"
         )
         _collect(settings, book, made)
         say("2/3  training a model for each symbol")
         say(
-            f"3/3  trading {TRADED_DAYS} days hour by hour over HTTP, cash moves every {REBALANCE_HOURS} hours"
+            f"3/3  trading {plural(TRADED_DAYS, 'day')} hour by hour over HTTP, cash moves every {plural(REBALANCE_HOURS, 'hour')}"
         )
         replayed = book_rehearsal.replay_book_hours(
             settings, book, made.first, made.last, quiet, keep_bars=True
