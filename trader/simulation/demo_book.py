@@ -99,7 +99,8 @@ def trade(
         _collect(settings, book, made)
         say("2/3  training a model for each symbol")
         say(
-            f"3/3  trading {plural(TRADED_DAYS, 'day')} hour by hour over HTTP, cash moves every {plural(REBALANCE_HOURS, 'hour')}"
+            f"3/3  trading {plural(TRADED_DAYS, 'day')} hour by hour over HTTP, cash moves every "
+            f"{plural(REBALANCE_HOURS, 'hour')}"
         )
         replayed = book_rehearsal.replay_book_hours(
             settings, book, made.first, made.last, quiet, keep_bars=True

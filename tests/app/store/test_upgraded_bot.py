@@ -196,7 +196,7 @@ MEETS_A_CHAMPION = (
 
 def test_no_model_serves_a_symbol_that_its_card_does_not_name(old: Path, old_market: Path) -> None:
     """Models of another symbol, copied into this store by hand: every verb that meets the champion ends with 2, names model
-    and symbols, orders nothing and writes nothing but the page's cache, which decides nothing and is made anew by each version."""
+    and symbols, orders nothing and writes nothing but the page's cache, which each version makes anew."""
     store = LocalStore(old / "state", durable=False)
     upgrade(store, "BTCUSDT")
     for key in store.list("models/"):
