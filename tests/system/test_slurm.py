@@ -63,8 +63,8 @@ def study(tmp_path: Path) -> Path:
 
 
 def command(name: str, *more: str) -> list[str]:
-    """A study of four trials, in a folder of this name."""
-    return tune_words("--study", name, *more, until="2021-07-18", trials=4)
+    """A study that is not done when its worker is replaced, in a folder of this name."""
+    return tune_words("--study", name, *more, until="2021-07-24", trials=8)
 
 
 def workers_of(folder: Path) -> dict[str, int]:
