@@ -101,7 +101,7 @@ def epoch(bot: Bot, reason: str, allocation_usdt: Decimal | None = None) -> Verb
 
     Raises ConfigError while the account holds what this bot believes to hold, and where it does not cover the allocation.
     """
-    if bot.journal.is_of_book:
+    if bot.journal.in_book:
         raise ConfigError(
             f"{bot.symbol} is a symbol of a book, which alone moves its cash. Where the symbol trades no more: trader release "
             f"{bot.symbol} --reason ...; after the venue wiped the account begin the book anew, with another --store"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from threading import RLock
 from typing import Any, get_args
 
 from trader.app.book_journal import BookJournal, SpokenHour, hour_key
 from trader.app.bot import Bot
 from trader.app.codec_events import HALT, RELEASE
-from trader.app.halts import announce, keeps_position
+from trader.app.halts import announce, risk_after
 from trader.app.retrain import deployment
 from trader.core.book import (
     LATE_MS,
@@ -24,9 +23,7 @@ from trader.core.book import (
 )
 from trader.core.book_params import BookParams
 from trader.core.errors import ConfigError, DataError, Retry
-from trader.core.events import ResumeEvent
 from trader.core.policy import HaltReason
-from trader.core.risk import RiskState, halted
 from trader.core.shares import SETTLED_MS, Shares, shares_at
 from trader.core.types import HOUR_MS, Bars, iso, plain
 
@@ -140,13 +137,8 @@ class Book:
         """The word before, with every halt and resume of the book that it does not hold yet. A resume begins an epoch at the
         equity of now."""
         journal = self.words.journal
-        events, risk = journal.events(HALT), before.risk
-        for event in events[before.halt_event :]:
-            if isinstance(event.content, ResumeEvent):
-                risk = RiskState.fresh(book_equity(before, standings))
-            else:
-                risk = halted(risk, hour, event.content.reason, event.content.freeze)
-                risk = replace(risk, frozen=keeps_position(events[: event.number]))
+        events, equity = journal.events(HALT), book_equity(before, standings)
+        risk = risk_after(before.risk, events, before.halt_event, hour, equity)
         return replace(before, risk=risk, halt_event=len(events))
 
     def _standing(self, bot: Bot, hour: int, start: int) -> SleeveStanding:
@@ -192,8 +184,3 @@ class Book:
     def missing(self) -> tuple[str, ...]:
         """Symbols that have no model yet, so that the book has not begun."""
         return tuple(it for it, bot in self.sleeves.items() if deployment(bot.journal) is None)
-
-
-def cash_of(standings: Iterable[SleeveStanding], reserve_usdt: Decimal) -> Decimal:
-    """What the account must hold in the quote asset for the whole book."""
-    return sum((it.cash_usdt for it in standings), reserve_usdt)

@@ -6,7 +6,7 @@ purchases; what one symbol cannot do now holds up no other, and is told when all
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -124,11 +124,7 @@ def _closed(book: Book, pending: dict[str, Pending], decided: dict[str, Decided]
     return _each(book, ordered, lambda bot: finish(bot, pending[bot.symbol], decided[bot.symbol]))
 
 
-def _each(
-    book: Book,
-    symbols: Sequence[str] | dict[str, object] | dict[str, Bot] | dict[str, Pending],
-    step: Callable[[Bot], T],
-) -> _Round[T]:
+def _each(book: Book, symbols: Collection[str], step: Callable[[Bot], T]) -> _Round[T]:
     """A step for each of these symbols: lanes beside one another, the symbols of a lane one after the other, in this order."""
     lanes = [[it for it in symbols if it in lane] for lane in map(frozenset, book.lanes)]
     busy = [lane for lane in lanes if lane]

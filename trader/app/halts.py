@@ -106,14 +106,21 @@ def with_events(journal: Journal, before: Totals, hour: int, mark: Decimal) -> T
 def taken_in(before: Totals, events: Sequence[Halts], hour: int, mark: Decimal) -> Totals:
     """The totals after all of these halts and resumes, from the first one on, of which they hold `halt_event` already.
     A resume begins an epoch at the mark's equity."""
-    risk = before.state.risk
-    for event in events[before.halt_event :]:
+    equity = before.state.ledger.equity(mark)
+    risk = risk_after(before.state.risk, events, before.halt_event, hour, equity)
+    return replace(before, state=replace(before.state, risk=risk), halt_event=len(events))
+
+
+def risk_after(risk: RiskState, events: Sequence[Halts], known: int, hour: int, equity: Decimal) -> RiskState:
+    """The limits' state after all of these halts and resumes, of which it holds the first `known`. A resume begins an epoch
+    at this equity."""
+    for event in events[known:]:
         if isinstance(event.content, ResumeEvent):
-            risk = RiskState.fresh(before.state.ledger.equity(mark))
+            risk = RiskState.fresh(equity)
         else:
             risk = halted(risk, hour, event.content.reason, event.content.freeze)
             risk = replace(risk, frozen=keeps_position(events[: event.number]))
-    return replace(before, state=replace(before.state, risk=risk), halt_event=len(events))
+    return risk
 
 
 def keeps_position(events: Sequence[Halts]) -> bool:

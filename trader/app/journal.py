@@ -92,12 +92,6 @@ class Journal:
         self._birth, self._looked = birth, True
 
     @property
-    def is_of_book(self) -> bool:
-        """Whether the store is a book's, of several symbols."""
-        self.require_own()
-        return self._birth is not None and len(self._birth.symbols) > 1
-
-    @property
     def in_book(self) -> bool:
         """Whether its symbol is one of several of a book: its cash comes and goes by transfers. Raises as `require_own`."""
         self.require_own()
@@ -111,7 +105,7 @@ class Journal:
 
     def require_whole(self) -> None:
         """Raises WrongStore where the symbol is one of a book's and would be traded without it."""
-        if self.is_of_book and self._birth is not None and not self.book:
+        if self.in_book and self._birth is not None and not self.book:
             raise WrongStore(
                 f"this store is a book's, of {', '.join(self._birth.symbols)}: its symbols are traded together. Name the book: "
                 f"--book book.toml, or TRADER_BOOK"

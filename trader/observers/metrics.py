@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from socketserver import ThreadingMixIn
@@ -64,16 +65,16 @@ class Gauges:
         return Gauge(f"trader_book_{name}", words, registry=self.registry)
 
 
-class Served:
+class Served(ABC):
     """What is served over HTTP: a registry, and whether all is well."""
 
     def __init__(self, gauges: Gauges) -> None:
         self.registry = gauges.registry
 
     @property
+    @abstractmethod
     def ready(self) -> tuple[bool, str]:
         """Whether hours are closed and trading is not halted, and why not."""
-        raise NotImplementedError
 
     def answer(self, environ: Json, start: Callable[..., Any]) -> Iterable[bytes]:
         """The WSGI application."""
