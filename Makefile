@@ -66,8 +66,10 @@ coverage: setup ## the tests with branch coverage; fails below 95 % of trader/co
 PACKAGES = $(shell sed 's/\#.*//' tests/system/packages*.txt)
 AS_ROOT  = $(if $(filter 0,$(shell id -u)),,sudo )
 SYSTEM   := .venv-system
+# Snakemake asks for older libraries than the bot's; it starts `backtest` as a program, and needs none of them.
+SNAKEMAKE := .venv-snakemake
 
-system: packages $(SYSTEM)/.installed ## every test against real servers, containers and browsers (Debian, root or sudo)
+system: packages $(SYSTEM)/.installed $(SNAKEMAKE)/.installed ## every test against real servers, containers and browsers (Debian, root or sudo)
 	$(SYSTEM)/bin/python -m pytest tests/system -n 0 --durations=15
 
 packages:
@@ -77,6 +79,10 @@ packages:
 $(SYSTEM)/.installed: requirements-system.lock pyproject.toml
 	@$(ENVIRONMENT) $(SYSTEM) requirements-system.lock
 	@$(SYSTEM)/bin/python -m pip --disable-pip-version-check $(CHECKOUT)
+	@touch $@
+
+$(SNAKEMAKE)/.installed: requirements-snakemake.lock
+	@$(ENVIRONMENT) $(SNAKEMAKE) requirements-snakemake.lock
 	@touch $@
 
 # torch stands beside the lock: pip finds the CPU's build where its configuration names one, uv would fetch that of a GPU, of gigabytes.
@@ -133,10 +139,13 @@ COMPILE := uv pip compile --python-version 3.11 --generate-hashes --no-emit-inde
 RESOLVE := $(COMPILE) pyproject.toml
 
 # The families whose libraries ask for a pandas below the one that everything else runs on have a lock of their own.
-EXTRAS   := $(addprefix --extra ,observability mlflow lightgbm neptune)
-OTHERS   := $(addprefix --extra ,observability lightgbm arima prophet tft ray) --group families
+EXTRAS   := $(addprefix --extra ,observability mlflow lightgbm neptune serve traces export sql redis)
+OTHERS   := $(addprefix --extra ,observability lightgbm arima prophet tft ray serve export) --group families
+# What the image has: the page, and the answers of `trader serve`.
+SERVED   := $(addprefix --extra ,observability serve onnx redis)
+TRACKED  := $(addprefix --extra ,mlflow lightgbm neptune sql postgresql traces)
 # What a study needs to be computed by other machines: its tests start the real engines.
-MACHINES := $(addprefix --extra ,ray slurm postgresql)
+MACHINES := $(addprefix --extra ,ray ray-serve slurm postgresql)
 
 lock: ## resolve the lock files anew (needs uv)
 	$(RESOLVE) --universal $(EXTRAS) --group dev -o requirements.lock
@@ -145,10 +154,11 @@ lock: ## resolve the lock files anew (needs uv)
 	sed -n '/^[a-z0-9]/s/ \\$$//p' requirements.lock | grep -v '^pandas' > .constraints
 	$(RESOLVE) --override infra/families/without-torch.txt $(OTHERS) -c .constraints -o requirements-families.lock
 	rm .constraints
-	$(RESOLVE) --extra observability $(addprefix --no-emit-package ,$(REPORT_ONLY)) -c requirements.lock -o infra/image.lock
-	$(RESOLVE) $(EXTRAS) -c requirements.lock -o infra/image-trackers.lock
+	$(RESOLVE) $(SERVED) $(addprefix --no-emit-package ,$(REPORT_ONLY)) -c requirements.lock -o infra/image.lock
+	$(RESOLVE) $(SERVED) $(TRACKED) -c requirements.lock -o infra/image-trackers.lock
 	$(COMPILE) --override benchmarks/peers.override -o requirements-peers.lock benchmarks/peers.in
+	printf 'snakemake>=9.27,<10\nsnakemake-executor-plugin-slurm>=2.8\n' | $(COMPILE) -o requirements-snakemake.lock -
 	echo hatchling | $(COMPILE) -c requirements.lock -o infra/image/build.lock -
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(SYSTEM) $(FAMILIES) $(PEERS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SYSTEM) $(SNAKEMAKE) $(FAMILIES) $(PEERS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
