@@ -19,6 +19,7 @@ from trader.core.errors import ConfigError
 from trader.core.hours import Rules
 from trader.core.jumps import require_no_jump
 from trader.core.params import Params
+from trader.core.pooled_rows import require_pools
 from trader.core.shares import shares_at
 from trader.core.text import plural
 from trader.core.training import train_symbols_of
@@ -74,7 +75,10 @@ def given_book(
     sources = BarSources.of(bars, read.params.symbols[0])
     for symbol in read.params.symbols:
         sources.path(symbol)
-    files = _Files(sources, filters, first, last)
+    if read.params.is_pooled:
+        family = next(iter(read.strategies.values())).model.family
+        require_pools(family, traits_of(family))
+    files = _Files(sources, filters, first, last, young=read.params.is_pooled)
     symbols = tuple(files.symbol(it, read.strategies[it]) for it in read.params.symbols)
     given = GivenBook(read.params, symbols, first, last, began)
     if not read.is_one:
@@ -83,10 +87,13 @@ def given_book(
 
 
 class _Files:
-    """What the files hold of each symbol over the hours first <= T < last. Bars are read once, however many fits see them."""
+    """What the files hold of each symbol over the hours first <= T < last. Bars are read once, however many fits see them.
+    young: a symbol may be younger than its first fit, which others are old enough for."""
 
-    def __init__(self, sources: BarSources, filters: Path | None, first: int, last: int) -> None:
-        self._sources, self._first, self._last = sources, first, last
+    def __init__(
+        self, sources: BarSources, filters: Path | None, first: int, last: int, *, young: bool = False
+    ) -> None:
+        self._sources, self._first, self._last, self._young = sources, first, last, young
         self._filters = filters
         self._rows = [] if filters is None else read_info_rows(filters)
         self._read: dict[str, Bars] = {}
@@ -94,13 +101,14 @@ class _Files:
     def symbol(self, symbol: str, params: Params) -> GivenSymbol:
         """Raises ConfigError or DataError where its bars do not suit the hours."""
         seen: Sequence[str] = ()
-        if params.train_symbols is not None:
+        if params.train_symbols is not None and not self._young:
             seen = train_symbols_of(params, symbol, traits_of(params.model.family))
         bars, source = self._bars(symbol, params), str(self._sources.path(symbol))
         # A symbol that was delisted within the hours is part of what was traded.
         last = min(self._last, bars.last) if bars.last > self._first else self._last
         require_span(bars, self._first, last, source)
-        require_history(bars, refit_of(params, 0, self._first), params, source)
+        if not self._young:
+            require_history(bars, refit_of(params, 0, self._first), params, source)
         others = tuple(self._bars(it, params) for it in seen if it != symbol)
         return GivenSymbol(bars, Rules(params, self._filters_of(bars)), source, others)
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from backtest.engine.history import History
 from backtest.executors.protocol import Array
 from backtest.study.cache import code_hash, content_hash, fold_key
@@ -86,7 +88,10 @@ class TrialContext:
         panel, y = self.history.training(window, plan.params)
         seen = self.history.seen_by(window.train_until, window.serve_from, self.served_until(window))
         if panel.X:
-            return (*usable_rows(panel, y, window.train_until), seen.X[0])
+            # Among rows of several symbols it matters whose hours are predicted.
+            place = np.array([panel.symbols.index(seen.symbols[0])]) if len(panel.symbols) > 1 else None
+            whose = () if place is None else (place,)
+            return (*usable_rows(panel, y, window.train_until), seen.X[0], *whose)
         return tuple(column for it in (*panel.bars, *seen.bars) for column in _series(it))
 
 

@@ -160,7 +160,7 @@ def retrain(
     the one that the journal trades. Raises ConfigError for parameters that no venue here can trade, DataError where the
     history is too short, Retry while a symbol's newest bar is missing.
     """
-    _require_tradable(params)
+    require_tradable(params)
     journal.require_whole()
     window = refit_of(params, 0, serve_from)
     forecaster = forecaster_of(params.model.family)
@@ -176,18 +176,19 @@ def retrain(
     )
     cause = cause if deployment(journal) else FIRST
     card = card_for(model, forecaster, params, window, training, code_version, cause.message)
-    _publish(journal, card, model, cause, collector.served, own_rule)
+    publish(journal, card, model, cause, collector.served, own_rule)
     return card
 
 
-def _require_tradable(params: Params) -> None:
+def require_tradable(params: Params) -> None:
+    """Raises ConfigError for parameters that no venue here can trade."""
     if params.exposure == "long_short":
         raise ConfigError(
             "exposure long_short is for backtest run: a spot account cannot sell what it does not hold. Use long_flat"
         )
 
 
-def _publish(
+def publish(
     journal: Journal,
     card: ModelCard,
     model: bytes,

@@ -45,7 +45,7 @@ def retrain_if_due(
     goes before those given.
     """
     with bot.journal.glance(DEPLOYMENT, CHAMPION, BREACH):
-        found = _wanted(bot, now_ms, rule, drift)
+        found = wanted(bot, now_ms, rule, drift)
     if found is None:
         return None
     params, serve_from, answered = found
@@ -56,7 +56,7 @@ def retrain_if_due(
     return _train(bot, chosen, serve_from, TrainingCause("breach", message, answered.number))
 
 
-def _wanted(
+def wanted(
     bot: Bot, now_ms: int, rule: BreachRule | None, drift: DriftRule | None
 ) -> tuple[Params, int, Event[BreachEvent] | None] | None:
     """The serving parameters, the hour that a new model should serve from, and the breach that it answers, None for the
@@ -128,4 +128,4 @@ def _drifted(bot: Bot, rule: DriftRule, newest: HourRecord) -> str | None:
     earlier = _earlier(bot)
     if not within_budget(rule.budget, newest.close_time, earlier):
         return None
-    return drifted(rule, newest.close_time, drift_of(hours, card, params), earlier[-1] if earlier else None)
+    return drifted(rule, newest.close_time, drift_of(hours, card, params, bot.symbol), earlier[-1] if earlier else None)

@@ -7,13 +7,14 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from trader import terminal, wiring
-from trader.adapters.book_file import BookFile
+from trader.adapters.book_file import BookFile, with_params
 from trader.app import book_halts
 from trader.app.book_status import BookStatus, SleeveStatus, book_status
 from trader.app.book_tick import BookTicked, tick_book
 from trader.app.dry import dry_tick
 from trader.app.journal import Journal
 from trader.app.layout import BOOK
+from trader.app.pool import retrain_pool, retrain_pool_if_due
 from trader.app.retrain import deployment, next_serve_hour, retrain
 from trader.app.retrain_rules import Tuner, retrain_if_due
 from trader.app.trouble import failed
@@ -116,6 +117,9 @@ def train(
 ) -> None:
     """Train a model for every symbol, or where one is due. search: finds the parameters first; tuner: the same after a breach.
     Symbols whose turn fails are told at the end; the others have theirs."""
+    if book.params.is_pooled:
+        _train_pool(settings, book, serve_from, if_due, search, as_json)
+        return
     trained: dict[str, str] = {}
     errors: dict[str, TraderError] = {}
     with opened(settings, book) as there:
@@ -150,6 +154,45 @@ def train(
         process.tell_observers(settings)
     if errors:
         raise next(iter(errors.values()))
+
+
+def _train_pool(
+    settings: Settings,
+    book: BookFile,
+    serve_from: str | None,
+    if_due: bool,
+    search: Tuner | None,
+    as_json: bool,
+) -> None:
+    """One model for all symbols. Raises ConfigError for a search, which would be of one symbol."""
+    if search is not None:
+        raise ConfigError(
+            f"--trials searches the parameters of one symbol, and {book.path} shares a model among all. Search for the book with "
+            "backtest tune --book, then train with --params"
+        )
+    params = next(iter(book.strategies.values()))
+    with opened(settings, book) as there:
+        now_ms = next(iter(there.sleeves.values())).exchange.time_ms()
+        first = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, params.gap_hours)
+        card = (
+            retrain_pool_if_due(there.sleeves, now_ms, settings.breach_rule, settings.drift_rule)
+            if if_due
+            else retrain_pool(there.sleeves, params, first)
+        )
+        if card is not None:
+            for bot in there.sleeves.values():
+                bot.collector.save()
+    trained = {} if card is None else dict.fromkeys(card.symbols, card.model_id)
+    told = {"retrained": trained, "failed": {}, "serve_from": iso(first)}
+    words = "no retrain is due"
+    if card is not None:
+        words = (
+            f"model {card.model_id} on {plural(card.rows, 'row')} of {plural(len(card.symbols), 'symbol')} serves all of them "
+            f"from {iso(card.valid_from)}"
+        )
+    answer(told, words, as_json)
+    if trained:
+        process.tell_observers(settings)
 
 
 def _trained(bot: Bot, params: Params, first: int, search: Tuner | None) -> ModelCard:

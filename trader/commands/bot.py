@@ -121,18 +121,18 @@ def retrain(
 
     whole = traded(load_settings(symbol=symbol, book=book, store=store, bars=bars), symbol)
     settings, search = whole.settings, Search(trials, seed, workers)
-    if params is not None and book is not None:
-        raise ConfigError(
-            f"--params {params} is of one symbol; name it in {book}: params, or params_by_symbol"
-        )
     if whole.book is not None:
         from trader.commands import book as books
+
+        given = whole.book
+        if params is not None:
+            given = books.with_params(given, terminal.read_text(params, "parameters"), str(params))
 
         if train_workers > 1:
             raise ConfigError(
                 f"--train-workers shares the fit of one symbol's model; leave it out with {book or 'a book'}"
             )
-        books.train(settings, whole.book, serve_from, if_due, search.asked, search.tuner(settings), as_json)
+        books.train(settings, given, serve_from, if_due, search.asked, search.tuner(settings), as_json)
         return
     with wiring.open_bot(settings, say=terminal.say) as bot:
         fitting = sharing(bot, train_workers, ray_address, ray_open_ports)
