@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_UP, Decimal
 from pathlib import Path
 
+from backtest.study.book_context import BookSearchTask
+from backtest.study.trial_context import SearchTask
 from trader import terminal
 from trader.adapters.bar_folder import BarSources
 from trader.adapters.book_file import read_book
@@ -25,7 +27,7 @@ from trader.core.text import plural
 from trader.core.training import train_symbols_of
 from trader.core.types import HOUR_MS, Bars, Filters, iso, parse_hour, plain
 from trader.core.windows import refit_of, require_history, require_span
-from trader.forecasters.registry import traits_of
+from trader.forecasters.registry import forecaster_of, traits_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,6 +127,34 @@ class _Files:
         if self._filters is None:
             return Filters.derived(float(bars.close[bars.row(self._first)]))
         return filters_of(info_row_of(self._rows, bars.symbol, self._filters), str(self._filters))
+
+
+def search_of(given: GivenBook, source: str) -> BookSearchTask:
+    """A search of one P.json for all symbols. Raises ConfigError for a book of one symbol, or one that names several P.json."""
+    if len(given.symbols) == 1:
+        raise ConfigError(
+            f"{source} holds one symbol, {given.params.symbols[0]}, and a search of a book is of several. Use backtest tune "
+            "--bars with its file, and --params with its P.json"
+        )
+    if given.params.params_by_symbol:
+        raise ConfigError(
+            f"{source}: tune --book searches one P.json for all symbols, and params_by_symbol names others for "
+            f"{', '.join(given.params.params_by_symbol)}. Leave it out, or search each symbol by itself"
+        )
+    tasks = [
+        SearchTask(
+            forecaster_of(it.rules.params.model.family),
+            it.bars,
+            it.rules.params,
+            it.rules.filters,
+            given.start,
+            min(given.stop, it.bars.last + HOUR_MS),
+            it.source,
+            it.others,
+        )
+        for it in given.symbols
+    ]
+    return BookSearchTask(tuple(tasks), given.rules, given.start, given.stop)
 
 
 def require_tradable(book: GivenBook) -> None:

@@ -41,7 +41,7 @@ class History:
     hours, the traded symbol's first, NaN while unknown.
 
     others: what a fit on several symbols sees beside it, by name; only fits read them, so that no prediction can. A symbol that
-    is younger begins later, one that is delisted ends earlier. others_X: their features where the family reads rows, (n, k)
+    is younger begins later, one that is delisted ends earlier. others_features: their features where the family reads rows, (n, k)
     each, NaN where the symbol has no bar.
     """
 
@@ -49,7 +49,7 @@ class History:
     panel: Panel
     y: Floats
     others: tuple[Bars, ...] = ()
-    others_X: tuple[Matrix, ...] = ()
+    others_features: tuple[Matrix, ...] = ()
 
     def arrays(self) -> dict[str, Array]:
         """All of it as arrays by name, for a task of an executor; `of_arrays` is the way back."""
@@ -57,7 +57,7 @@ class History:
             f"{it.symbol} {name}": column for it in self.others for name, column in _columns(it).items()
         }
         rows = {"X": self.panel.X[0]} if self.panel.X else {}
-        rows |= {f"{it.symbol} X": X for it, X in zip(self.others, self.others_X, strict=False)}
+        rows |= {f"{it.symbol} X": X for it, X in zip(self.others, self.others_features, strict=False)}
         return {**_columns(self.panel.bars[0]), **rows, **beside, "y": self.y}
 
     def settings(self) -> dict[str, Any]:
@@ -81,8 +81,8 @@ class History:
         panel = Panel.of([_bars(settings["symbol"], arrays, "")], X)
         names = settings["others"]
         others = tuple(_bars(symbol, arrays, f"{symbol} ") for symbol in names)
-        others_X = tuple(arrays[f"{symbol} X"] for symbol in names if f"{symbol} X" in arrays)
-        return History(forecaster, panel, arrays["y"], others, others_X)
+        others_features = tuple(arrays[f"{symbol} X"] for symbol in names if f"{symbol} X" in arrays)
+        return History(forecaster, panel, arrays["y"], others, others_features)
 
     @staticmethod
     def of(
@@ -112,9 +112,9 @@ class History:
         yield self
         for i, it in enumerate(self.others):
             X = []
-            if self.others_X and len(it):
+            if self.others_features and len(it):
                 first = self.panel.row(it.first)
-                X = [self.others_X[i][first : first + len(it)]]
+                X = [self.others_features[i][first : first + len(it)]]
             yield History(self.forecaster, Panel.of([it], X), self.y, ())
 
     def training(self, window: Refit, params: Params) -> tuple[Panel, Floats]:
@@ -141,7 +141,7 @@ class History:
         """The rows of all symbols that reach into the window, sorted by name."""
         begin, stop = window.train_from, window.train_until + HOUR_MS
         series = (self.panel.bars[0], *self.others)
-        X = (self.panel.X[0], *self.others_X)
+        X = (self.panel.X[0], *self.others_features)
         order = sorted(
             (i for i, it in enumerate(series) if learns_from(it, window)), key=lambda i: series[i].symbol
         )

@@ -88,15 +88,14 @@ class Pool:
         """One a window."""
         shared, text = SharedArrays(self.history.arrays()), self.params.model_dump_json()
         for window in self.windows:
-            settings: dict[str, Any] = {
-                **self.history.settings(),
-                "params": text,
-                "window": window.numbers(),
-                "served": self.served(window),
-            }
+            settings = {**self.settings(window), "params": text}
             yield Task(
                 fit_once_predict_each, settings, shared, placement="thread", label=f"window {window.k}"
             )
+
+    def settings(self, window: Refit) -> dict[str, Any]:
+        """What a task of a window is told, beside the parameters."""
+        return {**self.history.settings(), "window": window.numbers(), "served": self.served(window)}
 
     def by_symbol(self, window: Refit, told: Matrix) -> dict[str, Matrix]:
         """A task's predictions (..., hours of all symbols), parted by symbol."""

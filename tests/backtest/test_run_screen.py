@@ -13,7 +13,7 @@ import pytest
 
 from backtest.commands.inputs import given as read_inputs
 from backtest.commands.run import write_trades
-from backtest.commands.tune import show_trials
+from backtest.commands.tune_screen import show_trials
 from backtest.engine.no_order import why_no_order
 from backtest.engine.simulate import Run, simulate
 from backtest.study.trials import Study, Trial

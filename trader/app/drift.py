@@ -16,8 +16,9 @@ from trader.core.types import Floats
 
 
 def drift_of(hours: Sequence[RecentHour], card: ModelCard, params: Params, symbol: str) -> Drift:
-    """What DRIFT_HOURS and `horizon_hours` more hours (`recent_hours`), oldest first, show against what the card's
-    training sample had of the symbol: the features of the newest DRIFT_HOURS, the predictions of the oldest, since the newest have no outcome yet.
+    """What DRIFT_HOURS and `horizon_hours` more hours (`recent_hours`) of a symbol, oldest first, show against the card's
+    training sample of it: the features of the newest DRIFT_HOURS, the predictions of the oldest, since the newest have no
+    outcome yet.
     """
     X = np.array([_row(hour, card.columns) for hour in hours[-DRIFT_HOURS:]], np.float32).reshape(
         -1, len(card.columns)

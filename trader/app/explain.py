@@ -19,8 +19,8 @@ from trader.core.hours import average_price
 from trader.core.ledger import fee_usdt
 from trader.core.model import RANGE_QUANTILES, ModelCard
 from trader.core.params import Params, params_of
-from trader.core.pooled_rows import SYMBOL_COLUMN, with_symbol
 from trader.core.policy import held_until, target_side, within_holding_period
+from trader.core.pooled_rows import SYMBOL_COLUMN, with_symbol
 from trader.core.ports import Contributing, Explaining, ForecasterOf
 from trader.core.records import Decision, HourRecord
 from trader.core.types import FAR_FUTURE_MS, Json, iso, plain

@@ -128,4 +128,6 @@ def _drifted(bot: Bot, rule: DriftRule, newest: HourRecord) -> str | None:
     earlier = _earlier(bot)
     if not within_budget(rule.budget, newest.close_time, earlier):
         return None
-    return drifted(rule, newest.close_time, drift_of(hours, card, params, bot.symbol), earlier[-1] if earlier else None)
+    return drifted(
+        rule, newest.close_time, drift_of(hours, card, params, bot.symbol), earlier[-1] if earlier else None
+    )

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from trader import terminal, wiring
-from trader.adapters.book_file import BookFile, with_params
+from trader.adapters.book_file import BookFile
 from trader.app import book_halts
 from trader.app.book_status import BookStatus, SleeveStatus, book_status
 from trader.app.book_tick import BookTicked, tick_book

@@ -126,8 +126,9 @@ def retrain(
 
         given = whole.book
         if params is not None:
-            given = books.with_params(given, terminal.read_text(params, "parameters"), str(params))
+            from trader.adapters.book_file import with_params
 
+            given = with_params(given, terminal.read_text(params, "parameters"), str(params))
         if train_workers > 1:
             raise ConfigError(
                 f"--train-workers shares the fit of one symbol's model; leave it out with {book or 'a book'}"
