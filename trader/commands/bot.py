@@ -14,6 +14,7 @@ from trader.commands.common import (
     ParamsFile,
     StoreDir,
     Symbol,
+    Symbols,
     answer,
     say_ticked,
     traded,
@@ -35,6 +36,7 @@ def tick(
     ] = False,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: AsJson = False,
@@ -49,7 +51,7 @@ def tick(
     from trader.app.trouble import failed
     from trader.core.hours import line_json
 
-    whole = traded(load_settings(symbol=symbol, book=book, store=store, bars=bars), symbol)
+    whole = traded(load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars), symbol)
     settings = whole.settings
     if whole.book is not None:
         from trader.commands import book as books
@@ -109,6 +111,7 @@ def retrain(
     ray_open_ports: RayOpenPorts = False,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: AsJson = False,
@@ -119,12 +122,13 @@ def retrain(
     """
     from trader import wiring
 
-    whole = traded(load_settings(symbol=symbol, book=book, store=store, bars=bars), symbol)
-    settings, search = whole.settings, Search(trials, seed, workers)
-    if params is not None and book is not None:
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars)
+    if params is not None and settings.book is not None:
         raise ConfigError(
-            f"--params {params} is of one symbol; name it in {book}: params, or params_by_symbol"
+            f"--params {params} is of one symbol; name it in {settings.book}: params, or params_by_symbol"
         )
+    whole = traded(settings, symbol, params)
+    settings, search = whole.settings, Search(trials, seed, workers)
     if whole.book is not None:
         from trader.commands import book as books
 
@@ -132,7 +136,8 @@ def retrain(
             raise ConfigError(
                 f"--train-workers shares the fit of one symbol's model; leave it out with {book or 'a book'}"
             )
-        books.train(settings, whole.book, serve_from, if_due, search.asked, search.tuner(settings), as_json)
+        tuner, chosen = search.tuner(settings), params is not None
+        books.train(settings, whole.book, serve_from, if_due, search.asked, tuner, as_json, chosen=chosen)
         return
     with wiring.open_bot(settings, say=terminal.say) as bot:
         fitting = sharing(bot, train_workers, ray_address, ray_open_ports)
@@ -161,6 +166,7 @@ def run(
     cron_job: CronJobFile = None,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: Annotated[
@@ -176,7 +182,7 @@ def run(
 
     if as_json:
         terminal.log_as_json()
-    settings = load_settings(symbol=symbol, book=book, store=store, bars=bars)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars)
     service.run(*schedule_of(cron_job, context), settings)
 
 
@@ -187,6 +193,7 @@ def halt(
     ] = False,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -197,7 +204,7 @@ def halt(
     from trader import wiring
     from trader.app.halts import announce, standing_halt
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     if symbol is None and (whole := traded(settings)).book is not None:
         from trader.commands import book as books
 
@@ -217,6 +224,7 @@ def resume(
     reason: Annotated[str, typer.Option(help="what was found and mended")],
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -228,7 +236,7 @@ def resume(
     from trader.app.halts import newest_event, resume
     from trader.core.events import ResumeEvent
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     if symbol is None and (whole := traded(settings)).book is not None:
         from trader.commands import book as books
 
