@@ -31,7 +31,7 @@ TASKS = {"backtest.executors.protocol", "backtest.executors.futures"}
 # Room -> what it may import of this project, besides itself. A room is a folder or a module; every module is in one.
 ARROWS = {
     "trader.core": set(),
-    "trader.plain_file": set(),
+    "trader.plain_file": {"trader.core"},
     "trader.settings": {"trader.core", "trader.plain_file"},
     "trader.config": {"trader.core", "trader.settings"},
     "trader.terminal": {"trader.core", "trader.plain_file"},

@@ -64,6 +64,15 @@ class Settings(BaseModel):
     book: Path | None = Field(
         None, description="a book.toml: many symbols on one account, in place of symbol; see docs/book.md"
     )
+    symbols: tuple[Annotated[str, Field(pattern=r"^[A-Z0-9]{2,20}$")], ...] | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="many symbols on one account in equal shares, without a book.toml: BTCUSDT,ETHUSDT",
+    )
+    capital_usdt: Decimal | None = Field(
+        None, gt=0, description="capital of all symbols together; default: 10000 for each of them"
+    )
     bot: str = Field("hourly", pattern=r"^[A-Za-z0-9]{1,6}$", description="this bot's name in order ids")
     store: Annotated[str, AfterValidator(store_address)] = Field(
         "state", description="journal, models and events: a folder, or s3://bucket/prefix"
@@ -166,7 +175,14 @@ class Settings(BaseModel):
         name = info.field_name or ""
         kind = str(cls.model_fields[name].annotation)
         text = cleaned(str(value), secret="SecretStr" in kind)
+        if name == "symbols":
+            return tuple(it.strip() for it in text.split(",") if it.strip())
         return folder_text(text) if name == "store" or "Path" in kind else text
+
+    @property
+    def has_book(self) -> bool:
+        """Whether they name a book: a book.toml, or a list of symbols."""
+        return self.book is not None or self.symbols is not None
 
     @property
     def exchange_url(self) -> str:
@@ -278,8 +294,10 @@ def strangers() -> list[Unknown]:
 
 def settle(found: Mapping[str, Given]) -> tuple[Settings | None, list[str]]:
     """The settings, or None and what is wrong with each that is, and where it came from."""
+    if faults := _contradictions(found):
+        return None, faults
     try:
-        return Settings(**{name: given.value for name, given in found.items()}), []
+        return _of_one_symbol(Settings(**{name: given.value for name, given in found.items()})), []
     except ValidationError as error:
         faults = []
         for item in error.errors(include_input=False, include_url=False):
@@ -288,6 +306,27 @@ def settle(found: Mapping[str, Given]) -> tuple[Settings | None, list[str]]:
             said = item["msg"].removeprefix("Value error, ")
             faults.append(f"{name}: {said}" + ("" if given.where == OPTION else f" (from {given.where})"))
         return None, faults
+
+
+def _of_one_symbol(settings: Settings) -> Settings:
+    """A list of one symbol is that symbol; with a capital of its own it stays a list."""
+    if settings.symbols is None or len(settings.symbols) > 1:
+        return settings
+    (only,) = settings.symbols
+    kept = settings.symbols if settings.capital_usdt is not None else None
+    return settings.model_copy(update={"symbol": only, "symbols": kept})
+
+
+def _contradictions(found: Mapping[str, Given]) -> list[str]:
+    """Settings that say what is traded in two ways. The option --symbol may look at one symbol of a list."""
+    if "symbols" not in found:
+        return ["capital_usdt belongs to symbols, which is not set"] if "capital_usdt" in found else []
+    others = [it for it in ("book", "symbol") if it in found]
+    return [
+        f"symbols (from {found['symbols'].where}) and {it} (from {found[it].where}) both say what is traded; keep one of them"
+        for it in others
+        if (it, found[it].where) != ("symbol", OPTION)
+    ]
 
 
 def export(values: Mapping[str, str]) -> None:

@@ -14,7 +14,8 @@ from trader import terminal
 from trader.adapters.bar_folder import BarSources
 from trader.adapters.book_file import read_book
 from trader.adapters.exchange_info import filters_of, info_row_of, read_info_rows
-from trader.core.book import CENT, BookRules, SleeveStanding, book_hour
+from trader.core.book import BookRules, book_hour
+from trader.core.book_limits import CENT, SleeveStanding
 from trader.core.book_params import BookParams
 from trader.core.costs import exact, fill_price, quote_at
 from trader.core.errors import ConfigError

@@ -15,7 +15,7 @@ from trader.app.dry import dry_tick
 from trader.app.journal import Journal
 from trader.app.layout import BOOK
 from trader.app.pool import retrain_pool, retrain_pool_if_due
-from trader.app.retrain import deployment, next_serve_hour, retrain
+from trader.app.retrain import deployment, newest_readable_params, next_serve_hour, retrain
 from trader.app.retrain_rules import Tuner, retrain_if_due
 from trader.app.trouble import failed
 from trader.commands.common import answer, hour_clock
@@ -114,9 +114,11 @@ def train(
     search: Tuner | None,
     tuner: Tuner | None,
     as_json: bool,
+    *,
+    chosen: bool = False,
 ) -> None:
     """Train a model for every symbol, or where one is due. search: finds the parameters first; tuner: the same after a breach.
-    Symbols whose turn fails are told at the end; the others have theirs."""
+    Symbols whose turn fails are told at the end; the others have theirs. chosen: a person has just named the parameters."""
     if book.params.is_pooled:
         _train_pool(settings, book, serve_from, if_due, search, as_json)
         return
@@ -132,7 +134,7 @@ def train(
                     card = (
                         retrain_if_due(bot, now_ms, settings.breach_rule, tuner, settings.drift_rule)
                         if if_due
-                        else _trained(bot, book.strategies[symbol], first, search)
+                        else _trained(bot, strategy_of(bot, book, chosen), first, search)
                     )
                 except TraderError as error:
                     errors[symbol] = error
@@ -195,6 +197,13 @@ def _train_pool(
         process.tell_observers(settings)
 
 
+def strategy_of(bot: Bot, book: BookFile, chosen: bool) -> Params:
+    """What a symbol is trained with: what book.toml or a person names; for a list of symbols the parameters of the model that
+    serves, as for a single symbol."""
+    serving = None if chosen or book.path is not None else newest_readable_params(bot.journal)
+    return serving or book.strategies[bot.symbol]
+
+
 def _trained(bot: Bot, params: Params, first: int, search: Tuner | None) -> ModelCard:
     chosen = search(bot, params, first) if search else params
     return retrain(bot.journal, bot.collector, bot.forecaster_of, chosen, first, bot.version)
@@ -234,7 +243,9 @@ def resume(settings: Settings, book: BookFile, reason: str, as_json: bool) -> No
 def release(settings: Settings, book: BookFile, symbol: str, reason: str, as_json: bool) -> None:
     """Give all cash of a halted symbol back to the book."""
     if symbol not in book.params.symbols:
-        raise ConfigError(f"{symbol} is no symbol of {book.path}; it names {', '.join(book.params.symbols)}")
+        raise ConfigError(
+            f"{symbol} is no symbol of the book {book.name}; it names {', '.join(book.params.symbols)}"
+        )
     sleeve = Journal(wiring.make_store(settings), symbol, book.params.symbols)
     number = book_halts.release(
         words_of(settings, book), sleeve, wiring.make_clock(settings).now_ms(), reason
@@ -252,11 +263,11 @@ def status(settings: Settings, book: BookFile, as_json: bool) -> None:
     journals = {it: Journal(store, it, names) for it in names}
     report = book_status(words_of(settings, book), journals, book.params, now_ms)
     if as_json:
-        told = {"book": str(book.path), "store": settings.store, "clock": clock.words}
+        told = {"book": book.name, "store": settings.store, "clock": clock.words}
         terminal.emit({**told, **status_json(report)})
         return
     market = next((event.market for it in journals.values() if (event := deployment(it)) is not None), "")
-    title = f"{book.path} in {settings.store}" + (f" ({market})" if market else "")
+    title = f"{book.name} in {settings.store}" + (f" ({market})" if market else "")
     heading = terminal.paragraph(title)
     terminal.show(heading, "-" * max(map(len, heading.splitlines())))
     terminal.show(terminal.labelled(_rows(report, clock.words)), "")
@@ -286,6 +297,7 @@ def status_json(report: BookStatus) -> dict[str, Any]:
                 "net_return": it.net_return,
                 "position": plain(it.position),
                 "model_id": it.model_id,
+                "held_back": it.held_back or None,
             }
             for it in report.sleeves
         },
@@ -312,7 +324,17 @@ def _rows(report: BookStatus, clock: str) -> list[tuple[str, str]]:
         ("drawdown", f"{(report.drawdown or 0.0) * 100:.2f} %"),
         ("next rebalance", terminal.minute(iso(report.next_rebalance or 0))),
         ("late symbols", ", ".join(word.late) or "none"),
+        *([("purchases held back", held)] if (held := _held_back(report)) else []),
     ]
+
+
+def _held_back(report: BookStatus) -> str:
+    """Which limits of the book held back whose purchase of the newest hour."""
+    limits: dict[str, list[str]] = {}
+    for it in report.sleeves:
+        if it.held_back:
+            limits.setdefault(it.held_back, []).append(it.symbol)
+    return "; ".join(f"{', '.join(symbols)} by {limit}" for limit, symbols in limits.items())
 
 
 def _behind(hours: int | None) -> str:

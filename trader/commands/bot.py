@@ -14,6 +14,7 @@ from trader.commands.common import (
     ParamsFile,
     StoreDir,
     Symbol,
+    Symbols,
     answer,
     say_ticked,
     traded,
@@ -27,6 +28,7 @@ from trader.core.errors import ConfigError, Halt, TraderError
 from trader.core.text import plural
 from trader.core.types import iso
 from trader.observers import process
+from trader.plain_file import read_text
 
 
 def tick(
@@ -35,6 +37,7 @@ def tick(
     ] = False,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: AsJson = False,
@@ -49,7 +52,7 @@ def tick(
     from trader.app.trouble import failed
     from trader.core.hours import line_json
 
-    whole = traded(load_settings(symbol=symbol, book=book, store=store, bars=bars), symbol)
+    whole = traded(load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars), symbol)
     settings = whole.settings
     if whole.book is not None:
         from trader.commands import book as books
@@ -109,6 +112,7 @@ def retrain(
     ray_open_ports: RayOpenPorts = False,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: AsJson = False,
@@ -119,21 +123,23 @@ def retrain(
     """
     from trader import wiring
 
-    whole = traded(load_settings(symbol=symbol, book=book, store=store, bars=bars), symbol)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars)
+    whole = traded(settings, symbol, None if settings.book is not None else params)
     settings, search = whole.settings, Search(trials, seed, workers)
     if whole.book is not None:
         from trader.commands import book as books
 
         given = whole.book
-        if params is not None:
+        if params is not None and settings.book is not None:
             from trader.adapters.book_file import with_params
 
-            given = with_params(given, terminal.read_text(params, "parameters"), str(params))
+            given = with_params(given, read_text(params, "parameters"), str(params))
         if train_workers > 1:
             raise ConfigError(
                 f"--train-workers shares the fit of one symbol's model; leave it out with {book or 'a book'}"
             )
-        books.train(settings, given, serve_from, if_due, search.asked, search.tuner(settings), as_json)
+        tuner, chosen = search.tuner(settings), params is not None
+        books.train(settings, given, serve_from, if_due, search.asked, tuner, as_json, chosen=chosen)
         return
     with wiring.open_bot(settings, say=terminal.say) as bot:
         fitting = sharing(bot, train_workers, ray_address, ray_open_ports)
@@ -162,6 +168,7 @@ def run(
     cron_job: CronJobFile = None,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: Annotated[
@@ -177,7 +184,7 @@ def run(
 
     if as_json:
         terminal.log_as_json()
-    settings = load_settings(symbol=symbol, book=book, store=store, bars=bars)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars)
     service.run(*schedule_of(cron_job, context), settings)
 
 
@@ -188,6 +195,7 @@ def halt(
     ] = False,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -198,7 +206,7 @@ def halt(
     from trader import wiring
     from trader.app.halts import announce, standing_halt
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     if symbol is None and (whole := traded(settings)).book is not None:
         from trader.commands import book as books
 
@@ -218,6 +226,7 @@ def resume(
     reason: Annotated[str, typer.Option(help="what was found and mended")],
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -229,7 +238,7 @@ def resume(
     from trader.app.halts import newest_event, resume
     from trader.core.events import ResumeEvent
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     if symbol is None and (whole := traded(settings)).book is not None:
         from trader.commands import book as books
 

@@ -17,6 +17,7 @@ from trader.commands.common import (
     ParamsFile,
     StoreDir,
     Symbol,
+    Symbols,
     hour_clock,
     params_from,
     traded,
@@ -113,6 +114,7 @@ def journal(
     stop: Annotated[str | None, typer.Option("--to", help="end of the hours, exclusive, UTC")] = None,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     jsonl: Annotated[
         bool,
@@ -136,7 +138,7 @@ def journal(
     from trader import wiring
     from trader.core.hours import line_text
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     since, until = parse_hour(start) if start else None, parse_hour(stop) if stop else None
     if symbol is None:
         whole = traded(settings)
@@ -189,7 +191,11 @@ def _print_story(journal: Journal, since: int | None, until: int | None, store: 
 
 
 def status(
-    symbol: Symbol = None, book: BookFile = None, store: StoreDir = None, as_json: AsJson = False
+    symbol: Symbol = None,
+    book: BookFile = None,
+    symbols: Symbols = None,
+    store: StoreDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """How the bot stands, why, what it holds, which model serves, whether hours drift, what comes next.
 
@@ -200,7 +206,7 @@ def status(
     from trader.observers.names import meant
     from trader.observers.status_words import screen
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     if symbol is None:
         whole = traded(settings)
         settings = whole.settings

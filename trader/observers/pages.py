@@ -129,7 +129,7 @@ class PageObserver:
         folder = self._settings.page_dir
         if folder is None:
             return
-        write = write_page if self._settings.book is None else write_symbol_page
+        write = write_symbol_page if self._settings.has_book else write_page
         write(wiring.make_journal(self._settings), self._settings, folder)
 
 
