@@ -147,6 +147,9 @@ class Settings(BaseModel):
     copies: bool = Field(False, description="keep results.csv and candles beside the journal, for people")
     metrics_port: int | None = Field(None, ge=0, le=65535, description="of trader run; without it no metrics")
     metrics_host: str = Field("127.0.0.1", description="where metrics listen; loopback unless told otherwise")
+    serve_token: Annotated[SecretStr, AfterValidator(long_enough)] = Field(
+        SecretStr(""), description="what callers of trader serve must send, where it listens beyond loopback"
+    )
     log_format: Literal["human", "json"] = Field("human", description="lines on standard error")
     observer_patience_s: float = Field(
         60.0, gt=0, le=600, description="seconds after which observers that are still being told are stopped"
@@ -288,6 +291,12 @@ def settle(found: Mapping[str, Given]) -> tuple[Settings | None, list[str]]:
             said = item["msg"].removeprefix("Value error, ")
             faults.append(f"{name}: {said}" + ("" if given.where == OPTION else f" (from {given.where})"))
         return None, faults
+
+
+def traces_are_collected() -> bool:
+    """Whether the environment names a collector of traces, by OpenTelemetry's own variables."""
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return any(os.environ.get(name, "").strip() for name in names)
 
 
 def export(values: Mapping[str, str]) -> None:
