@@ -88,6 +88,7 @@ ARROWS |= {
         "trader.own_families",
     },
     "trader.wiring": {*BELOW, "trader.forecasters"},
+    "trader.serving": {*BELOW, "trader.forecasters", "trader.wiring"},
     "trader.observers": {*BELOW, "trader.terminal", "trader.dashboard", "trader.wiring"},
     "trader.simulation": {*BELOW, "trader.terminal", "trader.exchange", "trader.wiring", "trader.observers"},
     "trader.commands": {
@@ -98,6 +99,7 @@ ARROWS |= {
         "trader.forecasters",
         "trader.wiring",
         "trader.observers",
+        "trader.serving",
         "trader.simulation",
         "backtest.engine.shared_fit",
         "backtest.executors.protocol",

@@ -156,6 +156,9 @@ class Settings(BaseModel):
     copies: bool = Field(False, description="keep results.csv and candles beside the journal, for people")
     metrics_port: int | None = Field(None, ge=0, le=65535, description="of trader run; without it no metrics")
     metrics_host: str = Field("127.0.0.1", description="where metrics listen; loopback unless told otherwise")
+    serve_token: Annotated[SecretStr, AfterValidator(long_enough)] = Field(
+        SecretStr(""), description="what callers of trader serve must send, where it listens beyond loopback"
+    )
     log_format: Literal["human", "json"] = Field("human", description="lines on standard error")
     observer_patience_s: float = Field(
         60.0, gt=0, le=600, description="seconds after which observers that are still being told are stopped"
@@ -327,6 +330,12 @@ def _contradictions(found: Mapping[str, Given]) -> list[str]:
         for it in others
         if (it, found[it].where) != ("symbol", OPTION)
     ]
+
+
+def traces_are_collected() -> bool:
+    """Whether the environment names a collector of traces, by OpenTelemetry's own variables."""
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return any(os.environ.get(name, "").strip() for name in names)
 
 
 def export(values: Mapping[str, str]) -> None:
