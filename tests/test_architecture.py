@@ -35,7 +35,7 @@ ARROWS = {
     "trader.settings": {"trader.core", "trader.plain_file"},
     "trader.config": {"trader.core", "trader.settings"},
     "trader.terminal": {"trader.core", "trader.plain_file"},
-    "trader.app": {"trader.core"},
+    "trader.app": {"trader.core", "trader.forecasters.registry"},
     "trader.adapters": {"trader.core", "trader.plain_file"},
     "trader.forecasters": {"trader.core"},
     "trader.dashboard": {"trader.core"},
@@ -196,6 +196,16 @@ def test_only_the_command_line_of_trader_knows_backtest() -> None:
         m for m in MODULES if m.startswith("trader.") and any(within(i, "backtest") for i in imports_of(m))
     }
     assert knows <= {"trader.commands.search", "trader.commands.shared_fits"}
+
+
+def test_only_the_exports_of_the_app_know_the_families() -> None:
+    """Every other verb of production is given its forecaster, so that a test can give it another."""
+    knows = {
+        m
+        for m in MODULES
+        if m.startswith("trader.app.") and any(within(i, "trader.forecasters") for i in imports_of(m))
+    }
+    assert knows == {"trader.app.exports"}
 
 
 def test_there_is_no_import_cycle() -> None:

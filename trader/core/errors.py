@@ -7,6 +7,7 @@
     │   └── WrongStore  a person: the store is another symbol's, or of an earlier version       (exit 2)
     ├── Retry           the scheduler: the same call may go through later; nothing was lost     (exit 3)
     │   └── OrderInDoubt  the scheduler: an order's outcome is unknown, so nothing else is sent (exit 3)
+    ├── UnequalExport   a person: an exported file does not say what its model says; no file    (exit 1)
     └── Halt            a person: trading has stopped and only `trader resume` starts it again  (exit 4)
 
 Foreign exceptions (requests, python-binance, botocore, OSError) stop at the adapter that knows them and leave
@@ -53,6 +54,10 @@ class Retry(TraderError):
 
 class OrderInDoubt(Retry):
     """An order's outcome is unknown. Nothing else may be sent for its symbol until it is known."""
+
+
+class UnequalExport(TraderError):
+    """An exported form of a model answers otherwise than the model. The message names the row and both answers."""
 
 
 class Halt(TraderError):
