@@ -85,12 +85,6 @@ def require_passed(journal: Journal, card: ModelCard) -> None:
         )
 
 
-def certificate_words(journal: Journal, card: ModelCard) -> str:
-    """What a person is told of a model's certificates in a line."""
-    known = newest_certificate(journal, card)
-    return "none" if known is None else known.words
-
-
 def _newest_number(journal: Journal, model_id: str) -> int:
     keys = keys_of(journal.store, f"models/{model_id}/certificate/")
     numbers = [int(name) for key in keys if (name := key.rsplit("/", 1)[1]).isdigit()]

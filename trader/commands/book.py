@@ -17,8 +17,9 @@ from trader.app.layout import BOOK
 from trader.app.retrain import deployment, next_serve_hour, retrain
 from trader.app.retrain_rules import Tuner, retrain_if_due
 from trader.app.trouble import failed
+from trader.commands.check import certifier_of
 from trader.commands.common import answer, hour_clock
-from trader.core.errors import ConfigError, Halt, Retry, TraderError
+from trader.core.errors import ConfigError, Halt, Retry, TraderError, Uncertified
 from trader.core.hours import line_json
 from trader.core.text import plural
 from trader.core.types import iso, parse_hour, plain
@@ -27,6 +28,7 @@ from trader.observers import process
 if TYPE_CHECKING:
     from trader.app.book import Book
     from trader.app.bot import Bot
+    from trader.app.certificates import Certifier
     from trader.config import Settings
     from trader.core.model import ModelCard
     from trader.core.params import Params
@@ -113,8 +115,10 @@ def train(
     search: Tuner | None,
     tuner: Tuner | None,
     as_json: bool,
+    check: bool | None = None,
 ) -> None:
     """Train a model for every symbol, or where one is due. search: finds the parameters first; tuner: the same after a breach.
+    check: whether models must pass their certificates, None for what the settings say.
     Symbols whose turn fails are told at the end; the others have theirs."""
     trained: dict[str, str] = {}
     errors: dict[str, TraderError] = {}
@@ -124,11 +128,12 @@ def train(
         first = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, gap)
         with terminal.progress("symbols", quiet=as_json) as update:
             for done, (symbol, bot) in enumerate(there.sleeves.items(), start=1):
+                certifier = certifier_of(settings, bot, check)
                 try:
                     card = (
-                        retrain_if_due(bot, now_ms, settings.breach_rule, tuner, settings.drift_rule)
+                        retrain_if_due(bot, now_ms, settings.breach_rule, tuner, settings.drift_rule, certifier)
                         if if_due
-                        else _trained(bot, book.strategies[symbol], first, search)
+                        else _trained(bot, book.strategies[symbol], first, search, certifier)
                     )
                 except TraderError as error:
                     errors[symbol] = error
@@ -146,15 +151,19 @@ def train(
     words += [f"{symbol}: {error}" for symbol, error in errors.items()]
     summed = f"{plural(len(trained), 'model')} of {len(book.params.symbols)}"
     answer(told, "\n".join([*words, f"{summed} trained" if trained else "no retrain is due"]), as_json)
-    if trained:
+    if trained or any(isinstance(error, Uncertified) for error in errors.values()):
         process.tell_observers(settings)
     if errors:
         raise next(iter(errors.values()))
 
 
-def _trained(bot: Bot, params: Params, first: int, search: Tuner | None) -> ModelCard:
+def _trained(
+    bot: Bot, params: Params, first: int, search: Tuner | None, certifier: Certifier | None
+) -> ModelCard:
     chosen = search(bot, params, first) if search else params
-    return retrain(bot.journal, bot.collector, bot.forecaster_of, chosen, first, bot.version)
+    return retrain(
+        bot.journal, bot.collector, bot.forecaster_of, chosen, first, bot.version, certifier=certifier
+    )
 
 
 def words_of(settings: Settings, book: BookFile) -> Journal:

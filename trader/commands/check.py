@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from trader.commands.common import AsJson, BarsDir, BookFile, StoreDir, Symbol, 
 from trader.config import load_settings
 from trader.core.errors import TraderError, Uncertified
 from trader.core.types import FAR_FUTURE_MS, HOUR_MS, Json, floor_hour, iso
+from trader.observers import process
 
 if TYPE_CHECKING:
     from backtest.certificate.subject import LiveForecast, RecordedHour, Subject
@@ -28,6 +30,14 @@ if TYPE_CHECKING:
 # Folds of the walk-forward, by their content, in the folder of unfinished trainings.
 FOLDS = "certificate-folds"
 EXPORTS = "trader.app.exports"
+
+Check = Annotated[
+    bool | None,
+    typer.Option(
+        "--check/--no-check",
+        help="name the model champion only with a certificate that it passed; default: the setting certificate",
+    ),
+]
 
 
 def check(
@@ -68,6 +78,16 @@ def check(
     _show(found, as_json)
     if not all(it.certificate.passed for it in found.values()):
         raise SystemExit(Uncertified.exit_code)
+
+
+@contextmanager
+def told_if_refused(settings: Settings) -> Iterator[None]:
+    """A model that failed its certificate is news, which is in the store then."""
+    try:
+        yield
+    except Uncertified:
+        process.tell_observers(settings)
+        raise
 
 
 def certifier_of(settings: Settings, bot: Bot, asked: bool | None = None) -> Certifier | None:
