@@ -61,6 +61,13 @@ ARROWS = {
         "backtest.study.results_folder",
         *TASKS,
     },
+    "backtest.certificate": {
+        "trader.core",
+        "backtest.engine",
+        "backtest.evidence.block_errors",
+        "backtest.study.cache",
+        *TASKS,
+    },
     "backtest.lifecycle": {"trader.core", "backtest.engine", "backtest.study.trials"},
     "backtest.report": {
         "trader.core",
@@ -101,6 +108,7 @@ ARROWS |= {
         "trader.observers",
         "trader.serving",
         "trader.simulation",
+        "backtest.certificate",
         "backtest.engine.shared_fit",
         "backtest.executors.protocol",
         "backtest.executors.ray_training",
@@ -191,11 +199,11 @@ def test_every_arrow_is_used() -> None:
 
 
 def test_only_the_command_line_of_trader_knows_backtest() -> None:
-    """Retraining gets the study, and who shares its fits, as arguments; no other module of trader imports it."""
+    """Retraining gets the study, the certificate, and who shares its fits, as arguments; no other module of trader imports it."""
     knows = {
         m for m in MODULES if m.startswith("trader.") and any(within(i, "backtest") for i in imports_of(m))
     }
-    assert knows <= {"trader.commands.search", "trader.commands.shared_fits"}
+    assert knows <= {"trader.commands.check", "trader.commands.search", "trader.commands.shared_fits"}
 
 
 def test_only_the_exports_of_the_app_know_the_families() -> None:

@@ -127,6 +127,9 @@ class Settings(BaseModel):
     retune_trials: int = Field(
         20, ge=0, le=1000, description="configurations looked at after a breach; 0 refits"
     )
+    certificate: Literal["always", "venues", "never"] = Field(
+        "venues", description="promotions that demand a certificate: all, at testnet, demo and live, none"
+    )
     features_module: Path | None = Field(
         None, description="a Python file with feature presets of your own; see docs/features.md"
     )
@@ -259,6 +262,11 @@ class Settings(BaseModel):
         """Which drift is answered like a breach, within the breaches' cooldown and budget; None for none."""
         measures = tuple(measure for measure in MEASURES if measure in self.drift.split(","))
         return DriftRule(measures, self.breach_cooldown_hours, self.breach_budget) if measures else None
+
+    @property
+    def demands_certificate(self) -> bool:
+        """Whether a model is named champion only with a certificate that it passed."""
+        return self.certificate == "always" or (self.certificate == "venues" and self.venue != "embedded")
 
     @property
     def keys(self) -> tuple[str, str]:

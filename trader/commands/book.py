@@ -18,8 +18,9 @@ from trader.app.pool import retrain_pool, retrain_pool_if_due
 from trader.app.retrain import deployment, newest_readable_params, next_serve_hour, retrain
 from trader.app.retrain_rules import Tuner, retrain_if_due
 from trader.app.trouble import failed
+from trader.commands.check import certifier_of
 from trader.commands.common import answer, hour_clock
-from trader.core.errors import ConfigError, Halt, Retry, TraderError
+from trader.core.errors import ConfigError, Halt, Retry, TraderError, Uncertified
 from trader.core.hours import line_json
 from trader.core.text import plural
 from trader.core.types import iso, parse_hour, plain
@@ -28,6 +29,7 @@ from trader.observers import process
 if TYPE_CHECKING:
     from trader.app.book import Book
     from trader.app.bot import Bot
+    from trader.app.certificates import Certifier
     from trader.config import Settings
     from trader.core.model import ModelCard
     from trader.core.params import Params
@@ -116,11 +118,13 @@ def train(
     as_json: bool,
     *,
     chosen: bool = False,
+    check: bool | None = None,
 ) -> None:
     """Train a model for every symbol, or where one is due. search: finds the parameters first; tuner: the same after a breach.
-    Symbols whose turn fails are told at the end; the others have theirs. chosen: a person has just named the parameters."""
+    Symbols whose turn fails are told at the end; the others have theirs. chosen: a person has just named the parameters. check:
+    whether models must pass their certificates, None for what the settings say."""
     if book.params.is_pooled:
-        _train_pool(settings, book, serve_from, if_due, search, as_json)
+        _train_pool(settings, book, serve_from, if_due, search, as_json, check)
         return
     trained: dict[str, str] = {}
     errors: dict[str, TraderError] = {}
@@ -130,11 +134,14 @@ def train(
         first = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, gap)
         with terminal.progress("symbols", quiet=as_json) as update:
             for done, (symbol, bot) in enumerate(there.sleeves.items(), start=1):
+                certifier = certifier_of(settings, bot, check)
                 try:
                     card = (
-                        retrain_if_due(bot, now_ms, settings.breach_rule, tuner, settings.drift_rule)
+                        retrain_if_due(
+                            bot, now_ms, settings.breach_rule, tuner, settings.drift_rule, certifier
+                        )
                         if if_due
-                        else _trained(bot, strategy_of(bot, book, chosen), first, search)
+                        else _trained(bot, strategy_of(bot, book, chosen), first, search, certifier)
                     )
                 except TraderError as error:
                     errors[symbol] = error
@@ -152,7 +159,7 @@ def train(
     words += [f"{symbol}: {error}" for symbol, error in errors.items()]
     summed = f"{plural(len(trained), 'model')} of {len(book.params.symbols)}"
     answer(told, "\n".join([*words, f"{summed} trained" if trained else "no retrain is due"]), as_json)
-    if trained:
+    if trained or any(isinstance(error, Uncertified) for error in errors.values()):
         process.tell_observers(settings)
     if errors:
         raise next(iter(errors.values()))
@@ -165,6 +172,7 @@ def _train_pool(
     if_due: bool,
     search: Tuner | None,
     as_json: bool,
+    check: bool | None,
 ) -> None:
     """One model for all symbols. Raises ConfigError for a search, which would be of one symbol."""
     if search is not None:
@@ -176,10 +184,11 @@ def _train_pool(
     with opened(settings, book) as there:
         now_ms = next(iter(there.sleeves.values())).exchange.time_ms()
         first = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, params.gap_hours)
+        certifiers = {symbol: certifier_of(settings, bot, check) for symbol, bot in there.sleeves.items()}
         card = (
-            retrain_pool_if_due(there.sleeves, now_ms, settings.breach_rule, settings.drift_rule)
+            retrain_pool_if_due(there.sleeves, now_ms, settings.breach_rule, settings.drift_rule, certifiers)
             if if_due
-            else retrain_pool(there.sleeves, params, first)
+            else retrain_pool(there.sleeves, params, first, certifiers=certifiers)
         )
         if card is not None:
             for bot in there.sleeves.values():
@@ -204,9 +213,13 @@ def strategy_of(bot: Bot, book: BookFile, chosen: bool) -> Params:
     return serving or book.strategies[bot.symbol]
 
 
-def _trained(bot: Bot, params: Params, first: int, search: Tuner | None) -> ModelCard:
+def _trained(
+    bot: Bot, params: Params, first: int, search: Tuner | None, certifier: Certifier | None
+) -> ModelCard:
     chosen = search(bot, params, first) if search else params
-    return retrain(bot.journal, bot.collector, bot.forecaster_of, chosen, first, bot.version)
+    return retrain(
+        bot.journal, bot.collector, bot.forecaster_of, chosen, first, bot.version, certifier=certifier
+    )
 
 
 def words_of(settings: Settings, book: BookFile) -> Journal:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from trader import terminal
+from trader.commands.check import Check, told_if_refused
 from trader.commands.common import (
     AsJson,
     BarsDir,
@@ -107,6 +108,7 @@ def retrain(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="random seed of the search")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="processes that fit models at the same time")] = CORES,
+    check: Check = None,
     train_workers: TrainWorkers = 1,
     ray_address: RayAddress = None,
     ray_open_ports: RayOpenPorts = False,
@@ -139,11 +141,14 @@ def retrain(
                 f"--train-workers shares the fit of one symbol's model; leave it out with {book or 'a book'}"
             )
         tuner, chosen = search.tuner(settings), params is not None
-        books.train(settings, given, serve_from, if_due, search.asked, tuner, as_json, chosen=chosen)
+        books.train(
+            settings, given, serve_from, if_due, search.asked, tuner, as_json, chosen=chosen, check=check
+        )
         return
     with wiring.open_bot(settings, say=terminal.say) as bot:
         fitting = sharing(bot, train_workers, ray_address, ray_open_ports)
-        card = trained(bot, fitting, settings, params, whole.strategy, search, serve_from, if_due)
+        with told_if_refused(settings):
+            card = trained(bot, fitting, settings, params, whole.strategy, search, serve_from, if_due, check)
         if card is not None:
             bot.collector.save()
     if card is None:
