@@ -24,7 +24,7 @@ from trader.core.windows import refit_of, require_history, require_span
 from trader.simulation.markets import synthetic_market
 
 
-def require_replayable(market: Bars, first: int, last: int, params: Params, source: Path) -> None:
+def require_replayable(market: Bars, first: int, last: int, params: Params, source: object) -> None:
     """Raises ConfigError or DataError, with the numbers and the way out, unless these hours can be replayed."""
     require_span(market, first, last, str(source))
     window = refit_of(params, 0, first)
