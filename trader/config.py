@@ -25,7 +25,14 @@ from trader.core.lifecycle import MEASURES, SEED_BREACH, BreachRule, DriftRule
 from trader.core.tags import Signer
 from trader.core.types import LOOPBACK
 from trader.settings import sources
-from trader.settings.addresses import S3_ADDRESS, host, long_enough, store_address
+from trader.settings.addresses import (
+    S3_ADDRESS,
+    bars_address,
+    collected_folder,
+    host,
+    long_enough,
+    store_address,
+)
 from trader.settings.sources import OPTION, TOML, Given, Unknown
 from trader.settings.texts import cleaned, folder_text
 
@@ -55,8 +62,8 @@ class Settings(BaseModel):
         "embedded", description="embedded, testnet, demo or live (refused until it is armed)"
     )
     venue_url: str | None = Field(None, description="the embedded exchange's address; loopback only")
-    data_url: Annotated[str, host("bars are public")] | None = Field(
-        None, description="where signals' bars come from; never sees a key"
+    data_url: Annotated[str, AfterValidator(bars_address)] | None = Field(
+        None, description="where signals' bars come from; never sees a key; a host or see docs/sources.md"
     )
     api_key: SecretStr = Field(SecretStr(""), description="the venue's API key")
     api_secret: SecretStr = Field(SecretStr(""), description="the venue's API secret")
@@ -86,7 +93,9 @@ class Settings(BaseModel):
     s3_endpoint_url: (
         Annotated[str, host("keys come from AWS's own settings", "the bucket is named by store")] | None
     ) = Field(None, description="an S3 server other than AWS")
-    bars: Path = Field(Path("data"), description="folder of collected bars")
+    bars: Annotated[Path, AfterValidator(collected_folder)] = Field(
+        Path("data"), description="folder of collected bars"
+    )
     halt_policy: Literal["flatten", "freeze"] = Field(
         "flatten", description="what a breached loss limit does"
     )
@@ -213,6 +222,11 @@ class Settings(BaseModel):
                 f"venue_url {url!r} must be http on loopback, such as http://127.0.0.1:{EMBEDDED_PORT}"
             )
         return url.rstrip("/")
+
+    @property
+    def bar_source(self) -> str | None:
+        """A database, a bucket or a folder that bars come from; None where they come from a host."""
+        return None if self.data_url is None or self.data_url.startswith("http") else self.data_url
 
     @property
     def market_url(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_UP, Decimal
 from pathlib import Path
 
+from backtest.commands.inputs import s3_access
 from backtest.study.book_context import BookSearchTask
 from backtest.study.trial_context import SearchTask
 from trader import terminal
@@ -66,7 +67,7 @@ class GivenBook:
 
 
 def given_book(
-    book: Path, bars: Sequence[Path], start: str, stop: str, filters: Path | None = None
+    book: Path, bars: Sequence[str], start: str, stop: str, filters: Path | None = None
 ) -> GivenBook:
     """Read the files of a book. Raises ConfigError or DataError for one that cannot be read, for bars that do not reach over the
     hours, and for a book that could not trade. filters: exchangeInfo's rows of its symbols."""
@@ -75,7 +76,7 @@ def given_book(
     first, last = parse_hour(start), parse_hour(stop)
     if last <= first:
         raise ConfigError(f"--to {stop} must be later than --from {start}")
-    sources = BarSources.of(bars, read.params.symbols[0])
+    sources = BarSources.of(bars, read.params.symbols[0], access=s3_access)
     for symbol in read.params.symbols:
         sources.path(symbol)
     if read.params.is_pooled:
