@@ -146,7 +146,8 @@ class Settings(BaseModel):
     page_dir: Path | None = Field(None, description="folder in which the dashboard is kept up to date")
     copies: bool = Field(False, description="keep results.csv and candles beside the journal, for people")
     stream: bool = Field(
-        False, description="whether trader run listens to a stream of klines and ticks as soon as a bar closes"
+        False,
+        description="whether trader run listens to a stream of klines and ticks as soon as a bar closes",
     )
     redis_url: SecretStr = Field(
         SecretStr(""), description="a Redis server that signals are published to; see docs/streams.md"

@@ -43,7 +43,6 @@ class Service:
         assert self.process.stderr is not None
         self.lines.extend(iter(self.process.stderr.readline, ""))
 
-
     def said(self, words: str) -> int:
         """How often it has said so."""
         return sum(words in line for line in list(self.lines))

@@ -130,14 +130,18 @@ class KlineStream:
 
     async def _listen(self) -> None:
         """One connection after the other until `stop`."""
-        client = AsyncClient()  # never asked for anything: the socket manager takes its names of hosts from it
+        client = (
+            AsyncClient()
+        )  # never asked for anything: the socket manager takes its names of hosts from it
         wait_s = self._first_wait_s
         try:
             while not self._ending.is_set():
                 began_s = time.monotonic()
                 try:
                     await self._connected(client)
-                except Exception as error:  # whatever the libraries throw: the schedule goes on without the stream
+                except (
+                    Exception
+                ) as error:  # whatever the libraries throw: the schedule goes on without the stream
                     self._troubled(error)
                 if time.monotonic() - began_s >= GOOD_S:
                     wait_s = self._first_wait_s
@@ -183,8 +187,8 @@ class KlineStream:
         return socket
 
     def _take(self, message: Any) -> None:
-        """Take in one message. Raises StreamTroubleError for the library's word that the connection is over, DataError for what is
-        no kline."""
+        """Take in one message. Raises StreamTroubleError for the library's word that the connection is over, DataError for
+        what is no kline."""
         if isinstance(message, dict) and message.get("e") == "error":
             bad = "JSONDecodeError" in str(message.get("type"))  # a text that is no JSON
             self._state = replace(self._state, bad_messages=self._state.bad_messages + bad)
@@ -212,7 +216,9 @@ class KlineStream:
         self._note(replace(self._state, alive=False, trouble=words.splitlines()[0][:200]), now=True)
         if not self._ending.is_set() and (was_alive or not self._lost):
             self._lost = True
-            self._say(f"the stream of klines is lost ({words}); the schedule ticks without it until it is back")
+            self._say(
+                f"the stream of klines is lost ({words}); the schedule ticks without it until it is back"
+            )
 
     def _note(self, state: StreamState, *, now: bool) -> None:
         self._state = state
@@ -228,7 +234,8 @@ class KlineStream:
 
 
 def first_message_s(url: str, symbols: Collection[str], patience_s: float) -> float:
-    """Connect, and the seconds until the first kline came. Raises DataError where none comes within patience_s, with the trouble."""
+    """Connect, and the seconds until the first kline came. Raises DataError, with the trouble, where none comes within
+    patience_s."""
     heard = threading.Event()
     began_s = time.monotonic()
 

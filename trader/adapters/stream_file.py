@@ -1,10 +1,9 @@
-"""What `trader run` leaves about its stream beside the bars, for `trader status` on the same machine. A note that decides nothing."""
+"""What `trader run` notes of its stream beside the bars, for `trader status` on the same machine. It decides nothing."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -21,7 +20,7 @@ def write_stream(folder: Path, state: StreamState) -> None:
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         made.write_text(json.dumps(asdict(state)) + "\n")
-        os.replace(made, path)
+        made.replace(path)
 
 
 def read_stream(folder: Path) -> StreamState | None:

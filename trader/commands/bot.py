@@ -167,7 +167,7 @@ def run(
         bool | None,
         typer.Option(
             "--stream/--no-stream",
-            help="also tick as soon as a stream of klines says that the bar has closed; default: the setting stream, which is off",
+            help="also tick as soon as a stream of klines says that a bar has closed; default: the setting stream, off",
         ),
     ] = None,
     as_json: Annotated[

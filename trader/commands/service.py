@@ -106,9 +106,7 @@ def _book_metrics(settings: Settings, book: Book) -> BookMetrics | None:
     return metrics
 
 
-def _tick_book(
-    book: Book, observers: process.BackgroundObservers, metrics: BookMetrics | None = None
-) -> int:
+def _tick_book(book: Book, observers: process.BackgroundObservers, metrics: BookMetrics | None = None) -> int:
     """One tick of every symbol; what fails is said, symbol by symbol, and the schedule goes on."""
     from trader.app.book_tick import tick_book
     from trader.commands import book as books

@@ -58,7 +58,9 @@ class StreamWaking:
         """Within it the stream wakes ticks."""
         self._run_now = run_now
         symbols = plural(len(self._bots), "symbol")
-        _say(f"a stream of klines at {self._stream.state.address} wakes ticks of {symbols}; the schedule stands")
+        _say(
+            f"a stream of klines at {self._stream.state.address} wakes ticks of {symbols}; the schedule stands"
+        )
         self._stream.start()
         try:
             yield
@@ -80,7 +82,9 @@ class StreamWaking:
         confirmed = confirmed_by_rest(self._bots[wake_up.symbol], hour)
         self._waker.settled(hour, confirmed)
         if not confirmed:
-            _say(f"the stream closed {wake_up.symbol} {iso(hour)}, REST has no such bar; nothing is done before the schedule")
+            _say(
+                f"the stream closed {wake_up.symbol} {iso(hour)}, REST has no such bar; nothing is done before the schedule"
+            )
             return
         for _ in range(TRIES):
             reached = self._tick()

@@ -21,9 +21,9 @@ class ClosedBar:
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """What is known of a stream. address: its host. alive: connected, and not silent for SILENCE_S. last_message_ms: this machine's
-    clock, UTC ms, None before the first. connections: opened in all. messages, bad_messages: received in all. trouble: why the last
-    connection ended, "" while there is none to tell."""
+    """What is known of a stream. address: its host. alive: connected, and not silent for SILENCE_S. last_message_ms: by this
+    machine's clock, UTC ms, None before the first. connections: opened in all. messages, bad_messages: received in all. trouble:
+    why the last connection ended, "" while there is none to tell."""
 
     address: str
     alive: bool = False

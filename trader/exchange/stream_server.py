@@ -182,7 +182,10 @@ def _answer(feed: KlineFeed, text: bytes) -> dict[str, Any]:
     if method == "LIST_SUBSCRIPTIONS":
         return {"result": list(feed.streams), "id": number}
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        return {"error": {"code": 2, "msg": "Invalid request: params must be a list of streams"}, "id": number}
+        return {
+            "error": {"code": 2, "msg": "Invalid request: params must be a list of streams"},
+            "id": number,
+        }
     if method == "SUBSCRIBE":
         feed.streams[:] = list(dict.fromkeys([*feed.streams, *names]))[:MOST_STREAMS]
     elif method == "UNSUBSCRIBE":

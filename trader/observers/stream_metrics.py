@@ -39,5 +39,7 @@ class StreamMetrics:
         )
         yield CounterMetricFamily("trader_stream_wakes", "hours that the stream began", waker.wakes)
         yield CounterMetricFamily(
-            "trader_stream_unconfirmed", "closed bars of the stream that REST did not confirm", waker.unconfirmed
+            "trader_stream_unconfirmed",
+            "closed bars of the stream that REST did not confirm",
+            waker.unconfirmed,
         )
