@@ -166,6 +166,18 @@ class Settings(BaseModel):
     heartbeat_url: SecretStr = Field(SecretStr(""), description="called after each good hour")
     page_dir: Path | None = Field(None, description="folder in which the dashboard is kept up to date")
     copies: bool = Field(False, description="keep results.csv and candles beside the journal, for people")
+    stream: bool = Field(
+        False,
+        description="whether trader run listens to a stream of klines and ticks as soon as a bar closes",
+    )
+    redis_url: SecretStr = Field(
+        SecretStr(""), description="a Redis server that signals are published to; see docs/streams.md"
+    )
+    redis_stream: str = Field(
+        "hourly-trader:signals",
+        pattern=r"^[A-Za-z0-9:._-]{1,200}$",
+        description="the Redis stream of the signals; of a book one for each symbol, <redis_stream>:<SYMBOL>",
+    )
     metrics_port: int | None = Field(None, ge=0, le=65535, description="of trader run; without it no metrics")
     metrics_host: str = Field("127.0.0.1", description="where metrics listen; loopback unless told otherwise")
     serve_token: Annotated[SecretStr, AfterValidator(long_enough)] = Field(

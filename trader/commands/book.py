@@ -20,6 +20,7 @@ from trader.app.retrain_rules import Tuner, retrain_if_due
 from trader.app.trouble import failed
 from trader.commands.check import certifier_of
 from trader.commands.common import answer, hour_clock
+from trader.commands.stream_parts import stream_said
 from trader.core.errors import ConfigError, Halt, Retry, TraderError, Uncertified
 from trader.core.hours import line_json
 from trader.core.text import plural
@@ -275,15 +276,19 @@ def status(settings: Settings, book: BookFile, as_json: bool) -> None:
     now_ms = clock.now_ms if clock.answered else None
     journals = {it: Journal(store, it, names) for it in names}
     report = book_status(words_of(settings, book), journals, book.params, now_ms)
+    stream = stream_said(settings)
     if as_json:
         told = {"book": book.name, "store": settings.store, "clock": clock.words}
+        if stream is not None:
+            told["stream"] = stream
         terminal.emit({**told, **status_json(report)})
         return
     market = next((event.market for it in journals.values() if (event := deployment(it)) is not None), "")
     title = f"{book.name} in {settings.store}" + (f" ({market})" if market else "")
     heading = terminal.paragraph(title)
     terminal.show(heading, "-" * max(map(len, heading.splitlines())))
-    terminal.show(terminal.labelled(_rows(report, clock.words)), "")
+    streamed = [] if stream is None else [("stream", stream)]
+    terminal.show(terminal.labelled([*_rows(report, clock.words), *streamed]), "")
     head = ("symbol", "state", "hour closed", "equity USDT", "return", "holds")
     terminal.show(terminal.table("", [_row(it) for it in report.sleeves], head))
 

@@ -176,6 +176,13 @@ def run(
     symbols: Symbols = None,
     store: StoreDir = None,
     bars: BarsDir = None,
+    stream: Annotated[
+        bool | None,
+        typer.Option(
+            "--stream/--no-stream",
+            help="also tick as soon as a stream of klines says that a bar has closed; default: the setting stream, off",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="log lines as JSON, as TRADER_LOG_FORMAT=json does")
     ] = False,
@@ -183,13 +190,15 @@ def run(
     """Tick once now, then by the schedule until SIGTERM. Ticks run inside this process, other jobs of the schedule as child
     processes.
 
-    Example: trader run --cron-job cron-job
+    With --stream the schedule stands as it is, and a stream only wakes a tick earlier: docs/streams.md.
+
+    Example: trader run --cron-job cron-job --stream
     """
     from trader.commands import service
 
     if as_json:
         terminal.log_as_json()
-    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars, stream=stream)
     service.run(*schedule_of(cron_job, context), settings)
 
 

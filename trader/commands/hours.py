@@ -23,6 +23,7 @@ from trader.commands.common import (
     params_from,
     traded,
 )
+from trader.commands.stream_parts import stream_said
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import iso, parse_hour
@@ -223,6 +224,8 @@ def status(
     # Without an answer nobody knows how late the bot is: the exchange's hours may be those of another year than this machine's.
     now_ms = clock.now_ms if clock.answered else None
     report = look(journal, settings.breach_rule, now_ms, settings.drift_rule, meant(settings, journal))
+    if (stream := stream_said(settings)) is not None:
+        report["stream"] = stream
     if as_json:
         told = {"symbol": settings.symbol, "store": settings.store, "clock": clock.words, **report}
         terminal.emit(told)
