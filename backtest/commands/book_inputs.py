@@ -67,7 +67,7 @@ class GivenBook:
 
 
 def given_book(
-    book: Path, bars: Sequence[str], start: str, stop: str, filters: Path | None = None
+    book: Path, bars: Sequence[str | Path], start: str, stop: str, filters: Path | None = None
 ) -> GivenBook:
     """Read the files of a book. Raises ConfigError or DataError for one that cannot be read, for bars that do not reach over the
     hours, and for a book that could not trade. filters: exchangeInfo's rows of its symbols."""
