@@ -89,4 +89,5 @@ def _coming(symbol: str, closed: int, before: BookHour) -> Decimal:
     """What the book has given a symbol after its newest record, of the hour `closed` (UTC ms)."""
     earlier = before.pending.get(symbol)
     coming = before.transfer(symbol) if closed < before.close_time else Decimal(0)
-    return coming + (earlier.amount_usdt if earlier is not None and closed < earlier.hour else 0)
+    on_its_way = () if earlier is None else earlier.each
+    return coming + sum((it.amount_usdt for it in on_its_way if closed < it.hour), Decimal(0))

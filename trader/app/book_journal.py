@@ -10,8 +10,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
-from trader.app.fields import FLAG, INTEGER, MONEY, TEXT, by_name, maybe, shape, word_of
+from trader.app.fields import FLAG, INTEGER, MONEY, TEXT, Kind, by_name, list_of, maybe, shape, word_of
 from trader.app.journal import Journal, hour_folder
 from trader.app.layout import BOOK
 from trader.app.stored import Format, encode
@@ -60,6 +61,8 @@ def _book_hour(
     )
 
 
+SENT: Mapping[str, Kind[Any]] = {"hour": INTEGER, "amount_usdt": MONEY}
+NO_EARLIER: Mapping[str, tuple[Kind[Any], Any]] = {"earlier": (list_of(INTEGER), ())}
 BOOK_HOUR = Format(
     "book",
     shape(
@@ -79,7 +82,13 @@ BOOK_HOUR = Format(
             "bars_hash": TEXT,
             "records": by_name(INTEGER),
             "halt_event": INTEGER,
-            "pending": by_name(shape(PendingTransfer, {"hour": INTEGER, "amount_usdt": MONEY})),
+            "pending": by_name(
+                shape(
+                    PendingTransfer,
+                    SENT,
+                    {"earlier": (list_of(shape(PendingTransfer, SENT, NO_EARLIER)), ())},
+                )
+            ),
             "release_event": INTEGER,
         },
         {"limits": (by_name(shape(PurchaseLimit, {"most_usdt": MONEY, "limit": word_of(LimitName)})), {})},

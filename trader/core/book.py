@@ -32,10 +32,22 @@ SIX, EIGHT, TWELVE = Decimal("1e-6"), Decimal("1e-8"), Decimal("1e-12")
 
 @dataclass(frozen=True, slots=True)
 class PendingTransfer:
-    """A transfer that the newest record of its sleeve does not hold yet. hour: that it was said at, UTC ms."""
+    """A transfer that the newest record of its sleeve does not hold yet. hour: that it was said at, UTC ms. earlier: transfers of
+    the same sleeve that came before it and are on their way too, where a person has released a symbol meanwhile."""
 
     hour: int
     amount_usdt: Decimal
+    earlier: tuple[PendingTransfer, ...] = ()
+
+    @property
+    def each(self) -> tuple[PendingTransfer, ...]:
+        """Every one of them, oldest first."""
+        return (*self.earlier, replace(self, earlier=()))
+
+    @property
+    def total_usdt(self) -> Decimal:
+        """What is on its way in all."""
+        return sum((it.amount_usdt for it in self.each), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +186,7 @@ def _with_released(
     moved: dict[str, Decimal] = {}
     for it in standings:
         coming = said.pending.get(it.symbol)
-        cash = it.cash_usdt + (coming.amount_usdt if coming else 0)
+        cash = it.cash_usdt + (coming.total_usdt if coming else 0)
         if it.symbol in released and cash > 0:
             moved[it.symbol] = -cash
     given = sum(moved.values(), Decimal(0))
@@ -216,7 +228,7 @@ def _equity(
     before: BookHour, standings: Sequence[SleeveStanding], pending: Mapping[str, PendingTransfer]
 ) -> Decimal:
     equity = before.reserve_usdt + sum((it.equity_usdt for it in standings), Decimal(0))
-    return equity + sum((it.amount_usdt for it in pending.values()), Decimal(0))
+    return equity + sum((it.total_usdt for it in pending.values()), Decimal(0))
 
 
 def _pending_now(before: BookHour, standings: Sequence[SleeveStanding]) -> dict[str, PendingTransfer]:
@@ -247,16 +259,15 @@ def missed_book_hour(hour: int, before: BookHour) -> BookHour:
 def _pending(before: BookHour, records: Mapping[str, int | None]) -> dict[str, PendingTransfer]:
     """Of all transfers up to the hour before those that come after the newest record of their sleeve, whose decision of that hour
     is still to be made: its exchange is closed, or it is slow."""
-    coming = dict(before.pending)
+    coming = {symbol: it.each for symbol, it in before.pending.items()}
     for symbol, amount in before.transfers.items():
         # Two where a person has released a symbol to which a transfer was on its way.
-        amount += coming[symbol].amount_usdt if symbol in coming else 0
-        coming[symbol] = PendingTransfer(before.close_time, amount)
-    return {
-        symbol: it
-        for symbol, it in sorted(coming.items())
-        if (record := records.get(symbol)) is None or record < it.hour
+        coming[symbol] = (*coming.get(symbol, ()), PendingTransfer(before.close_time, amount))
+    left = {
+        symbol: [it for it in each if (record := records.get(symbol)) is None or record < it.hour]
+        for symbol, each in sorted(coming.items())
     }
+    return {symbol: replace(each[-1], earlier=tuple(each[:-1])) for symbol, each in left.items() if each}
 
 
 def transfers(

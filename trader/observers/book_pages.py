@@ -195,7 +195,7 @@ def _next(report: BookStatus, book: BookFile) -> list[str]:
         lines.append(
             f"the book halts at a drawdown of {float(params.halt_drawdown):.2%}; it is {report.drawdown or 0.0:.2%}"
         )
-    waiting = [f"{symbol} {it.amount_usdt:+,.2f}" for symbol, it in word.pending.items()]
+    waiting = [f"{symbol} {it.total_usdt:+,.2f}" for symbol, it in word.pending.items()]
     return [*lines, *([f"on its way, not booked yet: {', '.join(waiting)}"] if waiting else [])]
 
 
