@@ -23,7 +23,10 @@ NEXT_REBALANCE = HOUR + 4 * HOUR_MS
 DEADLINE_MS = 10 * 60_000
 
 UNKNOWN = {"code": -2013, "msg": "Order does not exist."}
-NO_QUOTES_TOGETHER = [{"path": "/api/v3/ticker/bookTicker", "nth": 1, "action": "reply", "status": 503}]
+NO_SYMBOL = {"code": -1121, "msg": "Invalid symbol."}
+NO_QUOTES_TOGETHER = [
+    {"path": "/api/v3/ticker/bookTicker", "nth": 1, "action": "reply", "status": 400, "body": NO_SYMBOL}
+]
 
 
 def of_symbol(faults: Sequence[dict[str, Any]], symbol: str = SOL) -> list[dict[str, Any]]:

@@ -40,5 +40,7 @@ def test_a_book_with_limits_is_replayed_to_the_bytes_of_its_backtest(tmp_path: P
     reasons = Counter(line["reason"] for line in lines)
     assert reasons["book_limit"] > 0
     assert reasons["complete"] > 0
-    exposures = [json.loads(it)["exposure"] for it in (tmp_path / "tested/book.jsonl").read_text().splitlines()]
+    exposures = [
+        json.loads(it)["exposure"] for it in (tmp_path / "tested/book.jsonl").read_text().splitlines()
+    ]
     assert 0.3 < max(map(float, exposures)) < 0.55

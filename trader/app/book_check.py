@@ -13,12 +13,13 @@ from trader.app.book_journal import (
     hour_key,
     with_transfer_booked,
 )
+from trader.app.book_symbols import symbols_at
 from trader.app.codec_events import HALT
 from trader.app.halts import risk_after
 from trader.app.journal import Journal, hour_of_key
 from trader.app.layout import BOOK, birth_of, keys_of
 from trader.app.store_care import read_all
-from trader.core.book import BookHour, book_equity, missed_book_hour
+from trader.core.book import BookHour, book_equity, missed_book_hour, of_symbols
 from trader.core.book_limits import SleeveStanding
 from trader.core.errors import TraderError
 from trader.core.events import Event, HaltEvent, ResumeEvent
@@ -30,7 +31,8 @@ from trader.core.types import HOUR_MS, Progress, iso, plain
 
 @dataclass(frozen=True, slots=True)
 class BookWords:
-    """What the book of a store said, by hour (UTC ms), and the symbols of the store. A store of one symbol has no words."""
+    """What the book of a store said, by hour (UTC ms), and the symbols of the store, those of before among them. A store of one
+    symbol has no words."""
 
     symbols: tuple[str, ...]
     hours: Mapping[int, SpokenHour] = field(default_factory=dict)
@@ -70,7 +72,7 @@ class BookWords:
 def read_words(journal: Journal, problems: list[str], progress: Progress | None = None) -> BookWords:
     """The words of the store that a symbol's journal is in. What cannot be read is a problem."""
     birth = birth_of(journal.store, journal.symbol)
-    symbols = (journal.symbol,) if birth is None else birth.symbols
+    symbols = (journal.symbol,) if birth is None else (*birth.symbols, *birth.former)
     if len(symbols) < 2:
         return BookWords(symbols)
     hours: dict[int, SpokenHour] = {}
@@ -99,13 +101,19 @@ def check_words(
                 f"{hour_key(before.close_time + HOUR_MS)}: missing, although later hours were spoken of"
             )
         elif before is not None or said.records == {}:
-            first = _before_first(said) if before is None else before
+            first = _before_first(said) if before is None else _known_to(journal, said, before)
             problems += (f"{hour_key(hour)}: {it}" for it in _wrong(said, first, by_hour, halts))
         if said.halt_event > len(halts):
             problems.append(
                 f"{hour_key(hour)}: it has heard {said.halt_event} halts and resumes, the store has {len(halts)}"
             )
         before = said
+
+
+def _known_to(journal: Journal, said: BookHour, before: BookHour) -> BookHour:
+    """The hour before, as `said` counted it: without what was on its way to symbols that were removed meanwhile."""
+    same = said.reason == "missed" or said.symbols_event == before.symbols_event
+    return before if same else of_symbols(before, symbols_at(journal, said.symbols_event))
 
 
 def _before_first(said: BookHour) -> BookHour:

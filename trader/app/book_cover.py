@@ -53,7 +53,10 @@ def _missing(book: Book, hour: int, start: int) -> list[str]:
     for bot in book.sleeves.values():
         # By the names: a venue tells the assets of no symbol that it does not trade now.
         quote = quote_asset_of(bot.symbol)
-        cash, position = _least(bot, hour, start, before)
+        first = book.first_hour(bot)
+        if first is None or first > hour:
+            continue  # added, and not begun: it has nothing
+        cash, position = _least(bot, hour, first, before)
         needed[quote] += cash
         needed[bot.symbol.removesuffix(quote)] += position
     needed[quote] += before.reserve_usdt

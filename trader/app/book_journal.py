@@ -42,6 +42,7 @@ def _book_hour(
     pending: Mapping[str, PendingTransfer],
     release_event: int,
     limits: Mapping[str, PurchaseLimit],
+    symbols_event: int,
 ) -> BookHour:
     risk = RiskState(base_equity_usdt, peak_equity_usdt, halted_at_ms, halt_reason, frozen)
     return BookHour(
@@ -58,6 +59,7 @@ def _book_hour(
         pending,
         release_event,
         limits,
+        symbols_event,
     )
 
 
@@ -91,7 +93,10 @@ BOOK_HOUR = Format(
             ),
             "release_event": INTEGER,
         },
-        {"limits": (by_name(shape(PurchaseLimit, {"most_usdt": MONEY, "limit": word_of(LimitName)})), {})},
+        {
+            "limits": (by_name(shape(PurchaseLimit, {"most_usdt": MONEY, "limit": word_of(LimitName)})), {}),
+            "symbols_event": (INTEGER, 0),
+        },
         base_equity_usdt="risk.base_equity",
         peak_equity_usdt="risk.peak_equity",
         halted_at_ms="risk.halted_at",

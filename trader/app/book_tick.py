@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, Literal, TypeVar
 
 from trader.app.book import RETRY_S, Book
@@ -57,7 +57,7 @@ def tick_book(book: Book, before: int | None = None) -> BookTicked:
     What fails for one symbol is in `failed`. Raises ConfigError while a symbol has no model or a clock is wrong, and what
     concerns all of them: Retry where the venue is shut, DataError where the book cannot speak.
     """
-    if missing := book.missing():
+    if book.start is None and (missing := book.missing()):
         raise ConfigError(
             f"this book has not begun yet: {', '.join(missing)} has no model. Train with: trader retrain --book BOOK.toml"
         )
@@ -104,7 +104,7 @@ def _caught_up(book: Book, hour: int, before: int | None, now: int) -> _Round[Ti
     spoken, or the others wait for it no longer."""
     clock = next(iter(book.sleeves.values())).clock
     begun = _each(book, book.sleeves, lambda bot: catch_up(bot, before, now))
-    while late := [it for it in begun.failed if not _is_closed(book.sleeves[it], hour - HOUR_MS, book.start)]:
+    while late := [it for it in begun.failed if not _is_closed(book, book.sleeves[it], hour - HOUR_MS)]:
         exchange = book.sleeves[late[0]].exchange
         if before is not None or book.words.hour(hour) is not None or exchange.time_ms() >= hour + LATE_MS:
             break
@@ -115,8 +115,9 @@ def _caught_up(book: Book, hour: int, before: int | None, now: int) -> _Round[Ti
     return begun
 
 
-def _is_closed(bot: Bot, hour: int, start: int | None) -> bool:
-    return start is None or hour < start or bot.journal.record(hour) is not None
+def _is_closed(book: Book, bot: Bot, hour: int) -> bool:
+    first = book.first_hour(bot)
+    return first is None or hour < first or bot.journal.record(hour) is not None
 
 
 def _ask_quotes(book: Book, symbols: Collection[str]) -> None:
@@ -141,7 +142,9 @@ def _closed(book: Book, pending: dict[str, Pending], decided: dict[str, Decided]
     ordered = [*sales, *(it for it in decided if it not in sales)]
     closed = _each(book, ordered, lambda bot: finish(bot, pending[bot.symbol], decided[bot.symbol], 0.0))
     doubted = [it for it, error in closed.failed.items() if isinstance(error, OrderInDoubt)]
-    again = _each(book, doubted, lambda bot: finish(bot, pending[bot.symbol], decided[bot.symbol]))
+    # Their attempts are there now, whoever made the decision.
+    sent = {it: replace(decided[it], ours=False) for it in doubted}
+    again = _each(book, doubted, lambda bot: finish(bot, pending[bot.symbol], sent[bot.symbol]))
     failed = {it: error for it, error in closed.failed.items() if it not in doubted} | again.failed
     return _Round(closed.done | again.done, failed)
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from trader import terminal, wiring
 from trader.adapters.book_file import BookFile
-from trader.app import book_halts
+from trader.app import book_halts, book_symbols
 from trader.app.book_status import BookStatus, SleeveStatus, book_status
 from trader.app.book_tick import BookTicked, tick_book
 from trader.app.dry import dry_tick
 from trader.app.journal import Journal
-from trader.app.layout import BOOK
+from trader.app.layout import BOOK, birth_of
 from trader.app.retrain import deployment, newest_readable_params, next_serve_hour, retrain
 from trader.app.retrain_rules import Tuner, retrain_if_due
 from trader.app.trouble import failed
@@ -115,9 +115,11 @@ def train(
     as_json: bool,
     *,
     chosen: bool = False,
+    added_only: bool = False,
 ) -> None:
     """Train a model for every symbol, or where one is due. search: finds the parameters first; tuner: the same after a breach.
-    Symbols whose turn fails are told at the end; the others have theirs. chosen: a person has just named the parameters."""
+    Symbols whose turn fails are told at the end; the others have theirs. chosen: a person has just named the parameters.
+    added_only: train those that have no model yet, and no other."""
     trained: dict[str, str] = {}
     errors: dict[str, TraderError] = {}
     with opened(settings, book) as there:
@@ -126,6 +128,8 @@ def train(
         first = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, gap)
         with terminal.progress("symbols", quiet=as_json) as update:
             for done, (symbol, bot) in enumerate(there.sleeves.items(), start=1):
+                if added_only and deployment(bot.journal) is not None:
+                    continue
                 try:
                     card = (
                         retrain_if_due(bot, now_ms, settings.breach_rule, tuner, settings.drift_rule)
@@ -152,6 +156,21 @@ def train(
         process.tell_observers(settings)
     if errors:
         raise next(iter(errors.values()))
+
+
+def change_symbols(settings: Settings, book: BookFile, reason: str, write_off: bool) -> None:
+    """Change the symbols of the running book to those of its file, if they are others. Raises ConfigError."""
+    store = wiring.make_store(settings)
+    birth = birth_of(store, BOOK)
+    if birth is None:
+        raise ConfigError(
+            f"{settings.store} holds no book yet, so there is no list to change: leave out --reason"
+        )
+    journal, now_ms = Journal(store, BOOK, birth.symbols), wiring.make_clock(settings).now_ms()
+    changed = book_symbols.change_symbols(journal, book.params.symbols, now_ms, reason, write_off=write_off)
+    if changed is not None:
+        lost = f"; {changed.written_off_usdt:.2f} USDT written off" if changed.written_off_usdt else ""
+        terminal.say(f"the book is of {', '.join(changed.symbols)} from now on{lost}; start trader run again")
 
 
 def strategy_of(bot: Bot, book: BookFile, chosen: bool) -> Params:

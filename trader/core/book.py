@@ -60,7 +60,8 @@ class BookHour:
     symbols without one are not there. weights and bars_hash: of a rebalance hour, by which shares. halt_event: the number of the
     newest halt or resume of the book that `risk` holds already. pending: transfers of earlier hours that no record holds yet, by
     symbol; they are part of the equity. release_event: the number of the newest release of a symbol's cash that was heard.
-    limits: what symbols may spend in this hour, where a limit of the book leaves one less than its cash.
+    limits: what symbols may spend in this hour, where a limit of the book leaves one less than its cash. symbols_event: the
+    number of the newest change of the book's symbols that was known.
     """
 
     close_time: int
@@ -76,6 +77,7 @@ class BookHour:
     pending: Mapping[str, PendingTransfer] = field(default_factory=dict)
     release_event: int = 0
     limits: Mapping[str, PurchaseLimit] = field(default_factory=dict)
+    symbols_event: int = 0
 
     @property
     def halted(self) -> bool:
@@ -268,6 +270,22 @@ def _pending(before: BookHour, records: Mapping[str, int | None]) -> dict[str, P
         for symbol, each in sorted(coming.items())
     }
     return {symbol: replace(each[-1], earlier=tuple(each[:-1])) for symbol, each in left.items() if each}
+
+
+def pending_after(said: BookHour, symbol: str, record_hour: int) -> Decimal:
+    """What is on its way to a symbol, or from it, after its record of an hour (UTC ms): transfers up to that of `said`."""
+    earlier = said.pending[symbol].each if symbol in said.pending else ()
+    coming = sum((it.amount_usdt for it in earlier if it.hour > record_hour), Decimal(0))
+    return coming + (said.transfer(symbol) if said.close_time > record_hour else 0)
+
+
+def of_symbols(said: BookHour, symbols: Collection[str]) -> BookHour:
+    """What was said of an hour, without what is on its way to others: they were removed since, flat and released."""
+    return replace(
+        said,
+        transfers={it: amount for it, amount in said.transfers.items() if it in symbols},
+        pending={it: coming for it, coming in said.pending.items() if it in symbols},
+    )
 
 
 def transfers(
