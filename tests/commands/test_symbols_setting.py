@@ -62,8 +62,8 @@ def test_an_option_and_the_environment_name_the_list_too(account: Venue) -> None
 
 
 def test_the_list_changes_by_a_persons_reason_alone(account: Venue) -> None:
-    """Another list is refused and names the way; with a reason the symbol that would go must have been sold and released; the same
-    list with a reason changes nothing, and trains nobody who has a model."""
+    """Another list is refused and names the way; with a reason the symbol that would go must have been sold and released; the
+    same list with a reason changes nothing, and trains nobody who has a model."""
     words = ("retrain", "--symbols", "BTCUSDT,SOLUSDT")
     done = account.trader(*words, check=False)
     assert (done.returncode, "change the list of this book: trader retrain --reason" in done.stderr) == (
