@@ -25,7 +25,14 @@ from trader.core.lifecycle import MEASURES, SEED_BREACH, BreachRule, DriftRule
 from trader.core.tags import Signer
 from trader.core.types import LOOPBACK
 from trader.settings import sources
-from trader.settings.addresses import S3_ADDRESS, host, long_enough, store_address
+from trader.settings.addresses import (
+    S3_ADDRESS,
+    bars_address,
+    collected_folder,
+    host,
+    long_enough,
+    store_address,
+)
 from trader.settings.sources import OPTION, TOML, Given, Unknown
 from trader.settings.texts import cleaned, folder_text
 
@@ -55,8 +62,8 @@ class Settings(BaseModel):
         "embedded", description="embedded, testnet, demo or live (refused until it is armed)"
     )
     venue_url: str | None = Field(None, description="the embedded exchange's address; loopback only")
-    data_url: Annotated[str, host("bars are public")] | None = Field(
-        None, description="where signals' bars come from; never sees a key"
+    data_url: Annotated[str, AfterValidator(bars_address)] | None = Field(
+        None, description="where signals' bars come from; never sees a key; a host or see docs/sources.md"
     )
     api_key: SecretStr = Field(SecretStr(""), description="the venue's API key")
     api_secret: SecretStr = Field(SecretStr(""), description="the venue's API secret")
@@ -86,7 +93,9 @@ class Settings(BaseModel):
     s3_endpoint_url: (
         Annotated[str, host("keys come from AWS's own settings", "the bucket is named by store")] | None
     ) = Field(None, description="an S3 server other than AWS")
-    bars: Path = Field(Path("data"), description="folder of collected bars")
+    bars: Annotated[Path, AfterValidator(collected_folder)] = Field(
+        Path("data"), description="folder of collected bars"
+    )
     halt_policy: Literal["flatten", "freeze"] = Field(
         "flatten", description="what a breached loss limit does"
     )
@@ -127,6 +136,9 @@ class Settings(BaseModel):
     retune_trials: int = Field(
         20, ge=0, le=1000, description="configurations looked at after a breach; 0 refits"
     )
+    certificate: Literal["always", "venues", "never"] = Field(
+        "venues", description="promotions that demand a certificate: all, at testnet, demo and live, none"
+    )
     features_module: Path | None = Field(
         None, description="a Python file with feature presets of your own; see docs/features.md"
     )
@@ -154,8 +166,23 @@ class Settings(BaseModel):
     heartbeat_url: SecretStr = Field(SecretStr(""), description="called after each good hour")
     page_dir: Path | None = Field(None, description="folder in which the dashboard is kept up to date")
     copies: bool = Field(False, description="keep results.csv and candles beside the journal, for people")
+    stream: bool = Field(
+        False,
+        description="whether trader run listens to a stream of klines and ticks as soon as a bar closes",
+    )
+    redis_url: SecretStr = Field(
+        SecretStr(""), description="a Redis server that signals are published to; see docs/streams.md"
+    )
+    redis_stream: str = Field(
+        "hourly-trader:signals",
+        pattern=r"^[A-Za-z0-9:._-]{1,200}$",
+        description="the Redis stream of the signals; of a book one for each symbol, <redis_stream>:<SYMBOL>",
+    )
     metrics_port: int | None = Field(None, ge=0, le=65535, description="of trader run; without it no metrics")
     metrics_host: str = Field("127.0.0.1", description="where metrics listen; loopback unless told otherwise")
+    serve_token: Annotated[SecretStr, AfterValidator(long_enough)] = Field(
+        SecretStr(""), description="what callers of trader serve must send, where it listens beyond loopback"
+    )
     log_format: Literal["human", "json"] = Field("human", description="lines on standard error")
     observer_patience_s: float = Field(
         60.0, gt=0, le=600, description="seconds after which observers that are still being told are stopped"
@@ -209,6 +236,11 @@ class Settings(BaseModel):
         return url.rstrip("/")
 
     @property
+    def bar_source(self) -> str | None:
+        """A database, a bucket or a folder that bars come from; None where they come from a host."""
+        return None if self.data_url is None or self.data_url.startswith("http") else self.data_url
+
+    @property
     def market_url(self) -> str:
         """Where bars come from: the public host, or the embedded exchange itself."""
         if self.data_url:
@@ -256,6 +288,11 @@ class Settings(BaseModel):
         """Which drift is answered like a breach, within the breaches' cooldown and budget; None for none."""
         measures = tuple(measure for measure in MEASURES if measure in self.drift.split(","))
         return DriftRule(measures, self.breach_cooldown_hours, self.breach_budget) if measures else None
+
+    @property
+    def demands_certificate(self) -> bool:
+        """Whether a model is named champion only with a certificate that it passed."""
+        return self.certificate == "always" or (self.certificate == "venues" and self.venue != "embedded")
 
     @property
     def keys(self) -> tuple[str, str]:
@@ -327,6 +364,12 @@ def _contradictions(found: Mapping[str, Given]) -> list[str]:
         for it in others
         if (it, found[it].where) != ("symbol", OPTION)
     ]
+
+
+def traces_are_collected() -> bool:
+    """Whether the environment names a collector of traces, by OpenTelemetry's own variables."""
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return any(os.environ.get(name, "").strip() for name in names)
 
 
 def export(values: Mapping[str, str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def book_of_symbols(symbols: Sequence[str], capital_usdt: Decimal | None, path: 
     given = chosen.model_copy(update={"allocation_usdt": params.capital_usdt})
     book = BookFile(None, params, dict.fromkeys(params.symbols, given))
     for symbol in params.symbols:
-        _require_long_flat(params, symbol, chosen, str(path))
+        _require_long_flat(chosen, params, symbol, str(path))
     _require_one_quote(book)
     return book
 
@@ -83,17 +83,39 @@ def _strategy(params: BookParams, symbol: str, book: Path) -> Params:
     else:
         place = book.parent / named
         chosen = parse_params(read_text(place, f"the parameters of {symbol}"), str(place))
-    _require_long_flat(params, symbol, chosen, named)
-    return chosen.model_copy(update={"allocation_usdt": params.capital_usdt})
+    _require_long_flat(chosen, params, symbol, str(named))
+    return in_book(chosen, params, str(named or "the defaults"))
 
 
-def _require_long_flat(params: BookParams, symbol: str, chosen: Params, named: str | None) -> None:
-    """Raises ConfigError where a symbol of several would be sold short."""
+def _require_long_flat(chosen: Params, params: BookParams, whose: str, source: str) -> None:
+    """Raises ConfigError for parameters that go short, where cash would move that a short owes."""
     if chosen.exposure != "long_flat" and len(params.symbols) > 1:
         raise ConfigError(
-            f"{symbol}: exposure is {chosen.exposure!r} in {named}, and a book trades long_flat only: it moves cash among its "
+            f"{whose}: exposure is {chosen.exposure!r} in {source}, and a book trades long_flat only: it moves cash among its "
             "symbols, and a short owes what it sold. Set exposure to long_flat"
         )
+
+
+def in_book(chosen: Params, params: BookParams, source: str) -> Params:
+    """Parameters as a symbol of the book is traded by them: with the book's capital and, where its symbols share a model, all of
+    them as those that a fit sees. Raises ConfigError for other `train_symbols`."""
+    capital = {"allocation_usdt": params.capital_usdt}
+    if not params.is_pooled:
+        return chosen.model_copy(update=capital)
+    if chosen.train_symbols not in (None, params.symbols):
+        raise ConfigError(
+            f"{source}: train_symbols names {', '.join(chosen.train_symbols or ())}, and with pool = true a fit sees the book's "
+            f"own symbols, {', '.join(params.symbols)}. Leave train_symbols out"
+        )
+    return chosen.model_copy(update={**capital, "train_symbols": params.symbols})
+
+
+def with_params(book: BookFile, text: str, source: str) -> BookFile:
+    """The book with one P.json for all symbols in place of what book.toml names. Raises ConfigError for a wrong one."""
+    chosen = parse_params(text, source)
+    _require_long_flat(chosen, book.params, "the book", source)
+    strategy = in_book(chosen, book.params, source)
+    return replace(book, strategies=dict.fromkeys(book.params.symbols, strategy))
 
 
 def _require_one_quote(book: BookFile) -> None:

@@ -34,6 +34,7 @@ from trader.core.events import (
     FlattenEvent,
     HaltEvent,
     IgnoreEvent,
+    RefusalEvent,
     ReleaseEvent,
     ResumeEvent,
     StudyEvent,
@@ -138,6 +139,22 @@ TROUBLE = EventFormat(
     ),
 )
 
+REFUSAL = EventFormat(
+    "refusal",
+    shape(
+        RefusalEvent,
+        {
+            "symbol": TEXT,
+            "at_ms": INTEGER,
+            "model_id": TEXT,
+            "valid_from_ms": INTEGER,
+            "certificate": INTEGER,
+            "message": TEXT,
+            "breach_number": INTEGER,
+        },
+    ),
+)
+
 RELEASE = EventFormat(
     "release",
     shape(
@@ -164,5 +181,5 @@ SYMBOLS = EventFormat(
 
 FORMATS: Mapping[str, EventFormat[Any]] = {
     found.name: found
-    for found in (DEPLOYMENT, CHAMPION, HALT, BREACH, STUDY, ACCOUNT, TROUBLE, RELEASE, SYMBOLS)
+    for found in (DEPLOYMENT, CHAMPION, HALT, BREACH, STUDY, ACCOUNT, TROUBLE, REFUSAL, RELEASE, SYMBOLS)
 }

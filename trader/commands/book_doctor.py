@@ -12,6 +12,7 @@ from trader.app.doctor import Finding, examine, failing
 from trader.app.doctor_costs import costs_check
 from trader.commands import book as books
 from trader.commands.doctor_parts import clock_finding, disk_finding, how_to_start, show_finding
+from trader.commands.stream_parts import stream_finding
 from trader.core.errors import ConfigError, TraderError
 from trader.core.types import floor_hour
 from trader.observers.names import names_of
@@ -63,6 +64,8 @@ def _findings(
         "halt": lambda: book_doctor.halt_check(book),
         "schedule": schedule,
     }
+    if settings.stream:
+        once["stream"] = lambda: stream_finding(settings, list(book.sleeves))
     answers = True
     for finding in examine(once):
         answers = answers and (finding.check, finding.verdict) != ("exchange", "fail")

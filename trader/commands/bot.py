@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from trader import terminal
+from trader.commands.check import Check, told_if_refused
 from trader.commands.common import (
     AsJson,
     BarsDir,
@@ -28,6 +29,7 @@ from trader.core.errors import ConfigError, Halt, TraderError
 from trader.core.text import plural
 from trader.core.types import iso
 from trader.observers import process
+from trader.plain_file import read_text
 
 
 def tick(
@@ -115,6 +117,7 @@ def retrain(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="random seed of the search")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="processes that fit models at the same time")] = CORES,
+    check: Check = None,
     train_workers: TrainWorkers = 1,
     ray_address: RayAddress = None,
     ray_open_ports: RayOpenPorts = False,
@@ -132,11 +135,7 @@ def retrain(
     from trader import wiring
 
     settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars)
-    if params is not None and settings.book is not None:
-        raise ConfigError(
-            f"--params {params} is of one symbol; name it in {settings.book}: params, or params_by_symbol"
-        )
-    whole = traded(settings, symbol, params)
+    whole = traded(settings, symbol, None if settings.book is not None else params)
     settings, search = whole.settings, Search(trials, seed, workers)
     if whole.book is None and (reason is not None or write_off):
         raise ConfigError(
@@ -145,6 +144,11 @@ def retrain(
     if whole.book is not None:
         from trader.commands import book as books
 
+        given = whole.book
+        if params is not None and settings.book is not None:
+            from trader.adapters.book_file import with_params
+
+            given = with_params(given, read_text(params, "parameters"), str(params))
         if train_workers > 1:
             raise ConfigError(
                 f"--train-workers shares the fit of one symbol's model; leave it out with {book or 'a book'}"
@@ -154,7 +158,7 @@ def retrain(
             books.change_symbols(settings, whole.book, reason, write_off)
         books.train(
             settings,
-            whole.book,
+            given,
             serve_from,
             if_due,
             search.asked,
@@ -162,11 +166,13 @@ def retrain(
             as_json,
             chosen=chosen,
             added_only=reason is not None,
+            check=check,
         )
         return
     with wiring.open_bot(settings, say=terminal.say) as bot:
         fitting = sharing(bot, train_workers, ray_address, ray_open_ports)
-        card = trained(bot, fitting, settings, params, whole.strategy, search, serve_from, if_due)
+        with told_if_refused(settings):
+            card = trained(bot, fitting, settings, params, whole.strategy, search, serve_from, if_due, check)
         if card is not None:
             bot.collector.save()
     if card is None:
@@ -194,6 +200,13 @@ def run(
     symbols: Symbols = None,
     store: StoreDir = None,
     bars: BarsDir = None,
+    stream: Annotated[
+        bool | None,
+        typer.Option(
+            "--stream/--no-stream",
+            help="also tick as soon as a stream of klines says that a bar has closed; default: the setting stream, off",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="log lines as JSON, as TRADER_LOG_FORMAT=json does")
     ] = False,
@@ -201,13 +214,15 @@ def run(
     """Tick once now, then by the schedule until SIGTERM. Ticks run inside this process, other jobs of the schedule as child
     processes.
 
-    Example: trader run --cron-job cron-job
+    With --stream the schedule stands as it is, and a stream only wakes a tick earlier: docs/streams.md.
+
+    Example: trader run --cron-job cron-job --stream
     """
     from trader.commands import service
 
     if as_json:
         terminal.log_as_json()
-    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars, stream=stream)
     service.run(*schedule_of(cron_job, context), settings)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trader.config import Settings
 
 
-def demo_book(bars: Path | None, folder: Path, seed: int, as_json: bool) -> None:
+def demo_book(bars: str | None, folder: Path, seed: int, as_json: bool) -> None:
     """Collect, train and trade a book into `folder`, and write its page. Raises ConfigError."""
     from trader.commands.book_replay import show_summary
     from trader.simulation import book_rehearsal

@@ -12,6 +12,7 @@ from trader import terminal
 from trader.commands.common import AsJson, BarsDir, BookFile, StoreDir, Symbol, Symbols, traded
 from trader.commands.doctor_parts import clock_finding, disk_finding, how_to_start, show_finding
 from trader.commands.schedule import CronJobFile, schedule_of
+from trader.commands.stream_parts import stream_finding
 from trader.config import load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import floor_hour
@@ -75,6 +76,8 @@ def doctor(
             "rights": lambda: checks.rights_check(bot.exchange, bot.symbol),
             "schedule": lambda: schedule_finding(cron_job, context),
         }
+        if settings.stream:
+            asked["stream"] = lambda: stream_finding(settings, [bot.symbol])
         for finding in examine(asked):
             findings.append(finding)
             if not as_json:

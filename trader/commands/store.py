@@ -133,10 +133,11 @@ def repair(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
     """
     from trader import wiring
     from trader.app.store_repair import repair as mend
+    from trader.commands.check import certifier_of
 
     settings, done = load_settings(symbol=symbol, store=store), list[str]()
     with wiring.open_bot(settings) as bot:
-        for said in mend(bot):
+        for said in mend(bot, certifier_of(settings, bot)):
             done.append(said)
             if not as_json:
                 terminal.show(visible(said))

@@ -25,7 +25,8 @@ class BookParams(BaseModel):
 
     `capital_usdt` takes the place of every `allocation_usdt`. `params` is the P.json of every symbol, by its path beside
     book.toml, and `params_by_symbol` that of single ones; without either the documented defaults hold. The limits are those of
-    the whole book, beside those of each symbol's P.json.
+    the whole book, beside those of each symbol's P.json. `pool` fits one model on the rows of all symbols, so that there is one
+    P.json.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,6 +69,10 @@ class BookParams(BaseModel):
         default_factory=dict, description="P.json of single symbols, by symbol"
     )
 
+    pool: bool = Field(
+        False, description="one model on the rows of all symbols, which symbol being one of its columns"
+    )
+
     @field_validator("symbols", mode="after")
     @classmethod
     def _sorted_once(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
@@ -82,6 +87,10 @@ class BookParams(BaseModel):
                 raise ValueError(
                     f"{key} names {', '.join(others)}, which symbols does not; add it there, or leave it out"
                 )
+        if self.pool and self.params_by_symbol:
+            raise ValueError(
+                "pool fits one model for all symbols, which has one P.json: name it as params, and leave params_by_symbol out"
+            )
         most = sum((self.cap.get(symbol, Decimal(1)) for symbol in self.symbols), Decimal(0))
         if most < 1:
             raise ValueError(
@@ -89,6 +98,11 @@ class BookParams(BaseModel):
                 f"raise a cap, or lower capital_usdt"
             )
         return self
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether its symbols share a model; one symbol alone has its own."""
+        return self.pool and len(self.symbols) > 1
 
     @property
     def share_settings(self) -> ShareSettings:
