@@ -42,7 +42,7 @@ def client(stage: Stage, card: ModelCard) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="module")
-def X(card: ModelCard) -> Matrix:
+def X(card: ModelCard) -> Matrix:  # noqa: N802  # the field's own name
     """Real rows of features, (600, 9)."""
     return features(BARS, preset_named(card.features), START, START + 60 * HOUR_MS)
 

@@ -32,7 +32,12 @@ def _nearest(faults: list[ErrorDetails]) -> list[ErrorDetails]:
         at = next((i for i, part in enumerate(where) if _is_form(part)), None)
         prefix, form = (where, "") if at is None else (where[:at], str(where[at]))
         forms.setdefault(prefix, {}).setdefault(form, []).append(fault)
-    return [fault for each in forms.values() for fault in min(each.values(), key=len)]
+    return [fault for each in forms.values() for fault in min(each.values(), key=_distance)]
+
+
+def _distance(faults: list[ErrorDetails]) -> tuple[int, int]:
+    """Few faults, and those deep within the value, are near."""
+    return len(faults), -max(len(fault["loc"]) for fault in faults)
 
 
 def _is_form(part: int | str) -> bool:

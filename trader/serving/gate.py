@@ -96,8 +96,6 @@ class Gate:
             try:
                 await self._let_in(scope, given, receive, told)
             except Refused as refused:
-                if refused.status == 503 and refused.retry_after_s:
-                    self._metrics.shed("request")
                 for message in refusal_message(refused):
                     await told(message)
             finally:

@@ -73,8 +73,9 @@ class Service:
             for symbol, source in sources.symbols.items()
         }
         most = self.bounds.computations
-        self._store, self._bars = Lane("model loads", 1, most), Lane("looks for bars", 1, most)
-        self.compute = Lane("computations", os.cpu_count() or 1, most)
+        self._store = Lane("model loads", 1, most, metrics.shed)
+        self._bars = Lane("looks for bars", 1, most, metrics.shed)
+        self.compute = Lane("computations", os.cpu_count() or 1, most, metrics.shed)
         self._newest: dict[tuple[str, int | None], _Newest] = {}
         self._answers: OrderedDict[_Key, bytes] = OrderedDict()
         self._pending: dict[_Key, asyncio.Task[bytes]] = {}
@@ -174,6 +175,7 @@ class Service:
         try:
             return await asyncio.wait_for(asyncio.shield(task), left)
         except TimeoutError:
+            self.metrics.shed("request")
             raise Refused(503, f"no answer in time about {key.symbol}; ask again", RETRY_AFTER_S) from None
 
     def _computed_once(self, key: _Key, task: asyncio.Task[bytes]) -> None:
