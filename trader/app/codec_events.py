@@ -33,6 +33,7 @@ from trader.core.events import (
     FlattenEvent,
     HaltEvent,
     IgnoreEvent,
+    RefusalEvent,
     ReleaseEvent,
     ResumeEvent,
     StudyEvent,
@@ -136,6 +137,22 @@ TROUBLE = EventFormat(
     ),
 )
 
+REFUSAL = EventFormat(
+    "refusal",
+    shape(
+        RefusalEvent,
+        {
+            "symbol": TEXT,
+            "at_ms": INTEGER,
+            "model_id": TEXT,
+            "valid_from_ms": INTEGER,
+            "certificate": INTEGER,
+            "message": TEXT,
+            "breach_number": INTEGER,
+        },
+    ),
+)
+
 RELEASE = EventFormat(
     "release",
     shape(
@@ -145,5 +162,6 @@ RELEASE = EventFormat(
 )
 
 FORMATS: Mapping[str, EventFormat[Any]] = {
-    found.name: found for found in (DEPLOYMENT, CHAMPION, HALT, BREACH, STUDY, ACCOUNT, TROUBLE, RELEASE)
+    found.name: found
+    for found in (DEPLOYMENT, CHAMPION, HALT, BREACH, STUDY, ACCOUNT, TROUBLE, REFUSAL, RELEASE)
 }

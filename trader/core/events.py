@@ -162,6 +162,21 @@ class TroubleEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusalEvent:
+    """A trained model failed its certificate and was not named champion. valid_from_ms: the first hour that it should have served,
+    UTC ms. certificate: the number of the certificate. breach_number: of the breach that it should have answered, 0 for none."""
+
+    name: ClassVar[str] = "refusal"
+    symbol: str
+    at_ms: int
+    model_id: str
+    valid_from_ms: int
+    certificate: int
+    message: str
+    breach_number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseEvent:
     """A person orders all cash of a symbol that trades no more back to its book. symbol: the book's own name; of: the symbol."""
 
@@ -183,6 +198,7 @@ AnyEvent = (
     | StudyEvent
     | AccountEvent
     | TroubleEvent
+    | RefusalEvent
     | ReleaseEvent
 )
 

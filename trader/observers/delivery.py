@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from trader.app.codec_events import ACCOUNT, BREACH, CHAMPION, DEPLOYMENT, HALT, STUDY, TROUBLE
+from trader.app.codec_events import ACCOUNT, BREACH, CHAMPION, DEPLOYMENT, HALT, REFUSAL, STUDY, TROUBLE
 from trader.app.cursors import read_cursor, write_cursor
 from trader.app.journal import Journal
 from trader.app.stored import EventFormat
@@ -24,7 +24,7 @@ from trader.core.types import HOUR_MS
 # So many hours are told at a time; a backlog that does not fit into one tick's patience goes on with the next.
 CHUNK_HOURS = 48
 # A study comes before the champion that it found.
-EVENTS: tuple[EventFormat[Any], ...] = (DEPLOYMENT, STUDY, CHAMPION, BREACH, HALT, ACCOUNT, TROUBLE)
+EVENTS: tuple[EventFormat[Any], ...] = (DEPLOYMENT, STUDY, CHAMPION, BREACH, HALT, ACCOUNT, TROUBLE, REFUSAL)
 LONGEST_TROUBLE = 300
 
 Say = Callable[[str], None]

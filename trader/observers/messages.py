@@ -18,6 +18,7 @@ from trader.core.events import (
     FlattenEvent,
     HaltEvent,
     IgnoreEvent,
+    RefusalEvent,
     ResumeEvent,
     StudyEvent,
     TroubleEvent,
@@ -136,6 +137,12 @@ def _of_event(event: AnyEvent) -> Message | None:
         case ChampionEvent():
             body = f"{event.model_id} serves from {when} UTC: {event.message or event.cause}"
             return Message("info", "retrain", f"{symbol}: a new model", body)
+        case RefusalEvent():
+            body = (
+                f"{event.model_id} should have served from {_minute(event.valid_from_ms)} UTC. Certificate {event.certificate} "
+                f"{event.message}. The old model goes on. See docs/certificate.md"
+            )
+            return Message("critical", "certificate", f"{symbol}: a new model FAILED its certificate", body)
         case TroubleEvent(over=True):
             return Message(
                 "info", "trouble", f"{symbol}: ticks go well again", f"{when} UTC: {event.message}"

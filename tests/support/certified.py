@@ -1,0 +1,71 @@
+"""A model in a store of its own, trained on made bars, and what a certificate examines of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from backtest.certificate.subject import Spans, Subject
+from tests.support.bars_made import bars_made
+from tests.support.fakes import FakeClock, FakeExchange, MemoryStore
+from tests.support.rig import quick_params
+from trader.app.bot import Bot
+from trader.app.collect import Collector
+from trader.app.journal import Journal
+from trader.app.retrain import retrain
+from trader.commands.check import subject_of
+from trader.core.model import ModelCard
+from trader.core.params import Params, params_of
+from trader.core.types import HOUR_MS, Bars
+from trader.forecasters.registry import forecaster_of
+
+SYMBOL = "BTCUSDT"
+# 100 days: a look-back of 20, and a walk-forward of 30 whose newest tenth has too few days to be judged.
+HOURS = 2_400
+SPANS = Spans(live_hours=24, newest_days=30)
+QUICK: dict[str, dict[str, Any]] = {
+    "lightgbm": {"n_estimators": 20, "num_leaves": 4, "min_data_in_leaf": 20},
+    "naive": {},
+    "arima": {"max_p": 1, "max_q": 1, "forecast_hours": 2},
+    "prophet": {"n_changepoints": 5, "forecast_hours": 2},
+    "tft": {"encoder_hours": 24, "forecast_hours": 3, "hidden_size": 8, "attention_heads": 1, "epochs": 1},
+}
+
+
+@dataclass(frozen=True)
+class MarketOf:
+    """A market that is a few series, as they stand at an hour."""
+
+    series: dict[str, Bars]
+
+    def bars(self, symbol: str, start: int, stop: int) -> Bars:
+        """The rows within."""
+        return self.series[symbol].span(start, stop)
+
+
+def params_for(family: str, **changes: Any) -> Params:
+    """Quick ones, of a family."""
+    model = {} if family == "xgboost" else {"model": {"family": family, **QUICK[family]}}
+    return params_of(quick_params(step_days=10, **model, **changes), "tests")
+
+
+def a_bot(bars: Bars, store: MemoryStore | None = None) -> Bot:
+    """A bot whose market ends with these bars."""
+    journal = Journal(MemoryStore() if store is None else store, bars.symbol)
+    collector = Collector(MarketOf({bars.symbol: bars}), bars.symbol)
+    clock = FakeClock(bars.last + 60_000)
+    return Bot("tests", journal, FakeExchange(clock), collector, forecaster_of, clock, "tests")
+
+
+def trained(bot: Bot, params: Params, serve_from: int, fault: Callable[..., Any] | None = None) -> ModelCard:
+    """A model of the bot, trained by the bot's own verb."""
+    return retrain(bot.journal, bot.collector, bot.forecaster_of, params, serve_from, "tests")
+
+
+def subject_for(family: str = "xgboost", seed: int = 5, **changes: Any) -> Subject:
+    """A clean model of a family, trained as `trader retrain` does, an hour before it serves."""
+    bars = bars_made(HOURS, seed, missing=(1_700, 1_701, HOURS - 30))
+    bot = a_bot(bars)
+    card = trained(bot, params_for(family, **changes), bars.last + HOUR_MS)
+    return subject_of(bot, card, bars.last)
