@@ -19,6 +19,7 @@ from backtest.commands.report import report
 from backtest.commands.run import run
 from backtest.commands.select import select
 from backtest.commands.study import study
+from backtest.commands.time_inference import time_inference
 from backtest.commands.tune import tune
 from trader import terminal
 from trader.startup import Version, begin, one_value_each
@@ -51,6 +52,7 @@ for verb in (
     lookahead,
     params,
     model_check,
+    time_inference,
     tune,
     run,
     reproduce_reference,
