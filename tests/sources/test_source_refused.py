@@ -222,7 +222,8 @@ def test_what_a_database_says_is_passed_on(tmp_path: Path) -> None:
 def test_a_database_that_is_written_to_is_asked_again(tmp_path: Path) -> None:
     """Another process's lock passes: Retry, not a person's fault."""
     url = duckdb_of(tmp_path / "bars.duckdb", [BARS])
-    child = f"import duckdb, sys; c = duckdb.connect({str(tmp_path / 'bars.duckdb')!r}); print('held', flush=True); sys.stdin.read()"
+    opened = f"import duckdb, sys; c = duckdb.connect({str(tmp_path / 'bars.duckdb')!r})"
+    child = f"{opened}; print('held', flush=True); sys.stdin.read()"
     held = subprocess.Popen([sys.executable, "-c", child], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert held.stdout is not None
