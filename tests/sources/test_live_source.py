@@ -10,7 +10,7 @@ from trader.core.types import Bars
 
 
 def test_a_bot_trades_the_same_hours_out_of_sqlite(tmp_path: Path) -> None:
-    """An outage and a late bar included: a bar that is not there yet is waited for, then the tick ends with Retry, and the next
+    """A late bar included: one that is not there yet is waited for, then the tick ends with Retry, and the next
     one trades the hour."""
     file = bars_file(tmp_path / "market")
     expected = lines_by_rest(tmp_path / "rest", file)

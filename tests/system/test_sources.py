@@ -72,7 +72,7 @@ class TestRadosgw(SourceContract):
 
 
 def test_a_bot_trades_the_same_hours_out_of_postgresql(url: str, tmp_path: Path) -> None:
-    """An outage and a late bar included: byte for byte the hours of a bot that asks the exchange."""
+    """A late bar included: byte for byte the hours of a bot that asks the exchange."""
     file = bars_file(tmp_path / "market")
     expected = lines_by_rest(tmp_path / "rest", file)
     address = postgresql_of(url, [], "live")
@@ -141,8 +141,9 @@ def test_times_without_a_zone_are_refused_until_somebody_says_utc(url: str) -> N
     refused(naive, DataError, "open_time is without a time zone.*&time_zone=UTC")
     assert read_place(f"{naive}&time_zone=UTC", "BTCUSDT").close.tolist() == BARS.close.tolist()
     with psycopg.connect(url) as made:
+        text = 'to_char(open_time, \'YYYY-MM-DD"T"HH24:MI:SS"Z"\') AS open_time'
         made.execute(
-            'CREATE TABLE texts AS SELECT symbol, to_char(open_time, \'YYYY-MM-DD"T"HH24:MI:SS"Z"\') AS open_time, open, high, low, close, volume FROM naive'
+            f"CREATE TABLE texts AS SELECT symbol, {text}, open, high, low, close, volume FROM naive"
         )
     found = span_source(f"{url}?table=texts").read("BTCUSDT", BARS.first + HOUR_MS, BARS.last)
     assert found.close.tolist() == BARS.close.tolist()[1:-1]
