@@ -118,6 +118,7 @@ ARROWS |= {
     "trader.cli": {"trader.commands", "trader.startup", "trader.terminal"},
     "backtest.commands": {
         "trader.core",
+        "trader.config",
         "trader.terminal",
         "trader.adapters",
         "trader.forecasters",
