@@ -15,9 +15,8 @@ from backtest.certificate.formats import formats
 from backtest.certificate.newest import newest
 from backtest.certificate.production import production
 from backtest.certificate.subject import LiveForecast, RecordedHour, Spans, Subject
-from tests.support.bars_made import bars_of_closes
-from tests.support.certified import SPANS, Fault, a_bot, params_for, subject_for, trained
-from trader.commands.check import said_live, subject_of
+from tests.support.certified import SPANS, Fault, subject_for, trending
+from trader.commands.check import said_live
 from trader.core.certificate import PARTS, CertificatePart
 from trader.core.forecast import Forecast
 from trader.core.panel import Panel
@@ -164,23 +163,10 @@ def test_revised_bars_of_the_training_are_caught(clean: Subject) -> None:
 # --- the newest data --------------------------------------------------------------------------------------------------------
 
 
-def reversing(hours: int, turned: int) -> Bars:
-    """A market in which a move is followed by one of the same sign, but for its last `turned` hours, where the sign turns."""
-    random = np.random.default_rng(3)
-    moves = np.zeros(hours)
-    for i in range(1, hours):
-        sign = -1.0 if i >= hours - turned else 1.0
-        moves[i] = sign * 0.8 * moves[i - 1] + 0.004 * random.normal()
-    return bars_of_closes(np.round(30_000 * np.exp(np.cumsum(moves)), 2).tolist())
-
-
 @pytest.mark.parametrize(("turned", "passed"), [(0, True), (10 * 24, False)])
 def test_parameters_that_are_worse_on_the_newest_hours_are_refused(turned: int, passed: bool) -> None:
     """Of 100 days the market turns in the last ten: the Brier score there lies wholly above that of all."""
-    bars = reversing(4_200, turned)
-    bot = a_bot(bars)
-    card = trained(bot, params_for("xgboost"), bars.last + HOUR_MS)
-    found = newest(subject_of(bot, card, bars.last), Spans(newest_days=100))
+    found = newest(subject_for("xgboost", bars=trending(4_200, turned)), Spans(newest_days=100))
     assert found.passed is passed, found
     assert found.figures["newest_hours"] == pytest.approx(240, abs=2)
     if not passed:

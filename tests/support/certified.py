@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from backtest.certificate.subject import Spans, Subject
-from tests.support.bars_made import bars_made
+from tests.support.bars_made import bars_made, bars_of_closes
 from tests.support.fakes import FakeClock, FakeExchange, MemoryStore
 from tests.support.rig import quick_params
 from trader.app.bot import Bot
@@ -89,9 +91,21 @@ def market(seed: int = 5) -> Bars:
     return bars_made(HOURS, seed, missing=(1_700, 1_701, HOURS - 30))
 
 
-def subject_for(family: str = "xgboost", fault: Fault | None = None, **changes: Any) -> Subject:
+def trending(hours: int, turned: int = 0) -> Bars:
+    """A market in which a move is followed by one of the same sign, but for its last `turned` hours, where the sign turns."""
+    random = np.random.default_rng(3)
+    moves = np.zeros(hours)
+    for i in range(1, hours):
+        sign = -1.0 if i >= hours - turned else 1.0
+        moves[i] = sign * 0.8 * moves[i - 1] + 0.004 * random.normal()
+    return bars_of_closes(np.round(30_000 * np.exp(np.cumsum(moves)), 2).tolist())
+
+
+def subject_for(
+    family: str = "xgboost", fault: Fault | None = None, bars: Bars | None = None, **changes: Any
+) -> Subject:
     """A model of a family, trained as `trader retrain` does, an hour before it serves; clean, or with a fault in its training."""
-    bars = market()
+    bars = market() if bars is None else bars
     bot = a_bot(bars)
     fitting = bot if fault is None else replace(bot, forecaster_of=lambda name: FaultyForecaster(forecaster_of(name), fault))
     card = trained(fitting, params_for(family, **changes), bars.last + HOUR_MS)
