@@ -60,12 +60,19 @@ def test_hours_that_the_clock_jumps_over_are_told_in_order(sim: Sim) -> None:
 
 def test_a_combined_stream_wraps_several_symbols_and_takes_subscriptions() -> None:
     """/stream names the stream of each event; SUBSCRIBE, UNSUBSCRIBE and LIST_SUBSCRIPTIONS answer as Binance does."""
-    with running(traded=BOOK) as sim, heard(sim, "/stream?streams=btcusdt@kline_1h/ethusdt@kline_1h") as client:
+    with (
+        running(traded=BOOK) as sim,
+        heard(sim, "/stream?streams=btcusdt@kline_1h/ethusdt@kline_1h") as client,
+    ):
         first = [json.loads(client.recv(timeout=10)) for _ in range(2)]
         assert {it["stream"] for it in first} == {"btcusdt@kline_1h", "ethusdt@kline_1h"}
         said = []
         for number, (method, names) in enumerate(
-            [("SUBSCRIBE", ["solusdt@kline_1h"]), ("UNSUBSCRIBE", ["btcusdt@kline_1h"]), ("LIST_SUBSCRIPTIONS", [])]
+            [
+                ("SUBSCRIBE", ["solusdt@kline_1h"]),
+                ("UNSUBSCRIBE", ["btcusdt@kline_1h"]),
+                ("LIST_SUBSCRIPTIONS", []),
+            ]
         ):
             client.send(json.dumps({"method": method, "params": names, "id": number}))
             while "id" not in (answer := json.loads(client.recv(timeout=10))):

@@ -86,7 +86,9 @@ def another_writer_is_named(url: str) -> None:
     RedisSignals(url, "shared", of_book=False).observe(news_of(hours(0, 2, symbol="ETHUSDT"), "ETHUSDT"))
     mine = RedisSignals(url, "shared", of_book=False)
     for number in (0, 1, 2):
-        with pytest.raises(ConfigError, match="written by another bot or store as well.*Set TRADER_REDIS_STREAM"):
+        with pytest.raises(
+            ConfigError, match="written by another bot or store as well.*Set TRADER_REDIS_STREAM"
+        ):
             mine.observe(news_of(hours(number)))
     assert len(entries(url, "shared")) == 2
 

@@ -45,7 +45,9 @@ def test_a_stream_is_trimmed_and_a_lost_cursor_adds_nothing(server: RedisServer)
     assert entries(server.url, "long") == before
 
 
-def test_a_bot_publishes_each_hour_once_and_never_waits_for_redis(tmp_path: Path, server: RedisServer) -> None:
+def test_a_bot_publishes_each_hour_once_and_never_waits_for_redis(
+    tmp_path: Path, server: RedisServer
+) -> None:
     """Hours are closed while the server is dead, and told when it is back; a consumer group reads each of them once."""
     bars = made_bars(tmp_path, "2020-12-01", "2021-03-20")
     with venue(tmp_path, bars, START - HOUR_MS) as made:

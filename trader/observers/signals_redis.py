@@ -33,7 +33,9 @@ class RedisSignals:
     def __init__(self, url: str, stream: str, of_book: bool) -> None:
         """Raises ConfigError for an address that is none; it may hold a password, so it is not repeated."""
         if urlsplit(url).scheme not in SCHEMES:
-            raise ConfigError("redis_url: write redis://[user:password@]host[:port][/database], rediss:// or unix://")
+            raise ConfigError(
+                "redis_url: write redis://[user:password@]host[:port][/database], rediss:// or unix://"
+            )
         self._url, self._stream, self._of_book = url, stream, of_book
 
     def key(self, symbol: str) -> str:
