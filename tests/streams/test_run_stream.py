@@ -90,8 +90,8 @@ def service(folder: Path, cron: str = NEVER, *options: str) -> Iterator[Service]
 
 
 def test_a_stream_wakes_ticks_and_changes_nothing_else(tmp_path: Path) -> None:
-    """Hours that no schedule would tick are traded when their bars close, each once: told three times, out of order, while a
-    `trader tick` of somebody's cron races, after a lie that REST denies and after a cut. Metrics, status and doctor tell of it."""
+    """Hours that no schedule would tick are traded when their bars close, each once: told three times, out of order, while
+    somebody's `trader tick` races, after a lie that REST denies and after a cut. Metrics, status and doctor tell of it."""
     with service(tmp_path) as run:
         for n, faults in enumerate(([], {"scenario": "stream_twice"}, {"scenario": "stream_unordered"}), 1):
             run.at.sim("/sim/faults", faults)

@@ -80,5 +80,5 @@ def test_the_settings_make_the_observer(monkeypatch: pytest.MonkeyPatch) -> None
     assert SECRET not in str(refused.value)
     find = importlib.util.find_spec
     monkeypatch.setattr(names, "find_spec", lambda name: None if name == "redis" else find(name))
-    with pytest.raises(ConfigError, match="redis is not installed: .*leave redis_url out"):
+    with pytest.raises(ConfigError, match=r"redis is not installed: .*leave redis_url out"):
         builders.require_installed(settings)

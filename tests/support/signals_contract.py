@@ -87,7 +87,7 @@ def another_writer_is_named(url: str) -> None:
     mine = RedisSignals(url, "shared", of_book=False)
     for number in (0, 1, 2):
         with pytest.raises(
-            ConfigError, match="written by another bot or store as well.*Set TRADER_REDIS_STREAM"
+            ConfigError, match=r"written by another bot or store as well.*Set TRADER_REDIS_STREAM"
         ):
             mine.observe(news_of(hours(number)))
     assert len(entries(url, "shared")) == 2

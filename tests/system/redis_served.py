@@ -36,10 +36,11 @@ class RedisServer:
             try:
                 with redis.Redis.from_url(self.url) as client:
                     client.ping()
-                return
             except redis.RedisError:
                 assert time.monotonic() < end, "Redis did not come up"
                 time.sleep(0.05)
+            else:
+                return
 
     def kill(self) -> None:
         """SIGKILL."""
