@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.book_crew import SYMBOLS, bars_of_book
 from tests.support.rig import Venue, quick_params, venue
 from tests.support.rig_bars import made_bars
 from trader.core.types import HOUR_MS, iso, parse_hour
@@ -54,11 +55,12 @@ class Service:
         text = urllib.request.urlopen(where, timeout=10).read().decode()
         return next(float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"{name} "))
 
-    def closed(self, hour: int) -> bool:
-        """Whether the hour's record is in the store."""
+    def closed(self, hour: int, *symbols: str) -> bool:
+        """Whether the hour's record is in the store, of every symbol."""
         stamp = iso(hour)
-        folder = self.at.folder / "state" / "journal" / "BTCUSDT" / stamp[:4] / stamp[5:7] / stamp[8:13]
-        return (folder / "record").exists()
+        day = Path(stamp[:4], stamp[5:7], stamp[8:13], "record")
+        journal = self.at.folder / "state" / "journal"
+        return all((journal / symbol / day).exists() for symbol in symbols or ("BTCUSDT",))
 
     def stop(self) -> None:
         """SIGTERM, and wait."""
@@ -137,3 +139,42 @@ def test_a_dead_stream_costs_no_hour(tmp_path: Path) -> None:
         assert run.said("the schedule ticks without it") == 1
         reasons = [json.loads(line)["reason"] for line in run.at.journal()]
     assert "missed" not in reasons[2:]
+
+
+@pytest.mark.long
+def test_a_books_hour_begins_when_all_its_bars_have_closed(tmp_path: Path) -> None:
+    """One stream for three symbols; while one of them is silent the hour waits for the schedule, here a person's tick."""
+    bars_of_book(tmp_path / "made")
+    named = ", ".join(f'"{it}"' for it in SYMBOLS)
+    (tmp_path / "book.toml").write_text(
+        f'symbols = [{named}]\nparams = "P.json"\ncapital_usdt = 30000\nrebalance_hours = 4\n'
+    )
+    (tmp_path / "P.json").write_text(json.dumps(quick_params()))
+    (tmp_path / "cron-job").write_text(f"{NEVER}\n")
+    options = ("--symbols", ",".join(SYMBOLS), "--balance", "USDT=30000")
+    with venue(tmp_path, tmp_path / "made", START - HOUR_MS, *options) as made:
+        at = Venue(made.url, tmp_path, {"TRADER_BOOK": "book.toml", "TRADER_METRICS_PORT": "0"})
+        at.trader("retrain")
+        at.move_to(START)
+        run = Service(at)
+        try:
+            until(lambda: run.closed(START, *SYMBOLS), "the first tick did not close its hour")
+            until(lambda: len(at.sim("/sim/streams")["open"]) == 1, "not one stream")
+            assert len(at.sim("/sim/streams")["open"][0]["streams"]) == len(SYMBOLS)
+            at.move_to(START + HOUR_MS)
+            until(lambda: run.closed(START + HOUR_MS, *SYMBOLS), "the first hour by the stream")
+            at.sim("/sim/faults", [{"action": "stream_silence", "symbol": SYMBOLS[-1], "nth": 1}])
+            at.move_to(START + 2 * HOUR_MS)
+            time.sleep(3)
+            assert not run.closed(START + 2 * HOUR_MS, SYMBOLS[0])
+            at.trader("tick")
+            assert run.closed(START + 2 * HOUR_MS, *SYMBOLS)
+            at.move_to(START + 3 * HOUR_MS)
+            until(lambda: run.closed(START + 3 * HOUR_MS, *SYMBOLS), "the hour after the silence")
+            until(lambda: run.metric("trader_stream_wakes_total") == 2, "wakes")
+            streaming = Venue(at.url, tmp_path, {**at.settings, "TRADER_STREAM": "true"})
+            assert "stream" in json.loads(streaming.trader("status", "--json").stdout)
+            found = json.loads(streaming.trader("doctor", "--json", check=False).stdout)
+            assert next(it["verdict"] for it in found if it["check"] == "stream") == "pass"
+        finally:
+            run.stop()
