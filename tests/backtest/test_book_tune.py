@@ -13,11 +13,10 @@ import pytest
 
 from backtest.commands.book_inputs import given_book, search_of
 from backtest.engine.book import Sleeve, simulate_book
-from backtest.engine.ideal import quotes
+from backtest.engine.ideal_book import IdealBook
 from backtest.evidence.ledger import EvidenceLedger, count, data_hash
 from backtest.executors.registry import Setup, open_executor
 from backtest.study.book_context import BookSearchTask
-from backtest.study.book_sweep import BookMarket, quick_equity
 from backtest.study.trials import Study, Trial
 from backtest.study.tune import tune
 from tests.support.bars_made import bars_made
@@ -143,9 +142,8 @@ def test_the_quick_comparison_is_near_the_book(folder: Path) -> None:
     bars = [it.bars.extended_to(stop) for it in task.symbols]
     p_up[1, (task.symbols[1].stop - start) // HOUR_MS :] = np.nan
     filters = [it.filters for it in task.symbols]
-    market = BookMarket(bars, filters, task.rules, "net_return")
-    at = [quotes(it, task.base, start, stop) for it in bars]
-    quick = quick_equity(market, at, market.resharings(hours), task.base, p_up)
+    strategies = [task.base] * 3
+    quick = IdealBook.of(bars, strategies, task.rules, hours).equity(strategies, p_up)
     sleeves = [
         Sleeve(it, Rules(task.base, own), row) for it, own, row in zip(bars, filters, p_up, strict=True)
     ]
