@@ -81,8 +81,8 @@ def _survivorship(outcome: BookOutcome, untraded: Sequence[str]) -> list[str]:
     """Sentences that say which symbols the figures are about, and which they are not."""
     symbols, ended = len(outcome.sleeves), outcome.summary["bars_end_early"]
     said = [
-        f"Bars of {name} end at {hour[:16]} UTC: it is traded until then, what it holds is marked by its last close, and it counts "
-        "in every figure."
+        f"Bars of {name} end at {hour[:16]} UTC: it is traded until then, what it holds is marked by its last close, and it "
+        "counts in every figure."
         for name, hour in ended.items()
     ]
     if not ended:
