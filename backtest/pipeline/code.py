@@ -35,6 +35,8 @@ TABLES_OF_FAMILIES = frozenset(
 # What computes tasks changes no result, and what a person is shown is none.
 NO_RESULT = ("backtest.executors.", "trader.terminal", "backtest.pipeline.run")
 _SCHEMA = 1
+# Of this process: a module that was taken apart is not taken apart again.
+_taken_apart: dict[tuple[str, str], SourceModule] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +160,16 @@ class Code:
         if there and there["module"]["content"] == content_of(source):
             there["stamp"] = stamp
             return SourceModule.of_json(there["module"])
-        module = module_of(name, source, path)
+        module = _taken(name, source, path)
         self._known[str(path)] = {"stamp": stamp, "module": module.as_json()}
         return module
+
+
+def _taken(name: str, source: bytes, path: Path) -> SourceModule:
+    place = name, content_of(source)
+    if place not in _taken_apart:
+        _taken_apart[place] = module_of(name, source, path)
+    return _taken_apart[place]
 
 
 class _Walk:
