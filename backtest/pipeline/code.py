@@ -87,6 +87,16 @@ class Code:
             pass  # a cache that cannot be read is one that is not there
         return {}
 
+    @cached_property
+    def _index(self) -> dict[str, Path]:
+        """This project's files by the module that each is."""
+        found = {}
+        for package in PACKAGES:
+            for path in (self._root / package).rglob("*.py"):
+                parts = path.relative_to(self._root).with_suffix("").parts
+                found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+        return found
+
     def keep(self) -> None:
         """Write what was taken apart, if anything was; a folder that cannot be written costs the next call its time alone."""
         if self._kept is None or not (self._stale or self.versions.asked):
@@ -137,10 +147,11 @@ class Code:
 
     def _path(self, name: str, folder: Path | None) -> Path | None:
         parts = name.split(".")
-        base = self._root if parts[0] in PACKAGES else folder
-        if base is None:
+        if parts[0] in PACKAGES:
+            return self._index.get(name)
+        if folder is None:
             return None
-        path = base.joinpath(*parts)
+        path = folder.joinpath(*parts)
         for it in (path.with_suffix(".py") if path.name else path, path / "__init__.py"):
             if it.is_file():
                 return it

@@ -142,11 +142,12 @@ class Sources:
         for package in ("trader", "backtest"):
             shutil.copytree(ROOT / package, self.root / package, ignore=shutil.ignore_patterns("__pycache__"))
 
+        self.versions = Versions()
         self.before = self.digests()
 
     def digests(self, kept: Path | None = None) -> dict[str, str]:
         """Of each stage, without its symbol."""
-        code = Code(kept, self.root, FAMILIES)
+        code = Code(kept, self.root, FAMILIES, self.versions)
         found = {_short(job): code.reached(job.code, job.families).digest for job in self.jobs}
         code.keep()
         return found

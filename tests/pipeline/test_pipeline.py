@@ -109,8 +109,10 @@ def test_one_symbol_more_runs_that_symbol(kitchen: Kitchen) -> None:
 
 def test_newer_bars_that_nobody_reads_stop_at_collect(kitchen: Kitchen) -> None:
     """A file of bars that grew is collected again; the hours are the same bytes, so nothing after it runs."""
+    file, bars = kitchen.folder / "data" / "BTCUSDT-1h.parquet", bars_made(76 * 24, 1)
+    write_bars(file, bars.rows(0, 75 * 24))
     kitchen.run()
-    write_bars(kitchen.folder / "data" / "BTCUSDT-1h.parquet", bars_made(76 * 24, 1))
+    write_bars(file, bars)
     assert kitchen.status()["collect/BTCUSDT"].endswith("BTCUSDT-1h.parquet changed")
     assert kitchen.run() == ["collect/BTCUSDT"]
 
