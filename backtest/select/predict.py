@@ -86,7 +86,7 @@ def _forecast(
         forecaster, params = forecaster_of(card["family"]), params_of(card["params"], str(path))
         place = card["bars"]
         # A pipeline's cards name a file from where they lie.
-        bars = read_bars(place if "://" in place else path.parent / place, card["symbol"])
+        bars = read_bars(place if "://" in place else str(path.parent / place), card["symbol"])
         asked = _daily if step_ms == DAY_MS else _hourly
         told, time, close = asked(forecaster, model, bars, params, parse_hour(card["train_until"]))
         return _told(symbol, candidate, step_ms, told, time, close, steps)
