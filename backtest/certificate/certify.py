@@ -42,9 +42,7 @@ def certify(
     chosen = spans or Spans()
     parts = (
         _part("production", lambda: production(subject, chosen.live_hours)),
-        _part(
-            "newest", lambda: newest(subject, chosen, cache=cache, executor=executor, progress=progress)
-        ),
+        _part("newest", lambda: newest(subject, chosen, cache=cache, executor=executor, progress=progress)),
         _part("extremes", lambda: extremes(subject)),
         _part("format", lambda: formats(subject)),
         exported(subject),
@@ -68,11 +66,15 @@ def exported(subject: Subject) -> CertificatePart:
         check = check_of("exported forms", True, "no export is stored, so there is nothing to compare")
     else:
         wrong = list(subject.differences)
-        check = check_of("exported forms", not wrong, wrong[0] if wrong else "every stored form says what the model says")
+        check = check_of(
+            "exported forms", not wrong, wrong[0] if wrong else "every stored form says what the model says"
+        )
     return CertificatePart("exports", (check,), {})
 
 
-def first_bar_needed(card: ModelCard, params: Params, traits: Traits, stop: int, spans: Spans | None = None) -> int:
+def first_bar_needed(
+    card: ModelCard, params: Params, traits: Traits, stop: int, spans: Spans | None = None
+) -> int:
     """The first bar (UTC ms) that a certificate reads, where bars go on to `stop`: the training of the first window of its
     walk-forward, its context, and the anchor of the features."""
     start = first_walked(card, params, stop, (spans or Spans()).newest_days)

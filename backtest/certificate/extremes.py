@@ -34,16 +34,25 @@ def extremes(subject: Subject) -> CertificatePart:
         "extremes",
         tuple(checks),
         figures_of(
-            shocks=len(told), p_up=subject.told(known, hour).p_up, least_p_up=min(ups, default=None), largest_p_up=max(ups, default=None)
+            shocks=len(told),
+            p_up=subject.told(known, hour).p_up,
+            least_p_up=min(ups, default=None),
+            largest_p_up=max(ups, default=None),
         ),
     )
 
 
 def newest_said(subject: Subject) -> int | None:
     """The newest hour (UTC ms) of which the bot would say something; None where it would not of SEARCHED_HOURS hours."""
-    for hour in range(subject.bars.last, max(subject.bars.first, subject.stop - SEARCHED_HOURS * HOUR_MS), -HOUR_MS):
+    for hour in range(
+        subject.bars.last, max(subject.bars.first, subject.stop - SEARCHED_HOURS * HOUR_MS), -HOUR_MS
+    ):
         before = hour - HOUR_MS
-        if subject.bars.has(hour) and subject.bars.has(before) and subject.told(subject.bars, hour).p_up is not None:
+        if (
+            subject.bars.has(hour)
+            and subject.bars.has(before)
+            and subject.told(subject.bars, hour).p_up is not None
+        ):
             return hour
     return None
 
@@ -53,7 +62,11 @@ def _bounded(told: list[tuple[Shock, LiveForecast]]) -> CertificateCheck:
     for shock, said in told:
         if problem := _problem(said, may_be_silent=shock.may_be_silent):
             return check_of("shocked bars", False, f"{shock.name}: {problem}")
-    return check_of("shocked bars", True, f"{plural(len(told), 'shock')}: P(up) within 0 to 1, quantiles finite and in order")
+    return check_of(
+        "shocked bars",
+        True,
+        f"{plural(len(told), 'shock')}: P(up) within 0 to 1, quantiles finite and in order",
+    )
 
 
 def _problem(said: LiveForecast, *, may_be_silent: bool) -> str:
@@ -79,7 +92,7 @@ def _silent_in_a_gap(subject: Subject, hour: int) -> CertificateCheck:
 
 def _moved_features(subject: Subject, hour: int) -> CertificateCheck:
     """Each feature by itself, moved by standard deviations of what was learnt from, and all at once."""
-    learnt = subject.training.X
+    learnt = subject.learnt
     deviation = learnt.astype(np.float64).std(axis=0)
     base, rows, names = learnt[-1].astype(np.float64), [], []
     for times in (sign * k for k in DEVIATIONS for sign in (1, -1)):
@@ -96,5 +109,3 @@ def _moved_features(subject: Subject, hour: int) -> CertificateCheck:
     if len(bad):
         words = f"{names[bad[0]]}: P(up) is {said[bad[0]]}"
     return check_of("moved features", not len(bad), words)
-
-

@@ -1,5 +1,5 @@
-"""Format: type, order and scale of every column are those of the fit; columns that are missing or too many, and another symbol, are
-refused. What is offered otherwise is refused, or changes nothing."""
+"""Format: type, order and scale of every column are those of the fit; columns that are missing or too many, and another symbol,
+are refused. What is offered otherwise is refused, or changes nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def formats(subject: Subject) -> CertificatePart:
         checks += _columns(subject, hour)
         checks += _rows(subject, panel, hours)
     else:
-        checks.append(_unchanged(subject, panel, hours, _strided(panel), "arrays that are no single block of memory"))
+        checks.append(
+            _unchanged(subject, panel, hours, _strided(panel), "arrays that are no single block of memory")
+        )
     return CertificatePart("format", tuple(checks), figures_of(columns=len(subject.card.columns)))
 
 
@@ -59,14 +61,15 @@ def _columns(subject: Subject, hour: int) -> Iterator[CertificateCheck]:
     row = features(subject.bars.until(hour), preset, hour, hour + HOUR_MS)
     words = f"a row is {row.dtype}, {row.shape[1]} columns"
     yield check_of("type of a row", row.dtype == np.float32 and row.shape[1] == len(card.columns), words)
-    if not card.ranges or not same:
+    known = card.known_ranges(subject.bars.symbol)
+    if not known or not same:
         return
     try:
-        X = subject.training.X
+        X = subject.learnt
     except DataError as error:
         yield check_of("scale of every column", False, str(error))
         return
-    yield _scales(ranges_of(X, preset.columns), card.ranges)
+    yield _scales(ranges_of(X, preset.columns), known)
 
 
 def _scales(now: dict[str, list[float]], then: dict[str, list[float]]) -> CertificateCheck:
@@ -77,8 +80,8 @@ def _scales(now: dict[str, list[float]], then: dict[str, list[float]]) -> Certif
         name = wrong[0]
         was, there = then[name], now.get(name) or [float("nan")] * len(RANGE_QUANTILES)
         words = (
-            f"{name} lay within {was[0]:g} to {was[-1]:g} (median {was[middle]:g}) in training; today's code gives {there[0]:g} to "
-            f"{there[-1]:g} (median {there[middle]:g}) for the same hours; {len(wrong)} of {len(then)} columns differ"
+            f"{name} lay within {was[0]:g} to {was[-1]:g} (median {was[middle]:g}) in training; today's code gives {there[0]:g} "
+            f"to {there[-1]:g} (median {there[middle]:g}) for the same hours; {len(wrong)} of {len(then)} columns differ"
         )
     return check_of("scale of every column", not wrong, words)
 
@@ -87,7 +90,13 @@ def _rows(subject: Subject, panel: Panel, hours: Ints) -> Iterator[CertificateCh
     X = panel.X[0]
     wide: Any = X.astype(np.float64)  # what is wrong with it is the point
     yield _unchanged(subject, panel, hours, Panel(panel.bars, (wide,)), "float64 in place of float32")
-    yield _unchanged(subject, panel, hours, Panel(panel.bars, (np.asfortranarray(X),)), "columns that lie one after the other")
+    yield _unchanged(
+        subject,
+        panel,
+        hours,
+        Panel(panel.bars, (np.asfortranarray(X),)),
+        "columns that lie one after the other",
+    )
     yield _refused("a missing column", lambda: _scored(subject, panel.bars, X[:, :-1], hours))
     more = np.concatenate([X, np.zeros_like(X[:, :1])], axis=1)
     yield _refused("an extra column", lambda: _scored(subject, panel.bars, more, hours))
@@ -101,7 +110,9 @@ def _scored(subject: Subject, bars: tuple[Bars, ...], X: Matrix, hours: Ints) ->
 def _strided(panel: Panel) -> Panel:
     """The same numbers, every second of an array that is twice as long."""
     bars = panel.bars[0]
-    changed: dict[str, Any] = {name: np.repeat(getattr(bars, name), 2)[::2] for name in (*REQUIRED_COLUMNS, "flagged")}
+    changed: dict[str, Any] = {
+        name: np.repeat(getattr(bars, name), 2)[::2] for name in (*REQUIRED_COLUMNS, "flagged")
+    }
     return Panel.of([replace(bars, **changed)])
 
 
@@ -120,7 +131,9 @@ def _unchanged(subject: Subject, panel: Panel, hours: Ints, other: Panel, what: 
 
 def _another_symbol(subject: Subject, panel: Panel, hours: Ints) -> CertificateCheck:
     symbols = getattr(subject.predictor, "symbols", None)
-    if symbols is not None and not tuple(symbols):  # bytes of an early version: the card alone says it, and the store compares it
+    if symbols is not None and not tuple(
+        symbols
+    ):  # bytes of an early version: the card alone says it, and the store compares it
         return check_of("another symbol", bool(subject.card.symbols), "the card alone names its symbol")
     other = Panel(tuple(replace(it, symbol=OTHER_SYMBOL) for it in panel.bars), panel.X)
     return _refused("another symbol", lambda: subject.predictor.predict(other, hours).p_up)

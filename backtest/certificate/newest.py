@@ -1,7 +1,7 @@
 """The newest data: are the model's parameters worse on the newest hours than on all of the newest half-year?
 
-The error is the Brier score of P(up), out of sample by walk-forward, on the calendar of the model's own refits. Hours depend on each
-other, so its interval is that of blocks (`backtest.evidence.block_errors`). Each fold is kept by its content.
+The error is the Brier score of P(up), out of sample by walk-forward, on the calendar of the model's own refits. Hours depend on
+each other, so its interval is that of blocks (`backtest.evidence.block_errors`). Each fold is kept by its content.
 """
 
 from __future__ import annotations
@@ -47,7 +47,13 @@ def newest(
         return CertificatePart("newest", (check_of(NAME, True, words),), figures_of(folds=0))
     try:
         todo = folds(
-            subject.forecaster, subject.bars, subject.params, start, subject.stop, "the bars", others=subject.others
+            subject.forecaster,
+            subject.bars,
+            subject.params,
+            start,
+            subject.stop,
+            "the bars",
+            others=subject.others,
         )
         p_up, kept = _walked(subject, todo, FoldCache(cache) if cache else None, executor, progress)
     except DataError as error:
@@ -82,7 +88,9 @@ def _judged(
         folds=folds_walked, folds_kept_before=kept,
     )  # fmt: skip  # all hours, then the newest
     if last.value is None or every.value is None:
-        return CertificatePart("newest", (check_of(NAME, True, "no hour has a known outcome, so nothing is compared"),), figures)
+        return CertificatePart(
+            "newest", (check_of(NAME, True, "no hour has a known outcome, so nothing is compared"),), figures
+        )
     if low is None:
         words = (
             f"Brier score {last.value:.5f} on the newest {plural(last.n, 'hour')}, {every.value:.5f} on all {every.n:,}: too few "
@@ -90,8 +98,8 @@ def _judged(
         )
         return CertificatePart("newest", (check_of(NAME, True, words),), figures)
     words = (
-        f"Brier score {last.value:.5f} ({low:.5f} to {high:.5f}) on the newest {plural(last.n, 'hour')}, {every.value:.5f} on all "
-        f"{every.n:,}"
+        f"Brier score {last.value:.5f} ({low:.5f} to {high:.5f}) on the newest {plural(last.n, 'hour')}, {every.value:.5f} on "
+        f"all {every.n:,}"
     )
     return CertificatePart("newest", (check_of(NAME, low <= every.value, words),), figures)
 
@@ -144,11 +152,15 @@ def _tasks(todo: Sequence[Fold], params: Params) -> list[Task]:
     if not todo:
         return []
     history = todo[0].history
-    shared, settings = SharedArrays(history.arrays()), {**history.settings(), "params": params.model_dump_json()}
+    shared, settings = (
+        SharedArrays(history.arrays()),
+        {**history.settings(), "params": params.model_dump_json()},
+    )
     return [
         Task(
             fit_and_predict,
-            settings | {"window": it.window.numbers(), "serve_until": it.serve_until, "seen_from": it.seen_from},
+            settings
+            | {"window": it.window.numbers(), "serve_until": it.serve_until, "seen_from": it.seen_from},
             shared,
             placement="thread",
             label=f"window {it.window.k} of the certificate",
@@ -173,5 +185,3 @@ def _key(fold: Fold, params: Params, code: str) -> str:
 def _series(bars: Bars) -> tuple[Array, ...]:
     """What a family that reads the series can see."""
     return bars.close_time, bars.open, bars.high, bars.low, bars.close, bars.volume, bars.flagged
-
-

@@ -70,8 +70,12 @@ def _predicted_twice(subject: Subject, hours: int) -> CertificateCheck:
             return check_of(name, False, f"{iso(hour)}: {difference}")
         compared += lived.p_up is not None
     if not compared:
-        return check_of(name, False, f"none of the {plural(hours, 'newest hour')} has a prediction; collect more bars")
-    return check_of(name, True, f"{plural(compared, 'hour')} up to {iso(subject.bars.last)} are equal to the bit, {how}")
+        return check_of(
+            name, False, f"none of the {plural(hours, 'newest hour')} has a prediction; collect more bars"
+        )
+    return check_of(
+        name, True, f"{plural(compared, 'hour')} up to {iso(subject.bars.last)} are equal to the bit, {how}"
+    )
 
 
 def _walked(subject: Subject, first: int) -> tuple[Forecast, str]:
@@ -79,7 +83,9 @@ def _walked(subject: Subject, first: int) -> tuple[Forecast, str]:
     repeated: its stored bytes predict."""
     window = subject.window
     begin = min(window.train_from, first)
-    history = History.of(subject.forecaster, subject.bars, subject.params, begin, subject.stop, subject.others)
+    history = History.of(
+        subject.forecaster, subject.bars, subject.params, begin, subject.stop, subject.others
+    )
     model: Predictor
     if isinstance(subject.forecaster, LearnsInEpochs):
         model, how = subject.predictor, "by the stored model"
@@ -111,7 +117,8 @@ def _recorded(subject: Subject) -> Iterator[CertificateCheck]:
     if stale:
         words = (
             f"{iso(stale[0].close_time)} was decided by bars of the hash {stale[0].bars_hash_then}; the same hours are "
-            f"{stale[0].bars_hash_now} today ({plural(len(stale), 'hour')} of {compared}): it saw stale bars, or they were revised"
+            f"{stale[0].bars_hash_now} today ({plural(len(stale), 'hour')} of {compared}): it saw stale bars, or they "
+            "were revised"
         )
     yield check_of("bars of traded hours", not stale, words)
     own = [it for it in subject.recorded if it.own and subject.bars.has(it.close_time)]

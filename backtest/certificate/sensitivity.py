@@ -2,10 +2,10 @@
 
 | family | what must hold |
 |---|---|
-| trees (xgboost, lightgbm) | beyond the outermost threshold of a feature P(up) is constant, to the bit; which way it moves before is the trees' |
+| trees (xgboost, lightgbm) | beyond the outermost threshold of a feature P(up) is constant, to the bit |
 | naive | the quantiles are those of the last 168 returns, shock included; the unit of price is of no account |
 | arima | linear: a shock of the close moves the median in proportion, and the width of the distribution not at all |
-| prophet | the price's forecast does not see the close: quantiles of the return move by minus the shock, P(up) never rises with the close |
+| prophet | the price's forecast does not see the close: the median return moves by minus the shock, P(up) never rises with it |
 | tft | the unit of price is of no account; the rest is finite and bounded |
 | any other | finite and bounded |
 """
@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def sensitivity(
 
 def trees(subject: Subject, hour: int, _: list[tuple[Shock, LiveForecast]]) -> Iterator[CertificateCheck]:
     """Constant beyond the outermost thresholds of each feature, which lie within what was learnt from."""
-    learnt = subject.training.X
+    learnt = subject.learnt
     low, high = learnt.min(axis=0), learnt.max(axis=0)
     reach = np.maximum(high - low, np.abs(high) + np.abs(low) + np.float32(1e-6))
     base = learnt[-1]
@@ -64,7 +65,8 @@ def trees(subject: Subject, hour: int, _: list[tuple[Shock, LiveForecast]]) -> I
     if len(loose):
         column, side = loose[0].tolist()
         name, values = subject.card.columns[column], said[column, side].tolist()
-        words = f"P(up) is {values} where {name} lies {', '.join(f'{it:g}' for it in BEYOND)} ranges {('above', 'below')[side]} all that was learnt"
+        far, where = ", ".join(f"{it:g}" for it in BEYOND), ("above", "below")[side]
+        words = f"P(up) is {values} where {name} lies {far} ranges {where} all that was learnt"
     yield check_of(NAME, not len(loose), words)
 
 
@@ -74,7 +76,11 @@ def naive(subject: Subject, hour: int, told: list[tuple[Shock, LiveForecast]]) -
     for shock, said in told:
         wanted = _naive_quantiles(shock.bars, horizon)
         if said.quantiles and not np.allclose(wanted, said.quantiles, rtol=0, atol=1e-12):
-            yield check_of(NAME, False, f"{shock.name}: the quantiles are {list(said.quantiles)}, those of the last returns {wanted.tolist()}")
+            yield check_of(
+                NAME,
+                False,
+                f"{shock.name}: the quantiles are {list(said.quantiles)}, those of the last returns {wanted.tolist()}",
+            )
             return
     yield from _unitless(subject, hour, EXACT)
 
@@ -94,7 +100,11 @@ def _naive_quantiles(bars: Bars, horizon: int) -> Floats:
 def arima(subject: Subject, hour: int, told: list[tuple[Shock, LiveForecast]]) -> Iterator[CertificateCheck]:
     """The median moves in proportion to the shock; the width does not move."""
     calm = subject.told(subject.bars, hour)
-    moved = [(shock.log_move, np.asarray(said.quantiles)) for shock, said in told if shock.log_move and said.quantiles]
+    moved = [
+        (shock.log_move, np.asarray(said.quantiles))
+        for shock, said in told
+        if shock.log_move and said.quantiles
+    ]
     if not calm.quantiles or not moved:
         yield check_of(NAME, False, "the hour has no distribution to be moved")
         return
@@ -114,12 +124,14 @@ def arima(subject: Subject, hour: int, told: list[tuple[Shock, LiveForecast]]) -
     )
 
 
-def prophet(subject: Subject, hour: int, told: list[tuple[Shock, LiveForecast]]) -> Iterator[CertificateCheck]:
+def prophet(
+    subject: Subject, hour: int, told: list[tuple[Shock, LiveForecast]]
+) -> Iterator[CertificateCheck]:
     """Quantiles of the return move by minus the shock; the higher the close, the lower P(up)."""
     calm = subject.told(subject.bars, hour)
     moved = sorted((it for it in told if it[0].log_move), key=lambda it: it[0].log_move)
     ups = [said.p_up for _, said in moved if said.p_up is not None]
-    falling = all(later <= earlier for earlier, later in zip(ups, ups[1:], strict=False))
+    falling = all(later <= earlier for earlier, later in pairwise(ups))
     # The median alone: a quantile of a price below zero is cut off.
     off = [
         abs(said.quantiles[MEDIAN] + shock.log_move - calm.quantiles[MEDIAN])

@@ -30,7 +30,7 @@ class Shock:
 
 
 def deviation_of(bars: Bars) -> float:
-    """The standard deviation of the newest MEASURED_HOURS hourly log returns, flagged hours left out; 0.01 where nothing moved."""
+    """The standard deviation of the newest MEASURED_HOURS hourly log returns without flagged hours; 0.01 where nothing moved."""
     part = bars.rows(max(0, len(bars) - MEASURED_HOURS), len(bars))
     close = np.where(part.flagged, np.nan, part.close)
     moves = np.diff(np.log(close))
@@ -79,7 +79,9 @@ def _gap(bars: Bars) -> Bars:
     """The bar before the last is one that the exchange did not have: flat at the close before it, flagged."""
     if len(bars) < 3:
         return bars
-    changed = {name: getattr(bars, name).copy() for name in ("open", "high", "low", "close", "volume", "flagged")}
+    changed = {
+        name: getattr(bars, name).copy() for name in ("open", "high", "low", "close", "volume", "flagged")
+    }
     for name in ("open", "high", "low", "close"):
         changed[name][-2] = bars.close[-3]
     changed["volume"][-2], changed["flagged"][-2] = 0.0, True

@@ -28,26 +28,22 @@ if TYPE_CHECKING:
     from backtest.executors.protocol import Executor
     from trader.core.types import Progress
 
-BookFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--book", help="book.toml: trade its symbols on one capital; --out then names a folder of hours files"
-    ),
-]
+BOOK_HELP = "book.toml: trade its symbols on one capital; --out then names a folder of hours files"
 BY = "backtest run --book"
 # Options of one symbol, which book.toml says by symbol or which have no meaning for several.
 OF_ONE_SYMBOL = ("params", "symbol", "features", "horizon_hours", "label")
 
 
 def or_book(
-    of_book: Callable[..., None], *excluded: str
+    of_book: Callable[..., None], *excluded: str, help_text: str = BOOK_HELP
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A verb of one symbol with a further option --book, which does `of_book` instead. excluded: options that this one does not
     take, besides OF_ONE_SYMBOL."""
 
     def with_book(verb: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(verb).parameters.values()
-        book = inspect.Parameter("book", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=BookFile)
+        annotation = Annotated[Path | None, typer.Option("--book", help=help_text)]
+        book = inspect.Parameter("book", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
         @wraps(verb)
         def asked(**values: Any) -> None:
@@ -76,7 +72,7 @@ def or_book(
 def run_of_book(
     book: Path,
     computing: Computing,
-    bars: list[Path],
+    bars: list[str],
     start: str,
     stop: str,
     hours_out: Path | None,

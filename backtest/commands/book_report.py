@@ -17,7 +17,7 @@ from trader.core.errors import ConfigError
 def report_of_book(
     book: Path,
     computing: Computing,
-    bars: list[Path],
+    bars: list[str],
     start: str,
     stop: str,
     out: Path,

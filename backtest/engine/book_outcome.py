@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from backtest.engine.book import BookRun, Sleeve, SleeveRun, simulate_book
+from backtest.engine.pooled_walk import pooled_walks
 from backtest.engine.walkforward import SymbolToWalk, walks_by_symbol
 from backtest.executors.protocol import Executor
 from trader.core.book import BookRules
@@ -55,10 +56,11 @@ def run_book(
     window, or for the shares.
     """
     began = now() if began is None else began
-    walks = walks_by_symbol([it.walked for it in symbols], executor, progress)
+    walk = pooled_walks if rules.params.is_pooled else walks_by_symbol
+    walks = walk([it.walked for it in symbols], executor, progress)
     sleeves = [
-        Sleeve(it.bars, it.rules, _until(stop, rules.start, walk))
-        for it, walk in zip(symbols, walks, strict=True)
+        Sleeve(it.bars, it.rules, _until(stop, rules.start, p_up))
+        for it, p_up in zip(symbols, walks, strict=True)
     ]
     run = simulate_book(sleeves, rules, stop)
     by_symbol = {it.bars.symbol: it for it in symbols}

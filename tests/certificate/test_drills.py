@@ -177,7 +177,10 @@ def test_parameters_that_are_worse_on_the_newest_hours_are_refused(turned: int, 
 def test_folds_are_kept_and_found_again(clean: Subject, tmp_path: Any) -> None:
     """A second certificate computes none of them, and finds the same."""
     first, again = (newest(clean, SPANS, cache=tmp_path) for _ in range(2))
-    assert (first.figures["folds_kept_before"], again.figures["folds_kept_before"]) == (0, first.figures["folds"])
+    assert (first.figures["folds_kept_before"], again.figures["folds_kept_before"]) == (
+        0,
+        first.figures["folds"],
+    )
     assert first.checks == again.checks
 
 
@@ -248,9 +251,15 @@ def test_an_output_that_leaves_its_bounds_is_caught(
     [
         (lambda told: LiveForecast(float("nan"), told.quantiles), "P(up) is nan"),
         (lambda told: LiveForecast(None), "nothing is said of it"),
-        (lambda told: LiveForecast(told.p_up, (*told.quantiles[:-1], float("inf"))), "a quantile is not finite"),
+        (
+            lambda told: LiveForecast(told.p_up, (*told.quantiles[:-1], float("inf"))),
+            "a quantile is not finite",
+        ),
         (lambda told: LiveForecast(told.p_up, tuple(reversed(told.quantiles))), "quantiles cross"),
-        (lambda told: LiveForecast(told.p_up, tuple(it * 1.01 for it in told.quantiles)), "those of the last returns"),
+        (
+            lambda told: LiveForecast(told.p_up, tuple(it * 1.01 for it in told.quantiles)),
+            "those of the last returns",
+        ),
     ],
     ids=["nan", "silent", "infinite", "crossing", "another window"],
 )
@@ -276,7 +285,10 @@ def test_an_hour_without_a_bar_that_is_predicted_is_caught(clean: Subject) -> No
     def always(bars: Bars, hour: int) -> LiveForecast:
         return clean.live(bars, hour) if bars.has(hour) else LiveForecast(0.5)
 
-    assert extremes(replace(clean, live=always)).failure == "an hour without a bar: P(up) 0.5 of an hour without a bar"
+    assert (
+        extremes(replace(clean, live=always)).failure
+        == "an hour without a bar: P(up) 0.5 of an hour without a bar"
+    )
 
 
 # --- format -----------------------------------------------------------------------------------------------------------------
@@ -335,7 +347,9 @@ class CarelessForecaster(BentForecaster):
         ("type", "float64 in place of float32: P(up) is"),
     ],
 )
-def test_a_model_that_takes_what_it_was_not_fitted_for_is_caught(clean: Subject, taken: str, said: str) -> None:
+def test_a_model_that_takes_what_it_was_not_fitted_for_is_caught(
+    clean: Subject, taken: str, said: str
+) -> None:
     """Each is to be refused by a DataError, or to change nothing."""
     assert formats(clean).passed
     forecaster: Any = CarelessForecaster(clean.forecaster, taken)

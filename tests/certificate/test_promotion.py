@@ -59,7 +59,15 @@ def certificate_of(card: ModelCard, *, passes: bool = True, made_at_ms: int = ST
         for part in PARTS
     )
     return Certificate(
-        SCHEMA, card.model_id, digest_of(card), card.symbols[0], card.family, made_at_ms, START, "tests", parts
+        SCHEMA,
+        card.model_id,
+        digest_of(card),
+        card.symbols[0],
+        card.family,
+        made_at_ms,
+        START,
+        "tests",
+        parts,
     )
 
 
@@ -119,7 +127,10 @@ def test_a_writer_that_was_faster_keeps_its_number(bot: Bot) -> None:
         (lambda text: b"\x80", "not a certificate"),
         (lambda text: text[: len(text) // 2], "not a certificate"),
         (lambda text: text.replace(b'"passed": true', b'"passed": 1'), "not a certificate"),
-        (lambda text: text.replace(b"certificate/1", b"certificate/9"), "schema 'certificate/9', this program reads"),
+        (
+            lambda text: text.replace(b"certificate/1", b"certificate/9"),
+            "schema 'certificate/9', this program reads",
+        ),
         (lambda text: text.replace(b'"hours": 2.0', b'"hours": "2"'), "not a certificate"),
     ],
     ids=["empty", "bytes", "cut", "type", "schema", "text for a number"],
@@ -135,7 +146,9 @@ def test_a_certificate_of_another_model_is_refused(bot: Bot) -> None:
     """It was moved beside this card."""
     one, other = trained(bot, PARAMS, START), trained(bot, PARAMS, START + HOUR_MS)
     bot.journal.store.create(certificate_key(one.model_id, 1), certificate_of(other).to_bytes())
-    with pytest.raises(DataError, match=f"is the certificate of {other.model_id}, not of the card of {one.model_id}"):
+    with pytest.raises(
+        DataError, match=f"is the certificate of {other.model_id}, not of the card of {one.model_id}"
+    ):
         newest_certificate(bot.journal, one)
 
 
@@ -145,7 +158,9 @@ def test_a_part_that_is_missing_failed() -> None:
     whole = certificate_of(card, passes=False)
     less = replace(whole, parts=tuple(part for part in whole.parts if part.passed))
     assert (less.passed, less.failed) == (False, ("newest",))
-    twice = replace(whole, parts=(*whole.parts, CertificatePart("newest", (check_of("a look", True, ""),), {})))
+    twice = replace(
+        whole, parts=(*whole.parts, CertificatePart("newest", (check_of("a look", True, ""),), {}))
+    )
     with pytest.raises(DataError, match="names a part twice"):
         read_certificate(twice.to_bytes(), card, "it")
 
@@ -155,7 +170,9 @@ def test_a_part_that_is_missing_failed() -> None:
 
 def test_a_first_model_that_fails_begins_no_bot(bot: Bot) -> None:
     """No champion and no deployment; the model and its certificate are kept, and the refusal is in the store."""
-    with pytest.raises(Uncertified, match=r"certificate 1 failed: newest \(a look: as planted\); the bot has no model") as told:
+    with pytest.raises(
+        Uncertified, match=r"certificate 1 failed: newest \(a look: as planted\); the bot has no model"
+    ) as told:
         trained(bot, PARAMS, START, certifier=Examiner(passes=False))
     assert told.value.exit_code == 1
     assert served(bot) == []
@@ -254,8 +271,8 @@ def test_a_breach_whose_model_was_refused_is_not_searched_for_every_hour(bot: Bo
         return base
 
     for hours in (0, 1):
+        at = hour + hours * HOUR_MS
         with pytest.raises(Uncertified):
-            at = hour + hours * HOUR_MS
             retrain_if_due(bot, at, RULE, search, certifier=Examiner(passes=False, made_at_ms=at))
     assert len(searched) == 1
     assert bot.journal.events(REFUSAL)[-1].content.breach_number == bot.journal.events(BREACH)[-1].number

@@ -35,7 +35,10 @@ def traded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _traded(folder: Path) -> None:
     bars = made_bars(folder, "2020-09-01", "2021-03-10")
-    with exchange(bars, START - HOUR_MS) as served, a_bot(settings_of(served.url, store=folder / "store")) as (bot, clock):
+    with (
+        exchange(bars, START - HOUR_MS) as served,
+        a_bot(settings_of(served.url, store=folder / "store")) as (bot, clock),
+    ):
         replay(bot, clock, PARAMS, START, START + TRADED * HOUR_MS)
 
 
@@ -51,8 +54,8 @@ def at_hand(folder: Path) -> Iterator[Bot]:
 
 
 def test_what_was_traded_is_compared_with_today(traded: Path) -> None:
-    """Every traded hour saw today's bars, and its model says the same today. One bar that was another one then is found, and so is
-    another prediction."""
+    """Every traded hour saw today's bars, and its model says the same today. A bar that is another one today is found by what the
+    hours after it said."""
     with at_hand(traded) as bot:
         subject = subject_of(bot, card_to_check(bot.journal, "champion"), START + (TRADED - 1) * HOUR_MS)
     assert len([it for it in subject.recorded if it.own and it.bars_hash_now]) == TRADED - 4  # outages
@@ -70,7 +73,10 @@ def begun(tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
     bars = made_bars(tmp_path, "2020-09-01", "2021-03-10")
     (tmp_path / "P.json").write_text(json.dumps(quick_params()))
     with exchange(bars, START - HOUR_MS) as served:
-        yield tmp_path, {"TRADER_VENUE_URL": served.url, "TRADER_TRACKERS": "none", "TRADER_BARS": "collected"}
+        yield (
+            tmp_path,
+            {"TRADER_VENUE_URL": served.url, "TRADER_TRACKERS": "none", "TRADER_BARS": "collected"},
+        )
 
 
 def check(folder: Path, environment: dict[str, str], *words: str, ok: bool = True) -> Any:
@@ -128,5 +134,3 @@ def test_an_unknown_model_is_refused(begun: tuple[Path, dict[str, str]]) -> None
     assert done.returncode == 2
     assert "names no model of the store" in done.stderr
     assert not (folder / "state" / "models").exists()
-
-

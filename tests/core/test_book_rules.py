@@ -15,12 +15,12 @@ from trader.core.book import (
     BookHour,
     BookRules,
     PendingTransfer,
-    SleeveStanding,
     book_hour,
     missed_book_hour,
     transfers,
     with_transfer,
 )
+from trader.core.book_limits import SleeveStanding
 from trader.core.book_line import SleeveHour, book_line, book_line_text
 from trader.core.book_params import BookParams, parse_book
 from trader.core.errors import ConfigError

@@ -74,12 +74,19 @@ class FaultyForecaster:
 
     def __init__(self, inner: Forecaster, fault: Fault) -> None:
         self.inner, self.fault = inner, fault
-        self.family, self.format, self.libraries, self.traits = inner.family, inner.format, inner.libraries, inner.traits
+        self.family, self.format, self.libraries, self.traits = (
+            inner.family,
+            inner.format,
+            inner.libraries,
+            inner.traits,
+        )
 
     def fit(self, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int) -> bytes:
         """Spoilt."""
         X, labels = self.fault(panel.X[0], y)
-        return self.inner.fit(Panel.of(panel.bars, [X]), labels, params, horizon=horizon, until=until, seed=seed)
+        return self.inner.fit(
+            Panel.of(panel.bars, [X]), labels, params, horizon=horizon, until=until, seed=seed
+        )
 
     def load(self, model: bytes, source: str) -> Predictor:
         """As the family does."""
@@ -107,6 +114,10 @@ def subject_for(
     """A model of a family, trained as `trader retrain` does, an hour before it serves; clean, or with a fault in its training."""
     bars = market() if bars is None else bars
     bot = a_bot(bars)
-    fitting = bot if fault is None else replace(bot, forecaster_of=lambda name: FaultyForecaster(forecaster_of(name), fault))
+    fitting = (
+        bot
+        if fault is None
+        else replace(bot, forecaster_of=lambda name: FaultyForecaster(forecaster_of(name), fault))
+    )
     card = trained(fitting, params_for(family, **changes), bars.last + HOUR_MS)
     return subject_of(bot, card, bars.last)

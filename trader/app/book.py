@@ -16,16 +16,16 @@ from trader.core.book import (
     LATE_MS,
     BookHour,
     BookRules,
-    SleeveStanding,
     book_equity,
     book_hour,
     missed_book_hour,
 )
+from trader.core.book_limits import SleeveStanding
 from trader.core.book_params import BookParams
 from trader.core.errors import ConfigError, DataError, Retry
 from trader.core.policy import HaltReason
 from trader.core.shares import SETTLED_MS, Shares, shares_at
-from trader.core.types import HOUR_MS, Bars, iso, plain
+from trader.core.types import DAY_MS, HOUR_MS, Bars, iso, plain
 
 # How often what is not there yet is asked for again, until the others wait for it no longer (LATE_MS).
 RETRY_S = 20.0
@@ -145,8 +145,12 @@ class Book:
         record = bot.journal.newest_record(hour - HOUR_MS, start)
         if record is None:
             return SleeveStanding(bot.symbol)
-        cash, equity = record.ledger.cash, record.line.equity
-        return SleeveStanding(bot.symbol, record.close_time, equity, cash, record.halted)
+        cash, equity, orders = record.ledger.cash, record.line.equity, 0
+        if self.params.orders_a_day is not None:
+            day_before = max(min(hour - DAY_MS, record.close_time), start - HOUR_MS)
+            ago = bot.journal.record(day_before)
+            orders = record.ledger.orders - (ago.ledger.orders if ago else 0)
+        return SleeveStanding(bot.symbol, record.close_time, equity, cash, record.halted, orders)
 
     def _unshared(self, standings: Sequence[SleeveStanding], hour: int) -> list[str]:
         """Symbols whose bars for their share cannot be had, although they were waited for as for a late symbol. Raises Retry

@@ -17,7 +17,8 @@ from trader.app.codec_events import HALT
 from trader.app.journal import Journal, hour_of_key
 from trader.app.layout import BOOK, birth_of, keys_of
 from trader.app.store_care import read_all
-from trader.core.book import BookHour, SleeveStanding, book_equity, missed_book_hour
+from trader.core.book import BookHour, book_equity, missed_book_hour
+from trader.core.book_limits import SleeveStanding
 from trader.core.errors import TraderError
 from trader.core.records import Decision, HourRecord, Totals
 from trader.core.types import HOUR_MS, Progress, iso, plain
@@ -44,6 +45,11 @@ class BookWords:
             yield "decision: it was made by another word of the book than the one that is stored"
         if decision.transfer_usdt != given:
             yield f"decision: transfer_usdt is {plain(decision.transfer_usdt)}, and the book said {plain(given)}"
+        most = None if word is None else word.said.most_usdt(decision.symbol)
+        order = decision.order
+        if most is not None and order and order.side == "BUY" and order.qty * order.expected_price > most:
+            cost = plain(order.qty * order.expected_price)
+            yield f"decision: it buys for {cost} USDT, and the book allowed {plain(most)}"
 
     def given(self, totals: Totals, decision: Decision, mark: Decimal) -> Totals:
         """Totals with the transfer that a decision has booked; `mark` marks their equity."""

@@ -16,6 +16,7 @@ from trader.app.journal import Journal, hour_folder
 from trader.app.layout import BOOK
 from trader.app.stored import Format, encode
 from trader.core.book import BOOK_HALT, BookHour, BookReason, PendingTransfer, transfer_scale, with_transfer
+from trader.core.book_limits import LimitName, PurchaseLimit
 from trader.core.errors import DataError
 from trader.core.records import Decision, Totals
 from trader.core.risk import RiskState, halted
@@ -39,6 +40,7 @@ def _book_hour(
     halt_event: int,
     pending: Mapping[str, PendingTransfer],
     release_event: int,
+    limits: Mapping[str, PurchaseLimit],
 ) -> BookHour:
     risk = RiskState(base_equity_usdt, peak_equity_usdt, halted_at_ms, halt_reason, frozen)
     return BookHour(
@@ -54,6 +56,7 @@ def _book_hour(
         halt_event,
         pending,
         release_event,
+        limits,
     )
 
 
@@ -79,6 +82,7 @@ BOOK_HOUR = Format(
             "pending": by_name(shape(PendingTransfer, {"hour": INTEGER, "amount_usdt": MONEY})),
             "release_event": INTEGER,
         },
+        {"limits": (by_name(shape(PurchaseLimit, {"most_usdt": MONEY, "limit": word_of(LimitName)})), {})},
         base_equity_usdt="risk.base_equity",
         peak_equity_usdt="risk.peak_equity",
         halted_at_ms="risk.halted_at",
@@ -175,7 +179,16 @@ def book_word(journal: Journal, decision: Decision) -> Json | None:
         "halted": said.halted,
         "halt_reason": said.risk.halt_reason,
         "late": list(said.late),
+        **_limit_json(said, journal.symbol),
     }
+
+
+def _limit_json(said: BookHour, symbol: str) -> Json:
+    """The limit of the book that held for a symbol's purchase, nothing without one."""
+    if symbol not in said.limits:
+        return {}
+    found = said.limits[symbol]
+    return {"limit": found.limit, "most_usdt": plain(found.most_usdt)}
 
 
 def with_transfer_booked(totals: Totals, amount: Decimal, mark: Decimal) -> Totals:

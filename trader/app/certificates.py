@@ -1,6 +1,6 @@
 """Certificates in the store: numbered objects beside a model's card, created and never overwritten.
 
-    models/<id>/certificate/<number>    what one examination found (`trader.core.certificate`); the newest counts
+models/<id>/certificate/<number>    what one examination found (`trader.core.certificate`); the newest counts
 """
 
 from __future__ import annotations
@@ -77,11 +77,13 @@ def require_passed(journal: Journal, card: ModelCard) -> None:
     """Raises Uncertified unless the model's newest certificate passed."""
     known = newest_certificate(journal, card)
     if known is None:
-        raise Uncertified(f"{card.model_id} has no certificate, and does not serve without one. Make it: trader check {card.model_id}")
+        raise Uncertified(
+            f"{card.model_id} has no certificate, and does not serve without one. Make it: trader check {card.model_id}"
+        )
     if not known.certificate.passed:
         raise Uncertified(
-            f"{card.model_id}: certificate {known.number} {known.certificate.verdict}. It does not serve; after mending the cause "
-            f"make another: trader check {card.model_id}"
+            f"{card.model_id}: certificate {known.number} {known.certificate.verdict}. It does not serve; after mending the "
+            f"cause make another: trader check {card.model_id}"
         )
 
 

@@ -162,5 +162,6 @@ RELEASE = EventFormat(
 )
 
 FORMATS: Mapping[str, EventFormat[Any]] = {
-    found.name: found for found in (DEPLOYMENT, CHAMPION, HALT, BREACH, STUDY, ACCOUNT, TROUBLE, REFUSAL, RELEASE)
+    found.name: found
+    for found in (DEPLOYMENT, CHAMPION, HALT, BREACH, STUDY, ACCOUNT, TROUBLE, REFUSAL, RELEASE)
 }

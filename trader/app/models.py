@@ -57,7 +57,9 @@ def card_to_check(journal: Journal, model: str) -> ModelCard:
     if model == CHAMPION_ALIAS:
         newest = serving(champions(journal), FAR_FUTURE_MS)
         if newest is None:
-            raise ConfigError(f"{journal.symbol}: no model serves yet; train one with: trader retrain --params P.json")
+            raise ConfigError(
+                f"{journal.symbol}: no model serves yet; train one with: trader retrain --params P.json"
+            )
         return load_card(journal, newest.model_id)
     keys = keys_of(journal.store, f"models/{model}") if model else []
     named = sorted({key.split("/")[1] for key in keys if key.endswith("/card")})

@@ -42,8 +42,8 @@ class TrainingCause:
 
 MOST_WORDS = 600
 AFTER_REFUSAL = (
-    "Mend what it names (docs/certificate.md), then train again: trader retrain; where the cause was outside of the model, such as "
-    "bars or an export: trader check MODEL, then trader retrain"
+    "Mend what it names (docs/certificate.md), then train again: trader retrain; where the cause was outside of the model, such "
+    "as bars or an export: trader check MODEL, then trader retrain"
 )
 
 FIRST = TrainingCause("first", "the first training begins the bot")
@@ -166,10 +166,10 @@ def retrain(
     The rows follow from `serve_from` alone, not from when this runs. The first training begins the deployment, whatever
     its cause, with the retrain rule of a rehearsal (`own_rule`). A family that is fitted on several symbols is published for
     the one that the journal trades. With a `certifier` the model must pass its certificate before it is named champion: one that
-    fails raises Uncertified, and the old champion goes on. Raises ConfigError for parameters that no venue here can trade, DataError where the
-    history is too short, Retry while a symbol's newest bar is missing.
+    fails raises Uncertified, and the old champion goes on. Raises ConfigError for parameters that no venue here can trade,
+    DataError where the history is too short, Retry while a symbol's newest bar is missing.
     """
-    _require_tradable(params)
+    require_tradable(params)
     journal.require_whole()
     window = refit_of(params, 0, serve_from)
     forecaster = forecaster_of(params.model.family)
@@ -185,21 +185,22 @@ def retrain(
     )
     cause = cause if deployment(journal) else FIRST
     card = card_for(model, forecaster, params, window, training, code_version, cause.message)
-    _keep(journal, card, model)
+    keep_model(journal, card, model)
     if certifier is not None:
-        _require_certified(journal, card, certifier, cause)
-    _publish(journal, card, cause, collector.served, own_rule)
+        require_certified(journal, card, certifier, cause)
+    publish(journal, card, cause, collector.served, own_rule)
     return card
 
 
-def _require_tradable(params: Params) -> None:
+def require_tradable(params: Params) -> None:
+    """Raises ConfigError for parameters that no venue here can trade."""
     if params.exposure == "long_short":
         raise ConfigError(
             "exposure long_short is for backtest run: a spot account cannot sell what it does not hold. Use long_flat"
         )
 
 
-def _keep(journal: Journal, card: ModelCard, model: bytes) -> None:
+def keep_model(journal: Journal, card: ModelCard, model: bytes) -> None:
     """Model and card; until an event names the model it serves nothing."""
     journal.store_id()  # a store is created, and proves itself, before anything is built on it
     if deployment(journal) is None:
@@ -209,7 +210,7 @@ def _keep(journal: Journal, card: ModelCard, model: bytes) -> None:
     _create(journal, f"{folder}/card", card.to_bytes())
 
 
-def _require_certified(journal: Journal, card: ModelCard, certifier: Certifier, cause: TrainingCause) -> None:
+def require_certified(journal: Journal, card: ModelCard, certifier: Certifier, cause: TrainingCause) -> None:
     """Raises Uncertified, once the refusal stands in the store, for a model that fails its certificate."""
     stored = certified(journal, card, certifier)
     found = stored.certificate
@@ -235,7 +236,7 @@ def refused_words(refusal: RefusalEvent) -> str:
     return f"{refusal.model_id} was not named champion: certificate {refusal.certificate} {refusal.message}"
 
 
-def _publish(
+def publish(
     journal: Journal,
     card: ModelCard,
     cause: TrainingCause,

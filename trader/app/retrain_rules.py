@@ -52,12 +52,12 @@ def retrain_if_due(
     day later, or as soon as a newer certificate of it passed. Raises Uncertified until then.
     """
     with bot.journal.glance(DEPLOYMENT, CHAMPION, BREACH):
-        found = _wanted(bot, now_ms, rule, drift)
+        found = wanted(bot, now_ms, rule, drift)
     if found is None:
         return None
     params, serve_from, answered = found
     if certifier is not None:
-        _require_not_refused(bot, now_ms, serve_from, answered)
+        require_not_refused(bot, now_ms, serve_from, answered)
     if answered is None:
         return _train(bot, params, serve_from, CALENDAR, certifier)
     chosen = tuner(bot, params, serve_from) if tuner else params
@@ -65,7 +65,7 @@ def retrain_if_due(
     return _train(bot, chosen, serve_from, TrainingCause("breach", message, answered.number), certifier)
 
 
-def _require_not_refused(bot: Bot, now_ms: int, serve_from: int, answered: Event[BreachEvent] | None) -> None:
+def require_not_refused(bot: Bot, now_ms: int, serve_from: int, answered: Event[BreachEvent] | None) -> None:
     """Raises Uncertified where a model for this very occasion failed its certificate within a day: the schedule asks every hour,
     and a search and a fit are not repeated as often."""
     refusals = bot.journal.events(REFUSAL)
@@ -78,10 +78,12 @@ def _require_not_refused(bot: Bot, now_ms: int, serve_from: int, answered: Event
         return
     known = newest_certificate(bot.journal, load_card(bot.journal, last.model_id))
     if known is None or not known.certificate.passed:
-        raise Uncertified(f"{refused_words(last)}; it is trained and examined again after a day. {AFTER_REFUSAL}")
+        raise Uncertified(
+            f"{refused_words(last)}; it is trained and examined again after a day. {AFTER_REFUSAL}"
+        )
 
 
-def _wanted(
+def wanted(
     bot: Bot, now_ms: int, rule: BreachRule | None, drift: DriftRule | None
 ) -> tuple[Params, int, Event[BreachEvent] | None] | None:
     """The serving parameters, the hour that a new model should serve from, and the breach that it answers, None for the
@@ -104,7 +106,14 @@ def _train(
     bot: Bot, params: Params, serve_from: int, occasion: TrainingCause, certifier: Certifier | None
 ) -> ModelCard:
     return retrain(
-        bot.journal, bot.collector, bot.forecaster_of, params, serve_from, bot.version, occasion, certifier=certifier
+        bot.journal,
+        bot.collector,
+        bot.forecaster_of,
+        params,
+        serve_from,
+        bot.version,
+        occasion,
+        certifier=certifier,
     )
 
 
@@ -157,4 +166,6 @@ def _drifted(bot: Bot, rule: DriftRule, newest: HourRecord) -> str | None:
     earlier = _earlier(bot)
     if not within_budget(rule.budget, newest.close_time, earlier):
         return None
-    return drifted(rule, newest.close_time, drift_of(hours, card, params), earlier[-1] if earlier else None)
+    return drifted(
+        rule, newest.close_time, drift_of(hours, card, params, bot.symbol), earlier[-1] if earlier else None
+    )

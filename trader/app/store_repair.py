@@ -173,6 +173,13 @@ def _model(bot: Bot, certifier: Certifier | None) -> Iterator[str]:
         hour = next_serve_hour(bot.exchange.time_ms(), params.gap_hours)
         occasion = TrainingCause(ASKED.cause, f"repair: {error}"[:200])
         card = retrain(
-            bot.journal, bot.collector, bot.forecaster_of, params, hour, bot.version, occasion, certifier=certifier
+            bot.journal,
+            bot.collector,
+            bot.forecaster_of,
+            params,
+            hour,
+            bot.version,
+            occasion,
+            certifier=certifier,
         )
         yield f"models/{champion.model_id}: not whole; {card.model_id} was trained and serves from its hour on"

@@ -254,7 +254,9 @@ def _carried_out(bot: Bot, decision: Decision, ours: bool) -> list[Fill]:
     """What was executed of the decision. An order that exceeds a limit and was not sent yet never is, and trading halts."""
     hour, untried = decision.close_time, ours and not decision.found_at_venue
     allocation = _allocation(bot, decision) if decision.order else Decimal(0)
-    why = broken_limit(bot.context, decision, bot.limits, allocation)
+    spoken = None if bot.book is None else bot.book.said(hour, hour + HOUR_MS)
+    most = None if spoken is None else spoken.said.most_usdt(bot.symbol)
+    why = broken_limit(bot.context, decision, bot.limits, allocation, most)
     if not why or (not ours and bot.journal.attempt(hour, 1) is not None):
         return carry_out(bot.context, hour, decision, untried=untried)
     announce(

@@ -15,6 +15,7 @@ from trader.commands.common import (
     ParamsFile,
     StoreDir,
     Symbol,
+    Symbols,
     answer,
     say_ticked,
     traded,
@@ -28,6 +29,7 @@ from trader.core.errors import ConfigError, Halt, TraderError
 from trader.core.text import plural
 from trader.core.types import iso
 from trader.observers import process
+from trader.plain_file import read_text
 
 
 def tick(
@@ -36,6 +38,7 @@ def tick(
     ] = False,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: AsJson = False,
@@ -50,7 +53,7 @@ def tick(
     from trader.app.trouble import failed
     from trader.core.hours import line_json
 
-    whole = traded(load_settings(symbol=symbol, book=book, store=store, bars=bars), symbol)
+    whole = traded(load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars), symbol)
     settings = whole.settings
     if whole.book is not None:
         from trader.commands import book as books
@@ -111,6 +114,7 @@ def retrain(
     ray_open_ports: RayOpenPorts = False,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: AsJson = False,
@@ -121,21 +125,24 @@ def retrain(
     """
     from trader import wiring
 
-    whole = traded(load_settings(symbol=symbol, book=book, store=store, bars=bars), symbol)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars)
+    whole = traded(settings, symbol, None if settings.book is not None else params)
     settings, search = whole.settings, Search(trials, seed, workers)
-    if params is not None and book is not None:
-        raise ConfigError(
-            f"--params {params} is of one symbol; name it in {book}: params, or params_by_symbol"
-        )
     if whole.book is not None:
         from trader.commands import book as books
 
+        given = whole.book
+        if params is not None and settings.book is not None:
+            from trader.adapters.book_file import with_params
+
+            given = with_params(given, read_text(params, "parameters"), str(params))
         if train_workers > 1:
             raise ConfigError(
                 f"--train-workers shares the fit of one symbol's model; leave it out with {book or 'a book'}"
             )
+        tuner, chosen = search.tuner(settings), params is not None
         books.train(
-            settings, whole.book, serve_from, if_due, search.asked, search.tuner(settings), as_json, check
+            settings, given, serve_from, if_due, search.asked, tuner, as_json, chosen=chosen, check=check
         )
         return
     with wiring.open_bot(settings, say=terminal.say) as bot:
@@ -166,8 +173,16 @@ def run(
     cron_job: CronJobFile = None,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     bars: BarsDir = None,
+    stream: Annotated[
+        bool | None,
+        typer.Option(
+            "--stream/--no-stream",
+            help="also tick as soon as a stream of klines says that a bar has closed; default: the setting stream, off",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="log lines as JSON, as TRADER_LOG_FORMAT=json does")
     ] = False,
@@ -175,13 +190,15 @@ def run(
     """Tick once now, then by the schedule until SIGTERM. Ticks run inside this process, other jobs of the schedule as child
     processes.
 
-    Example: trader run --cron-job cron-job
+    With --stream the schedule stands as it is, and a stream only wakes a tick earlier: docs/streams.md.
+
+    Example: trader run --cron-job cron-job --stream
     """
     from trader.commands import service
 
     if as_json:
         terminal.log_as_json()
-    settings = load_settings(symbol=symbol, book=book, store=store, bars=bars)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars, stream=stream)
     service.run(*schedule_of(cron_job, context), settings)
 
 
@@ -192,6 +209,7 @@ def halt(
     ] = False,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -202,7 +220,7 @@ def halt(
     from trader import wiring
     from trader.app.halts import announce, standing_halt
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     if symbol is None and (whole := traded(settings)).book is not None:
         from trader.commands import book as books
 
@@ -222,6 +240,7 @@ def resume(
     reason: Annotated[str, typer.Option(help="what was found and mended")],
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -233,7 +252,7 @@ def resume(
     from trader.app.halts import newest_event, resume
     from trader.core.events import ResumeEvent
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     if symbol is None and (whole := traded(settings)).book is not None:
         from trader.commands import book as books
 

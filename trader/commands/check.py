@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 # Folds of the walk-forward, by their content, in the folder of unfinished trainings.
 FOLDS = "certificate-folds"
-EXPORTS = "trader.app.exports"
 
 Check = Annotated[
     bool | None,
@@ -53,9 +51,9 @@ def check(
 ) -> None:
     """Examine a model and keep what was found as a numbered certificate beside its card. Exit 1 if it failed.
 
-    It must say live what the walk-forward says, be as good on its newest hours, stay within bounds on extreme ones, refuse what it
-    was not fitted for, and agree with its exported forms. Of a book every symbol's model is examined, or that of --symbol.
-    Example: trader check 20220101T00 --json
+    It must say live what the walk-forward says, be as good on its newest hours, stay within bounds on extreme ones, refuse
+    what it was not fitted for, and agree with its exported forms. Of a book every symbol's model is examined,
+    or that of --symbol. Example: trader check 20220101T00 --json
     """
     from trader import wiring
     from trader.app.certificates import keep
@@ -66,7 +64,9 @@ def check(
     found: dict[str, StoredCertificate] = {}
     if whole.book is None:
         with wiring.open_bot(whole.settings, say=terminal.say) as bot:
-            found[bot.symbol] = keep(bot.journal, examined(whole.settings, bot, card_to_check(bot.journal, model)))
+            found[bot.symbol] = keep(
+                bot.journal, examined(whole.settings, bot, card_to_check(bot.journal, model))
+            )
             bot.collector.save()
     else:
         wanted = whole.book.params.symbols if symbol is None else [symbol]
@@ -111,7 +111,11 @@ def examined(settings: Settings, bot: Bot, card: ModelCard) -> Certificate:
     terminal.say(f"{bot.symbol}: the certificate of {card.model_id} is made")
     with terminal.progress("windows") as update:
         return certify(
-            subject, now_ms, bot.version, cache=settings.checkpoints / FOLDS, progress=lambda done, of: update(done, of)
+            subject,
+            now_ms,
+            bot.version,
+            cache=settings.checkpoints / FOLDS,
+            progress=lambda done, of: update(done, of),
         )
 
 
@@ -142,7 +146,7 @@ def subject_of(bot: Bot, card: ModelCard, known_at: int) -> Subject:
         live=lambda seen, hour: said_live(seen, hour, model),
         others=others,
         recorded=_recorded(bot, card, bars, read_by),
-        differences=_differences(journal, card),
+        differences=_differences(journal, card, bars),
     )
 
 
@@ -188,18 +192,19 @@ def _recorded(
         if decision is None:
             continue
         now = "" if model is None else bars_hash_of(bars.span(model.reads_from(hour), hour + HOUR_MS))
-        rows.append(RecordedHour(hour, decision.model_id == card.model_id, decision.p_up, decision.bars_hash, now))
+        rows.append(
+            RecordedHour(hour, decision.model_id == card.model_id, decision.p_up, decision.bars_hash, now)
+        )
     return rows
 
 
-def _differences(journal: Journal, card: ModelCard) -> Sequence[str] | None:
-    """How stored exports differ from the model; None where none is stored."""
-    try:
-        exports: Any = import_module(EXPORTS)
-    except ModuleNotFoundError:
+def _differences(journal: Journal, card: ModelCard, bars: Bars) -> Sequence[str] | None:
+    """How exported forms that are stored differ from the model, each proved again; None where none is stored."""
+    from trader.app.exports import compare, stored_forms
+
+    if not stored_forms(journal, card):
         return None
-    stored = any("/export-" in key for key in journal.store.list(f"models/{card.model_id}/", limit=1000))
-    return [str(it) for it in exports.compare(journal, card)] if stored else None
+    return [f"{it.form}: {it.message}" for it in compare(journal, card, bars)]
 
 
 def _show(found: dict[str, StoredCertificate], as_json: bool) -> None:
@@ -213,8 +218,13 @@ def _show(found: dict[str, StoredCertificate], as_json: bool) -> None:
         terminal.show(title, "-" * len(title))
         for part in certificate.parts:
             terminal.show(terminal.labelled([(part.part, "passed" if part.passed else "FAILED")]))
-            terminal.show(terminal.labelled([(f"  {row.name}", _words(row.passed, row.words)) for row in part.checks]))
-        terminal.show("", f"{'passed' if certificate.passed else 'FAILED'}, by bars up to {iso(certificate.known_until)}")
+            terminal.show(
+                terminal.labelled([(f"  {row.name}", _words(row.passed, row.words)) for row in part.checks])
+            )
+        terminal.show(
+            "",
+            f"{'passed' if certificate.passed else 'FAILED'}, by bars up to {iso(certificate.known_until)}",
+        )
 
 
 def _words(passed: bool, words: str) -> str:

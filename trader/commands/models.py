@@ -78,11 +78,10 @@ def card(model: Model, symbol: Symbol = None, store: StoreDir = None, as_json: A
 
     Example: trader models card 20220101T00
     """
-    from trader.app.models import card_of
-    from trader.core.params import params_of
-
     from trader.app.certificates import certificate_words, newest_certificate
+    from trader.app.models import card_of
     from trader.commands.check import certificate_rows
+    from trader.core.params import params_of
 
     journal = _journal(symbol, store)
     its_card = card_of(journal, model)
@@ -149,7 +148,8 @@ def rollback(
         bool,
         typer.Option(
             "--uncertified",
-            help="also a model that did not pass its newest certificate, where the setting certificate demands one; --reason says why",
+            help="also a model that did not pass its newest certificate, where the setting certificate demands one; --reason "
+            "says why",
         ),
     ] = False,
     symbol: Symbol = None,

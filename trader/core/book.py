@@ -12,6 +12,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from functools import cached_property
 from typing import Literal
 
+from trader.core.book_limits import CENT, PurchaseLimit, SleeveStanding, purchase_limits
 from trader.core.book_params import BookParams
 from trader.core.hours import HourState
 from trader.core.policy import LossLimits
@@ -26,23 +27,7 @@ BOOK_HALT = "book"
 
 # A symbol whose hour before is not closed so long after the close is marked by an older record, and moves no cash.
 LATE_MS = 60_000
-CENT, SIX, EIGHT, TWELVE = Decimal("0.01"), Decimal("1e-6"), Decimal("1e-8"), Decimal("1e-12")
-
-
-@dataclass(frozen=True, slots=True)
-class SleeveStanding:
-    """A symbol's sleeve as its newest record says it. record_hour: that record's close time, UTC ms, None before the first.
-    equity_usdt, cash_usdt: after that hour. halted: whether its trading is."""
-
-    symbol: str
-    record_hour: int | None = None
-    equity_usdt: Decimal = Decimal(0)
-    cash_usdt: Decimal = Decimal(0)
-    halted: bool = False
-
-    def moves(self, hour: int) -> bool:
-        """Whether it gives and takes at `hour` (UTC ms): it is not halted, and its hour before that is closed, if it had one."""
-        return not self.halted and (self.record_hour is None or self.record_hour >= hour - HOUR_MS)
+SIX, EIGHT, TWELVE = Decimal("1e-6"), Decimal("1e-8"), Decimal("1e-12")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +48,7 @@ class BookHour:
     symbols without one are not there. weights and bars_hash: of a rebalance hour, by which shares. halt_event: the number of the
     newest halt or resume of the book that `risk` holds already. pending: transfers of earlier hours that no record holds yet, by
     symbol; they are part of the equity. release_event: the number of the newest release of a symbol's cash that was heard.
+    limits: what symbols may spend in this hour, where a limit of the book leaves one less than its cash.
     """
 
     close_time: int
@@ -77,6 +63,7 @@ class BookHour:
     halt_event: int = 0
     pending: Mapping[str, PendingTransfer] = field(default_factory=dict)
     release_event: int = 0
+    limits: Mapping[str, PurchaseLimit] = field(default_factory=dict)
 
     @property
     def halted(self) -> bool:
@@ -91,6 +78,10 @@ class BookHour:
     def transfer(self, symbol: str) -> Decimal:
         """What a sleeve's cash gains at this hour, 0 for nothing."""
         return self.transfers.get(symbol, Decimal(0))
+
+    def most_usdt(self, symbol: str) -> Decimal | None:
+        """The most that a purchase of a symbol may cost in this hour, None for all of its cash."""
+        return self.limits[symbol].most_usdt if symbol in self.limits else None
 
 
 @dataclass(frozen=True)
@@ -136,6 +127,24 @@ def book_hour(
     At a rebalance hour the symbols that can give and take share what they and the book have: one that is late, halted, unshared
     or has a transfer on its way keeps what it has, and is left out.
     """
+    said = _with_transfers(rules, hour, before, standings, shares, released, unshared)
+    if said.halted or not rules.params.limits_purchases:
+        return said
+    return replace(
+        said, limits=purchase_limits(rules.params, hour, said.equity_usdt, standings, said.transfers)
+    )
+
+
+def _with_transfers(
+    rules: BookRules,
+    hour: int,
+    before: BookHour,
+    standings: Sequence[SleeveStanding],
+    shares: Callable[[Sequence[str]], Shares],
+    released: Collection[str],
+    unshared: Collection[str],
+) -> BookHour:
+    """`book_hour` before limits on purchases."""
     pending = _pending_now(before, standings)
     equity = _equity(before, standings, pending)
     records = {it.symbol: it.record_hour for it in standings if it.record_hour is not None}
@@ -231,6 +240,7 @@ def missed_book_hour(hour: int, before: BookHour) -> BookHour:
         bars_hash="",
         records={},
         pending=_pending(before, {}),
+        limits={},
     )
 
 

@@ -108,12 +108,14 @@ def _kinds() -> TypeAdapter[Certificate]:
 
 
 def read_certificate(text: bytes, card: ModelCard, source: str) -> Certificate:
-    """The certificate of these bytes. Raises DataError, naming `source`, for bytes that are none, and for one of another model."""
+    """The certificate of these bytes. Raises DataError, naming `source`, for bytes that are none and for another model's."""
     try:
         found = _kinds().validate_json(text, strict=True)
     except (ValueError, RecursionError) as error:
         told = " ".join(str(error).split())[:160]
-        raise DataError(f"{source}: not a certificate ({told}). Make another: trader check {card.model_id}") from None
+        raise DataError(
+            f"{source}: not a certificate ({told}). Make another: trader check {card.model_id}"
+        ) from None
     if found.schema != SCHEMA:
         raise DataError(f"{source}: schema {found.schema!r}, this program reads {SCHEMA!r}")
     if (found.model_id, found.card_sha256) != (card.model_id, digest_of(card)):
@@ -134,4 +136,6 @@ def check_of(name: str, passed: bool, words: str) -> CertificateCheck:
 
 def figures_of(**values: float | None) -> dict[str, float]:
     """The figures that are there: what is None or not finite was not measured."""
-    return {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
+    return {
+        name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)
+    }

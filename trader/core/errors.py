@@ -8,6 +8,7 @@
     ├── Uncertified     a person: a model failed its certificate; it does not trade             (exit 1)
     ├── Retry           the scheduler: the same call may go through later; nothing was lost     (exit 3)
     │   └── OrderInDoubt  the scheduler: an order's outcome is unknown, so nothing else is sent (exit 3)
+    ├── UnequalExport   a person: an exported file does not say what its model says; no file    (exit 1)
     └── Halt            a person: trading has stopped and only `trader resume` starts it again  (exit 4)
 
 Foreign exceptions (requests, python-binance, botocore, OSError) stop at the adapter that knows them and leave
@@ -58,6 +59,10 @@ class Retry(TraderError):
 
 class OrderInDoubt(Retry):
     """An order's outcome is unknown. Nothing else may be sent for its symbol until it is known."""
+
+
+class UnequalExport(TraderError):
+    """An exported form of a model answers otherwise than the model. The message names the row and both answers."""
 
 
 class Halt(TraderError):

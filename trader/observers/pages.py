@@ -130,7 +130,7 @@ class PageObserver:
         folder = self._settings.page_dir
         if folder is None:
             return
-        write = write_page if self._settings.book is None else write_symbol_page
+        write = write_symbol_page if self._settings.has_book else write_page
         write(wiring.make_journal(self._settings), self._settings, folder)
 
 
@@ -163,7 +163,7 @@ def view_of(journal: Journal, settings: Settings, series: Json) -> Json:
         "halt_cumulative_return": params.get("halt_cumulative_return"),
         "enter_at": thresholds.enter_long if thresholds else None,
         "leave_at": thresholds.leave_long if thresholds else None,
-        "ranges": card.ranges if card else {},
+        "ranges": card.known_ranges(journal.symbol) if card else {},
         "quantiles": list(RANGE_QUANTILES),
         "all_ranges": _ranges(journal, {record["model_id"] for record in series["audit"]}),
         "card": _card_rows(card, report, certificate_words(journal, card)) if card else [],
@@ -209,7 +209,7 @@ def _ranges(journal: Journal, model_ids: set[str]) -> Json:
     found = {}
     for model_id in sorted(model_ids):
         try:
-            found[model_id] = load_card(journal, model_id).ranges
+            found[model_id] = load_card(journal, model_id).known_ranges(journal.symbol)
         except DataError:
             continue  # a model of older code still has its hours; only its ranges are not drawn
     return found
