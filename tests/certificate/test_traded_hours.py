@@ -134,3 +134,19 @@ def test_an_unknown_model_is_refused(begun: tuple[Path, dict[str, str]]) -> None
     assert done.returncode == 2
     assert "names no model of the store" in done.stderr
     assert not (folder / "state" / "models").exists()
+
+
+def test_a_corrupt_export_fails_the_certificate(begun: tuple[Path, dict[str, str]]) -> None:
+    """One that was proved passes; one whose bytes are others is found by the part for it."""
+    folder, environment = begun
+    command("trader", "retrain", "--params", "P.json", cwd=folder, **environment)
+    words = ("export", "2021", "--format", "onnx", "--out", "model.onnx")
+    command("trader", *words, cwd=folder, **environment)
+    told = check(folder, environment)
+    exports = next(part for part in told["parts"] if part["part"] == "exports")
+    assert (told["passed"], exports["checks"][0]["words"]) == (True, "every stored form says what the model says")
+    [kept] = (folder / "state" / "models").rglob("export-onnx")
+    kept.write_bytes(kept.read_bytes()[:-40] + bytes(40))
+    told = check(folder, environment, ok=False)
+    assert told["failed"] == ["exports"]
+    assert "onnx: " in next(part for part in told["parts"] if part["part"] == "exports")["checks"][0]["words"]
