@@ -144,7 +144,10 @@ def test_a_corrupt_export_fails_the_certificate(begun: tuple[Path, dict[str, str
     command("trader", *words, cwd=folder, **environment)
     told = check(folder, environment)
     exports = next(part for part in told["parts"] if part["part"] == "exports")
-    assert (told["passed"], exports["checks"][0]["words"]) == (True, "every stored form says what the model says")
+    assert (told["passed"], exports["checks"][0]["words"]) == (
+        True,
+        "every stored form says what the model says",
+    )
     [kept] = (folder / "state" / "models").rglob("export-onnx")
     kept.write_bytes(kept.read_bytes()[:-40] + bytes(40))
     told = check(folder, environment, ok=False)

@@ -11,7 +11,7 @@ import typer
 from trader import terminal
 from trader.commands.common import AsJson, BarsDir, BookFile, StoreDir, Symbol, traded
 from trader.config import load_settings
-from trader.core.errors import TraderError, Uncertified
+from trader.core.errors import ConfigError, TraderError, Uncertified
 from trader.core.types import FAR_FUTURE_MS, HOUR_MS, Json, floor_hour, iso
 from trader.observers import process
 
@@ -69,7 +69,10 @@ def check(
             )
             bot.collector.save()
     else:
-        wanted = whole.book.params.symbols if symbol is None else [symbol]
+        names = whole.book.params.symbols
+        if symbol is not None and symbol not in names:
+            raise ConfigError(f"{symbol} is no symbol of {whole.book.path}; it names {', '.join(names)}")
+        wanted = names if symbol is None else (symbol,)
         with wiring.open_book(settings, whole.book.params, say=terminal.say) as there:
             for name in wanted:
                 bot = there.sleeves[name]

@@ -123,6 +123,8 @@ def read_certificate(text: bytes, card: ModelCard, source: str) -> Certificate:
             f"{source} is the certificate of {found.model_id}, not of the card of {card.model_id}; it was moved or one of both "
             f"was changed. Make another: trader check {card.model_id}"
         )
+    if found.symbol not in card.symbols:
+        raise DataError(f"{source} is about {found.symbol}; {card.model_id} serves {', '.join(card.symbols)}")
     names = [part.part for part in found.parts]
     if len(names) != len(set(names)):
         raise DataError(f"{source} names a part twice. Make another: trader check {card.model_id}")
