@@ -32,9 +32,11 @@ def test_a_book_is_examined_symbol_by_symbol(tmp_path: Path, pooled: bool) -> No
             "TRADER_BARS": "collected",
             "TRADER_BOOK": "book.toml",
         }
-        command("trader", "retrain", "--check", cwd=tmp_path, **environment)
-        every = command("trader", "check", "--json", cwd=tmp_path, **environment)
-        one = command("trader", "check", "--symbol", SYMBOLS[1], "--json", cwd=tmp_path, **environment)
+        command("trader", "retrain", "--check", cwd=tmp_path, check=True, **environment)
+        every = command("trader", "check", "--json", cwd=tmp_path, check=True, **environment)
+        one = command(
+            "trader", "check", "--symbol", SYMBOLS[1], "--json", cwd=tmp_path, check=True, **environment
+        )
         wrong = command("trader", "check", "--symbol", "ADAUSDT", cwd=tmp_path, check=False, **environment)
     told = json.loads(every.stdout)
     assert sorted(told) == sorted(SYMBOLS)
