@@ -138,7 +138,7 @@ def _prepared(folder: Path, size: Size) -> Iterator[Scene]:
             params = params_file(folder, "P", n_estimators=size.trees)
             said = process(trader("retrain", "--params", str(params), "--json"), env, folder).said
             model_id = json.loads(said)["model_id"]
-            process(trader("export", model_id, "--format", "onnx"), env, folder)
+            process(trader("export", model_id, "--format", "onnx", "--out", "model.onnx"), env, folder)
             preset = preset_named("reference")
             X = features(bars(folder), preset, AT - 1_024 * HOUR_MS, AT)
             yield Scene(folder, url, model_id, X)

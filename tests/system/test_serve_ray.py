@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,11 +22,19 @@ pytestmark = pytest.mark.timeout(900)  # a Ray that starts beside other work tak
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_replicas_answer_as_one_server_and_lose_nothing_as_they_come_and_go(tmp_path: Path) -> None:
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder of a short name: Ray's sockets lie in it, and theirs may have 107 characters."""
+    made = Path(tempfile.mkdtemp(prefix="ray-"))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def test_replicas_answer_as_one_server_and_lose_nothing_as_they_come_and_go(folder: Path) -> None:
     """The same answers as `trader serve`; a second replica comes with the load and goes with it, and every request meanwhile is
     answered; without the token none is."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.system.serve_on_ray", str(tmp_path)],
+        [sys.executable, "-m", "tests.system.serve_on_ray", str(folder)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
