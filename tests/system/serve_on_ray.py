@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import requests
 
 from backtest.executors.own_network import entered
 from backtest.executors.ray_broker import NOT_FOUND
+from tests.system.ray_nodes import insisted
 
 TOKEN = "t" * 32
 PORT = 8000
@@ -110,7 +112,8 @@ def by_ray(told: list[tuple[int, Any]]) -> dict[str, Any]:
 
     from trader.serving.on_ray import NAME, application
 
-    ray.init(
+    started_ray = partial(
+        ray.init,
         num_cpus=4,
         include_dashboard=False,
         object_store_memory=100_000_000,
@@ -118,6 +121,7 @@ def by_ray(told: list[tuple[int, Any]]) -> dict[str, Any]:
         configure_logging=False,
         log_to_driver=False,
     )
+    insisted(started_ray)
 
     def replicas() -> int:
         states = serve.status().applications["bot"].deployments[NAME].replica_states

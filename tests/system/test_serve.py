@@ -63,7 +63,10 @@ def test_more_clients_than_it_takes_are_answered_or_told_to_come_back(tmp_path: 
     exchange = [*trader, "exchange", "--synthetic", "7", "--at", stamp(BEGIN), "--port", "0", "--json"]
     with said(exchange, cwd=tmp_path) as ready:
         own = {"TRADER_VENUE_URL": json.loads(ready)["url"], "TRADER_TRACKERS": "none"}
-        options = {"cwd": tmp_path, "env": {"PATH": "/usr/bin:/bin", **own, "PYTHONPATH": ":".join(sys.path)}}
+        options: dict[str, Any] = {
+            "cwd": tmp_path,
+            "env": {"PATH": "/usr/bin:/bin", **own, "PYTHONPATH": ":".join(sys.path)},
+        }
         subprocess.run([*trader, "retrain", "--params", "P.json"], check=True, **options)
         with said([*trader, "serve", "--port", "0", "--json"], **options) as line:
             url = f"{json.loads(line)['url']}/v1/forecast"
@@ -90,7 +93,7 @@ def engine() -> Iterator[Engine]:
 
 
 def test_the_image_answers(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """`docker run IMAGE serve`: sealed as the bot is, beyond loopback with a token only, with the model that the image trained."""
+    """`docker run IMAGE serve`: sealed as the bot is, beyond loopback with a token only, by the model that it trained."""
     tag = "localhost/hourly-trader:serve"
     engine.build(clean_context(tmp_path_factory.mktemp("context")), tag, "no")
     folder = tmp_path_factory.mktemp("state")

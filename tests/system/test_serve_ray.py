@@ -14,9 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from trader.core.errors import ConfigError
-from trader.serving.on_ray import application
-
 pytestmark = pytest.mark.timeout(900)  # a Ray that starts beside other work takes a minute
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,15 +55,3 @@ def test_replicas_answer_as_one_server_and_lose_nothing_as_they_come_and_go(fold
     assert lost == {}, found["codes"]
     assert found["codes"]["200"] > 100
     print(f"Ray Serve, one client: {found['one_client_a_second']} requests a second; all: {found['codes']}")
-
-
-def test_what_cannot_be_served_is_said_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a token, with an unknown word, with bounds that contradict."""
-    monkeypatch.delenv("TRADER_SERVE_TOKEN", raising=False)
-    with pytest.raises(ConfigError, match="on Ray Serve TRADER_SERVE_TOKEN must be set"):
-        application({})
-    monkeypatch.setenv("TRADER_SERVE_TOKEN", "t" * 32)
-    with pytest.raises(ConfigError, match="replicas: Extra inputs are not permitted"):
-        application({"replicas": "2"})
-    with pytest.raises(ConfigError, match="replicas_max 1 is below replicas_min 2"):
-        application({"replicas_min": "2", "replicas_max": "1"})

@@ -48,7 +48,6 @@ class Replicas(BaseModel):
 def application(given: dict[str, str]) -> Any:
     """The application of `serve run`: by this environment's settings, which every replica is sent. Raises ConfigError without a
     token, for a replica listens where others call it; and for words that are none of `Replicas`."""
-    serve = _ray_serve()
     try:
         asked = Replicas(**given)  # type: ignore[arg-type]  # texts, which pydantic reads
     except ValidationError as error:
@@ -61,6 +60,7 @@ def application(given: dict[str, str]) -> Any:
         raise ConfigError(
             "on Ray Serve TRADER_SERVE_TOKEN must be set (such as: openssl rand -hex 32): machines of a cluster call each other"
         )
+    serve = _ray_serve()
     # Folders are those of whoever starts it; a replica's own folder is another one.
     here = settings.model_copy(update={"bars": settings.bars.absolute(), "store": _absolute(settings)})
 
