@@ -133,10 +133,10 @@ def _counted(book: Book, bots: Iterable[Bot]) -> tuple[Decimal, dict[str, Decima
     word = None if start is None else book.words.newest(hour, start)
     if start is None or word is None:
         return book.params.capital_usdt, {}
-    cash = word.said.reserve_usdt + sum((it.amount_usdt for it in word.said.pending.values()), Decimal(0))
+    cash = word.said.reserve_usdt + sum((it.total_usdt for it in word.said.pending.values()), Decimal(0))
     held: dict[str, Decimal] = {}
     for bot in bots:
-        record = bot.journal.newest_record(hour, start)
+        record = bot.journal.newest_record(hour, book.first_hour(bot) or start)
         if record is None or record.close_time < word.said.close_time:
             cash += word.said.transfer(bot.symbol)
         if record is not None:

@@ -10,8 +10,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
-from trader.app.fields import FLAG, INTEGER, MONEY, TEXT, by_name, maybe, shape, word_of
+from trader.app.fields import FLAG, INTEGER, MONEY, TEXT, Kind, by_name, list_of, maybe, shape, word_of
 from trader.app.journal import Journal, hour_folder
 from trader.app.layout import BOOK
 from trader.app.stored import Format, encode
@@ -41,6 +42,7 @@ def _book_hour(
     pending: Mapping[str, PendingTransfer],
     release_event: int,
     limits: Mapping[str, PurchaseLimit],
+    symbols_event: int,
 ) -> BookHour:
     risk = RiskState(base_equity_usdt, peak_equity_usdt, halted_at_ms, halt_reason, frozen)
     return BookHour(
@@ -57,9 +59,12 @@ def _book_hour(
         pending,
         release_event,
         limits,
+        symbols_event,
     )
 
 
+SENT: Mapping[str, Kind[Any]] = {"hour": INTEGER, "amount_usdt": MONEY}
+NO_EARLIER: Mapping[str, tuple[Kind[Any], Any]] = {"earlier": (list_of(INTEGER), ())}
 BOOK_HOUR = Format(
     "book",
     shape(
@@ -79,10 +84,19 @@ BOOK_HOUR = Format(
             "bars_hash": TEXT,
             "records": by_name(INTEGER),
             "halt_event": INTEGER,
-            "pending": by_name(shape(PendingTransfer, {"hour": INTEGER, "amount_usdt": MONEY})),
+            "pending": by_name(
+                shape(
+                    PendingTransfer,
+                    SENT,
+                    {"earlier": (list_of(shape(PendingTransfer, SENT, NO_EARLIER)), ())},
+                )
+            ),
             "release_event": INTEGER,
         },
-        {"limits": (by_name(shape(PurchaseLimit, {"most_usdt": MONEY, "limit": word_of(LimitName)})), {})},
+        {
+            "limits": (by_name(shape(PurchaseLimit, {"most_usdt": MONEY, "limit": word_of(LimitName)})), {}),
+            "symbols_event": (INTEGER, 0),
+        },
         base_equity_usdt="risk.base_equity",
         peak_equity_usdt="risk.peak_equity",
         halted_at_ms="risk.halted_at",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from trader.app.book_journal import BookJournal
+from trader.app.book_symbols import book_start, first_hour
 from trader.app.halts import standing_halt
 from trader.app.journal import Journal
 from trader.app.retrain import champions, deployment
@@ -58,17 +59,18 @@ def book_status(
     """The report. journal: the book's own. `now_ms` (UTC) is None where nobody knows it."""
     parts = tuple(_sleeve(it) for it in sleeves.values())
     halt = standing_halt(journal)
-    begun = [event.start_ms for it in sleeves.values() if (event := deployment(it)) is not None]
-    if len(begun) < len(sleeves):
+    start = book_start(journal, sleeves.values())
+    if start is None:
         return BookStatus("not begun", halt, None, None, params.capital_usdt, None, None, None, parts)
-    start = max(begun)
     newest = BookJournal(journal).newest(_last_possible(now_ms, start), start)
     if newest is None:
         return BookStatus("begun", halt, None, None, params.capital_usdt, None, None, start, parts)
     word = newest.said
     parts = tuple(replace(it, held_back=held_back(sleeves[it.symbol], word)) for it in parts)
     equity = word.reserve_usdt + sum((it.equity_usdt for it in parts), Decimal(0))
-    closed = min((it.hour or start - HOUR_MS) for it in parts)
+    firsts = {it: first_hour(start, sleeve) for it, sleeve in sleeves.items()}
+    trading = [it for it in parts if (first := firsts[it.symbol]) is not None and first <= word.close_time]
+    closed = min(((it.hour or start - HOUR_MS) for it in trading), default=start - HOUR_MS)
     span = params.rebalance_hours * HOUR_MS
     return BookStatus(
         state="halted" if halt is not None or word.halted else "trading",

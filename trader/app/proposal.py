@@ -40,7 +40,7 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
     in_time = hour == current and bot.exchange.time_ms() <= hour + DEADLINE_MS
     shut = hour < current and not bars.has(hour + HOUR_MS)
     told = predict(bars, hour, model) if model and (in_time or shut) else Prediction(None, MISSED)
-    quote = bot.exchange.quote(bot.symbol) if in_time else None
+    quote = bot.quote() if in_time else None
     rules = Rules(params, bot.filters(hour), bot.freeze_on_halt, bot.price_band)
 
     # Decide: all of it is core.

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from trader import terminal, wiring
 from trader.adapters.book_file import BookFile
-from trader.app import book_halts
+from trader.app import book_halts, book_symbols
 from trader.app.book_status import BookStatus, SleeveStatus, book_status
 from trader.app.book_tick import BookTicked, tick_book
 from trader.app.dry import dry_tick
 from trader.app.journal import Journal
-from trader.app.layout import BOOK
+from trader.app.layout import BOOK, birth_of
 from trader.app.pool import retrain_pool, retrain_pool_if_due
 from trader.app.retrain import deployment, newest_readable_params, next_serve_hour, retrain
 from trader.app.retrain_rules import Tuner, retrain_if_due
@@ -119,11 +119,13 @@ def train(
     as_json: bool,
     *,
     chosen: bool = False,
+    added_only: bool = False,
     check: bool | None = None,
 ) -> None:
     """Train a model for every symbol, or where one is due. search: finds the parameters first; tuner: the same after a breach.
-    Symbols whose turn fails are told at the end; the others have theirs. chosen: a person has just named the parameters. check:
-    whether models must pass their certificates, None for what the settings say."""
+    Symbols whose turn fails are told at the end; the others have theirs. chosen: a person has just named the parameters.
+    added_only: train those that have no model yet, and no other. check: whether models must pass their certificates, None for
+    what the settings say."""
     if book.params.is_pooled:
         _train_pool(settings, book, serve_from, if_due, search, as_json, check)
         return
@@ -135,6 +137,8 @@ def train(
         first = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, gap)
         with terminal.progress("symbols", quiet=as_json) as update:
             for done, (symbol, bot) in enumerate(there.sleeves.items(), start=1):
+                if added_only and deployment(bot.journal) is not None:
+                    continue
                 certifier = certifier_of(settings, bot, check)
                 try:
                     card = (
@@ -166,6 +170,21 @@ def train(
         raise next(iter(errors.values()))
 
 
+def change_symbols(settings: Settings, book: BookFile, reason: str, write_off: bool) -> None:
+    """Change the symbols of the running book to those of its file, if they are others. Raises ConfigError."""
+    store = wiring.make_store(settings)
+    birth = birth_of(store, BOOK)
+    if birth is None:
+        raise ConfigError(
+            f"{settings.store} holds no book yet, so there is no list to change: leave out --reason"
+        )
+    journal, now_ms = Journal(store, BOOK, birth.symbols), wiring.make_clock(settings).now_ms()
+    changed = book_symbols.change_symbols(journal, book.params.symbols, now_ms, reason, write_off=write_off)
+    if changed is not None:
+        lost = f"; {changed.written_off_usdt:.2f} USDT written off" if changed.written_off_usdt else ""
+        terminal.say(f"the book is of {', '.join(changed.symbols)} from now on{lost}; start trader run again")
+
+
 def _train_pool(
     settings: Settings,
     book: BookFile,
@@ -178,7 +197,7 @@ def _train_pool(
     """One model for all symbols. Raises ConfigError for a search, which would be of one symbol."""
     if search is not None:
         raise ConfigError(
-            f"--trials searches the parameters of one symbol, and {book.path} shares a model among all. Search for the book with "
+            f"--trials searches the parameters of one symbol, and {book.name} shares a model among all. Search for the book with "
             "backtest tune --book, then train with --params"
         )
     params = next(iter(book.strategies.values()))

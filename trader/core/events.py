@@ -188,6 +188,21 @@ class ReleaseEvent:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class SymbolsEvent:
+    """A person changes the list of symbols of a running book. symbol: the book's own name. symbols: the whole list from then on.
+    start_ms: the book's first hour, which stays. written_off_usdt: what removed symbols still held."""
+
+    name: ClassVar[str] = "symbols"
+    symbol: str
+    at_ms: int
+    symbols: tuple[str, ...]
+    start_ms: int
+    written_off_usdt: Decimal
+    by: Author
+    message: str
+
+
 AccountEvent = AdoptEvent | IgnoreEvent | ClosedAttemptEvent | FlattenEvent | EpochEvent
 AnyEvent = (
     DeploymentEvent
@@ -200,6 +215,7 @@ AnyEvent = (
     | TroubleEvent
     | RefusalEvent
     | ReleaseEvent
+    | SymbolsEvent
 )
 
 
