@@ -52,14 +52,23 @@ def run_small() -> list[Figure]:
 
 def _figures(family: str, trees: int, times: int) -> list[Figure]:
     it = _exported(family, trees)
+    began = time.process_time()
     proof = it.forecaster.prove(it.model, it.data, "onnx", it.facts, it.scene)
-    note = f"{proof.splits:,} splits, {proof.rows:,} rows, {len(it.data):,} bytes"
+    cpu_s = time.process_time() - began
+    note = f"{proof.splits:,} splits, {proof.rows:,} rows, {len(it.data):,} bytes; by the clock {proof.seconds:.1f} s"
     native, exported = it.forecaster.load(it.model, "a model"), row_predictor(it.data, "a file")
     row_us, scores_us, predict_us = _onnx_us(exported, it.scene, times)
     native_us = _median_us(_scores(native, it.scene.drawn[:1]), times // 5)
     other = f"scores {scores_us:.1f} us, predict {predict_us:.1f} us, the library {native_us:.1f} us"
     return [
-        Figure(f"{family}: {trees:,} trees proved", proof.seconds, "at most", MOST_PROOF_S, "s", note=note),
+        Figure(
+            f"{family}: {trees:,} trees proved, of processor time",
+            cpu_s,
+            "at most",
+            MOST_PROOF_S,
+            "s",
+            note=note,
+        ),
         Figure(
             f"{family}: P(up) apart, at most", proof.p_up_difference, "at most", TOLERANCE, is_result=True
         ),
