@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from trader.forecasters.trees_export import ExportsTrees
 from trader.forecasters.xgboost import XGBoostForecaster
 
 FORECASTERS: dict[str, ExportsTrees] = {"xgboost": XGBoostForecaster(), "lightgbm": LightGBMForecaster()}
-TOLD = {
+TOLD: dict[str, dict[str, Any]] = {
     "xgboost": {"max_depth": 5, "learning_rate": 0.03, "subsample": 0.8, "gamma": 0},
     "lightgbm": {"num_leaves": 31, "min_data_in_leaf": 20},
 }
