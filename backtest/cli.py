@@ -13,6 +13,7 @@ from backtest.commands.lifecycle import lifecycle
 from backtest.commands.lookahead import lookahead
 from backtest.commands.model_check import model_check
 from backtest.commands.params import params
+from backtest.commands.pipeline import pipeline, status
 from backtest.commands.predict import predict
 from backtest.commands.reference import reproduce_reference
 from backtest.commands.report import report
@@ -25,7 +26,7 @@ from trader import terminal
 from trader.startup import Version, begin, one_value_each
 
 # Verbs that fit models of a user's own features or family.
-TRAINS = ("run", "tune", "report", "forecast", "choices", "select", "lookahead", "lifecycle")
+TRAINS = ("run", "tune", "report", "forecast", "choices", "select", "lookahead", "lifecycle", "pipeline")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -55,6 +56,8 @@ for verb in (
     time_inference,
     tune,
     run,
+    pipeline,
+    status,
     reproduce_reference,
 ):
     app.command()(verb)

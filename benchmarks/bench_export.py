@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.figure import Figure
 from trader.core.exports import TOLERANCE, ExportFacts, ProofScene
+from trader.core.model_params import default_model
 from trader.core.panel import Panel
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.types import HOUR_MS, Matrix, flat_bars, parse_hour
@@ -42,46 +43,53 @@ class _Exported:
 
 
 def run() -> list[Figure]:
-    """A thousand trees of each family."""
-    return [figure for family in FORECASTERS for figure in _figures(family, 1_000, 5_000)]
+    """A thousand trees of each family are proved; a row is asked of a model of each family's default parameters too."""
+    return [
+        figure
+        for family, told in TOLD.items()
+        for figure in (
+            *_proof(family, {**told, "n_estimators": 1_000}, 1_000),
+            *_row(family, default_model(family), "default parameters", 5_000),
+        )
+    ]
 
 
 def run_small() -> list[Figure]:
     """Thirty trees of each."""
-    return [figure for family in FORECASTERS for figure in _figures(family, 30, 200)]
+    return [
+        figure
+        for family, told in TOLD.items()
+        for figure in (
+            *_proof(family, {**told, "n_estimators": 30}, 100),
+            *_row(family, {**told, "n_estimators": 30}, "30 trees", 200),
+        )
+    ]
 
 
-def _figures(family: str, trees: int, times: int) -> list[Figure]:
-    it = _exported(family, trees)
+def _proof(family: str, told: dict[str, Any], times: int) -> list[Figure]:
+    it, trees = _exported(family, told), told["n_estimators"]
     began = time.process_time()
     proof = it.forecaster.prove(it.model, it.data, "onnx", it.facts, it.scene)
     cpu_s = time.process_time() - began
     note = f"{proof.splits:,} splits, {proof.rows:,} rows, {len(it.data):,} bytes; by the clock {proof.seconds:.1f} s"
+    row_us, _, _ = _onnx_us(row_predictor(it.data, "a file"), it.scene, times)
+    apart = proof.p_up_difference
+    return [
+        Figure(
+            f"{family}: {trees:,} trees proved, of processor time", cpu_s, "at most", MOST_PROOF_S, "s", note
+        ),
+        Figure(f"{family}: P(up) apart", apart, "at most", TOLERANCE, is_result=True),
+        Figure(f"{family}: {trees:,} trees, a row by onnxruntime", row_us, unit="us"),
+    ]
+
+
+def _row(family: str, told: dict[str, Any], title: str, times: int) -> list[Figure]:
+    it = _exported(family, told)
     native, exported = it.forecaster.load(it.model, "a model"), row_predictor(it.data, "a file")
     row_us, scores_us, predict_us = _onnx_us(exported, it.scene, times)
     native_us = _median_us(_scores(native, it.scene.drawn[:1]), times // 5)
-    other = f"scores {scores_us:.1f} us, predict {predict_us:.1f} us, the library {native_us:.1f} us"
-    return [
-        Figure(
-            f"{family}: {trees:,} trees proved, of processor time",
-            cpu_s,
-            "at most",
-            MOST_PROOF_S,
-            "s",
-            note=note,
-        ),
-        Figure(
-            f"{family}: P(up) apart, at most", proof.p_up_difference, "at most", TOLERANCE, is_result=True
-        ),
-        Figure(
-            f"{family}: {trees:,} trees, a row by onnxruntime",
-            row_us,
-            "at most",
-            MOST_ROW_US,
-            "us",
-            note=other,
-        ),
-    ]
+    note = f"scores {scores_us:.1f} us, predict {predict_us:.1f} us, the library {native_us:.1f} us"
+    return [Figure(f"{family}: {title}, a row by onnxruntime", row_us, "at most", MOST_ROW_US, "us", note)]
 
 
 def _onnx_us(exported: OnnxRowPredictor, scene: ProofScene, times: int) -> tuple[float, float, float]:
@@ -109,13 +117,12 @@ def _median_us(ask: Callable[[], object], times: int) -> float:
     return float(np.median(found)) / 1e3
 
 
-def _exported(family: str, trees: int) -> _Exported:
+def _exported(family: str, model_params: dict[str, Any]) -> _Exported:
     """A model of made rows whose label follows from some of them."""
     rng = np.random.default_rng(1)
     X = rng.normal(size=(HOURS, FEATURES)).astype(np.float32)
     y = (X[:, 0] + X[:, 3] * X[:, 4] + rng.normal(size=HOURS) > 0).astype(np.float64)
-    told = {"family": family, "n_estimators": trees, **TOLD[family]}
-    params = params_of({**DEFAULT_PARAMS, "model": told}, "the benchmark")
+    params = params_of({**DEFAULT_PARAMS, "model": {"family": family, **model_params}}, "the benchmark")
     panel = Panel.of([flat_bars("BTCUSDT", 1.0, parse_hour("2021-01-01"), HOURS)], [X])
     forecaster = FORECASTERS[family]
     until = int(panel.close_time[-1])

@@ -5,6 +5,7 @@
     │   ├── DataError   a person: bars, a model or a record do not hold what they must          (exit 2)
     │   │   └── OtherSymbol  a person: an object belongs to another symbol; nothing was done    (exit 2)
     │   └── WrongStore  a person: the store is another symbol's, or of an earlier version       (exit 2)
+    ├── Uncertified     a person: a model failed its certificate; it does not trade             (exit 1)
     ├── Retry           the scheduler: the same call may go through later; nothing was lost     (exit 3)
     │   └── OrderInDoubt  the scheduler: an order's outcome is unknown, so nothing else is sent (exit 3)
     ├── UnequalExport   a person: an exported file does not say what its model says; no file    (exit 1)
@@ -39,6 +40,10 @@ class OtherSymbol(DataError):
 
 class WrongStore(ConfigError):
     """The store belongs to another symbol, or an earlier version laid it out. Nothing is read from it or written to it."""
+
+
+class Uncertified(TraderError):
+    """A model failed its certificate, or has none where one is demanded. It serves no hour; the old model goes on."""
 
 
 class Retry(TraderError):
