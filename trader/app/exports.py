@@ -46,6 +46,9 @@ class ExportDifference:
     form: ExportForm
     message: str
 
+    def __str__(self) -> str:
+        return f"{self.form}: {self.message}"
+
 
 def export_model(
     journal: Journal, card: ModelCard, form: ExportForm, bars: Bars | None = None
