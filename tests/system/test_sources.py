@@ -152,7 +152,7 @@ def test_no_password_is_shown_or_stored(url: str, tmp_path: Path) -> None:
     """By `trader config`, a run of `backtest` and its evidence, and a collect."""
     address = postgresql_of(url, [BTC], "shown")
     settings = {"TRADER_DATA_URL": address, "TRADER_VENUE": "testnet", "TRADER_TRACKERS": "none"}
-    collected = command("trader", "collect", "--from", iso(BTC.first), cwd=tmp_path, **settings)
+    collected = command("trader", "collect", "--from", iso(BTC.first), cwd=tmp_path, check=True, **settings)
     shown = command("trader", "config", cwd=tmp_path, check=False, **settings)
     words = ("--bars", address, "--symbol", "BTCUSDT", "--from", "2021-02-01", "--to", "2021-02-02")
     (tmp_path / "P.json").write_text('{"model": {"family": "naive"}, "look_back_days": 10}')
