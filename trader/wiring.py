@@ -245,6 +245,7 @@ def open_book(
                 collector = make_collector(own, market, keep=keep_bars, say=say)
                 sleeves[symbol] = _bot(own, journal, exchange, collector, clock)
         words = BookJournal(Journal(store, BOOK, params.symbols))
+        words.journal.require_own()  # now: what is changed after this process began is seen by it
         freeze = settings.halt_policy == "freeze"
         yield Book(params, words, dict(sorted(sleeves.items())), laned, freeze)
 

@@ -42,7 +42,7 @@ SUFFIXES = (".parquet", ".csv", ".zip")
 _BLOCK = 1 << 20
 
 
-def bars_files(places: Sequence[str]) -> list[BarsFile]:
+def bars_files(places: Sequence[str | Path]) -> list[BarsFile]:
     """The bars at these places, by symbol; of a folder all that hold bars by their names. Raises ConfigError for a place that is
     not there, an empty folder, and two files of one symbol; Retry for a server that does not answer."""
     from trader.adapters.bar_folder import places_of

@@ -31,7 +31,8 @@ def replay_book(
     sources = BarSources.of(bars, book.params.symbols[0], access=s3_access)
     markets = {symbol: sources.read(symbol, terminal.say) for symbol in book.params.symbols}
     for symbol, market in markets.items():
-        rehearsal.require_replayable(market, first, last, book.strategies[symbol], sources.path(symbol))
+        chosen, place = book.strategies[symbol], sources.path(symbol)
+        rehearsal.require_replayable(market, first, last, chosen, place, young=book.params.is_pooled)
     with tempfile.TemporaryDirectory(prefix="trader-replay-") as folder:
         rows = Path(folder) / "filters.json"
         book_rehearsal.write_info_rows(rows, book_rehearsal.filters_at(markets, first))

@@ -88,7 +88,7 @@ def _row(name: str, settings: Settings, source: str) -> dict[str, Any]:
     if isinstance(value, SecretStr):
         value = MASKED if value.get_secret_value() else None
     elif value is not None and not isinstance(value, bool | int | float):
-        text = str(value)
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
         value = MASKED if "://" in text and "@" in text else text
     return {"name": name, "value": value, "source": source}
 

@@ -18,10 +18,12 @@ from trader.commands.common import (
     ParamsFile,
     StoreDir,
     Symbol,
+    Symbols,
     hour_clock,
     params_from,
     traded,
 )
+from trader.commands.stream_parts import stream_said
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import iso, parse_hour
@@ -116,6 +118,7 @@ def journal(
     stop: Annotated[str | None, typer.Option("--to", help="end of the hours, exclusive, UTC")] = None,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     jsonl: Annotated[
         bool,
@@ -139,20 +142,18 @@ def journal(
     from trader import wiring
     from trader.core.hours import line_text
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     since, until = parse_hour(start) if start else None, parse_hour(stop) if stop else None
     if symbol is None:
         whole = traded(settings)
         settings = whole.settings
         if whole.book is not None:
-            from trader.commands.book_hours import journal_book
+            from trader.commands.book_hours import journal_book, tables_of_book
 
             if csv or parquet:
-                raise ConfigError(
-                    "tables are of one symbol: add --symbol, such as --symbol "
-                    f"{whole.book.params.symbols[0]}; a book's own hours are --jsonl"
-                )
-            journal_book(settings, whole.book, since, until, jsonl, wide)
+                tables_of_book(settings, whole.book, since, until, csv, parquet)
+            else:
+                journal_book(settings, whole.book, since, until, jsonl, wide)
             return
     kept = wiring.make_journal(settings)
     if not (jsonl or csv or parquet):
@@ -192,7 +193,11 @@ def _print_story(journal: Journal, since: int | None, until: int | None, store: 
 
 
 def status(
-    symbol: Symbol = None, book: BookFile = None, store: StoreDir = None, as_json: AsJson = False
+    symbol: Symbol = None,
+    book: BookFile = None,
+    symbols: Symbols = None,
+    store: StoreDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """How the bot stands, why, what it holds, which model serves, whether hours drift, what comes next.
 
@@ -203,7 +208,7 @@ def status(
     from trader.observers.names import meant
     from trader.observers.status_words import screen
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     if symbol is None:
         whole = traded(settings)
         settings = whole.settings
@@ -217,6 +222,8 @@ def status(
     # Without an answer nobody knows how late the bot is: the exchange's hours may be those of another year than this machine's.
     now_ms = clock.now_ms if clock.answered else None
     report = look(journal, settings.breach_rule, now_ms, settings.drift_rule, meant(settings, journal))
+    if (stream := stream_said(settings)) is not None:
+        report["stream"] = stream
     if as_json:
         told = {"symbol": settings.symbol, "store": settings.store, "clock": clock.words, **report}
         terminal.emit(told)
