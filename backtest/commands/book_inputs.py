@@ -8,23 +8,28 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_UP, Decimal
 from pathlib import Path
 
+from backtest.commands.inputs import s3_access
+from backtest.study.book_context import BookSearchTask
+from backtest.study.trial_context import SearchTask
 from trader import terminal
 from trader.adapters.bar_folder import BarSources
 from trader.adapters.book_file import read_book
 from trader.adapters.exchange_info import filters_of, info_row_of, read_info_rows
-from trader.core.book import CENT, BookRules, SleeveStanding, book_hour
+from trader.core.book import BookRules, book_hour
+from trader.core.book_limits import CENT, SleeveStanding
 from trader.core.book_params import BookParams
 from trader.core.costs import exact, fill_price, quote_at
 from trader.core.errors import ConfigError
 from trader.core.hours import Rules
 from trader.core.jumps import require_no_jump
 from trader.core.params import Params
+from trader.core.pooled_rows import require_pools
 from trader.core.shares import shares_at
 from trader.core.text import plural
 from trader.core.training import train_symbols_of
 from trader.core.types import HOUR_MS, Bars, Filters, iso, parse_hour, plain
 from trader.core.windows import refit_of, require_history, require_span
-from trader.forecasters.registry import traits_of
+from trader.forecasters.registry import forecaster_of, traits_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,13 +46,14 @@ class GivenSymbol:
 @dataclass(frozen=True, slots=True, eq=False)
 class GivenBook:
     """A book over the hours start <= T < stop (UTC ms), its symbols in alphabetical order. began: when the verb was asked, on
-    time.perf_counter."""
+    time.perf_counter. untraded: symbols with bars among those given that the book does not name."""
 
     params: BookParams
     symbols: tuple[GivenSymbol, ...]
     start: int
     stop: int
     began: float
+    untraded: tuple[str, ...] = ()
 
     @property
     def rules(self) -> BookRules:
@@ -62,7 +68,7 @@ class GivenBook:
 
 
 def given_book(
-    book: Path, bars: Sequence[Path], start: str, stop: str, filters: Path | None = None
+    book: Path, bars: Sequence[str | Path], start: str, stop: str, filters: Path | None = None
 ) -> GivenBook:
     """Read the files of a book. Raises ConfigError or DataError for one that cannot be read, for bars that do not reach over the
     hours, and for a book that could not trade. filters: exchangeInfo's rows of its symbols."""
@@ -71,22 +77,41 @@ def given_book(
     first, last = parse_hour(start), parse_hour(stop)
     if last <= first:
         raise ConfigError(f"--to {stop} must be later than --from {start}")
-    sources = BarSources.of(bars, read.params.symbols[0])
-    for symbol in read.params.symbols:
-        sources.path(symbol)
-    files = _Files(sources, filters, first, last)
+    sources = BarSources.of(bars, read.params.symbols[0], access=s3_access)
+    _require_files(sources, read.params.symbols)
+    if read.params.is_pooled:
+        family = next(iter(read.strategies.values())).model.family
+        require_pools(family, traits_of(family))
+    files = _Files(sources, filters, first, last, young=read.params.is_pooled)
     symbols = tuple(files.symbol(it, read.strategies[it]) for it in read.params.symbols)
-    given = GivenBook(read.params, symbols, first, last, began)
+    untraded = tuple(sorted(sources.files.keys() - set(read.params.symbols)))
+    given = GivenBook(read.params, symbols, first, last, began, untraded)
     if not read.is_one:
         require_tradable(given)
     return given
 
 
-class _Files:
-    """What the files hold of each symbol over the hours first <= T < last. Bars are read once, however many fits see them."""
+def _require_files(sources: BarSources, symbols: Sequence[str]) -> None:
+    """Raises ConfigError that names every symbol without bars: a book without its delisted symbols would look better than it
+    was."""
+    missing = [it for it in symbols if it not in sources.files]
+    if len(missing) == 1:
+        sources.path(missing[0])
+    if missing:
+        raise ConfigError(
+            f"{sources.said}: there are no bars of {', '.join(missing)}. Give a folder that holds them, delisted symbols too, or "
+            f"leave them out of the book. To get them: trader collect --symbols {','.join(missing)} --from 2021-01-01"
+        )
 
-    def __init__(self, sources: BarSources, filters: Path | None, first: int, last: int) -> None:
-        self._sources, self._first, self._last = sources, first, last
+
+class _Files:
+    """What the files hold of each symbol over the hours first <= T < last. Bars are read once, however many fits see them.
+    young: a symbol may be younger than its first fit, which others are old enough for."""
+
+    def __init__(
+        self, sources: BarSources, filters: Path | None, first: int, last: int, *, young: bool = False
+    ) -> None:
+        self._sources, self._first, self._last, self._young = sources, first, last, young
         self._filters = filters
         self._rows = [] if filters is None else read_info_rows(filters)
         self._read: dict[str, Bars] = {}
@@ -94,13 +119,14 @@ class _Files:
     def symbol(self, symbol: str, params: Params) -> GivenSymbol:
         """Raises ConfigError or DataError where its bars do not suit the hours."""
         seen: Sequence[str] = ()
-        if params.train_symbols is not None:
+        if params.train_symbols is not None and not self._young:
             seen = train_symbols_of(params, symbol, traits_of(params.model.family))
         bars, source = self._bars(symbol, params), str(self._sources.path(symbol))
         # A symbol that was delisted within the hours is part of what was traded.
         last = min(self._last, bars.last) if bars.last > self._first else self._last
         require_span(bars, self._first, last, source)
-        require_history(bars, refit_of(params, 0, self._first), params, source)
+        if not self._young:
+            require_history(bars, refit_of(params, 0, self._first), params, source)
         others = tuple(self._bars(it, params) for it in seen if it != symbol)
         return GivenSymbol(bars, Rules(params, self._filters_of(bars)), source, others)
 
@@ -117,6 +143,34 @@ class _Files:
         if self._filters is None:
             return Filters.derived(float(bars.close[bars.row(self._first)]))
         return filters_of(info_row_of(self._rows, bars.symbol, self._filters), str(self._filters))
+
+
+def search_of(given: GivenBook, source: str) -> BookSearchTask:
+    """A search of one P.json for all symbols. Raises ConfigError for a book of one symbol, or one that names several P.json."""
+    if len(given.symbols) == 1:
+        raise ConfigError(
+            f"{source} holds one symbol, {given.params.symbols[0]}, and a search of a book is of several. Use backtest tune "
+            "--bars with its file, and --params with its P.json"
+        )
+    if given.params.params_by_symbol:
+        raise ConfigError(
+            f"{source}: tune --book searches one P.json for all symbols, and params_by_symbol names others for "
+            f"{', '.join(given.params.params_by_symbol)}. Leave it out, or search each symbol by itself"
+        )
+    tasks = [
+        SearchTask(
+            forecaster_of(it.rules.params.model.family),
+            it.bars,
+            it.rules.params,
+            it.rules.filters,
+            given.start,
+            min(given.stop, it.bars.last + HOUR_MS),
+            it.source,
+            it.others,
+        )
+        for it in given.symbols
+    ]
+    return BookSearchTask(tuple(tasks), given.rules, given.start, given.stop)
 
 
 def require_tradable(book: GivenBook) -> None:

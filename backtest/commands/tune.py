@@ -1,29 +1,29 @@
-"""`backtest tune`: a study from the command line."""
+"""`backtest tune`: a study from the command line, of a symbol or of a book."""
 
 from __future__ import annotations
 
 import json
-import math
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backtest.commands.book import or_book
 from backtest.commands.computing import Computing, computed
 from backtest.commands.counting import of_trial
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
+from backtest.commands.tune_screen import answer_of, show_trials, watched
 from backtest.evidence.looks import ledger_in
 from backtest.study.objectives import MEANING, Objective, objective_named
 from trader import terminal
-from trader.core.text import plural
 
 if TYPE_CHECKING:
-    from backtest.study.halving import RungProgress
-    from backtest.study.trials import Study, Trial
+    from backtest.study.trials import Trial
+    from backtest.study.tune import AnyTask
 
 Trials = Annotated[
     int, typer.Option(min=1, help="number of trials; a trial fits every walk-forward window once")
@@ -62,6 +62,93 @@ TrialsOut = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line says of a study."""
+
+    trials: int
+    seed: int
+    batch: int | None
+    study: Path | None
+    objective: Objective
+    exact: bool
+    cache: Path | None
+    trials_out: Path | None
+    as_json: bool
+
+
+def search(
+    task: AnyTask,
+    asked: Asked,
+    computing: Computing,
+    title: str,
+    began: float,
+    count: Callable[[Trial], None],
+) -> None:
+    """Run the study and say what it found. count: is told of every trial that has ended. began: on time.perf_counter."""
+    from backtest.study.tune import halving_of, tune
+
+    writable(asked.trials_out)
+    study = partial(
+        tune,
+        task,
+        trials=asked.trials,
+        seed=asked.seed,
+        batch=asked.batch,
+        objective=asked.objective,
+        prune=not asked.exact,
+        folder=asked.study,
+        cache=asked.cache,
+        on_trial=count,
+    )
+    halving = bool(halving_of(task, prune=not asked.exact))
+    found = watched(study, computing, asked.objective, asked.study, halving=halving, quiet=asked.as_json)
+    if asked.trials_out:
+        terminal.write_lines(asked.trials_out, (json.dumps(trial.row()) for trial in found.trials))
+    if asked.as_json:
+        terminal.emit(answer_of(found, found.best, asked.objective, time.perf_counter() - began))
+        return
+    show_trials(title, found, asked.objective, asked.study)
+
+
+@computed
+def tune_of_book(
+    book: Path,
+    computing: Computing,
+    bars: list[str],
+    start: str,
+    stop: str,
+    filters: Path | None,
+    trials: int,
+    seed: int,
+    batch: int | None,
+    study: Path | None,
+    objective: Objective,
+    exact: bool,
+    cache: Path | None,
+    trials_out: Path | None,
+    evidence: Path,
+    as_json: bool,
+) -> None:
+    """Search one P.json for all symbols of a book. Everything tried counts on the hours of every symbol."""
+    from backtest.commands.book_inputs import given_book, search_of
+
+    given = given_book(book, bars, start, stop, filters)
+    task = search_of(given, str(book))
+    ledgers = [ledger_in(evidence, it.bars) for it in given.symbols]
+
+    def count(trial: Trial) -> None:
+        for ledger in ledgers:
+            ledger.append(of_trial(trial, given.start, given.stop, f"backtest tune --book, seed {seed}"))
+
+    asked = Asked(trials, seed, batch, study, objective, exact, cache, trials_out, as_json)
+    search(task, asked, computing, f"{given.title}, in sample", given.began, count)
+
+
+@or_book(
+    tune_of_book,
+    help_text="book.toml: search one P.json for all its symbols, by the whole book as it is traded",
+)
 @on_hours
 @computed
 def tune(
@@ -84,148 +171,24 @@ def tune(
     The family is the one that --params names; `trader models families` lists them.
     Example: backtest tune --bars BTCUSDT-1h.parquet --from 2021-01-01 --to 2022-01-01 --trials 20 --study study
     """
-    from backtest.study.tune import SearchTask, halving_of, tune
+    from backtest.study.trial_context import SearchTask
     from trader.forecasters.registry import forecaster_of
 
-    writable(trials_out)
     ledger, (start, stop) = ledger_in(evidence, given.bars), (given.start, given.stop)
-    params, filters = given.rules.params, given.rules.filters
+    params = given.rules.params
     task = SearchTask(
         forecaster_of(params.model.family),
         given.bars,
         params,
-        filters,
+        given.rules.filters,
         start,
         stop,
         given.source,
         given.others,
     )
-    search = partial(
-        tune,
-        task,
-        trials=trials,
-        seed=seed,
-        batch=batch,
-        objective=objective,
-        prune=not exact,
-        folder=study,
-        cache=cache,
-        on_trial=lambda it: ledger.append(of_trial(it, start, stop, f"backtest tune, seed {seed}")),
-    )
-    halving = bool(halving_of(task, prune=not exact))
-    found = _watched(search, computing, objective, study, halving=halving, quiet=as_json)
-    best = found.best
-    if trials_out:
-        terminal.write_lines(trials_out, (json.dumps(trial.row()) for trial in found.trials))
-    if as_json:
-        terminal.emit(_answer(found, best, objective, time.perf_counter() - given.began))
-        return
-    show_trials(f"{given.title}, in sample", found, objective, study)
 
+    def count(trial: Trial) -> None:
+        ledger.append(of_trial(trial, start, stop, f"backtest tune, seed {seed}"))
 
-def show_trials(title: str, found: Study, objective: Objective, study: Path | None) -> None:
-    """The complete trials as a table, how many were none, and the best. study: the folder, None without one."""
-    terminal.show(_table(title, found.trials, objective))
-    for said in (_not_complete(found.trials, study), _conclusion(found, objective, study)):
-        if said:
-            terminal.show(terminal.paragraph(said))
-
-
-def _watched(
-    search: Callable[..., Study],
-    computing: Computing,
-    objective: Objective,
-    study: Path | None,
-    *,
-    halving: bool,
-    quiet: bool,
-) -> Study:
-    """The search, its progress shown; an interrupted one ends by saying what is kept."""
-    ended, said = 0, ""
-    unit = "epochs" if halving else "trials"
-    try:
-        with computing.opened(study) as executor, terminal.progress(unit, quiet=quiet) as update:
-
-            def report(done: int, of: int, best: float) -> None:
-                nonlocal ended, said
-                ended, said = done, "" if math.isnan(best) else f"best {MEANING[objective]}: {best:.4g}"
-                if not halving:
-                    update(done, of, said)
-
-            def epochs(at: RungProgress) -> None:
-                update(at.done, at.of, _rung_words(at, said))
-
-            return search(executor=executor, progress=report, epochs=epochs)
-    except KeyboardInterrupt:
-        kept = (
-            f"are kept in {study}, and so is every window already fitted; the same command goes on from there"
-            if study
-            else "are lost, for there was no --study folder to keep them in"
-        )
-        terminal.say(f"interrupted: {plural(ended, 'trial has', 'trials have')} ended and {kept}")
-        raise SystemExit(terminal.EXIT_INTERRUPTED) from None
-
-
-def _rung_words(at: RungProgress, best: str) -> str:
-    """Where a study of a family that learns in epochs is."""
-    where = f"rung {at.rung} of {at.rungs}: {plural(at.trials, 'trial')} to epoch {at.epoch}"
-    return f"{where}; {best}" if best else where
-
-
-def _answer(found: Study, best: Trial, objective: Objective, seconds: float) -> dict[str, Any]:
-    """For a machine."""
-    states = Counter(trial.state for trial in found.trials)
-    return {
-        "best": best.row(),
-        "family": best.params.model.family,
-        "objective": objective,
-        "trials": len(found.trials),
-        "states": dict(sorted(states.items())),
-        "configurations": found.configurations,
-        "seconds": round(seconds, 3),
-    }
-
-
-def _table(title: str, trials: Sequence[Trial], objective: Objective) -> str:
-    """The complete trials, best first; of the others a score is over other hours, so only their number is told."""
-    from backtest.study.trials import number_of
-
-    complete = sorted((t for t in trials if t.state == "complete"), key=lambda t: -number_of(t.value))
-    rows = [
-        (
-            f"trial {t.number}",
-            "-" if t.traded_value is None else f"{t.traded_value:.4g}",
-            terminal.percent(t.net_return),
-            f"{t.orders:,}",
-        )
-        for t in complete
-    ]
-    head = ("complete, best first", MEANING[objective], "net return, compounded", "orders")
-    return terminal.table(title, rows, head)
-
-
-def _not_complete(trials: Sequence[Trial], study: Path | None) -> str:
-    """How many trials were pruned or failed, and after how many windows or epochs; nothing where all are complete."""
-    said = []
-    for state in ("pruned", "failed"):
-        for unit in ("window", "epoch"):
-            ended = [t for t in trials if t.state == state and (unit == "epoch") == bool(t.epochs)]
-            if ended:
-                ran = [t.epochs or t.windows_run for t in ended]
-                said.append(f"{plural(len(ended), 'trial')} {state} after {_span(ran, unit)}")
-    where = f"; every trial is in {study / 'trials.jsonl'}" if study and said else ""
-    return f"{', '.join(said)}{where}" if said else ""
-
-
-def _span(ran: Sequence[int], unit: str) -> str:
-    low, high = min(ran), max(ran)
-    return plural(low, unit) if low == high else f"{low:,} to {plural(high, unit)}"
-
-
-def _conclusion(found: Study, objective: Objective, study: Path | None) -> str:
-    best = found.best
-    where = f"; its parameters are in {study / 'P.json'}" if study else ""
-    of = f" of {plural(found.configurations, 'configuration')}"
-    if best.orders == 0:
-        return f"best{of}: do not trade. Nothing that trades is worth more than standing aside{where}"
-    return f"best{of}: trial {best.number}, {MEANING[objective]} {best.value:.4g}{where}"
+    asked = Asked(trials, seed, batch, study, objective, exact, cache, trials_out, as_json)
+    search(task, asked, computing, f"{given.title}, in sample", given.began, count)

@@ -16,6 +16,7 @@ from trader.core.forecast import Forecast
 from trader.core.long_training import LearnsInEpochs, Learnt
 from trader.core.panel import Panel
 from trader.core.params import Params
+from trader.core.pooled_rows import learns_from, whole_grid
 from trader.core.ports import Forecaster, Predictor, StagedPredictor, fitted
 from trader.core.training import (
     context_from,
@@ -39,14 +40,16 @@ class History:
     """panel: the hours of the traded symbol from the first that any window reads. y: (1 + others, n) labels of the same
     hours, the traded symbol's first, NaN while unknown.
 
-    others: what a fit of a global family sees beside it, by name; only fits read them, so that no prediction can. A symbol that
-    is younger begins later, one that is delisted ends earlier.
+    others: what a fit on several symbols sees beside it, by name; only fits read them, so that no prediction can. A symbol that
+    is younger begins later, one that is delisted ends earlier. others_features: theirs where the family reads rows, (n, k) each,
+    NaN where the symbol has no bar.
     """
 
     forecaster: Forecaster
     panel: Panel
     y: Floats
     others: tuple[Bars, ...] = ()
+    others_features: tuple[Matrix, ...] = ()
 
     def arrays(self) -> dict[str, Array]:
         """All of it as arrays by name, for a task of an executor; `of_arrays` is the way back."""
@@ -54,6 +57,7 @@ class History:
             f"{it.symbol} {name}": column for it in self.others for name, column in _columns(it).items()
         }
         rows = {"X": self.panel.X[0]} if self.panel.X else {}
+        rows |= {f"{it.symbol} X": X for it, X in zip(self.others, self.others_features, strict=False)}
         return {**_columns(self.panel.bars[0]), **rows, **beside, "y": self.y}
 
     def settings(self) -> dict[str, Any]:
@@ -75,8 +79,10 @@ class History:
         forecaster: Forecaster = family()
         X = [arrays["X"]] if "X" in arrays else []
         panel = Panel.of([_bars(settings["symbol"], arrays, "")], X)
-        others = tuple(_bars(symbol, arrays, f"{symbol} ") for symbol in settings["others"])
-        return History(forecaster, panel, arrays["y"], others)
+        names = settings["others"]
+        others = tuple(_bars(symbol, arrays, f"{symbol} ") for symbol in names)
+        others_features = tuple(arrays[f"{symbol} X"] for symbol in names if f"{symbol} X" in arrays)
+        return History(forecaster, panel, arrays["y"], others, others_features)
 
     @staticmethod
     def of(
@@ -93,20 +99,27 @@ class History:
         chosen = train_bars(bars, others, params, traits)
         if traits.reads == "series":
             begin = max(bars.first, begin - traits.context_hours * HOUR_MS)
-        X = [features(bars, preset_named(params.features), begin, stop)] if traits.reads == "rows" else []
+        X: list[Matrix] = []
+        if traits.reads == "rows":
+            preset = preset_named(params.features)
+            X = [features(it, preset, begin, stop) for it in (bars, *chosen)]
         y = np.stack([labels_between(it, params, begin, stop) for it in (bars, *chosen)])
         beside = tuple(it.span(begin, stop) for it in chosen)
-        return History(forecaster, Panel.of([bars.span(begin, stop)], X), y, beside)
+        return History(forecaster, Panel.of([bars.span(begin, stop)], X[:1]), y, beside, tuple(X[1:]))
 
     def of_each(self) -> Iterator[History]:
         """A history of every symbol that a fit sees, to predict it; nothing is fitted on these."""
         yield self
-        for it in self.others:
-            yield History(self.forecaster, Panel.of([it]), self.y, ())
+        for i, it in enumerate(self.others):
+            X = []
+            if self.others_features and len(it):
+                first = self.panel.row(it.first)
+                X = [self.others_features[i][first : first + len(it)]]
+            yield History(self.forecaster, Panel.of([it], X), self.y, ())
 
     def training(self, window: Refit, params: Params) -> tuple[Panel, Floats]:
         """What a window's model is fitted on, sharing memory: (panel, y), of several symbols sorted by name. Raises DataError
-        where another symbol's bars end too early, or are too few."""
+        where another symbol's bars end too early for a family that reads the series, or are too few."""
         begin, stop = window.train_from, window.train_until + HOUR_MS
         traits = self.forecaster.traits
         if traits.reads == "series":
@@ -114,6 +127,8 @@ class History:
         rows = slice(self.panel.row(begin), self.panel.row(stop))
         if not self.others:
             return self.panel.span(begin, stop), self.y[:, rows]
+        if traits.reads == "rows":
+            return self._pooled(window, rows)
         # As far as the last label's outcome, as when the bot trains; the rows of the panel end with the last label.
         reach = stop + params.horizon_hours * HOUR_MS
         whole = train_panel([self.panel.bars[0].span(begin, reach), *self.others], begin, reach)
@@ -122,13 +137,24 @@ class History:
         order = [names.index(symbol) for symbol in whole.symbols]
         return whole.span(begin, stop), self.y[order, rows]
 
+    def _pooled(self, window: Refit, rows: slice) -> tuple[Panel, Floats]:
+        """The rows of all symbols that reach into the window, sorted by name."""
+        begin, stop = window.train_from, window.train_until + HOUR_MS
+        series = (self.panel.bars[0], *self.others)
+        X = (self.panel.X[0], *self.others_features)
+        order = sorted(
+            (i for i, it in enumerate(series) if learns_from(it, window)), key=lambda i: series[i].symbol
+        )
+        panel = Panel.of([whole_grid(series[i], begin, stop) for i in order], [X[i][rows] for i in order])
+        return panel, self.y[order, rows]
+
     def require_trainable(self, windows: Sequence[Refit], params: Params, source: str) -> None:
         """Raises DataError, naming `source`, where a family of rows has too few of them for a window, or of one outcome only, and
         where a symbol that is fitted beside the traded one has too few hours."""
-        if self.forecaster.traits.reads != "rows":
-            if self.others:
-                for window in windows:
-                    self._require(window, params, source)
+        if self.others:
+            for window in windows:
+                self._require(window, params, source)
+        if self.others or self.forecaster.traits.reads != "rows":
             return
         usable = usable_hours(self.panel.X[0], self.y[0])
         up_to = [np.concatenate([[0], np.cumsum(seen)]) for seen in (usable, usable & (self.y[0] > 0))]

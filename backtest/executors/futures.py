@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any, Generic, TypeVar
 
 from backtest.executors.interrupts import raise_noted
@@ -130,6 +131,39 @@ class Derived(Future[B]):
             return
         try:
             result = self._function(source.result())
+        except Exception as failed:  # it is raised to whoever asks for the result
+            self.set_exception(failed)
+        else:
+            self.set_result(result)
+
+
+class Gathered(Future[B]):
+    """A function of the results of several futures, in their order, computed when all are there; the first error in that order is
+    its own. To cancel it is to cancel all of them."""
+
+    def __init__(self, sources: Sequence[Future[A]], function: Callable[[list[A]], B]) -> None:
+        super().__init__()
+        self._sources: list[Future[Any]] = list(sources)
+        self._function: Callable[[list[Any]], B] = function
+        self._missing, self._lock = len(self._sources), Lock()
+        for source in self._sources:
+            source.add_done_callback(self._take)
+
+    def cancel(self) -> bool:
+        """True where none was begun."""
+        cancelled = [source.cancel() for source in self._sources]
+        return all(cancelled)
+
+    def _take(self, _: Future[Any]) -> None:
+        with self._lock:
+            self._missing -= 1
+            if self._missing:
+                return
+        if any(source.cancelled() for source in self._sources):
+            _cancelled(self)
+            return
+        try:
+            result = self._function([source.result() for source in self._sources])
         except Exception as failed:  # it is raised to whoever asks for the result
             self.set_exception(failed)
         else:

@@ -13,6 +13,7 @@ from trader.core.features import preset_named
 from trader.core.hours import Rules
 from trader.core.lifecycle import Champion, Drift, RunningTotals
 from trader.core.model import RANGE_QUANTILES, drift_limits_of, ranges_of
+from trader.core.panel import Panel
 from trader.core.params import Params
 from trader.core.ports import Forecaster, Predictor
 from trader.core.training import labels_between, usable_rows
@@ -92,7 +93,9 @@ class LifecycleMarket:
         panel, y = self._history.training(window, params)
         if not panel.X:
             return {}, {}
-        X, _ = usable_rows(panel, y, window.train_until)
+        own = panel.symbols.index(self.bars.symbol)
+        alone = Panel.of([panel.bars[own]], [panel.X[own]])
+        X, _ = usable_rows(alone, y[own : own + 1], window.train_until)
         ranges = ranges_of(X, preset_named(params.features).columns)
         return ranges, drift_limits_of(X, ranges)
 

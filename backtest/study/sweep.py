@@ -83,7 +83,7 @@ class TrialResult:
 def judge(market: SweepMarket, plan: TrialPlan, space: Space, p_up: Matrix) -> RungScore:
     """Look at every configuration over the hours so far: p_up (numbers of stages looked at, hours) float32."""
     at = quotes(market.bars, plan.params, market.start, market.start + p_up.shape[1] * HOUR_MS)
-    candidates = [_look(market, at, plan, p_up, *choice) for choice in _choices(plan, space, p_up)]
+    candidates = [_look(market, at, plan, p_up, *choice) for choice in choices(plan, space, p_up)]
     return RungScore(
         candidates, max(candidates, key=lambda it: -math.inf if math.isnan(it.value) else it.value)
     )
@@ -111,7 +111,7 @@ def space_may_stand_aside(plan: TrialPlan, params: Params) -> bool:
     return params.exposure == "long_flat" and plan.exactly is None
 
 
-def _choices(plan: TrialPlan, space: Space, p_up: Matrix) -> Iterator[tuple[int, float, float]]:
+def choices(plan: TrialPlan, space: Space, p_up: Matrix) -> Iterator[tuple[int, float, float]]:
     """(number of stages, enter_edge, exit_edge), each once."""
     seen = set()
     for stages, row in zip(plan.stages, p_up, strict=True):

@@ -7,7 +7,7 @@ Every fit is one thread, so that a core is a process; which process does what ch
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -38,7 +38,7 @@ from trader.core.windows import Refit
 def fit_window(arrays: Arrays, settings: TaskSettings) -> bytes:
     """P(up) of a window's hours by each number of stages of one fit: (numbers, hours) float32, NaN where nothing can be
     said. Raises DataError for a window that cannot be trained on."""
-    history, plan, window = History.of_arrays(arrays, settings), _plan(settings), Refit(*settings["window"])
+    history, plan, window = History.of_arrays(arrays, settings), plan_in(settings), Refit(*settings["window"])
     model = history.fit(window, plan.params)
     hours = window.serve_from, settings["serve_until"]
     return history.predict_stages(model, window.train_until, *hours, plan.stages).tobytes()
@@ -53,7 +53,7 @@ def predictions_of(result: bytes, plan: TrialPlan) -> Matrix:
 def learn_window(arrays: Arrays, settings: TaskSettings) -> bytes:
     """A window's training up to an epoch, from `state` where there is one; after its last epoch also P(up) of the window's hours.
     Raises DataError for a window that cannot be trained on."""
-    history, plan, window = History.of_arrays(arrays, settings), _plan(settings), Refit(*settings["window"])
+    history, plan, window = History.of_arrays(arrays, settings), plan_in(settings), Refit(*settings["window"])
     state = arrays["state"].tobytes() if "state" in arrays else b""
     learnt = history.learn(window, plan.params, settings["epochs"], state)
     told = {"epochs": learnt.epochs, "loss": learnt.loss}
@@ -85,8 +85,8 @@ class WindowLearnt:
 @task_function
 def score(arrays: Arrays, settings: TaskSettings) -> bytes:
     """Every configuration over the windows so far."""
-    verdict = judge(_market(arrays, settings), _plan(settings), Space(**settings["space"]), arrays["p_up"])
-    return packed(_of_verdict(verdict), {})
+    verdict = judge(_market(arrays, settings), plan_in(settings), Space(**settings["space"]), arrays["p_up"])
+    return packed(head_of_verdict(verdict), {})
 
 
 def verdict_of(result: bytes) -> RungScore:
@@ -98,13 +98,10 @@ def verdict_of(result: bytes) -> RungScore:
 @task_function
 def finish_trial(arrays: Arrays, settings: TaskSettings) -> bytes:
     """The same over all windows, and the best one traded exactly."""
-    market, plan = _market(arrays, settings), _plan(settings)
+    market, plan = _market(arrays, settings), plan_in(settings)
     verdict = judge(market, plan, Space(**settings["space"]), arrays["p_up"])
     done = finish(market, plan, verdict, arrays["p_up"])
-    head = {**_of_verdict(verdict), "params": done.params.model_dump_json()}
-    for name in _FIGURES:
-        head[name] = getattr(done, name)
-    return packed(head, {"returns": done.returns})
+    return packed({**head_of_verdict(verdict), **head_of_result(done)}, {"returns": done.returns})
 
 
 _FIGURES = ("value", "traded_value", "net_return", "orders")
@@ -137,7 +134,7 @@ class StudyTasks:
         """Raises DataError for a window that cannot be trained on."""
         window = self.context.window(plan, k)
         settings = {
-            **_of_plan(plan),
+            **said_of_plan(plan),
             **self.context.history.settings(),
             "window": window.numbers(),
             "serve_until": self.context.served_until(window),
@@ -153,7 +150,7 @@ class StudyTasks:
             forecaster.most_epochs(plan.params) if last and isinstance(forecaster, LearnsInEpochs) else epochs
         )
         settings = {
-            **_of_plan(plan),
+            **said_of_plan(plan),
             **self.context.history.settings(),
             "window": window.numbers(),
             "epochs": most,
@@ -187,10 +184,10 @@ class StudyTasks:
 
     def _traded(self, task: Task, plan: TrialPlan, parts: Sequence[Matrix]) -> Task:
         settings = {
-            **_of_plan(plan),
+            **said_of_plan(plan),
             "space": self.context.space.as_json(),
             "symbol": self.context.task.bars.symbol,
-            "filters": {name: _text(value) for name, value in asdict(self.context.task.filters).items()},
+            "filters": said_of_filters(self.context.task.filters),
             "start": self.context.task.start,
             "objective": self.context.objective,
         }
@@ -205,16 +202,23 @@ def epochs_key(fold: str, epochs: int) -> str:
 
 def _market(arrays: Arrays, settings: TaskSettings) -> SweepMarket:
     columns = {name: arrays[name] for name in ("close_time", "flagged", *REQUIRED_COLUMNS)}
-    filters = {name: None if text is None else Decimal(text) for name, text in settings["filters"].items()}
     bars = Bars(settings["symbol"], **columns)
-    return SweepMarket(bars, Filters(**filters), settings["start"], settings["objective"])  # type: ignore[arg-type]  # None is max_qty's alone
+    return SweepMarket(bars, filters_in(settings["filters"]), settings["start"], settings["objective"])
 
 
-def _text(value: Decimal | None) -> str | None:
-    return None if value is None else str(value)
+def said_of_filters(filters: Filters) -> dict[str, str | None]:
+    """As texts."""
+    return {name: None if value is None else str(value) for name, value in asdict(filters).items()}
 
 
-def _of_plan(plan: TrialPlan) -> dict[str, Any]:
+def filters_in(said: Mapping[str, str | None]) -> Filters:
+    """From such texts."""
+    filters = {name: None if text is None else Decimal(text) for name, text in said.items()}
+    return Filters(**filters)  # type: ignore[arg-type]  # None is max_qty's alone
+
+
+def said_of_plan(plan: TrialPlan) -> dict[str, Any]:
+    """A trial as plain values, for a task's settings."""
     exactly = None if plan.exactly is None else plan.exactly.model_dump_json()
     return {
         "number": plan.number,
@@ -224,13 +228,23 @@ def _of_plan(plan: TrialPlan) -> dict[str, Any]:
     }
 
 
-def _plan(settings: TaskSettings) -> TrialPlan:
+def plan_in(settings: TaskSettings) -> TrialPlan:
+    """The trial in a task's settings."""
     exactly = None if settings["exactly"] is None else Params.model_validate_json(settings["exactly"])
     params = Params.model_validate_json(settings["params"])
     return TrialPlan(settings["number"], params, tuple(settings["stages"]), exactly)
 
 
-def _of_verdict(verdict: RungScore) -> dict[str, Any]:
+def head_of_result(done: TrialResult) -> dict[str, Any]:
+    """A trial's result as plain values, but for its returns."""
+    return {
+        "params": done.params.model_dump_json(),
+        **{name: getattr(done, name) for name in _FIGURES},
+    }
+
+
+def head_of_verdict(verdict: RungScore) -> dict[str, Any]:
+    """A verdict as plain values."""
     candidates = [[it.stages, it.enter_edge, it.exit_edge, it.value, it.sharpe] for it in verdict.candidates]
     return {
         "candidates": candidates,

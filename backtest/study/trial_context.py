@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from backtest.engine.history import History
+from backtest.evidence.ledger import data_hash
 from backtest.executors.protocol import Array
 from backtest.study.cache import code_hash, content_hash, fold_key
 from backtest.study.objectives import Objective
 from backtest.study.space import LONGEST_LOOK_BACK_DAYS, Space, TrialPlan
+from trader.core.features import anchor_of
 from trader.core.params import Params
 from trader.core.ports import Forecaster
 from trader.core.training import usable_rows
-from trader.core.types import Bars, Filters
+from trader.core.types import HOUR_MS, Bars, Filters
 from trader.core.windows import Refit, refit_of, refits, require_history
 
 
@@ -72,6 +77,17 @@ class TrialContext:
         """The hour after the last that a window serves, UTC ms."""
         return min(window.serve_until, self.task.stop)
 
+    def bars_identity(self) -> dict[str, Any]:
+        """What must be equal for a study to go on, of the bars."""
+        used = self.task.bars.span(anchor_of(self.begin), self.task.stop + HOUR_MS)
+        beside = {it.symbol: data_hash(it) for it in self.history.others}
+        said = {"data": data_hash(used), "symbol": self.task.bars.symbol}
+        return {**({"others": beside} if beside else {}), **said}
+
+    def filters_identity(self) -> dict[str, Any]:
+        """Of the symbol."""
+        return self.task.filters.as_json()
+
     def key(self, plan: TrialPlan, window: Refit) -> str:
         """The hash of all that a fit's predictions follow from. Raises DataError where it cannot be trained."""
         # Trials of one look-back share their windows, and thousands of hours are hashed once.
@@ -86,7 +102,10 @@ class TrialContext:
         panel, y = self.history.training(window, plan.params)
         seen = self.history.seen_by(window.train_until, window.serve_from, self.served_until(window))
         if panel.X:
-            return (*usable_rows(panel, y, window.train_until), seen.X[0])
+            # Among rows of several symbols it matters whose hours are predicted.
+            place = np.array([panel.symbols.index(seen.symbols[0])]) if len(panel.symbols) > 1 else None
+            whose = () if place is None else (place,)
+            return (*usable_rows(panel, y, window.train_until), seen.X[0], *whose)
         return tuple(column for it in (*panel.bars, *seen.bars) for column in _series(it))
 
 

@@ -18,9 +18,10 @@ from typing import Any
 
 import optuna
 
-from backtest.evidence.ledger import data_hash
 from backtest.executors.futures import InProcess
 from backtest.executors.protocol import Executor
+from backtest.study.book_context import BookContext, BookSearchTask
+from backtest.study.book_evaluation import BookEvaluation
 from backtest.study.evaluation import Evaluation
 from backtest.study.folder import StudyFolder
 from backtest.study.halving import HalvingBatch, RungProgress, planned, rungs_of_epochs
@@ -31,10 +32,10 @@ from backtest.study.space import LONGEST_LOOK_BACK_DAYS, Space, TrialPlan, plan_
 from backtest.study.trial_context import SearchTask, TrialContext
 from backtest.study.trials import Study, Trial, number_of, row_of, trial_of
 from trader.core.errors import ConfigError
-from trader.core.features import anchor_of, preset_named
+from trader.core.features import preset_named
 from trader.core.long_training import LearnsInEpochs
 from trader.core.params import Params
-from trader.core.types import HOUR_MS, iso
+from trader.core.types import iso
 
 __all__ = ["LONGEST_LOOK_BACK_DAYS", "STUDY_DAYS", "SearchTask", "tune"]
 
@@ -43,16 +44,18 @@ ENGINE = 4
 # What a bot's own search trades over: the most recent half year.
 STUDY_DAYS = 180
 
+AnyTask = SearchTask | BookSearchTask
+AnyContext = TrialContext | BookContext
 TrialProgress = Callable[[int, int, float], None]
 EpochProgress = Callable[[RungProgress], None]
 # Trials per batch. Of a family that learns in epochs six are judged together: of six three go on, of these one.
 BATCH, BATCH_OF_EPOCHS = 4, 6
 
 
-def halving_of(task: SearchTask, *, prune: bool = True) -> tuple[int, ...]:
+def halving_of(task: AnyTask, *, prune: bool = True) -> tuple[int, ...]:
     """The epochs at which a study prunes trials, and the last one; () where it does not prune, or prunes between windows because
-    its family does not learn in epochs."""
-    if not prune or not isinstance(task.forecaster, LearnsInEpochs):
+    its family does not learn in epochs, or many symbols do."""
+    if not prune or isinstance(task, BookSearchTask) or not isinstance(task.forecaster, LearnsInEpochs):
         return ()
     most = task.forecaster.most_epochs(task.base)
     return (*rungs_of_epochs(most), most) if most > 1 else ()
@@ -69,14 +72,10 @@ class StudySettings:
     prune: bool = True
     warm: tuple[Params, ...] = ()
 
-    def identity(self, task: SearchTask, context: TrialContext) -> dict[str, Any]:
+    def identity(self, task: AnyTask, context: AnyContext) -> dict[str, Any]:
         """What must be equal for a study to go on."""
-        used = task.bars.span(anchor_of(context.begin), task.stop + HOUR_MS)
-        beside = {it.symbol: data_hash(it) for it in context.history.others}
         return {
-            **({"others": beside} if beside else {}),
-            "data": data_hash(used),
-            "symbol": task.bars.symbol,
+            **context.bars_identity(),
             "from": iso(task.start),
             "to": iso(task.stop),
             "seed": self.seed,
@@ -86,7 +85,7 @@ class StudySettings:
             "prune": self.prune,
             "warm": [params.identity() for params in self.warm],
             "params": task.base.identity(),
-            "filters": task.filters.as_json(),
+            "filters": context.filters_identity(),
             "features": preset_named(task.base.features).code_hash,
             "code": context.code,
             "engine": ENGINE,
@@ -96,7 +95,7 @@ class StudySettings:
 
 
 def tune(
-    task: SearchTask,
+    task: AnyTask,
     *,
     trials: int,
     seed: int,
@@ -112,7 +111,7 @@ def tune(
     cache: Path | None = None,
     on_trial: Callable[[Trial], None] | None = None,
 ) -> Study:
-    """Run a study, or go on with the one in `folder`.
+    """Run a study of a symbol or of a book, or go on with the one in `folder`.
 
     batch: trials per batch, by default 4, or 6 of a family that learns in epochs. `warm` configurations are looked at first, as
     they are. `progress(done, of, best value)` and `on_trial` are called whenever a trial has ended, `on_trial` with those of this
@@ -129,17 +128,24 @@ def tune(
     settings = StudySettings(seed, batch, objective, space or Space(), prune, _on_base(warm, task.base))
     kept = StudyFolder(folder) if folder else None
     folds = cache or (folder / "folds" if folder else None)
-    context = TrialContext.of(task, settings.space, objective, folds, settings.warm)
+    kind = BookContext if isinstance(task, BookSearchTask) else TrialContext
+    context: AnyContext = kind.of(task, settings.space, objective, folds, settings.warm)  # type: ignore[arg-type]  # its own kind
     with ExitStack() as stack:
         if kept:
             stack.enter_context(kept.held())
             kept.begin(settings.identity(task, context))
         run = _Run(context, settings, kept, trials, progress, epochs, on_trial)
         try:
-            run.to_the_end(Evaluation(context, executor or InProcess()))
+            run.to_the_end(_evaluation(context, executor or InProcess()))
         finally:
             run.publish()
     return run.study()
+
+
+def _evaluation(context: AnyContext, executor: Executor) -> Evaluation | BookEvaluation:
+    if isinstance(context, BookContext):
+        return BookEvaluation(context, executor)
+    return Evaluation(context, executor)
 
 
 def _on_base(warm: Sequence[Params], base: Params) -> tuple[Params, ...]:
@@ -153,7 +159,7 @@ class _Run:
 
     def __init__(
         self,
-        context: TrialContext,
+        context: AnyContext,
         settings: StudySettings,
         kept: StudyFolder | None,
         trials: int,
@@ -171,9 +177,10 @@ class _Run:
         """What has ended, in the order of the numbers."""
         return Study([self.done[number] for number in sorted(self.done)])
 
-    def to_the_end(self, evaluation: Evaluation) -> None:
+    def to_the_end(self, evaluation: Evaluation | BookEvaluation) -> None:
         """Batch by batch: ask, evaluate what has not ended yet, tell in order."""
-        if rungs := halving_of(self._shop.task, prune=self._settings.prune):
+        rungs = halving_of(self._shop.task, prune=self._settings.prune)
+        if rungs and isinstance(evaluation, Evaluation):
             self._halving(evaluation, rungs[-1])
             return
         questions = TrialSampler(self._settings.seed, self._shop.task.base, self._settings.warm)

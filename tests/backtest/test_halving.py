@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from backtest.commands.counting import of_trial
-from backtest.commands.tune import show_trials
+from backtest.commands.tune_screen import show_trials
 from backtest.executors.futures import at_once
 from backtest.executors.protocol import Executor, Task
 from backtest.executors.registry import Setup, open_executor

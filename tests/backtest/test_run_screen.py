@@ -13,7 +13,7 @@ import pytest
 
 from backtest.commands.inputs import given as read_inputs
 from backtest.commands.run import write_trades
-from backtest.commands.tune import show_trials
+from backtest.commands.tune_screen import show_trials
 from backtest.engine.no_order import why_no_order
 from backtest.engine.simulate import Run, simulate
 from backtest.study.trials import Study, Trial
@@ -128,7 +128,7 @@ def test_options_win_over_the_parameters_of_the_file(tmp_path: Path) -> None:
     defined are refused."""
     bars = made_bars(tmp_path, "2021-01-01", "2021-02-01")
     (tmp_path / "P.json").write_text(json.dumps(quick_params(horizon_hours=2)))
-    hours = ([bars], "2021-01-10", "2021-01-12", tmp_path / "P.json")
+    hours = ([str(bars)], "2021-01-10", "2021-01-12", tmp_path / "P.json")
     assert read_inputs(*hours).rules.params.horizon_hours == 2
     changed = read_inputs(*hours, horizon_hours=4, label="direction_beyond_cost").rules.params
     assert (changed.horizon_hours, changed.label, changed.features) == (

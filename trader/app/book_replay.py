@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
 from trader.app.book import Book
 from trader.app.book_tick import BookTicked, tick_book
+from trader.app.pool import begin_pool, retrain_pool_if_due
 from trader.app.replay import LONGEST_OUTAGE_MS, MovableClock, at_once_or_later, begin
 from trader.app.retrain import deployment
 from trader.app.retrain_rules import retrain_if_due
@@ -26,6 +27,8 @@ def replay_book(
 ) -> None:
     """Trade the hours start <= T < stop (UTC ms) of every symbol at a venue whose clock stands at or before the first training.
     Killed and called again, it goes on after the last closed hours. Raises as `replay`."""
+    if book.params.is_pooled and book.missing():
+        begin_pool(book.sleeves, clock, next(iter(strategies.values())), start)
     for symbol in sorted(strategies, key=lambda it: (-strategies[it].gap_hours, it)):
         bot = book.sleeves[symbol]
         if deployment(bot.journal) is None:
@@ -34,12 +37,19 @@ def replay_book(
         clock.move_to(hour)
         with suppress(Retry):
             _require_healing(tick_book(book))
-            for bot in book.sleeves.values():
+            for train in _trainings(book, hour):
                 with suppress(Retry):
-                    at_once_or_later(clock, hour, partial(retrain_if_due, bot, hour))
+                    at_once_or_later(clock, hour, train)
         if progress:
             progress((hour - start) // HOUR_MS + 1, (stop - start) // HOUR_MS)
     _close_last_hours(book, clock, start, stop)
+
+
+def _trainings(book: Book, hour: int) -> list[Callable[[], object]]:
+    """What trains where it is due at an hour (UTC ms): each symbol its own model, or all of them theirs."""
+    if book.params.is_pooled:
+        return [partial(retrain_pool_if_due, book.sleeves, hour)]
+    return [partial(retrain_if_due, bot, hour) for bot in book.sleeves.values()]
 
 
 def _require_healing(ticked: BookTicked) -> None:

@@ -15,18 +15,20 @@ from trader.core.records import RecentHour
 from trader.core.types import Floats
 
 
-def drift_of(hours: Sequence[RecentHour], card: ModelCard, params: Params) -> Drift:
-    """What DRIFT_HOURS and `horizon_hours` more hours (`recent_hours`), oldest first, show against the card's training
-    sample: the features of the newest DRIFT_HOURS, the predictions of the oldest, since the newest have no outcome yet.
+def drift_of(hours: Sequence[RecentHour], card: ModelCard, params: Params, symbol: str) -> Drift:
+    """What DRIFT_HOURS and `horizon_hours` more hours (`recent_hours`) of a symbol, oldest first, show against the card's
+    training sample of it: the features of the newest DRIFT_HOURS, the predictions of the oldest, since the newest have no
+    outcome yet.
     """
     X = np.array([_row(hour, card.columns) for hour in hours[-DRIFT_HOURS:]], np.float32).reshape(
         -1, len(card.columns)
     )
-    edges = [card.ranges[column] for column in card.columns]
+    ranges = card.known_ranges(symbol)
+    edges = [ranges[column] for column in card.columns]
     psi, ks = feature_drift(X, edges, RANGE_QUANTILES, DRIFT_HOURS)
     p_up = np.array([_number(hour.p_up) for hour in hours[: -params.horizon_hours]])
     decay = calibration_decay(p_up, _outcomes(hours, params), DRIFT_HOURS)
-    limits = card.drift_limits
+    limits = card.known_limits(symbol)
     return Drift(_newest(psi), _newest(ks), _newest(decay), limits.get("psi"), limits.get("ks"))
 
 

@@ -20,6 +20,7 @@ from trader.core.ledger import fee_usdt
 from trader.core.model import RANGE_QUANTILES, ModelCard
 from trader.core.params import Params, params_of
 from trader.core.policy import held_until, target_side, within_holding_period
+from trader.core.pooled_rows import SYMBOL_COLUMN, with_symbol
 from trader.core.ports import Contributing, Explaining, ForecasterOf
 from trader.core.records import Decision, HourRecord
 from trader.core.types import FAR_FUTURE_MS, Json, iso, plain
@@ -50,8 +51,8 @@ def explain(journal: Journal, forecaster_of: ForecasterOf, hour: int) -> Json:
         "closed": record is not None,
         "bar": {"close": plain(decision.close), "gap": decision.gap, "bars_hash": decision.bars_hash},
         "model": _model(card, decision),
-        "features": _features(decision, card),
-        **_contributions(forecaster_of, card, model, decision),
+        "features": _features(decision, card, journal.symbol),
+        **_contributions(forecaster_of, card, model, decision, journal.symbol),
         "terms": _terms(forecaster_of, card, model, decision),
         "p_up": decision.p_up,
         "no_p_up": decision.no_p_up,
@@ -91,12 +92,12 @@ def _quantiles(decision: Decision) -> list[Json]:
     ]
 
 
-def _features(decision: Decision, card: ModelCard) -> list[Json]:
+def _features(decision: Decision, card: ModelCard, symbol: str) -> list[Json]:
     """Each feature beside what the model was trained on; `place` is the share of training rows below it."""
     rows = []
     for name in card.columns if decision.features else ():
         value = decision.features.get(name)
-        known = card.ranges.get(name, [])
+        known = card.known_ranges(symbol).get(name, [])
         row = {
             "name": name,
             "value": value,
@@ -118,21 +119,26 @@ def _features(decision: Decision, card: ModelCard) -> list[Json]:
     return rows
 
 
-def _contributions(forecaster_of: ForecasterOf, card: ModelCard, model: bytes, decision: Decision) -> Json:
+def _contributions(
+    forecaster_of: ForecasterOf, card: ModelCard, model: bytes, decision: Decision, symbol: str
+) -> Json:
     values = [decision.features.get(name) for name in card.columns]
     if not values or None in values or decision.p_up is None:
         return {"contributions": {}, "base": None}
     predictor = forecaster_of(card.family).load(model, f"models/{card.model_id}/model")
     if not isinstance(predictor, Contributing):
         return {"contributions": {}, "base": None}
-    shares = predictor.contributions(np.array([values], dtype=np.float32))[0]
+    X, names = np.array([values], dtype=np.float32), list(card.columns)
+    if len(card.symbols) > 1:  # the model also knows whose hour it is
+        X, names = with_symbol(X, card.symbols.index(symbol)), [*names, SYMBOL_COLUMN]
+    shares = predictor.contributions(X)[0]
     total = 1 / (1 + exp(-float(shares.sum())))
     if abs(total - decision.p_up) > 1e-4:
         raise DataError(
             f"{decision.model_id} now says {total:.6f} for these features, the hour was decided by "
             f"{decision.p_up}: the model in the store is not the one that decided"
         )
-    parts = {name: round(float(share), 6) for name, share in zip(card.columns, shares, strict=False)}
+    parts = {name: round(float(share), 6) for name, share in zip(names, shares, strict=False)}
     return {"contributions": parts, "base": round(float(shares[-1]), 6)}
 
 

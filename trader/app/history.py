@@ -30,16 +30,17 @@ def fit_bars(collector: Collector, params: Params, window: Refit, traits: Traits
     its price jumps, Retry while the newest bar of any of them is missing.
     """
     beside = [it for it in train_symbols_of(params, collector.symbol, traits) if it != collector.symbol]
-    bars = _collected(collector, params, window, traits)
+    bars = collected(collector, params, window, traits)
     require_history(bars, window, params, f"the history of {collector.symbol}")
     _require_usable(bars, params, window)
-    others = tuple(_collected(collector.of(symbol), params, window, traits) for symbol in beside)
+    others = tuple(collected(collector.of(symbol), params, window, traits) for symbol in beside)
     for it in others:
         _require_usable(it, params, window)
     return FitBars(bars, others)
 
 
-def _collected(collector: Collector, params: Params, window: Refit, traits: Traits) -> Bars:
+def collected(collector: Collector, params: Params, window: Refit, traits: Traits) -> Bars:
+    """The bars of a symbol that a window's fit reads, as far as the source has them."""
     known_at = window.serve_from - params.gap_hours * HOUR_MS
     context_from = window.train_from - traits.context_hours * HOUR_MS
     return collector.between(min(anchor_of(window.train_from), context_from), known_at + HOUR_MS)

@@ -77,7 +77,11 @@ def seen_drift(journal: Journal, rule: DriftRule, start: int, newest: HourRecord
         return _unseen(
             "not looked at lately: does the schedule run trader retrain --if-due with this setting?"
         )
-    return {"hours": DRIFT_HOURS, "why": "", "measures": _verdicts(rule, drift_of(hours, card, params))}
+    return {
+        "hours": DRIFT_HOURS,
+        "why": "",
+        "measures": _verdicts(rule, drift_of(hours, card, params, journal.symbol)),
+    }
 
 
 def _unseen(why: str) -> Json:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trader import terminal
+from trader.adapters.sources import local_file
 from trader.commands.common import (
     AsJson,
     BookFile,
     ParamsFile,
     StoreDir,
     Symbol,
+    Symbols,
     hour_clock,
     params_from,
     traded,
@@ -33,9 +35,10 @@ if TYPE_CHECKING:
 
 def replay(
     bars: Annotated[
-        list[Path],
+        list[str],
         typer.Option(
-            help="hourly bars of the market; for several symbols a folder of <SYMBOL>-1h.parquet, or repeated"
+            help="hourly bars of the market: a file, an address (docs/sources.md), for several symbols a folder of "
+            "<SYMBOL>-1h.parquet, or repeated"
         ),
     ],
     start: Annotated[str, typer.Option("--from", help="first hour, UTC")],
@@ -93,8 +96,9 @@ def replay(
     with tempfile.TemporaryDirectory(prefix="trader-replay-") as folder:
         markets.write_info_row(Path(folder) / "filters.json", row, accepted, market.symbol)
         served = ["--symbol", market.symbol, "--filters", str(Path(folder) / "filters.json")]
-        for path in (traded, *(sources.path(it) for it in beside)):
-            served += ["--bars", str(path)]
+        read = {market.symbol: market, **{it: sources.read(it, terminal.say) for it in beside}}
+        for name, found in read.items():
+            served += ["--bars", str(local_file(sources.path(name), found, Path(folder)))]
         elsewhere = {"url": venue_url or "", "api_key": api_key, "api_secret": api_secret}
         with (
             nullcontext(elsewhere) if venue_url else wiring.embedded_exchange(served, chosen, first) as venue
@@ -114,6 +118,7 @@ def journal(
     stop: Annotated[str | None, typer.Option("--to", help="end of the hours, exclusive, UTC")] = None,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     jsonl: Annotated[
         bool,
@@ -137,20 +142,18 @@ def journal(
     from trader import wiring
     from trader.core.hours import line_text
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     since, until = parse_hour(start) if start else None, parse_hour(stop) if stop else None
     if symbol is None:
         whole = traded(settings)
         settings = whole.settings
         if whole.book is not None:
-            from trader.commands.book_hours import journal_book
+            from trader.commands.book_hours import journal_book, tables_of_book
 
             if csv or parquet:
-                raise ConfigError(
-                    "tables are of one symbol: add --symbol, such as --symbol "
-                    f"{whole.book.params.symbols[0]}; a book's own hours are --jsonl"
-                )
-            journal_book(settings, whole.book, since, until, jsonl, wide)
+                tables_of_book(settings, whole.book, since, until, csv, parquet)
+            else:
+                journal_book(settings, whole.book, since, until, jsonl, wide)
             return
     kept = wiring.make_journal(settings)
     if not (jsonl or csv or parquet):
@@ -190,7 +193,11 @@ def _print_story(journal: Journal, since: int | None, until: int | None, store: 
 
 
 def status(
-    symbol: Symbol = None, book: BookFile = None, store: StoreDir = None, as_json: AsJson = False
+    symbol: Symbol = None,
+    book: BookFile = None,
+    symbols: Symbols = None,
+    store: StoreDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """How the bot stands, why, what it holds, which model serves, whether hours drift, what comes next.
 
@@ -201,7 +208,7 @@ def status(
     from trader.observers.names import meant
     from trader.observers.status_words import screen
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     if symbol is None:
         whole = traded(settings)
         settings = whole.settings

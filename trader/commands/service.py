@@ -190,7 +190,10 @@ def _tick(bot: Bot, observers: process.BackgroundObservers, metrics: Metrics | N
 
 def _start_other(settings: Settings, job: CronJob) -> None:
     command = [sys.executable, "-m", "trader.cli", *job.arguments]
-    whose = {"--symbol": settings.symbol} if settings.book is None else {"--book": str(settings.book)}
+    whose = {"--symbol": settings.symbol}
+    if settings.has_book:
+        many = {"--symbols": ",".join(settings.symbols or ())}
+        whose = many if settings.book is None else {"--book": str(settings.book)}
     options = {**whose, "--store": settings.store, "--bars": str(settings.bars)}
     own = {word.partition("=")[0] for word in job.arguments}
     given = [word for name, value in options.items() if name not in own for word in (name, value)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
@@ -24,7 +25,8 @@ class BookParams(BaseModel):
 
     `capital_usdt` takes the place of every `allocation_usdt`. `params` is the P.json of every symbol, by its path beside
     book.toml, and `params_by_symbol` that of single ones; without either the documented defaults hold. The limits are those of
-    the whole book, beside those of each symbol's P.json.
+    the whole book, beside those of each symbol's P.json. `pool` fits one model on the rows of all symbols, so that there is one
+    P.json.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +46,18 @@ class BookParams(BaseModel):
     halt_drawdown: Decimal | None = Field(
         None, gt=0, lt=1, description="the book halts at this fall from its peak; without it never"
     )
+    largest_exposure: Decimal | None = Field(
+        None, gt=0, le=1, description="most of the book's equity that may be held after purchases, a share"
+    )
+    largest_order_usdt: Decimal | None = Field(
+        None, gt=0, le=MOST_USDT, description="most that one purchase may cost, USDT"
+    )
+    orders_a_day: int | None = Field(
+        None,
+        ge=0,
+        le=24 * 200,
+        description="most orders of all symbols in 24 hours; exits are never held back",
+    )
     share_hours: int = Field(
         720, ge=48, le=24 * 365, description="hours of returns that shares are computed from"
     )
@@ -53,6 +67,10 @@ class BookParams(BaseModel):
     cap: dict[SymbolName, Cap] = Field(default_factory=dict, description="most that a symbol gets, a share")
     params_by_symbol: dict[SymbolName, str] = Field(
         default_factory=dict, description="P.json of single symbols, by symbol"
+    )
+
+    pool: bool = Field(
+        False, description="one model on the rows of all symbols, which symbol being one of its columns"
     )
 
     @field_validator("symbols", mode="after")
@@ -69,6 +87,10 @@ class BookParams(BaseModel):
                 raise ValueError(
                     f"{key} names {', '.join(others)}, which symbols does not; add it there, or leave it out"
                 )
+        if self.pool and self.params_by_symbol:
+            raise ValueError(
+                "pool fits one model for all symbols, which has one P.json: name it as params, and leave params_by_symbol out"
+            )
         most = sum((self.cap.get(symbol, Decimal(1)) for symbol in self.symbols), Decimal(0))
         if most < 1:
             raise ValueError(
@@ -78,9 +100,20 @@ class BookParams(BaseModel):
         return self
 
     @property
+    def is_pooled(self) -> bool:
+        """Whether its symbols share a model; one symbol alone has its own."""
+        return self.pool and len(self.symbols) > 1
+
+    @property
     def share_settings(self) -> ShareSettings:
         """The part that shares capital."""
         return ShareSettings(self.shares, self.share_hours, self.target_volatility, self.cap)
+
+    @property
+    def limits_purchases(self) -> bool:
+        """Whether a limit of the whole book may hold back a purchase."""
+        named = self.largest_exposure, self.largest_order_usdt, self.orders_a_day
+        return any(it is not None for it in named)
 
     def limits(self, *, freeze: bool) -> LossLimits:
         """The losses of the whole book that halt it, and whether its symbols keep what they hold then."""
@@ -98,6 +131,12 @@ def parse_book(text: str, source: str) -> BookParams:
         values = tomllib.loads(text, parse_float=Decimal)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{source} is not valid TOML: {visible(str(error))}") from None
+    return book_params_of(values, source)
+
+
+def book_params_of(values: Mapping[str, Any], source: str) -> BookParams:
+    """BookParams from their keys. `source` names where they stand in the error. Raises ConfigError that names every key that is
+    wrong."""
     try:
         return BookParams.model_validate(values)
     except ValidationError as error:

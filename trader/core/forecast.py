@@ -24,7 +24,8 @@ class Traits:
     of bars. context_hours: how many hours before an hour a prediction for it reads. refresh: filter where a prediction
     follows from all bars since the fit, none where the context alone decides. tolerance: by how much P(up) of many hours
     at once may differ from that of each alone; 0.0 is to the bit. weighs: its predictors say what they looked at
-    (`trader.core.weights`).
+    (`trader.core.weights`). pools: a family of rows that can be fitted on the rows of several symbols, which symbol being one
+    more column (`trader.core.pooled_rows`).
     """
 
     scope: Literal["local", "global"]
@@ -33,6 +34,7 @@ class Traits:
     refresh: Literal["none", "filter"]
     tolerance: float = 0.0
     weighs: bool = False
+    pools: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

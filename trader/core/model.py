@@ -30,6 +30,8 @@ CARD_SCHEMA = "model-card/2"
 UPGRADED_FROM = "model-card/1"
 UPGRADED_FORMAT = "ubjson"
 LATEST_MS = 253_402_300_799_999  # the last that a date can hold, UTC ms
+# Fields that came after cards were first written.
+_LATER = ("family_hash", "ranges_by_symbol", "drift_limits_by_symbol")
 RANGE_QUANTILES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
 
@@ -42,6 +44,8 @@ class ModelCard:
     features: `columns` and `ranges` are empty. `reason` says why it was trained: the first, by the calendar, on which
     breach, or because a person asked. `upgraded_from` is the schema of a card that an upgrade carried over, else "".
     `drift_limits` holds what PSI and KS of a window stay below by chance (`trader.core.drift`); empty for few rows.
+    A model of rows of several symbols holds `ranges` and `drift_limits` of each: `ranges_by_symbol`, `drift_limits_by_symbol`;
+    then `ranges` and `drift_limits` are empty, for rows of all symbols together describe none of them.
     `family_hash` is that of the user's own file that defines the family (`trader.core.families`); "" for a shipped family.
     """
 
@@ -66,13 +70,24 @@ class ModelCard:
     drift_limits: dict[str, float] = field(default_factory=dict)
     upgraded_from: str = ""
     family_hash: str = ""
+    ranges_by_symbol: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    drift_limits_by_symbol: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def known_ranges(self, symbol: str) -> dict[str, list[float]]:
+        """What the model knows of a symbol, by feature; {} for a family that reads the series."""
+        return self.ranges_by_symbol.get(symbol, self.ranges)
+
+    def known_limits(self, symbol: str) -> dict[str, float]:
+        """What PSI and KS of a symbol's window stay below by chance."""
+        return self.drift_limits_by_symbol.get(symbol, self.drift_limits)
 
     def to_bytes(self) -> bytes:
-        """Readable JSON with sorted keys. `family_hash` is written only where it says something, so that a card of before there
-        was one keeps its bytes and its id."""
+        """Readable JSON with sorted keys. What came later is written only where it says something, so that a card of before
+        keeps its bytes and its id."""
         values = asdict(self)
-        if not self.family_hash:
-            del values["family_hash"]
+        for name in _LATER:
+            if not values[name]:
+                del values[name]
         return json.dumps(values, indent=1, sort_keys=True).encode()
 
 
@@ -88,16 +103,20 @@ def card_for(
     """The card of a freshly fitted model. The id digests all that the card says but why it was trained: a repeated training of
     one refit gives the same id, and no two models share one."""
     preset = preset_named(params.features) if forecaster.traits.reads == "rows" else None
-    ranges = ranges_of(training.X, preset.columns if preset else ())
+    columns = preset.columns if preset else ()
+    each = rows_by_symbol(training) if preset else {}
+    ranges = {symbol: ranges_of(X, columns) for symbol, X in each.items()}
+    limits = {symbol: drift_limits_of(X, ranges[symbol]) for symbol, X in each.items()}
+    pooled, symbols = len(each) > 1, list(training.panel.symbols)
     card = ModelCard(
         schema=CARD_SCHEMA,
         model_id="",
         model_sha256=hashlib.sha256(model).hexdigest(),
         family=forecaster.family,
         format=forecaster.format,
-        symbols=list(training.panel.symbols),
+        symbols=symbols,
         features=preset.name if preset else "",
-        columns=list(preset.columns) if preset else [],
+        columns=list(columns),
         features_hash=preset.code_hash if preset else "",
         params=params.as_json(),
         valid_from=window.serve_from,
@@ -106,10 +125,12 @@ def card_for(
         rows=training.rows,
         data_hash=training.data_hash,
         code_version=code_version,
-        ranges=ranges,
+        ranges={} if pooled else ranges.get(symbols[0], {}),
         reason=reason,
-        drift_limits=drift_limits_of(training.X, ranges),
+        drift_limits={} if pooled else limits.get(symbols[0], {}),
         family_hash=family_hash(forecaster.family),
+        ranges_by_symbol=ranges if pooled else {},
+        drift_limits_by_symbol=limits if pooled else {},
     )
     return replace(card, model_id=id_of(card))
 
@@ -125,6 +146,15 @@ def id_of(card: ModelCard) -> str:
 def digest_of(card: ModelCard) -> str:
     """The SHA-256 of all that a card says but its id and why the model was trained."""
     return hashlib.sha256(replace(card, model_id="", reason="").to_bytes()).hexdigest()
+
+
+def rows_by_symbol(training: Training) -> dict[str, Matrix]:
+    """The rows (n, k) of a fit by symbol, without the column that says whose they are."""
+    symbols = training.panel.symbols
+    if len(symbols) == 1:
+        return {symbols[0]: training.X}
+    whose = training.X[:, -1]
+    return {symbol: training.X[whose == number, :-1] for number, symbol in enumerate(symbols)}
 
 
 def ranges_of(X: Matrix, columns: Sequence[str]) -> dict[str, list[float]]:

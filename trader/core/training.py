@@ -14,6 +14,7 @@ from trader.core.forecast import Traits
 from trader.core.labels import label_of
 from trader.core.panel import Panel, on_grid
 from trader.core.params import Params
+from trader.core.pooled_rows import learns_from, whole_grid, with_symbol
 from trader.core.text import plural
 from trader.core.types import HOUR_MS, Bars, Bools, Floats, Matrix, iso
 from trader.core.windows import Refit
@@ -25,8 +26,8 @@ _HASHED = ("close_time", "open", "high", "low", "close", "volume", "flagged")
 class Training:
     """A panel of one window, and y (symbols, n): 1.0 and 0.0, NaN while unknown. Fits read hours up to `until` only.
 
-    X: (rows, k) the features of the hours that a family of rows is fitted on; (rows, 0) for a family that reads the
-    series. data_hash: of every byte that the fit sees.
+    X: (rows, k) the features of the hours that a family of rows is fitted on, of several symbols with the symbol's column
+    last; (rows, 0) for a family that reads the series. data_hash: of every byte that the fit sees.
     """
 
     panel: Panel
@@ -63,9 +64,23 @@ def training_of(
         else:
             panel = Panel.of([known.span(start, stop)])
         return _of_series(panel, window, params)
+    if chosen:
+        return _pooled([known, *(it.until(reach) for it in chosen)], window, params)
     X = features(known, preset_named(params.features), window.train_from, stop)
     panel = Panel.of([known.span(window.train_from, stop)], [X])
     y = labels_between(known, params, window.train_from, stop).reshape(1, -1)
+    rows, labels = usable_rows(panel, y, window.train_until)
+    return Training(panel, y, window.train_until, rows, data_hash_of(rows, labels))
+
+
+def _pooled(series: Sequence[Bars], window: Refit, params: Params) -> Training:
+    """Rows of several symbols, each by its own history; bars end with the window's last label, or before it."""
+    start, stop = window.train_from, window.train_until + (params.horizon_hours + 1) * HOUR_MS
+    there = sorted((it for it in series if learns_from(it, window)), key=lambda it: it.symbol)
+    preset = preset_named(params.features)
+    X = [features(it, preset, start, stop) for it in there]
+    panel = Panel.of([whole_grid(it, start, stop) for it in there], X)
+    y = np.stack([labels_between(it, params, start, stop) for it in there])
     rows, labels = usable_rows(panel, y, window.train_until)
     return Training(panel, y, window.train_until, rows, data_hash_of(rows, labels))
 
@@ -84,16 +99,16 @@ def _of_series(panel: Panel, window: Refit, params: Params) -> Training:
 
 def train_symbols_of(params: Params, symbol: str, traits: Traits) -> tuple[str, ...]:
     """The symbols that a fit for `symbol` sees, sorted. Raises ConfigError where they do not name it, or where there are
-    several and the family is no global one that reads the series."""
+    several and the family is neither a global one that reads the series nor one that pools rows."""
     named = params.train_symbols or (symbol,)
     if symbol not in named:
         raise ConfigError(
             f"train_symbols names {', '.join(named)} and not {symbol}, which is traded; add it, or trade one of them"
         )
-    if len(named) > 1 and (traits.scope, traits.reads) != ("global", "series"):
+    if len(named) > 1 and not traits.pools and (traits.scope, traits.reads) != ("global", "series"):
         raise ConfigError(
             f"family {params.model.family!r} is fitted on one symbol, and train_symbols names {len(named)}: leave the key out, "
-            "or choose a family of scope global. See: trader models families"
+            "or choose a family that learns from several (xgboost, lightgbm, tft). See: trader models families"
         )
     return named
 
@@ -138,26 +153,49 @@ def usable_hours(X: Matrix, y: Floats) -> Bools:
 
 
 def usable_rows(panel: Panel, y: Floats, until: int) -> tuple[Matrix, Floats]:
-    """X (m, k) and labels (m,) of the hours up to `until` (UTC ms) that have a label and every feature.
+    """X (m, k) and labels (m,) of the hours up to `until` (UTC ms) that have a label and every feature. Of several symbols their
+    rows one symbol after the other, X (m, k + 1) with the symbol's place in the panel as the last column.
 
-    Raises DataError for several symbols, and if fewer than two rows, or one outcome only, remain.
+    Raises DataError for symbols without features, if fewer than two rows, or one outcome only, remain, and for a symbol of
+    several that has no row.
     """
-    if len(panel.X) != 1:
+    if len(panel.X) != len(panel.bars):
         raise DataError(
             f"{', '.join(panel.symbols)}: a family of rows is fitted on one symbol and its features"
         )
     after = min(len(panel), panel.row(until) + 1)
-    X, labels = panel.X[0][:after], y[0, :after]
-    usable = usable_hours(X, labels)
-    if not usable.all():
-        rows = np.flatnonzero(usable)
-        X, labels = X.take(rows, axis=0), labels[rows]
+    parts = [_usable(X[:after], labels[:after]) for X, labels in zip(panel.X, y, strict=True)]
+    if len(parts) == 1:
+        X, labels = parts[0]
+    else:
+        _require_rows_of_each(panel, parts, until)
+        X = np.concatenate([with_symbol(rows, number) for number, (rows, _) in enumerate(parts)])
+        labels = np.concatenate([known for _, known in parts])
     if len(labels) < 2 or labels.min() == labels.max():
         raise DataError(
-            f"{panel.symbols[0]}: {len(labels)} labelled rows between {iso(int(panel.close_time[0]))} and "
+            f"{', '.join(panel.symbols)}: {len(labels)} labelled rows between {iso(int(panel.close_time[0]))} and "
             f"{iso(until)}; a model needs both outcomes. Lengthen look_back_days or give older bars"
         )
     return X, labels
+
+
+def _usable(X: Matrix, labels: Floats) -> tuple[Matrix, Floats]:
+    """Of one symbol; without a copy where every row is usable."""
+    usable = usable_hours(X, labels)
+    if usable.all():
+        return X, labels
+    rows = np.flatnonzero(usable)
+    return X.take(rows, axis=0), labels[rows]
+
+
+def _require_rows_of_each(panel: Panel, parts: Sequence[tuple[Matrix, Floats]], until: int) -> None:
+    """Raises DataError that names the symbols of which a fit on several would see no row."""
+    unseen = [symbol for symbol, (_, labels) in zip(panel.symbols, parts, strict=True) if not len(labels)]
+    if unseen:
+        raise DataError(
+            f"{', '.join(unseen)}: no hour between {iso(int(panel.close_time[0]))} and {iso(until)} has a label and every "
+            "feature, so that a fit on all symbols would not see it. Give older bars, begin later, or leave it out"
+        )
 
 
 def data_hash_of(X: Matrix, y: Floats) -> str:

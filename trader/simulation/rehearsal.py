@@ -24,11 +24,15 @@ from trader.core.windows import refit_of, require_history, require_span
 from trader.simulation.markets import synthetic_market
 
 
-def require_replayable(market: Bars, first: int, last: int, params: Params, source: Path) -> None:
-    """Raises ConfigError or DataError, with the numbers and the way out, unless these hours can be replayed."""
+def require_replayable(
+    market: Bars, first: int, last: int, params: Params, source: object, *, young: bool = False
+) -> None:
+    """Raises ConfigError or DataError, with the numbers and the way out, unless these hours can be replayed. young: the bars may
+    begin within the first training."""
     require_span(market, first, last, str(source))
     window = refit_of(params, 0, first)
-    require_history(market, window, params, str(source))
+    if not young:
+        require_history(market, window, params, str(source))
     require_no_jump(market.span(window.train_from, last + HOUR_MS), str(source))
 
 

@@ -1,0 +1,178 @@
+"""The training of a pooled book: one fit on the rows of all symbols, one model, and a champion event for each symbol that the
+fit saw. Safe to repeat and to kill."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+
+from trader.app.bot import Bot
+from trader.app.certificates import Certifier
+from trader.app.history import collected
+from trader.app.replay import LONGEST_OUTAGE_MS, MovableClock, at_once_or_later
+from trader.app.retrain import (
+    ASKED,
+    CALENDAR,
+    FIRST,
+    TrainingCause,
+    champions,
+    deployment,
+    keep_model,
+    load_card,
+    publish,
+    require_certified,
+    require_tradable,
+)
+from trader.app.retrain_rules import require_not_refused, wanted
+from trader.core.errors import DataError, Retry
+from trader.core.jumps import require_no_jump
+from trader.core.lifecycle import BreachRule, DriftRule
+from trader.core.model import ModelCard, card_for
+from trader.core.params import Params
+from trader.core.pooled_rows import learns_from, require_pools
+from trader.core.training import training_of
+from trader.core.types import DAY_MS, HOUR_MS, Bars, iso
+from trader.core.windows import Refit, refit_of, require_history
+
+# A symbol without bars for so long before a fit is traded no more: what it had is learnt from, and it is waited for no longer.
+ENDED_MS = DAY_MS
+# The cause of a symbol's new model by its name; a symbol that is not there has the training's own cause.
+CausesBySymbol = Mapping[str, TrainingCause]
+# Who examines a symbol's new model, by its name; nobody where there is none.
+Certifiers = Mapping[str, Certifier | None]
+NO_CERTIFIERS: Certifiers = {}
+
+
+def retrain_pool(
+    bots: Mapping[str, Bot],
+    params: Params,
+    serve_from: int,
+    cause: TrainingCause = ASKED,
+    causes: CausesBySymbol | None = None,
+    certifiers: Certifiers = NO_CERTIFIERS,
+) -> ModelCard:
+    """Fit once for the hours from `serve_from` (UTC ms) on, by what was known `gap_hours` before it, and publish the model for
+    every symbol of the fit. Where there are certifiers, by symbol, the model must pass the certificate of every symbol before it
+    is named champion of any.
+
+    Killed between two symbols, the next training makes the same model and names it where it is not named yet. Raises ConfigError
+    for a family that does not pool, DataError where no symbol's history reaches over the window or a symbol is not seen, Retry
+    while a symbol's newest bar is missing.
+    """
+    require_tradable(params)
+    one = next(iter(bots.values()))
+    forecaster = one.forecaster_of(params.model.family)
+    require_pools(params.model.family, forecaster.traits)
+    for bot in bots.values():
+        bot.journal.require_whole()
+    window = refit_of(params, 0, serve_from)
+    first, *others = _pool_bars(bots, params, window)
+    training = training_of(first, window, params, forecaster.traits, others)
+    _require_begun_or_seen(bots, training.panel.symbols)
+    model = forecaster.fit(
+        training.panel, training.y, params,
+        horizon=params.horizon_hours, until=training.until, seed=params.seed,
+    )  # fmt: skip  # what is learnt from, then by which rules
+    begun = deployment(bots[training.panel.symbols[0]].journal) is not None
+    card = card_for(
+        model, forecaster, params, window, training, one.version, cause.message if begun else FIRST.message
+    )
+    own = {
+        symbol: (causes or {}).get(symbol, cause) if deployment(bots[symbol].journal) else FIRST
+        for symbol in card.symbols
+    }
+    for symbol in card.symbols:
+        keep_model(bots[symbol].journal, card, model)
+    for symbol in card.symbols:
+        if certifier := certifiers.get(symbol):
+            require_certified(bots[symbol].journal, card, certifier, own[symbol])
+    for symbol in card.symbols:
+        publish(bots[symbol].journal, card, own[symbol], bots[symbol].collector.served, None)
+    return card
+
+
+def retrain_pool_if_due(
+    bots: Mapping[str, Bot],
+    now_ms: int,
+    rule: BreachRule | None = None,
+    drift: DriftRule | None = None,
+    certifiers: Certifiers = NO_CERTIFIERS,
+) -> ModelCard | None:
+    """Train for the calendar's next refit, or answer the breaches of single symbols with one fit for all; None if nothing is
+    due."""
+    asked = {symbol: found for symbol, bot in bots.items() if (found := wanted(bot, now_ms, rule, drift))}
+    for symbol, (_, hour, answered) in asked.items():
+        if certifiers.get(symbol):
+            require_not_refused(bots[symbol], now_ms, hour, answered)
+    by_calendar = [(params, hour) for params, hour, answered in asked.values() if answered is None]
+    if by_calendar:
+        params, hour = max(by_calendar, key=lambda it: it[1])
+        late = [it for it, (_, at, answered) in asked.items() if answered is None and at == hour]
+        if not _is_missing(bots, late, hour):
+            return None
+        return retrain_pool(bots, params, hour, CALENDAR, certifiers=certifiers)
+    causes: dict[str, TrainingCause] = {}
+    for symbol, (params, hour, answered) in asked.items():
+        if answered is not None:
+            message = f"breach {answered.number} of {symbol}: {answered.content.reason}"
+            causes[symbol] = TrainingCause("breach", message, answered.number)
+            chosen, at = params, hour
+    if not causes:
+        return None
+    told = TrainingCause("breach", "; ".join(it.message for it in causes.values()))
+    return retrain_pool(bots, chosen, at, told, causes, certifiers)
+
+
+def begin_pool(bots: Mapping[str, Bot], clock: MovableClock, params: Params, start: int) -> None:
+    """The first training of a replay, `gap_hours` before it serves, or as soon as the venue answers."""
+    for hour in range(start - params.gap_hours * HOUR_MS, start + LONGEST_OUTAGE_MS, HOUR_MS):
+        clock.move_to(hour)
+        with suppress(Retry):
+            at_once_or_later(clock, hour, partial(retrain_pool, bots, params, start))
+            return
+    raise Retry("a symbol's venue stayed shut at the first hour; start later")
+
+
+def _is_missing(bots: Mapping[str, Bot], late: list[str], hour: int) -> bool:
+    """Whether one of these symbols still waits for the model of an hour (UTC ms): one that was delisted before the fit is no part
+    of it, and waits for nothing."""
+    for bot in bots.values():
+        newest = champions(bot.journal)
+        if newest and newest[-1].valid_from == hour:
+            return any(it in load_card(bot.journal, newest[-1].model_id).symbols for it in late)
+    return True
+
+
+def _pool_bars(bots: Mapping[str, Bot], params: Params, window: Refit) -> list[Bars]:
+    """Of every symbol, in the order of the bots. Raises DataError where none reaches over the window or a price jumps, Retry for
+    a newest bar that is still to come."""
+    forecaster = next(iter(bots.values())).forecaster_of(params.model.family)
+    found = [collected(bot.collector, params, window, forecaster.traits) for bot in bots.values()]
+    there = [it for it in found if learns_from(it, window)]
+    if not there:
+        raise DataError(f"{', '.join(bots)}: there are no bars up to {iso(window.train_until)}; begin later")
+    oldest = min(there, key=lambda it: it.first)
+    require_history(oldest, window, params, f"the history of {oldest.symbol}")
+    known_at = window.serve_from - params.gap_hours * HOUR_MS
+    reach = window.train_until + params.horizon_hours * HOUR_MS
+    for it in there:
+        known = it.span(window.train_from, known_at + HOUR_MS)
+        require_no_jump(known, f"the history of {it.symbol}", but_for_prints=True)
+    coming = [it for it in there if reach - ENDED_MS < it.last < reach]
+    if coming:
+        said = ", ".join(f"{it.symbol} (newest {iso(it.last)})" for it in coming)
+        raise Retry(
+            f"the training of all symbols for {iso(window.serve_from)} needs the bar of {iso(reach)} of {said}; a symbol without "
+            "bars for a day counts as traded no more"
+        )
+    return [*there, *(it for it in found if not learns_from(it, window))]
+
+
+def _require_begun_or_seen(bots: Mapping[str, Bot], symbols: tuple[str, ...]) -> None:
+    """Raises DataError where a symbol would begin without a model."""
+    unseen = [it for it, bot in bots.items() if it not in symbols and deployment(bot.journal) is None]
+    if unseen:
+        raise DataError(
+            f"{', '.join(unseen)}: a first training on all symbols has no bars of it; leave it out of the book, or begin later"
+        )
