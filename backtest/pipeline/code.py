@@ -1,6 +1,6 @@
 """The code that a stage reaches: definitions of this project and of a person's own files, and the libraries that they use.
 
-An edge leads from a definition to every name in it. A class is one definition, since which of its methods is called is decided
+An edge leads from a definition to every name in it, the types of its parameters among them. A class is one definition, since which of its methods is called is decided
 at run time. Where a name cannot be followed, or a definition imports by a text, it stands for its whole module. Edges out of
 the tables of families follow only the families that are named.
 """
@@ -32,9 +32,11 @@ TABLES_OF_FAMILIES = frozenset(
         "backtest.study.space:SPACES",
     }
 )
+# One that lists presets of features: a stage that computes features names its preset's function itself.
+TABLES_OF_PRESETS = frozenset({"trader.adapters.talib_features:SHIPPED"})
 # What computes tasks changes no result, and what a person is shown is none.
-NO_RESULT = ("backtest.executors.", "trader.terminal", "backtest.pipeline.run")
-_SCHEMA = 1
+NO_RESULT = ("backtest.executors.", "trader.terminal", "backtest.pipeline.run", "backtest.pipeline.stage_run")
+_SCHEMA = 2
 # Of this process: a module that was taken apart is not taken apart again.
 _taken_apart: dict[tuple[str, str], SourceModule] = {}
 
@@ -220,7 +222,9 @@ class _Walk:
             return
         what = module.definitions[name]
         table = node in TABLES_OF_FAMILIES
-        self._found[node] = "a table of families" if table else what.hash
+        self._found[node] = "a table" if table or node in TABLES_OF_PRESETS else what.hash
+        if node in TABLES_OF_PRESETS:
+            return
         for dotted in what.refers:
             if not (table and self._code.is_other_family(dotted, self._families)):
                 self._follow(dotted)

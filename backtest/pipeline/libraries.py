@@ -17,7 +17,6 @@ def _distributions() -> Mapping[str, list[str]]:
     return importlib.metadata.packages_distributions()
 
 
-
 class Versions:
     """known: imported name to distribution, "" for a name that no distribution has. asked: whether one was looked for."""
 
