@@ -1,8 +1,8 @@
 """The code that a stage reaches: definitions of this project and of a person's own files, and the libraries that they use.
 
-An edge leads from a definition to every name in it, the types of its parameters among them. A class is one definition, since which of its methods is called is decided
-at run time. Where a name cannot be followed, or a definition imports by a text, it stands for its whole module. Edges out of
-the tables of families follow only the families that are named.
+An edge leads from a definition to every name in it, the types of its parameters among them. A class is one definition, since
+which of its methods is called is decided at run time. Where a name cannot be followed, or a definition imports by a text, it
+stands for its whole module. Edges out of the tables of families follow only the families that are named.
 """
 
 from __future__ import annotations

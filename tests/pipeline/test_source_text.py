@@ -83,7 +83,7 @@ def test_a_name_that_is_seen_from_outside_counts(one: str, other: str) -> None:
 
 
 def test_what_is_referred_to() -> None:
-    """Names of the module, of imports, through a module, by local imports, by a parameter's type; not what is local, nor a result's type."""
+    """Names of the module, of imports, through a module, by local imports, of a parameter's type; none that is local."""
     source = (
         "import a.b\nimport c as d\nfrom e import f\nfrom .near import g\n\n"
         "def h(x: Typed) -> Other:\n    from k import m\n    y = f(x)\n    return a.b.z(y), d.q, g, m.n, helper(y)\n"
