@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.figure import Figure
@@ -188,7 +188,7 @@ def _written(
         part = known.rows(first, known.row(stop) + 1)
         # Other prices, so that no two symbols share an output.
         scaled = {name: getattr(part, name) * (1 + i) for name in ("open", "high", "low", "close")}
-        moved = Bars(symbol, part.close_time, part.flagged, **scaled, volume=part.volume)
+        moved = replace(part, symbol=symbol, **scaled)
         write_bars(folder / "data" / f"{symbol}-1h.parquet", moved)
     text = FILE.format(
         symbols=json.dumps(symbols),

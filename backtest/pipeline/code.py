@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ class Code:
             "modules": self._known,
             "libraries": self.versions.known,
         }
-        unfinished = self._kept.with_name(self._kept.name + ".tmp")
+        unfinished = self._kept.with_name(f"{self._kept.name}.{os.getpid()}.tmp")
         try:
             unfinished.write_text(json.dumps(told), encoding="utf-8")
             unfinished.replace(self._kept)
@@ -193,6 +194,7 @@ class _Walk:
         self._folder = file.parent if file else None
         self._found: dict[str, str] = {}
         self._imports: set[str] = set()
+        self._imported: set[str] = set()
         self._waiting: list[tuple[str, str]] = []
         if file is not None:
             self._script(file, source)
@@ -211,9 +213,25 @@ class _Walk:
         module = script_of("__main__", text, file)
         what = module.definitions[AT_IMPORT]
         self._found["your file"] = what.hash
-        for dotted in {*what.refers, *module.imported.values(), *module.stars}:
+        for dotted in {*what.refers, *module.stars}:
             if not dotted.startswith("__main__."):
                 self._follow(dotted)
+        self._import_all(module)
+
+    def _import_all(self, module: SourceModule) -> None:
+        """What happens in a person's own modules when this one imports them, though nothing of them may be used."""
+        for dotted in module.imported.values():
+            parts = dotted.split(".")
+            found = (
+                self._code.module(".".join(parts[:cut]), self._folder) for cut in range(len(parts), 0, -1)
+            )
+            other = next((it for it in found if it is not None), None)
+            if other is None:
+                self._imports.add(parts[0])
+            elif parts[0] not in PACKAGES and other.name not in self._imported:
+                self._imported.add(other.name)
+                self._visit(other.name, AT_IMPORT)
+                self._import_all(other)
 
     def _visit(self, module_name: str, name: str) -> None:
         node = f"{module_name}:{name}"
