@@ -154,6 +154,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.long
 def test_the_page_says_all_of_it(folder: Path) -> None:
     """The verdict first, alternatives, capacity and regret of each symbol; which symbol was delisted, and which one was given and
     is not traded; a run of before counts as a look, and its configuration once."""
