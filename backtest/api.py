@@ -59,11 +59,11 @@ SOURCE = "the bars"
 
 
 def load_bars(path: str | Path, symbol: str | None = None) -> Bars:
-    """Hourly bars of a Parquet file, a CSV or a zip of the exchange's archive. symbol: by default the file's name up to the first
-    `-`. Raises ConfigError or DataError."""
-    from trader.adapters.files import read_bars
+    """Hourly bars of a Parquet file, a CSV, a zip of the exchange's archive, a folder, or an address (docs/sources.md).
+    symbol: by default the file's name up to the first `-`. Raises ConfigError, DataError or Retry."""
+    from trader.adapters.bar_folder import read_place
 
-    return read_bars(Path(path), symbol)
+    return read_place(path, symbol)
 
 
 def synthetic_bars(

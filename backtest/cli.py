@@ -13,18 +13,20 @@ from backtest.commands.lifecycle import lifecycle
 from backtest.commands.lookahead import lookahead
 from backtest.commands.model_check import model_check
 from backtest.commands.params import params
+from backtest.commands.pipeline import pipeline, status
 from backtest.commands.predict import predict
 from backtest.commands.reference import reproduce_reference
 from backtest.commands.report import report
 from backtest.commands.run import run
 from backtest.commands.select import select
 from backtest.commands.study import study
+from backtest.commands.time_inference import time_inference
 from backtest.commands.tune import tune
 from trader import terminal
 from trader.startup import Version, begin, one_value_each
 
 # Verbs that fit models of a user's own features or family.
-TRAINS = ("run", "tune", "report", "forecast", "choices", "select", "lookahead", "lifecycle")
+TRAINS = ("run", "tune", "report", "forecast", "choices", "select", "lookahead", "lifecycle", "pipeline")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,8 +53,11 @@ for verb in (
     lookahead,
     params,
     model_check,
+    time_inference,
     tune,
     run,
+    pipeline,
+    status,
     reproduce_reference,
 ):
     app.command()(verb)

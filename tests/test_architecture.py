@@ -31,11 +31,11 @@ TASKS = {"backtest.executors.protocol", "backtest.executors.futures"}
 # Room -> what it may import of this project, besides itself. A room is a folder or a module; every module is in one.
 ARROWS = {
     "trader.core": set(),
-    "trader.plain_file": set(),
+    "trader.plain_file": {"trader.core"},
     "trader.settings": {"trader.core", "trader.plain_file"},
     "trader.config": {"trader.core", "trader.settings"},
     "trader.terminal": {"trader.core", "trader.plain_file"},
-    "trader.app": {"trader.core"},
+    "trader.app": {"trader.core", "trader.forecasters.registry"},
     "trader.adapters": {"trader.core", "trader.plain_file"},
     "trader.forecasters": {"trader.core"},
     "trader.dashboard": {"trader.core"},
@@ -59,6 +59,25 @@ ARROWS = {
         "backtest.executors.packing",
         "backtest.study.cache",
         "backtest.study.results_folder",
+        *TASKS,
+    },
+    "backtest.certificate": {
+        "trader.core",
+        "backtest.engine",
+        "backtest.evidence.block_errors",
+        "backtest.study.cache",
+        *TASKS,
+    },
+    "backtest.pipeline": {
+        "trader.core",
+        "trader.plain_file",
+        "trader.adapters",
+        "trader.forecasters",
+        "trader.own_families",
+        "backtest.executors.packing",
+        "backtest.engine",
+        "backtest.evidence",
+        "backtest.study",
         *TASKS,
     },
     "backtest.lifecycle": {"trader.core", "backtest.engine", "backtest.study.trials"},
@@ -88,6 +107,7 @@ ARROWS |= {
         "trader.own_families",
     },
     "trader.wiring": {*BELOW, "trader.forecasters"},
+    "trader.serving": {*BELOW, "trader.forecasters", "trader.wiring"},
     "trader.observers": {*BELOW, "trader.terminal", "trader.dashboard", "trader.wiring"},
     "trader.simulation": {*BELOW, "trader.terminal", "trader.exchange", "trader.wiring", "trader.observers"},
     "trader.commands": {
@@ -98,7 +118,9 @@ ARROWS |= {
         "trader.forecasters",
         "trader.wiring",
         "trader.observers",
+        "trader.serving",
         "trader.simulation",
+        "backtest.certificate",
         "backtest.engine.shared_fit",
         "backtest.executors.protocol",
         "backtest.executors.ray_training",
@@ -108,6 +130,7 @@ ARROWS |= {
     "trader.cli": {"trader.commands", "trader.startup", "trader.terminal"},
     "backtest.commands": {
         "trader.core",
+        "trader.config",
         "trader.terminal",
         "trader.adapters",
         "trader.forecasters",
@@ -116,6 +139,7 @@ ARROWS |= {
         "backtest.evidence",
         "backtest.study",
         "backtest.select",
+        "backtest.pipeline",
         "backtest.lifecycle",
         "backtest.report",
         "backtest.reference",
@@ -189,11 +213,21 @@ def test_every_arrow_is_used() -> None:
 
 
 def test_only_the_command_line_of_trader_knows_backtest() -> None:
-    """Retraining gets the study, and who shares its fits, as arguments; no other module of trader imports it."""
+    """Retraining gets the study, the certificate, and who shares its fits, as arguments; no other module of trader imports it."""
     knows = {
         m for m in MODULES if m.startswith("trader.") and any(within(i, "backtest") for i in imports_of(m))
     }
-    assert knows <= {"trader.commands.search", "trader.commands.shared_fits"}
+    assert knows <= {"trader.commands.check", "trader.commands.search", "trader.commands.shared_fits"}
+
+
+def test_only_the_exports_of_the_app_know_the_families() -> None:
+    """Every other verb of production is given its forecaster, so that a test can give it another."""
+    knows = {
+        m
+        for m in MODULES
+        if m.startswith("trader.app.") and any(within(i, "trader.forecasters") for i in imports_of(m))
+    }
+    assert knows == {"trader.app.exports"}
 
 
 def test_there_is_no_import_cycle() -> None:

@@ -9,14 +9,17 @@ from trader.commands import (
     account,
     bars,
     bot,
+    check,
     config,
     dashboard,
     demo,
     doctor,
+    export,
     forecast,
     health,
     hours,
     models,
+    serve,
     store,
     tracker,
     venue,
@@ -24,13 +27,13 @@ from trader.commands import (
 from trader.startup import Version, begin, one_value_each
 
 # Verbs that fit models in this process; `trader run` trains in a process of its own.
-TRAINS = ("retrain", "replay", "demo")
+TRAINS = ("retrain", "replay", "demo", "check")
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="An hourly trading bot. Exit codes: 0 done, 1 bug, 2 mend a setting or file, 3 try again later, 4 halted, "
+    help="An hourly trading bot. Exit codes: 0 done, 1 bug, or a model that failed its certificate, 2 mend a setting or file, 3 try again later, 4 halted, "
     "130 interrupted.",
 )
 
@@ -44,6 +47,7 @@ VERBS = (
     venue.exchange,
     bars.collect,
     bot.retrain,
+    check.check,
     bot.tick,
     bot.run,
     bot.halt,
@@ -60,6 +64,8 @@ VERBS = (
     health.health,
     dashboard.dashboard,
     forecast.forecast,
+    serve.serve,
+    export.export,
     models.explain,
     doctor.doctor,
     config.config,

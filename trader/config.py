@@ -25,7 +25,14 @@ from trader.core.lifecycle import MEASURES, SEED_BREACH, BreachRule, DriftRule
 from trader.core.tags import Signer
 from trader.core.types import LOOPBACK
 from trader.settings import sources
-from trader.settings.addresses import S3_ADDRESS, host, long_enough, store_address
+from trader.settings.addresses import (
+    S3_ADDRESS,
+    bars_address,
+    collected_folder,
+    host,
+    long_enough,
+    store_address,
+)
 from trader.settings.sources import OPTION, TOML, Given, Unknown
 from trader.settings.texts import cleaned, folder_text
 
@@ -55,14 +62,23 @@ class Settings(BaseModel):
         "embedded", description="embedded, testnet, demo or live (refused until it is armed)"
     )
     venue_url: str | None = Field(None, description="the embedded exchange's address; loopback only")
-    data_url: Annotated[str, host("bars are public")] | None = Field(
-        None, description="where signals' bars come from; never sees a key"
+    data_url: Annotated[str, AfterValidator(bars_address)] | None = Field(
+        None, description="where signals' bars come from; never sees a key; a host or see docs/sources.md"
     )
     api_key: SecretStr = Field(SecretStr(""), description="the venue's API key")
     api_secret: SecretStr = Field(SecretStr(""), description="the venue's API secret")
     symbol: str = Field("BTCUSDT", pattern=r"^[A-Z0-9]{2,20}$", description="what is traded")
     book: Path | None = Field(
         None, description="a book.toml: many symbols on one account, in place of symbol; see docs/book.md"
+    )
+    symbols: tuple[Annotated[str, Field(pattern=r"^[A-Z0-9]{2,20}$")], ...] | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="many symbols on one account in equal shares, without a book.toml: BTCUSDT,ETHUSDT",
+    )
+    capital_usdt: Decimal | None = Field(
+        None, gt=0, description="capital of all symbols together; default: 10000 for each of them"
     )
     bot: str = Field("hourly", pattern=r"^[A-Za-z0-9]{1,6}$", description="this bot's name in order ids")
     store: Annotated[str, AfterValidator(store_address)] = Field(
@@ -77,7 +93,9 @@ class Settings(BaseModel):
     s3_endpoint_url: (
         Annotated[str, host("keys come from AWS's own settings", "the bucket is named by store")] | None
     ) = Field(None, description="an S3 server other than AWS")
-    bars: Path = Field(Path("data"), description="folder of collected bars")
+    bars: Annotated[Path, AfterValidator(collected_folder)] = Field(
+        Path("data"), description="folder of collected bars"
+    )
     halt_policy: Literal["flatten", "freeze"] = Field(
         "flatten", description="what a breached loss limit does"
     )
@@ -118,6 +136,9 @@ class Settings(BaseModel):
     retune_trials: int = Field(
         20, ge=0, le=1000, description="configurations looked at after a breach; 0 refits"
     )
+    certificate: Literal["always", "venues", "never"] = Field(
+        "venues", description="promotions that demand a certificate: all, at testnet, demo and live, none"
+    )
     features_module: Path | None = Field(
         None, description="a Python file with feature presets of your own; see docs/features.md"
     )
@@ -125,7 +146,8 @@ class Settings(BaseModel):
         None, description="a Python file with families of models of your own; see docs/families.md"
     )
     checkpoints: Path = Field(
-        Path("checkpoints"), description="folder of unfinished trainings, which go on after a kill (tft)"
+        Path("checkpoints"),
+        description="folder of unfinished trainings, which go on after a kill (tft), and of a certificate's folds",
     )
     trackers: str | None = Field(
         None,
@@ -145,8 +167,23 @@ class Settings(BaseModel):
     heartbeat_url: SecretStr = Field(SecretStr(""), description="called after each good hour")
     page_dir: Path | None = Field(None, description="folder in which the dashboard is kept up to date")
     copies: bool = Field(False, description="keep results.csv and candles beside the journal, for people")
+    stream: bool = Field(
+        False,
+        description="whether trader run listens to a stream of klines and ticks as soon as a bar closes",
+    )
+    redis_url: SecretStr = Field(
+        SecretStr(""), description="a Redis server that signals are published to; see docs/streams.md"
+    )
+    redis_stream: str = Field(
+        "hourly-trader:signals",
+        pattern=r"^[A-Za-z0-9:._-]{1,200}$",
+        description="the Redis stream of the signals; of a book one for each symbol, <redis_stream>:<SYMBOL>",
+    )
     metrics_port: int | None = Field(None, ge=0, le=65535, description="of trader run; without it no metrics")
     metrics_host: str = Field("127.0.0.1", description="where metrics listen; loopback unless told otherwise")
+    serve_token: Annotated[SecretStr, AfterValidator(long_enough)] = Field(
+        SecretStr(""), description="what callers of trader serve must send, where it listens beyond loopback"
+    )
     log_format: Literal["human", "json"] = Field("human", description="lines on standard error")
     observer_patience_s: float = Field(
         60.0, gt=0, le=600, description="seconds after which observers that are still being told are stopped"
@@ -166,7 +203,14 @@ class Settings(BaseModel):
         name = info.field_name or ""
         kind = str(cls.model_fields[name].annotation)
         text = cleaned(str(value), secret="SecretStr" in kind)
+        if name == "symbols":
+            return tuple(it.strip() for it in text.split(",") if it.strip())
         return folder_text(text) if name == "store" or "Path" in kind else text
+
+    @property
+    def has_book(self) -> bool:
+        """Whether they name a book: a book.toml, or a list of symbols."""
+        return self.book is not None or self.symbols is not None
 
     @property
     def exchange_url(self) -> str:
@@ -191,6 +235,11 @@ class Settings(BaseModel):
                 f"venue_url {url!r} must be http on loopback, such as http://127.0.0.1:{EMBEDDED_PORT}"
             )
         return url.rstrip("/")
+
+    @property
+    def bar_source(self) -> str | None:
+        """A database, a bucket or a folder that bars come from; None where they come from a host."""
+        return None if self.data_url is None or self.data_url.startswith("http") else self.data_url
 
     @property
     def market_url(self) -> str:
@@ -242,6 +291,11 @@ class Settings(BaseModel):
         return DriftRule(measures, self.breach_cooldown_hours, self.breach_budget) if measures else None
 
     @property
+    def demands_certificate(self) -> bool:
+        """Whether a model is named champion only with a certificate that it passed."""
+        return self.certificate == "always" or (self.certificate == "venues" and self.venue != "embedded")
+
+    @property
     def keys(self) -> tuple[str, str]:
         """Key and secret. Raises ConfigError where a venue needs them and they are missing."""
         key, secret = self.api_key.get_secret_value().strip(), self.api_secret.get_secret_value().strip()
@@ -278,8 +332,10 @@ def strangers() -> list[Unknown]:
 
 def settle(found: Mapping[str, Given]) -> tuple[Settings | None, list[str]]:
     """The settings, or None and what is wrong with each that is, and where it came from."""
+    if faults := _contradictions(found):
+        return None, faults
     try:
-        return Settings(**{name: given.value for name, given in found.items()}), []
+        return _of_one_symbol(Settings(**{name: given.value for name, given in found.items()})), []
     except ValidationError as error:
         faults = []
         for item in error.errors(include_input=False, include_url=False):
@@ -288,6 +344,33 @@ def settle(found: Mapping[str, Given]) -> tuple[Settings | None, list[str]]:
             said = item["msg"].removeprefix("Value error, ")
             faults.append(f"{name}: {said}" + ("" if given.where == OPTION else f" (from {given.where})"))
         return None, faults
+
+
+def _of_one_symbol(settings: Settings) -> Settings:
+    """A list of one symbol is that symbol; with a capital of its own it stays a list."""
+    if settings.symbols is None or len(settings.symbols) > 1:
+        return settings
+    (only,) = settings.symbols
+    kept = settings.symbols if settings.capital_usdt is not None else None
+    return settings.model_copy(update={"symbol": only, "symbols": kept})
+
+
+def _contradictions(found: Mapping[str, Given]) -> list[str]:
+    """Settings that say what is traded in two ways. The option --symbol may look at one symbol of a list."""
+    if "symbols" not in found:
+        return ["capital_usdt belongs to symbols, which is not set"] if "capital_usdt" in found else []
+    others = [it for it in ("book", "symbol") if it in found]
+    return [
+        f"symbols (from {found['symbols'].where}) and {it} (from {found[it].where}) both say what is traded; keep one of them"
+        for it in others
+        if (it, found[it].where) != ("symbol", OPTION)
+    ]
+
+
+def traces_are_collected() -> bool:
+    """Whether the environment names a collector of traces, by OpenTelemetry's own variables."""
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return any(os.environ.get(name, "").strip() for name in names)
 
 
 def export(values: Mapping[str, str]) -> None:

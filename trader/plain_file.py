@@ -7,6 +7,8 @@ import os
 import stat
 from pathlib import Path
 
+from trader.core.errors import ConfigError
+
 # Opened so, a pipe answers at once, and a terminal does not become this process's.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 NOT_PLAIN = "is no plain file but a pipe, a socket or a device; put a file in its place"
@@ -41,6 +43,16 @@ def text_of(data: bytes) -> str:
         raise NotTextError(
             f"line {line}: byte 0x{bad:02x} is not {encoding.upper()}; save the file as UTF-8"
         ) from None
+
+
+def read_text(path: Path, what: str) -> str:
+    """A small file that a person wrote, without a byte order mark. Raises ConfigError that names it."""
+    try:
+        return text_of(read_plain(path))
+    except NotTextError as error:
+        raise ConfigError(f"{what} {path}, {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{what} {path} cannot be read: {error.strerror or error}") from None
 
 
 def read_plain(path: Path, *, follow: bool = True) -> bytes:

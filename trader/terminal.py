@@ -20,7 +20,7 @@ from typing import Any
 
 from trader.core.errors import ConfigError, TraderError
 from trader.core.text import visible
-from trader.plain_file import NotTextError, read_plain, text_of
+from trader.plain_file import read_text as read_text  # for whoever shows what a person wrote
 
 EXIT_INTERRUPTED = 130
 # A full or read-only disk, rights that lack, files that are too many: a person's, wherever it is met.
@@ -261,16 +261,6 @@ def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("final equity", f"{float(summary['final_equity_usdt']):,.2f} USDT"),
         ("halted", minute(summary["halted_at"]) if summary["halted_at"] else "no"),
     ]
-
-
-def read_text(path: Path, what: str) -> str:
-    """A small file that a person wrote, without a byte order mark. Raises ConfigError that names it."""
-    try:
-        return text_of(read_plain(path))
-    except NotTextError as error:
-        raise ConfigError(f"{what} {path}, {error}") from None
-    except OSError as error:
-        raise ConfigError(f"{what} {path} cannot be read: {error.strerror or error}") from None
 
 
 def write_lines(path: Path, lines: Iterator[str]) -> None:

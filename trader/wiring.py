@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol
 
 from trader.adapters.bans import BanFile
 from trader.adapters.bar_folder import bar_file
@@ -20,6 +21,10 @@ from trader.adapters.binance_outages import outage_of
 from trader.adapters.binance_spot import BinanceSpot
 from trader.adapters.clocks import ExchangeClock, WallClock, market_served
 from trader.adapters.files import read_bars, write_bars
+from trader.adapters.revisions_file import RevisionsFile
+from trader.adapters.source_market import SourceMarket
+from trader.adapters.source_s3 import S3Access
+from trader.adapters.sources import span_source
 from trader.adapters.store_local import LocalStore
 from trader.adapters.store_signed import SignedStore
 from trader.app.book import Book
@@ -34,7 +39,7 @@ from trader.config import Settings
 from trader.core.book_params import BookParams
 from trader.core.errors import ConfigError, Retry, TraderError, WrongStore
 from trader.core.params import MOST_USDT, Params
-from trader.core.ports import Clock, Store
+from trader.core.ports import Clock, MarketData, Store
 from trader.core.types import HOUR_MS, Bars, Progress, iso, no_bars, plain
 from trader.forecasters.registry import forecaster_of
 
@@ -118,10 +123,27 @@ def make_clock(settings: Settings) -> Clock:
     return ExchangeClock(settings.exchange_url) if settings.venue == "embedded" else WallClock()
 
 
+class Market(MarketData, Protocol):
+    """The signal's market, whatever it is."""
+
+    def time_ms(self) -> int:
+        """Its clock, UTC ms. Raises Retry."""
+
+    def close(self) -> None:
+        """Give back the connections."""
+
+
+def s3_access(settings: Settings) -> S3Access:
+    """How a bucket with bars is reached: as the store's is."""
+    return S3Access(settings.s3_region, settings.s3_endpoint_url, settings.timeout_s)
+
+
 def make_market(
     settings: Settings, clock: Clock, progress: Progress | None = None, quota: Quota | None = None
-) -> BinanceKlines:
-    """The signal's market: a keyless host."""
+) -> Market:
+    """The signal's market: a keyless host, or a source of bars that the setting `data_url` names."""
+    if settings.bar_source is not None:
+        return SourceMarket(span_source(settings.bar_source, lambda: s3_access(settings)), clock)
     connection = VenueAddress(settings.market_url, timeout_s=settings.timeout_s)
     return BinanceKlines(
         connection, clock, progress, quota or make_quota(settings, settings.market_url, clock)
@@ -130,7 +152,7 @@ def make_market(
 
 def make_collector(
     settings: Settings,
-    market: BinanceKlines,
+    market: MarketData,
     *,
     keep: bool = True,
     say: Callable[[str], None] = lambda _: None,
@@ -146,6 +168,8 @@ def make_collector(
         lambda gap: outage_of(gap) is not None,
         lambda: market_served(settings.exchange_url, settings.timeout_s) if embedded else "",
         say,
+        RevisionsFile(settings.bars) if keep else None,
+        WallClock().now_ms,
     )
 
 
@@ -221,6 +245,7 @@ def open_book(
                 collector = make_collector(own, market, keep=keep_bars, say=say)
                 sleeves[symbol] = _bot(own, journal, exchange, collector, clock)
         words = BookJournal(Journal(store, BOOK, params.symbols))
+        words.journal.require_own()  # now: what is changed after this process began is seen by it
         freeze = settings.halt_policy == "freeze"
         yield Book(params, words, dict(sorted(sleeves.items())), laned, freeze)
 

@@ -74,7 +74,7 @@ def or_book(
 def run_of_book(
     book: Path,
     computing: Computing,
-    bars: list[Path],
+    bars: list[str],
     start: str,
     stop: str,
     hours_out: Path | None,

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_UP, Decimal
 from pathlib import Path
 
+from backtest.commands.inputs import s3_access
 from backtest.study.book_context import BookSearchTask
 from backtest.study.trial_context import SearchTask
 from trader import terminal
 from trader.adapters.bar_folder import BarSources
 from trader.adapters.book_file import read_book
 from trader.adapters.exchange_info import filters_of, info_row_of, read_info_rows
-from trader.core.book import CENT, BookRules, SleeveStanding, book_hour
+from trader.core.book import BookRules, book_hour
+from trader.core.book_limits import CENT, SleeveStanding
 from trader.core.book_params import BookParams
 from trader.core.costs import exact, fill_price, quote_at
 from trader.core.errors import ConfigError
@@ -66,7 +68,7 @@ class GivenBook:
 
 
 def given_book(
-    book: Path, bars: Sequence[Path], start: str, stop: str, filters: Path | None = None
+    book: Path, bars: Sequence[str | Path], start: str, stop: str, filters: Path | None = None
 ) -> GivenBook:
     """Read the files of a book. Raises ConfigError or DataError for one that cannot be read, for bars that do not reach over the
     hours, and for a book that could not trade. filters: exchangeInfo's rows of its symbols."""
@@ -75,7 +77,7 @@ def given_book(
     first, last = parse_hour(start), parse_hour(stop)
     if last <= first:
         raise ConfigError(f"--to {stop} must be later than --from {start}")
-    sources = BarSources.of(bars, read.params.symbols[0])
+    sources = BarSources.of(bars, read.params.symbols[0], access=s3_access)
     _require_files(sources, read.params.symbols)
     if read.params.is_pooled:
         family = next(iter(read.strategies.values())).model.family

@@ -36,7 +36,7 @@ BY = "backtest report --book"
 def report_of_book(
     book: Path,
     computing: Computing,
-    bars: list[Path],
+    bars: list[str],
     start: str,
     stop: str,
     out: Path,

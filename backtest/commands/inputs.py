@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -22,17 +22,25 @@ from trader.core.presets import preset_named
 from trader.core.types import HOUR_MS, Bars, Filters, iso, parse_hour
 from trader.core.windows import refit_of, require_span
 
+if TYPE_CHECKING:
+    from trader.adapters.source_s3 import S3Access
+
 CORES = os.cpu_count() or 1
 
 BarsFile = Annotated[
-    Path, typer.Option("--bars", help="hourly bars: Parquet, CSV or a zip of the public archive")
-]
-BarsFiles = Annotated[
-    list[Path],
+    str,
     typer.Option(
         "--bars",
-        help="hourly bars: Parquet, CSV or a zip of the public archive; for several symbols a folder of "
-        "<SYMBOL>-1h.parquet, or repeated",
+        help="hourly bars: Parquet, CSV, a zip of the public archive, or an address such as sqlite:///bars.db?table=bars "
+        "(docs/sources.md)",
+    ),
+]
+BarsFiles = Annotated[
+    list[str],
+    typer.Option(
+        "--bars",
+        help="hourly bars: Parquet, CSV, a zip of the public archive, or an address such as sqlite:///bars.db?table=bars "
+        "(docs/sources.md); for several symbols a folder of <SYMBOL>-1h.parquet, or repeated",
     ),
 ]
 From = Annotated[str, typer.Option("--from", help="first hour, UTC: 2022-01-01 or 2022-01-01T09:00Z")]
@@ -115,7 +123,7 @@ def given(
     first, last = parse_hour(start), parse_hour(stop)
     if last <= first:
         raise ConfigError(f"--to {stop} must be later than --from {start}")
-    sources = BarSources.of(bars, symbol)
+    sources = BarSources.of(bars, symbol, access=s3_access)
     source = str(sources.path(sources.traded))
     series = sources.read(sources.traded, terminal.say)
     require_span(series, first, last, source)
@@ -125,6 +133,15 @@ def given(
         require_no_jump(read, str(sources.path(it.symbol)))
     rules = Rules(chosen, _filters(filters, series, first))
     return Given(series, rules, first, last, source, began, others)
+
+
+def s3_access() -> S3Access:
+    """How a bucket with bars is reached: by the settings that a store in S3 has."""
+    from trader.adapters.source_s3 import S3Access
+    from trader.config import load_settings
+
+    settings = load_settings()
+    return S3Access(settings.s3_region, settings.s3_endpoint_url, settings.timeout_s)
 
 
 def _seen(params: Params, traded: str) -> Sequence[str]:

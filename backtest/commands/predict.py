@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backtest.commands.inputs import AsJson, writable
+from backtest.commands.inputs import AsJson, s3_access, writable
 from trader import terminal
 from trader.core.errors import DataError
 from trader.core.model_params import LONGEST_FORECAST_HOURS
@@ -36,11 +37,11 @@ def predict(out: Out, hours: Hours = 24, csv_out: Csv = None, as_json: AsJson = 
     Example: backtest predict --out selected --hours 24
     """
     from backtest.select.predict import HEAD, predict_all
-    from trader.adapters.files import read_bars
+    from trader.adapters.bar_folder import read_place
     from trader.forecasters.registry import forecaster_of
 
     writable(csv_out)
-    found = predict_all(out, read_bars, forecaster_of, hours)
+    found = predict_all(out, partial(read_place, access=s3_access), forecaster_of, hours)
     if csv_out:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([HEAD, *(row for it in found for row in it.rows())])

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from backtest.commands.computing import Computing, computed
-from backtest.commands.inputs import AsJson, BarsFile, Symbol
+from backtest.commands.inputs import AsJson, BarsFile, Symbol, s3_access
 from trader import terminal
 
 HEAD = ("", "published", "reproduced", "other seeds", "changes of mind", "net of 0.1 %", "reopened hourly")
@@ -32,9 +32,10 @@ def reproduce_reference(
     Example: backtest reproduce-reference --bars BTCUSDT-1h.parquet --json
     """
     from backtest.reference.reproduce import MORE_SEEDS, SEED, reproduce, rows_of
-    from trader.adapters.files import read_bars
+    from trader.adapters.bar_folder import BarSources
 
-    rows = rows_of(read_bars(bars, symbol, terminal.say), str(bars))
+    sources = BarSources.of([bars], symbol, access=s3_access)
+    rows = rows_of(sources.read(sources.traded, terminal.say), sources.said)
     seeds = (SEED, *MORE_SEEDS) if more_seeds else (SEED,)
     with computing.opened() as executor, terminal.progress("windows", quiet=as_json) as update:
         report = reproduce(rows, seeds=seeds, executor=executor, progress=update)

@@ -93,7 +93,7 @@ def select(
 
 def _prepared(
     folder: SelectionFolder,
-    places: list[Path],
+    places: list[str],
     families: str,
     base: Params,
     freq: Freq,

@@ -115,7 +115,7 @@ def search(
 def tune_of_book(
     book: Path,
     computing: Computing,
-    bars: list[Path],
+    bars: list[str],
     start: str,
     stop: str,
     filters: Path | None,

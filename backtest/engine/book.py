@@ -6,7 +6,7 @@ every hour is `book_hour`; where it halts them, what was traded beyond that hour
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -19,18 +19,18 @@ from trader.core.book import (
     BOOK_HALT,
     BookHour,
     BookRules,
-    SleeveStanding,
     book_hour,
     marked_hour,
     missed_book_hour,
     with_transfer,
 )
+from trader.core.book_limits import SleeveStanding
 from trader.core.book_line import BookLine, line_of_sums
 from trader.core.hours import HourState, Rules
 from trader.core.marks import Marks, summed
 from trader.core.risk import halted
 from trader.core.shares import Shares, shares_at
-from trader.core.types import HOUR_MS, Bars, Bools, Floats, Ints, Matrix
+from trader.core.types import DAY_MS, HOUR_MS, Bars, Bools, Floats, Ints, Matrix
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,13 +102,13 @@ class _BookTrading:
             it.begin(first, now)
         until = self._next_move(first + 1, stop, now)
         for it in self.sleeves:
-            it.trade(first, until)
+            it.trade(first, until, now)
         self.equity[first:] = summed([it.marks for it in self.sleeves])
-        halt = self._first_halt(first + 1, until)
-        if halt < until:
+        changed = self._first_change(first + 1, until)
+        if changed < until:
             for it in self.sleeves:
-                it.trade(first, halt)
-            del self.equity[halt:]
+                it.trade(first, changed, now)
+            del self.equity[changed:]
         for it in self.sleeves:
             it.keep()
 
@@ -119,11 +119,19 @@ class _BookTrading:
         moves = (i for i in range(first, stop) if self.rules.rebalances(self._hour(i), now))
         return next(moves, stop)
 
-    def _first_halt(self, first: int, stop: int) -> int:
-        """Say the hours first <= i < stop, at which no cash moves, up to the one that halts the book; its index, or `stop`."""
+    def _first_change(self, first: int, stop: int) -> int:
+        """Say the hours first <= i < stop, at which no cash moves, up to the one that halts the book or holds back a purchase;
+        its index, or `stop`."""
+        by_sums = not self.rules.params.limits_purchases
         for i in range(first, stop):
-            said = self._say_marked(i, self.equity[i - 1]) if self._usual[i] else self._say(i)
+            said = self._say_marked(i, self.equity[i - 1]) if self._usual[i] and by_sums else self._say(i)
             if said.halted and not self.said[-1].halted:
+                return i
+            if any(
+                it.bought_usdt(i) > said.limits[it.bars.symbol].most_usdt
+                for it in self.sleeves
+                if it.bars.symbol in said.limits
+            ):
                 return i
             self.said.append(said)
         return stop
@@ -166,6 +174,7 @@ class _SleeveTrading:
         self.cash: list[Decimal] = []
         self.newest = newest_records(self.columns.venue_open).tolist()
         self._state = HourState.fresh(Decimal(0))
+        self._orders: list[int] = []  # indices of the hours with an order, of what is kept
         self._runs: list[Run] = []
         self._firsts: list[
             int
@@ -182,7 +191,29 @@ class _SleeveTrading:
         record = hour - (i - newest) * HOUR_MS
         state = self._state if self._run is None else self._run.state
         stopped = state.risk.halted_at is not None and state.risk.halted_at <= record
-        return SleeveStanding(self.bars.symbol, record, self._equity(newest), self.cash[newest], stopped)
+        equity, cash = self._equity(newest), self.cash[newest]
+        return SleeveStanding(self.bars.symbol, record, equity, cash, stopped, self._orders_until(i, newest))
+
+    def _orders_until(self, i: int, newest: int) -> int:
+        """Orders of the hours after i - 24, up to the hour `newest`."""
+        first = i - DAY_MS // HOUR_MS + 1
+        kept = max(0, bisect_right(self._orders, newest) - bisect_left(self._orders, first))
+        if self._run is None:
+            return kept
+        here = range(max(first, self._firsts[-1]), newest + 1)
+        return kept + sum(self._event_has_order(it) for it in here)
+
+    def _event_has_order(self, i: int) -> bool:
+        """Whether hour i of what is traded and not kept yet has an order."""
+        event = None if self._run is None else self._run.track.events.get(i - self._firsts[-1])
+        return event is not None and event.order is not None
+
+    def bought_usdt(self, i: int) -> Decimal:
+        """What a purchase of hour i costs, of what is traded and not kept yet; 0 without one."""
+        event = None if self._run is None else self._run.track.events.get(i - self._firsts[-1])
+        if event is None or event.order is None or event.order.side == "SELL":
+            return Decimal(0)
+        return event.order.qty * event.order.expected_price
 
     def _equity(self, i: int) -> Decimal:
         """After hour i."""
@@ -213,9 +244,11 @@ class _SleeveTrading:
             risk = halted(self._state.risk, said.close_time, BOOK_HALT, frozen=said.risk.frozen)
             self._state = replace(self._state, risk=risk)
 
-    def trade(self, first: int, stop: int) -> None:
-        """Trade the hours first <= i < stop, in place of what was traded from `first` on and not kept."""
-        self._run = trade(self.columns.part(first, stop), self._state)
+    def trade(self, first: int, stop: int, said: BookHour) -> None:
+        """Trade the hours first <= i < stop, in place of what was traded from `first` on and not kept. said: what the book
+        said of the first of them."""
+        most = said.most_usdt(self.bars.symbol)
+        self._run = trade(self.columns.part(first, stop), self._state, most)
         if len(self._firsts) == len(self._runs):
             self._firsts.append(first)
         self.cash[first:] = self._run.track.cash()
@@ -225,6 +258,8 @@ class _SleeveTrading:
         if self._run is None:
             raise ValueError("nothing was traded")
         equity = self._run.equity
+        events = self._run.track.events.items()
+        self._orders += [self._firsts[-1] + i for i, event in events if event.order is not None]
         self._index.append(self._scale * equity if self._scale else np.full(len(equity), self._worth))
         self._worth = float(self._index[-1][-1])
         self._runs.append(self._run)

@@ -100,8 +100,8 @@ def first_mark(columns: SignalColumns, state: HourState) -> Decimal:
     return marked_at(seen.close, doubt_at(state, seen, columns.rules))
 
 
-def trade(columns: SignalColumns, state: HourState) -> Run:
-    """`simulate`, from columns that are there."""
+def trade(columns: SignalColumns, state: HourState, most_usdt: Decimal | None = None) -> Run:
+    """`simulate`, from columns that are there. most_usdt: what a purchase of the first hour may cost, None for no limit."""
     rules = columns.rules
     target, reason = np.zeros(columns.hours, np.int8), columns.reason.copy()
     marks = columns.close if rules.band is None else columns.close.copy()
@@ -109,7 +109,8 @@ def trade(columns: SignalColumns, state: HourState) -> Run:
     ledgers: list[LedgerFrom] = []
     i = 0
     while i < len(target):
-        decision = decide_hour(state, _seen(columns, i, rules), rules)
+        seen = _seen(columns, i, rules)
+        decision = decide_hour(state, seen if i else replace(seen, most_usdt=most_usdt), rules)
         fill = modelled_fill(decision.order, rules) if decision.order else None
         state = settle(state, decision, [fill] if fill else [])
         _note(events, ledgers, i, decision, fill, state.ledger)

@@ -65,7 +65,7 @@ HEAD = ("symbol", "candidate", "from", "step", "time", *(f"q{level:g}" for level
 
 
 def predict_all(
-    out: Path, read_bars: Callable[[Path, str], Bars], forecaster_of: ForecasterOf, steps: int
+    out: Path, read_bars: Callable[[str, str], Bars], forecaster_of: ForecasterOf, steps: int
 ) -> list[SeriesForecast]:
     """Every kept model asked about its series' newest close, up to `steps` steps ahead. A series that cannot be forecast says why
     and hinders no other. Raises ConfigError for a folder without kept models."""
@@ -76,7 +76,7 @@ def predict_all(
 
 
 def _forecast(
-    path: Path, read_bars: Callable[[Path, str], Bars], forecaster_of: ForecasterOf, steps: int
+    path: Path, read_bars: Callable[[str, str], Bars], forecaster_of: ForecasterOf, steps: int
 ) -> SeriesForecast:
     symbol, candidate, step_ms = path.stem, "?", HOUR_MS
     try:
@@ -84,7 +84,9 @@ def _forecast(
         candidate, step_ms = card["candidate"], DAY_MS if card["freq"] == "1d" else HOUR_MS
         model = _model(path, card)
         forecaster, params = forecaster_of(card["family"]), params_of(card["params"], str(path))
-        bars = read_bars(Path(card["bars"]), card["symbol"])
+        place = card["bars"]
+        # A pipeline's cards name a file from where they lie.
+        bars = read_bars(place if "://" in place else str(path.parent / place), card["symbol"])
         asked = _daily if step_ms == DAY_MS else _hourly
         told, time, close = asked(forecaster, model, bars, params, parse_hour(card["train_until"]))
         return _told(symbol, candidate, step_ms, told, time, close, steps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 from backtest.select.candidates import STEPS, Candidate
@@ -91,7 +92,7 @@ def _card(selection: Selection, winner: Winner, candidate: Candidate, model: byt
         "params": candidate.params.as_json(),
         "train_until": iso(row["origin"] if spec.freq == "1d" else row["train_until"]),
         "model_sha256": hashlib.sha256(model).hexdigest(),
-        "bars": str(file.path.resolve()),
+        "bars": file.address or str(Path(file.path).resolve()),
     }
 
 

@@ -17,12 +17,14 @@ from trader.core.types import DAY_MS, HOUR_MS, Bars, iso
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BarsFile:
-    """A file of hourly bars of one symbol. sha256: of its bytes. load: reads it; it is read when it is needed."""
+    """Hourly bars of one symbol. path: their file, or what messages call another place. sha256: of its bytes, or of its bars.
+    load: reads it; it is read when it is needed. address: opens it again, "" for a file."""
 
-    path: Path
+    path: Path | str
     symbol: str
     sha256: str
     load: Callable[[], Bars]
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

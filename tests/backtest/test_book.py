@@ -4,6 +4,7 @@ the same bytes."""
 from __future__ import annotations
 
 from collections import Counter
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,16 @@ OPTIONS: dict[str, st.SearchStrategy[Any]] = {
     "price_band": st.sampled_from([None, 0.003, 0.02]),
     "halt": st.sampled_from([None, -0.01, -0.2]),
     "horizon_hours": st.sampled_from([1, 6]),
+    "limits": st.sampled_from(
+        [
+            {},
+            {},
+            {"largest_exposure": "0.4"},
+            {"largest_order_usdt": 120},
+            {"orders_a_day": 3},
+            {"largest_exposure": "0.6", "largest_order_usdt": 400, "orders_a_day": 8},
+        ]
+    ),
     "closed": st.sampled_from([0, 0, 3, 10]),
     "odd": st.sampled_from([0, 4]),
 }
@@ -68,6 +79,7 @@ def book_of(
     price_band: float | None = None,
     halt: float | None = None,
     horizon_hours: int = 1,
+    limits: dict[str, Any] | None = None,
     closed: int = 0,
     odd: int = 0,
     symbols: tuple[str, ...] = SYMBOLS,
@@ -102,6 +114,7 @@ def book_of(
             "halt_cumulative_return": book_halts[0],
             "halt_drawdown": book_halts[1],
             "cap": cap or {},
+            **(limits or {}),
         }
     )
     start = sleeves[0].bars.first + WARM_UP * HOUR_MS
@@ -158,6 +171,33 @@ def test_the_drawn_books_meet_everything_that_is_compared() -> None:
         "cumulative_return",
     ):
         assert counted[what] > 0, (what, counted)
+
+
+def test_limits_of_the_book_hold_in_every_hour() -> None:
+    """No purchase costs more than allowed, what is held after purchases stays below the share at the prices that were known, no
+    24 hours have more orders than allowed once nothing but exits is left; and each of the limits held back something."""
+    limits = {"largest_exposure": "0.5", "largest_order_usdt": 300, "orders_a_day": 6}
+    sleeves, rules, stop = book_of(3, rebalance_hours=5, limits=limits)
+    run = simulate_book(sleeves, rules, stop)
+    free = simulate_book(*book_of(3, rebalance_hours=5))
+    assert {it.limit for said in run.said for it in said.limits.values()} == set(limits)
+    worst, orders = Decimal(0), list[int]()
+    for i in range(len(run.said)):
+        lines = [it.run.lines[i] for it in run.sleeves]
+        left = rules.params.orders_a_day - sum(i - at < 24 for at in orders)  # type: ignore[operator]
+        buys = [line for line in lines if line.order_side == "BUY"]
+        assert len(buys) <= max(0, left)
+        for line in buys:
+            if line.order_qty and line.fill_price:
+                worst = max(worst, line.order_qty * line.fill_price)
+        orders += [i for line in lines if line.order_side is not None]
+        if buys:
+            held = run.lines[i].exposure
+            assert held <= Decimal("0.53"), (i, held)  # the room is counted at the closes of the hour before
+    assert 250 < worst <= 300
+    reasons_of = Counter(line.reason for it in run.sleeves for line in it.run.lines)
+    assert reasons_of["book_limit"] > 0
+    assert len(orders) < sum(line.order_side is not None for it in free.sleeves for line in it.run.lines)
 
 
 def test_transfers_are_no_gain_and_no_loss() -> None:

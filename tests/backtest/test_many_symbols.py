@@ -155,26 +155,26 @@ def test_a_folder_gives_the_bars_that_a_fit_sees(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "data", BTC, ETH, SOL)
     (tmp_path / "P.json").write_text(json.dumps(params_text()))
     span = (iso(START), iso(STOP), tmp_path / "P.json")
-    one = given([folder], *span, symbol="BTCUSDT")
+    one = given([str(folder)], *span, symbol="BTCUSDT")
     assert one.bars.symbol == "BTCUSDT"
     assert [it.symbol for it in one.others] == ["ETHUSDT", "SOLUSDT"]
     assert one.source == str(folder / "BTCUSDT-1h.parquet")
-    files = [folder / f"{it}-1h.parquet" for it in ("BTCUSDT", "SOLUSDT", "ETHUSDT")]
+    files = [str(folder / f"{it}-1h.parquet") for it in ("BTCUSDT", "SOLUSDT", "ETHUSDT")]
     other = given(files, *span)
     assert other.bars.symbol == "BTCUSDT"
     assert [it.symbol for it in other.others] == ["ETHUSDT", "SOLUSDT"]
     with pytest.raises(
         ConfigError, match=r"holds bars of BTCUSDT, ETHUSDT, SOLUSDT: say which is traded, with --symbol"
     ):
-        given([folder], *span)
+        given([str(folder)], *span)
     with pytest.raises(ConfigError, match=r"no bars of SOLUSDT .*trader collect --symbols SOLUSDT"):
         given(files[:1] + files[2:], *span)
     with pytest.raises(
         ConfigError, match=r"names BTCUSDT, ETHUSDT, SOLUSDT and not XRPUSDT, which is traded"
     ):
-        given([folder_of(tmp_path / "other", replace(BTC, symbol="XRPUSDT"))], *span)
+        given([str(folder_of(tmp_path / "other", replace(BTC, symbol="XRPUSDT")))], *span)
     with pytest.raises(ConfigError, match="holds no file of bars"):
-        given([folder_of(tmp_path / "empty")], *span)
+        given([str(folder_of(tmp_path / "empty"))], *span)
 
 
 def test_a_local_family_refuses_several_symbols(tmp_path: Path) -> None:
@@ -183,4 +183,4 @@ def test_a_local_family_refuses_several_symbols(tmp_path: Path) -> None:
     text = params_text(model={"family": "naive"}, train_symbols=["BTCUSDT", "ETHUSDT"])
     (tmp_path / "P.json").write_text(json.dumps(text))
     with pytest.raises(ConfigError, match="'naive' is fitted on one symbol, and train_symbols names 2"):
-        given([folder], iso(START), iso(STOP), tmp_path / "P.json")
+        given([str(folder)], iso(START), iso(STOP), tmp_path / "P.json")

@@ -128,7 +128,7 @@ def test_options_win_over_the_parameters_of_the_file(tmp_path: Path) -> None:
     defined are refused."""
     bars = made_bars(tmp_path, "2021-01-01", "2021-02-01")
     (tmp_path / "P.json").write_text(json.dumps(quick_params(horizon_hours=2)))
-    hours = ([bars], "2021-01-10", "2021-01-12", tmp_path / "P.json")
+    hours = ([str(bars)], "2021-01-10", "2021-01-12", tmp_path / "P.json")
     assert read_inputs(*hours).rules.params.horizon_hours == 2
     changed = read_inputs(*hours, horizon_hours=4, label="direction_beyond_cost").rules.params
     assert (changed.horizon_hours, changed.label, changed.features) == (

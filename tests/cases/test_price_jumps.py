@@ -74,9 +74,9 @@ def test_no_backtest_counts_it_and_either_side_can_be_run(tmp_path: Path) -> Non
     params = tmp_path / "P.json"
     params.write_text(json.dumps(quick_params(look_back_days=3)))
     with pytest.raises(DataError, match=r"rises by a factor of .*end at 2022-06-01T00:00:00Z or before"):
-        given([file], "2022-05-25", "2022-06-06", params)
-    assert given([file], "2022-05-25", "2022-05-30", params).source == str(file)
-    assert given([file], "2022-06-08", "2022-06-09", params).source == str(file)
+        given([str(file)], "2022-05-25", "2022-06-06", params)
+    assert given([str(file)], "2022-05-25", "2022-05-30", params).source == str(file)
+    assert given([str(file)], "2022-06-08", "2022-06-09", params).source == str(file)
 
 
 def test_no_replay_counts_it() -> None:

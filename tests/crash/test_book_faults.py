@@ -22,6 +22,12 @@ SOL, OTHERS = "SOLUSDT", ("BTCUSDT", "ETHUSDT")
 NEXT_REBALANCE = HOUR + 4 * HOUR_MS
 DEADLINE_MS = 10 * 60_000
 
+UNKNOWN = {"code": -2013, "msg": "Order does not exist."}
+NO_SYMBOL = {"code": -1121, "msg": "Invalid symbol."}
+NO_QUOTES_TOGETHER = [
+    {"path": "/api/v3/ticker/bookTicker", "nth": 1, "action": "reply", "status": 400, "body": NO_SYMBOL}
+]
+
 
 def of_symbol(faults: Sequence[dict[str, Any]], symbol: str = SOL) -> list[dict[str, Any]]:
     """These faults where a request names the symbol."""
@@ -217,3 +223,54 @@ def test_a_symbol_whose_bars_for_the_shares_cannot_be_had(fresh_book: BookScene)
     fresh_book.sim("/sim/faults", [])
     fresh_book.finish(HOUR, **rule)
     fresh_book.check_money(HOUR)
+
+
+def test_a_purchase_waits_for_no_outcome_of_a_sale(fresh_book: BookScene) -> None:
+    """One connection for all: ETHUSDT's sale was executed and no query of it is answered. Both purchases leave within the second
+    in which the sale did; after them the sale is looked for."""
+    lost = {**SCENARIOS["rst_after_commit"][0], "name": "lost"}
+    deaf = {
+        "path": "/api/v3/order",
+        "method": "GET",
+        "since": "lost",
+        "action": "reply",
+        "status": 400,
+        "body": UNKNOWN,
+    }
+    fresh_book.sim("/sim/faults", of_symbol([lost, deaf], "ETHUSDT"))
+    fresh_book.move_to(HOUR)
+    with fresh_book.book() as book:
+        ticked = tick_book(book)
+    assert isinstance(ticked.failed["ETHUSDT"], OrderInDoubt | Retry | Halt)
+    [sale] = fresh_book.orders("ETHUSDT")
+    for symbol in ("BTCUSDT", SOL):
+        [order] = fresh_book.orders(symbol)
+        assert order["time"] - sale["time"] < 1_000, symbol
+
+
+def test_quotes_of_a_lane_are_one_request(fresh_book: BookScene) -> None:
+    """Three symbols decide an hour by one request for quotes; where it fails each asks for its own."""
+    for hour, faults, expected in ((HOUR, [], 1), (HOUR + HOUR_MS, NO_QUOTES_TOGETHER, 4)):
+        fresh_book.move_to(hour)
+        fresh_book.sim("/sim/faults", faults)
+        with fresh_book.book() as book:
+            session = next(iter(book.sleeves.values())).exchange._api.client.session  # type: ignore[attr-defined]
+            asked, real = list[str](), session.request
+
+            def counted(
+                method: str, url: str, *rest: Any, real: Any = real, asked: list[str] = asked, **more: Any
+            ) -> Any:
+                if "bookTicker" in url:
+                    asked.append(url)
+                return real(method, url, *rest, **more)
+
+            session.request = counted
+            assert tick_book(book).failed == {}
+        assert len(asked) == expected, asked
+    fresh_book.check_money(HOUR + HOUR_MS)
+
+
+def test_a_tick_of_a_closed_hour_says_that_it_was_closed(fresh_book: BookScene) -> None:
+    """The first tick closes three of three; the next says that they were closed before."""
+    assert ticked_at(fresh_book, HOUR).message.endswith("3 of 3 symbols closed")
+    assert ticked_at(fresh_book, HOUR).message.endswith("3 of 3 symbols closed, all of them before this tick")

@@ -14,17 +14,17 @@ from trader.core.book import (
     BOOK_HALT,
     BookHour,
     BookRules,
-    SleeveStanding,
     book_hour,
     missed_book_hour,
     with_transfer,
 )
+from trader.core.book_limits import SleeveStanding
 from trader.core.book_line import BookLine, SleeveHour, book_line
 from trader.core.hours import HourLine, HourState, doubt_at
 from trader.core.risk import halted
 from trader.core.sanity import marked_at
 from trader.core.shares import Shares, ShareSettings, shares_at
-from trader.core.types import HOUR_MS, Bars
+from trader.core.types import DAY_MS, HOUR_MS, Bars
 
 
 @dataclass
@@ -42,8 +42,8 @@ class Bot:
         """Whether a bar opens at an hour."""
         return self.sleeve.bars.has(hour + HOUR_MS)
 
-    def standing(self) -> SleeveStanding:
-        """What the newest record says."""
+    def standing(self, hour: int) -> SleeveStanding:
+        """What the newest record says when an hour begins (UTC ms)."""
         if not self.lines:
             return SleeveStanding(self.sleeve.bars.symbol)
         line, state = self.lines[-1], self.states[-1]
@@ -53,6 +53,7 @@ class Bot:
             line.equity,
             state.ledger.cash,
             state.risk.halted_at is not None,
+            sum(it.order_side is not None for it in self.lines if it.close_time > hour - DAY_MS),
         )
 
     def close_hours(self) -> None:
@@ -69,7 +70,7 @@ class Bot:
         state = with_transfer(self.state, said.transfer(bars.symbol), mark)
         if said.halted:
             state = replace(state, risk=halted(state.risk, hour, BOOK_HALT, frozen=False))
-        line, self.state = hour_by_hour(bars, p_up, rules, hour, state)
+        line, self.state = hour_by_hour(bars, p_up, rules, hour, state, said.most_usdt(bars.symbol))
         self.lines.append(line)
         self.states.append(self.state)
 
@@ -92,7 +93,7 @@ def book_hour_by_hour(
         for bot in opened:
             bot.close_hours()
         if opened:
-            standings = [it.standing() for it in bots]
+            standings = [it.standing(hour) for it in bots]
             now = book_hour(rules, hour, said[-1], standings, partial(shares_among, bars, settings, hour))
         else:
             now = missed_book_hour(hour, said[-1])

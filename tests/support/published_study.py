@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
+
 import numpy as np
 
 from trader.core.costs import quote_at
@@ -51,10 +54,15 @@ def seen_at(bars: Bars, p_up: np.float32, rules: Rules, hour: int) -> HourInputs
 
 
 def hour_by_hour(
-    bars: Bars, p_up: np.float32, rules: Rules, hour: int, state: HourState
+    bars: Bars,
+    p_up: np.float32,
+    rules: Rules,
+    hour: int,
+    state: HourState,
+    most_usdt: Decimal | None = None,
 ) -> tuple[HourLine, HourState]:
-    """An hour's line and the state after it."""
-    seen = seen_at(bars, p_up, rules, hour)
+    """An hour's line and the state after it. most_usdt: what a purchase may cost."""
+    seen = replace(seen_at(bars, p_up, rules, hour), most_usdt=most_usdt)
     decision = decide_hour(state, seen, rules)
     fills = [modelled_fill(decision.order, rules)] if decision.order else []
     after = settle(state, decision, fills)

@@ -6,7 +6,8 @@ Every complaint names its source, row and way out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -52,6 +53,7 @@ _SYMBOL_NAMES = ("symbol", "pair", "ticker", "ticker_symbol")
 # Numbers within these are seconds: as milliseconds they would lie in the first two months of 1970.
 _SECONDS = (946_684_800, FAR_FUTURE_MS // 1000)
 _VOLUME_OF = re.compile(r"volume_([a-z0-9]+)")
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 NUMBER = re.compile(r" *[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)? *")
 
 
@@ -59,26 +61,37 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-def match_columns(names: Iterable[str], source: str, symbol: str) -> dict[str, int]:
+def match_columns(
+    names: Iterable[str],
+    source: str,
+    symbol: str,
+    chosen: Mapping[str, str] = NO_NAMES,
+    way_out: str = "add or rename them",
+) -> dict[str, int]:
     """Which of our columns is which of theirs: `open_time`, the required ones, whichever optional ones are there, and
     `symbol` where a column names one for each row. `Volume BTC` and `Volume_(USDT)` are told apart by the symbol.
-    Raises DataError for a required one that is missing, and for one that is there twice."""
-    theirs = [_plain(name) for name in names]
-    found = _first_of("open_time", _TIME_NAMES, theirs) | _first_of("symbol", _SYMBOL_NAMES, theirs)
+
+    chosen: their names of some of our columns, as a person gave them; only the others are guessed. way_out: what to do about a
+    column that is missing. Raises DataError for a required one that is missing, and for one that is there twice.
+    """
+    written = list(names)
+    theirs = [_plain(name) for name in written]
+    listed = ", ".join(written[:20]) or "none"
+    if absent := [their for their in chosen.values() if their not in written]:
+        raise DataError(f"{source}: has no column {', '.join(absent)}; it has: {listed}; {way_out}")
+    given = {ours: written.index(their) for ours, their in chosen.items()}
+    found = _first_of("open_time", _TIME_NAMES, theirs) | _first_of("symbol", _SYMBOL_NAMES, theirs) | given
     for position, plain in enumerate(theirs):
         name = _ALIASES.get(plain) or _volume_of(plain, symbol, theirs) or plain
-        if name not in REQUIRED_COLUMNS + OPTIONAL_COLUMNS:
+        if name not in REQUIRED_COLUMNS + OPTIONAL_COLUMNS or name in given or position in given.values():
             continue
         if name in found:
             raise DataError(f"{source}: has the column {name} twice; remove one of them")
         found[name] = position
     missing = [name for name in ("open_time", *REQUIRED_COLUMNS) if name not in found]
     if missing:
-        listed = ", ".join(theirs[:20]) or "none"
         which = f" (of {symbol}, or give --symbol)" if any(map(_VOLUME_OF.fullmatch, theirs)) else ""
-        raise DataError(
-            f"{source}: has no column {', '.join(missing)}{which}; it has: {listed}; add or rename them"
-        )
+        raise DataError(f"{source}: has no column {', '.join(missing)}{which}; it has: {listed}; {way_out}")
     return found
 
 

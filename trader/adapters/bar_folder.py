@@ -1,4 +1,4 @@
-"""Bars of several symbols: a folder of `<SYMBOL>-1h.parquet`, as `trader collect` keeps them, or several files."""
+"""Bars of several symbols: a folder of `<SYMBOL>-1h.parquet`, as `trader collect` keeps them, files, a bucket, a database."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trader.adapters.files import Say, read_bars, symbol_named
+from trader.adapters.files import Say, symbol_named
+from trader.adapters.source_files import ENDING, FilePlace, in_folder, local_object
+from trader.adapters.source_s3 import BucketPlace, S3Access
+from trader.adapters.source_table import TableSource
+from trader.adapters.sources import Access, BarPlace, Place, TablePlace, path_of, table_of
 from trader.core.errors import ConfigError
 from trader.core.types import Bars
 
-ENDING = "-1h.parquet"
+__all__ = ["ENDING", "BarSources", "bar_file", "places_of", "read_place", "said_of"]
 
 
 def bar_file(folder: Path, symbol: str) -> Path:
@@ -19,43 +23,65 @@ def bar_file(folder: Path, symbol: str) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
+class _Opened:
+    """What lies at one place. named: it is one file, that a person named. table: a database, whose symbols are not listed."""
+
+    places: dict[str, BarPlace]
+    named: bool = False
+    table: TableSource | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BarSources:
-    """Files of bars by symbol, and the one that is traded. said: what was given, for messages. named: the symbols whose files
-    were named one by one."""
+    """Places of bars by symbol, and the one that is traded. said: what was given, for messages. named: the symbols whose files
+    were named one by one. tables: databases, which hold further symbols."""
 
     traded: str
-    files: dict[str, Path]
+    files: dict[str, BarPlace]
     said: str
     named: tuple[str, ...] = ()
+    tables: tuple[TableSource, ...] = ()
 
     @staticmethod
-    def of(paths: Sequence[Path], symbol: str | None, default: str | None = None) -> BarSources:
-        """The files that were given. A single file is of `symbol`, by default the one that its name begins with. Of several
-        files, or of a folder, `symbol` is the traded one; without it a folder's `default`, else the first file, or the only
-        one of a folder. Raises ConfigError where that is none of them, or cannot be told."""
-        said = ", ".join(map(str, paths))
-        if len(paths) == 1 and not _is_folder(paths[0]):
-            traded = symbol or symbol_named(paths[0])
-            return BarSources(traded, {traded: paths[0]}, said)
-        found: dict[str, Path] = {}
-        for name, path in (it for source in paths for it in _named(source)):
+    def of(
+        places: Sequence[Place], symbol: str | None, default: str | None = None, access: Access = S3Access
+    ) -> BarSources:
+        """What was given. A single file is of `symbol`, by default the one that its name begins with. Of several files, of a
+        folder, a bucket or a database `symbol` is the traded one; without it the `default` of what holds several, else the first
+        file, or the only one that is there. access: how a bucket is reached. Raises ConfigError where that is none of them, or
+        cannot be told, Retry where a server does not answer."""
+        opened = [_opened(it, access) for it in places]
+        said = ", ".join(said_of(it) for it in places)
+        if len(opened) == 1 and opened[0].named:
+            ((name, only),) = opened[0].places.items()
+            return BarSources(symbol or name, {symbol or name: only}, said)
+        found: dict[str, BarPlace] = {}
+        for name, place in (it for one in opened for it in one.places.items()):
             if name in found:
-                raise ConfigError(f"{found[name]} and {path} are both bars of {name}; give one of them")
-            found[name] = path
-        first = default if _is_folder(paths[0]) else symbol_named(paths[0])
+                raise ConfigError(f"{found[name]} and {place} are both bars of {name}; give one of them")
+            found[name] = place
+        tables = tuple(it.table for it in opened if it.table is not None)
+        first = next(iter(opened[0].places), None) if opened[0].named else default
+        if not (symbol or first):
+            found |= {name: TablePlace(it) for it in tables for name in it.symbols() if name not in found}
         traded = symbol or first or (next(iter(found)) if len(found) == 1 else "")
         if not traded:
-            raise ConfigError(f"{said} holds bars of {', '.join(found)}: say which is traded, with --symbol")
-        named = tuple(name for name, path in found.items() if path in paths)
-        sources = BarSources(traded, found, said, named)
+            there = ", ".join(list(found)[:20]) or "symbols that it does not list"
+            raise ConfigError(f"{said} holds bars of {there}: say which is traded, with --symbol")
+        named = tuple(name for one in opened if one.named for name in one.places)
+        sources = BarSources(traded, found, said, named, tables)
         sources.path(traded)
         return sources
 
-    def path(self, symbol: str) -> Path:
-        """The file of a symbol. Raises ConfigError, with the way to get it, where there is none."""
+    def path(self, symbol: str) -> BarPlace:
+        """Where the bars of a symbol lie. Raises ConfigError, with the way to get them, where there are none."""
         if symbol not in self.files:
+            if table := next((it for it in self.tables if it.holds(symbol)), None):
+                self.files[symbol] = TablePlace(table)
+                return self.files[symbol]
+            there = sorted({*self.files, *(name for it in self.tables for name in it.symbols())})
             raise ConfigError(
-                f"{self.said}: there are no bars of {symbol} (there are {', '.join(self.files)}). Give a folder with "
+                f"{self.said}: there are no bars of {symbol} (there are {', '.join(there[:20]) or 'none'}). Give a folder with "
                 f"{symbol}{ENDING}, or its file beside the others with another --bars. To get it: trader collect --symbols "
                 f"{symbol} --from 2021-01-01"
             )
@@ -75,26 +101,55 @@ class BarSources:
         return wanted
 
     def read(self, symbol: str, say: Say | None = None) -> Bars:
-        """The bars of a symbol. Raises ConfigError or DataError."""
-        return read_bars(self.path(symbol), symbol, say)
+        """The bars of a symbol. Raises ConfigError, DataError or Retry."""
+        return self.path(symbol).read(symbol, say)
 
 
-def _named(source: Path) -> list[tuple[str, Path]]:
-    """Each file of a folder, or the file itself, with its symbol. Raises ConfigError for a folder without any."""
-    if not _is_folder(source):
-        return [(symbol_named(source), source)]
-    try:
-        paths = sorted(
-            it for it in source.iterdir() if it.name.endswith(ENDING) and not it.name.startswith(".")
-        )
-    except OSError as error:
-        raise ConfigError(f"{source}: cannot be read: {error.strerror}") from None
-    if not paths:
+def read_place(
+    place: Place, symbol: str | None = None, say: Say | None = None, access: Access = S3Access
+) -> Bars:
+    """The bars of one symbol at a place. symbol: by default what a file's name says, or the only one that the place holds. Raises
+    ConfigError, DataError or Retry."""
+    sources = BarSources.of([place], symbol, access=access)
+    return sources.read(sources.traded, say)
+
+
+def places_of(place: Place, access: Access = S3Access) -> dict[str, BarPlace]:
+    """Everything that lies at a place, by symbol. Raises ConfigError where there is nothing, or where its symbols cannot be
+    listed, Retry where a server does not answer."""
+    opened = _opened(place, access)
+    found = dict(opened.places)
+    if opened.table is not None:
+        found = {symbol: TablePlace(opened.table) for symbol in opened.table.symbols()}
+    if not found:
         raise ConfigError(
-            f"{source}: holds no file of bars; they are named like BTCUSDT{ENDING}. To get one: trader collect --bars {source} "
-            "--from 2021-01-01"
+            f"{said_of(place)} does not say which symbols it holds; name a table with a column of symbols"
         )
-    return [(it.name.removesuffix(ENDING), it) for it in paths]
+    return found
+
+
+def _opened(place: Place, access: Access) -> _Opened:
+    """Raises ConfigError for a place that cannot be opened, and a folder or a bucket without bars."""
+    path = path_of(place)
+    if path is not None:
+        if _is_folder(path):
+            return _Opened(dict(in_folder(path)))
+        return _Opened({symbol_named(path): FilePlace((local_object(path),))}, named=True)
+    if str(place).startswith("s3://"):
+        bucket = BucketPlace(str(place), access)
+        if not bucket.is_file:
+            return _Opened(dict(bucket.places()))
+        file = bucket.file()
+        return _Opened({symbol_named(Path(file.name)): FilePlace((file,))}, named=True)
+    return _Opened({}, table=table_of(str(place)))
+
+
+def said_of(place: Place) -> str:
+    """A place for messages, without user and password. Raises ConfigError for an address that is none of bars."""
+    path = path_of(place)
+    if path is not None:
+        return str(path)
+    return str(place) if str(place).startswith("s3://") else table_of(str(place)).said
 
 
 def _is_folder(path: Path) -> bool:

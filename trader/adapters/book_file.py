@@ -1,27 +1,41 @@
-"""A book on disk: `book.toml`, and beside it the P.json of its symbols."""
+"""A book on disk: `book.toml`, and beside it the P.json of its symbols; or a list of symbols in the settings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
-from trader.core.book_params import BookParams, parse_book
+from trader.core.book_params import BookParams, book_params_of, parse_book
 from trader.core.errors import ConfigError
 from trader.core.params import DEFAULT_PARAMS, Params, params_of, parse_params
 from trader.core.quote_assets import quote_asset_of
 from trader.core.types import plain
-from trader.plain_file import NotTextError, read_plain, text_of
+from trader.plain_file import read_text
 
 
 @dataclass(frozen=True, slots=True)
 class BookFile:
-    """What a book trades, and each symbol's parameters; the book's capital takes the place of their allocations."""
+    """What a book trades, and each symbol's parameters; the book's capital takes the place of their allocations. path: of its
+    book.toml, None for a list of symbols in the settings."""
 
-    path: Path
+    path: Path | None
     params: BookParams
     strategies: Mapping[str, Params]
+
+    @property
+    def name(self) -> str:
+        """What a person calls it: the path of its book.toml, or its symbols."""
+        return ", ".join(self.params.symbols) if self.path is None else str(self.path)
+
+    @property
+    def option(self) -> str:
+        """How a command line names it."""
+        if self.path is None:
+            return f"--symbols {','.join(self.params.symbols)}"
+        return f"--book {shlex.quote(str(self.path))}"
 
     @property
     def is_one(self) -> bool:
@@ -31,20 +45,34 @@ class BookFile:
 
 def read_book(path: Path) -> BookFile:
     """The book of a file. Raises ConfigError for a file that cannot be read, and for symbols that cannot share one account."""
-    params = parse_book(_text(path, "the book"), str(path))
+    params = parse_book(read_text(path, "the book"), str(path))
     book = BookFile(path, params, {symbol: _strategy(params, symbol, path) for symbol in params.symbols})
     _require_one_quote(book)
     _require_one_account(book)
     return book
 
 
-def _text(path: Path, what: str) -> str:
-    try:
-        return text_of(read_plain(path))
-    except NotTextError as error:
-        raise ConfigError(f"{what} {path}, {error}") from None
-    except OSError as error:
-        raise ConfigError(f"{what} {path} cannot be read: {error.strerror or error}") from None
+def book_of_symbols(symbols: Sequence[str], capital_usdt: Decimal | None, path: Path | None) -> BookFile:
+    """The book of a list of symbols: equal shares, everything else by default. capital_usdt: None for the sum of the
+    allocations. path: the P.json of every symbol, None for the documented defaults. Raises ConfigError."""
+    chosen = params_of(DEFAULT_PARAMS, "the defaults")
+    if path is not None:
+        chosen = parse_params(read_text(path, "parameters"), str(path))
+    asked = capital_usdt or chosen.allocation_usdt * len(symbols)
+    params = book_params_of({"symbols": list(symbols), "capital_usdt": asked}, "symbols")
+    others = params_of(DEFAULT_PARAMS, "the defaults").allocation_usdt * len(symbols)
+    if capital_usdt is None and asked != others and len(symbols) > 1:
+        raise ConfigError(
+            f"{path} allocates {plain(chosen.allocation_usdt)} USDT to each of {len(symbols)} symbols, {plain(asked)} together, "
+            f"and without capital_usdt every other command counts on {plain(others)}. Set capital_usdt = {plain(asked)} in "
+            f"trader.toml, or TRADER_CAPITAL_USDT={plain(asked)}"
+        )
+    given = chosen.model_copy(update={"allocation_usdt": params.capital_usdt})
+    book = BookFile(None, params, dict.fromkeys(params.symbols, given))
+    for symbol in params.symbols:
+        _require_long_flat(chosen, params, symbol, str(path))
+    _require_one_quote(book)
+    return book
 
 
 def _strategy(params: BookParams, symbol: str, book: Path) -> Params:
@@ -54,7 +82,7 @@ def _strategy(params: BookParams, symbol: str, book: Path) -> Params:
         chosen = params_of(DEFAULT_PARAMS, "the defaults")
     else:
         place = book.parent / named
-        chosen = parse_params(_text(place, f"the parameters of {symbol}"), str(place))
+        chosen = parse_params(read_text(place, f"the parameters of {symbol}"), str(place))
     _require_long_flat(chosen, params, symbol, str(named))
     return in_book(chosen, params, str(named or "the defaults"))
 

@@ -9,7 +9,7 @@ import secrets
 import zipfile
 import zlib
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -42,7 +42,21 @@ def read_bars(path: Path, symbol: str | None = None, say: Say | None = None) -> 
     Raises ConfigError if the file cannot be opened, DataError if it does not hold hourly bars or can be read in two ways.
     """
     path = Path(path)
-    columns, name, source = _columns(path, symbol)
+    return bars_of_bytes(read_file(path), path, str(path), symbol, say)
+
+
+def bars_of_bytes(
+    data: bytes, name: PurePath, source: str, symbol: str | None = None, say: Say | None = None
+) -> Bars:
+    """As `read_bars`, of the bytes of a file that lies anywhere. name: the file's, whose ending says what it is; source: names it
+    in messages."""
+    columns, named, inner = _columns(data, name, source, symbol)
+    return bars_of_columns(columns, named, inner, source, say)
+
+
+def bars_of_columns(columns: Columns, symbol: str, source: str, place: str, say: Say | None = None) -> Bars:
+    """The one way from columns, of a file or of a table, to checked bars. source: names them in complaints, place: in notes.
+    Raises DataError as `read_bars` does."""
     times = milliseconds(columns.times, source, columns.rows)
     notes, rows = list(columns.notes), columns.rows
     if (times > columns.times).any():
@@ -52,9 +66,9 @@ def read_bars(path: Path, symbol: str | None = None, say: Say | None = None) -> 
         notes.append("newest row first")
         times, values = times[::-1].copy(), {key: column[::-1].copy() for key, column in values.items()}
         rows = rows[::-1]
-    bars = bars_from_columns(name, times, values, source, rows)
+    bars = bars_from_columns(symbol, times, values, source, rows)
     if notes and say is not None:
-        say(f"{path}: read with {', '.join(notes)}")
+        say(f"{place}: read with {', '.join(notes)}")
     return bars
 
 
@@ -63,7 +77,14 @@ def read_archived_bars(path: Path, symbol: str, say: Say | None = None) -> Bars:
     left out and said, so that their hours are missing like any other; rows may stand in any order.
     """
     path = Path(path)
-    columns, name, source = _columns(path, symbol)
+    return archived_bars_of_bytes(read_file(path), path, str(path), symbol, say)
+
+
+def archived_bars_of_bytes(
+    data: bytes, path: PurePath, place: str, symbol: str, say: Say | None = None
+) -> Bars:
+    """As `read_archived_bars`, of the bytes of a file that lies anywhere; `place` names it in messages."""
+    columns, name, source = _columns(data, path, place, symbol)
     times = milliseconds(columns.times, source, columns.rows, exact=False)
     out, reasons = odd_rows(times, columns.values)
     if out.all() and len(times):
@@ -76,7 +97,7 @@ def read_archived_bars(path: Path, symbol: str, say: Say | None = None) -> Bars:
     return bars_from_columns(name, times[kept], values, source, [columns.rows[row] for row in kept.tolist()])
 
 
-def symbol_named(path: Path) -> str:
+def symbol_named(path: PurePath) -> str:
     """The symbol that the name of a file of bars says."""
     named = _FOREIGN_NAME.fullmatch(path.name)
     return named[1] if named else path.name.split("-")[0].split(".")[0]
@@ -124,7 +145,8 @@ def _replace(path: Path, data: memoryview) -> None:
         ) from None
 
 
-def _read_file(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """The bytes of a bar file. Raises ConfigError for one that cannot be opened, DataError for an empty one."""
     try:
         data = read_plain(path)
     except FileNotFoundError:
@@ -134,55 +156,59 @@ def _read_file(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{path}: cannot be read: {reason}; check the path and its permissions") from None
-    if not data.strip():
-        raise DataError(f"{path}: is empty; fetch or export it again")
     return data
 
 
-def _columns(path: Path, symbol: str | None) -> tuple[Columns, str, str]:
+def _columns(data: bytes, path: PurePath, place: str, symbol: str | None) -> tuple[Columns, str, str]:
     """What a file holds, of which symbol, and its name for messages. Raises DataError where its rows name another symbol."""
-    data, source = _read_file(path), str(path)
-    name = symbol or symbol_named(path)
+    source, name = place, symbol or symbol_named(path)
+    if not data.strip():
+        raise DataError(f"{place}: is empty; fetch or export it again")
     if data[:4] == b"PAR1":
-        columns = _parquet_columns(data, path, name)
+        columns = _parquet_columns(data, place, name)
     elif path.suffix == ".parquet":
-        raise DataError(f"{path}: is not a Parquet file (it does not begin with PAR1); fetch it again")
+        raise DataError(f"{place}: is not a Parquet file (it does not begin with PAR1); fetch it again")
     else:
         if data[:2] == b"PK":
-            data, inner = _unzip(data, path)
-            source = f"{path} ({inner})"
+            data, inner = _unzip(data, place)
+            source = f"{place} ({inner})"
         columns = csv_columns(data, name, source)
-    if len(columns.symbols) > 1:
-        found = ", ".join(sorted(columns.symbols)[:5])
-        raise DataError(f"{source}: holds bars of several symbols ({found}); keep the rows of one")
-    if columns.symbols and columns.symbols != {name.upper()}:
-        found = min(columns.symbols)
-        raise DataError(
-            f"{source}: its rows are of {found}, not of {name}; name the file so, or give --symbol {found}"
-        )
+    require_one_symbol(columns, name, source)
     return columns, name, source
 
 
-def _parquet_columns(data: bytes, path: Path, symbol: str) -> Columns:
+def require_one_symbol(columns: Columns, symbol: str, source: str) -> None:
+    """Raises DataError for rows that name another symbol, or several."""
+    if len(columns.symbols) > 1:
+        found = ", ".join(sorted(columns.symbols)[:5])
+        raise DataError(f"{source}: holds bars of several symbols ({found}); keep the rows of one")
+    if columns.symbols and columns.symbols != {symbol.upper()}:
+        found = min(columns.symbols)
+        raise DataError(
+            f"{source}: its rows are of {found}, not of {symbol}; name the file so, or give --symbol {found}"
+        )
+
+
+def _parquet_columns(data: bytes, source: str, symbol: str) -> Columns:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         names = list(file.schema_arrow.names)
-        found = match_columns(names, str(path), symbol)
+        found = match_columns(names, source, symbol)
         # One thread: this is 30 ms of work, and a bot's container has one core to give.
         table = file.read(columns=[names[position] for position in found.values()], use_threads=False)
         arrays = {name: one_chunk(table.column(names[position])) for name, position in found.items()}
     except (pa.ArrowException, *BAD_ARROW) as error:
-        raise DataError(f"{path}: is a broken Parquet file: {first_line(error)}; fetch it again") from None
+        raise DataError(f"{source}: is a broken Parquet file: {first_line(error)}; fetch it again") from None
     rows = range(1, table.num_rows + 1)
-    times, symbols = times_of(arrays.pop("open_time"), str(path), rows), named_in(arrays.pop("symbol", None))
-    values = {name: floats_of(name, array, str(path), rows) for name, array in arrays.items()}
+    times, symbols = times_of(arrays.pop("open_time"), source, rows), named_in(arrays.pop("symbol", None))
+    values = {name: floats_of(name, array, source, rows) for name, array in arrays.items()}
     return Columns(times, values, rows, symbols)
 
 
-def _unzip(data: bytes, path: Path) -> tuple[bytes, str]:
+def _unzip(data: bytes, path: str) -> tuple[bytes, str]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             inner = [item for item in archive.infolist() if _is_csv(item.filename)]

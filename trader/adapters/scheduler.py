@@ -9,6 +9,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from queue import SimpleQueue
 
@@ -33,7 +34,11 @@ _DAY = "[0-7]|" + "|".join(_DAYS)
 _WEEKDAYS = re.compile(rf"(?:(?P<all>\*)|(?P<first>{_DAY})(?:-(?P<last>{_DAY}))?)(?:/(?P<step>\d+))?")
 
 Lane = str
-Scheduled = tuple[str, Lane, Callable[[], None]]
+Scheduled = tuple[str, Lane, Callable[[], object]]
+# Runs an action at once in a lane, after what runs there; may be called from any thread.
+RunNow = Callable[[Lane, Callable[[], object]], object]
+# What may run actions between those of the schedule, from its beginning until its end.
+Waking = Callable[[RunNow], AbstractContextManager[object]]
 
 
 def crontab(when: str) -> BaseTrigger:
@@ -120,9 +125,13 @@ def crontab_of(clock: ExchangeClock) -> Callable[[str], BaseTrigger]:
     return lambda when: crontab(when) if when == NOW else FollowingTrigger(crontab(when), clock)
 
 
-def run_schedule(jobs: Sequence[Scheduled], trigger_of: Callable[[str], BaseTrigger] = crontab) -> str:
+def run_schedule(
+    jobs: Sequence[Scheduled],
+    trigger_of: Callable[[str], BaseTrigger] = crontab,
+    waking: Waking = nullcontext,
+) -> str:
     """Run (crontab, lane, action) until SIGTERM or SIGINT; actions of one lane never overlap, lanes do not wait for
-    each other.
+    each other. waking: is given a way to run an action at once.
 
     Returns why it ended: "" after a signal, else the traceback of an action that failed, which ends the process so
     that whoever supervises it starts it anew. Raises ConfigError for a crontab that is none.
@@ -154,6 +163,7 @@ def run_schedule(jobs: Sequence[Scheduled], trigger_of: Callable[[str], BaseTrig
     scheduler.add_listener(lambda _: ending.start(), EVENT_SCHEDULER_STARTED)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: words.put(True))
-    scheduler.start()
+    with waking(lambda lane, action: scheduler.add_job(action, executor=lane)):
+        scheduler.start()
     ending.join()
     return failures[0] if failures else ""

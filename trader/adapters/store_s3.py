@@ -53,6 +53,8 @@ class S3Store:
     did not answer usefully; all of them are safe to repeat.
     """
 
+    subject = "store"  # what messages call it
+
     def __init__(
         self,
         bucket: str,
@@ -197,11 +199,11 @@ class S3Store:
             why = str(error)
         else:
             raise error
-        raise ConfigError(f"store: s3://{self.bucket}/{where}: {verb}: {why}") from None
+        raise ConfigError(f"{self.subject}: s3://{self.bucket}/{where}: {verb}: {why}") from None
 
     def _given_up(self, verb: str, where: str, trouble: Exception | None) -> Retry:
         return Retry(
-            f"store: s3://{self.bucket}/{where}: {verb}: no useful answer in {TRIES} tries ({_words(trouble)}); "
+            f"{self.subject}: s3://{self.bucket}/{where}: {verb}: no useful answer in {TRIES} tries ({_words(trouble)}); "
             f"nothing was lost, try again later"
         )
 
@@ -228,7 +230,7 @@ class S3Store:
                 ),
             )
         except (BotoCoreError, ValueError) as error:
-            raise ConfigError(f"store: s3://{self.bucket}: {error}") from None
+            raise ConfigError(f"{self.subject}: s3://{self.bucket}: {error}") from None
         client.meta.events.register("before-call.s3", _follow_no_redirect)
         return client
 

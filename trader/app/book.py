@@ -8,24 +8,27 @@ from threading import RLock
 from typing import Any, get_args
 
 from trader.app.book_journal import BookJournal, SpokenHour, hour_key
+from trader.app.book_symbols import book_start, first_hour
 from trader.app.bot import Bot
 from trader.app.codec_events import HALT, RELEASE
 from trader.app.halts import announce, risk_after
+from trader.app.layout import changes_key
 from trader.app.retrain import deployment
 from trader.core.book import (
     LATE_MS,
     BookHour,
     BookRules,
-    SleeveStanding,
     book_equity,
     book_hour,
     missed_book_hour,
+    of_symbols,
 )
+from trader.core.book_limits import SleeveStanding
 from trader.core.book_params import BookParams
 from trader.core.errors import ConfigError, DataError, Retry
 from trader.core.policy import HaltReason
 from trader.core.shares import SETTLED_MS, Shares, shares_at
-from trader.core.types import HOUR_MS, Bars, iso, plain
+from trader.core.types import DAY_MS, HOUR_MS, Bars, iso, plain
 
 # How often what is not there yet is asked for again, until the others wait for it no longer (LATE_MS).
 RETRY_S = 20.0
@@ -52,10 +55,12 @@ class Book:
     def start(self) -> int | None:
         """The book's first hour, UTC ms: the first that every symbol trades. None while one has no model yet."""
         if self._start is None:
-            begun = [deployment(bot.journal) for bot in self.sleeves.values()]
-            starts = [event.start_ms for event in begun if event is not None]
-            self._start = max(starts) if len(starts) == len(self.sleeves) else None
+            self._start = book_start(self.words.journal, [bot.journal for bot in self.sleeves.values()])
         return self._start
+
+    def first_hour(self, bot: Bot) -> int | None:
+        """The first hour that a symbol trades in the book, UTC ms; later than `start` where it was added. None without model."""
+        return first_hour(self.start, bot.journal)
 
     def said(self, hour: int, current: int) -> SpokenHour | None:
         """As `BookOfSleeves` has it."""
@@ -82,16 +87,22 @@ class Book:
             return None
         if (word := self.words.hour(hour)) is not None:
             return word
+        self._require_newest_list()
         rules = BookRules(self.params, start, self.freeze_on_halt)
-        standings = [self._standing(bot, hour, start) for bot in self.sleeves.values()]
-        before = self._with_events(self.before(hour, start), hour, standings)
+        firsts = {it: self.first_hour(bot) for it, bot in self.sleeves.items()}
+        standings = [
+            self._standing(self.sleeves[it], hour, first)
+            for it, first in firsts.items()
+            if first is not None and first <= hour
+        ]
+        before = self._with_events(of_symbols(self.before(hour, start), self.sleeves), hour, standings)
         heard = self.words.journal.events(RELEASE)
         released = {event.content.of for event in heard[before.release_event :]}
         unshared = self._unshared(standings, hour) if rules.rebalances(hour, before) else []
         made = book_hour(
             rules, hour, before, standings, lambda symbols: self.shares(symbols, hour), released, unshared
         )
-        made = replace(made, release_event=len(heard))
+        made = replace(made, release_event=len(heard), symbols_event=self.words.journal.changes)
         if made.reason == "halt" and made.risk.halt_reason in get_args(HaltReason):
             announce(self.words.journal, hour, made.risk.halt_reason or "", freeze=self.freeze_on_halt)
         return self.words.speak(made)
@@ -108,12 +119,23 @@ class Book:
             said = self.words.speak(missed_book_hour(missed, said)).said
         return said
 
+    def _require_newest_list(self) -> None:
+        """Raises ConfigError where the symbols changed since this process began: it would not count what an added one has."""
+        journal = self.words.journal
+        if journal.store.get(changes_key(journal.changes + 1)) is not None:
+            raise ConfigError(
+                "the symbols of this book were changed since this process began; start it again with the book.toml of now"
+            )
+
     def _require_unheard(self, missed: int, hour: int, start: int) -> None:
         """Raises DataError where a symbol has decided an hour without a word by a word: it is lost, and said otherwise now its
         transfers would be counted twice."""
         for bot in self.sleeves.values():
-            newest = bot.journal.newest_record(hour - HOUR_MS, start)
-            if missed > (start if newest is None else newest.close_time + HOUR_MS):
+            first = self.first_hour(bot)
+            if first is None or missed < first:
+                continue
+            newest = bot.journal.newest_record(hour - HOUR_MS, first)
+            if missed > (first if newest is None else newest.close_time + HOUR_MS):
                 continue  # it cannot have decided this hour yet
             decision = bot.journal.decision(missed)
             # Another process may have said the word, and decided by it, since it was looked for.
@@ -145,8 +167,12 @@ class Book:
         record = bot.journal.newest_record(hour - HOUR_MS, start)
         if record is None:
             return SleeveStanding(bot.symbol)
-        cash, equity = record.ledger.cash, record.line.equity
-        return SleeveStanding(bot.symbol, record.close_time, equity, cash, record.halted)
+        cash, equity, orders = record.ledger.cash, record.line.equity, 0
+        if self.params.orders_a_day is not None:
+            day_before = max(min(hour - DAY_MS, record.close_time), start - HOUR_MS)
+            ago = bot.journal.record(day_before)
+            orders = record.ledger.orders - (ago.ledger.orders if ago else 0)
+        return SleeveStanding(bot.symbol, record.close_time, equity, cash, record.halted, orders)
 
     def _unshared(self, standings: Sequence[SleeveStanding], hour: int) -> list[str]:
         """Symbols whose bars for their share cannot be had, although they were waited for as for a late symbol. Raises Retry

@@ -13,19 +13,26 @@ from trader.app.book_journal import (
     hour_key,
     with_transfer_booked,
 )
+from trader.app.book_symbols import symbols_at
 from trader.app.codec_events import HALT
+from trader.app.halts import risk_after
 from trader.app.journal import Journal, hour_of_key
 from trader.app.layout import BOOK, birth_of, keys_of
 from trader.app.store_care import read_all
-from trader.core.book import BookHour, SleeveStanding, book_equity, missed_book_hour
+from trader.core.book import BookHour, book_equity, missed_book_hour, of_symbols
+from trader.core.book_limits import SleeveStanding
 from trader.core.errors import TraderError
+from trader.core.events import Event, HaltEvent, ResumeEvent
+from trader.core.policy import LossLimits
 from trader.core.records import Decision, HourRecord, Totals
+from trader.core.risk import assess
 from trader.core.types import HOUR_MS, Progress, iso, plain
 
 
 @dataclass(frozen=True, slots=True)
 class BookWords:
-    """What the book of a store said, by hour (UTC ms), and the symbols of the store. A store of one symbol has no words."""
+    """What the book of a store said, by hour (UTC ms), and the symbols of the store, those of before among them. A store of one
+    symbol has no words."""
 
     symbols: tuple[str, ...]
     hours: Mapping[int, SpokenHour] = field(default_factory=dict)
@@ -44,6 +51,11 @@ class BookWords:
             yield "decision: it was made by another word of the book than the one that is stored"
         if decision.transfer_usdt != given:
             yield f"decision: transfer_usdt is {plain(decision.transfer_usdt)}, and the book said {plain(given)}"
+        most = None if word is None else word.said.most_usdt(decision.symbol)
+        order = decision.order
+        if most is not None and order and order.side == "BUY" and order.qty * order.expected_price > most:
+            cost = plain(order.qty * order.expected_price)
+            yield f"decision: it buys for {cost} USDT, and the book allowed {plain(most)}"
 
     def given(self, totals: Totals, decision: Decision, mark: Decimal) -> Totals:
         """Totals with the transfer that a decision has booked; `mark` marks their equity."""
@@ -60,7 +72,7 @@ class BookWords:
 def read_words(journal: Journal, problems: list[str], progress: Progress | None = None) -> BookWords:
     """The words of the store that a symbol's journal is in. What cannot be read is a problem."""
     birth = birth_of(journal.store, journal.symbol)
-    symbols = (journal.symbol,) if birth is None else birth.symbols
+    symbols = (journal.symbol,) if birth is None else (*birth.symbols, *birth.former)
     if len(symbols) < 2:
         return BookWords(symbols)
     hours: dict[int, SpokenHour] = {}
@@ -81,7 +93,7 @@ def check_words(
 ) -> None:
     """What is wrong with the book's own words. journal: the book's; records: every symbol's, in the order of their hours."""
     by_hour = {symbol: {it.close_time: it for it in them} for symbol, them in records.items()}
-    halts, before = len(journal.events(HALT)), None
+    halts, before = journal.events(HALT), None
     for hour, word in sorted(words.hours.items()):
         said = word.said
         if before is not None and hour != before.close_time + HOUR_MS:
@@ -89,13 +101,19 @@ def check_words(
                 f"{hour_key(before.close_time + HOUR_MS)}: missing, although later hours were spoken of"
             )
         elif before is not None or said.records == {}:
-            first = _before_first(said) if before is None else before
-            problems += (f"{hour_key(hour)}: {it}" for it in _wrong(said, first, by_hour))
-        if said.halt_event > halts:
+            first = _before_first(said) if before is None else _known_to(journal, said, before)
+            problems += (f"{hour_key(hour)}: {it}" for it in _wrong(said, first, by_hour, halts))
+        if said.halt_event > len(halts):
             problems.append(
-                f"{hour_key(hour)}: it has heard {said.halt_event} halts and resumes, the store has {halts}"
+                f"{hour_key(hour)}: it has heard {said.halt_event} halts and resumes, the store has {len(halts)}"
             )
         before = said
+
+
+def _known_to(journal: Journal, said: BookHour, before: BookHour) -> BookHour:
+    """The hour before, as `said` counted it: without what was on its way to symbols that were removed meanwhile."""
+    same = said.reason == "missed" or said.symbols_event == before.symbols_event
+    return before if same else of_symbols(before, symbols_at(journal, said.symbols_event))
 
 
 def _before_first(said: BookHour) -> BookHour:
@@ -105,7 +123,10 @@ def _before_first(said: BookHour) -> BookHour:
 
 
 def _wrong(
-    said: BookHour, before: BookHour, by_hour: Mapping[str, Mapping[int, HourRecord]]
+    said: BookHour,
+    before: BookHour,
+    by_hour: Mapping[str, Mapping[int, HourRecord]],
+    halts: Sequence[Event[HaltEvent | ResumeEvent]],
 ) -> Iterator[str]:
     if said.reason == "missed":
         if said != missed_book_hour(said.close_time, before):
@@ -128,7 +149,32 @@ def _wrong(
         standings.append(SleeveStanding(symbol, hour, record.line.equity, record.ledger.cash, record.halted))
     if said.equity_usdt != (equity := book_equity(before, standings)):
         yield f"equity_usdt is {plain(said.equity_usdt)}, and its symbols' records add up to {plain(equity)}"
+    yield from _wrong_limits(said, before, equity, halts[: said.halt_event])
     for it in standings:
         coming = said.pending.get(it.symbol)
-        if -said.transfer(it.symbol) > it.cash_usdt + (coming.amount_usdt if coming else 0):
+        if -said.transfer(it.symbol) > it.cash_usdt + (coming.total_usdt if coming else 0):
             yield f"{it.symbol} gives {plain(-said.transfer(it.symbol))} USDT, and has {plain(it.cash_usdt)}"
+
+
+def _wrong_limits(
+    said: BookHour, before: BookHour, equity: Decimal, halts: Sequence[Event[HaltEvent | ResumeEvent]]
+) -> Iterator[str]:
+    """What is wrong with the state of the limits. equity: by the symbols' records, USDT. Which losses halt the book stands in
+    book.toml, which may have had others then: of a halt it is compared that there was a loss of its kind."""
+    risk = risk_after(before.risk, halts, before.halt_event, said.close_time, equity)
+    counted = assess(risk, equity, said.close_time, LossLimits(None, None, False))
+    told = said.risk
+    for what, one, other in (
+        ("base_equity_usdt", told.base_equity, counted.base_equity),
+        ("peak_equity_usdt", told.peak_equity, counted.peak_equity),
+    ):
+        if one != other:
+            yield f"{what} is {plain(one)}, and {plain(other)} follows from the hour before"
+    if counted.halted_at is not None and told != counted:
+        yield f"the book was halted at {iso(counted.halted_at)} ({counted.halt_reason}), and it says otherwise"
+    if counted.halted_at is None and told.halted_at is not None:
+        least = {"cumulative_return": counted.base_equity, "drawdown": counted.peak_equity}
+        if told.halted_at != said.close_time or told.halt_reason not in least:
+            yield f"it is halted ({told.halt_reason}), and nobody has halted the book"
+        elif equity >= least[told.halt_reason]:
+            yield f"it halts by {told.halt_reason}, and nothing was lost: the equity is {plain(equity)}"

@@ -53,7 +53,10 @@ def _missing(book: Book, hour: int, start: int) -> list[str]:
     for bot in book.sleeves.values():
         # By the names: a venue tells the assets of no symbol that it does not trade now.
         quote = quote_asset_of(bot.symbol)
-        cash, position = _least(bot, hour, start, before)
+        first = book.first_hour(bot)
+        if first is None or first > hour:
+            continue  # added, and not begun: it has nothing
+        cash, position = _least(bot, hour, first, before)
         needed[quote] += cash
         needed[bot.symbol.removesuffix(quote)] += position
     needed[quote] += before.reserve_usdt
@@ -89,4 +92,5 @@ def _coming(symbol: str, closed: int, before: BookHour) -> Decimal:
     """What the book has given a symbol after its newest record, of the hour `closed` (UTC ms)."""
     earlier = before.pending.get(symbol)
     coming = before.transfer(symbol) if closed < before.close_time else Decimal(0)
-    return coming + (earlier.amount_usdt if earlier is not None and closed < earlier.hour else 0)
+    on_its_way = () if earlier is None else earlier.each
+    return coming + sum((it.amount_usdt for it in on_its_way if closed < it.hour), Decimal(0))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from trader.app.book import Book
+from trader.app.book_status import held_back
 from trader.app.bot import Bot
 from trader.app.doctor import Finding
 from trader.app.halts import standing_halt
@@ -132,10 +133,10 @@ def _counted(book: Book, bots: Iterable[Bot]) -> tuple[Decimal, dict[str, Decima
     word = None if start is None else book.words.newest(hour, start)
     if start is None or word is None:
         return book.params.capital_usdt, {}
-    cash = word.said.reserve_usdt + sum((it.amount_usdt for it in word.said.pending.values()), Decimal(0))
+    cash = word.said.reserve_usdt + sum((it.total_usdt for it in word.said.pending.values()), Decimal(0))
     held: dict[str, Decimal] = {}
     for bot in bots:
-        record = bot.journal.newest_record(hour, start)
+        record = bot.journal.newest_record(hour, book.first_hour(bot) or start)
         if record is None or record.close_time < word.said.close_time:
             cash += word.said.transfer(bot.symbol)
         if record is not None:
@@ -160,6 +161,23 @@ def strangers_check(bot: Bot) -> Finding:
         return Finding("others", "fail", said, todo)
     todo = "the account must cover both; an account of its own is safer"
     return Finding("others", "warn", said, todo)
+
+
+def limits_check(book: Book) -> Finding:
+    """No purchase of the newest hour was held back by a limit of the whole book."""
+    start, params = book.start, book.params
+    hour = floor_hour(next(iter(book.sleeves.values())).exchange.time_ms())
+    word = None if start is None else book.words.newest(hour, start)
+    if not params.limits_purchases or word is None:
+        return Finding("limits", "pass", "no purchase is held back")
+    held = {it: held_back(bot.journal, word.said) for it, bot in book.sleeves.items()}
+    if named := [f"{symbol} by {limit}" for symbol, limit in held.items() if limit]:
+        said = f"purchases of {iso(word.said.close_time)} were held back: {', '.join(named)}"
+        todo = (
+            "nothing, if the limits of book.toml are what you want; see: trader explain HOUR --symbol SYMBOL"
+        )
+        return Finding("limits", "warn", said, todo)
+    return Finding("limits", "pass", f"no purchase of {iso(word.said.close_time)} was held back")
 
 
 def halt_check(book: Book) -> Finding:

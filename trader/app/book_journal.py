@@ -10,12 +10,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
-from trader.app.fields import FLAG, INTEGER, MONEY, TEXT, by_name, maybe, shape, word_of
+from trader.app.fields import FLAG, INTEGER, MONEY, TEXT, Kind, by_name, list_of, maybe, shape, word_of
 from trader.app.journal import Journal, hour_folder
 from trader.app.layout import BOOK
 from trader.app.stored import Format, encode
 from trader.core.book import BOOK_HALT, BookHour, BookReason, PendingTransfer, transfer_scale, with_transfer
+from trader.core.book_limits import LimitName, PurchaseLimit
 from trader.core.errors import DataError
 from trader.core.records import Decision, Totals
 from trader.core.risk import RiskState, halted
@@ -39,6 +41,8 @@ def _book_hour(
     halt_event: int,
     pending: Mapping[str, PendingTransfer],
     release_event: int,
+    limits: Mapping[str, PurchaseLimit],
+    symbols_event: int,
 ) -> BookHour:
     risk = RiskState(base_equity_usdt, peak_equity_usdt, halted_at_ms, halt_reason, frozen)
     return BookHour(
@@ -54,9 +58,13 @@ def _book_hour(
         halt_event,
         pending,
         release_event,
+        limits,
+        symbols_event,
     )
 
 
+SENT: Mapping[str, Kind[Any]] = {"hour": INTEGER, "amount_usdt": MONEY}
+NO_EARLIER: Mapping[str, tuple[Kind[Any], Any]] = {"earlier": (list_of(INTEGER), ())}
 BOOK_HOUR = Format(
     "book",
     shape(
@@ -76,8 +84,18 @@ BOOK_HOUR = Format(
             "bars_hash": TEXT,
             "records": by_name(INTEGER),
             "halt_event": INTEGER,
-            "pending": by_name(shape(PendingTransfer, {"hour": INTEGER, "amount_usdt": MONEY})),
+            "pending": by_name(
+                shape(
+                    PendingTransfer,
+                    SENT,
+                    {"earlier": (list_of(shape(PendingTransfer, SENT, NO_EARLIER)), ())},
+                )
+            ),
             "release_event": INTEGER,
+        },
+        {
+            "limits": (by_name(shape(PurchaseLimit, {"most_usdt": MONEY, "limit": word_of(LimitName)})), {}),
+            "symbols_event": (INTEGER, 0),
         },
         base_equity_usdt="risk.base_equity",
         peak_equity_usdt="risk.peak_equity",
@@ -175,7 +193,16 @@ def book_word(journal: Journal, decision: Decision) -> Json | None:
         "halted": said.halted,
         "halt_reason": said.risk.halt_reason,
         "late": list(said.late),
+        **_limit_json(said, journal.symbol),
     }
+
+
+def _limit_json(said: BookHour, symbol: str) -> Json:
+    """The limit of the book that held for a symbol's purchase, nothing without one."""
+    if symbol not in said.limits:
+        return {}
+    found = said.limits[symbol]
+    return {"limit": found.limit, "most_usdt": plain(found.most_usdt)}
 
 
 def with_transfer_booked(totals: Totals, amount: Decimal, mark: Decimal) -> Totals:

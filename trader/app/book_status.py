@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from trader.app.book_journal import BookJournal
+from trader.app.book_symbols import book_start, first_hour
 from trader.app.halts import standing_halt
 from trader.app.journal import Journal
 from trader.app.retrain import champions, deployment
@@ -14,13 +15,15 @@ from trader.core.book import BookHour
 from trader.core.book_params import BookParams
 from trader.core.events import HaltEvent
 from trader.core.records import HourRecord
+from trader.core.sizing import BOOK_LIMIT
 from trader.core.types import FAR_FUTURE_MS, HOUR_MS, floor_hour
 
 
 @dataclass(frozen=True, slots=True)
 class SleeveStatus:
     """A symbol's part. state: not begun, begun, trading or halted. hour: its newest closed one, UTC ms. net_return: a share,
-    chain-linked over transfers, None before its first transfer. position: in base."""
+    chain-linked over transfers, None before its first transfer. position: in base. held_back: the limit of the book that held
+    back its purchase of the newest hour, "" for none."""
 
     symbol: str
     state: str
@@ -30,6 +33,7 @@ class SleeveStatus:
     net_return: float | None = None
     position: Decimal = Decimal(0)
     model_id: str = ""
+    held_back: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +59,18 @@ def book_status(
     """The report. journal: the book's own. `now_ms` (UTC) is None where nobody knows it."""
     parts = tuple(_sleeve(it) for it in sleeves.values())
     halt = standing_halt(journal)
-    begun = [event.start_ms for it in sleeves.values() if (event := deployment(it)) is not None]
-    if len(begun) < len(sleeves):
+    start = book_start(journal, sleeves.values())
+    if start is None:
         return BookStatus("not begun", halt, None, None, params.capital_usdt, None, None, None, parts)
-    start = max(begun)
     newest = BookJournal(journal).newest(_last_possible(now_ms, start), start)
     if newest is None:
         return BookStatus("begun", halt, None, None, params.capital_usdt, None, None, start, parts)
     word = newest.said
+    parts = tuple(replace(it, held_back=held_back(sleeves[it.symbol], word)) for it in parts)
     equity = word.reserve_usdt + sum((it.equity_usdt for it in parts), Decimal(0))
-    closed = min((it.hour or start - HOUR_MS) for it in parts)
+    firsts = {it: first_hour(start, sleeve) for it, sleeve in sleeves.items()}
+    trading = [it for it in parts if (first := firsts[it.symbol]) is not None and first <= word.close_time]
+    closed = min(((it.hour or start - HOUR_MS) for it in trading), default=start - HOUR_MS)
     span = params.rebalance_hours * HOUR_MS
     return BookStatus(
         state="halted" if halt is not None or word.halted else "trading",
@@ -76,6 +82,15 @@ def book_status(
         drawdown=float(max(Decimal(0), 1 - equity / word.risk.peak_equity)),
         next_rebalance=start + ((word.close_time - start) // span + 1) * span,
         sleeves=parts,
+    )
+
+
+def held_back(sleeve: Journal, word: BookHour) -> str:
+    """The limit of the book that held back a symbol's purchase of this hour, "" for none."""
+    found = word.limits.get(sleeve.symbol)
+    record = None if found is None else sleeve.record(word.close_time)
+    return (
+        found.limit if found is not None and record is not None and record.line.reason == BOOK_LIMIT else ""
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trader.app.book_check import check_words, read_words
+from trader.app.book_symbols import all_symbols
 from trader.app.codec_events import FORMATS
 from trader.app.journal import Journal
 from trader.app.layout import BOOK
@@ -14,8 +15,10 @@ from trader.core.types import Progress
 
 def check_book(journals: Sequence[Journal], progress: Progress | None = None) -> dict[str, StoreCheck]:
     """`check` of every symbol of a book, by symbol, and under `_book` of what the book said: its hours are its words."""
-    found = {it.symbol: check(it, progress) for it in journals}
     whole, own = StoreCheck(), Journal(journals[0].store, BOOK, journals[0].book)
+    former = [it for it in all_symbols(own) if it not in own.book]
+    journals = [*journals, *(Journal(own.store, it, own.book) for it in former)]
+    found = {it.symbol: check(it, progress) for it in journals}
     words = read_words(journals[0], whole.problems, progress)
     whole.objects = whole.hours = len(words.hours)
     for name in FORMATS:

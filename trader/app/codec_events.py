@@ -15,6 +15,7 @@ from trader.app.fields import (
     TEXT,
     InvalidField,
     Kind,
+    list_of,
     maybe,
     shape,
     word_of,
@@ -33,9 +34,11 @@ from trader.core.events import (
     FlattenEvent,
     HaltEvent,
     IgnoreEvent,
+    RefusalEvent,
     ReleaseEvent,
     ResumeEvent,
     StudyEvent,
+    SymbolsEvent,
     TroubleEvent,
 )
 from trader.core.lifecycle import BreachRule
@@ -136,6 +139,22 @@ TROUBLE = EventFormat(
     ),
 )
 
+REFUSAL = EventFormat(
+    "refusal",
+    shape(
+        RefusalEvent,
+        {
+            "symbol": TEXT,
+            "at_ms": INTEGER,
+            "model_id": TEXT,
+            "valid_from_ms": INTEGER,
+            "certificate": INTEGER,
+            "message": TEXT,
+            "breach_number": INTEGER,
+        },
+    ),
+)
+
 RELEASE = EventFormat(
     "release",
     shape(
@@ -144,6 +163,23 @@ RELEASE = EventFormat(
     ),
 )
 
+SYMBOLS = EventFormat(
+    "symbols",
+    shape(
+        SymbolsEvent,
+        {
+            "symbol": TEXT,
+            "at_ms": INTEGER,
+            "symbols": list_of(TEXT),
+            "start_ms": INTEGER,
+            "written_off_usdt": MONEY,
+            "by": word_of(Author),
+            "message": TEXT,
+        },
+    ),
+)
+
 FORMATS: Mapping[str, EventFormat[Any]] = {
-    found.name: found for found in (DEPLOYMENT, CHAMPION, HALT, BREACH, STUDY, ACCOUNT, TROUBLE, RELEASE)
+    found.name: found
+    for found in (DEPLOYMENT, CHAMPION, HALT, BREACH, STUDY, ACCOUNT, TROUBLE, REFUSAL, RELEASE, SYMBOLS)
 }

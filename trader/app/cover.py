@@ -78,10 +78,14 @@ def _sells_what_there_is(proposal: Decision, free: Decimal) -> Decision:
 
 
 def broken_limit(
-    context: ExecutionContext, decision: Decision, limits: OrderLimits, allocation_usdt: Decimal
+    context: ExecutionContext,
+    decision: Decision,
+    limits: OrderLimits,
+    allocation_usdt: Decimal,
+    book_allows_usdt: Decimal | None = None,
 ) -> str:
     """Which limit a decision's order exceeds, "" for none. A sale may sell what the decision's own state holds, a purchase spend
-    its cash; an exit is not held up by anything else."""
+    its cash; an exit is not held up by anything else. book_allows_usdt: what a purchase of the hour may cost, None: all cash."""
     order, ledger = decision.order, decision.totals.state.ledger
     if order is None or decision.found_at_venue:
         return ""
@@ -93,6 +97,8 @@ def broken_limit(
         return "it buys although trading is halted"
     if order.qty <= 0 or worth <= 0 or worth > ledger.cash:
         return f"it buys for {plain(worth)} USDT, its own state has {plain(ledger.cash)} in cash"
+    if book_allows_usdt is not None and worth > book_allows_usdt:
+        return f"it buys for {plain(worth)} USDT, and its book allows {plain(book_allows_usdt)} in this hour"
     if limits.largest_order_usdt is not None and worth > limits.largest_order_usdt:
         return f"it buys for {plain(worth)} USDT, largest_order_usdt is {plain(limits.largest_order_usdt)}"
     held = (ledger.position + order.qty) * order.expected_price

@@ -125,9 +125,10 @@ def _book(word: Json | None) -> list[str]:
     state = f"halted ({word['halt_reason']})" if word["halted"] else "not halted"
     late = f", late: {', '.join(word['late'])}" if word["late"] else ""
     head = f"{word['reason']}: " if word["reason"] else ""
+    allowed = f"; {word['limit']} allows purchases of {word['most_usdt']} USDT" if "limit" in word else ""
     return [
         f"book      {head}{moved}{share}; the book's equity is {float(word['equity']):,.2f} USDT, of that in no symbol "
-        f"{float(word['reserve']):,.2f}; {state}{late}"
+        f"{float(word['reserve']):,.2f}; {state}{late}{allowed}"
     ]
 
 

@@ -87,7 +87,7 @@ class Journal:
         if self.book and birth is not None and set(birth.symbols) != set(self.book):
             raise WrongStore(
                 f"this store is of {', '.join(birth.symbols)}, and the book names {', '.join(self.book)}. Give the book another "
-                f"--store (or TRADER_STORE), or name those symbols in it"
+                f"--store (or TRADER_STORE), name those symbols in it, or change the list of this book: trader retrain --reason"
             )
         self._birth, self._looked = birth, True
 
@@ -96,6 +96,12 @@ class Journal:
         """Whether its symbol is one of several of a book: its cash comes and goes by transfers. Raises as `require_own`."""
         self.require_own()
         return self._birth is not None and len(self._birth.symbols) > 1
+
+    @property
+    def changes(self) -> int:
+        """How often the symbols of its book have been changed, as it was seen first. Raises as `require_own`."""
+        self.require_own()
+        return 0 if self._birth is None else self._birth.changes
 
     @property
     def own_id(self) -> str:

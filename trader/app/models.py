@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from trader.app.certificates import require_passed
 from trader.app.codec_events import CHAMPION
 from trader.app.journal import Journal
+from trader.app.layout import keys_of
 from trader.app.retrain import champions, load_card, load_model
 from trader.core.errors import ConfigError, DataError, OtherSymbol
 from trader.core.events import ChampionEvent
 from trader.core.lifecycle import serving
 from trader.core.model import ModelCard, digest_of
 from trader.core.params import params_of
-from trader.core.types import Json, iso
+from trader.core.types import FAR_FUTURE_MS, Json, iso
+
+CHAMPION_ALIAS = "champion"
 
 
 def listed(journal: Journal, hour: int) -> list[Json]:
@@ -44,6 +48,24 @@ def card_of(journal: Journal, model_id: str) -> ModelCard:
     if len(named) != 1:
         what = f"names {len(named)} models: {', '.join(named)}" if named else "names no model"
         raise ConfigError(f"{model_id!r} {what}. See: trader models list")
+    return load_card(journal, named[0])
+
+
+def card_to_check(journal: Journal, model: str) -> ModelCard:
+    """The card of a model that is to be examined, whether it was ever named champion or not: by its id or the beginning of it, or
+    `champion` for the one that serves newest. Raises ConfigError where that names none or several."""
+    if model == CHAMPION_ALIAS:
+        newest = serving(champions(journal), FAR_FUTURE_MS)
+        if newest is None:
+            raise ConfigError(
+                f"{journal.symbol}: no model serves yet; train one with: trader retrain --params P.json"
+            )
+        return load_card(journal, newest.model_id)
+    keys = keys_of(journal.store, f"models/{model}") if model else []
+    named = sorted({key.split("/")[1] for key in keys if key.endswith("/card")})
+    if len(named) != 1:
+        what = f"names {len(named)} models: {', '.join(named)}" if named else "names no model of the store"
+        raise ConfigError(f"{model!r} {what}. See: trader models list")
     return load_card(journal, named[0])
 
 
@@ -80,12 +102,17 @@ def _flat(card: ModelCard) -> Json:
     return {"model_id": card.model_id, **times, **rest, **params, **model}
 
 
-def roll_back(journal: Journal, card: ModelCard, from_hour: int, reason: str) -> ChampionEvent:
-    """Let an earlier model serve from an hour (UTC ms) on, as a new champion event; nothing is removed.
+def roll_back(
+    journal: Journal, card: ModelCard, from_hour: int, reason: str, *, certificate: bool = False
+) -> ChampionEvent:
+    """Let an earlier model serve from an hour (UTC ms) on, as a new champion event; nothing is removed. With `certificate` the
+    model's newest certificate must have passed, else Uncertified is raised.
 
     The next refit of the calendar or a breach replaces it in its turn. Raises ConfigError where it serves already.
     """
     load_model(journal, card.model_id)  # what is to serve must be whole
+    if certificate:
+        require_passed(journal, card)
     chosen = serving(champions(journal), from_hour)
     if chosen is not None and chosen.model_id == card.model_id:
         raise ConfigError(f"{card.model_id} serves {iso(from_hour)} already")

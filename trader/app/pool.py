@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 
 from trader.app.bot import Bot
+from trader.app.certificates import Certifier
 from trader.app.history import collected
 from trader.app.replay import LONGEST_OUTAGE_MS, MovableClock, at_once_or_later
 from trader.app.retrain import (
@@ -17,11 +18,13 @@ from trader.app.retrain import (
     TrainingCause,
     champions,
     deployment,
+    keep_model,
     load_card,
     publish,
+    require_certified,
     require_tradable,
 )
-from trader.app.retrain_rules import wanted
+from trader.app.retrain_rules import require_not_refused, wanted
 from trader.core.errors import DataError, Retry
 from trader.core.jumps import require_no_jump
 from trader.core.lifecycle import BreachRule, DriftRule
@@ -36,6 +39,9 @@ from trader.core.windows import Refit, refit_of, require_history
 ENDED_MS = DAY_MS
 # The cause of a symbol's new model by its name; a symbol that is not there has the training's own cause.
 CausesBySymbol = Mapping[str, TrainingCause]
+# Who examines a symbol's new model, by its name; nobody where there is none.
+Certifiers = Mapping[str, Certifier | None]
+NO_CERTIFIERS: Certifiers = {}
 
 
 def retrain_pool(
@@ -44,9 +50,11 @@ def retrain_pool(
     serve_from: int,
     cause: TrainingCause = ASKED,
     causes: CausesBySymbol | None = None,
+    certifiers: Certifiers = NO_CERTIFIERS,
 ) -> ModelCard:
     """Fit once for the hours from `serve_from` (UTC ms) on, by what was known `gap_hours` before it, and publish the model for
-    every symbol of the fit.
+    every symbol of the fit. Where there are certifiers, by symbol, the model must pass the certificate of every symbol before it
+    is named champion of any.
 
     Killed between two symbols, the next training makes the same model and names it where it is not named yet. Raises ConfigError
     for a family that does not pool, DataError where no symbol's history reaches over the window or a symbol is not seen, Retry
@@ -70,24 +78,40 @@ def retrain_pool(
     card = card_for(
         model, forecaster, params, window, training, one.version, cause.message if begun else FIRST.message
     )
+    own = {
+        symbol: (causes or {}).get(symbol, cause) if deployment(bots[symbol].journal) else FIRST
+        for symbol in card.symbols
+    }
     for symbol in card.symbols:
-        bot = bots[symbol]
-        own = (causes or {}).get(symbol, cause) if deployment(bot.journal) else FIRST
-        publish(bot.journal, card, model, own, bot.collector.served, None)
+        keep_model(bots[symbol].journal, card, model)
+    for symbol in card.symbols:
+        if certifier := certifiers.get(symbol):
+            require_certified(bots[symbol].journal, card, certifier, own[symbol])
+    for symbol in card.symbols:
+        publish(bots[symbol].journal, card, own[symbol], bots[symbol].collector.served, None)
     return card
 
 
 def retrain_pool_if_due(
-    bots: Mapping[str, Bot], now_ms: int, rule: BreachRule | None = None, drift: DriftRule | None = None
+    bots: Mapping[str, Bot],
+    now_ms: int,
+    rule: BreachRule | None = None,
+    drift: DriftRule | None = None,
+    certifiers: Certifiers = NO_CERTIFIERS,
 ) -> ModelCard | None:
     """Train for the calendar's next refit, or answer the breaches of single symbols with one fit for all; None if nothing is
     due."""
     asked = {symbol: found for symbol, bot in bots.items() if (found := wanted(bot, now_ms, rule, drift))}
+    for symbol, (_, hour, answered) in asked.items():
+        if certifiers.get(symbol):
+            require_not_refused(bots[symbol], now_ms, hour, answered)
     by_calendar = [(params, hour) for params, hour, answered in asked.values() if answered is None]
     if by_calendar:
         params, hour = max(by_calendar, key=lambda it: it[1])
         late = [it for it, (_, at, answered) in asked.items() if answered is None and at == hour]
-        return retrain_pool(bots, params, hour, CALENDAR) if _is_missing(bots, late, hour) else None
+        if not _is_missing(bots, late, hour):
+            return None
+        return retrain_pool(bots, params, hour, CALENDAR, certifiers=certifiers)
     causes: dict[str, TrainingCause] = {}
     for symbol, (params, hour, answered) in asked.items():
         if answered is not None:
@@ -97,7 +121,7 @@ def retrain_pool_if_due(
     if not causes:
         return None
     told = TrainingCause("breach", "; ".join(it.message for it in causes.values()))
-    return retrain_pool(bots, chosen, at, told, causes)
+    return retrain_pool(bots, chosen, at, told, causes, certifiers)
 
 
 def begin_pool(bots: Mapping[str, Bot], clock: MovableClock, params: Params, start: int) -> None:

@@ -40,11 +40,12 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
     in_time = hour == current and bot.exchange.time_ms() <= hour + DEADLINE_MS
     shut = hour < current and not bars.has(hour + HOUR_MS)
     told = predict(bars, hour, model) if model and (in_time or shut) else Prediction(None, MISSED)
-    quote = bot.exchange.quote(bot.symbol) if in_time else None
+    quote = bot.quote() if in_time else None
     rules = Rules(params, bot.filters(hour), bot.freeze_on_halt, bot.price_band)
 
     # Decide: all of it is core.
     close = exact(float(bars.close[bars.row(hour)]))
+    spoken = None if bot.book is None else bot.book.said(hour, current)
     seen = HourInputs(
         hour,
         close,
@@ -54,10 +55,10 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
         gap=not bars.has(hour),
         close_before=None if newest is None else newest.close,
         price_after=None if quote is not None else _price_after(bot, bars, hour, current, rules),
+        most_usdt=None if spoken is None else spoken.said.most_usdt(bot.symbol),
     )
     begun, adopted = with_account(bot.journal, _totals(bot, newest, params, bars, hour))
     mark = marked_at(close, doubt_at(begun.state, seen, rules))
-    spoken = None if bot.book is None else bot.book.said(hour, current)
     given = Decimal(0) if spoken is None else spoken.said.transfer(bot.symbol)
     before = with_events(bot.journal, with_transfer_booked(begun, given, mark), hour, mark)
     if spoken is not None and spoken.said.halted:

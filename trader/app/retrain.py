@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from trader.app.certificates import Certifier, certified
 from trader.app.codec_events import CHAMPION, DEPLOYMENT
 from trader.app.collect import Collector
 from trader.app.history import fit_bars
 from trader.app.journal import Journal
 from trader.app.stored import RESTORE
-from trader.core.errors import ConfigError, DataError, OtherSymbol
-from trader.core.events import Cause, ChampionEvent, DeploymentEvent
-from trader.core.lifecycle import BreachRule, Champion, due_refit
+from trader.core.errors import ConfigError, DataError, OtherSymbol, Uncertified
+from trader.core.events import Cause, ChampionEvent, DeploymentEvent, RefusalEvent
+from trader.core.lifecycle import BreachRule, Champion, due_refit, serving
 from trader.core.model import (
     UPGRADED_FROM,
     ModelCard,
@@ -38,6 +39,12 @@ class TrainingCause:
     message: str
     breach_number: int = 0
 
+
+MOST_WORDS = 600
+AFTER_REFUSAL = (
+    "Mend what it names (docs/certificate.md), then train again: trader retrain; where the cause was outside of the model, such as "
+    "bars or an export: trader check MODEL, then trader retrain"
+)
 
 FIRST = TrainingCause("first", "the first training begins the bot")
 CALENDAR = TrainingCause("calendar", "the calendar's refit")
@@ -152,12 +159,14 @@ def retrain(
     code_version: str,
     cause: TrainingCause = ASKED,
     own_rule: BreachRule | None = None,
+    certifier: Certifier | None = None,
 ) -> ModelCard:
     """Fit for the hours from `serve_from` (UTC ms) on, by what was known `gap_hours` before it, and publish.
 
     The rows follow from `serve_from` alone, not from when this runs. The first training begins the deployment, whatever
     its cause, with the retrain rule of a rehearsal (`own_rule`). A family that is fitted on several symbols is published for
-    the one that the journal trades. Raises ConfigError for parameters that no venue here can trade, DataError where the
+    the one that the journal trades. With a `certifier` the model must pass its certificate before it is named champion: one that
+    fails raises Uncertified, and the old champion goes on. Raises ConfigError for parameters that no venue here can trade, DataError where the
     history is too short, Retry while a symbol's newest bar is missing.
     """
     require_tradable(params)
@@ -176,7 +185,10 @@ def retrain(
     )
     cause = cause if deployment(journal) else FIRST
     card = card_for(model, forecaster, params, window, training, code_version, cause.message)
-    publish(journal, card, model, cause, collector.served, own_rule)
+    keep_model(journal, card, model)
+    if certifier is not None:
+        require_certified(journal, card, certifier, cause)
+    publish(journal, card, cause, collector.served, own_rule)
     return card
 
 
@@ -188,21 +200,50 @@ def require_tradable(params: Params) -> None:
         )
 
 
-def publish(
-    journal: Journal,
-    card: ModelCard,
-    model: bytes,
-    cause: TrainingCause,
-    served: Callable[[], str],
-    own_rule: BreachRule | None,
-) -> None:
-    """Model, card, champion, deployment: killed between any two, the next training goes on where nothing is missing."""
+def keep_model(journal: Journal, card: ModelCard, model: bytes) -> None:
+    """Model and card; until an event names the model it serves nothing."""
     journal.store_id()  # a store is created, and proves itself, before anything is built on it
     if deployment(journal) is None:
         require_no_hours(journal)
     folder = f"models/{card.model_id}"
     _create(journal, f"{folder}/model", model)
     _create(journal, f"{folder}/card", card.to_bytes())
+
+
+def require_certified(journal: Journal, card: ModelCard, certifier: Certifier, cause: TrainingCause) -> None:
+    """Raises Uncertified, once the refusal stands in the store, for a model that fails its certificate."""
+    stored = certified(journal, card, certifier)
+    found = stored.certificate
+    if found.passed:
+        return
+    refusal = RefusalEvent(
+        symbol=journal.symbol,
+        at_ms=found.made_at_ms,
+        model_id=card.model_id,
+        valid_from_ms=card.valid_from,
+        certificate=stored.number,
+        message=found.verdict[:MOST_WORDS],
+        breach_number=cause.breach_number,
+    )
+    journal.append(refusal)
+    old = serving(champions(journal), card.valid_from)
+    goes_on = f"{old.model_id} goes on serving" if old else "the bot has no model, so it does not begin"
+    raise Uncertified(f"{refused_words(refusal)}; {goes_on}. {AFTER_REFUSAL}")
+
+
+def refused_words(refusal: RefusalEvent) -> str:
+    """What became of a model that failed."""
+    return f"{refusal.model_id} was not named champion: certificate {refusal.certificate} {refusal.message}"
+
+
+def publish(
+    journal: Journal,
+    card: ModelCard,
+    cause: TrainingCause,
+    served: Callable[[], str],
+    own_rule: BreachRule | None,
+) -> None:
+    """Champion, deployment, after model and card: killed between any two, the next training goes on where nothing is missing."""
     newest = champions(journal)
     if cause.breach_number or not newest or newest[-1] != Champion(card.model_id, card.valid_from):
         journal.append(

@@ -6,26 +6,31 @@ from collections.abc import Callable
 
 from trader.app.adoption import epoch_between
 from trader.app.bot import Bot
-from trader.app.codec_events import BREACH, CHAMPION, DEPLOYMENT
+from trader.app.certificates import Certifier, newest_certificate
+from trader.app.codec_events import BREACH, CHAMPION, DEPLOYMENT, REFUSAL
 from trader.app.drift import drift_of
 from trader.app.recent import recent_hours
 from trader.app.retrain import (
+    AFTER_REFUSAL,
     CALENDAR,
     TrainingCause,
     champions,
     deployment,
     due,
+    load_card,
     next_serve_hour,
+    refused_words,
     retrain,
 )
 from trader.app.watch import rules_in_force
 from trader.core.drift import DRIFT_HOURS
+from trader.core.errors import Uncertified
 from trader.core.events import BreachEvent, Event
 from trader.core.lifecycle import BreachRule, DriftRule, breach, drifted, within_budget
 from trader.core.model import ModelCard
 from trader.core.params import Params
 from trader.core.records import HourRecord, standing_of
-from trader.core.types import HOUR_MS, floor_hour
+from trader.core.types import DAY_MS, HOUR_MS, floor_hour
 
 # (bot, the serving parameters, the hour that the new model serves from) -> the parameters that a search found
 Tuner = Callable[[Bot, Params, int], Params]
@@ -37,23 +42,45 @@ def retrain_if_due(
     rule: BreachRule | None = None,
     tuner: Tuner | None = None,
     drift: DriftRule | None = None,
+    certifier: Certifier | None = None,
 ) -> ModelCard | None:
     """Train for the calendar's next refit, or answer a breach with a search and a refit; None if nothing is due.
 
     A breach, of recent results or by drift, is an event in the store before anything is searched, so a search that is
     killed is begun again by the next call. Without a tuner a breach refits the serving parameters. A rehearsal's own rule
-    goes before those given.
+    goes before those given. With a `certifier` a model must pass its certificate; one that failed is trained and examined again a
+    day later, or as soon as a newer certificate of it passed. Raises Uncertified until then.
     """
     with bot.journal.glance(DEPLOYMENT, CHAMPION, BREACH):
         found = wanted(bot, now_ms, rule, drift)
     if found is None:
         return None
     params, serve_from, answered = found
+    if certifier is not None:
+        require_not_refused(bot, now_ms, serve_from, answered)
     if answered is None:
-        return _train(bot, params, serve_from, CALENDAR)
+        return _train(bot, params, serve_from, CALENDAR, certifier)
     chosen = tuner(bot, params, serve_from) if tuner else params
     message = f"breach {answered.number}: {answered.content.reason}"
-    return _train(bot, chosen, serve_from, TrainingCause("breach", message, answered.number))
+    return _train(bot, chosen, serve_from, TrainingCause("breach", message, answered.number), certifier)
+
+
+def require_not_refused(bot: Bot, now_ms: int, serve_from: int, answered: Event[BreachEvent] | None) -> None:
+    """Raises Uncertified where a model for this very occasion failed its certificate within a day: the schedule asks every hour,
+    and a search and a fit are not repeated as often."""
+    refusals = bot.journal.events(REFUSAL)
+    if not refusals:
+        return
+    last = refusals[-1].content
+    breach_number = 0 if answered is None else answered.number
+    same = last.breach_number == breach_number and (answered is not None or last.valid_from_ms == serve_from)
+    if not same or now_ms - last.at_ms >= DAY_MS:
+        return
+    known = newest_certificate(bot.journal, load_card(bot.journal, last.model_id))
+    if known is None or not known.certificate.passed:
+        raise Uncertified(
+            f"{refused_words(last)}; it is trained and examined again after a day. {AFTER_REFUSAL}"
+        )
 
 
 def wanted(
@@ -75,8 +102,19 @@ def wanted(
     return None if open_breach is None else (params, next_serve_hour(now_ms, params.gap_hours), open_breach)
 
 
-def _train(bot: Bot, params: Params, serve_from: int, occasion: TrainingCause) -> ModelCard:
-    return retrain(bot.journal, bot.collector, bot.forecaster_of, params, serve_from, bot.version, occasion)
+def _train(
+    bot: Bot, params: Params, serve_from: int, occasion: TrainingCause, certifier: Certifier | None
+) -> ModelCard:
+    return retrain(
+        bot.journal,
+        bot.collector,
+        bot.forecaster_of,
+        params,
+        serve_from,
+        bot.version,
+        occasion,
+        certifier=certifier,
+    )
 
 
 def unanswered(bot: Bot) -> Event[BreachEvent] | None:

@@ -10,6 +10,7 @@ from trader.app import adoption
 from trader.app.book_check import BookWords, read_words
 from trader.app.codec import ATTEMPT, DECISION, OUTCOME, RECORD, TOTALS
 from trader.app.codec_events import ACCOUNT, FORMATS, HALT
+from trader.app.exports import export_problems
 from trader.app.halts import taken_in
 from trader.app.journal import Journal, event_key, hour_folder, hour_of_key
 from trader.app.layout import BOOK, OLD_NAMES, STORE, keys_of
@@ -174,11 +175,14 @@ def check_events(journal: Journal, name: str) -> Iterator[str]:
 
 
 def _models(journal: Journal, problems: list[str]) -> Models:
-    """The parameters of every model that a champion event names, its bytes checked against its card."""
+    """The parameters of every model that a champion event names, its bytes checked against its card, its exports against their
+    proofs."""
     models: Models = {}
     for model_id in sorted({champion.model_id for champion in champions(journal)}):
         try:
-            models[model_id] = params_of(load_model(journal, model_id)[0].params, f"models/{model_id}/card")
+            card = load_model(journal, model_id)[0]
+            models[model_id] = params_of(card.params, f"models/{model_id}/card")
+            problems += export_problems(journal, card)
         except TraderError as error:
             problems.append(str(error))
     return models

@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from trader.app.adoption import made_after_the_fact
 from trader.app.bot import Bot
+from trader.app.certificates import Certifier
 from trader.app.codec import ATTEMPT, DECISION, OUTCOME, RECORD
 from trader.app.codec_events import FORMATS
 from trader.app.journal import hour_folder
@@ -44,7 +45,7 @@ from trader.core.records import Decision, HourRecord, Order, record_of
 from trader.core.types import FAR_FUTURE_MS, HOUR_MS, Fill, Target, floor_hour
 
 
-def repair(bot: Bot) -> Iterator[str]:
+def repair(bot: Bot, certifier: Certifier | None = None) -> Iterator[str]:
     """Make again what follows from other objects; each thing that was done, in words, as soon as it is done.
 
     Raises DataError for what cannot be made again, with its key; what was done before stays done.
@@ -71,7 +72,7 @@ def repair(bot: Bot) -> Iterator[str]:
         if newest is None:
             break
     yield from _flattened(bot, begun.start_ms, current)
-    yield from _model(bot)
+    yield from _model(bot, certifier)
 
 
 def _flattened(bot: Bot, first: int, current: int) -> Iterator[str]:
@@ -158,7 +159,7 @@ def _record(
     return made, [f"{key}: made again from the decision and its outcomes"]
 
 
-def _model(bot: Bot) -> Iterator[str]:
+def _model(bot: Bot, certifier: Certifier | None) -> Iterator[str]:
     """Another model where the one that serves from the newest hour on is not whole."""
     champion = serving(champions(bot.journal), FAR_FUTURE_MS)
     if champion is None:
@@ -171,5 +172,14 @@ def _model(bot: Bot) -> Iterator[str]:
         params = params_or_newest_readable(bot.journal, champion.model_id)
         hour = next_serve_hour(bot.exchange.time_ms(), params.gap_hours)
         occasion = TrainingCause(ASKED.cause, f"repair: {error}"[:200])
-        card = retrain(bot.journal, bot.collector, bot.forecaster_of, params, hour, bot.version, occasion)
+        card = retrain(
+            bot.journal,
+            bot.collector,
+            bot.forecaster_of,
+            params,
+            hour,
+            bot.version,
+            occasion,
+            certifier=certifier,
+        )
         yield f"models/{champion.model_id}: not whole; {card.model_id} was trained and serves from its hour on"

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import merge
 
-from trader.app.codec_events import ACCOUNT, BREACH, CHAMPION, HALT, TROUBLE
+from trader.app.codec_events import ACCOUNT, BREACH, CHAMPION, HALT, REFUSAL, TROUBLE
 from trader.app.journal import Journal
 from trader.core.events import (
     AccountEvent,
     ChampionEvent,
     HaltEvent,
+    RefusalEvent,
     ResumeEvent,
     TroubleEvent,
     account_words,
@@ -26,8 +27,8 @@ BEFORE, HOUR, AFTER = range(3)
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """A closed hour's record, or an event in words. `at` is UTC ms; `kind` is hour, champion, breach, halt, resume, account or
-    trouble."""
+    """A closed hour's record, or an event in words. `at` is UTC ms; `kind` is hour, champion, breach, halt, resume, account,
+    refusal or trouble."""
 
     at: int
     rank: int
@@ -57,6 +58,7 @@ def happened(journal: Journal) -> list[TimelineEntry]:
         *(_halt(event.content) for event in journal.events(HALT)),
         *(_account(event.content) for event in journal.events(ACCOUNT)),
         *(_trouble(event.content) for event in journal.events(TROUBLE)),
+        *(_refusal(event.content) for event in journal.events(REFUSAL)),
     ]
     return sorted(events, key=_order)
 
@@ -87,6 +89,11 @@ def _account(event: AccountEvent) -> TimelineEntry:
 def _trouble(event: TroubleEvent) -> TimelineEntry:
     words = "over" if event.over else f"ticks fail (exit {event.exit_code}): {event.message}"
     return TimelineEntry(event.at_ms, BEFORE, "trouble", words)
+
+
+def _refusal(event: RefusalEvent) -> TimelineEntry:
+    words = f"model {event.model_id} was not named champion: certificate {event.certificate} {event.message}"
+    return TimelineEntry(event.at_ms, BEFORE, "refusal", words)
 
 
 def hour_row(record: HourRecord, family: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from trader.app.fee_stock import shortage
 from trader.app.flatten import settle_flatten
 from trader.app.halts import announce, standing_halt
 from trader.app.journal import Journal, hour_folder
-from trader.app.orders import carry_out
+from trader.app.orders import PATIENCE_S, carry_out
 from trader.app.proposal import DEADLINE_MS, propose
 from trader.app.retrain import deployment, require_no_hours
 from trader.app.stored import EventFormat
@@ -128,10 +128,11 @@ def decide(bot: Bot, pending: Pending) -> Decided:
         return _decided(bot, pending.hour, floor_hour(pending.now_ms), pending.newest, pending.lost)
 
 
-def finish(bot: Bot, pending: Pending, made: Decided) -> Ticked:
-    """Carry the decision out and close the hour. Raises as `tick`."""
+def finish(bot: Bot, pending: Pending, made: Decided, patience_s: float = PATIENCE_S) -> Ticked:
+    """Carry the decision out and close the hour. patience_s: how long an order whose outcome is unknown is looked for. Raises as
+    `tick`."""
     with _announced(bot, pending.now_ms):
-        record = _closed(bot, made)
+        record = _closed(bot, made, patience_s)
     trouble.over(bot.journal, pending.now_ms)
     said = f"{bot.symbol} {iso(pending.hour)}: {_sentence(record.line)}"
     if short := shortage(bot.exchange, record.fills):
@@ -218,9 +219,9 @@ def _freezes(bot: Bot, proposal: Decision) -> bool:
     return risk.frozen if risk.halt_reason == BOOK_HALT else bot.freeze_on_halt
 
 
-def _closed(bot: Bot, made: Decided) -> HourRecord:
+def _closed(bot: Bot, made: Decided, patience_s: float = PATIENCE_S) -> HourRecord:
     """Carry a decision out and close its hour. Each step is created if absent."""
-    fills = _carried_out(bot, made.decision, made.ours)
+    fills = _carried_out(bot, made.decision, made.ours, patience_s)
     return bot.journal.close_hour(record_of(made.decision, fills))
 
 
@@ -250,13 +251,16 @@ def _covered(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> De
     )
 
 
-def _carried_out(bot: Bot, decision: Decision, ours: bool) -> list[Fill]:
+def _carried_out(bot: Bot, decision: Decision, ours: bool, patience_s: float) -> list[Fill]:
     """What was executed of the decision. An order that exceeds a limit and was not sent yet never is, and trading halts."""
     hour, untried = decision.close_time, ours and not decision.found_at_venue
     allocation = _allocation(bot, decision) if decision.order else Decimal(0)
-    why = broken_limit(bot.context, decision, bot.limits, allocation)
+    spoken = None if bot.book is None else bot.book.said(hour, hour + HOUR_MS)
+    most = None if spoken is None else spoken.said.most_usdt(bot.symbol)
+    why = broken_limit(bot.context, decision, bot.limits, allocation, most)
     if not why or (not ours and bot.journal.attempt(hour, 1) is not None):
-        return carry_out(bot.context, hour, decision, untried=untried)
+        context = replace(bot.context, patience_s=patience_s)
+        return carry_out(context, hour, decision, untried=untried)
     announce(
         bot.journal,
         hour,

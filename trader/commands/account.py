@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trader.commands.common import AsJson, BookFile, StoreDir, Symbol, answer, traded
+from trader.commands.common import AsJson, BookFile, StoreDir, Symbol, Symbols, answer, traded
 from trader.config import load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import parse_hour
@@ -112,6 +112,7 @@ def release(
     symbol: Annotated[str, typer.Argument(help="a halted symbol of the book")],
     reason: Reason,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -119,7 +120,7 @@ def release(
 
     The symbol must be halted. Example: trader release LUNAUSDT --book book.toml --reason "delisted on 13 May"
     """
-    whole = traded(load_settings(book=book, store=store))
+    whole = traded(load_settings(book=book, symbols=symbols, store=store))
     if whole.book is None:
         raise ConfigError(
             "a symbol's cash is released to its book; name the book: --book book.toml, or TRADER_BOOK"

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from trader import terminal, wiring
 from trader.adapters.book_file import BookFile
-from trader.app import book_halts
+from trader.app import book_halts, book_symbols
 from trader.app.book_status import BookStatus, SleeveStatus, book_status
 from trader.app.book_tick import BookTicked, tick_book
 from trader.app.dry import dry_tick
 from trader.app.journal import Journal
-from trader.app.layout import BOOK
+from trader.app.layout import BOOK, birth_of
 from trader.app.pool import retrain_pool, retrain_pool_if_due
-from trader.app.retrain import deployment, next_serve_hour, retrain
+from trader.app.retrain import deployment, newest_readable_params, next_serve_hour, retrain
 from trader.app.retrain_rules import Tuner, retrain_if_due
 from trader.app.trouble import failed
+from trader.commands.check import certifier_of
 from trader.commands.common import answer, hour_clock
-from trader.core.errors import ConfigError, Halt, Retry, TraderError
+from trader.commands.stream_parts import stream_said
+from trader.core.errors import ConfigError, Halt, Retry, TraderError, Uncertified
 from trader.core.hours import line_json
 from trader.core.text import plural
 from trader.core.types import iso, parse_hour, plain
@@ -28,6 +30,7 @@ from trader.observers import process
 if TYPE_CHECKING:
     from trader.app.book import Book
     from trader.app.bot import Bot
+    from trader.app.certificates import Certifier
     from trader.config import Settings
     from trader.core.model import ModelCard
     from trader.core.params import Params
@@ -114,11 +117,17 @@ def train(
     search: Tuner | None,
     tuner: Tuner | None,
     as_json: bool,
+    *,
+    chosen: bool = False,
+    added_only: bool = False,
+    check: bool | None = None,
 ) -> None:
     """Train a model for every symbol, or where one is due. search: finds the parameters first; tuner: the same after a breach.
-    Symbols whose turn fails are told at the end; the others have theirs."""
+    Symbols whose turn fails are told at the end; the others have theirs. chosen: a person has just named the parameters.
+    added_only: train those that have no model yet, and no other. check: whether models must pass their certificates, None for
+    what the settings say."""
     if book.params.is_pooled:
-        _train_pool(settings, book, serve_from, if_due, search, as_json)
+        _train_pool(settings, book, serve_from, if_due, search, as_json, check)
         return
     trained: dict[str, str] = {}
     errors: dict[str, TraderError] = {}
@@ -128,11 +137,16 @@ def train(
         first = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, gap)
         with terminal.progress("symbols", quiet=as_json) as update:
             for done, (symbol, bot) in enumerate(there.sleeves.items(), start=1):
+                if added_only and deployment(bot.journal) is not None:
+                    continue
+                certifier = certifier_of(settings, bot, check)
                 try:
                     card = (
-                        retrain_if_due(bot, now_ms, settings.breach_rule, tuner, settings.drift_rule)
+                        retrain_if_due(
+                            bot, now_ms, settings.breach_rule, tuner, settings.drift_rule, certifier
+                        )
                         if if_due
-                        else _trained(bot, book.strategies[symbol], first, search)
+                        else _trained(bot, strategy_of(bot, book, chosen), first, search, certifier)
                     )
                 except TraderError as error:
                     errors[symbol] = error
@@ -150,10 +164,25 @@ def train(
     words += [f"{symbol}: {error}" for symbol, error in errors.items()]
     summed = f"{plural(len(trained), 'model')} of {len(book.params.symbols)}"
     answer(told, "\n".join([*words, f"{summed} trained" if trained else "no retrain is due"]), as_json)
-    if trained:
+    if trained or any(isinstance(error, Uncertified) for error in errors.values()):
         process.tell_observers(settings)
     if errors:
         raise next(iter(errors.values()))
+
+
+def change_symbols(settings: Settings, book: BookFile, reason: str, write_off: bool) -> None:
+    """Change the symbols of the running book to those of its file, if they are others. Raises ConfigError."""
+    store = wiring.make_store(settings)
+    birth = birth_of(store, BOOK)
+    if birth is None:
+        raise ConfigError(
+            f"{settings.store} holds no book yet, so there is no list to change: leave out --reason"
+        )
+    journal, now_ms = Journal(store, BOOK, birth.symbols), wiring.make_clock(settings).now_ms()
+    changed = book_symbols.change_symbols(journal, book.params.symbols, now_ms, reason, write_off=write_off)
+    if changed is not None:
+        lost = f"; {changed.written_off_usdt:.2f} USDT written off" if changed.written_off_usdt else ""
+        terminal.say(f"the book is of {', '.join(changed.symbols)} from now on{lost}; start trader run again")
 
 
 def _train_pool(
@@ -163,21 +192,23 @@ def _train_pool(
     if_due: bool,
     search: Tuner | None,
     as_json: bool,
+    check: bool | None,
 ) -> None:
     """One model for all symbols. Raises ConfigError for a search, which would be of one symbol."""
     if search is not None:
         raise ConfigError(
-            f"--trials searches the parameters of one symbol, and {book.path} shares a model among all. Search for the book with "
+            f"--trials searches the parameters of one symbol, and {book.name} shares a model among all. Search for the book with "
             "backtest tune --book, then train with --params"
         )
     params = next(iter(book.strategies.values()))
     with opened(settings, book) as there:
         now_ms = next(iter(there.sleeves.values())).exchange.time_ms()
         first = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, params.gap_hours)
+        certifiers = {symbol: certifier_of(settings, bot, check) for symbol, bot in there.sleeves.items()}
         card = (
-            retrain_pool_if_due(there.sleeves, now_ms, settings.breach_rule, settings.drift_rule)
+            retrain_pool_if_due(there.sleeves, now_ms, settings.breach_rule, settings.drift_rule, certifiers)
             if if_due
-            else retrain_pool(there.sleeves, params, first)
+            else retrain_pool(there.sleeves, params, first, certifiers=certifiers)
         )
         if card is not None:
             for bot in there.sleeves.values():
@@ -195,9 +226,20 @@ def _train_pool(
         process.tell_observers(settings)
 
 
-def _trained(bot: Bot, params: Params, first: int, search: Tuner | None) -> ModelCard:
+def strategy_of(bot: Bot, book: BookFile, chosen: bool) -> Params:
+    """What a symbol is trained with: what book.toml or a person names; for a list of symbols the parameters of the model that
+    serves, as for a single symbol."""
+    serving = None if chosen or book.path is not None else newest_readable_params(bot.journal)
+    return serving or book.strategies[bot.symbol]
+
+
+def _trained(
+    bot: Bot, params: Params, first: int, search: Tuner | None, certifier: Certifier | None
+) -> ModelCard:
     chosen = search(bot, params, first) if search else params
-    return retrain(bot.journal, bot.collector, bot.forecaster_of, chosen, first, bot.version)
+    return retrain(
+        bot.journal, bot.collector, bot.forecaster_of, chosen, first, bot.version, certifier=certifier
+    )
 
 
 def words_of(settings: Settings, book: BookFile) -> Journal:
@@ -234,7 +276,9 @@ def resume(settings: Settings, book: BookFile, reason: str, as_json: bool) -> No
 def release(settings: Settings, book: BookFile, symbol: str, reason: str, as_json: bool) -> None:
     """Give all cash of a halted symbol back to the book."""
     if symbol not in book.params.symbols:
-        raise ConfigError(f"{symbol} is no symbol of {book.path}; it names {', '.join(book.params.symbols)}")
+        raise ConfigError(
+            f"{symbol} is no symbol of the book {book.name}; it names {', '.join(book.params.symbols)}"
+        )
     sleeve = Journal(wiring.make_store(settings), symbol, book.params.symbols)
     number = book_halts.release(
         words_of(settings, book), sleeve, wiring.make_clock(settings).now_ms(), reason
@@ -251,15 +295,19 @@ def status(settings: Settings, book: BookFile, as_json: bool) -> None:
     now_ms = clock.now_ms if clock.answered else None
     journals = {it: Journal(store, it, names) for it in names}
     report = book_status(words_of(settings, book), journals, book.params, now_ms)
+    stream = stream_said(settings)
     if as_json:
-        told = {"book": str(book.path), "store": settings.store, "clock": clock.words}
+        told = {"book": book.name, "store": settings.store, "clock": clock.words}
+        if stream is not None:
+            told["stream"] = stream
         terminal.emit({**told, **status_json(report)})
         return
     market = next((event.market for it in journals.values() if (event := deployment(it)) is not None), "")
-    title = f"{book.path} in {settings.store}" + (f" ({market})" if market else "")
+    title = f"{book.name} in {settings.store}" + (f" ({market})" if market else "")
     heading = terminal.paragraph(title)
     terminal.show(heading, "-" * max(map(len, heading.splitlines())))
-    terminal.show(terminal.labelled(_rows(report, clock.words)), "")
+    streamed = [] if stream is None else [("stream", stream)]
+    terminal.show(terminal.labelled([*_rows(report, clock.words), *streamed]), "")
     head = ("symbol", "state", "hour closed", "equity USDT", "return", "holds")
     terminal.show(terminal.table("", [_row(it) for it in report.sleeves], head))
 
@@ -286,6 +334,7 @@ def status_json(report: BookStatus) -> dict[str, Any]:
                 "net_return": it.net_return,
                 "position": plain(it.position),
                 "model_id": it.model_id,
+                "held_back": it.held_back or None,
             }
             for it in report.sleeves
         },
@@ -312,7 +361,17 @@ def _rows(report: BookStatus, clock: str) -> list[tuple[str, str]]:
         ("drawdown", f"{(report.drawdown or 0.0) * 100:.2f} %"),
         ("next rebalance", terminal.minute(iso(report.next_rebalance or 0))),
         ("late symbols", ", ".join(word.late) or "none"),
+        *([("purchases held back", held)] if (held := _held_back(report)) else []),
     ]
+
+
+def _held_back(report: BookStatus) -> str:
+    """Which limits of the book held back whose purchase of the newest hour."""
+    limits: dict[str, list[str]] = {}
+    for it in report.sleeves:
+        if it.held_back:
+            limits.setdefault(it.held_back, []).append(it.symbol)
+    return "; ".join(f"{', '.join(symbols)} by {limit}" for limit, symbols in limits.items())
 
 
 def _behind(hours: int | None) -> str:

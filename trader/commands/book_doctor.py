@@ -12,6 +12,7 @@ from trader.app.doctor import Finding, examine, failing
 from trader.app.doctor_costs import costs_check
 from trader.commands import book as books
 from trader.commands.doctor_parts import clock_finding, disk_finding, how_to_start, show_finding
+from trader.commands.stream_parts import stream_finding
 from trader.core.errors import ConfigError, TraderError
 from trader.core.types import floor_hour
 from trader.observers.names import names_of
@@ -40,9 +41,9 @@ def doctor_book(settings: Settings, file: BookFile, schedule: Callable[[], Findi
 def _of_book(found: Finding, file: BookFile) -> Finding:
     """The finding, with what a person does where the symbol is one of a book's."""
     if found.todo.startswith("trader retrain"):
-        return replace(found, todo=f"trader retrain --book {file.path}")
+        return replace(found, todo=f"trader retrain {file.option}")
     if found.check == "filters" and found.verdict == "fail":
-        return replace(found, todo=f"check the name, or take it out of symbols in {file.path}")
+        return replace(found, todo=f"check the name, or take it out of symbols of the book {file.name}")
     if found.check == "halt" and found.todo.endswith("--reason ..."):
         words = "find and mend the cause (docs/runbook.md), then lift it: the book's with trader resume --book, a symbol's own"
         return replace(found, todo=f"{words} with trader resume --symbol")
@@ -63,6 +64,8 @@ def _findings(
         "halt": lambda: book_doctor.halt_check(book),
         "schedule": schedule,
     }
+    if settings.stream:
+        once["stream"] = lambda: stream_finding(settings, list(book.sleeves))
     answers = True
     for finding in examine(once):
         answers = answers and (finding.check, finding.verdict) != ("exchange", "fail")
@@ -107,6 +110,8 @@ def _asked(file: BookFile, book: Book) -> Iterator[Finding]:
     yield from book_doctor.of_each(
         "hours", listed, lambda it: doctor.hours_check(bots[it].journal, hour), "hours are closed"
     )
+    if book.params.limits_purchases:
+        yield _one("limits", lambda: book_doctor.limits_check(book))
     yield _one("account", lambda: book_doctor.account_check(book, listed))
     yield from book_doctor.of_each(
         "others", listed, lambda it: book_doctor.strangers_check(bots[it]), "no order of another store"

@@ -35,7 +35,7 @@ def journal_book(
         return
     closed = list(told)
     if not closed:
-        terminal.say(f"{book.path}: no hour is closed by every symbol in {settings.store} within this span")
+        terminal.say(f"{book.name}: no hour is closed by every symbol in {settings.store} within this span")
     else:
         _show(closed, words.journal, since, until, wide)
     waiting = half_closed(

@@ -10,14 +10,16 @@ from typing import Any
 from trader import terminal, wiring
 from trader.adapters.bar_folder import BarSources
 from trader.adapters.book_file import BookFile, read_book
+from trader.adapters.sources import local_file
 from trader.core.text import plural
 from trader.core.types import iso, parse_hour
 from trader.simulation import book_rehearsal, rehearsal
+from trader.simulation.markets import s3_access
 
 
 def replay_book(
     path: Path,
-    bars: Sequence[Path],
+    bars: Sequence[str],
     start: str,
     stop: str,
     out: Path | None,
@@ -26,7 +28,7 @@ def replay_book(
 ) -> None:
     """Replay the hours of a book and write its files to the folder `out`. Raises ConfigError or DataError."""
     book, first, last = read_book(path), parse_hour(start), parse_hour(stop)
-    sources = BarSources.of(bars, book.params.symbols[0])
+    sources = BarSources.of(bars, book.params.symbols[0], access=s3_access)
     markets = {symbol: sources.read(symbol, terminal.say) for symbol in book.params.symbols}
     for symbol, market in markets.items():
         chosen, place = book.strategies[symbol], sources.path(symbol)
@@ -35,8 +37,9 @@ def replay_book(
         rows = Path(folder) / "filters.json"
         book_rehearsal.write_info_rows(rows, book_rehearsal.filters_at(markets, first))
         served = ["--symbols", ",".join(book.params.symbols), "--filters", str(rows)]
-        for place in _places(book, sources):
-            served += ["--bars", str(place)]
+        for symbol in _symbols(book):
+            read = markets[symbol] if symbol in markets else sources.read(symbol, terminal.say)
+            served += ["--bars", str(local_file(sources.path(symbol), read, Path(folder)))]
         earliest = max(book.strategies.values(), key=lambda params: params.gap_hours)
         with wiring.embedded_exchange(served, earliest, first) as venue:
             settings = rehearsal.embedded_settings(
@@ -54,10 +57,10 @@ def replay_book(
         )
 
 
-def _places(book: BookFile, sources: BarSources) -> list[Path]:
-    """The files of every symbol that is traded, and of those that a fit sees beside it."""
+def _symbols(book: BookFile) -> list[str]:
+    """Every symbol that is traded, and those that a fit sees beside it."""
     seen = {it for params in book.strategies.values() for it in params.train_symbols or ()}
-    return [sources.path(it) for it in sorted({*book.params.symbols, *seen})]
+    return sorted({*book.params.symbols, *seen})
 
 
 def show_summary(summary: dict[str, Any], title: str) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from trader import terminal
+from trader.commands.check import Check, told_if_refused
 from trader.commands.common import (
     AsJson,
     BarsDir,
@@ -14,6 +15,7 @@ from trader.commands.common import (
     ParamsFile,
     StoreDir,
     Symbol,
+    Symbols,
     answer,
     say_ticked,
     traded,
@@ -35,6 +37,7 @@ def tick(
     ] = False,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: AsJson = False,
@@ -49,7 +52,7 @@ def tick(
     from trader.app.trouble import failed
     from trader.core.hours import line_json
 
-    whole = traded(load_settings(symbol=symbol, book=book, store=store, bars=bars), symbol)
+    whole = traded(load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars), symbol)
     settings = whole.settings
     if whole.book is not None:
         from trader.commands import book as books
@@ -102,13 +105,24 @@ def retrain(
             "--if-due", help="train only if the calendar or a breach asks for it; default: train now"
         ),
     ] = False,
+    reason: Annotated[
+        str | None,
+        typer.Option(
+            help="why the symbols of a running book change to those that are named now; trains the added ones alone"
+        ),
+    ] = None,
+    write_off: Annotated[
+        bool, typer.Option("--write-off", help="with --reason: give up what a removed symbol still holds")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="random seed of the search")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="processes that fit models at the same time")] = CORES,
+    check: Check = None,
     train_workers: TrainWorkers = 1,
     ray_address: RayAddress = None,
     ray_open_ports: RayOpenPorts = False,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: AsJson = False,
@@ -119,13 +133,18 @@ def retrain(
     """
     from trader import wiring
 
-    whole = traded(load_settings(symbol=symbol, book=book, store=store, bars=bars), symbol)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars)
+    whole = traded(settings, symbol, None if settings.book is not None else params)
     settings, search = whole.settings, Search(trials, seed, workers)
+    if whole.book is None and (reason is not None or write_off):
+        raise ConfigError(
+            "--reason and --write-off are of a book whose list of symbols changes; name it: --book or --symbols"
+        )
     if whole.book is not None:
         from trader.commands import book as books
 
         given = whole.book
-        if params is not None:
+        if params is not None and settings.book is not None:
             from trader.adapters.book_file import with_params
 
             given = with_params(given, terminal.read_text(params, "parameters"), str(params))
@@ -133,11 +152,26 @@ def retrain(
             raise ConfigError(
                 f"--train-workers shares the fit of one symbol's model; leave it out with {book or 'a book'}"
             )
-        books.train(settings, given, serve_from, if_due, search.asked, search.tuner(settings), as_json)
+        tuner, chosen = search.tuner(settings), params is not None
+        if reason is not None:
+            books.change_symbols(settings, whole.book, reason, write_off)
+        books.train(
+            settings,
+            given,
+            serve_from,
+            if_due,
+            search.asked,
+            tuner,
+            as_json,
+            chosen=chosen,
+            added_only=reason is not None,
+            check=check,
+        )
         return
     with wiring.open_bot(settings, say=terminal.say) as bot:
         fitting = sharing(bot, train_workers, ray_address, ray_open_ports)
-        card = trained(bot, fitting, settings, params, whole.strategy, search, serve_from, if_due)
+        with told_if_refused(settings):
+            card = trained(bot, fitting, settings, params, whole.strategy, search, serve_from, if_due, check)
         if card is not None:
             bot.collector.save()
     if card is None:
@@ -162,8 +196,16 @@ def run(
     cron_job: CronJobFile = None,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     bars: BarsDir = None,
+    stream: Annotated[
+        bool | None,
+        typer.Option(
+            "--stream/--no-stream",
+            help="also tick as soon as a stream of klines says that a bar has closed; default: the setting stream, off",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="log lines as JSON, as TRADER_LOG_FORMAT=json does")
     ] = False,
@@ -171,13 +213,15 @@ def run(
     """Tick once now, then by the schedule until SIGTERM. Ticks run inside this process, other jobs of the schedule as child
     processes.
 
-    Example: trader run --cron-job cron-job
+    With --stream the schedule stands as it is, and a stream only wakes a tick earlier: docs/streams.md.
+
+    Example: trader run --cron-job cron-job --stream
     """
     from trader.commands import service
 
     if as_json:
         terminal.log_as_json()
-    settings = load_settings(symbol=symbol, book=book, store=store, bars=bars)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars, stream=stream)
     service.run(*schedule_of(cron_job, context), settings)
 
 
@@ -188,6 +232,7 @@ def halt(
     ] = False,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -198,7 +243,7 @@ def halt(
     from trader import wiring
     from trader.app.halts import announce, standing_halt
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     if symbol is None and (whole := traded(settings)).book is not None:
         from trader.commands import book as books
 
@@ -218,6 +263,7 @@ def resume(
     reason: Annotated[str, typer.Option(help="what was found and mended")],
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -229,7 +275,7 @@ def resume(
     from trader.app.halts import newest_event, resume
     from trader.core.events import ResumeEvent
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     if symbol is None and (whole := traded(settings)).book is not None:
         from trader.commands import book as books
 

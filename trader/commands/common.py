@@ -35,6 +35,13 @@ BookFile = Annotated[
         "--book", help="book.toml: many symbols on one account, in place of --symbol; default: the setting's"
     ),
 ]
+Symbols = Annotated[
+    str | None,
+    typer.Option(
+        "--symbols",
+        help="many symbols on one account without a book.toml, such as BTCUSDT,ETHUSDT; default: the setting's",
+    ),
+]
 Symbol = Annotated[str | None, typer.Option(help="trading pair, such as BTCUSDT; default: the setting's")]
 
 
@@ -48,23 +55,29 @@ class Traded:
     strategy: Params | None = None
 
 
-def traded(settings: Settings, symbol: str | None = None) -> Traded:
-    """What the settings trade. Raises ConfigError for a book that cannot be read, and for a `symbol` beside a book, which is
-    ticked, trained and halted as a whole."""
-    if settings.book is None:
+def traded(settings: Settings, symbol: str | None = None, params: Path | None = None) -> Traded:
+    """What the settings trade. params: P.json of every symbol of a list without a book.toml. Raises ConfigError for a book that
+    cannot be read, and for a `symbol` beside a book, which is ticked, trained and halted as a whole."""
+    if not settings.has_book:
         return Traded(settings)
     if symbol is not None:
+        named = settings.book or f"symbols {', '.join(settings.symbols or ())}"
         raise ConfigError(
-            f"--symbol {symbol} and the book {settings.book} are both named, and this verb is for all symbols of a book. Leave "
-            f"one of them out"
+            f"--symbol {symbol} and the book {named} are both named, and this verb is for all symbols of a book. Leave one of "
+            f"them out"
         )
-    from trader.adapters.book_file import read_book
+    from trader.adapters.book_file import book_of_symbols, read_book
 
-    book = read_book(settings.book)
+    if settings.book is not None:
+        book = read_book(settings.book)
+    else:
+        book = book_of_symbols(settings.symbols or (), settings.capital_usdt, params)
     if not book.is_one:
         return Traded(settings, book)
     (only,) = book.params.symbols
-    return Traded(settings.model_copy(update={"symbol": only, "book": None}), None, book.strategies[only])
+    alone = settings.model_copy(update={"symbol": only, "book": None, "symbols": None, "capital_usdt": None})
+    by_symbol_alone = settings.book is None and settings.capital_usdt is None
+    return Traded(alone, None, None if by_symbol_alone else book.strategies[only])
 
 
 def settings_by_symbol(settings: Settings) -> list[Settings]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from trader import terminal
-from trader.commands.common import AsJson, BookFile, StoreDir, Symbol, answer, traded
+from trader.commands.common import AsJson, BookFile, StoreDir, Symbol, Symbols, answer, traded
 from trader.config import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def dashboard(
     port: Annotated[int, typer.Option(min=0, max=65535, help="port of --serve; 0 picks a free one")] = 8910,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -47,7 +48,7 @@ def dashboard(
     from trader import wiring
     from trader.observers import page_links, pages
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     if symbol is None:
         whole = traded(settings)
         settings = whole.settings

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trader import terminal
+from trader.adapters.bar_folder import said_of
+from trader.adapters.files import write_bars
+from trader.adapters.sources import path_of
 from trader.commands.common import AsJson, params_from, started_as
 from trader.commands.search import CORES, search_of
 from trader.core.types import HOUR_MS, Json, iso
@@ -21,11 +24,12 @@ from trader.simulation import markets
 if TYPE_CHECKING:
     from trader.app.bot import Bot
     from trader.core.params import Params
+    from trader.core.types import Bars
 
 
 def demo(
     bars: Annotated[
-        Path | None, typer.Option(help="real bars; default: a synthetic market, said on every screen")
+        str | None, typer.Option(help="real bars; default: a synthetic market, said on every screen")
     ] = None,
     folder: Annotated[
         Path | None,
@@ -61,11 +65,11 @@ def demo(
 
     began, folder = time.perf_counter(), folder or Path("demo-run")
     market = markets.market_of(bars, None if bars else seed, None)
-    name = markets.synthetic_name(seed) if bars is None else str(bars)
+    name = markets.synthetic_name(seed) if bars is None else said_of(bars)
     span, base = script.span_of(market), params_from(None, None)
     hours = span.traded_from, span.traded_until
     script.clean(folder)
-    served = ["--symbol", market.symbol, *(["--bars", str(bars)] if bars else ["--synthetic", str(seed)])]
+    served = ["--symbol", market.symbol, *_served(bars, seed, market, folder)]
     with wiring.embedded_exchange(served, base, span.traded_from) as venue:
         settings = rehearsal.embedded_settings(venue, market.symbol, folder / "store", folder / "bars")
 
@@ -104,6 +108,18 @@ def demo(
     said = [f"{summary['seconds']:.0f} s", *([f"the page: {page}"] if page else []), "next:"]
     for line in [*said, *next_commands(settings.store, breaches)]:
         terminal.say(line)
+
+
+def _served(bars: str | None, seed: int, market: Bars, folder: Path) -> list[str]:
+    """What the exchange of the demo serves. A database or a bucket is read once, and copied."""
+    if bars is None:
+        return ["--synthetic", str(seed)]
+    if path_of(bars) is not None:
+        return ["--bars", bars]
+    (folder / "market").mkdir(parents=True, exist_ok=True)
+    copy = folder / "market" / f"{market.symbol}-1h.parquet"
+    write_bars(copy, market)
+    return ["--bars", str(copy)]
 
 
 def next_commands(store: str, breaches: Sequence[Json]) -> list[str]:

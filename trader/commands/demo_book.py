@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trader.config import Settings
 
 
-def demo_book(bars: Path | None, folder: Path, seed: int, as_json: bool) -> None:
+def demo_book(bars: str | None, folder: Path, seed: int, as_json: bool) -> None:
     """Collect, train and trade a book into `folder`, and write its page. Raises ConfigError."""
     from trader.commands.book_replay import show_summary
     from trader.simulation import book_rehearsal
@@ -35,7 +35,7 @@ def demo_book(bars: Path | None, folder: Path, seed: int, as_json: bool) -> None
     page = _page(settings, book, folder / "page")
     summary |= {
         "market": made.market,
-        "book": str(book.path),
+        "book": book.name,
         "store": settings.store,
         "page": page,
         "seconds": round(time.perf_counter() - began, 3),
@@ -67,7 +67,7 @@ def _page(settings: Settings, book: BookFile, folder: Path) -> str | None:
 
 def next_commands(book: BookFile, store: str) -> list[str]:
     """What to type next in this folder: a line each, what it tells and the command."""
-    where = f"--book {shlex.quote(str(book.path))} --store {shlex.quote(store)}"
+    where = f"{book.option} --store {shlex.quote(store)}"
     one = f"--symbol {book.params.symbols[0]} --store {shlex.quote(store)}"
     rows = (
         ("how the book stands", f"status {where}"),

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from trader import terminal
-from trader.commands.common import AsJson, BarsDir, BookFile, StoreDir, Symbol, traded
+from trader.commands.common import AsJson, BarsDir, BookFile, StoreDir, Symbol, Symbols, traded
 from trader.commands.doctor_parts import clock_finding, disk_finding, how_to_start, show_finding
 from trader.commands.schedule import CronJobFile, schedule_of
+from trader.commands.stream_parts import stream_finding
 from trader.config import load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import floor_hour
@@ -25,6 +26,7 @@ def doctor(
     cron_job: CronJobFile = None,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: AsJson = False,
@@ -39,7 +41,7 @@ def doctor(
     from trader.app.doctor_costs import costs_check
     from trader.observers.names import names_of
 
-    settings = load_settings(symbol=symbol, book=book, store=store, bars=bars)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars)
     if symbol is None:
         whole = traded(settings)
         settings = whole.settings
@@ -74,6 +76,8 @@ def doctor(
             "rights": lambda: checks.rights_check(bot.exchange, bot.symbol),
             "schedule": lambda: schedule_finding(cron_job, context),
         }
+        if settings.stream:
+            asked["stream"] = lambda: stream_finding(settings, [bot.symbol])
         for finding in examine(asked):
             findings.append(finding)
             if not as_json:

@@ -8,7 +8,7 @@ import typer
 
 from trader import terminal
 from trader.app.health import WITHIN_MINUTES, alive_hour
-from trader.commands.common import AsJson, BookFile, StoreDir, Symbol, answer, hour_clock, traded
+from trader.commands.common import AsJson, BookFile, StoreDir, Symbol, Symbols, answer, hour_clock, traded
 from trader.config import Settings, load_settings
 from trader.core.errors import Retry
 from trader.core.text import plural
@@ -26,6 +26,7 @@ def health(
     ] = WITHIN_MINUTES,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -36,7 +37,7 @@ def health(
     """
     from trader import wiring
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     if symbol is None:
         whole = traded(settings)
         settings = whole.settings

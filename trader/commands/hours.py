@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trader import terminal
+from trader.adapters.sources import local_file
 from trader.commands.common import (
     AsJson,
     BookFile,
     ParamsFile,
     StoreDir,
     Symbol,
+    Symbols,
     hour_clock,
     params_from,
     traded,
 )
+from trader.commands.stream_parts import stream_said
 from trader.config import EMBEDDED_KEY, EMBEDDED_SECRET, load_settings
 from trader.core.errors import ConfigError
 from trader.core.types import iso, parse_hour
@@ -32,9 +35,10 @@ if TYPE_CHECKING:
 
 def replay(
     bars: Annotated[
-        list[Path],
+        list[str],
         typer.Option(
-            help="hourly bars of the market; for several symbols a folder of <SYMBOL>-1h.parquet, or repeated"
+            help="hourly bars of the market: a file, an address (docs/sources.md), for several symbols a folder of "
+            "<SYMBOL>-1h.parquet, or repeated"
         ),
     ],
     start: Annotated[str, typer.Option("--from", help="first hour, UTC")],
@@ -92,8 +96,9 @@ def replay(
     with tempfile.TemporaryDirectory(prefix="trader-replay-") as folder:
         markets.write_info_row(Path(folder) / "filters.json", row, accepted, market.symbol)
         served = ["--symbol", market.symbol, "--filters", str(Path(folder) / "filters.json")]
-        for path in (traded, *(sources.path(it) for it in beside)):
-            served += ["--bars", str(path)]
+        read = {market.symbol: market, **{it: sources.read(it, terminal.say) for it in beside}}
+        for name, found in read.items():
+            served += ["--bars", str(local_file(sources.path(name), found, Path(folder)))]
         elsewhere = {"url": venue_url or "", "api_key": api_key, "api_secret": api_secret}
         with (
             nullcontext(elsewhere) if venue_url else wiring.embedded_exchange(served, chosen, first) as venue
@@ -113,6 +118,7 @@ def journal(
     stop: Annotated[str | None, typer.Option("--to", help="end of the hours, exclusive, UTC")] = None,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     jsonl: Annotated[
         bool,
@@ -136,7 +142,7 @@ def journal(
     from trader import wiring
     from trader.core.hours import line_text
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     since, until = parse_hour(start) if start else None, parse_hour(stop) if stop else None
     if symbol is None:
         whole = traded(settings)
@@ -187,7 +193,11 @@ def _print_story(journal: Journal, since: int | None, until: int | None, store: 
 
 
 def status(
-    symbol: Symbol = None, book: BookFile = None, store: StoreDir = None, as_json: AsJson = False
+    symbol: Symbol = None,
+    book: BookFile = None,
+    symbols: Symbols = None,
+    store: StoreDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """How the bot stands, why, what it holds, which model serves, whether hours drift, what comes next.
 
@@ -198,7 +208,7 @@ def status(
     from trader.observers.names import meant
     from trader.observers.status_words import screen
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     if symbol is None:
         whole = traded(settings)
         settings = whole.settings
@@ -212,6 +222,8 @@ def status(
     # Without an answer nobody knows how late the bot is: the exchange's hours may be those of another year than this machine's.
     now_ms = clock.now_ms if clock.answered else None
     report = look(journal, settings.breach_rule, now_ms, settings.drift_rule, meant(settings, journal))
+    if (stream := stream_said(settings)) is not None:
+        report["stream"] = stream
     if as_json:
         told = {"symbol": settings.symbol, "store": settings.store, "clock": clock.words, **report}
         terminal.emit(told)

@@ -78,12 +78,16 @@ def card(model: Model, symbol: Symbol = None, store: StoreDir = None, as_json: A
 
     Example: trader models card 20220101T00
     """
+    from trader.app.certificates import certificate_words, newest_certificate
     from trader.app.models import card_of
+    from trader.commands.check import certificate_rows
     from trader.core.params import params_of
 
-    found: dict[str, Any] = asdict(card_of(_journal(symbol, store), model))
+    journal = _journal(symbol, store)
+    its_card = card_of(journal, model)
+    found: dict[str, Any] = asdict(its_card)
     if as_json:
-        terminal.emit(found)
+        terminal.emit({**found, **certificate_rows(newest_certificate(journal, its_card))})
         return
     params = params_of(found.pop("params"), "the card").as_json()
     told = params.pop("model")
@@ -92,7 +96,8 @@ def card(model: Model, symbol: Symbol = None, store: StoreDir = None, as_json: A
         found[name] = iso(found[name])
     found["columns"] = " ".join(found["columns"])
     found["symbols"] = " ".join(found["symbols"])
-    rows = [(key, str(value)) for key, value in {**found, **params}.items()]
+    rows = [("certificate", certificate_words(journal, its_card))]
+    rows += [(key, str(value)) for key, value in {**found, **params}.items()]
     rows += [(f"model.{key}", str(value)) for key, value in told.items()]
     terminal.show(found["model_id"], "-" * len(found["model_id"]), terminal.labelled(rows))
     known = [(name, f"{v[0]:g}", f"{v[len(v) // 2]:g}", f"{v[-1]:g}") for name, v in ranges.items()]
@@ -139,6 +144,13 @@ def rollback(
         str | None,
         typer.Option("--from", help="its first hour, UTC; default: the next hour of the venue's clock"),
     ] = None,
+    uncertified: Annotated[
+        bool,
+        typer.Option(
+            "--uncertified",
+            help="also a model that did not pass its newest certificate, where the setting certificate demands one; --reason says why",
+        ),
+    ] = False,
     symbol: Symbol = None,
     store: StoreDir = None,
     as_json: AsJson = False,
@@ -158,7 +170,8 @@ def rollback(
     else:
         with wiring.open_bot(settings) as bot:
             hour = floor_hour(bot.exchange.time_ms()) + HOUR_MS
-    done = roll_back(journal, found, hour, reason)
+    demanded = settings.demands_certificate and not uncertified
+    done = roll_back(journal, found, hour, reason, certificate=demanded)
     said = {"model_id": done.model_id, "valid_from": iso(done.valid_from_ms)}
     answer(said, f"{journal.symbol}: {said['model_id']} serves from {said['valid_from']}", as_json)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from trader import terminal, wiring
 from trader.adapters.clocks import ExchangeClock
-from trader.adapters.scheduler import NOW, Scheduled, crontab, crontab_of, run_schedule
+from trader.adapters.scheduler import NOW, Scheduled, Waking, crontab, crontab_of, run_schedule
 from trader.app.bot import Bot
 from trader.app.run import CronJob
 from trader.app.tick import tick
@@ -27,9 +28,19 @@ from trader.observers import builders, process
 if TYPE_CHECKING:
     from trader.app.book import Book
     from trader.observers.book_metrics import BookMetrics
-    from trader.observers.metrics import Metrics
+    from trader.observers.metrics import Metrics, Served
 
 TICKS, OTHERS = "ticks", "others"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticking:
+    """One tick, which gives the hour that it reached (UTC ms), 0 where it failed; the bots that it ticks; where their metrics
+    are served."""
+
+    tick: Callable[[], int]
+    bots: Mapping[str, Bot]
+    metrics: Served | None
 
 
 def run(jobs: list[CronJob], path: str, settings: Settings) -> None:
@@ -42,32 +53,44 @@ def run(jobs: list[CronJob], path: str, settings: Settings) -> None:
     whole = traded(settings)
     clock = wiring.make_clock(whole.settings)
     with _ticking(whole, clock) as ticking:
-        first: Scheduled = NOW, TICKS, ticking
+        first: Scheduled = NOW, TICKS, ticking.tick
         others = partial(_start_other, settings)
-        schedule = [first, *(_scheduled(job, ticking, others) for job in jobs)]
+        schedule = [first, *(_scheduled(job, ticking.tick, others) for job in jobs)]
+        waking = _waking(whole.settings, ticking)
         if isinstance(clock, ExchangeClock):
             terminal.say(_followed(clock))
-            why = run_schedule(schedule, crontab_of(clock))
+            why = run_schedule(schedule, crontab_of(clock), waking)
         else:
-            why = run_schedule(schedule, crontab)
+            why = run_schedule(schedule, crontab, waking)
     if why:
         raise RuntimeError(f"a job failed:\n{why}")
     terminal.say("stopped by a signal; the running tick was let end")
 
 
+def _waking(settings: Settings, ticking: Ticking) -> Waking:
+    """What wakes ticks beside the schedule: a stream, if the settings want one. Raises ConfigError where there is none."""
+    if not settings.stream:
+        return nullcontext
+    from trader.commands.service_stream import StreamWaking
+
+    return StreamWaking(settings, ticking.bots, ticking.tick, ticking.metrics).awake
+
+
 @contextmanager
-def _ticking(whole: Traded, clock: Clock) -> Iterator[Callable[[], None]]:
+def _ticking(whole: Traded, clock: Clock) -> Iterator[Ticking]:
     """One tick of the bot, or of every symbol of a book, with connections that stay open."""
     settings = whole.settings
     with process.BackgroundObservers(settings) as observers:
         if whole.book is None:
             with wiring.open_bot(settings, clock, say=terminal.say) as bot:
-                yield partial(_tick, bot, observers, _metrics(settings, bot))
+                metrics = _metrics(settings, bot)
+                yield Ticking(partial(_tick, bot, observers, metrics), {bot.symbol: bot}, metrics)
             return
         from trader.commands import book as books
 
         with books.opened(settings, whole.book, clock) as there:
-            yield partial(_tick_book, there, observers, _book_metrics(settings, there))
+            of_book = _book_metrics(settings, there)
+            yield Ticking(partial(_tick_book, there, observers, of_book), there.sleeves, of_book)
 
 
 def _book_metrics(settings: Settings, book: Book) -> BookMetrics | None:
@@ -83,9 +106,7 @@ def _book_metrics(settings: Settings, book: Book) -> BookMetrics | None:
     return metrics
 
 
-def _tick_book(
-    book: Book, observers: process.BackgroundObservers, metrics: BookMetrics | None = None
-) -> None:
+def _tick_book(book: Book, observers: process.BackgroundObservers, metrics: BookMetrics | None = None) -> int:
     """One tick of every symbol; what fails is said, symbol by symbol, and the schedule goes on."""
     from trader.app.book_tick import tick_book
     from trader.commands import book as books
@@ -97,7 +118,7 @@ def _tick_book(
             terminal.say(f"{type(error).__name__}: {error}", "error", error=type(error).__name__)
             if metrics:
                 metrics.failed(error)
-            return
+            return 0
     if metrics:
         metrics.tell(ticked)
     for symbol, done in ticked.ticked.items():
@@ -112,6 +133,7 @@ def _tick_book(
     terminal.say(ticked.message, hour=iso(ticked.hour), halted=ticked.halted)
     if told or any(it.lines for it in ticked.ticked.values()):
         observers.tell(next(iter(book.sleeves.values())).journal, ticked.hour, closed=True)
+    return ticked.hour
 
 
 def _followed(clock: ExchangeClock) -> str:
@@ -126,7 +148,7 @@ def _followed(clock: ExchangeClock) -> str:
     )
 
 
-def _scheduled(job: CronJob, ticking: Callable[[], None], others: Callable[[CronJob], None]) -> Scheduled:
+def _scheduled(job: CronJob, ticking: Callable[[], object], others: Callable[[CronJob], None]) -> Scheduled:
     if job.is_tick:
         return job.when, TICKS, ticking
     return job.when, OTHERS, partial(others, job)
@@ -144,7 +166,7 @@ def _metrics(settings: Settings, bot: Bot) -> Metrics | None:
     return metrics
 
 
-def _tick(bot: Bot, observers: process.BackgroundObservers, metrics: Metrics | None = None) -> None:
+def _tick(bot: Bot, observers: process.BackgroundObservers, metrics: Metrics | None = None) -> int:
     """One tick; what a later tick can mend, or only a person can, is said and the schedule goes on. Observers are told
     beside it."""
     with terminal.about(symbol=bot.symbol):
@@ -156,18 +178,22 @@ def _tick(bot: Bot, observers: process.BackgroundObservers, metrics: Metrics | N
                 metrics.ticked(type(error).__name__)
             if failed(bot.journal, bot.exchange, bot.clock, error) or isinstance(error, Halt):
                 observers.tell(bot.journal, 0, closed=True)
-            return
+            return 0
         say_ticked(bot.journal, ticked)
         if metrics:
             metrics.ticked(ticked.outcome)
             metrics.tell(bot.journal.record(ticked.hour))
         if ticked.outcome != "not_begun":
             observers.tell(bot.journal, ticked.hour, closed=bool(ticked.lines))
+        return ticked.hour
 
 
 def _start_other(settings: Settings, job: CronJob) -> None:
     command = [sys.executable, "-m", "trader.cli", *job.arguments]
-    whose = {"--symbol": settings.symbol} if settings.book is None else {"--book": str(settings.book)}
+    whose = {"--symbol": settings.symbol}
+    if settings.has_book:
+        many = {"--symbols": ",".join(settings.symbols or ())}
+        whose = many if settings.book is None else {"--book": str(settings.book)}
     options = {**whose, "--store": settings.store, "--bars": str(settings.bars)}
     own = {word.partition("=")[0] for word in job.arguments}
     given = [word for name, value in options.items() if name not in own for word in (name, value)]

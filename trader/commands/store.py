@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trader import terminal
-from trader.commands.common import AsJson, BookFile, StoreDir, Symbol, Traded, traded
+from trader.commands.common import AsJson, BookFile, StoreDir, Symbol, Symbols, Traded, traded
 from trader.commands.store_sign import sign
 from trader.config import load_settings
 from trader.core.errors import DataError
@@ -59,7 +59,11 @@ def sync(
 
 @app.command()
 def verify(
-    symbol: Symbol = None, book: BookFile = None, store: StoreDir = None, as_json: AsJson = False
+    symbol: Symbol = None,
+    book: BookFile = None,
+    symbols: Symbols = None,
+    store: StoreDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Read everything and say what does not hold together. Proves on the real store that it creates if absent.
 
@@ -69,7 +73,7 @@ def verify(
     from trader import wiring
     from trader.app.store_check import check
 
-    settings = load_settings(symbol=symbol, book=book, store=store)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store)
     if settings.signer is not None:
         from trader.app.store_sign import sign as look
 
@@ -129,10 +133,11 @@ def repair(symbol: Symbol = None, store: StoreDir = None, as_json: AsJson = Fals
     """
     from trader import wiring
     from trader.app.store_repair import repair as mend
+    from trader.commands.check import certifier_of
 
     settings, done = load_settings(symbol=symbol, store=store), list[str]()
     with wiring.open_bot(settings) as bot:
-        for said in mend(bot):
+        for said in mend(bot, certifier_of(settings, bot)):
             done.append(said)
             if not as_json:
                 terminal.show(visible(said))

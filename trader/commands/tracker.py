@@ -17,6 +17,7 @@ from trader.commands.common import (
     BookFile,
     StoreDir,
     Symbol,
+    Symbols,
     answer,
     settings_by_symbol,
     traded,
@@ -47,6 +48,7 @@ def observe(
     ] = None,
     symbol: Symbol = None,
     book: BookFile = None,
+    symbols: Symbols = None,
     store: StoreDir = None,
     bars: BarsDir = None,
     as_json: AsJson = False,
@@ -60,7 +62,7 @@ def observe(
     from trader.app.cursors import read_cursor
     from trader.observers.delivery import tell_all
 
-    settings = load_settings(symbol=symbol, book=book, store=store, bars=bars)
+    settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars)
     names = names_of(settings)
     longest_s = settings.observer_patience_s + GRACE_S
     if steps is not None:
@@ -76,8 +78,9 @@ def observe(
             if "neptune" in names and read_cursor(journal, "neptune").hour_ms is None:
                 terminal.say(builders.note_of(own))
             observers = [builders.make_observer(own, name) for name in names]
-            said_of = process.Steps(steps, "" if settings.book is None else own.symbol)
+            said_of = process.Steps(steps, own.symbol if settings.has_book else "")
             heard += tell_all(journal, observers, terminal.say, said_of)
+        heard += _notices_of_book(settings)
         if any(it.name == "page" and it.hours + it.events for it in heard):
             heard += _page_of_book(settings)
     said = [{"name": h.name, "hours": h.hours, "events": h.events, "trouble": h.trouble} for h in heard]
@@ -92,6 +95,18 @@ def observe(
     answer({"observers": said}, words, as_json)
     if any(h.trouble for h in heard):
         raise SystemExit(Retry.exit_code)
+
+
+def _notices_of_book(settings: Settings) -> list[Delivered]:
+    """Notices of halts and resumes of the whole book, each once; nothing without a book or notices."""
+    from trader.commands.book import words_of
+    from trader.observers.delivery import tell_all
+
+    whole = traded(settings)
+    if whole.book is None or "notices" not in names_of(settings):
+        return []
+    journal = words_of(settings, whole.book)
+    return tell_all(journal, [builders.make_observer(settings, "notices")], terminal.say)
 
 
 def _page_of_book(settings: Settings) -> list[Delivered]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trader import terminal
+from trader.commands.check import certifier_of
 from trader.commands.common import params_from
 from trader.commands.search import search_of
 from trader.core.errors import DataError, OtherSymbol
@@ -64,13 +65,16 @@ def trained(
     search: Search,
     serve_from: str | None,
     if_due: bool,
+    check: bool | None = None,
 ) -> ModelCard | None:
     """Train by the calendar or a breach (`if_due`), else now; None if nothing is due. Epochs of a long training are told.
-    fitting: the bot with its models fitted where the command line says; a search fits its own here."""
+    fitting: the bot with its models fitted where the command line says; a search fits its own here. check: whether the model must
+    pass its certificate, None for what the settings say."""
     from trader.app.retrain import next_serve_hour, retrain
     from trader.app.retrain_rules import retrain_if_due
     from trader.core.long_training import heard_by
 
+    certifier = certifier_of(settings, bot, check)
     with heard_by(_say_epochs()):
         now_ms = bot.exchange.time_ms()
         if if_due:
@@ -80,13 +84,15 @@ def trained(
                 return base if tuner is None else tuner(bot, base, hour)
 
             return retrain_if_due(
-                fitting, now_ms, settings.breach_rule, here if tuner else None, settings.drift_rule
+                fitting, now_ms, settings.breach_rule, here if tuner else None, settings.drift_rule, certifier
             )
         chosen = strategy or params_from(params, _serving(bot, params))
         hour = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, chosen.gap_hours)
         if search.asked:
             chosen = search.asked(bot, chosen, hour)
-        return retrain(bot.journal, bot.collector, fitting.forecaster_of, chosen, hour, bot.version)
+        return retrain(
+            bot.journal, bot.collector, fitting.forecaster_of, chosen, hour, bot.version, certifier=certifier
+        )
 
 
 def _serving(bot: Bot, given: Path | None) -> Params | None:

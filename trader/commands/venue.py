@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import typer
 
 from trader import terminal
+from trader.adapters.bar_folder import said_of
 from trader.commands.common import AsJson, Symbol
 from trader.config import EMBEDDED_KEY, EMBEDDED_PORT, EMBEDDED_SECRET, load_settings
 from trader.core.errors import ConfigError
@@ -37,9 +38,10 @@ At = Annotated[
     ),
 ]
 BarsFiles = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
-        help="hourly bars of the market: Parquet, CSV or zip; a folder of <SYMBOL>-1h.parquet, or repeated, quotes "
+        help="hourly bars of the market: Parquet, CSV, zip or an address (docs/sources.md); a folder of "
+        "<SYMBOL>-1h.parquet, or repeated, quotes "
         "several symbols and trades --symbol or --symbols"
     ),
 ]
@@ -130,7 +132,7 @@ def exchange(
         market="" if bars else markets.synthetic_name(synthetic or 0),
         others=[markets.listed_of(it, floor_hour(at_ms)) for it in others],
     )
-    source = config.market or ", ".join(map(str, bars or ()))
+    source = config.market or ", ".join(map(said_of, bars or ()))
     _serve(
         config, f"{source}, {plural(len(others), 'symbol')} quoted beside it" if others else source, as_json
     )

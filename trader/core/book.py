@@ -12,6 +12,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from functools import cached_property
 from typing import Literal
 
+from trader.core.book_limits import CENT, PurchaseLimit, SleeveStanding, purchase_limits
 from trader.core.book_params import BookParams
 from trader.core.hours import HourState
 from trader.core.policy import LossLimits
@@ -26,31 +27,27 @@ BOOK_HALT = "book"
 
 # A symbol whose hour before is not closed so long after the close is marked by an older record, and moves no cash.
 LATE_MS = 60_000
-CENT, SIX, EIGHT, TWELVE = Decimal("0.01"), Decimal("1e-6"), Decimal("1e-8"), Decimal("1e-12")
-
-
-@dataclass(frozen=True, slots=True)
-class SleeveStanding:
-    """A symbol's sleeve as its newest record says it. record_hour: that record's close time, UTC ms, None before the first.
-    equity_usdt, cash_usdt: after that hour. halted: whether its trading is."""
-
-    symbol: str
-    record_hour: int | None = None
-    equity_usdt: Decimal = Decimal(0)
-    cash_usdt: Decimal = Decimal(0)
-    halted: bool = False
-
-    def moves(self, hour: int) -> bool:
-        """Whether it gives and takes at `hour` (UTC ms): it is not halted, and its hour before that is closed, if it had one."""
-        return not self.halted and (self.record_hour is None or self.record_hour >= hour - HOUR_MS)
+SIX, EIGHT, TWELVE = Decimal("1e-6"), Decimal("1e-8"), Decimal("1e-12")
 
 
 @dataclass(frozen=True, slots=True)
 class PendingTransfer:
-    """A transfer that the newest record of its sleeve does not hold yet. hour: that it was said at, UTC ms."""
+    """A transfer that the newest record of its sleeve does not hold yet. hour: that it was said at, UTC ms. earlier: transfers of
+    the same sleeve that came before it and are on their way too, where a person has released a symbol meanwhile."""
 
     hour: int
     amount_usdt: Decimal
+    earlier: tuple[PendingTransfer, ...] = ()
+
+    @property
+    def each(self) -> tuple[PendingTransfer, ...]:
+        """Every one of them, oldest first."""
+        return (*self.earlier, replace(self, earlier=()))
+
+    @property
+    def total_usdt(self) -> Decimal:
+        """What is on its way in all."""
+        return sum((it.amount_usdt for it in self.each), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +60,8 @@ class BookHour:
     symbols without one are not there. weights and bars_hash: of a rebalance hour, by which shares. halt_event: the number of the
     newest halt or resume of the book that `risk` holds already. pending: transfers of earlier hours that no record holds yet, by
     symbol; they are part of the equity. release_event: the number of the newest release of a symbol's cash that was heard.
+    limits: what symbols may spend in this hour, where a limit of the book leaves one less than its cash. symbols_event: the
+    number of the newest change of the book's symbols that was known.
     """
 
     close_time: int
@@ -77,6 +76,8 @@ class BookHour:
     halt_event: int = 0
     pending: Mapping[str, PendingTransfer] = field(default_factory=dict)
     release_event: int = 0
+    limits: Mapping[str, PurchaseLimit] = field(default_factory=dict)
+    symbols_event: int = 0
 
     @property
     def halted(self) -> bool:
@@ -91,6 +92,10 @@ class BookHour:
     def transfer(self, symbol: str) -> Decimal:
         """What a sleeve's cash gains at this hour, 0 for nothing."""
         return self.transfers.get(symbol, Decimal(0))
+
+    def most_usdt(self, symbol: str) -> Decimal | None:
+        """The most that a purchase of a symbol may cost in this hour, None for all of its cash."""
+        return self.limits[symbol].most_usdt if symbol in self.limits else None
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,24 @@ def book_hour(
     At a rebalance hour the symbols that can give and take share what they and the book have: one that is late, halted, unshared
     or has a transfer on its way keeps what it has, and is left out.
     """
+    said = _with_transfers(rules, hour, before, standings, shares, released, unshared)
+    if said.halted or not rules.params.limits_purchases:
+        return said
+    return replace(
+        said, limits=purchase_limits(rules.params, hour, said.equity_usdt, standings, said.transfers)
+    )
+
+
+def _with_transfers(
+    rules: BookRules,
+    hour: int,
+    before: BookHour,
+    standings: Sequence[SleeveStanding],
+    shares: Callable[[Sequence[str]], Shares],
+    released: Collection[str],
+    unshared: Collection[str],
+) -> BookHour:
+    """`book_hour` before limits on purchases."""
     pending = _pending_now(before, standings)
     equity = _equity(before, standings, pending)
     records = {it.symbol: it.record_hour for it in standings if it.record_hour is not None}
@@ -165,7 +188,7 @@ def _with_released(
     moved: dict[str, Decimal] = {}
     for it in standings:
         coming = said.pending.get(it.symbol)
-        cash = it.cash_usdt + (coming.amount_usdt if coming else 0)
+        cash = it.cash_usdt + (coming.total_usdt if coming else 0)
         if it.symbol in released and cash > 0:
             moved[it.symbol] = -cash
     given = sum(moved.values(), Decimal(0))
@@ -207,7 +230,7 @@ def _equity(
     before: BookHour, standings: Sequence[SleeveStanding], pending: Mapping[str, PendingTransfer]
 ) -> Decimal:
     equity = before.reserve_usdt + sum((it.equity_usdt for it in standings), Decimal(0))
-    return equity + sum((it.amount_usdt for it in pending.values()), Decimal(0))
+    return equity + sum((it.total_usdt for it in pending.values()), Decimal(0))
 
 
 def _pending_now(before: BookHour, standings: Sequence[SleeveStanding]) -> dict[str, PendingTransfer]:
@@ -231,22 +254,38 @@ def missed_book_hour(hour: int, before: BookHour) -> BookHour:
         bars_hash="",
         records={},
         pending=_pending(before, {}),
+        limits={},
     )
 
 
 def _pending(before: BookHour, records: Mapping[str, int | None]) -> dict[str, PendingTransfer]:
     """Of all transfers up to the hour before those that come after the newest record of their sleeve, whose decision of that hour
     is still to be made: its exchange is closed, or it is slow."""
-    coming = dict(before.pending)
+    coming = {symbol: it.each for symbol, it in before.pending.items()}
     for symbol, amount in before.transfers.items():
         # Two where a person has released a symbol to which a transfer was on its way.
-        amount += coming[symbol].amount_usdt if symbol in coming else 0
-        coming[symbol] = PendingTransfer(before.close_time, amount)
-    return {
-        symbol: it
-        for symbol, it in sorted(coming.items())
-        if (record := records.get(symbol)) is None or record < it.hour
+        coming[symbol] = (*coming.get(symbol, ()), PendingTransfer(before.close_time, amount))
+    left = {
+        symbol: [it for it in each if (record := records.get(symbol)) is None or record < it.hour]
+        for symbol, each in sorted(coming.items())
     }
+    return {symbol: replace(each[-1], earlier=tuple(each[:-1])) for symbol, each in left.items() if each}
+
+
+def pending_after(said: BookHour, symbol: str, record_hour: int) -> Decimal:
+    """What is on its way to a symbol, or from it, after its record of an hour (UTC ms): transfers up to that of `said`."""
+    earlier = said.pending[symbol].each if symbol in said.pending else ()
+    coming = sum((it.amount_usdt for it in earlier if it.hour > record_hour), Decimal(0))
+    return coming + (said.transfer(symbol) if said.close_time > record_hour else 0)
+
+
+def of_symbols(said: BookHour, symbols: Collection[str]) -> BookHour:
+    """What was said of an hour, without what is on its way to others: they were removed since, flat and released."""
+    return replace(
+        said,
+        transfers={it: amount for it, amount in said.transfers.items() if it in symbols},
+        pending={it: coming for it, coming in said.pending.items() if it in symbols},
+    )
 
 
 def transfers(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
@@ -44,6 +45,18 @@ class BookParams(BaseModel):
     )
     halt_drawdown: Decimal | None = Field(
         None, gt=0, lt=1, description="the book halts at this fall from its peak; without it never"
+    )
+    largest_exposure: Decimal | None = Field(
+        None, gt=0, le=1, description="most of the book's equity that may be held after purchases, a share"
+    )
+    largest_order_usdt: Decimal | None = Field(
+        None, gt=0, le=MOST_USDT, description="most that one purchase may cost, USDT"
+    )
+    orders_a_day: int | None = Field(
+        None,
+        ge=0,
+        le=24 * 200,
+        description="most orders of all symbols in 24 hours; exits are never held back",
     )
     share_hours: int = Field(
         720, ge=48, le=24 * 365, description="hours of returns that shares are computed from"
@@ -96,6 +109,12 @@ class BookParams(BaseModel):
         """The part that shares capital."""
         return ShareSettings(self.shares, self.share_hours, self.target_volatility, self.cap)
 
+    @property
+    def limits_purchases(self) -> bool:
+        """Whether a limit of the whole book may hold back a purchase."""
+        named = self.largest_exposure, self.largest_order_usdt, self.orders_a_day
+        return any(it is not None for it in named)
+
     def limits(self, *, freeze: bool) -> LossLimits:
         """The losses of the whole book that halt it, and whether its symbols keep what they hold then."""
         return LossLimits(self.halt_cumulative_return, self.halt_drawdown, freeze)
@@ -112,6 +131,12 @@ def parse_book(text: str, source: str) -> BookParams:
         values = tomllib.loads(text, parse_float=Decimal)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{source} is not valid TOML: {visible(str(error))}") from None
+    return book_params_of(values, source)
+
+
+def book_params_of(values: Mapping[str, Any], source: str) -> BookParams:
+    """BookParams from their keys. `source` names where they stand in the error. Raises ConfigError that names every key that is
+    wrong."""
     try:
         return BookParams.model_validate(values)
     except ValidationError as error:

@@ -5,8 +5,10 @@
     │   ├── DataError   a person: bars, a model or a record do not hold what they must          (exit 2)
     │   │   └── OtherSymbol  a person: an object belongs to another symbol; nothing was done    (exit 2)
     │   └── WrongStore  a person: the store is another symbol's, or of an earlier version       (exit 2)
+    ├── Uncertified     a person: a model failed its certificate; it does not trade             (exit 1)
     ├── Retry           the scheduler: the same call may go through later; nothing was lost     (exit 3)
     │   └── OrderInDoubt  the scheduler: an order's outcome is unknown, so nothing else is sent (exit 3)
+    ├── UnequalExport   a person: an exported file does not say what its model says; no file    (exit 1)
     └── Halt            a person: trading has stopped and only `trader resume` starts it again  (exit 4)
 
 Foreign exceptions (requests, python-binance, botocore, OSError) stop at the adapter that knows them and leave
@@ -40,6 +42,10 @@ class WrongStore(ConfigError):
     """The store belongs to another symbol, or an earlier version laid it out. Nothing is read from it or written to it."""
 
 
+class Uncertified(TraderError):
+    """A model failed its certificate, or has none where one is demanded. It serves no hour; the old model goes on."""
+
+
 class Retry(TraderError):
     """A foreign system did not answer usefully; trying again later is right and safe. `until_ms` (UTC ms) is the time
     before which it forbade to try, None where it did not say."""
@@ -53,6 +59,10 @@ class Retry(TraderError):
 
 class OrderInDoubt(Retry):
     """An order's outcome is unknown. Nothing else may be sent for its symbol until it is known."""
+
+
+class UnequalExport(TraderError):
+    """An exported form of a model answers otherwise than the model. The message names the row and both answers."""
 
 
 class Halt(TraderError):

@@ -162,6 +162,21 @@ class TroubleEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusalEvent:
+    """A trained model failed its certificate and was not named champion. valid_from_ms: the first hour that it should have served,
+    UTC ms. certificate: the number of the certificate. breach_number: of the breach that it should have answered, 0 for none."""
+
+    name: ClassVar[str] = "refusal"
+    symbol: str
+    at_ms: int
+    model_id: str
+    valid_from_ms: int
+    certificate: int
+    message: str
+    breach_number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseEvent:
     """A person orders all cash of a symbol that trades no more back to its book. symbol: the book's own name; of: the symbol."""
 
@@ -169,6 +184,21 @@ class ReleaseEvent:
     symbol: str
     at_ms: int
     of: str
+    by: Author
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolsEvent:
+    """A person changes the list of symbols of a running book. symbol: the book's own name. symbols: the whole list from then on.
+    start_ms: the book's first hour, which stays. written_off_usdt: what removed symbols still held."""
+
+    name: ClassVar[str] = "symbols"
+    symbol: str
+    at_ms: int
+    symbols: tuple[str, ...]
+    start_ms: int
+    written_off_usdt: Decimal
     by: Author
     message: str
 
@@ -183,7 +213,9 @@ AnyEvent = (
     | StudyEvent
     | AccountEvent
     | TroubleEvent
+    | RefusalEvent
     | ReleaseEvent
+    | SymbolsEvent
 )
 
 

@@ -70,7 +70,8 @@ class HourInputs:
 
     The other fields are used only with a price band. gap: the hour has no bar of its own. close_before: the close of the
     hour before, None in the first. price_after: the venue's price where no quote was recorded at T: the
-    open at T, or a later price while that bar is forming.
+    open at T, or a later price while that bar is forming. most_usdt: what a purchase may cost by the limits of a book, None for
+    no limit.
     """
 
     close_time: int
@@ -81,6 +82,7 @@ class HourInputs:
     gap: bool = False
     close_before: Decimal | None = None
     price_after: Decimal | None = None
+    most_usdt: Decimal | None = None
 
     @property
     def venue_price(self) -> Decimal | None:
@@ -224,7 +226,7 @@ def _wanted(
         return None, seen.no_p_up
     if now.risk.frozen:
         return None, "halted"
-    sized = size(target, held, now.ledger, seen.close, quote, rules.sizing)
+    sized = size(target, held, now.ledger, seen.close, quote, rules.sizing, seen.most_usdt)
     return (None, sized.reason) if isinstance(sized, NoOrder) else (sized, sized.reason)
 
 

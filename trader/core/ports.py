@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, Protocol, runtime_checkable
 
+from trader.core.exports import ExportFacts, ExportForm, ExportProof, ProofScene
 from trader.core.forecast import Forecast, Traits
 from trader.core.panel import Panel
 from trader.core.params import Params
@@ -92,6 +93,27 @@ def fitted(
         return forecaster.fitted(panel, y, params, horizon=horizon, until=until, seed=seed)
     model = forecaster.fit(panel, y, params, horizon=horizon, until=until, seed=seed)
     return forecaster.load(model, f"a {forecaster.family} model")
+
+
+@runtime_checkable
+class Exportable(Forecaster, Protocol):
+    """A family whose models can be written in forms that other programs run."""
+
+    @property
+    def export_forms(self) -> tuple[ExportForm, ...]:
+        """Those that it has."""
+
+    def export(self, model: bytes, form: ExportForm, facts: ExportFacts) -> bytes:
+        """A model's bytes -> the file. Equal input and libraries give equal bytes. Raises ConfigError where a library is
+        missing, DataError for a model that the form cannot say."""
+
+    def load_exported(self, data: bytes, form: ExportForm, source: str) -> Predictor:
+        """Raises DataError, naming `source`, for bytes that are not such a file."""
+
+    def prove(
+        self, model: bytes, data: bytes, form: ExportForm, facts: ExportFacts, scene: ProofScene
+    ) -> ExportProof:
+        """Raises UnequalExport for the first row of which the file says something else than the model."""
 
 
 class Clock(Protocol):
@@ -216,6 +238,9 @@ class Exchange(Protocol):
 
     def filters(self, symbol: str) -> Filters:
         """What it accepts for a symbol. Raises Halt where the symbol does not trade."""
+
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Best bid and ask of several symbols, in one request; a symbol without both is not there."""
 
     def quote(self, symbol: str) -> Quote:
         """Best bid and ask."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from trader.core.costs import CostModel, fill_price
 from trader.core.ledger import Ledger
 from trader.core.types import Filters, Quote, Side, Target
+
+# A limit of the whole book leaves a purchase less than an order.
+BOOK_LIMIT = "book_limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +46,20 @@ def floor_step(amount: Decimal, price: Decimal, step: Decimal) -> Decimal:
 
 
 def size(
-    target: Target, held: Target, ledger: Ledger, close: Decimal, quote: Quote, rules: SizingRules
+    target: Target,
+    held: Target,
+    ledger: Ledger,
+    close: Decimal,
+    quote: Quote,
+    rules: SizingRules,
+    most_usdt: Decimal | None = None,
 ) -> SizedOrder | NoOrder:
     """The order that brings the held side to the target side.
 
     An order leaves only if the sides differ, or if a long misses a quantity worth more than
     max(min_notional, rebalance_band x equity): drift of price alone never trades, a partial fill is completed.
-    `close` marks the equity. Reasons: enter, leave, complete; hold, dust.
+    `close` marks the equity. most_usdt: what a purchase may cost by the limits of a whole book, None for no limit. Reasons:
+    enter, leave, complete; hold, dust, book_limit.
     """
     if target == held != "long":
         return NoOrder("hold")
@@ -60,15 +70,28 @@ def size(
     qty = _quantity(target, held, ledger, price, rules)
     if rules.filters.max_qty is not None:
         qty = min(qty, rules.filters.max_qty - rules.filters.max_qty % rules.filters.step_size)
+    wanted = _worth_sending(target, held, SizedOrder(side, qty, price, ""), ledger.equity(close), rules)
+    if side == "SELL" or most_usdt is None or qty * price <= most_usdt or isinstance(wanted, NoOrder):
+        return wanted
+    cut = SizedOrder(side, floor_step(most_usdt, price, rules.filters.step_size), price, "")
+    allowed = _worth_sending(target, held, cut, ledger.equity(close), rules)
+    return NoOrder(BOOK_LIMIT) if isinstance(allowed, NoOrder) else allowed
+
+
+def _worth_sending(
+    target: Target, held: Target, order: SizedOrder, equity: Decimal, rules: SizingRules
+) -> SizedOrder | NoOrder:
+    """The order with its reason, or why it is too small to leave."""
+    qty, price = order.qty, order.expected_price
     worth = qty * price
     too_small = worth < rules.filters.min_notional or qty < rules.filters.min_qty or qty <= 0
     if target == held:
-        floor = max(rules.filters.min_notional, rules.rebalance_band * ledger.equity(close))
+        floor = max(rules.filters.min_notional, rules.rebalance_band * equity)
         complete = worth > floor and not too_small
-        return SizedOrder(side, qty, price, "complete") if complete else NoOrder("hold")
+        return replace(order, reason="complete") if complete else NoOrder("hold")
     if too_small:
         return NoOrder("dust")
-    return SizedOrder(side, qty, price, "leave" if target == "flat" else "enter")
+    return replace(order, reason="leave" if target == "flat" else "enter")
 
 
 def _quantity(target: Target, held: Target, ledger: Ledger, price: Decimal, rules: SizingRules) -> Decimal:

@@ -35,7 +35,16 @@ ACTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "wipe": ({}, BEFORE),
     "fill": ({}, BEFORE),
     "deposit": ({"asset": None, "amount": None}, BEFORE),
+    "stream_silence": ({}, BEFORE),
+    "stream_disconnect": ({"hours": 24}, BEFORE),
+    "stream_twice": ({"times": 2}, BEFORE),
+    "stream_unordered": ({}, BEFORE),
+    "stream_late": ({"ms": 2000, "wall_s": 0}, BEFORE),
+    "stream_lie": ({}, BEFORE),
+    "stream_garbage": ({}, BEFORE),
 }
+# What the messages of a stream are matched by; faults of streams meet no request, and others meet no message.
+STREAM_METHOD, OF_STREAMS = "STREAM", "stream_"
 KLINE_EDITS = ("extreme", "late", "gap", "unsorted", "nan", "short", "stale", "spike", "halved")
 STATUSES = ("TRADING", "END_OF_DAY", "HALT", "BREAK", "CANCEL_ONLY")
 YEAR_S = 365 * 86_400
@@ -47,6 +56,8 @@ BOUNDS = {
     "bytes": (0, 10**9),
     "bytes_per_s": (0.001, 10**9),
     "fills": (1, 1_000),
+    "hours": (0, 1_000 * 24 * 365),
+    "times": (1, 1_000),
 }
 AMOUNTS = {
     "share": (re.compile(r"0|1|0?\.[0-9]{1,8}|1\.0{1,8}"), "from 0 to 1"),

@@ -7,7 +7,8 @@ per fault since the list was set (`nth` is a number or [first, last]; without it
 lies in [`from`, `until`), and, where `since` names another fault of the list, after that one has met a request. With `symbol`
 it meets only requests that name this symbol; `status` and `filters` are a matter of the symbol itself, so they meet requests
 that name no symbol as well, and show in their answer at this symbol alone.
-`phase` "before" happens before anything is committed, "after" when it has been.
+`phase` "before" happens before anything is committed, "after" when it has been. A fault whose action begins with `stream_` meets
+no request but the messages of streams (`stream.py`): `nth` counts the closed bars that are told.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from trader.core.errors import ConfigError
 from trader.core.types import parse_time
-from trader.exchange.fault_settings import ACTIONS, checked_settings
+from trader.exchange.fault_settings import ACTIONS, OF_STREAMS, STREAM_METHOD, checked_settings
 from trader.exchange.matching import Book
 from trader.exchange.replies import Reply, dump
 
@@ -53,8 +54,15 @@ class Fault:
         """Whether it has met the first request that it is meant for."""
         return self.seen >= self.first
 
+    @property
+    def meets_all(self) -> bool:
+        """Whether no `nth` limits it."""
+        return self.first == 1 and self.last is None
+
     def meets(self, method: str, path: str, named: Collection[str], now_ms: int) -> bool:
         """Whether this request, which names these symbols, is one of those it is meant for; counts it."""
+        if self.action.startswith(OF_STREAMS) != (method == STREAM_METHOD):
+            return False
         if self.method not in ("*", method) or not _path_fits(self.path, path):
             return False
         if self.symbol and self.symbol not in named and (named or self.action not in OF_THE_SYMBOL):

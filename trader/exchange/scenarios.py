@@ -149,5 +149,12 @@ SCENARIOS: dict[str, list[dict[str, Any]]] = _named(
         "keepalive_close_race": _first_order("before", "close"),
         "close_after_commit": _first_order("after", "close"),
         "idle_close": [{"path": "/api/*", "action": "hang_up"}],
+        "stream_silence": [{"action": "stream_silence"}],
+        "stream_disconnect_24h": [{"action": "stream_disconnect", "hours": 24}],
+        "stream_twice": [{"action": "stream_twice", "times": 3}],
+        "stream_unordered": [{"action": "stream_unordered"}],
+        "stream_late": [{"action": "stream_late", "ms": 5000}],
+        "stream_lie": [{"action": "stream_lie"}],
+        "stream_garbage": [{"action": "stream_garbage"}],
     }
 )

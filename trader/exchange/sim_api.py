@@ -129,6 +129,24 @@ def _scenarios(venue: Venue, request: Request) -> dict[str, list[dict[str, Any]]
     return SCENARIOS
 
 
+def _streams(venue: Venue, request: Request) -> dict[str, Any]:
+    """The streams that are open, how many there have been, and the most that there were at once."""
+    told = venue.streams
+    return {
+        "open": [{"streams": it.streams, "since": it.since_ms, "sent": it.sent} for it in told.now_open],
+        "opened_in_all": told.opened_in_all,
+        "most_at_once": told.most_at_once,
+    }
+
+
+def _set_streams(venue: Venue, request: Request) -> dict[str, Any]:
+    """End every open stream: {"close": true}."""
+    if _body(request) != {"close": True}:
+        raise ConfigError('the body must be {"close": true}, which ends every open stream')
+    venue.streams.close_all()
+    return _streams(venue, request)
+
+
 def _requests(venue: Venue, request: Request) -> list[dict[str, Any]]:
     return list(venue.requests)
 
@@ -142,4 +160,6 @@ SIM_ROUTES = {
     ("POST", "/sim/faults"): _set_faults,
     ("GET", "/sim/scenarios"): _scenarios,
     ("GET", "/sim/requests"): _requests,
+    ("GET", "/sim/streams"): _streams,
+    ("POST", "/sim/streams"): _set_streams,
 }

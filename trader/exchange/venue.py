@@ -26,6 +26,7 @@ from trader.exchange.params import RequestParams
 from trader.exchange.replies import ApiError
 from trader.exchange.resting import RestingOrders
 from trader.exchange.state import StateFile
+from trader.exchange.stream_list import OpenStreams
 
 LOGGED_REQUESTS = 200_000
 
@@ -68,6 +69,7 @@ class Venue:
         self.limiter = Limiter(config.limits)
         self.faults: list[Fault] = []
         self.set_faults(config.faults)
+        self.streams = OpenStreams()
         self.requests: deque[dict[str, Any]] = deque(maxlen=LOGGED_REQUESTS)
         self.request_count = 0
         self.state = None if config.state_path is None else StateFile(config.state_path, config.symbols)
@@ -203,6 +205,7 @@ class Venue:
         if self.state:
             self.state.moved(time_ms)
         self.tick()
+        self.streams.wake()
         return True
 
     def apply_world_faults(self, plan: RequestFaults, now_ms: int) -> None:

@@ -72,6 +72,11 @@ class ClientConnection:
         path, _, query = target.partition(b"?")
         return Request(method, path.decode("latin-1"), query, headers, body)
 
+    def rest(self) -> bytes:
+        """What was read beyond the last request, which now is somebody else's."""
+        rest, self._buffer = self._buffer, b""
+        return rest
+
     def _receive(self) -> bool:
         piece = self.sock.recv(CHUNK_BYTES)
         self._buffer += piece

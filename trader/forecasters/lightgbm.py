@@ -13,9 +13,12 @@ import numpy as np
 from trader.core.model_params import LightGBMParams
 from trader.core.params import Params
 from trader.core.types import Floats, Matrix
+from trader.forecasters.lightgbm_onnx import trees_of
 from trader.forecasters.lightgbm_trees import KIND, require_trees
 from trader.forecasters.refusal import InvalidModel, not_a_model, symbols_of
 from trader.forecasters.rows import RowForecaster, StagedRowPredictor
+from trader.forecasters.trees import Trees
+from trader.forecasters.trees_export import ExportsTrees
 
 FAMILY = "lightgbm"
 SCHEMA = "lightgbm/1"
@@ -51,7 +54,7 @@ class LightGBMPredictor(StagedRowPredictor):
         return np.asarray(self._booster.predict(X, pred_contrib=True, num_threads=1), dtype=np.float32)
 
 
-class LightGBMForecaster(RowForecaster[Grown, LightGBMPredictor]):
+class LightGBMForecaster(ExportsTrees, RowForecaster[Grown, LightGBMPredictor]):
     """Equal rows and parameters give equal bytes, on any number of processes."""
 
     family = FAMILY
@@ -95,6 +98,12 @@ class LightGBMForecaster(RowForecaster[Grown, LightGBMPredictor]):
         except lgb.basic.LightGBMError as error:
             raise not_a_model(source, KIND, model, str(error).splitlines()[0][:120]) from None
         return LightGBMPredictor(Grown(booster, symbols))
+
+    def trees(self, model: bytes, source: str) -> Trees:
+        """See `trader.forecasters.trees_export`."""
+        line, _, text = model.partition(b"\n")
+        _symbols(line, text, source)
+        return trees_of(text, source)
 
 
 def _symbols(line: bytes, text: bytes, source: str) -> tuple[str, ...]:

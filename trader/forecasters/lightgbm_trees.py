@@ -64,13 +64,27 @@ _DECISIONS = (0, 2, 4, 6, 8, 10)
 def require_trees(text: bytes, source: str) -> int:
     """How many features a row has, once it is known that LightGBM can read the model and walk its trees: every P(up) of finite
     features is finite. Raises DataError, naming `source`, the tree, and what is wrong with it."""
+    return read_trees(text, source).features
+
+
+@dataclass(frozen=True, slots=True)
+class Booster:
+    """features: how many a row has. leaves: of each tree. lines: the numbers of each line of all trees, by the line's name."""
+
+    features: int
+    leaves: Ints
+    lines: dict[str, Numbers]
+
+
+def read_trees(text: bytes, source: str) -> Booster:
+    """What a model's text holds, checked as `require_trees` says. Raises DataError."""
     try:
         return _checked(text)
     except InvalidModel as error:
         raise not_a_model(source, KIND, text, error) from None
 
 
-def _checked(text: bytes) -> int:
+def _checked(text: bytes) -> Booster:
     if len(text) > MOST_BYTES:
         raise InvalidModel(f"more than {MOST_BYTES >> 20:,} MiB")
     head = _HEAD.match(text)
@@ -93,8 +107,7 @@ def _checked(text: bytes) -> int:
         trees.append(found)
     if not _REST.fullmatch(text, at):
         raise InvalidModel("its end is not what LightGBM writes")
-    _check(trees, features)
-    return features
+    return _read(trees, features)
 
 
 def _many(of: re.Pattern[bytes], line: bytes, items: int) -> bool:
@@ -103,7 +116,7 @@ def _many(of: re.Pattern[bytes], line: bytes, items: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Numbers:
+class Numbers:
     """One line of every tree: its numbers (n,), and the tree of each."""
 
     values: Any
@@ -115,7 +128,7 @@ class _Numbers:
             raise InvalidModel(f"tree {self.tree[int(np.argmin(holds))]}: {otherwise}")
 
 
-def _check(trees: list[re.Match[bytes]], features: int) -> None:
+def _read(trees: list[re.Match[bytes]], features: int) -> Booster:
     leaves = np.array([int(found[2]) for found in trees])
     if leaves.min() < 1 or leaves.max() > MOST_LEAVES:
         raise InvalidModel(f"a tree has not 1 to {MOST_LEAVES:,} leaves")
@@ -129,19 +142,20 @@ def _check(trees: list[re.Match[bytes]], features: int) -> None:
     feature.require(known, f"it splits by a feature beyond its {features:,}")
     decision.require(np.isin(decision.values, _DECISIONS), "it does not split by size")
     _check_shape(lines["left_child"], lines["right_child"], leaves)
+    return Booster(features, leaves, lines)
 
 
-def _numbers(name: str, lines: list[bytes], items: Ints, kind: Any) -> _Numbers:
+def _numbers(name: str, lines: list[bytes], items: Ints, kind: Any) -> Numbers:
     """The numbers of a line of every tree. Raises Refused unless there are as many as its tree needs."""
     pattern = _WHOLES if kind is int else _REALS
     for number, (line, wanted) in enumerate(zip(lines, items.tolist(), strict=True)):
         if line if not wanted else not _many(pattern, line, wanted):
             raise InvalidModel(f"tree {number}: {name} does not hold {wanted:,} numbers")
     values = np.fromiter(map(kind, b" ".join(lines).split()), kind)
-    return _Numbers(values, np.repeat(np.arange(len(lines)), items))
+    return Numbers(values, np.repeat(np.arange(len(lines)), items))
 
 
-def _check_shape(left: _Numbers, right: _Numbers, leaves: Ints) -> None:
+def _check_shape(left: Numbers, right: Numbers, leaves: Ints) -> None:
     """Raises Refused unless every split's two children are later splits of its tree or leaves (-1 is the first), and each is
     the child of one split: so no way leads back."""
     splits, tree = leaves - 1, left.tree

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 
 from trader.core.errors import ConfigError
+from trader.core.exports import ExportForm
 from trader.core.families import GIVE_THE_FILE, own_families, own_family
 from trader.core.forecast import Traits
-from trader.core.ports import Forecaster
+from trader.core.ports import Exportable, Forecaster
 from trader.core.text import how_to_install
 
 
@@ -87,10 +88,23 @@ def forecaster_of(family: str) -> Forecaster:
     return BUILDERS[family]()
 
 
+def reader_of(family: str) -> Forecaster:
+    """The forecaster of a known family, whose library need not be installed: for what does without it."""
+    own = own_family(family)
+    if own is None and family not in BUILDERS:
+        return forecaster_of(family)  # raises
+    return (BUILDERS[family] if own is None else own.make)()
+
+
 def traits_of(family: str) -> Traits:
     """What a known family is; its library need not be installed."""
-    own = own_family(family)
-    return (BUILDERS[family] if own is None else own.make)().traits
+    return reader_of(family).traits
+
+
+def export_families(form: ExportForm) -> tuple[str, ...]:
+    """The shipped families whose models can be written in a form."""
+    found = ((family, make()) for family, make in BUILDERS.items())
+    return tuple(family for family, it in found if isinstance(it, Exportable) and form in it.export_forms)
 
 
 def installed() -> tuple[str, ...]:

@@ -20,6 +20,9 @@ from trader.core.params import Params
 from trader.core.types import Floats, Matrix
 from trader.forecasters.refusal import not_a_model
 from trader.forecasters.rows import RowForecaster, StagedRowPredictor
+from trader.forecasters.trees import Trees
+from trader.forecasters.trees_export import ExportsTrees
+from trader.forecasters.xgboost_onnx import trees_of
 from trader.forecasters.xgboost_trees import KIND, require_trees
 
 FAMILY = "xgboost"
@@ -86,7 +89,7 @@ class XGBoostPredictor(StagedRowPredictor):
         return shares
 
 
-class XGBoostForecaster(RowForecaster[Any, XGBoostPredictor]):
+class XGBoostForecaster(ExportsTrees, RowForecaster[Any, XGBoostPredictor]):
     """The default family. Equal rows and parameters give equal bytes, on any number of processes."""
 
     family = FAMILY
@@ -138,6 +141,10 @@ class XGBoostForecaster(RowForecaster[Any, XGBoostPredictor]):
         except xgb.core.XGBoostError as error:
             raise not_a_model(source, KIND, model, str(error).strip().splitlines()[0][:120]) from None
         return XGBoostPredictor(booster)
+
+    def trees(self, model: bytes, source: str) -> Trees:
+        """See `trader.forecasters.trees_export`."""
+        return trees_of(model, source)
 
 
 def _own(params: Params) -> XGBoostParams:

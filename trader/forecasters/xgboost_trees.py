@@ -43,13 +43,18 @@ _TAIL = re.compile(
 def require_trees(model: bytes, source: str) -> None:
     """Raises DataError, naming `source`, the tree, and what is wrong with it, unless XGBoost can read the model and walk its
     trees: then every P(up) of finite features is finite."""
+    read_trees(model, source)
+
+
+def read_trees(model: bytes, source: str) -> Booster:
+    """What a model's bytes hold, checked as `require_trees` says. Raises DataError."""
     try:
-        _check(model)
+        return _read_model(model)
     except InvalidModel as error:
         raise not_a_model(source, KIND, model, error) from None
 
 
-def _check(model: bytes) -> None:
+def _read_model(model: bytes) -> Booster:
     if len(model) > MOST_BYTES:
         raise InvalidModel(f"more than {MOST_BYTES >> 20:,} MiB")
     found = _TAIL.search(model[-_TAIL_BYTES:])
@@ -67,7 +72,10 @@ def _check(model: bytes) -> None:
     head = _head(symbols, trees)
     if not model.startswith(head):
         raise InvalidModel("its beginning is not what XGBoost writes")
-    _check_trees(model, len(head), len(model) - len(tail), trees, int(features))
+    nodes = _read(model, len(head), len(model) - len(tail), trees, int(features))
+    _check_values(nodes, int(features))
+    _check_shape(nodes)
+    return Booster(float(np.float32(score)), int(features), nodes)
 
 
 def _symbols(model: bytes) -> tuple[str, ...]:
@@ -194,7 +202,7 @@ def _layout(nodes: int, id_bytes: int, features: int) -> _Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class _Nodes:
+class Nodes:
     """The nodes of all trees, one tree behind the other. tree: each node's (n,); root: where its tree begins (n,)."""
 
     tree: Ints
@@ -207,14 +215,16 @@ class _Nodes:
             raise InvalidModel(f"tree {self.tree[int(np.argmin(holds))]}: {otherwise}")
 
 
-def _check_trees(model: bytes, at: int, end: int, trees: int, features: int) -> None:
-    """Raises Refused unless `trees` trees that can be walked, and nothing else, lie between two places of the bytes."""
-    nodes = _read(model, at, end, trees, features)
-    _check_values(nodes, features)
-    _check_shape(nodes)
+@dataclass(frozen=True, slots=True)
+class Booster:
+    """base_score: the probability before the first tree, a float32. features: how many a row has. nodes: of all trees."""
+
+    base_score: float
+    features: int
+    nodes: Nodes
 
 
-def _read(model: bytes, at: int, end: int, trees: int, features: int) -> _Nodes:
+def _read(model: bytes, at: int, end: int, trees: int, features: int) -> Nodes:
     """The arrays of the trees. Raises Refused for bytes that are not those of XGBoost."""
     sizes, read = np.zeros(trees, np.int64), []
     for number in range(trees):
@@ -236,10 +246,10 @@ def _read(model: bytes, at: int, end: int, trees: int, features: int) -> _Nodes:
         if kind:
             stored, wanted = _NUMPY[kind]
             arrays[name] = np.frombuffer(b"".join(parts), stored).astype(wanted)
-    return _Nodes(np.repeat(np.arange(trees), sizes), np.repeat(np.cumsum(sizes) - sizes, sizes), arrays)
+    return Nodes(np.repeat(np.arange(trees), sizes), np.repeat(np.cumsum(sizes) - sizes, sizes), arrays)
 
 
-def _check_values(nodes: _Nodes, features: int) -> None:
+def _check_values(nodes: Nodes, features: int) -> None:
     """Raises Refused unless every number is one that XGBoost can learn from float32 features without categories."""
     it = nodes.arrays
     for name in ("base_weights", "loss_changes", "split_conditions", "sum_hessian"):
@@ -252,7 +262,7 @@ def _check_values(nodes: _Nodes, features: int) -> None:
     nodes.require(known, f"it splits by a feature beyond its {features:,}")
 
 
-def _check_shape(nodes: _Nodes) -> None:
+def _check_shape(nodes: Nodes) -> None:
     """Raises Refused unless each node has two children behind it that name it as their parent, or none: so every node but
     the first is the child of one, and no way leads back."""
     left, right, parents = (nodes.arrays[name] for name in ("left_children", "right_children", "parents"))

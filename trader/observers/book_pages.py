@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trader import terminal, wiring
-from trader.app.book_hours import book_start
 from trader.app.book_journal import BookJournal
 from trader.app.book_status import BookStatus, SleeveStatus, book_status
+from trader.app.book_symbols import book_start
 from trader.app.journal import Journal
 from trader.app.layout import BOOK
 from trader.app.retrain import deployment
@@ -86,7 +86,7 @@ def book_page(
     """The book's page as text. links: of each symbol's page."""
     words, journals = journals_of(settings, book)
     symbols = {it: pages.series_of(journal) for it, journal in journals.items()}
-    until = min((it["until"] for it in symbols.values()), default=0)
+    until = min((it["until"] for it in symbols.values() if it["until"]), default=0)
     series = book_series_of(words, journals, until)
     view = book_view(settings, book, symbols, series, links)
     return render_book(view, series, symbols, public=public, library=library)
@@ -94,7 +94,7 @@ def book_page(
 
 def book_series_of(words: BookJournal, journals: Mapping[str, Journal], until: int) -> Json:
     """The folded words of the book up to an hour that every symbol has closed (UTC ms), cached as a symbol's series is."""
-    store, start = words.journal.store, book_start(journals.values())
+    store, start = words.journal.store, book_start(words.journal, journals.values())
     series = _read(store.get(SERIES_KEY))
     before = series["until"]
     if start is None:
@@ -129,9 +129,7 @@ def book_view(
         "state": report.state,
         "colour": "bad" if halted else "good" if report.state == "trading" else "warn",
         "why": _why(report),
-        "do": f"trader resume --book {book.path.name} --reason '...' after the runbook's page on it"
-        if halted
-        else "",
+        "do": f"trader resume {book.option} --reason '...' after the runbook's page on it" if halted else "",
         "hour": iso(series["until"]) if series["until"] else None,
         "tiles": _tiles(report),
         "next": _next(report, book),
@@ -197,7 +195,7 @@ def _next(report: BookStatus, book: BookFile) -> list[str]:
         lines.append(
             f"the book halts at a drawdown of {float(params.halt_drawdown):.2%}; it is {report.drawdown or 0.0:.2%}"
         )
-    waiting = [f"{symbol} {it.amount_usdt:+,.2f}" for symbol, it in word.pending.items()]
+    waiting = [f"{symbol} {it.total_usdt:+,.2f}" for symbol, it in word.pending.items()]
     return [*lines, *([f"on its way, not booked yet: {', '.join(waiting)}"] if waiting else [])]
 
 

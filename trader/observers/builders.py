@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 def require_installed(settings: Settings) -> None:
     """Raises ConfigError for a tracker that was asked for and is not installed, or whose settings are wrong."""
     for name in names_of(settings):
+        if name == "redis" and missing(name):
+            raise ConfigError(
+                f"redis_url asks for signals in Redis, and redis is not installed: {how_to_install('redis')}, or leave "
+                "redis_url out"
+            )
         if missing(name):
             raise ConfigError(
                 f"trackers asks for {name}, and {', '.join(missing(name))} is not installed: "
@@ -66,6 +71,13 @@ def _heartbeat(settings: Settings) -> Observer:
     return Heartbeat(settings.heartbeat_url.get_secret_value().strip())
 
 
+def _redis(settings: Settings) -> Observer:
+    from trader.observers.signals_redis import RedisSignals
+
+    url = settings.redis_url.get_secret_value().strip()
+    return RedisSignals(url, settings.redis_stream, settings.book is not None)
+
+
 def _page(settings: Settings) -> Observer:
     from trader.observers.pages import PageObserver
 
@@ -86,6 +98,7 @@ BUILDERS: dict[str, Callable[[Settings], Observer]] = {
     "heartbeat": _heartbeat,
     "page": _page,
     "copies": _copies,
+    "redis": _redis,
     "mlflow": _mlflow,
     "neptune": _neptune,
 }

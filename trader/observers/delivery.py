@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from trader.app.codec_events import ACCOUNT, BREACH, CHAMPION, DEPLOYMENT, HALT, STUDY, TROUBLE
+from trader.app.codec_events import ACCOUNT, BREACH, CHAMPION, DEPLOYMENT, HALT, REFUSAL, STUDY, TROUBLE
 from trader.app.cursors import read_cursor, write_cursor
 from trader.app.journal import Journal
+from trader.app.layout import BOOK
 from trader.app.stored import EventFormat
 from trader.core.errors import TraderError
 from trader.core.events import AnyEvent, Event
@@ -24,7 +25,7 @@ from trader.core.types import HOUR_MS
 # So many hours are told at a time; a backlog that does not fit into one tick's patience goes on with the next.
 CHUNK_HOURS = 48
 # A study comes before the champion that it found.
-EVENTS: tuple[EventFormat[Any], ...] = (DEPLOYMENT, STUDY, CHAMPION, BREACH, HALT, ACCOUNT, TROUBLE)
+EVENTS: tuple[EventFormat[Any], ...] = (DEPLOYMENT, STUDY, CHAMPION, BREACH, HALT, ACCOUNT, TROUBLE, REFUSAL)
 LONGEST_TROUBLE = 300
 
 Say = Callable[[str], None]
@@ -87,9 +88,11 @@ def tell(
     raises."""
     cursor = cursor or read_cursor(journal, observer.name)
     deployments = journal.new_events(DEPLOYMENT, 0)
-    if not deployments:
+    if not deployments and journal.symbol != BOOK:
         return
-    began = deployments[-1].content.start_ms
+    began = (
+        deployments[-1].content.start_ms if deployments else 0
+    )  # a book has events and no records of its own
     events = _events_after(journal, cursor)
     past = _Past(journal, began)
     while True:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from trader.app.layout import BOOK
+from trader.core.book import BOOK_HALT
 from trader.core.errors import ConfigError
 from trader.core.events import (
     AdoptEvent,
@@ -18,6 +20,7 @@ from trader.core.events import (
     FlattenEvent,
     HaltEvent,
     IgnoreEvent,
+    RefusalEvent,
     ResumeEvent,
     StudyEvent,
     TroubleEvent,
@@ -121,7 +124,10 @@ def _minute(time_ms: int) -> str:
 
 def _of_event(event: AnyEvent) -> Message | None:
     symbol, when = event.symbol, _minute(_time_ms(event))
+    symbol = "the book" if symbol == BOOK else symbol
     match event:
+        case HaltEvent(reason=reason) if reason == BOOK_HALT:
+            return None  # the book's own halt is told, once for all symbols
         case HaltEvent():
             words = f": {event.message}" if event.message else ""
             held = "what is held is kept" if event.freeze else "what is held is sold"
@@ -136,6 +142,12 @@ def _of_event(event: AnyEvent) -> Message | None:
         case ChampionEvent():
             body = f"{event.model_id} serves from {when} UTC: {event.message or event.cause}"
             return Message("info", "retrain", f"{symbol}: a new model", body)
+        case RefusalEvent():
+            body = (
+                f"{event.model_id} should have served from {_minute(event.valid_from_ms)} UTC. Certificate {event.certificate} "
+                f"{event.message}. The old model goes on. See docs/certificate.md"
+            )
+            return Message("critical", "certificate", f"{symbol}: a new model FAILED its certificate", body)
         case TroubleEvent(over=True):
             return Message(
                 "info", "trouble", f"{symbol}: ticks go well again", f"{when} UTC: {event.message}"

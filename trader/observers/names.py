@@ -17,6 +17,7 @@ NEEDS = {
     "heartbeat": (),
     "page": ("jinja2", "plotly"),
     "copies": (),
+    "redis": ("redis",),
     "mlflow": ("mlflow", "sqlalchemy", "alembic", "matplotlib"),
     "neptune": ("neptune", "matplotlib"),
 }
@@ -28,6 +29,7 @@ def names_of(settings: Settings) -> tuple[str, ...]:
     wanted = {
         "notices": settings.notify.get_secret_value().strip(),
         "heartbeat": settings.heartbeat_url.get_secret_value().strip(),
+        "redis": settings.redis_url.get_secret_value().strip(),
         "page": settings.page_dir,
         "copies": settings.copies,
     }

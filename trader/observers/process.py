@@ -124,6 +124,7 @@ def _delivery(settings: Settings) -> Delivery:
         tracker_dir=str(settings.tracker_dir),
         patience_s=settings.observer_patience_s,
         book="" if settings.book is None else str(settings.book),
+        symbols=",".join(settings.symbols or ()),
     )
 
 

@@ -20,6 +20,8 @@ def screen(title: str, report: dict[str, Any], clock: str = "") -> str:
     lines += _trouble(report.get("trouble"))
     if clock:
         lines.append(("clock", clock))
+    if report.get("stream"):
+        lines.append(("stream", report["stream"]))
     if "line" in report:
         lines += [
             ("last hour", _hour(report["hour"], report["line"])),

@@ -35,7 +35,8 @@ EXPECTED = (0, 3, 130)
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What a supervisor has to know: which bot's events (the options of `trader observe`), where the locks lie, and for how many
-    seconds the child may run. book: the path of a book, all symbols of which are told in place of the one, "" without one."""
+    seconds the child may run. book: the path of a book.toml, symbols: a list without one; all of these symbols are told in place
+    of the one, "" without."""
 
     symbol: str
     store: str
@@ -43,6 +44,7 @@ class Delivery:
     tracker_dir: str
     patience_s: float
     book: str = ""
+    symbols: str = ""
 
     def as_argument(self) -> str:
         """For the command line of a supervisor."""
@@ -50,7 +52,8 @@ class Delivery:
 
     def command(self, steps: int) -> list[str]:
         """The child's command line; steps: the write end of the pipe of its progress."""
-        whose = ["--book", self.book] if self.book else ["--symbol", self.symbol]
+        many = ["--book", self.book] if self.book else ["--symbols", self.symbols] if self.symbols else []
+        whose = many or ["--symbol", self.symbol]
         options = [*whose, "--store", self.store, "--bars", self.bars]
         return [sys.executable, "-m", "trader.cli", "observe", *options, "--steps", str(steps)]
 

@@ -13,6 +13,7 @@ from trader import terminal, wiring
 from trader.adapters.bar_folder import ENDING, BarSources
 from trader.adapters.book_file import BookFile, read_book
 from trader.adapters.clocks import SimClock
+from trader.adapters.sources import Place, path_of
 from trader.app.collect import collect
 from trader.config import Settings
 from trader.core.errors import ConfigError
@@ -44,17 +45,22 @@ class DemoBook:
     served: Sequence[str]
 
 
-def demo_book(bars: Path | None, seed: int) -> DemoBook:
+def demo_book(bars: Place | None, seed: int) -> DemoBook:
     """The newest days that all symbols have: of a folder of real bars, else of a seed's synthetic markets. Raises ConfigError
     for a folder of fewer than two symbols, or of too few hours."""
     if bars is None:
         found = {f"{it}USDT": markets.synthetic_market(seed, f"{it}USDT").bars for it in SYMBOLS}
         name, given = markets.synthetic_name(seed), ["--synthetic", str(seed)]
     else:
-        names = sorted(it.name.removesuffix(ENDING) for it in bars.glob(f"*{ENDING}"))[: len(SYMBOLS)]
-        sources = BarSources.of([bars], names[0] if names else None)
+        folder = path_of(bars)
+        if folder is None:
+            raise ConfigError(
+                "the demo of a book reads a folder of <SYMBOL>-1h.parquet; give one with --bars"
+            )
+        names = sorted(it.name.removesuffix(ENDING) for it in folder.glob(f"*{ENDING}"))[: len(SYMBOLS)]
+        sources = BarSources.of([folder], names[0] if names else None)
         found = {it: sources.read(it, terminal.say) for it in names}
-        name, given = str(bars), ["--bars", str(bars)]
+        name, given = str(folder), ["--bars", str(bars)]
     if len(found) < 2:
         raise ConfigError(
             f"{name} has the bars of {len(found)} symbol, and a book is of several; give a folder of <SYMBOL>-1h.parquet"

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trader import terminal
-from trader.adapters.bar_folder import BarSources
+from trader.adapters.bar_folder import BarSources, read_place
 from trader.adapters.exchange_info import filters_of, info_row_of, read_info_rows
+from trader.adapters.source_s3 import S3Access
+from trader.adapters.sources import Place, path_of
 from trader.config import load_settings
 from trader.core.errors import ConfigError
 from trader.core.quote_assets import quote_asset_of
@@ -42,31 +44,37 @@ def synthetic_name(seed: int) -> str:
     return f"synthetic market, seed {seed}"
 
 
-def market_of(bars: Path | None, seed: int | None, symbol: str | None) -> Bars:
-    """The bars of a file, or of a seed (0 if neither is given). Raises ConfigError for both."""
+def market_of(bars: Place | None, seed: int | None, symbol: str | None) -> Bars:
+    """The bars of a place, or of a seed (0 if neither is given). Raises ConfigError for both."""
     if bars is not None and seed is not None:
         raise ConfigError("give --bars or --synthetic, not both")
     if bars is None:
         return synthetic_market(seed or 0, symbol).bars
-    from trader.adapters.files import read_bars
-
-    return read_bars(bars, symbol, terminal.say)
+    return read_place(bars, symbol, terminal.say, s3_access)
 
 
-def sources_of(bars: Sequence[Path], symbol: str | None) -> BarSources:
+def s3_access() -> S3Access:
+    """How a bucket with bars is reached: by the settings that a store in S3 has."""
+    from trader import wiring
+
+    return wiring.s3_access(load_settings())
+
+
+def sources_of(bars: Sequence[Place], symbol: str | None) -> BarSources:
     """The files of bars that were given; of a folder the setting's symbol is traded unless another is named. Raises
     ConfigError."""
-    return BarSources.of(bars, symbol, load_settings().symbol)
+    return BarSources.of(bars, symbol, load_settings().symbol, s3_access)
 
 
 def markets_of(
-    bars: Sequence[Path] | None, seed: int | None, names: Sequence[str] | None
+    bars: Sequence[Place] | None, seed: int | None, names: Sequence[str] | None
 ) -> tuple[list[Bars], list[Bars]]:
     """The bars of the symbols that an exchange trades, and of those that it quotes beside them. names: of the traded ones, None
     for the default. Raises ConfigError."""
     if not bars or seed is not None:
         return [market_of(bars[0] if bars else None, seed, name) for name in names or (None,)], []
-    if names and len(names) > 1 and len(bars) == 1 and not bars[0].is_dir():
+    file = path_of(bars[0])
+    if names and len(names) > 1 and len(bars) == 1 and file is not None and not file.is_dir():
         raise ConfigError(
             f"--bars {bars[0]} holds one symbol, --symbols names {len(names)}: give a folder of <SYMBOL>-1h.parquet, or --bars "
             "for each"
@@ -78,7 +86,7 @@ def markets_of(
     return list(map(read, traded)), list(map(read, beside))
 
 
-def markets_of_now(bars: Sequence[Path] | None, seed: int | None, names: Sequence[str] | None) -> list[Bars]:
+def markets_of_now(bars: Sequence[Place] | None, seed: int | None, names: Sequence[str] | None) -> list[Bars]:
     """Synthetic markets whose hours are past and still to come. Raises ConfigError for bars, which have only the past."""
     if bars:
         raise ConfigError(

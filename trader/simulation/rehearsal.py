@@ -25,7 +25,7 @@ from trader.simulation.markets import synthetic_market
 
 
 def require_replayable(
-    market: Bars, first: int, last: int, params: Params, source: Path, *, young: bool = False
+    market: Bars, first: int, last: int, params: Params, source: object, *, young: bool = False
 ) -> None:
     """Raises ConfigError or DataError, with the numbers and the way out, unless these hours can be replayed. young: the bars may
     begin within the first training."""

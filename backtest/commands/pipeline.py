@@ -1,0 +1,133 @@
+"""`backtest pipeline` and `backtest status`: from raw bars to a published model, by stages."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backtest.commands.computing import Computing, computed
+from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir
+from backtest.commands.pipeline_words import progress_words, show_outcome, show_status
+from trader import terminal
+
+if TYPE_CHECKING:
+    from backtest.pipeline.opened import Pipeline
+    from backtest.pipeline.run import Outcome, Progress
+
+File = Annotated[Path, typer.Argument(help="the pipeline's TOML file; docs/pipeline.md shows one")]
+Why = Annotated[
+    bool, typer.Option("--why", help="name every file, parameter, function and version that changed")
+]
+AsDot = Annotated[bool, typer.Option("--dot", help="the graph for Graphviz instead of a table")]
+
+
+@computed
+def pipeline(
+    file: File,
+    computing: Computing,
+    evidence: EvidenceDir = EVIDENCE,
+    as_json: AsJson = False,
+) -> None:
+    """Run the stages of a pipeline that are not up to date: collect, features, tune, predict, backtest, train, check, publish,
+    and your own.
+
+    Killed at any point, the same command goes on; what has finished is kept. `backtest status` says before what would run.
+    Example: backtest pipeline pipeline.toml --workers 2
+    """
+    from backtest.pipeline.opened import Pipeline
+
+    began = time.perf_counter()
+    opened = Pipeline.of(file)
+    with opened.folder.held():
+        outcome, manifest = _run(opened, computing, evidence, began, quiet=as_json)
+    told = {
+        "ran": [it.job for it in outcome.ran],
+        "kept": len(outcome.kept),
+        "manifest": manifest,
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+    if as_json:
+        terminal.emit(told)
+        return
+    show_outcome(opened, outcome, told)
+
+
+def status(file: File, why: Why = False, dot: AsDot = False, as_json: AsJson = False) -> None:
+    """Say of each stage of a pipeline whether it is up to date, or what changed and what would therefore run. Nothing is run, and
+    no network is asked.
+
+    Example: backtest status pipeline.toml --why
+    """
+    from backtest.pipeline import picture
+    from backtest.pipeline.opened import Pipeline
+
+    opened = Pipeline.of(file)
+    verdicts = opened.judged()
+    if as_json:
+        terminal.emit([it.as_json() for it in verdicts])
+    elif dot:
+        terminal.show(picture.dot(picture.nodes_of(verdicts, len(verdicts))))
+    else:
+        show_status(opened, verdicts, why=why)
+
+
+def _run(
+    opened: Pipeline, computing: Computing, evidence: Path, began: float, *, quiet: bool
+) -> tuple[Outcome, int]:
+    """The stages, then the manifest and the page; an interrupted run ends by saying what is kept."""
+    from backtest.pipeline.market import bring_from_market
+    from backtest.pipeline.run import PipelineRun
+
+    folder = opened.folder
+    folder.mend()
+    judge, caches = opened.judge()
+    try:
+        with (
+            computing.opened(folder.path) as executor,
+            terminal.progress("stages", quiet=quiet) as update,
+        ):
+            run = PipelineRun(
+                opened.jobs, judge, folder, executor, evidence, bring_from_market, _telling(update, quiet)
+            )
+            outcome = run.to_the_end()
+    except KeyboardInterrupt:
+        terminal.say(
+            f"interrupted: finished stages are kept in {folder.path}; the same command goes on from there"
+        )
+        raise SystemExit(terminal.EXIT_INTERRUPTED) from None
+    finally:
+        caches.keep()
+    outcome.raise_failure()
+    return outcome, _noted(opened, outcome, time.perf_counter() - began)
+
+
+def _noted(opened: Pipeline, outcome: Outcome, seconds: float) -> int:
+    """The number of the manifest that describes what is there: a new one where anything was run or put back."""
+    from backtest.executors.program import program
+    from backtest.pipeline.picture import page
+    from backtest.pipeline.run import manifest_of
+
+    folder, before = opened.folder, opened.folder.manifests()
+    if before and not (outcome.ran or outcome.restored):
+        return int(before[-1].stem)
+    verdicts = opened.judged()
+    path = folder.write_manifest(manifest_of(opened.spec.text, verdicts, program(), seconds))
+    folder.write("index.html", page(f"Pipeline {opened.spec.path.name}", verdicts))
+    return int(path.stem)
+
+
+def _telling(update: Callable[..., None], quiet: bool) -> Callable[[Progress], None]:
+    """A bar on a terminal; elsewhere a line a stage that was run."""
+    lines = not quiet and not sys.stderr.isatty()
+
+    def tell(at: Progress) -> None:
+        update(at.done, at.of, progress_words(at))
+        if lines and at.seconds is not None:
+            terminal.say(f"{at.done} of {at.of}: {progress_words(at)}")
+
+    return tell

@@ -1,0 +1,255 @@
+"""The code that a stage reaches: definitions of this project and of a person's own files, and the libraries that they use.
+
+An edge leads from a definition to every name in it. A class is one definition, since which of its methods is called is decided
+at run time. Where a name cannot be followed, or a definition imports by a text, it stands for its whole module. Edges out of
+the tables of families follow only the families that are named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from backtest.pipeline.libraries import Versions
+from backtest.pipeline.source_module import AT_IMPORT, SourceModule, content_of, module_of, script_of
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("trader", "backtest")
+# Definitions that list the families: of these only what a named family has is followed.
+TABLES_OF_FAMILIES = frozenset(
+    {
+        "trader.forecasters.registry:BUILDERS",
+        "trader.forecasters.registry:NEEDS",
+        "trader.core.model_params:_Shipped",
+        "trader.core.model_params:SHIPPED",
+        "backtest.study.space:_ALL",
+        "backtest.study.space:SPACES",
+    }
+)
+# What computes tasks changes no result, and what a person is shown is none.
+NO_RESULT = ("backtest.executors.", "trader.terminal", "backtest.pipeline.run")
+_SCHEMA = 1
+# Of this process: a module that was taken apart is not taken apart again.
+_taken_apart: dict[tuple[str, str], SourceModule] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """code: hash of each definition by `module:name`. libraries: versions by distribution, Python among them."""
+
+    code: Mapping[str, str]
+    libraries: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """Of all the code, in one word."""
+        return hashlib.sha256(json.dumps(dict(self.code), sort_keys=True).encode()).hexdigest()[:32]
+
+
+class Code:
+    """Sources, read when they are reached. kept: a file that holds what was taken apart before; None keeps nothing.
+
+    A module whose file has the size and the time of its newest change that it had is not read again.
+    """
+
+    def __init__(
+        self,
+        kept: Path | None = None,
+        root: Path = ROOT,
+        families: Iterable[str] = (),
+        versions: Versions | None = None,
+    ) -> None:
+        self._kept, self._root = kept, root
+        self._families = frozenset(families)
+        self.versions = versions or Versions()
+        self._modules: dict[str, SourceModule | None] = {}
+        self._answers: dict[tuple[Any, ...], Reached] = {}
+        self._paths: dict[tuple[str, Path | None], Path | None] = {}
+        self._stale = False
+
+    @cached_property
+    def _known(self) -> dict[str, Any]:
+        """By a module's path: its file's size and time, and what it says."""
+        if self._kept is None:
+            return {}
+        try:
+            told = json.loads(self._kept.read_text(encoding="utf-8"))
+            if told["schema"] == _SCHEMA and told["python"] == sys.version:
+                self.versions.known |= told["libraries"]
+                return dict(told["modules"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # a cache that cannot be read is one that is not there
+        return {}
+
+    @cached_property
+    def _index(self) -> dict[str, Path]:
+        """This project's files by the module that each is."""
+        found = {}
+        for package in PACKAGES:
+            for path in (self._root / package).rglob("*.py"):
+                parts = path.relative_to(self._root).with_suffix("").parts
+                found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+        return found
+
+    def keep(self) -> None:
+        """Write what was taken apart, if anything was; a folder that cannot be written costs the next call its time alone."""
+        if self._kept is None or not (self._stale or self.versions.asked):
+            return
+        told = {
+            "schema": _SCHEMA,
+            "python": sys.version,
+            "modules": self._known,
+            "libraries": self.versions.known,
+        }
+        unfinished = self._kept.with_name(self._kept.name + ".tmp")
+        try:
+            unfinished.write_text(json.dumps(told), encoding="utf-8")
+            unfinished.replace(self._kept)
+        except OSError:
+            return
+
+    def reached(
+        self,
+        roots: Iterable[str],
+        families: Iterable[str] = (),
+        file: Path | None = None,
+        source: str | None = None,
+    ) -> Reached:
+        """From `module:name` roots on, and from a person's own file, which is run as a whole; `source` is what is run of a file
+        that is no Python itself, such as a notebook. Raises DataError for a file that is no Python."""
+        asked = (tuple(roots), tuple(sorted(families)), file, source)
+        if asked not in self._answers:
+            self._answers[asked] = _Walk(self, frozenset(families), file, source).from_roots(asked[0])
+        return self._answers[asked]
+
+    def module(self, name: str, folder: Path | None) -> SourceModule | None:
+        """A module of this project, or of a file in `folder`; None for any other."""
+        place = name, folder
+        if place not in self._paths:
+            self._paths[place] = self._path(name, folder)
+        path = self._paths[place]
+        if path is None:
+            return None
+        if str(path) not in self._modules:
+            self._modules[str(path)] = self._read(name, path)
+        return self._modules[str(path)]
+
+    def is_other_family(self, dotted: str, families: frozenset[str]) -> bool:
+        """Whether a name in a table of families belongs to one that was not named."""
+        words = {it.lstrip("_").lower().removesuffix("params") for it in dotted.replace(":", ".").split(".")}
+        return bool((words & self._families) - families)
+
+    def _path(self, name: str, folder: Path | None) -> Path | None:
+        parts = name.split(".")
+        if parts[0] in PACKAGES:
+            return self._index.get(name)
+        if folder is None:
+            return None
+        path = folder.joinpath(*parts)
+        for it in (path.with_suffix(".py") if path.name else path, path / "__init__.py"):
+            if it.is_file():
+                return it
+        return None
+
+    def _read(self, name: str, path: Path) -> SourceModule | None:
+        try:
+            stat = path.stat()
+            stamp = [stat.st_size, stat.st_mtime_ns]
+            there = self._known.get(str(path))
+            if there and there["stamp"] == stamp:
+                return SourceModule.of_json(there["module"])
+            source = path.read_bytes()
+        except (OSError, KeyError, TypeError, ValueError):
+            return None
+        self._stale = True
+        if there and there["module"]["content"] == content_of(source):
+            there["stamp"] = stamp
+            return SourceModule.of_json(there["module"])
+        module = _taken(name, source, path)
+        self._known[str(path)] = {"stamp": stamp, "module": module.as_json()}
+        return module
+
+
+def _taken(name: str, source: bytes, path: Path) -> SourceModule:
+    place = name, content_of(source)
+    if place not in _taken_apart:
+        _taken_apart[place] = module_of(name, source, path)
+    return _taken_apart[place]
+
+
+class _Walk:
+    """One question: which definitions are reached."""
+
+    def __init__(self, code: Code, families: frozenset[str], file: Path | None, source: str | None) -> None:
+        self._code, self._families = code, families
+        self._folder = file.parent if file else None
+        self._found: dict[str, str] = {}
+        self._imports: set[str] = set()
+        self._waiting: list[tuple[str, str]] = []
+        if file is not None:
+            self._script(file, source)
+
+    def from_roots(self, roots: Iterable[str]) -> Reached:
+        """All that is reached from them."""
+        for root in roots:
+            module, _, name = root.partition(":")
+            self._follow(f"{module}.{name}" if name else module)
+        while self._waiting:
+            self._visit(*self._waiting.pop())
+        return Reached(dict(sorted(self._found.items())), self._code.versions.of(self._imports))
+
+    def _script(self, file: Path, source: str | None) -> None:
+        text = file.read_bytes() if source is None else source.encode()
+        module = script_of("__main__", text, file)
+        what = module.definitions[AT_IMPORT]
+        self._found["your file"] = what.hash
+        for dotted in {*what.refers, *module.imported.values(), *module.stars}:
+            if not dotted.startswith("__main__."):
+                self._follow(dotted)
+
+    def _visit(self, module_name: str, name: str) -> None:
+        node = f"{module_name}:{name}"
+        module = self._code.module(module_name, self._folder)
+        if node in self._found or module is None or name not in module.definitions:
+            return
+        what = module.definitions[name]
+        table = node in TABLES_OF_FAMILIES
+        self._found[node] = "a table of families" if table else what.hash
+        for dotted in what.refers:
+            if not (table and self._code.is_other_family(dotted, self._families)):
+                self._follow(dotted)
+        if what.by_text:
+            self._whole(module)
+        self._visit(module_name, AT_IMPORT)
+
+    def _whole(self, module: SourceModule) -> None:
+        self._waiting += [(module.name, name) for name in module.definitions]
+
+    def _follow(self, dotted: str, depth: int = 0) -> None:
+        """To the definition that a dotted name leads to, through modules that only import it."""
+        if dotted.startswith(NO_RESULT):
+            return
+        parts = dotted.split(".")
+        for cut in range(len(parts), 0, -1):
+            module = self._code.module(".".join(parts[:cut]), self._folder)
+            if module is not None:
+                self._into(module, parts[cut:], depth)
+                return
+        self._imports.add(parts[0])
+
+    def _into(self, module: SourceModule, rest: list[str], depth: int) -> None:
+        if not rest:
+            self._whole(module)
+        elif rest[0] in module.definitions:
+            self._waiting.append((module.name, rest[0]))
+        elif rest[0] in module.imported and depth < 20:
+            self._follow(".".join([module.imported[rest[0]], *rest[1:]]), depth + 1)
+        elif module.stars:
+            for star in module.stars:
+                self._follow(f"{star}.{rest[0]}", depth + 1)

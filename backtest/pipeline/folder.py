@@ -1,0 +1,185 @@
+"""A pipeline's folder.
+
+    lock             held by the process that runs
+    journal.jsonl    a line a finished stage: its key and what it follows from, its outputs by their hashes; appended and flushed
+    objects/         outputs by the SHA-256 of their content, never changed
+    code/            what code a stage reached, definition by definition, by the hash of all of it
+    current/         the newest outputs by stage, as links to objects
+    manifests/       a numbered JSON a run: everything that reproduces it
+    work/            what unfinished stages have kept
+    cache/           what need not be read again; may be removed
+    index.html       the graph
+
+An output is there before its line, so a line that a crash cut short is a stage that has not finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from backtest.pipeline.record import Record
+from backtest.study.results_folder import ResultsFolder
+from trader.core.errors import ConfigError, DataError
+
+_CHUNK = 1 << 20
+
+
+class CannotWrite(ConfigError):
+    """The pipeline's folder cannot be written: no other stage can be kept either."""
+
+
+class PipelineFolder(ResultsFolder):
+    """One pipeline's folder. Only its holder writes, the cache apart."""
+
+    named, option, work, unit = "pipeline folder ", "[pipeline] out", "written", "stage"
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn an OSError of the block into CannotWrite, which says the way out."""
+        try:
+            yield
+        except OSError as error:
+            raise CannotWrite(
+                f"pipeline folder {self.path} cannot be written: {error.strerror or error}. Stages that have finished are kept: "
+                f"make room or mend the folder's rights, and the same command goes on"
+            ) from None
+
+    def records(self) -> list[Record]:
+        """What has ever finished here, oldest first. Raises DataError for a damaged line."""
+        return [Record.of_json(row) for row in self.lines()]
+
+    def mend(self) -> None:
+        """Cut off a line that a crash left unfinished."""
+        self.ended()
+
+    def keep(self, data: bytes) -> str:
+        """Keep an output; its SHA-256. What is there is compared, and made again where it was changed."""
+        name = hashlib.sha256(data).hexdigest()
+        path = self.object(name)
+        if not (path.is_file() and sha256_of(path) == name):
+            self._put(path, data)
+        return name
+
+    def _put(self, path: Path, data: bytes) -> None:
+        unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+        with self.errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with unfinished.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                unfinished.chmod(0o444)
+                unfinished.replace(path)
+            except BaseException:
+                unfinished.unlink(missing_ok=True)
+                raise
+
+    def object(self, name: str) -> Path:
+        """Where an output lies."""
+        return self.path / "objects" / name[:2] / name
+
+    def read_object(self, name: str) -> bytes:
+        """An output. Raises DataError where it is lost or was changed."""
+        path = self.object(name)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{path} cannot be read ({error.strerror}); run the pipeline again") from None
+        if hashlib.sha256(data).hexdigest() != name:
+            raise DataError(f"{path} was changed while the pipeline ran; run it again, and it is made again")
+        return data
+
+    def link_of(self, job: str, output: str) -> Path:
+        """Where a person finds an output."""
+        return self.path / "current" / job / output
+
+    def target_of(self, job: str, output: str, name: str) -> str:
+        """What the link there says."""
+        depth = len(Path(job, output).parts)
+        return "/".join([*[".."] * depth, "objects", name[:2], name])
+
+    def link(self, job: str, outputs: Mapping[str, str]) -> None:
+        """Make a stage's outputs the newest ones. Safe to repeat."""
+        for output, name in outputs.items():
+            link, target = self.link_of(job, output), self.target_of(job, output, name)
+            if link.is_symlink() and os.readlink(link) == target:  # noqa: PTH115  # as it stands, not resolved
+                continue
+            unfinished = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
+            with self.errors():
+                link.parent.mkdir(parents=True, exist_ok=True)
+                if link.is_dir() and not link.is_symlink():
+                    shutil.rmtree(link)
+                unfinished.symlink_to(target)
+                unfinished.replace(link)
+
+    def keep_code(self, digest: str, code: Mapping[str, str]) -> None:
+        """What a stage reached, to say later what has changed."""
+        path = self.path / "code" / f"{digest}.json"
+        if not path.exists():
+            with self.errors():
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self.write(f"code/{digest}.json", json.dumps(dict(code)))
+
+    def code(self, digest: str) -> dict[str, str]:
+        """The same; {} where it is lost."""
+        try:
+            told = json.loads((self.path / "code" / f"{digest}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return told if isinstance(told, dict) else {}
+
+    def work_of(self, key: str) -> Path:
+        """A folder of a stage's own."""
+        path = self.path / "work" / key[:32]
+        with self.errors():
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def done_with(self, key: str) -> None:
+        """Remove it."""
+        with suppress(OSError):
+            shutil.rmtree(self.path / "work" / key[:32])
+
+    def cache(self, name: str) -> Path | None:
+        """A file of the cache; None where no folder can be made for it."""
+        folder = self.path / "cache"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            return None
+        return folder / name
+
+    def manifests(self) -> list[Path]:
+        """By number, oldest first."""
+        found = [it for it in self.path.glob("manifests/*.json") if it.stem.isdigit()]
+        return sorted(found, key=lambda it: int(it.stem))
+
+    def write_manifest(self, content: Mapping[str, Any]) -> Path:
+        """The next number."""
+        before = self.manifests()
+        number = int(before[-1].stem) + 1 if before else 1
+        with self.errors():
+            (self.path / "manifests").mkdir(parents=True, exist_ok=True)
+        self.write(f"manifests/{number}.json", json.dumps({**content, "number": number}, indent=1) + "\n")
+        return self.path / "manifests" / f"{number}.json"
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's content. Raises ConfigError where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    return digest.hexdigest()

@@ -1,0 +1,21 @@
+"""Executes a notebook in the working folder and writes it there, with what its cells printed and drew."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def main(path: Path) -> None:
+    """Raises CellExecutionError, which shows the cell, for one that fails."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(path, as_version=4)
+    folder = {"metadata": {"path": str(Path.cwd())}}
+    NotebookClient(notebook, timeout=None, kernel_name="python3", resources=folder).execute()
+    nbformat.write(notebook, Path(path.name))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,57 @@
+"""A pipeline's file, opened: its jobs, and what is known of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from backtest.pipeline.code import Code
+from backtest.pipeline.file_hashes import FileHashes
+from backtest.pipeline.folder import PipelineFolder
+from backtest.pipeline.graph import jobs_of
+from backtest.pipeline.job import Job
+from backtest.pipeline.judge import Judge, Verdict
+from backtest.pipeline.spec import Spec, read_spec
+from trader.core.model_params import FAMILIES
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What a pipeline's file says, and the folder that it fills."""
+
+    spec: Spec
+    jobs: list[Job]
+    folder: PipelineFolder
+
+    @staticmethod
+    def of(file: Path, out: Path | None = None) -> Pipeline:
+        """out: another folder than the file's. Raises ConfigError."""
+        spec = read_spec(file)
+        return Pipeline(spec, jobs_of(spec), PipelineFolder(out or spec.out))
+
+    def judged(self) -> list[Verdict]:
+        """Every stage as it is now. What had to be read is kept for the next time, if the folder is there."""
+        judge, caches = self.judge()
+        found = judge.all(self.jobs)
+        caches.keep()
+        return found
+
+    def judge(self) -> tuple[Judge, Caches]:
+        """What knows of every stage."""
+        kept = self.folder.path.is_dir()
+        code = Code(self.folder.cache("code.json") if kept else None, families=FAMILIES)
+        hashes = FileHashes(self.folder.cache("files.json") if kept else None)
+        return Judge(self.folder, code, hashes), Caches(code, hashes)
+
+
+@dataclass(frozen=True, slots=True)
+class Caches:
+    """What was read of sources and files."""
+
+    code: Code
+    hashes: FileHashes
+
+    def keep(self) -> None:
+        """For the next time."""
+        self.code.keep()
+        self.hashes.keep()

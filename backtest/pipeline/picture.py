@@ -1,0 +1,133 @@
+"""The graph of a pipeline: for a terminal and Markdown as Mermaid, for Graphviz, and as a page that needs no network."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from backtest.pipeline.judge import Verdict
+
+# A graph of more stages than this is drawn by kind.
+MOST_DRAWN = 24
+WIDE, HIGH, ACROSS, DOWN = 190, 30, 240, 44
+STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;margin:2rem;color:#1b1f24;background:#fff}table{border-collapse:collapse}"
+    "td,th{padding:.15rem .8rem .15rem 0;text-align:left;vertical-align:top}svg{max-width:100%;height:auto}"
+    "rect{fill:#dafbe1;stroke:#1a7f37}rect.old{fill:#fff8c5;stroke:#9a6700}path{fill:none;stroke:#6e7781}"
+    "text{font:12px system-ui,sans-serif}.old{color:#7d4e00}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A stage, or all stages of a kind. needs: names of nodes."""
+
+    name: str
+    label: str
+    up_to_date: bool
+    needs: tuple[str, ...]
+
+
+def nodes_of(verdicts: Sequence[Verdict], most: int = MOST_DRAWN) -> list[Node]:
+    """Every stage, or where there are more than `most` one node a kind."""
+    if len(verdicts) <= most:
+        return [Node(it.job.name, it.job.name, it.up_to_date, it.job.needs) for it in verdicts]
+    kind_of = {it.job.name: it.job.kind for it in verdicts}
+    kinds: dict[str, list[Verdict]] = defaultdict(list)
+    for it in verdicts:
+        kinds[it.job.kind].append(it)
+    found = []
+    for kind, members in kinds.items():
+        old = sum(not it.up_to_date for it in members)
+        needs = dict.fromkeys(kind_of[name] for it in members for name in it.job.needs)
+        words = f"{kind}, {len(members)}" + (f": {old} to run" if old else "")
+        found.append(Node(kind, words, not old, tuple(it for it in needs if it != kind)))
+    return found
+
+
+def mermaid(nodes: Sequence[Node]) -> str:
+    """A block for Markdown."""
+    ids = {node.name: f"s{i}" for i, node in enumerate(nodes)}
+    lines = ["```mermaid", "flowchart LR"]
+    lines += [f'  {ids[it.name]}["{it.label}"]{"" if it.up_to_date else ":::old"}' for it in nodes]
+    lines += [f"  {ids[name]} --> {ids[it.name]}" for it in nodes for name in it.needs]
+    return "\n".join([*lines, "  classDef old fill:#fff8c5,stroke:#9a6700", "```"])
+
+
+def dot(nodes: Sequence[Node]) -> str:
+    """For Graphviz."""
+    lines = ["digraph pipeline {", "  rankdir=LR;", "  node [shape=box, style=filled];"]
+    for it in nodes:
+        colour = "#dafbe1" if it.up_to_date else "#fff8c5"
+        lines.append(f'  "{it.name}" [label="{it.label}", fillcolor="{colour}"];')
+    lines += [f'  "{name}" -> "{it.name}";' for it in nodes for name in it.needs]
+    return "\n".join([*lines, "}"])
+
+
+def page(title: str, verdicts: Sequence[Verdict]) -> str:
+    """The graph as a picture, and every stage with links to its outputs."""
+    rows = "".join(_row(it) for it in verdicts)
+    fresh = sum(it.up_to_date for it in verdicts)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style></head>'
+        f"<body><h1>{escape(title)}</h1><p>{fresh} of {len(verdicts)} stages are up to date.</p>"
+        f"{_drawn(nodes_of(verdicts, 60))}<table><thead><tr><th>stage</th><th>state</th>"
+        f"<th>seconds</th><th>outputs</th></tr></thead><tbody>{rows}</tbody></table></body></html>\n"
+    )
+
+
+def _row(verdict: Verdict) -> str:
+    name, record = verdict.job.name, verdict.record
+    links = ", ".join(
+        f'<a href="current/{escape(name)}/{escape(it)}">{escape(it)}</a>'
+        for it in (record.outputs if record else ())
+    )
+    state = (
+        "up to date"
+        if verdict.up_to_date
+        else f'<span class="old">{escape("; ".join(verdict.why[:3]))}</span>'
+    )
+    seconds = f"{record.seconds:.1f}" if record else "-"
+    return f"<tr><td>{escape(name)}</td><td>{state}</td><td>{seconds}</td><td>{links}</td></tr>"
+
+
+def _drawn(nodes: Sequence[Node]) -> str:
+    place = _places(nodes)
+    width = max((x for x, _ in place.values()), default=0) + WIDE + 10
+    height = max((y for _, y in place.values()), default=0) + HIGH + 10
+    shapes = "".join([*_edges(nodes, place), *_boxes(nodes, place)])
+    return f'<svg width="{width}" viewBox="0 0 {width} {height}" role="img" aria-label="stages and what they need">{shapes}</svg>'
+
+
+def _places(nodes: Sequence[Node]) -> dict[str, tuple[int, int]]:
+    """A column by the longest way to a node, a row by its turn."""
+    depth: dict[str, int] = {}
+    filled: dict[int, int] = defaultdict(int)
+    place = {}
+    for it in nodes:
+        depth[it.name] = max((depth[name] + 1 for name in it.needs if name in depth), default=0)
+        column = depth[it.name]
+        place[it.name] = (5 + column * ACROSS, 5 + filled[column] * DOWN)
+        filled[column] += 1
+    return place
+
+
+def _edges(nodes: Sequence[Node], place: Mapping[str, tuple[int, int]]) -> Iterator[str]:
+    for it in nodes:
+        x, y = place[it.name]
+        for name in it.needs:
+            a, b = place[name]
+            a, b, c, d = a + WIDE, b + HIGH // 2, x, y + HIGH // 2
+            yield f'<path d="M{a},{b} C{(a + c) // 2},{b} {(a + c) // 2},{d} {c},{d}"/>'
+
+
+def _boxes(nodes: Sequence[Node], place: Mapping[str, tuple[int, int]]) -> Iterator[str]:
+    for it in nodes:
+        x, y = place[it.name]
+        old = "" if it.up_to_date else ' class="old"'
+        yield (
+            f'<rect x="{x}" y="{y}" width="{WIDE}" height="{HIGH}" rx="4"{old}/>'
+            f'<text x="{x + 8}" y="{y + 19}">{escape(it.label)}</text>'
+        )

@@ -1,0 +1,162 @@
+"""What a family of trees needs to be exportable: it says its trees, and everything else is here."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from trader.core.errors import UnequalExport
+from trader.core.exports import TOLERANCE, ExportFacts, ExportForm, ExportProof, ProofScene
+from trader.core.types import Ints, Matrix, iso
+from trader.forecasters.onnx_runtime import OnnxRowPredictor, row_predictor
+from trader.forecasters.rows import RowPredictor
+from trader.forecasters.trees import SplitRows, Trees, rows_by_split
+from trader.forecasters.trees_onnx import onnx_of
+
+ROWS_AT_ONCE = 8_192
+MISSING_ROWS = 200  # with NaN, at least
+Words = Callable[[int], str]
+
+
+class ExportsTrees(ABC):
+    """A forecaster of trees whose models can be exported: see `trader.core.ports.Exportable`."""
+
+    export_forms: tuple[ExportForm, ...] = ("onnx",)
+
+    @abstractmethod
+    def load(self, model: bytes, source: str) -> RowPredictor:
+        """As a forecaster does."""
+
+    @abstractmethod
+    def trees(self, model: bytes, source: str) -> Trees:
+        """The trees of a model's bytes. Raises DataError for other bytes, and for trees that cannot be exported."""
+
+    def export(self, model: bytes, form: ExportForm, facts: ExportFacts) -> bytes:
+        """A model's bytes as ONNX."""
+        return onnx_of(self.trees(model, facts.model_id), facts)
+
+    def load_exported(self, data: bytes, form: ExportForm, source: str) -> RowPredictor:
+        """A predictor from such bytes, by onnxruntime on one thread."""
+        return row_predictor(data, source)
+
+    def prove(
+        self, model: bytes, data: bytes, form: ExportForm, facts: ExportFacts, scene: ProofScene
+    ) -> ExportProof:
+        """Every split that a row can reach is asked at its threshold, at both float32 neighbours and with NaN; then rows with
+        NaN in each feature, real and drawn ones."""
+        began = time.perf_counter()
+        trees, exported = self.trees(model, facts.model_id), row_predictor(data, "the exported file")
+        _require_facts(exported, facts)
+        comparison = _Comparison(self.load(model, facts.model_id), exported, facts)
+        reached = 0
+        for batch in rows_by_split(trees, scene.drawn):
+            reached += len(batch.split)
+            for part in _parts(batch):
+                comparison.of_splits(part, trees)
+        comparison.of_rows(_with_missing(scene.drawn), "a row with missing features")
+        comparison.of_rows(scene.drawn, "a drawn row")
+        if scene.is_real:
+            comparison.of_rows(scene.panel.X[0], "the hour", scene.hours)
+        splits = trees.splits
+        pairs = np.stack([trees.feature[splits], trees.threshold[splits]])
+        return ExportProof(
+            form,
+            hashlib.sha256(data).hexdigest(),
+            comparison.rows,
+            comparison.real_rows,
+            comparison.missing_rows,
+            comparison.largest,
+            TOLERANCE,
+            round(time.perf_counter() - began, 3),
+            trees=len(trees.roots),
+            splits=len(splits),
+            thresholds=np.unique(pairs, axis=1).shape[1],
+            unreachable_splits=len(splits) - reached,
+        )
+
+
+def _require_facts(exported: OnnxRowPredictor, facts: ExportFacts) -> None:
+    """Raises UnequalExport for a file that says other things of itself than the card."""
+    wanted, found = facts.as_texts(), exported.facts.as_texts()
+    odd = [name for name, value in wanted.items() if found[name] != value]
+    if odd:
+        raise UnequalExport(
+            f"{facts.model_id}: the exported file says {odd[0]} {found[odd[0]]}, and the card {wanted[odd[0]]}. Nothing was "
+            "written"
+        )
+
+
+def _parts(rows: SplitRows) -> Iterator[SplitRows]:
+    for at in range(0, len(rows.X), ROWS_AT_ONCE):
+        which = slice(at, at + ROWS_AT_ONCE)
+        yield SplitRows(rows.X[which], rows.split[which], rows.feature[which], rows.last[which])
+
+
+def _with_missing(base: Matrix) -> Matrix:
+    """Rows without any feature, rows that lack one feature each, and rows that lack half of them."""
+    k, rng = base.shape[1], np.random.default_rng(20)
+    nothing = np.full((1, k), np.nan, np.float32)
+    one = np.repeat(base[: max(1, MISSING_ROWS // k)], k, axis=0)
+    one[np.arange(len(one)), np.arange(len(one)) % k] = np.nan
+    half = base[:MISSING_ROWS].copy()
+    half[rng.random(half.shape) < 0.5] = np.nan
+    return np.concatenate([nothing, one, half])
+
+
+@dataclass(slots=True)
+class _Comparison:
+    """The model and its exported form, asked the same rows; what was asked so far."""
+
+    model: RowPredictor
+    exported: RowPredictor
+    facts: ExportFacts
+    rows: int = 0
+    real_rows: int = 0
+    missing_rows: int = 0
+    largest: float = field(default=0.0)
+
+    def of_splits(self, batch: SplitRows, trees: Trees) -> None:
+        """At the threshold, at both float32 neighbours, and with NaN. Where x < t goes left, the largest value that does is the
+        lower neighbour of t; else it is t, or the float32 below a t that is none."""
+        names = self.facts.columns
+
+        def words(row: int) -> str:
+            split = int(batch.split[row])
+            name, threshold = names[int(batch.feature[row])], float(trees.threshold[split])
+            return f"a row that tree {int(trees.tree[split])} splits by {name} at {threshold:.9g}"
+
+        for steps in (0, 1, 2) if trees.is_below else (-1, 0, 1, 2):
+            self._of(batch.at(steps), words)
+        self._of(batch.with_feature(np.nan), words)
+
+    def of_rows(self, X: Matrix, what: str, hours: Ints | None = None) -> None:
+        """Rows as they are. hours: of real ones."""
+        self._of(X, lambda row: what if hours is None else f"{what} {iso(int(hours[row]))}")
+        self.real_rows += 0 if hours is None else len(X)
+
+    def _of(self, X: Matrix, words: Words) -> None:
+        for at in range(0, len(X), ROWS_AT_ONCE):
+            part = X[at : at + ROWS_AT_ONCE]
+            ours, theirs = self.model.scores(part), self.exported.scores(part)
+            apart = np.abs(ours.astype(np.float64) - theirs)
+            unequal = ~(apart <= TOLERANCE)  # a NaN is unequal, too
+            if unequal.any():
+                row = int(np.argmax(unequal))
+                self._refuse(part[row], words(at + row), float(ours[row]), float(theirs[row]))
+            self.rows += len(part)
+            self.missing_rows += int(np.isnan(part).any(axis=1).sum())
+            self.largest = max(self.largest, float(apart.max(initial=0.0)))
+
+    def _refuse(self, row: Matrix, what: str, ours: float, theirs: float) -> None:
+        said = ", ".join(
+            f"{name}={value:.9g}" for name, value in zip(self.facts.columns, row.tolist(), strict=True)
+        )
+        raise UnequalExport(
+            f"{self.facts.model_id}: at {what} the model says P(up) {ours:.9g} and the exported file {theirs:.9g}, more than "
+            f"{TOLERANCE:g} apart. Nothing was written. The row: {said}"
+        )

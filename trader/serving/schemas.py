@@ -1,0 +1,216 @@
+"""What is asked and answered over HTTP, as strict types: a text for a number, NaN and unknown keys are refused.
+
+The OpenAPI document is made of these.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trader.core.model_params import LONGEST_FORECAST_HOURS
+from trader.serving.bounds import MOST_BARS, MOST_REQUESTS
+
+Runtime = Literal["native", "onnx"]
+SymbolText = Annotated[
+    str, Field(pattern=r"^[A-Z0-9]{2,20}$", description="trading pair, such as BTCUSDT", examples=["BTCUSDT"])
+]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+# A bar as a kline begins: open time (UTC milliseconds), open, high, low, close, volume.
+BarRow = tuple[int, Number, Number, Number, Number, Number]
+
+
+class Asked(BaseModel):
+    """A part of a request."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Told(BaseModel):
+    """A part of an answer."""
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null", protected_namespaces=())
+
+
+class ForecastRequest(Asked):
+    """What is asked about one hour of one symbol."""
+
+    symbol: SymbolText
+    hour: Annotated[
+        str | None,
+        Field(
+            max_length=40,
+            description="close of the hour in UTC, such as 2022-01-23T02:00Z; null: the newest closed one, or that of `bars`",
+            examples=["2022-01-23T02:00:00Z"],
+        ),
+    ] = None
+    horizon_hours: Annotated[
+        int | None,
+        Field(ge=1, le=LONGEST_FORECAST_HOURS, description="hours ahead; null: those that the bot trades by"),
+    ] = None
+    bars: Annotated[
+        list[BarRow] | None,
+        Field(
+            min_length=1,
+            max_length=MOST_BARS,
+            description="hourly bars to read in place of collected ones, oldest first, each [open time in UTC milliseconds, "
+            "open, high, low, close, volume]",
+        ),
+    ] = None
+
+
+class ForecastRequests(Asked):
+    """Several at once, answered in their order."""
+
+    requests: Annotated[list[ForecastRequest], Field(min_length=1, max_length=MOST_REQUESTS)]
+
+
+class ForecastAnswer(Told):
+    """What the bot would say of an hour: P(up), and quantiles where the family gives them."""
+
+    symbol: str
+    model_id: str
+    card_hash: Annotated[
+        str, Field(description="SHA-256 of the model's card, as the champion's event has it")
+    ]
+    family: str
+    runtime: Runtime
+    input_hash: Annotated[
+        str, Field(description="of the bars that were read; the decision's bars_hash of that hour")
+    ]
+    source: Annotated[
+        Literal["collected", "request"],
+        Field(description="whose bars were read: the bot's, or the request's"),
+    ]
+    hour: Annotated[str, Field(description="close of the hour that the forecast is made at, UTC")]
+    horizon_hours: int
+    p_up: Annotated[float | None, Field(description="P(close[hour + horizon_hours] is up); null: see reason")]
+    reason: Annotated[str, Field(description='why there is no p_up: gap or warm_up; "" where there is one')]
+    levels: Annotated[
+        list[float] | None, Field(description="of the quantiles; null for a family without them")
+    ]
+    quantiles: Annotated[
+        list[float] | None,
+        Field(description="of log(close[hour + horizon_hours] / close[hour]) at the levels"),
+    ]
+    model_late: Annotated[bool, Field(description="a newer model should serve this hour and cannot")]
+    serves_from: Annotated[
+        str | None,
+        Field(description="from when on the model trades, where it does not trade this hour; else null"),
+    ]
+    in_sample: Annotated[
+        bool, Field(description="the model was trained on this hour: it is no evidence of its worth")
+    ]
+
+
+class Problem(Told):
+    """Why there is no answer, and the way out."""
+
+    error: str
+
+
+class RefusedForecast(Told):
+    """One of several that was not answered. status: that of the request alone."""
+
+    symbol: str
+    status: int
+    error: str
+
+
+class ForecastAnswers(Told):
+    """The answers in the order of the requests."""
+
+    answers: list[ForecastAnswer | RefusedForecast]
+
+
+class TensorIn(Asked):
+    """Rows of features. data: row after row, flat or nested."""
+
+    name: Annotated[str, Field(max_length=100, examples=["rows"])]
+    shape: Annotated[list[Annotated[int, Field(ge=0, le=1_000_000)]], Field(min_length=2, max_length=2)]
+    datatype: Literal["FP32", "FP64"]
+    parameters: dict[str, Any] | None = None
+    data: Annotated[list[Number] | list[list[Number]], Field(union_mode="left_to_right")]
+
+
+class TensorAsked(Asked):
+    """An output that is wanted."""
+
+    name: Annotated[str, Field(max_length=100, examples=["p_up"])]
+    parameters: dict[str, Any] | None = None
+
+
+class InferRequest(Asked):
+    """The Open Inference Protocol's inference request: one tensor of rows."""
+
+    id: Annotated[str | None, Field(max_length=200)] = None
+    parameters: dict[str, Any] | None = None
+    inputs: Annotated[list[TensorIn], Field(min_length=1, max_length=1)]
+    outputs: Annotated[list[TensorAsked] | None, Field(max_length=1)] = None
+
+
+class TensorOut(Told):
+    """P(up) of each row."""
+
+    name: str
+    shape: list[int]
+    datatype: Literal["FP32"]
+    data: list[float]
+
+
+class InferAnswer(Told):
+    """The Open Inference Protocol's inference response. parameters: card_hash, input_hash (SHA-256 of the rows as
+    little-endian FP32), symbol."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    parameters: dict[str, str]
+    outputs: list[TensorOut]
+
+
+class TensorMetadata(Told):
+    """A tensor that a model reads or writes; -1 is any number of rows."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    parameters: dict[str, Any] = {}
+
+
+class ModelMetadata(Told):
+    """The Open Inference Protocol's model metadata."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class ModelReady(Told):
+    """Whether a model answers."""
+
+    name: str
+    ready: bool
+
+
+class ServerMetadata(Told):
+    """The Open Inference Protocol's server metadata."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class ServerLive(Told):
+    """Whether the server runs."""
+
+    live: bool
+
+
+class ServerReady(Told):
+    """Whether the server answers."""
+
+    ready: bool
