@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from trader.app import trouble
 from trader.app.adoption import booked_by_hour, made_after_the_fact, taken_in
-from trader.app.book_halts import hear_book
+from trader.app.book_halts import follow_book
 from trader.app.bot import Bot
 from trader.app.codec_events import ACCOUNT, CHAMPION, DEPLOYMENT, HALT, TROUBLE
 from trader.app.comparison import UnknownOrders, require_known, unknown_orders
@@ -200,7 +200,7 @@ def _decided(
     """The hour's decision, created if absent. `lost`: orders that the venue executed for it and the journal does not know."""
     decision, ours = bot.journal.decision(hour), False
     if decision is None:
-        hear_book(bot, hour, current, newest)
+        follow_book(bot, hour, current, newest)
         proposal = (
             _adopting(bot, hour, current, newest, lost) if lost else _covered(bot, hour, current, newest)
         )
@@ -255,8 +255,8 @@ def _carried_out(bot: Bot, decision: Decision, ours: bool, patience_s: float) ->
     """What was executed of the decision. An order that exceeds a limit and was not sent yet never is, and trading halts."""
     hour, untried = decision.close_time, ours and not decision.found_at_venue
     allocation = _allocation(bot, decision) if decision.order else Decimal(0)
-    spoken = None if bot.book is None else bot.book.said(hour, hour + HOUR_MS)
-    most = None if spoken is None else spoken.said.most_usdt(bot.symbol)
+    book_record = None if bot.book is None else bot.book.book_record(hour, hour + HOUR_MS)
+    most = None if book_record is None else book_record.hour.most_usdt(bot.symbol)
     why = broken_limit(bot.context, decision, bot.limits, allocation, most)
     if not why or (not ours and bot.journal.attempt(hour, 1) is not None):
         context = replace(bot.context, patience_s=patience_s)
@@ -286,12 +286,14 @@ def require_sound(bot: Bot, decision: Decision, newest: HourRecord | None) -> No
         before = bot.fresh(bot.params(decision.model_id))
     events = bot.journal.events_to(ACCOUNT, decision.totals.account_event)
     follows = taken_in(before, events, lambda name: booked_by_hour(bot.journal, name))[0].state.ledger
-    spoken = None if bot.book is None else bot.book.said(decision.close_time, decision.close_time + HOUR_MS)
-    given = Decimal(0) if spoken is None else spoken.said.transfer(bot.symbol)
+    book_record = (
+        None if bot.book is None else bot.book.book_record(decision.close_time, decision.close_time + HOUR_MS)
+    )
+    given = Decimal(0) if book_record is None else book_record.hour.transfer(bot.symbol)
     follows = replace(follows, cash=follows.cash + given)
     wrong = []
-    if (decision.book, decision.transfer_usdt) != ("" if spoken is None else spoken.digest, given):
-        wrong.append("it was made by another word of the book than the one that is stored")
+    if (decision.book, decision.transfer_usdt) != ("" if book_record is None else book_record.digest, given):
+        wrong.append("it was made by another book record than the one that is stored")
     if decision.totals.state.ledger != follows:
         wrong.append(f"it begins with {_held(decision.totals.state.ledger)}, and {_held(follows)} follows")
     if decision.deadline_ms != decision.close_time + DEADLINE_MS:
