@@ -52,8 +52,8 @@ def test_a_book_that_falls_at_every_step(
     kind: str, when: str, begun_book: BegunBook, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
     """A tick of a book that ends just after every write and every request, and the ticks after it: one order a symbol and hour,
-    transfers once, cash and positions the account's, and book records, decisions and records those of an undisturbed hour. (Just before
-    a step is just after the one before it.)"""
+    transfers once, cash and positions the account's, and book records, decisions and records those of an undisturbed hour. (Just
+    before a step is just after the one before it.)"""
     fallen = 0
     for n in range(1, MOST_STEPS):
         with begun_book.again(tmp_path / str(n)) as made:

@@ -26,8 +26,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class BookTicked:
-    """What a tick of a book did. hour: UTC ms. ticked: by symbol; failed: symbols that could not, with the reason. book_record: of
-    the hour, None before it began, or where hours were only closed."""
+    """What a tick of a book did. hour: UTC ms. ticked: by symbol; failed: symbols that could not, with the reason. book_record:
+    of the hour, None before it began, or where hours were only closed."""
 
     outcome: Literal["traded", "done", "not_begun"]
     hour: int
