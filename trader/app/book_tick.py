@@ -16,7 +16,8 @@ from trader.app.book import RETRY_S, Book
 from trader.app.book_cover import halt_uncovered
 from trader.app.book_journal import BookRecord
 from trader.app.bot import Bot, RecentQuote
-from trader.app.tick import Decided, Pending, Ticked, catch_up, decide, finish, one_look, require_our_time
+from trader.app.tick import Decided, Pending, Ticked, catch_up, decide, finish, one_look
+from trader.app.tick_checks import require_our_time
 from trader.core.book import LATE_MS
 from trader.core.errors import ConfigError, OrderInDoubt, TraderError
 from trader.core.types import HOUR_MS, floor_hour, iso

@@ -10,9 +10,10 @@ from trader.app import adoption
 from trader.app.book_check import BookRecords, read_book_records
 from trader.app.codec import ATTEMPT, DECISION, OUTCOME, RECORD, TOTALS
 from trader.app.codec_events import ACCOUNT, FORMATS, HALT
+from trader.app.event_log import event_key
 from trader.app.exports import export_problems
 from trader.app.halts import taken_in
-from trader.app.journal import Journal, event_key, hour_folder, hour_of_key
+from trader.app.journal import Journal, hour_folder, hour_of_key
 from trader.app.layout import BOOK, OLD_NAMES, STORE, keys_of
 from trader.app.orders import MAX_ATTEMPTS
 from trader.app.requantise import may_follow
