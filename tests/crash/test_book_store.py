@@ -62,14 +62,18 @@ def edited(made: BookScene, key: str, change: Callable[[dict[str, Any]], object]
 
 
 DECIDED = f"{hour_folder('BTCUSDT', HOUR)}/decision"
-WORDS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
+CHANGES: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
     "a transfer": (
         hour_key(HOUR),
         lambda it: it["transfers"].update(BTCUSDT="84.23"),
         "another book record",
     ),
     "the reserve": (hour_key(HOUR), lambda it: it.update(reserve_usdt="9.03"), "another book record"),
-    "a decision's transfer": (DECIDED, lambda it: it.update(transfer_usdt="84.23"), "the book said 83.23"),
+    "a decision's transfer": (
+        DECIDED,
+        lambda it: it.update(transfer_usdt="84.23"),
+        "the book record says 83.23",
+    ),
     "a decision's hash of it": (DECIDED, lambda it: it.update(book="0f" * 32), "another book record"),
     "the equity of an hour without decisions": (
         hour_key(HOUR + HOUR_MS),
@@ -81,13 +85,33 @@ WORDS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
         lambda it: it.update(reserve_usdt="1000"),
         "after its transfers",
     ),
+    "the peak of an hour without decisions": (
+        hour_key(HOUR + HOUR_MS),
+        lambda it: it.update(peak_equity_usdt="99000"),
+        "peak_equity_usdt is 99000",
+    ),
+    "a halt of an hour without decisions": (
+        hour_key(HOUR + HOUR_MS),
+        lambda it: it.update(halted_at_ms=HOUR, halt_reason="person", reason="halted"),
+        "it is halted (person), and nobody has halted the book",
+    ),
+    "a halt without a loss": (
+        hour_key(HOUR + HOUR_MS),
+        lambda it: it.update(
+            halted_at_ms=HOUR + HOUR_MS,
+            halt_reason="drawdown",
+            peak_equity_usdt=it["equity_usdt"],
+            reason="halt",
+        ),
+        "peak_equity_usdt is",
+    ),
 }
 
 
-@pytest.mark.parametrize("what", WORDS)
+@pytest.mark.parametrize("what", CHANGES)
 def test_what_was_changed_by_hand_is_named(fresh_book: BookScene, what: str) -> None:
     """An amount or a hash of a closed hour, or of an hour of which there is only a book record."""
-    key, change, said = WORDS[what]
+    key, change, said = CHANGES[what]
     fresh_book.finish()
     fresh_book.move_to(HOUR + HOUR_MS)
     with fresh_book.book() as book:
@@ -97,7 +121,7 @@ def test_what_was_changed_by_hand_is_named(fresh_book: BookScene, what: str) -> 
     assert [it for it in problems(fresh_book) if said in it]
 
 
-def test_a_lost_word_is_named(fresh_book: BookScene) -> None:
+def test_a_lost_book_record_is_named(fresh_book: BookScene) -> None:
     """A book record of a past hour is gone: its symbols' decisions say so."""
     fresh_book.finish()
     (fresh_book.store / hour_key(HOUR - HOUR_MS)).unlink()
