@@ -119,7 +119,8 @@ def _filled(pipeline: Pipeline) -> int:
     folder = pipeline.folder
     folder.path.mkdir()
     judge, _ = pipeline.judge()
-    verdicts, count = {}, 0
+    verdicts: dict[str, Verdict] = {}
+    count = 0
     for job in pipeline.jobs:
         basis, reached = (told := judge.of(job, verdicts)).basis, told.reached
         assert basis is not None
