@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from backtest.pipeline.judge import Verdict
 from backtest.pipeline.opened import Pipeline
 from backtest.pipeline.record import Record
 from benchmarks.figure import Figure
