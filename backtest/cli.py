@@ -20,6 +20,7 @@ from backtest.commands.report import report
 from backtest.commands.run import run
 from backtest.commands.select import select
 from backtest.commands.study import study
+from backtest.commands.time_inference import time_inference
 from backtest.commands.tune import tune
 from trader import terminal
 from trader.startup import Version, begin, one_value_each
@@ -52,6 +53,7 @@ for verb in (
     lookahead,
     params,
     model_check,
+    time_inference,
     tune,
     run,
     pipeline,

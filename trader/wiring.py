@@ -21,6 +21,7 @@ from trader.adapters.binance_outages import outage_of
 from trader.adapters.binance_spot import BinanceSpot
 from trader.adapters.clocks import ExchangeClock, WallClock, market_served
 from trader.adapters.files import read_bars, write_bars
+from trader.adapters.revisions_file import RevisionsFile
 from trader.adapters.source_market import SourceMarket
 from trader.adapters.source_s3 import S3Access
 from trader.adapters.sources import span_source
@@ -167,6 +168,8 @@ def make_collector(
         lambda gap: outage_of(gap) is not None,
         lambda: market_served(settings.exchange_url, settings.timeout_s) if embedded else "",
         say,
+        RevisionsFile(settings.bars) if keep else None,
+        WallClock().now_ms,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -86,8 +87,8 @@ def _scales(now: dict[str, list[float]], then: dict[str, list[float]]) -> Certif
 
 def _rows(subject: Subject, panel: Panel, hours: Ints) -> Iterator[CertificateCheck]:
     X = panel.X[0]
-    wide = Panel(panel.bars, (X.astype(np.float64),))  # type: ignore[arg-type]  # what is wrong with it is the point
-    yield _unchanged(subject, panel, hours, wide, "float64 in place of float32")
+    wide: Any = X.astype(np.float64)  # what is wrong with it is the point
+    yield _unchanged(subject, panel, hours, Panel(panel.bars, (wide,)), "float64 in place of float32")
     yield _unchanged(
         subject,
         panel,
@@ -108,7 +109,9 @@ def _scored(subject: Subject, bars: tuple[Bars, ...], X: Matrix, hours: Ints) ->
 def _strided(panel: Panel) -> Panel:
     """The same numbers, every second of an array that is twice as long."""
     bars = panel.bars[0]
-    changed = {name: np.repeat(getattr(bars, name), 2)[::2] for name in (*REQUIRED_COLUMNS, "flagged")}
+    changed: dict[str, Any] = {
+        name: np.repeat(getattr(bars, name), 2)[::2] for name in (*REQUIRED_COLUMNS, "flagged")
+    }
     return Panel.of([replace(bars, **changed)])
 
 

@@ -35,6 +35,8 @@ TABLES_OF_FAMILIES = frozenset(
 # What computes tasks changes no result, and what a person is shown is none.
 NO_RESULT = ("backtest.executors.", "trader.terminal", "backtest.pipeline.run")
 _SCHEMA = 1
+# Of this process: a module that was taken apart is not taken apart again.
+_taken_apart: dict[tuple[str, str], SourceModule] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,16 @@ class Code:
         except (OSError, ValueError, KeyError, TypeError):
             pass  # a cache that cannot be read is one that is not there
         return {}
+
+    @cached_property
+    def _index(self) -> dict[str, Path]:
+        """This project's files by the module that each is."""
+        found = {}
+        for package in PACKAGES:
+            for path in (self._root / package).rglob("*.py"):
+                parts = path.relative_to(self._root).with_suffix("").parts
+                found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+        return found
 
     def keep(self) -> None:
         """Write what was taken apart, if anything was; a folder that cannot be written costs the next call its time alone."""
@@ -135,10 +147,11 @@ class Code:
 
     def _path(self, name: str, folder: Path | None) -> Path | None:
         parts = name.split(".")
-        base = self._root if parts[0] in PACKAGES else folder
-        if base is None:
+        if parts[0] in PACKAGES:
+            return self._index.get(name)
+        if folder is None:
             return None
-        path = base.joinpath(*parts)
+        path = folder.joinpath(*parts)
         for it in (path.with_suffix(".py") if path.name else path, path / "__init__.py"):
             if it.is_file():
                 return it
@@ -158,9 +171,16 @@ class Code:
         if there and there["module"]["content"] == content_of(source):
             there["stamp"] = stamp
             return SourceModule.of_json(there["module"])
-        module = module_of(name, source, path)
+        module = _taken(name, source, path)
         self._known[str(path)] = {"stamp": stamp, "module": module.as_json()}
         return module
+
+
+def _taken(name: str, source: bytes, path: Path) -> SourceModule:
+    place = name, content_of(source)
+    if place not in _taken_apart:
+        _taken_apart[place] = module_of(name, source, path)
+    return _taken_apart[place]
 
 
 class _Walk:

@@ -30,6 +30,9 @@ CODE = {
     "publish": "backtest.pipeline.stage_publish:publish_stage",
 }
 
+# Stages that compute features themselves; predict reads those of their stage.
+COMPUTES_FEATURES = ("tune", "train", "check")
+
 
 def jobs_of(spec: Spec) -> list[Job]:
     """In an order in which each comes after what it needs. Raises ConfigError for a cycle, for an output that two stages make,
@@ -136,7 +139,7 @@ class _Family:
             outputs,
             {"symbol": symbol, **params, **more, **(self._own if fits else {})},
             {"source": f"collect/{symbol}/{BARS}"},
-            (CODE[kind], *(self._roots if fits else ())),
+            (CODE[kind], *(self._roots if kind in COMPUTES_FEATURES else ())),
             (self.name,),
         )
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from backtest.certificate.subject import Spans, Subject
-from tests.support.bars_made import bars_made
+from tests.support.bars_made import bars_made, bars_of_closes
 from tests.support.fakes import FakeClock, FakeExchange, MemoryStore
 from tests.support.rig import quick_params
 from trader.app.bot import Bot
@@ -16,11 +18,14 @@ from trader.app.journal import Journal
 from trader.app.retrain import retrain
 from trader.commands.check import subject_of
 from trader.core.model import ModelCard
+from trader.core.panel import Panel
 from trader.core.params import Params, params_of
-from trader.core.types import HOUR_MS, Bars
+from trader.core.ports import Forecaster, Predictor
+from trader.core.types import HOUR_MS, Bars, Floats, Matrix
 from trader.forecasters.registry import forecaster_of
 
-SYMBOL = "BTCUSDT"
+# (X (n, k), y (symbols, n)) -> what is learnt from instead
+Fault = Callable[[Matrix, Floats], tuple[Matrix, Floats]]
 # 100 days: a look-back of 20, and a walk-forward of 30 whose newest tenth has too few days to be judged.
 HOURS = 2_400
 SPANS = Spans(live_hours=24, newest_days=30)
@@ -58,14 +63,61 @@ def a_bot(bars: Bars, store: MemoryStore | None = None) -> Bot:
     return Bot("tests", journal, FakeExchange(clock), collector, forecaster_of, clock, "tests")
 
 
-def trained(bot: Bot, params: Params, serve_from: int, fault: Callable[..., Any] | None = None) -> ModelCard:
+def trained(bot: Bot, params: Params, serve_from: int, **options: Any) -> ModelCard:
     """A model of the bot, trained by the bot's own verb."""
-    return retrain(bot.journal, bot.collector, bot.forecaster_of, params, serve_from, "tests")
+    return retrain(bot.journal, bot.collector, bot.forecaster_of, params, serve_from, "tests", **options)
 
 
-def subject_for(family: str = "xgboost", seed: int = 5, **changes: Any) -> Subject:
-    """A clean model of a family, trained as `trader retrain` does, an hour before it serves."""
-    bars = bars_made(HOURS, seed, missing=(1_700, 1_701, HOURS - 30))
+class FaultyForecaster:
+    """A family that learns from what a fault makes of its rows and labels, and says nothing of it: its bytes, format and card are
+    those of the family."""
+
+    def __init__(self, inner: Forecaster, fault: Fault) -> None:
+        self.inner, self.fault = inner, fault
+        self.family, self.format, self.libraries, self.traits = (
+            inner.family,
+            inner.format,
+            inner.libraries,
+            inner.traits,
+        )
+
+    def fit(self, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int) -> bytes:
+        """Spoilt."""
+        X, labels = self.fault(panel.X[0], y)
+        return self.inner.fit(
+            Panel.of(panel.bars, [X]), labels, params, horizon=horizon, until=until, seed=seed
+        )
+
+    def load(self, model: bytes, source: str) -> Predictor:
+        """As the family does."""
+        return self.inner.load(model, source)
+
+
+def market(seed: int = 5) -> Bars:
+    """HOURS made bars with gaps, one of them among the newest hours."""
+    return bars_made(HOURS, seed, missing=(1_700, 1_701, HOURS - 30))
+
+
+def trending(hours: int, turned: int = 0) -> Bars:
+    """A market in which a move is followed by one of the same sign, but for its last `turned` hours, where the sign turns."""
+    random = np.random.default_rng(3)
+    moves = np.zeros(hours)
+    for i in range(1, hours):
+        sign = -1.0 if i >= hours - turned else 1.0
+        moves[i] = sign * 0.8 * moves[i - 1] + 0.004 * random.normal()
+    return bars_of_closes(np.round(30_000 * np.exp(np.cumsum(moves)), 2).tolist())
+
+
+def subject_for(
+    family: str = "xgboost", fault: Fault | None = None, bars: Bars | None = None, **changes: Any
+) -> Subject:
+    """A model of a family, trained as `trader retrain` does, an hour before it serves; clean, or with a fault in its training."""
+    bars = market() if bars is None else bars
     bot = a_bot(bars)
-    card = trained(bot, params_for(family, **changes), bars.last + HOUR_MS)
+    fitting = (
+        bot
+        if fault is None
+        else replace(bot, forecaster_of=lambda name: FaultyForecaster(forecaster_of(name), fault))
+    )
+    card = trained(fitting, params_for(family, **changes), bars.last + HOUR_MS)
     return subject_of(bot, card, bars.last)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from trader.app.layout import keys_of
 from trader.core.certificate import Certificate, read_certificate
-from trader.core.errors import Retry, Uncertified
+from trader.core.errors import DataError, Retry, Uncertified
 from trader.core.model import ModelCard
 from trader.core.types import iso
 
@@ -85,6 +85,15 @@ def require_passed(journal: Journal, card: ModelCard) -> None:
             f"{card.model_id}: certificate {known.number} {known.certificate.verdict}. It does not serve; after mending the cause "
             f"make another: trader check {card.model_id}"
         )
+
+
+def certificate_words(journal: Journal, card: ModelCard) -> str:
+    """What a person is told of a model's certificates in a line, also of one that is damaged."""
+    try:
+        known = newest_certificate(journal, card)
+    except DataError as error:
+        return str(error)
+    return "none" if known is None else known.words
 
 
 def _newest_number(journal: Journal, model_id: str) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from heapq import merge
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trader import terminal
@@ -43,6 +45,25 @@ def journal_book(
         at, symbols = waiting
         said = f"{terminal.minute(iso(at))} is not closed by all symbols; it waits for {', '.join(symbols)}"
         terminal.show(terminal.paragraph(said, 19))
+
+
+def tables_of_book(
+    settings: Settings,
+    book: BookFile,
+    since: int | None,
+    until: int | None,
+    csv: bool,
+    parquet: Path | None,
+) -> None:
+    """The same hours as tables, with a column a symbol for the cash that it was given."""
+    from trader.adapters.tables import write_book_csv, write_book_parquet
+
+    words, journals = journals_of(settings, book)
+    lines = [it.line for it in closed_hours(words, journals, since, until)]
+    if csv:
+        write_book_csv(sys.stdout, lines, book.params.symbols)
+    if parquet:
+        write_book_parquet(parquet, lines, book.params.symbols)
 
 
 def _show(

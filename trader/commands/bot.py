@@ -29,7 +29,6 @@ from trader.core.errors import ConfigError, Halt, TraderError
 from trader.core.text import plural
 from trader.core.types import iso
 from trader.observers import process
-from trader.plain_file import read_text
 
 
 def tick(
@@ -148,7 +147,7 @@ def retrain(
         if params is not None and settings.book is not None:
             from trader.adapters.book_file import with_params
 
-            given = with_params(given, read_text(params, "parameters"), str(params))
+            given = with_params(given, terminal.read_text(params, "parameters"), str(params))
         if train_workers > 1:
             raise ConfigError(
                 f"--train-workers shares the fit of one symbol's model; leave it out with {book or 'a book'}"

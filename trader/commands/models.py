@@ -78,7 +78,7 @@ def card(model: Model, symbol: Symbol = None, store: StoreDir = None, as_json: A
 
     Example: trader models card 20220101T00
     """
-    from trader.app.certificates import newest_certificate
+    from trader.app.certificates import certificate_words, newest_certificate
     from trader.app.models import card_of
     from trader.commands.check import certificate_rows
     from trader.core.params import params_of
@@ -86,9 +86,8 @@ def card(model: Model, symbol: Symbol = None, store: StoreDir = None, as_json: A
     journal = _journal(symbol, store)
     its_card = card_of(journal, model)
     found: dict[str, Any] = asdict(its_card)
-    certificate = newest_certificate(journal, its_card)
     if as_json:
-        terminal.emit({**found, **certificate_rows(certificate)})
+        terminal.emit({**found, **certificate_rows(newest_certificate(journal, its_card))})
         return
     params = params_of(found.pop("params"), "the card").as_json()
     told = params.pop("model")
@@ -97,7 +96,7 @@ def card(model: Model, symbol: Symbol = None, store: StoreDir = None, as_json: A
         found[name] = iso(found[name])
     found["columns"] = " ".join(found["columns"])
     found["symbols"] = " ".join(found["symbols"])
-    rows = [("certificate", "none" if certificate is None else certificate.words)]
+    rows = [("certificate", certificate_words(journal, its_card))]
     rows += [(key, str(value)) for key, value in {**found, **params}.items()]
     rows += [(f"model.{key}", str(value)) for key, value in told.items()]
     terminal.show(found["model_id"], "-" * len(found["model_id"]), terminal.labelled(rows))

@@ -38,12 +38,6 @@ MOST_MESSAGE_BYTES = 65_536
 GOING_AWAY, POLICY = 1001, 1008
 
 
-def wants_stream(request: Request) -> bool:
-    """Whether a request asks for a websocket at an address that has streams."""
-    asked = request.headers.get("upgrade", "").lower() == "websocket"
-    return asked and (request.path == "/stream" or request.path == "/ws" or request.path.startswith("/ws/"))
-
-
 def serve_stream(
     venue: Venue, connection: ClientConnection, request: Request, stopping: threading.Event
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trader import terminal
+from trader.app.certificates import certificate_words
 from trader.app.cursors import standing_in_words
 from trader.app.hold import buy_and_hold
 from trader.app.journal import Journal
@@ -165,7 +166,7 @@ def view_of(journal: Journal, settings: Settings, series: Json) -> Json:
         "ranges": card.known_ranges(journal.symbol) if card else {},
         "quantiles": list(RANGE_QUANTILES),
         "all_ranges": _ranges(journal, {record["model_id"] for record in series["audit"]}),
-        "card": _card_rows(card, report) if card else [],
+        "card": _card_rows(card, report, certificate_words(journal, card)) if card else [],
     }
 
 
@@ -270,7 +271,7 @@ def _short(text: str) -> str:
     return f"{text[:10]} {text[11:16]}"
 
 
-def _card_rows(card: ModelCard, report: Json) -> list[tuple[str, str]]:
+def _card_rows(card: ModelCard, report: Json, certificate: str) -> list[tuple[str, str]]:
     params = params_of(card.params, "the card")
     chosen, thresholds = told_in_words(params.model), params.thresholds
     why = (report.get("champion") or {}).get("why", "")
@@ -289,4 +290,5 @@ def _card_rows(card: ModelCard, report: Json) -> list[tuple[str, str]]:
             f"P(up) at {thresholds.enter_long:g}, {thresholds.leave_long:g}",
         ),
         ("data, code", f"{card.data_hash}, {card.code_version}"),
+        ("certificate", certificate),
     ]
