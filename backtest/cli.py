@@ -9,6 +9,7 @@ import typer
 from backtest.commands.choices import choices
 from backtest.commands.compare import compare
 from backtest.commands.forecast import forecast
+from backtest.commands.gc import gc as collect_garbage
 from backtest.commands.lifecycle import lifecycle
 from backtest.commands.lookahead import lookahead
 from backtest.commands.model_check import model_check
@@ -20,6 +21,7 @@ from backtest.commands.report import report
 from backtest.commands.run import run
 from backtest.commands.select import select
 from backtest.commands.study import study
+from backtest.commands.time_inference import time_inference
 from backtest.commands.tune import tune
 from trader import terminal
 from trader.startup import Version, begin, one_value_each
@@ -52,6 +54,7 @@ for verb in (
     lookahead,
     params,
     model_check,
+    time_inference,
     tune,
     run,
     pipeline,
@@ -59,6 +62,7 @@ for verb in (
     reproduce_reference,
 ):
     app.command()(verb)
+app.command("gc")(collect_garbage)
 app.command("reproduce-seed", hidden=True)(reproduce_reference)  # its name in earlier versions
 app.add_typer(study, name="study")
 one_value_each(app)

@@ -27,7 +27,8 @@ from trader.core.panel import Panel
 from trader.core.series import Series
 from trader.core.types import DAY_MS, HOUR_MS, Bars, Floats, parse_time
 from trader.forecasters.naive import rolling_quantiles
-from trader.forecasters.tft import Head, TFTPredictor
+from trader.forecasters.tft import TFTPredictor
+from trader.forecasters.tft_head import Head
 from trader.forecasters.tft_layers import Noise
 from trader.forecasters.tft_network import Network, pinball
 from trader.forecasters.tft_training import Training

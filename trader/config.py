@@ -146,7 +146,8 @@ class Settings(BaseModel):
         None, description="a Python file with families of models of your own; see docs/families.md"
     )
     checkpoints: Path = Field(
-        Path("checkpoints"), description="folder of unfinished trainings, which go on after a kill (tft), and of a certificate's folds"
+        Path("checkpoints"),
+        description="folder of unfinished trainings, which go on after a kill (tft), and of a certificate's folds",
     )
     trackers: str | None = Field(
         None,

@@ -21,6 +21,7 @@ from trader.adapters.binance_outages import outage_of
 from trader.adapters.binance_spot import BinanceSpot
 from trader.adapters.clocks import ExchangeClock, WallClock, market_served
 from trader.adapters.files import read_bars, write_bars
+from trader.adapters.revisions_file import RevisionsFile
 from trader.adapters.source_market import SourceMarket
 from trader.adapters.source_s3 import S3Access
 from trader.adapters.sources import span_source
@@ -167,6 +168,8 @@ def make_collector(
         lambda gap: outage_of(gap) is not None,
         lambda: market_served(settings.exchange_url, settings.timeout_s) if embedded else "",
         say,
+        RevisionsFile(settings.bars) if keep else None,
+        WallClock().now_ms,
     )
 
 
@@ -198,11 +201,7 @@ def open_bot(
     except TraderError:
         pass
     clock = clock or make_clock(settings)
-    quota = make_quota(settings, settings.exchange_url, clock)  # a ban by a host meets whoever asks it
-    exchange = make_exchange(settings, clock, quota)
-    market = make_market(
-        settings, clock, quota=quota if settings.market_url == settings.exchange_url else None
-    )
+    exchange, market = _connected(settings, clock, make_quota(settings, settings.exchange_url, clock))
     try:
         collector = make_collector(settings, market, keep=keep_bars, say=say)
         yield _bot(settings, journal, exchange, collector, clock)
@@ -230,10 +229,8 @@ def open_book(
     sleeves: dict[str, Bot] = {}
     with ExitStack() as open_connections:
         for lane in laned:
-            exchange = make_exchange(settings, clock, quota)
+            exchange, market = _connected(settings, clock, quota)
             open_connections.callback(exchange.close)
-            shared = quota if settings.market_url == settings.exchange_url else None
-            market = make_market(settings, clock, quota=shared)
             open_connections.callback(market.close)
             for symbol in lane:
                 journal = Journal(store, symbol, params.symbols)
@@ -242,8 +239,16 @@ def open_book(
                 collector = make_collector(own, market, keep=keep_bars, say=say)
                 sleeves[symbol] = _bot(own, journal, exchange, collector, clock)
         words = BookJournal(Journal(store, BOOK, params.symbols))
+        words.journal.require_own()  # now: what is changed after this process began is seen by it
         freeze = settings.halt_policy == "freeze"
         yield Book(params, words, dict(sorted(sleeves.items())), laned, freeze)
+
+
+def _connected(settings: Settings, clock: Clock, quota: Quota) -> tuple[BinanceSpot, Market]:
+    """The account and the market. quota: of the venue's host, where a ban meets whoever asks it; of the market too, where that is
+    the same host."""
+    shared = quota if settings.market_url == settings.exchange_url else None
+    return make_exchange(settings, clock, quota), make_market(settings, clock, quota=shared)
 
 
 def _bot(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,7 @@ import typer
 from backtest.commands.computing import Computing, computed
 from backtest.commands.inputs import writable
 from backtest.commands.run_screen import show_run
-from backtest.evidence.ledger import EvidenceLedger, config_hash
+from backtest.evidence.ledger import Entry, EvidenceLedger, config_hash
 from backtest.evidence.looks import ledger_in, looked_at, of_run
 from backtest.evidence.significance import Moments
 from trader import terminal
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from trader.core.types import Progress
 
 BOOK_HELP = "book.toml: trade its symbols on one capital; --out then names a folder of hours files"
+# Below so much of a share, what filters take away is not worth a sentence.
+NOTICEABLE_REGRET = 0.02
 BY = "backtest run --book"
 # Options of one symbol, which book.toml says by symbol or which have no meaning for several.
 OF_ONE_SYMBOL = ("params", "symbol", "features", "horizon_hours", "label")
@@ -144,17 +146,23 @@ def outcome_of(
     from backtest.engine.book_outcome import run_book
 
     outcome = run_book(
-        [_in_book(it, given) for it in given.symbols], given.rules, given.stop,
+        [in_book(it, given) for it in given.symbols], given.rules, given.stop,
         executor=executor, progress=update, began=given.began,
     )  # fmt: skip  # what is traded, then how it is computed
-    for it, sleeve, ledger in zip(given.symbols, outcome.run.sleeves, ledgers, strict=True):
-        # The hours of every symbol have been looked at, and its own parameters were tried on them.
-        per_hour = Moments.of(hourly_returns(sleeve.index, 1.0)).sharpe
-        ledger.append(looked_at(config_hash(it.rules.params), given.start, given.stop, per_hour, by))
+    for entries, ledger in zip(looks_of(given, outcome, by), ledgers, strict=True):
+        ledger.append(entries)
     return outcome
 
 
-def _in_book(it: GivenSymbol, given: GivenBook) -> SymbolInBook:
+def looks_of(given: GivenBook, outcome: BookOutcome, by: str) -> Iterator[list[Entry]]:
+    """What the ledger of each symbol is told: its hours have been looked at, and its own parameters were tried on them."""
+    for it, sleeve in zip(given.symbols, outcome.run.sleeves, strict=True):
+        per_hour = Moments.of(hourly_returns(sleeve.index, 1.0)).sharpe
+        yield looked_at(config_hash(it.rules.params), given.start, given.stop, per_hour, by)
+
+
+def in_book(it: GivenSymbol, given: GivenBook) -> SymbolInBook:
+    """A symbol as it is walked forward and traded."""
     from backtest.engine.book_outcome import SymbolInBook
     from backtest.engine.walkforward import SymbolToWalk
     from trader.forecasters.registry import forecaster_of
@@ -191,6 +199,7 @@ def show_book(summary: dict[str, Any], title: str) -> None:
         ("turnover, of the mean equity", f"{summary['turnover']:,.1f} times"),
         ("final equity", f"{float(summary['final_equity_usdt']):,.2f} USDT"),
         ("halted", terminal.minute(summary["halted_at"]) if summary["halted_at"] else "no"),
+        ("capacity, at 1 % of volume", capacity_words(summary["capacity_usdt"])),
     ]
     terminal.show(terminal.table(title, rows), "")
     columns = (
@@ -213,7 +222,27 @@ def show_book(summary: dict[str, Any], title: str) -> None:
         f"{symbol} end at {terminal.minute(it)}" for symbol, it in summary["bars_end_early"].items()
     ]:
         said += f" Bars of {', of '.join(ended)}: traded until then, the exchange is closed afterwards."
+    said += regret_words(summary)
     terminal.show(terminal.paragraph(said), f"{summary['seconds']:.1f} s")
+
+
+def capacity_words(capital_usdt: float | None) -> str:
+    """The capital at which the orders of the symbol that carries least stay within 1 % of an hour's volume."""
+    return "not known" if capital_usdt is None else f"{capital_usdt:,.0f} USDT"
+
+
+def regret_words(summary: dict[str, Any]) -> str:
+    """Of the symbols whose share the least order and the step of quantity cut noticeably; nothing where they cut none."""
+    cut = {symbol: of["regret"] for symbol, of in summary["symbols"].items()}
+    told = [
+        f"{symbol} {it['taken_away']:.1%}"
+        + (f" (too small {it['too_small']} times)" if it["too_small"] else "")
+        for symbol, it in cut.items()
+        if it["taken_away"] >= NOTICEABLE_REGRET or it["too_small"]
+    ]
+    if not told:
+        return ""
+    return f" Of their shares the least order and the step of quantity take away: {', '.join(told)}."
 
 
 def _row(symbol: str, of: dict[str, Any]) -> tuple[str, ...]:

@@ -46,13 +46,14 @@ class GivenSymbol:
 @dataclass(frozen=True, slots=True, eq=False)
 class GivenBook:
     """A book over the hours start <= T < stop (UTC ms), its symbols in alphabetical order. began: when the verb was asked, on
-    time.perf_counter."""
+    time.perf_counter. untraded: symbols with bars among those given that the book does not name."""
 
     params: BookParams
     symbols: tuple[GivenSymbol, ...]
     start: int
     stop: int
     began: float
+    untraded: tuple[str, ...] = ()
 
     @property
     def rules(self) -> BookRules:
@@ -77,17 +78,30 @@ def given_book(
     if last <= first:
         raise ConfigError(f"--to {stop} must be later than --from {start}")
     sources = BarSources.of(bars, read.params.symbols[0], access=s3_access)
-    for symbol in read.params.symbols:
-        sources.path(symbol)
+    _require_files(sources, read.params.symbols)
     if read.params.is_pooled:
         family = next(iter(read.strategies.values())).model.family
         require_pools(family, traits_of(family))
     files = _Files(sources, filters, first, last, young=read.params.is_pooled)
     symbols = tuple(files.symbol(it, read.strategies[it]) for it in read.params.symbols)
-    given = GivenBook(read.params, symbols, first, last, began)
+    untraded = tuple(sorted(sources.files.keys() - set(read.params.symbols)))
+    given = GivenBook(read.params, symbols, first, last, began, untraded)
     if not read.is_one:
         require_tradable(given)
     return given
+
+
+def _require_files(sources: BarSources, symbols: Sequence[str]) -> None:
+    """Raises ConfigError that names every symbol without bars: a book without its delisted symbols would look better than it
+    was."""
+    missing = [it for it in symbols if it not in sources.files]
+    if len(missing) == 1:
+        sources.path(missing[0])
+    if missing:
+        raise ConfigError(
+            f"{sources.said}: there are no bars of {', '.join(missing)}. Give a folder that holds them, delisted symbols too, or "
+            f"leave them out of the book. To get them: trader collect --symbols {','.join(missing)} --from 2021-01-01"
+        )
 
 
 class _Files:

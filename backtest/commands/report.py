@@ -24,7 +24,7 @@ StudyDir = Annotated[
 ]
 
 
-@or_book(report_of_book, "study")
+@or_book(report_of_book, help_text="book.toml: say what its symbols on one capital are worth")
 @on_hours
 @computed
 def report(

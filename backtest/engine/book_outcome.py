@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
 from backtest.engine.book import BookRun, Sleeve, SleeveRun, simulate_book
-from backtest.engine.pooled_walk import pooled_walks
-from backtest.engine.walkforward import SymbolToWalk, walks_by_symbol
+from backtest.engine.book_capacity import capacity_of, regrets
+from backtest.engine.pooled_walk import pooled_walks, pooled_walks_by_seed
+from backtest.engine.walkforward import SymbolToWalk, walks_by_seed, walks_by_symbol
 from backtest.executors.protocol import Executor
 from trader.core.book import BookRules
 from trader.core.hours import Rules
@@ -34,8 +35,10 @@ class SymbolInBook:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BookOutcome:
-    """run: the hours. summary: figures of the whole book and, under `symbols`, of each; returns are compounded shares."""
+    """sleeves: what was traded, in alphabetical order. run: the hours. summary: figures of the whole book and, under `symbols`,
+    of each; returns are compounded shares."""
 
+    sleeves: list[Sleeve]
     run: BookRun
     summary: dict[str, Any]
 
@@ -56,25 +59,67 @@ def run_book(
     window, or for the shares.
     """
     began = now() if began is None else began
-    walk = pooled_walks if rules.params.is_pooled else walks_by_symbol
-    walks = walk([it.walked for it in symbols], executor, progress)
-    sleeves = [
-        Sleeve(it.bars, it.rules, _until(stop, rules.start, p_up))
-        for it, p_up in zip(symbols, walks, strict=True)
-    ]
+    walks = walks_of_book([it.walked for it in symbols], rules, stop, executor, progress)
+    sleeves = [Sleeve(it.bars, it.rules, p_up) for it, p_up in zip(symbols, walks, strict=True)]
+    sleeves.sort(key=lambda it: it.bars.symbol)
     run = simulate_book(sleeves, rules, stop)
     by_symbol = {it.bars.symbol: it for it in symbols}
     equity = np.array([float(line.equity) for line in run.lines])
     returns = hourly_returns(equity, float(rules.params.capital_usdt))
     told = {it.symbol: _sleeve_summary(it, by_symbol[it.symbol], run, equity, returns) for it in run.sleeves}
+    for symbol, regret in regrets(run, sleeves).items():
+        told[symbol]["regret"] = asdict(regret)
     summary = _summary(run, rules, equity, returns)
     summary["correlation"] = correlations([it.index for it in run.sleeves])
     summary["symbols"] = told
+    carried = [it["capacity"]["capital_usdt"] for it in told.values()]
+    summary["capacity_usdt"] = min((it for it in carried if it is not None), default=None)
     summary["bars_end_early"] = {
         it.bars.symbol: iso(it.walked.bars.last) for it in symbols if it.walked.bars.last < stop
     }
     summary["seconds"] = round(now() - began, 3)
-    return BookOutcome(run, summary)
+    return BookOutcome(sleeves, run, summary)
+
+
+def walks_of_book(
+    walked: Sequence[SymbolToWalk],
+    rules: BookRules,
+    stop: int,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Matrix]:
+    """P(up) of every hour of the book by symbol, (n,) each, in their order: NaN where a symbol has no bars any more."""
+    walk = pooled_walks if rules.params.is_pooled else walks_by_symbol
+    for p_up in walk(walked, executor, progress):
+        yield _until(stop, rules.start, p_up)
+
+
+def walks_of_book_by_seed(
+    walked: Sequence[SymbolToWalk],
+    rules: BookRules,
+    stop: int,
+    seeds: Sequence[int],
+    executor: Executor | None = None,
+) -> list[list[Matrix]]:
+    """The same for each of these random seeds in place of the parameters' own."""
+    if rules.params.is_pooled:
+        found = pooled_walks_by_seed(walked, seeds, executor)
+        return [[_until(stop, rules.start, p_up) for p_up in told] for told in found]
+    return [
+        list(told)
+        for told in zip(*(_by_seed(it, rules, stop, seeds, executor) for it in walked), strict=True)
+    ]
+
+
+def _by_seed(
+    it: SymbolToWalk, rules: BookRules, stop: int, seeds: Sequence[int], executor: Executor | None
+) -> list[Matrix]:
+    """P(up) of a symbol for each seed."""
+    walks = walks_by_seed(
+        it.forecaster, it.bars, it.params, it.start, it.stop, seeds,
+        source=it.source, others=it.others, executor=executor,
+    )  # fmt: skip  # what is walked, then how it is computed
+    return [_until(stop, rules.start, p_up) for p_up in walks]
 
 
 def _until(stop: int, start: int, p_up: Matrix) -> Matrix:
@@ -145,8 +190,14 @@ def _sleeve_summary(
         "contribution_usdt": plain(final - given_usdt),
         "turnover": traded_usdt(sleeve) / float(equity.mean()),
         "correlation_with_book": correlation(own, returns),
+        "capacity": asdict(capacity_of(sleeve, given.bars, run_capital(run))),
         "filters": given.rules.filters.as_json(),
     }
+
+
+def run_capital(run: BookRun) -> Decimal:
+    """What the book began with, USDT."""
+    return run.said[0].equity_usdt
 
 
 def run_final(sleeve: SleeveRun) -> Decimal:

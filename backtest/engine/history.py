@@ -41,8 +41,8 @@ class History:
     hours, the traded symbol's first, NaN while unknown.
 
     others: what a fit on several symbols sees beside it, by name; only fits read them, so that no prediction can. A symbol that
-    is younger begins later, one that is delisted ends earlier. others_features: their features where the family reads rows, (n, k)
-    each, NaN where the symbol has no bar.
+    is younger begins later, one that is delisted ends earlier. others_features: theirs where the family reads rows, (n, k) each,
+    NaN where the symbol has no bar.
     """
 
     forecaster: Forecaster

@@ -133,7 +133,7 @@ def assess(
         "effective": effective,
         "pbo": None if fitted is None else fitted.pbo,
     }
-    return Evidence(**partial, objections=_objections(partial, run))  # type: ignore[arg-type]  # a value for each field
+    return Evidence(**partial, objections=objections(partial, _halt_of(run)))  # type: ignore[arg-type]  # a value for each field
 
 
 def _seeds(
@@ -160,16 +160,22 @@ def _seeds(
     return Seeds(found)
 
 
-def _objections(seen: dict[str, Any], run: Run) -> list[str]:
-    """Every reason not to trade, the plainest first."""
+def _halt_of(run: Run) -> str | None:
+    risk = run.state.risk
+    return None if risk.halted_at is None else str(risk.halt_reason)
+
+
+def objections(seen: dict[str, Any], halt_reason: str | None) -> list[str]:
+    """Every reason not to trade, the plainest first. seen: the fields of Evidence by name. halt_reason: None where nothing
+    halted."""
     strategy: Baseline = seen["strategy"]
     hold = next(baseline for baseline in seen["baselines"] if baseline.name == "buy and hold")
     double = next(case for case in seen["stress"] if case.name == "costs x 2")
     reasons = []
     if not strategy.orders:
         return ["it never trades"]
-    if run.state.risk.halted_at is not None:
-        reasons.append(f"it halts ({run.state.risk.halt_reason})")
+    if halt_reason is not None:
+        reasons.append(f"it halts ({halt_reason})")
     if strategy.net_return <= 0:
         reasons.append(f"it loses {-strategy.net_return:.1%} after costs")
     elif strategy.sharpe <= hold.sharpe:

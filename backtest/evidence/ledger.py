@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -127,6 +127,18 @@ class Count:
     evaluations: int
     looks: int
     sharpe_deviation: float
+
+
+def count_of_all(ledgers: Sequence[Sequence[Entry]], start: int, stop: int) -> Count:
+    """What was tried on the bars of several symbols: a configuration that was tried on any of them is one, in however many
+    ledgers it stands; of looks and evaluations the most that one symbol had."""
+    together = count([entry for entries in ledgers for entry in entries], start, stop)
+    each = [count(entries, start, stop) for entries in ledgers]
+    return replace(
+        together,
+        evaluations=max((it.evaluations for it in each), default=0),
+        looks=max((it.looks for it in each), default=0),
+    )
 
 
 def count(entries: Sequence[Entry], start: int, stop: int) -> Count:

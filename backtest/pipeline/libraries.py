@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 
 _OWN = frozenset({"trader", "backtest", "__main__"})
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Of every installed import: it takes a second, so it is asked once in a process, and only for a name that no distribution
+    has."""
+    return importlib.metadata.packages_distributions()
 
 
 class Versions:
@@ -37,7 +45,7 @@ class Versions:
         self.asked = True
         found = imported if self.version(imported) else ""
         if not found:
-            found = (importlib.metadata.packages_distributions().get(imported) or [""])[0]
+            found = (_distributions().get(imported) or [""])[0]
         self.known[imported] = found
         return found
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from backtest.report.charts import months, stress
 from backtest.report.data import Part
 from backtest.report.drawing import (
     GAIN,
@@ -112,6 +113,8 @@ def shares(report: Part, paper: Paper) -> str:
 
 
 CHARTS: dict[str, Callable[[Part, Paper], str]] = {
+    "months": months,
+    "stress": stress,
     "whole": whole,
     "contributions": contributions,
     "symbols": symbols,

@@ -84,7 +84,9 @@ def _forecast(
         candidate, step_ms = card["candidate"], DAY_MS if card["freq"] == "1d" else HOUR_MS
         model = _model(path, card)
         forecaster, params = forecaster_of(card["family"]), params_of(card["params"], str(path))
-        bars = read_bars(card["bars"], card["symbol"])
+        place = card["bars"]
+        # A pipeline's cards name a file from where they lie.
+        bars = read_bars(place if "://" in place else str(path.parent / place), card["symbol"])
         asked = _daily if step_ms == DAY_MS else _hourly
         told, time, close = asked(forecaster, model, bars, params, parse_hour(card["train_until"]))
         return _told(symbol, candidate, step_ms, told, time, close, steps)

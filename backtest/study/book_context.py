@@ -3,6 +3,8 @@ the names of fits."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,11 +116,8 @@ class BookContext:
         """What must be equal for a study to go on: the bars of every symbol, and the book."""
         hashes = {it.bars.symbol: data_hash(_used(it)) for it in self.task.symbols}
         book = self.task.rules.params.model_dump(mode="json", exclude={"params", "params_by_symbol"})
-        return {
-            "data": content_hash([np.array(list(hashes.values()), "S16").view(np.uint8)]),
-            "symbols": hashes,
-            "book": book,
-        }
+        whole = hashlib.sha256(json.dumps(hashes).encode()).hexdigest()[:16]
+        return {"data": whole, "symbols": hashes, "book": book}
 
     def filters_identity(self) -> dict[str, Any]:
         """Of every symbol."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import shutil
@@ -9,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -92,11 +95,28 @@ def test_every_screen_of_a_book_fits(demo_book: Path, verb: str) -> None:
     assert [line for line in done.stdout.splitlines() if len(line) > WIDTH and "/" not in line] == []
 
 
-def test_a_table_of_a_book_is_refused_with_the_way_out(demo_book: Path) -> None:
-    """CSV is of one symbol: the message names one."""
-    done = command("trader", "journal", "--csv", *NAMED, cwd=demo_book, check=False)
-    assert done.returncode == 2
-    assert "--symbol BTCUSDT" in done.stderr
+def test_the_tables_of_a_book_say_its_lines(demo_book: Path) -> None:
+    """CSV and Parquet: a row an hour, amounts exact, a column a symbol for its cash, empty where none moved."""
+    hours = lines_of(demo_book)
+    rows = list(
+        csv.DictReader(io.StringIO(told(demo_book, "journal", "--csv", "--parquet", "hours.parquet")))
+    )
+    table = pq.read_table(demo_book / "hours.parquet").to_pylist()
+    assert len(rows) == len(table) == len(hours) == 72
+    for row, seen, line in zip(rows, table, hours, strict=True):
+        moved = line.pop("transfers")
+        assert {key: str(value).lower() for key, value in line.items() if key == "halted"} == {
+            "halted": row["halted"].lower()
+        }
+        assert {key: row[key] for key in line if key != "halted"} == {
+            key: value for key, value in line.items() if key != "halted"
+        }
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            assert row[f"transfer_{symbol}"] == moved.get(symbol, "")
+            amount = seen[f"transfer_{symbol}"]
+            assert amount == (Decimal(moved[symbol]) if symbol in moved else None)
+        assert (seen["equity"], seen["exposure"]) == (Decimal(line["equity"]), Decimal(line["exposure"]))
+    assert any(row["transfer_BTCUSDT"] for row in rows)
 
 
 def test_an_explained_hour_says_what_the_book_did(demo_book: Path) -> None:
@@ -209,7 +229,7 @@ def test_metrics_of_a_book_are_its_line_and_its_symbols_records(demo_book: Path)
         metrics = BookMetrics(book)
         assert not metrics.ready[0]
         done = {it: Ticked("traded", hour, [], "") for it in book.sleeves}
-        metrics.tell(BookTicked("traded", hour, done, {}, book.words.hour(hour), ""))
+        metrics.tell(BookTicked("traded", hour, done, {}, book.hours.hour(hour), ""))
         text = generate_latest(metrics.registry).decode()
         assert metrics.ready == (
             False,

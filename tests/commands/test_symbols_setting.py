@@ -61,6 +61,23 @@ def test_an_option_and_the_environment_name_the_list_too(account: Venue) -> None
     assert (done.returncode, "this store is of BTCUSDT, ETHUSDT" in done.stderr) == (2, True), done.stderr
 
 
+def test_the_list_changes_by_a_persons_reason_alone(account: Venue) -> None:
+    """Another list is refused and names the way; with a reason the symbol that would go must have been sold and released; the
+    same list with a reason changes nothing, and trains nobody who has a model."""
+    words = ("retrain", "--symbols", "BTCUSDT,SOLUSDT")
+    done = account.trader(*words, check=False)
+    assert (done.returncode, "change the list of this book: trader retrain --reason" in done.stderr) == (
+        2,
+        True,
+    )
+    done = account.trader(*words, "--reason", "ETH goes", check=False)
+    assert (done.returncode, "ETHUSDT still trades, so it cannot be removed" in done.stderr) == (2, True)
+    same = account.trader("retrain", "--reason", "nothing").stdout
+    assert "no retrain is due" in same
+    done = account.trader("retrain", "--symbols", "BTCUSDT", "--reason", "alone", check=False)
+    assert (done.returncode, "--reason and --write-off are of a book" in done.stderr) == (2, True)
+
+
 def test_a_capital_that_other_commands_would_not_know_is_refused(account: Venue) -> None:
     """Without capital_usdt the allocations of a P.json must add up to what every other command counts on."""
     (account.folder / "lone").mkdir()

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trader.app.book_journal import BOOK_HOUR
+from trader.app.layout import BOOK
 from trader.core.book import (
     BookHour,
     BookRules,
@@ -291,3 +293,30 @@ def test_a_released_symbol_gives_all_its_cash_to_the_book_and_takes_none() -> No
     )
     assert (said.transfers, said.reserve_usdt, said.equity_usdt) == ({"A1": Decimal(300)}, 0, 1_000)
     assert said.pending == {"B1": PendingTransfer(START + 3 * HOUR_MS, Decimal(-300))}
+
+
+def test_two_transfers_on_their_way_are_counted_one_by_one() -> None:
+    """B1 is released while 500 are on their way to it: both transfers wait, each until the record of its own hour. Closed up to
+    the first only, B1 has the 500 and the second still takes them: the book is worth 1,000 in every hour."""
+    rules = rules_of()
+    said = begun(rules)
+    a1, closed = stood("A1", 0, "500"), SleeveStanding("B1")
+    said = book_hour(rules, START + HOUR_MS, said, [a1, closed], never, {"B1"})
+    assert (said.transfers, said.reserve_usdt, said.equity_usdt) == ({"B1": Decimal(-500)}, 500, 1_000)
+    first, second = PendingTransfer(START, Decimal(500)), PendingTransfer(START + HOUR_MS, Decimal(-500))
+    said = book_hour(rules, START + 2 * HOUR_MS, said, [stood("A1", 1, "500"), closed], never)
+    assert (said.pending, said.equity_usdt) == ({"B1": replace(second, earlier=(first,))}, 1_000)
+    half_closed = [stood("A1", 2, "500"), stood("B1", 0, "500")]
+    half = book_hour(rules, START + 3 * HOUR_MS, said, half_closed, never)
+    assert (half.pending, half.equity_usdt) == ({"B1": second}, 1_000)
+    whole = book_hour(rules, START + 3 * HOUR_MS, said, [stood("A1", 2, "500"), stood("B1", 1, "0")], never)
+    assert (whole.pending, whole.equity_usdt) == ({}, 1_000)
+
+
+def test_two_transfers_on_their_way_are_stored_and_read() -> None:
+    """The earlier one lies beside the later; a single one is stored as it always was."""
+    first, second = PendingTransfer(START, Decimal(500)), PendingTransfer(START + HOUR_MS, Decimal(-500))
+    both = replace(begun(rules_of()), pending={"B1": replace(second, earlier=(first,)), "A1": first})
+    content = BOOK_HOUR.content(both)
+    assert content["pending"]["A1"] == {"hour": START, "amount_usdt": "500"}
+    assert BOOK_HOUR.decode("book", BOOK_HOUR.encode(both, "0" * 16), BOOK) == both

@@ -22,6 +22,12 @@ SOL, OTHERS = "SOLUSDT", ("BTCUSDT", "ETHUSDT")
 NEXT_REBALANCE = HOUR + 4 * HOUR_MS
 DEADLINE_MS = 10 * 60_000
 
+UNKNOWN = {"code": -2013, "msg": "Order does not exist."}
+NO_SYMBOL = {"code": -1121, "msg": "Invalid symbol."}
+NO_QUOTES_TOGETHER = [
+    {"path": "/api/v3/ticker/bookTicker", "nth": 1, "action": "reply", "status": 400, "body": NO_SYMBOL}
+]
+
 
 def of_symbol(faults: Sequence[dict[str, Any]], symbol: str = SOL) -> list[dict[str, Any]]:
     """These faults where a request names the symbol."""
@@ -64,18 +70,18 @@ def test_a_symbol_shut_at_the_rebalance_hour(fresh_book: BookScene) -> None:
     assert isinstance(ticked.failed.pop(SOL), Retry)
     assert ticked.failed == {}
     in_time(fresh_book, HOUR)
-    given = fresh_book.said(HOUR).transfer(SOL)
+    given = fresh_book.book_hour(HOUR).transfer(SOL)
     assert given < 0
     ticked_at(fresh_book, HOUR + HOUR_MS)
-    word = fresh_book.said(HOUR + HOUR_MS)
-    assert word.pending == {SOL: PendingTransfer(HOUR, given)}
-    assert word.late == (SOL,)
+    newest_hour = fresh_book.book_hour(HOUR + HOUR_MS)
+    assert newest_hour.pending == {SOL: PendingTransfer(HOUR, given)}
+    assert newest_hour.late == (SOL,)
     in_time(fresh_book, HOUR + HOUR_MS)
     over_at(fresh_book, HOUR + 2 * HOUR_MS)
     record = fresh_book.journal(SOL).record(HOUR)
     assert record is not None
     assert record.line.reason == "missed"
-    assert fresh_book.said(HOUR + 2 * HOUR_MS).pending == {}
+    assert fresh_book.book_hour(HOUR + 2 * HOUR_MS).pending == {}
 
 
 def test_a_symbol_shut_before_the_rebalance_hour(fresh_book: BookScene) -> None:
@@ -85,10 +91,10 @@ def test_a_symbol_shut_before_the_rebalance_hour(fresh_book: BookScene) -> None:
     fresh_book.sim("/sim/faults", SHUT)
     ticked_at(fresh_book, NEXT_REBALANCE - HOUR_MS)
     ticked = ticked_at(fresh_book, NEXT_REBALANCE)
-    word = fresh_book.said(NEXT_REBALANCE)
-    assert (word.reason, word.late) == ("rebalance", (SOL,))
-    assert word.records[SOL] == NEXT_REBALANCE - 2 * HOUR_MS
-    assert SOL not in word.transfers
+    newest_hour = fresh_book.book_hour(NEXT_REBALANCE)
+    assert (newest_hour.reason, newest_hour.late) == ("rebalance", (SOL,))
+    assert newest_hour.records[SOL] == NEXT_REBALANCE - 2 * HOUR_MS
+    assert SOL not in newest_hour.transfers
     assert set(ticked.failed) == {SOL}
     in_time(fresh_book, NEXT_REBALANCE)
     over_at(fresh_book, NEXT_REBALANCE + HOUR_MS)
@@ -101,8 +107,8 @@ def test_a_symbol_shut_after_the_rebalance_hour(fresh_book: BookScene) -> None:
     for hour in (HOUR + HOUR_MS, HOUR + 2 * HOUR_MS):
         ticked_at(fresh_book, hour)
         in_time(fresh_book, hour)
-    word = fresh_book.said(HOUR + 2 * HOUR_MS)
-    assert (word.late, word.pending, word.records[SOL]) == ((SOL,), {}, HOUR)
+    newest_hour = fresh_book.book_hour(HOUR + 2 * HOUR_MS)
+    assert (newest_hour.late, newest_hour.pending, newest_hour.records[SOL]) == ((SOL,), {}, HOUR)
     over_at(fresh_book, HOUR + 3 * HOUR_MS)
 
 
@@ -130,7 +136,7 @@ def test_a_symbol_whose_order_is_in_doubt(fresh_book: BookScene) -> None:
     in_time(fresh_book, HOUR)
     ticked_at(fresh_book, HOUR + HOUR_MS)
     in_time(fresh_book, HOUR + HOUR_MS)
-    assert fresh_book.said(HOUR + HOUR_MS).late == (SOL,)
+    assert fresh_book.book_hour(HOUR + HOUR_MS).late == (SOL,)
     over_at(fresh_book, HOUR + 2 * HOUR_MS)
     fresh_book.check_hour()
 
@@ -162,7 +168,7 @@ def test_a_foreign_order_from_the_cash_of_the_book(fresh_book: BookScene) -> Non
     """It takes what other symbols count on, so the whole book halts; once a person has adopted it, and resumed, the money is all
     there again."""
     name = foreign_order(fresh_book)
-    assert fresh_book.said(HOUR).reason == "halt"
+    assert fresh_book.book_hour(HOUR).reason == "halt"
     with fresh_book.book() as book:
         adopt(book.sleeves[SOL], name, "the other store is gone")
     fresh_book.finish()
@@ -174,7 +180,7 @@ def test_a_foreign_order_from_the_cash_of_the_book(fresh_book: BookScene) -> Non
 
 
 def test_a_symbol_that_trades_no_more(fresh_book: BookScene) -> None:
-    """Its status is BREAK and its filters are gone: it halts by itself, the book speaks and the others trade."""
+    """Its status is BREAK and its filters are gone: it halts by itself, the book record is made and the others trade."""
     fresh_book.sim("/sim/faults", of_symbol(SCENARIOS["symbol_delisted"]))
     for hour in (HOUR, HOUR + HOUR_MS):
         ticked = ticked_at(fresh_book, hour)
@@ -189,7 +195,7 @@ def test_a_book_halted_while_a_symbol_is_late(fresh_book: BookScene) -> None:
     fresh_book.sim("/sim/faults", SHUT)
     ticked = ticked_at(fresh_book, HOUR, **limit)
     assert ticked.halted
-    assert fresh_book.said(HOUR).reason == "halt"
+    assert fresh_book.book_hour(HOUR).reason == "halt"
     ticked_at(fresh_book, HOUR + HOUR_MS, **limit)
     fresh_book.sim("/sim/faults", [])
     fresh_book.move_to(HOUR + 2 * HOUR_MS)
@@ -200,7 +206,7 @@ def test_a_book_halted_while_a_symbol_is_late(fresh_book: BookScene) -> None:
         assert record is not None
         assert (record.halted, record.risk.halt_reason) == (True, "book"), symbol
         assert record.ledger.position * record.close < 10, symbol
-    assert fresh_book.said(HOUR + 2 * HOUR_MS).equity_usdt < CAPITAL
+    assert fresh_book.book_hour(HOUR + 2 * HOUR_MS).equity_usdt < CAPITAL
 
 
 def test_a_symbol_whose_bars_for_the_shares_cannot_be_had(fresh_book: BookScene) -> None:
@@ -211,9 +217,60 @@ def test_a_symbol_whose_bars_for_the_shares_cannot_be_had(fresh_book: BookScene)
     ticked = ticked_at(fresh_book, HOUR, **rule)
     assert set(ticked.failed) == {SOL}
     in_time(fresh_book, HOUR)
-    word = fresh_book.said(HOUR)
-    assert (word.reason, sorted(word.weights)) == ("rebalance", list(OTHERS))
-    assert SOL not in word.transfers
+    newest_hour = fresh_book.book_hour(HOUR)
+    assert (newest_hour.reason, sorted(newest_hour.weights)) == ("rebalance", list(OTHERS))
+    assert SOL not in newest_hour.transfers
     fresh_book.sim("/sim/faults", [])
     fresh_book.finish(HOUR, **rule)
     fresh_book.check_money(HOUR)
+
+
+def test_a_purchase_waits_for_no_outcome_of_a_sale(fresh_book: BookScene) -> None:
+    """One connection for all: ETHUSDT's sale was executed and no query of it is answered. Both purchases leave within the second
+    in which the sale did; after them the sale is looked for."""
+    lost = {**SCENARIOS["rst_after_commit"][0], "name": "lost"}
+    deaf = {
+        "path": "/api/v3/order",
+        "method": "GET",
+        "since": "lost",
+        "action": "reply",
+        "status": 400,
+        "body": UNKNOWN,
+    }
+    fresh_book.sim("/sim/faults", of_symbol([lost, deaf], "ETHUSDT"))
+    fresh_book.move_to(HOUR)
+    with fresh_book.book() as book:
+        ticked = tick_book(book)
+    assert isinstance(ticked.failed["ETHUSDT"], OrderInDoubt | Retry | Halt)
+    [sale] = fresh_book.orders("ETHUSDT")
+    for symbol in ("BTCUSDT", SOL):
+        [order] = fresh_book.orders(symbol)
+        assert order["time"] - sale["time"] < 1_000, symbol
+
+
+def test_quotes_of_a_lane_are_one_request(fresh_book: BookScene) -> None:
+    """Three symbols decide an hour by one request for quotes; where it fails each asks for its own."""
+    for hour, faults, expected in ((HOUR, [], 1), (HOUR + HOUR_MS, NO_QUOTES_TOGETHER, 4)):
+        fresh_book.move_to(hour)
+        fresh_book.sim("/sim/faults", faults)
+        with fresh_book.book() as book:
+            session = next(iter(book.sleeves.values())).exchange._api.client.session
+            asked, real = list[str](), session.request
+
+            def counted(
+                method: str, url: str, *rest: Any, real: Any = real, asked: list[str] = asked, **more: Any
+            ) -> Any:
+                if "bookTicker" in url:
+                    asked.append(url)
+                return real(method, url, *rest, **more)
+
+            session.request = counted
+            assert tick_book(book).failed == {}
+        assert len(asked) == expected, asked
+    fresh_book.check_money(HOUR + HOUR_MS)
+
+
+def test_a_tick_of_a_closed_hour_says_that_it_was_closed(fresh_book: BookScene) -> None:
+    """The first tick closes three of three; the next says that they were closed before."""
+    assert ticked_at(fresh_book, HOUR).message.endswith("3 of 3 symbols closed")
+    assert ticked_at(fresh_book, HOUR).message.endswith("3 of 3 symbols closed, all of them before this tick")

@@ -1,4 +1,4 @@
-"""docs/systems.md: each part of the three systems has an answer, and "not yet" is said of what is not there."""
+"""docs/systems.md: each part of the four systems has an answer, and "not yet" is said of what is not there."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_each_command_that_it_names_is_a_verb_with_these_options() -> None:
 
 
 def test_no_part_is_left_without_an_answer() -> None:
-    """The parts of the three systems, each once, none empty."""
+    """The parts of the four systems, each once, none empty."""
     assert len(rows()) >= 25
     assert all(answer.strip(" -") for answer in rows().values())
 

@@ -29,6 +29,12 @@ def next_closed(client: ClientConnection) -> dict[str, Any]:
             return event
 
 
+def hear_out(client: ClientConnection) -> None:
+    """Hear the stream until its connection ends."""
+    while True:
+        client.recv(timeout=10)
+
+
 def move(sim: Sim, to: int) -> None:
     """Set the clock."""
     sim.sim("clock", {"to": to})
@@ -157,15 +163,13 @@ def test_a_connection_ends_after_a_day_and_on_command(sim: Sim) -> None:
     with heard(sim) as client:
         move(sim, AT + 24 * HOUR_MS)
         with pytest.raises(ConnectionClosed, match="1001"):
-            while True:
-                client.recv(timeout=10)
+            hear_out(client)
     with heard(sim) as client:
         client.recv(timeout=10)
         assert sim.sim("streams")["open"][0]["streams"] == ["btcusdt@kline_1h"]
         sim.sim("streams", {"close": True})
         with pytest.raises(ConnectionClosed, match="1001"):
-            while True:
-                client.recv(timeout=10)
+            hear_out(client)
     assert (sim.sim("streams")["opened_in_all"], sim.sim("streams")["most_at_once"]) == (2, 1)
     assert "close" in sim.raw("POST", "/sim/streams", b"{}").json["error"]
 
@@ -187,8 +191,7 @@ def test_pings_are_answered_and_the_exchange_stops_with_clients_connected() -> N
         assert client.ping().wait(10)
         sim.exchange.stop()
         with pytest.raises(ConnectionClosed):
-            while True:
-                client.recv(timeout=10)
+            hear_out(client)
 
 
 def test_a_running_clock_closes_bars_by_itself() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
@@ -94,6 +94,10 @@ class FakeExchange:
     def quote(self, symbol: str) -> Quote:
         """Around the price."""
         return Quote(self.price, self.price)
+
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Around the price, for each."""
+        return {it: self.quote(it) for it in symbols}
 
     def balances(self) -> Mapping[str, Decimal]:
         """What is free."""

@@ -79,7 +79,7 @@ class BarSources:
             if table := next((it for it in self.tables if it.holds(symbol)), None):
                 self.files[symbol] = TablePlace(table)
                 return self.files[symbol]
-            there = [*self.files, *(name for it in self.tables for name in it.symbols())]
+            there = sorted({*self.files, *(name for it in self.tables for name in it.symbols())})
             raise ConfigError(
                 f"{self.said}: there are no bars of {symbol} (there are {', '.join(there[:20]) or 'none'}). Give a folder with "
                 f"{symbol}{ENDING}, or its file beside the others with another --bars. To get it: trader collect --symbols "

@@ -6,8 +6,9 @@ An order's POST never raises: it is accepted, refused, or unknown.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -107,6 +108,18 @@ class BinanceSpot:
             return quote
 
         return self._api.read(self._client.get_orderbook_ticker, parse, symbol=symbol)
+
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Best bid and ask of several symbols, in one request; a symbol without both is not there."""
+
+        def parse(tickers: Any) -> dict[str, Quote]:
+            found = {
+                str(it["symbol"]): Quote(amount(it["bidPrice"]), amount(it["askPrice"])) for it in tickers
+            }
+            return {it: found[it] for it in symbols if it in found and 0 < found[it].bid <= found[it].ask}
+
+        named = json.dumps(list(symbols), separators=(",", ":"))
+        return self._api.read(self._client.get_orderbook_ticker, parse, symbols=named)
 
     def balances(self) -> Mapping[str, Decimal]:
         """Free amounts by asset. Raises Halt where the account may not trade."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
 
+import numpy as np
+
 from trader.adapters.archive_files import NAME as OF_THE_ARCHIVE
 from trader.adapters.files import Say, archived_bars_of_bytes, bars_of_bytes, read_file, symbol_named
 from trader.core.bars import contradictions, merge
@@ -154,11 +156,13 @@ class FileSource:
         return tuple(self.places())
 
     def read(self, symbol: str, start: int, stop: int) -> Bars:
-        """Rows with start <= close_time < stop. Raises ConfigError, DataError or Retry."""
+        """From the first to the last genuine row with start <= close_time < stop. Raises ConfigError, DataError or Retry."""
         places = self.places()
         if symbol not in places:
             raise ConfigError(f"{self.said}: there are no bars of {symbol}; there are: {', '.join(places)}")
         version = places[symbol].version()
         if symbol not in self._read or self._read[symbol][0] != version:
             self._read[symbol] = version, places[symbol].read(symbol)
-        return self._read[symbol][1].span(start, stop)
+        found = self._read[symbol][1].span(start, stop)
+        genuine = np.flatnonzero(~found.flagged)
+        return found.rows(int(genuine[0]), int(genuine[-1]) + 1) if len(genuine) else no_bars(symbol)

@@ -16,8 +16,8 @@ class SpanSource(Protocol):
     """Bars by spans."""
 
     def read(self, symbol: str, start: int, stop: int) -> Bars:
-        """Rows with start <= close_time < stop (UTC ms), gaps between them filled and flagged; none where there is none of these
-        hours. Raises ConfigError, DataError or Retry."""
+        """Genuine rows with start <= close_time < stop (UTC ms), gaps between them filled and flagged; none where there is none
+        of these hours. Raises ConfigError, DataError or Retry."""
 
 
 class SourceMarket:

@@ -38,7 +38,9 @@ Clock = Literal["number", "digits", "text", "zoned", "naive"]
 class Connection(Protocol):
     """One read of a database, within a transaction that cannot write."""
 
-    text_order: str
+    @property
+    def text_order(self) -> str:
+        """What follows a column of texts that is to be compared letter by letter."""
 
     def table(self, sql: str) -> Any:
         """What a SELECT gives, as an Arrow table: times with a zone in UTC, exact numbers as texts. Raises ConfigError or
@@ -159,7 +161,8 @@ class TableSource:
         if pa.types.is_integer(kind) or pa.types.is_floating(kind):
             return "number"
         raise DataError(
-            f"{self.said}: {name} of type {kind} cannot be read as times; store timestamps with a time zone, or whole milliseconds"
+            f"{self.said}: {name} of type {kind} cannot be read as times; store timestamps with a time zone, or "
+            "whole milliseconds"
         )
 
     def _require_utc(self, name: str, what: str) -> None:

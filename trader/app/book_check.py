@@ -1,4 +1,4 @@
-"""Whether what a book said holds together: its words in one run, its cash moved once, its equity that of its symbols' records."""
+"""Whether the records of a book hold together: one for every hour, cash moved once, equity that of its symbols' records."""
 
 from __future__ import annotations
 
@@ -8,28 +8,34 @@ from decimal import Decimal
 
 from trader.app.book_journal import (
     BOOK_HOUR,
-    SpokenHour,
+    BookRecord,
     halted_with_book,
     hour_key,
     with_transfer_booked,
 )
+from trader.app.book_symbols import symbols_at
 from trader.app.codec_events import HALT
+from trader.app.halts import risk_after
 from trader.app.journal import Journal, hour_of_key
 from trader.app.layout import BOOK, birth_of, keys_of
 from trader.app.store_care import read_all
-from trader.core.book import BookHour, book_equity, missed_book_hour
+from trader.core.book import BookHour, book_equity, missed_book_hour, of_symbols
 from trader.core.book_limits import SleeveStanding
 from trader.core.errors import TraderError
+from trader.core.events import Event, HaltEvent, ResumeEvent
+from trader.core.policy import LossLimits
 from trader.core.records import Decision, HourRecord, Totals
+from trader.core.risk import assess
 from trader.core.types import HOUR_MS, Progress, iso, plain
 
 
 @dataclass(frozen=True, slots=True)
-class BookWords:
-    """What the book of a store said, by hour (UTC ms), and the symbols of the store. A store of one symbol has no words."""
+class BookRecords:
+    """The book records of a store, by hour (UTC ms), and the symbols of the store, those of before among them. A store of one
+    symbol has none."""
 
     symbols: tuple[str, ...]
-    hours: Mapping[int, SpokenHour] = field(default_factory=dict)
+    hours: Mapping[int, BookRecord] = field(default_factory=dict)
 
     @property
     def of_book(self) -> bool:
@@ -37,15 +43,15 @@ class BookWords:
         return len(self.symbols) > 1
 
     def disagreements(self, decision: Decision) -> Iterator[str]:
-        """What a decision says of the book's word about its hour, and is not so."""
-        word = self.hours.get(decision.close_time)
-        digest = "" if word is None else word.digest
-        given = Decimal(0) if word is None else word.said.transfer(decision.symbol)
+        """What a decision says of the book record of its hour, and is not so."""
+        book_record = self.hours.get(decision.close_time)
+        digest = "" if book_record is None else book_record.digest
+        given = Decimal(0) if book_record is None else book_record.hour.transfer(decision.symbol)
         if decision.book != digest:
-            yield "decision: it was made by another word of the book than the one that is stored"
+            yield "decision: it was made by another book record than the one that is stored"
         if decision.transfer_usdt != given:
-            yield f"decision: transfer_usdt is {plain(decision.transfer_usdt)}, and the book said {plain(given)}"
-        most = None if word is None else word.said.most_usdt(decision.symbol)
+            yield f"decision: transfer_usdt is {plain(decision.transfer_usdt)}, and the book record says {plain(given)}"
+        most = None if book_record is None else book_record.hour.most_usdt(decision.symbol)
         order = decision.order
         if most is not None and order and order.side == "BUY" and order.qty * order.expected_price > most:
             cost = plain(order.qty * order.expected_price)
@@ -57,51 +63,60 @@ class BookWords:
 
     def halted(self, totals: Totals, hour: int) -> Totals:
         """Totals of an hour (UTC ms), halted where the book was."""
-        word = self.hours.get(hour)
-        if word is None or not word.said.halted:
+        book_record = self.hours.get(hour)
+        if book_record is None or not book_record.hour.halted:
             return totals
-        return halted_with_book(totals, hour, freeze=word.said.risk.frozen)
+        return halted_with_book(totals, hour, freeze=book_record.hour.risk.frozen)
 
 
-def read_words(journal: Journal, problems: list[str], progress: Progress | None = None) -> BookWords:
-    """The words of the store that a symbol's journal is in. What cannot be read is a problem."""
+def read_book_records(journal: Journal, problems: list[str], progress: Progress | None = None) -> BookRecords:
+    """The book records of the store that a symbol's journal is in. What cannot be read is a problem."""
     birth = birth_of(journal.store, journal.symbol)
-    symbols = (journal.symbol,) if birth is None else birth.symbols
+    symbols = (journal.symbol,) if birth is None else (*birth.symbols, *birth.former)
     if len(symbols) < 2:
-        return BookWords(symbols)
-    hours: dict[int, SpokenHour] = {}
+        return BookRecords(symbols)
+    hours: dict[int, BookRecord] = {}
     for key, data in read_all(journal.store, keys_of(journal.store, f"journal/{BOOK}/"), progress).items():
         try:
             said = BOOK_HOUR.decode(key, data, BOOK)
             if key != hour_key(said.close_time):
                 problems.append(f"{key}: holds an object of {iso(hour_of_key(hour_key(said.close_time)))}")
                 continue
-            hours[said.close_time] = SpokenHour.of(said)
+            hours[said.close_time] = BookRecord.of(said)
         except TraderError as error:
             problems.append(str(error))
-    return BookWords(symbols, hours)
+    return BookRecords(symbols, hours)
 
 
-def check_words(
-    journal: Journal, words: BookWords, records: Mapping[str, Sequence[HourRecord]], problems: list[str]
+def check_book_records(
+    journal: Journal,
+    book_records: BookRecords,
+    records: Mapping[str, Sequence[HourRecord]],
+    problems: list[str],
 ) -> None:
-    """What is wrong with the book's own words. journal: the book's; records: every symbol's, in the order of their hours."""
+    """What is wrong with the book's own records. journal: the book's; records: every symbol's, in the order of their hours."""
     by_hour = {symbol: {it.close_time: it for it in them} for symbol, them in records.items()}
-    halts, before = len(journal.events(HALT)), None
-    for hour, word in sorted(words.hours.items()):
-        said = word.said
+    halts, before = journal.events(HALT), None
+    for hour, book_record in sorted(book_records.hours.items()):
+        said = book_record.hour
         if before is not None and hour != before.close_time + HOUR_MS:
             problems.append(
-                f"{hour_key(before.close_time + HOUR_MS)}: missing, although later hours were spoken of"
+                f"{hour_key(before.close_time + HOUR_MS)}: missing, although later hours were book_record of"
             )
         elif before is not None or said.records == {}:
-            first = _before_first(said) if before is None else before
-            problems += (f"{hour_key(hour)}: {it}" for it in _wrong(said, first, by_hour))
-        if said.halt_event > halts:
+            first = _before_first(said) if before is None else _known_to(journal, said, before)
+            problems += (f"{hour_key(hour)}: {it}" for it in _wrong(said, first, by_hour, halts))
+        if said.halt_event > len(halts):
             problems.append(
-                f"{hour_key(hour)}: it has heard {said.halt_event} halts and resumes, the store has {halts}"
+                f"{hour_key(hour)}: it has taken in {said.halt_event} halts and resumes, the store has {len(halts)}"
             )
         before = said
+
+
+def _known_to(journal: Journal, said: BookHour, before: BookHour) -> BookHour:
+    """The hour before, as `said` counted it: without what was on its way to symbols that were removed meanwhile."""
+    same = said.reason == "missed" or said.symbols_event == before.symbols_event
+    return before if same else of_symbols(before, symbols_at(journal, said.symbols_event))
 
 
 def _before_first(said: BookHour) -> BookHour:
@@ -111,7 +126,10 @@ def _before_first(said: BookHour) -> BookHour:
 
 
 def _wrong(
-    said: BookHour, before: BookHour, by_hour: Mapping[str, Mapping[int, HourRecord]]
+    said: BookHour,
+    before: BookHour,
+    by_hour: Mapping[str, Mapping[int, HourRecord]],
+    halts: Sequence[Event[HaltEvent | ResumeEvent]],
 ) -> Iterator[str]:
     if said.reason == "missed":
         if said != missed_book_hour(said.close_time, before):
@@ -134,7 +152,32 @@ def _wrong(
         standings.append(SleeveStanding(symbol, hour, record.line.equity, record.ledger.cash, record.halted))
     if said.equity_usdt != (equity := book_equity(before, standings)):
         yield f"equity_usdt is {plain(said.equity_usdt)}, and its symbols' records add up to {plain(equity)}"
+    yield from _wrong_limits(said, before, equity, halts[: said.halt_event])
     for it in standings:
         coming = said.pending.get(it.symbol)
-        if -said.transfer(it.symbol) > it.cash_usdt + (coming.amount_usdt if coming else 0):
+        if -said.transfer(it.symbol) > it.cash_usdt + (coming.total_usdt if coming else 0):
             yield f"{it.symbol} gives {plain(-said.transfer(it.symbol))} USDT, and has {plain(it.cash_usdt)}"
+
+
+def _wrong_limits(
+    said: BookHour, before: BookHour, equity: Decimal, halts: Sequence[Event[HaltEvent | ResumeEvent]]
+) -> Iterator[str]:
+    """What is wrong with the state of the limits. equity: by the symbols' records, USDT. Which losses halt the book stands in
+    book.toml, which may have had others then: of a halt it is compared that there was a loss of its kind."""
+    risk = risk_after(before.risk, halts, before.halt_event, said.close_time, equity)
+    counted = assess(risk, equity, said.close_time, LossLimits(None, None, False))
+    told = said.risk
+    for what, one, other in (
+        ("base_equity_usdt", told.base_equity, counted.base_equity),
+        ("peak_equity_usdt", told.peak_equity, counted.peak_equity),
+    ):
+        if one != other:
+            yield f"{what} is {plain(one)}, and {plain(other)} follows from the hour before"
+    if counted.halted_at is not None and told != counted:
+        yield f"the book was halted at {iso(counted.halted_at)} ({counted.halt_reason}), and it says otherwise"
+    if counted.halted_at is None and told.halted_at is not None:
+        least = {"cumulative_return": counted.base_equity, "drawdown": counted.peak_equity}
+        if told.halted_at != said.close_time or told.halt_reason not in least:
+            yield f"it is halted ({told.halt_reason}), and nobody has halted the book"
+        elif equity >= least[told.halt_reason]:
+            yield f"it halts by {told.halt_reason}, and nothing was lost: the equity is {plain(equity)}"

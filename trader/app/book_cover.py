@@ -30,11 +30,11 @@ WAYS = (
 def halt_uncovered(book: Book, hour: int) -> None:
     """Halt the book at `hour` (UTC ms) where the account does not cover what its journals count on.
 
-    Compared only while the book has not spoken of the hour: until then no symbol has decided it, so no order of it has left.
+    Compared only while the book has not book_record of the hour: until then no symbol has decided it, so no order of it has left.
     Every symbol was caught up before, as far as it could be. Raises Retry where the venue does not tell its balances.
     """
     start = book.start
-    if start is None or standing_halt(book.words.journal) is not None or not _missing(book, hour, start):
+    if start is None or standing_halt(book.hours.journal) is not None or not _missing(book, hour, start):
         return
     # Balances may lag, and a person may be selling at once.
     next(iter(book.sleeves.values())).clock.sleep(RECHECK_DELAY_S)
@@ -42,23 +42,26 @@ def halt_uncovered(book: Book, hour: int) -> None:
         bot.journal.new_events(ACCOUNT, len(bot.journal.events(ACCOUNT)))
     if missing := _missing(book, hour, start):
         said = f"the account does not cover the book: {'; '.join(missing)}. {WAYS}"
-        announce(book.words.journal, hour, "reconcile", freeze=book.freeze_on_halt, message=said)
+        announce(book.hours.journal, hour, "reconcile", freeze=book.freeze_on_halt, message=said)
 
 
 def _missing(book: Book, hour: int, start: int) -> list[str]:
-    """What the account lacks, in words; nothing once the book has spoken of the hour."""
-    if book.words.hour(hour) is not None:
+    """What the account lacks, in words; nothing once there is a book record of the hour."""
+    if book.hours.hour(hour) is not None:
         return []
     before, needed = book.before(hour, start), defaultdict[str, Decimal](Decimal)
     for bot in book.sleeves.values():
         # By the names: a venue tells the assets of no symbol that it does not trade now.
         quote = quote_asset_of(bot.symbol)
-        cash, position = _least(bot, hour, start, before)
+        first = book.first_hour(bot)
+        if first is None or first > hour:
+            continue  # added, and not begun: it has nothing
+        cash, position = _least(bot, hour, first, before)
         needed[quote] += cash
         needed[bot.symbol.removesuffix(quote)] += position
     needed[quote] += before.reserve_usdt
     free = bot.exchange.balances()
-    if book.words.hour(hour) is not None:
+    if book.hours.hour(hour) is not None:
         return []  # another process was faster, and its orders may have left
     return [
         f"the journals count on {plain(count)} {asset}, the account has {plain(there)} free: {plain(count - there)} {asset} "
@@ -89,4 +92,5 @@ def _coming(symbol: str, closed: int, before: BookHour) -> Decimal:
     """What the book has given a symbol after its newest record, of the hour `closed` (UTC ms)."""
     earlier = before.pending.get(symbol)
     coming = before.transfer(symbol) if closed < before.close_time else Decimal(0)
-    return coming + (earlier.amount_usdt if earlier is not None and closed < earlier.hour else 0)
+    on_its_way = () if earlier is None else earlier.each
+    return coming + sum((it.amount_usdt for it in on_its_way if closed < it.hour), Decimal(0))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
-from trader.app.book_journal import SpokenHour
+from trader.app.book_journal import BookRecord
 from trader.app.collect import Collector
 from trader.app.cover import OrderLimits
 from trader.app.journal import Journal
@@ -18,7 +18,7 @@ from trader.core.hours import HourState
 from trader.core.params import Params, params_of
 from trader.core.ports import Clock, Exchange, ForecasterOf
 from trader.core.records import HourRecord, Totals
-from trader.core.types import DAY_MS, Filters
+from trader.core.types import DAY_MS, Filters, Quote
 
 
 def loaded(journal: Journal, forecaster_of: ForecasterOf, model_id: str) -> LoadedModel:
@@ -35,15 +35,27 @@ def loaded(journal: Journal, forecaster_of: ForecasterOf, model_id: str) -> Load
     return LoadedModel(card, params, forecaster.traits, predictor)
 
 
+# A quote that was asked for together with others is as good as one's own so long.
+RECENT_MS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class RecentQuote:
+    """A quote that was asked for together with those of other symbols. at_ms: when, UTC."""
+
+    quote: Quote
+    at_ms: int
+
+
 class BookOfSleeves(Protocol):
     """The book of many symbols that a bot's symbol belongs to."""
 
-    def said(self, hour: int, current: int) -> SpokenHour | None:
-        """What the book said of an hour (UTC ms) before any of its symbols decided it; of an hour before `current` without a word
-        that it was missed. None before the book began, and for an hour of which it may still speak."""
+    def book_record(self, hour: int, current: int) -> BookRecord | None:
+        """The book record of an hour (UTC ms) before any of its symbols decided it; of an hour before `current` without one
+        that it was missed. None before the book began, and for an hour whose record may still be made."""
 
-    def is_silent(self, hour: int, current: int) -> bool:
-        """Whether the book has begun and may still speak of an hour (UTC ms), so that no symbol may decide it yet."""
+    def awaits_record(self, hour: int, current: int) -> bool:
+        """Whether the book has begun and may still make the record of an hour (UTC ms), so that no symbol may decide it yet."""
 
 
 @dataclass(slots=True)
@@ -61,6 +73,7 @@ class Bot:
     price_band: Decimal | None = None  # a share, for parameters without one of their own; None is off
     limits: OrderLimits = field(default_factory=OrderLimits)
     wall: Clock | None = None  # this machine's, to compare the venue's with; None where that one is simulated
+    quoted: RecentQuote | None = None  # taken by the next decision
     book: BookOfSleeves | None = None  # None where its symbol is all that is traded
     _models: dict[str, LoadedModel] = field(default_factory=dict)
     _params: dict[str, Params] = field(default_factory=dict)
@@ -75,6 +88,13 @@ class Bot:
     def context(self) -> ExecutionContext:
         """What carrying out an order needs."""
         return ExecutionContext(self.journal, self.exchange, self.clock, self.name, self.renew_filters)
+
+    def quote(self) -> Quote:
+        """Best bid and ask of its symbol: the recent one, once, else asked for now."""
+        recent, self.quoted = self.quoted, None
+        if recent is not None and 0 <= self.clock.now_ms() - recent.at_ms <= RECENT_MS:
+            return recent.quote
+        return self.exchange.quote(self.symbol)
 
     def model(self, model_id: str) -> LoadedModel:
         """A published model, read, checked and loaded by its card's family once."""

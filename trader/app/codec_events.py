@@ -15,6 +15,7 @@ from trader.app.fields import (
     TEXT,
     InvalidField,
     Kind,
+    list_of,
     maybe,
     shape,
     word_of,
@@ -37,6 +38,7 @@ from trader.core.events import (
     ReleaseEvent,
     ResumeEvent,
     StudyEvent,
+    SymbolsEvent,
     TroubleEvent,
 )
 from trader.core.lifecycle import BreachRule
@@ -161,7 +163,23 @@ RELEASE = EventFormat(
     ),
 )
 
+SYMBOLS = EventFormat(
+    "symbols",
+    shape(
+        SymbolsEvent,
+        {
+            "symbol": TEXT,
+            "at_ms": INTEGER,
+            "symbols": list_of(TEXT),
+            "start_ms": INTEGER,
+            "written_off_usdt": MONEY,
+            "by": word_of(Author),
+            "message": TEXT,
+        },
+    ),
+)
+
 FORMATS: Mapping[str, EventFormat[Any]] = {
     found.name: found
-    for found in (DEPLOYMENT, CHAMPION, HALT, BREACH, STUDY, ACCOUNT, TROUBLE, REFUSAL, RELEASE)
+    for found in (DEPLOYMENT, CHAMPION, HALT, BREACH, STUDY, ACCOUNT, TROUBLE, REFUSAL, RELEASE, SYMBOLS)
 }

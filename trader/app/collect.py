@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -10,6 +11,7 @@ from trader.core.bar_checks import PRICES
 from trader.core.bars import Contradiction, Gap, contradictions, gaps, merge, without
 from trader.core.errors import DataError, Retry
 from trader.core.ports import Clock, MarketData
+from trader.core.revisions import Decision, Revision, revisions_of, undecided
 from trader.core.text import plural
 from trader.core.types import HOUR_MS, Bars, iso, no_bars
 
@@ -34,6 +36,27 @@ class BarFile(Protocol):
         """Replace what was collected, atomically."""
 
 
+class RevisionLog(Protocol):
+    """Where bars that a source told otherwise later are kept, with both values and the time of receipt."""
+
+    def read(self, symbol: str) -> list[Revision]:
+        """All of a symbol, oldest first."""
+
+    def add(self, revisions: Sequence[Revision]) -> None:
+        """Append them."""
+
+
+class NoLog:
+    """Keeps nothing: for bars that are kept in no file."""
+
+    def read(self, symbol: str) -> list[Revision]:
+        """None."""
+        return []
+
+    def add(self, revisions: Sequence[Revision]) -> None:
+        """Forgets them."""
+
+
 class Collector:
     """Closed bars of one symbol: what the file holds, completed from the source.
 
@@ -42,6 +65,7 @@ class Collector:
     explained(gap) says of a hole that the source is known to have no bars for it, so that it need not be asked.
     say: is told what a person should know of the bars.
     served() names a source that is no real market, and is "" for one that is.
+    log: keeps bars that the source tells otherwise than they were stored; now_ms(): when it did, UTC ms.
     """
 
     def __init__(
@@ -52,7 +76,12 @@ class Collector:
         explained: Callable[[Gap], bool] = lambda _: False,
         served: Callable[[], str] = lambda: "",
         say: Callable[[str], None] = lambda _: None,
+        log: RevisionLog | None = None,
+        now_ms: Callable[[], int] = lambda: 0,
     ) -> None:
+        self._log: RevisionLog = log or NoLog()
+        self._now_ms = now_ms
+        self._pending: list[Revision] = []
         self._market = market
         self._file = file
         self._explained = explained
@@ -68,7 +97,14 @@ class Collector:
             return self
         if symbol not in self._beside:
             self._beside[symbol] = Collector(
-                self._market, symbol, self._file, self._explained, self.served, self._say
+                self._market,
+                symbol,
+                self._file,
+                self._explained,
+                self.served,
+                self._say,
+                self._log,
+                self._now_ms,
             )
         return self._beside[symbol]
 
@@ -116,6 +152,7 @@ class Collector:
                 f"{self.symbol}: none of the {len(wrong)} newest collected bars is the market's ({wrong[-1].in_words()}): they "
                 "were collected from another market. Move the file aside, or give another folder with --bars"
             )
+        self._decided(revisions_of(mine, said, contradictions(mine, said), self._now_ms()), "accepted")
         for it in wrong:
             now = f"{it.older!s} is now {it.newer!s}" if said.has(it.close_time) else "the market has none"
             self._say(
@@ -125,6 +162,35 @@ class Collector:
             self._say(f"{self.symbol}: bars after {iso(said.last)} are left out: they are not over")
         kept = self._bars.span(self._bars.first, begin)
         self._bars = kept.extended_to(said.first - HOUR_MS).then(said) if len(kept) else said
+
+    def compare(self, start: int, stop: int, decision: Decision = "noted") -> list[Revision]:
+        """Ask the source for the stored rows of start <= close_time < stop too, and return those that it tells otherwise.
+
+        accepted: its values are taken; kept: the stored ones stay, and are not asked about again; noted: nothing is changed, and
+        DataError is raised, which names rows and both values, unless all were decided before. Bars that were missing are added.
+        """
+        if self._unproven and len(self._bars):
+            self._prove(self._bars.last + HOUR_MS)
+        known = self._bars.span(start, stop)
+        if not len(known):
+            return []
+        said = self._market.bars(self.symbol, known.first, known.last + HOUR_MS)
+        found = revisions_of(known, said, contradictions(known, said), self._now_ms())
+        before = self._log.read(self.symbol)
+        if decision == "noted" and (open_ones := undecided(found, before)):
+            self._log.add([it for it in open_ones if not any(it.is_of(other) for other in before)])
+            raise DataError(_revised(self.symbol, open_ones))
+        self._decided([it for it in found if decision != "noted"], decision)
+        hours = [it.close_time for it in found]
+        if decision == "accepted":
+            self._bars = without(self._bars, hours)
+        added = said if decision == "accepted" else without(said, hours)
+        self._bars = merge(self._bars, added) if len(said) else self._bars
+        return found
+
+    def _decided(self, revisions: Sequence[Revision], decision: Decision) -> None:
+        """Kept when the bars are: a revision that is told as accepted is one whose values are stored."""
+        self._pending += [replace(it, decision=decision) for it in revisions]
 
     def add(self, bars: Bars, prefer: Side = "neither") -> None:
         """Take in bars from elsewhere, and ask the source for the holes that nothing explains.
@@ -174,16 +240,26 @@ class Collector:
         for collector in (self, *self._beside.values()):
             if collector._file:
                 collector._file.save(collector._bars)
+            collector._log.add(collector._pending)
+            collector._pending = []
 
 
 def collect(
-    collector: Collector, start: int, stop: int, stock: Bars | None = None, prefer: Side = "neither"
+    collector: Collector,
+    start: int,
+    stop: int,
+    stock: Bars | None = None,
+    prefer: Side = "neither",
+    compared: Decision | None = None,
 ) -> Bars:
     """Bring the file to cover start <= close_time < stop, as far as the source goes; returns that span.
 
     `stock` are bars that are at hand; they are used first. prefer: whose row counts where stock and file differ. Safe to run
-    twice: what is there is not asked for again, its newest rows apart.
+    twice: what is there is not asked for again, its newest rows apart. compared: stored rows are compared with the source first,
+    and this is decided of those that differ (`Collector.compare`).
     """
+    if compared is not None:
+        collector.compare(start, stop, compared)
     if stock is not None:
         collector.add(stock.span(start, stop), prefer)
     bars = collector.between(start, stop)
@@ -205,6 +281,15 @@ def _untrue(mine: Bars, said: Bars) -> list[Contradiction]:
 def _listed(differ: list[Contradiction]) -> list[str]:
     more = len(differ) - MOST_LISTED
     return [it.in_words() for it in differ[:MOST_LISTED]] + ([f"and {more} more"] if more > 0 else [])
+
+
+def _revised(symbol: str, found: list[Revision]) -> str:
+    more = len(found) - MOST_LISTED
+    listed = [it.in_words() for it in found[:MOST_LISTED]] + ([f"and {more} more"] if more > 0 else [])
+    return (
+        f"{symbol}: the source tells {plural(len(found), 'stored bar')} otherwise: {'; '.join(listed)}. Nothing was replaced. "
+        "Decide which is right: trader collect --accept-revisions takes the source's, --keep-stored leaves what is stored"
+    )
 
 
 def _undecided(symbol: str, differ: list[Contradiction]) -> str:

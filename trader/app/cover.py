@@ -85,7 +85,7 @@ def broken_limit(
     book_allows_usdt: Decimal | None = None,
 ) -> str:
     """Which limit a decision's order exceeds, "" for none. A sale may sell what the decision's own state holds, a purchase spend
-    its cash; an exit is not held up by anything else. book_allows_usdt: what a purchase of the hour may cost, None for all cash."""
+    its cash; an exit is not held up by anything else. book_allows_usdt: what a purchase of the hour may cost, None: all cash."""
     order, ledger = decision.order, decision.totals.state.ledger
     if order is None or decision.found_at_venue:
         return ""

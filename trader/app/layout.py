@@ -33,10 +33,14 @@ PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class StoreIdentity:
-    """What a store got at its birth. store_id: four characters, they stand in every client order id."""
+    """Whose a store is. store_id: four characters, they stand in every client order id. symbols: that it belongs to now; those of
+    a book may have been changed `changes` times since its birth, when they were `born_with`. former: those of before."""
 
     store_id: str
     symbols: tuple[str, ...]
+    born_with: tuple[str, ...] = ()
+    former: tuple[str, ...] = ()
+    changes: int = 0
 
 
 def require_create_if_absent(store: Store) -> None:
@@ -76,11 +80,30 @@ def birth_of(store: Store, symbol: str) -> StoreIdentity | None:
     symbols = said.get("symbols")
     if not isinstance(content.get("id"), str) or not isinstance(symbols, list) or not symbols:
         raise DataError(f"{STORE} does not say whose this store is. {RESTORE}")
-    if symbol not in symbols and not (symbol == BOOK and len(symbols) > 1):
+    born_with = tuple(map(str, symbols))
+    lists = [born_with, *(_changes(store) if len(born_with) > 1 else [])]
+    former = tuple(sorted({it for listed in lists for it in listed} - set(lists[-1])))
+    if symbol not in (*lists[-1], *former) and not (symbol == BOOK and len(born_with) > 1):
         raise WrongStore(
-            f"this store belongs to {', '.join(map(str, symbols))}; give {symbol} another --store (or TRADER_STORE)"
+            f"this store belongs to {', '.join(lists[-1])}; give {symbol} another --store (or TRADER_STORE)"
         )
-    return StoreIdentity(content["id"], tuple(symbols))
+    return StoreIdentity(content["id"], lists[-1], born_with, former, len(lists) - 1)
+
+
+def changes_key(number: int) -> str:
+    """Where a change of a book's symbols lies."""
+    return f"state/{BOOK}/symbols/{number:06d}"
+
+
+def _changes(store: Store) -> list[tuple[str, ...]]:
+    """The lists of symbols that a book's was changed to, oldest first. Raises DataError for one that cannot be read."""
+    lists: list[tuple[str, ...]] = []
+    while (data := store.get(key := changes_key(len(lists) + 1))) is not None:
+        symbols = decoded(key, data, "symbols/2").get("symbols")
+        if not isinstance(symbols, list) or len(symbols) < 2:
+            raise DataError(f"{key} does not name the symbols of a book. {RESTORE}")
+        lists.append(tuple(map(str, symbols)))
+    return lists
 
 
 def give_birth(store: Store, symbol: str, book: Sequence[str] = ()) -> StoreIdentity:

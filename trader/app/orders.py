@@ -40,13 +40,15 @@ MAX_ATTEMPTS = 9
 @dataclass(frozen=True, slots=True)
 class ExecutionContext:
     """What carrying out an order needs. `bot` is the name that its client order ids begin with. `renew_filters` asks the
-    venue's filters again at an hour, for whoever keeps them."""
+    venue's filters again at an hour, for whoever keeps them. patience_s: how long an order whose outcome is unknown is looked
+    for; 0 looks once."""
 
     journal: Journal
     exchange: Exchange
     clock: Clock
     bot: str
     renew_filters: Callable[[int], Filters]
+    patience_s: float = PATIENCE_S
 
 
 def carry_out(
@@ -210,7 +212,7 @@ def _look(context: ExecutionContext, parent: ParentOrder, n: int, attempt: Attem
     symbol, name = context.journal.symbol, attempt.client_order_id
     waited, doubt = 0.0, ""
     try:
-        while waited <= PATIENCE_S:
+        while waited <= context.patience_s:
             state, doubt = context.exchange.find(symbol, name), ""
             if state is not None and state.final:
                 fills = context.exchange.fills(symbol, state.order_id) if state.executed_qty else []
@@ -224,6 +226,8 @@ def _look(context: ExecutionContext, parent: ParentOrder, n: int, attempt: Attem
                 if by_word:  # a person's, against the balances: should it turn up later, it is looked for
                     _note_closed(context, parent, n)
                 return _close(context, parent, n, "absent", "never reached the venue")
+            if not context.patience_s:
+                break
             context.clock.sleep(LOOK_EVERY_S)
             waited += LOOK_EVERY_S
         if doubt:

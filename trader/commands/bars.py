@@ -21,6 +21,7 @@ from trader.core.types import HOUR_MS, floor_hour, iso, parse_hour
 if TYPE_CHECKING:
     from trader.app.collect import Collector, Side
     from trader.core.params import Params
+    from trader.core.revisions import Decision
     from trader.core.types import Bars
 
 NAME = re.compile(r"[A-Z0-9]{2,20}")
@@ -59,6 +60,31 @@ def collect(
             "the store's newest model"
         ),
     ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare",
+            help="ask for the stored bars of the span too and compare them; a database, a bucket or a folder "
+            "(TRADER_DATA_URL) is always compared",
+        ),
+    ] = False,
+    accept_revisions: Annotated[
+        bool, typer.Option("--accept-revisions", help="take the source's values of stored bars that differ")
+    ] = False,
+    keep_stored: Annotated[
+        bool, typer.Option("--keep-stored", help="leave stored bars that differ as they are, for good")
+    ] = False,
+    revisions: Annotated[
+        bool,
+        typer.Option(
+            "--revisions", help="show the revised bars, with both values and their receipt; collect nothing"
+        ),
+    ] = False,
+    known_at: Annotated[
+        str | None,
+        typer.Option(help="write the bars as they were stored at this time, UTC, to --out; collect nothing"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="the Parquet file that --known-at writes")] = None,
     params: ParamsFile = None,
     symbol: Symbol = None,
     store: StoreDir = None,
@@ -66,7 +92,8 @@ def collect(
     as_json: AsJson = False,
 ) -> None:
     """Bring the file of collected bars to cover a span. Bars that it holds are not downloaded again,
-    except the newest, which are compared. Without --from the file is extended to now.
+    except the newest, which are compared. Without --from the file is extended to now. A stored bar that the source
+    tells otherwise is never replaced unasked: the command ends with 2, names both values and keeps them (docs/sources.md).
 
     Example: trader collect --from 2021-01-01 --archive ~/Downloads/klines
     """
@@ -76,6 +103,15 @@ def collect(
 
     settings = load_settings(symbol=symbol, store=store, bars=bars)
     wanted = _wanted(settings, symbols, params)
+    if revisions or known_at or out:
+        from trader.commands.revised import show_revisions, write_known
+
+        if not known_at:
+            show_revisions(settings, wanted, as_json)
+        else:
+            write_known(settings, wanted, known_at, out, as_json)
+        return
+    decision = _decision(settings, compare, accept_revisions, keep_stored)
     found: list[Collected] = []
     with terminal.progress("bars", quiet=as_json) as update:
         market = wiring.make_market(settings, WallClock(), update)
@@ -85,10 +121,20 @@ def collect(
             for collector in map(main.of, wanted):
                 first = parse_hour(start) if start else _first_known(collector, main)
                 stock = _archived(settings, collector.symbol, archive, first, last) if archive else None
-                found.append(Collected(collect(collector, first, last, stock, KEPT[prefer]), stock))
+                collected = collect(collector, first, last, stock, KEPT[prefer], decision)
+                found.append(Collected(collected, stock))
         finally:
             market.close()
     _tell(settings, found, as_json)
+
+
+def _decision(settings: Settings, compare: bool, accept: bool, keep: bool) -> Decision | None:
+    """What is decided of stored bars that differ; None where stored bars are not compared. Raises ConfigError for both."""
+    if accept and keep:
+        raise ConfigError("give --accept-revisions or --keep-stored, not both")
+    if accept or keep:
+        return "accepted" if accept else "kept"
+    return "noted" if compare or settings.bar_source is not None else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from trader import terminal, wiring
 from trader.adapters.book_file import BookFile
-from trader.app import book_halts
+from trader.app import book_halts, book_symbols
 from trader.app.book_status import BookStatus, SleeveStatus, book_status
 from trader.app.book_tick import BookTicked, tick_book
 from trader.app.dry import dry_tick
 from trader.app.journal import Journal
-from trader.app.layout import BOOK
+from trader.app.layout import BOOK, birth_of
 from trader.app.pool import retrain_pool, retrain_pool_if_due
 from trader.app.retrain import deployment, newest_readable_params, next_serve_hour, retrain
 from trader.app.retrain_rules import Tuner, retrain_if_due
@@ -119,11 +119,13 @@ def train(
     as_json: bool,
     *,
     chosen: bool = False,
+    added_only: bool = False,
     check: bool | None = None,
 ) -> None:
     """Train a model for every symbol, or where one is due. search: finds the parameters first; tuner: the same after a breach.
-    Symbols whose turn fails are told at the end; the others have theirs. chosen: a person has just named the parameters. check:
-    whether models must pass their certificates, None for what the settings say."""
+    Symbols whose turn fails are told at the end; the others have theirs. chosen: a person has just named the parameters.
+    added_only: train those that have no model yet, and no other. check: whether models must pass their certificates, None for
+    what the settings say."""
     if book.params.is_pooled:
         _train_pool(settings, book, serve_from, if_due, search, as_json, check)
         return
@@ -135,6 +137,8 @@ def train(
         first = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, gap)
         with terminal.progress("symbols", quiet=as_json) as update:
             for done, (symbol, bot) in enumerate(there.sleeves.items(), start=1):
+                if added_only and deployment(bot.journal) is not None:
+                    continue
                 certifier = certifier_of(settings, bot, check)
                 try:
                     card = (
@@ -166,6 +170,21 @@ def train(
         raise next(iter(errors.values()))
 
 
+def change_symbols(settings: Settings, book: BookFile, reason: str, write_off: bool) -> None:
+    """Change the symbols of the running book to those of its file, if they are others. Raises ConfigError."""
+    store = wiring.make_store(settings)
+    birth = birth_of(store, BOOK)
+    if birth is None:
+        raise ConfigError(
+            f"{settings.store} holds no book yet, so there is no list to change: leave out --reason"
+        )
+    journal, now_ms = Journal(store, BOOK, birth.symbols), wiring.make_clock(settings).now_ms()
+    changed = book_symbols.change_symbols(journal, book.params.symbols, now_ms, reason, write_off=write_off)
+    if changed is not None:
+        lost = f"; {changed.written_off_usdt:.2f} USDT written off" if changed.written_off_usdt else ""
+        terminal.say(f"the book is of {', '.join(changed.symbols)} from now on{lost}; start trader run again")
+
+
 def _train_pool(
     settings: Settings,
     book: BookFile,
@@ -178,7 +197,7 @@ def _train_pool(
     """One model for all symbols. Raises ConfigError for a search, which would be of one symbol."""
     if search is not None:
         raise ConfigError(
-            f"--trials searches the parameters of one symbol, and {book.path} shares a model among all. Search for the book with "
+            f"--trials searches the parameters of one symbol, and {book.name} shares a model among all. Search for the book with "
             "backtest tune --book, then train with --params"
         )
     params = next(iter(book.strategies.values()))
@@ -223,7 +242,7 @@ def _trained(
     )
 
 
-def words_of(settings: Settings, book: BookFile) -> Journal:
+def book_journal_of(settings: Settings, book: BookFile) -> Journal:
     """The journal of what the whole book says. Raises WrongStore where the store is not this book's."""
     journal = Journal(wiring.make_store(settings), BOOK, book.params.symbols)
     journal.require_own()
@@ -232,7 +251,7 @@ def words_of(settings: Settings, book: BookFile) -> Journal:
 
 def halt(settings: Settings, book: BookFile, reason: str, freeze: bool, as_json: bool) -> None:
     """Halt the whole book."""
-    journal = words_of(settings, book)
+    journal = book_journal_of(settings, book)
     number = book_halts.halt_book(
         journal, wiring.make_clock(settings).now_ms(), freeze=freeze, message=reason
     )
@@ -246,7 +265,7 @@ def halt(settings: Settings, book: BookFile, reason: str, freeze: bool, as_json:
 
 def resume(settings: Settings, book: BookFile, reason: str, as_json: bool) -> None:
     """Lift the halt of the whole book, and those that it put on its symbols."""
-    journal = words_of(settings, book)
+    journal = book_journal_of(settings, book)
     sleeves = [Journal(wiring.make_store(settings), it, book.params.symbols) for it in book.params.symbols]
     resumed = book_halts.resume_book(journal, sleeves, wiring.make_clock(settings).now_ms(), reason)
     words = f"the book is resumed; limits count anew from the next hour's equity ({', '.join(resumed) or 'no symbol was halted'})"
@@ -262,7 +281,7 @@ def release(settings: Settings, book: BookFile, symbol: str, reason: str, as_jso
         )
     sleeve = Journal(wiring.make_store(settings), symbol, book.params.symbols)
     number = book_halts.release(
-        words_of(settings, book), sleeve, wiring.make_clock(settings).now_ms(), reason
+        book_journal_of(settings, book), sleeve, wiring.make_clock(settings).now_ms(), reason
     )
     words = f"{symbol}: its cash returns to the book with the next hour; what it holds stays where it is"
     answer({"released": symbol, "event": number}, words, as_json)
@@ -275,7 +294,7 @@ def status(settings: Settings, book: BookFile, as_json: bool) -> None:
     clock = hour_clock(settings)
     now_ms = clock.now_ms if clock.answered else None
     journals = {it: Journal(store, it, names) for it in names}
-    report = book_status(words_of(settings, book), journals, book.params, now_ms)
+    report = book_status(book_journal_of(settings, book), journals, book.params, now_ms)
     stream = stream_said(settings)
     if as_json:
         told = {"book": book.name, "store": settings.store, "clock": clock.words}
@@ -295,17 +314,17 @@ def status(settings: Settings, book: BookFile, as_json: bool) -> None:
 
 def status_json(report: BookStatus) -> dict[str, Any]:
     """The report for machines."""
-    word = report.word
+    newest_hour = report.newest_hour
     return {
         "state": report.state,
         "halt": None if report.halt is None else report.halt.reason,
-        "hour": None if word is None else iso(word.close_time),
+        "hour": None if newest_hour is None else iso(newest_hour.close_time),
         "behind_hours": report.behind_hours,
         "equity_usdt": plain(report.equity_usdt),
         "net_return": report.net_return,
         "drawdown": report.drawdown,
         "next_rebalance": None if report.next_rebalance is None else iso(report.next_rebalance),
-        "late": [] if word is None else list(word.late),
+        "late": [] if newest_hour is None else list(newest_hour.late),
         "symbols": {
             it.symbol: {
                 "state": it.state,
@@ -323,10 +342,10 @@ def status_json(report: BookStatus) -> dict[str, Any]:
 
 
 def _rows(report: BookStatus, clock: str) -> list[tuple[str, str]]:
-    word, halt = report.word, report.halt
+    newest_hour, halt = report.newest_hour, report.halt
     state = report.state if halt is None else f"{report.state}: {halt.reason} {halt.message}".strip()
     rows = [("state", state), ("clock", clock)] if clock else [("state", state)]
-    if word is None:
+    if newest_hour is None:
         first = "no model yet; train with: trader retrain --book BOOK.toml"
         return [
             *rows,
@@ -335,13 +354,13 @@ def _rows(report: BookStatus, clock: str) -> list[tuple[str, str]]:
     behind = report.behind_hours
     return [
         *rows,
-        ("newest hour", f"{terminal.minute(iso(word.close_time))}{_behind(behind)}"),
+        ("newest hour", f"{terminal.minute(iso(newest_hour.close_time))}{_behind(behind)}"),
         ("equity", f"{float(report.equity_usdt):,.2f} USDT"),
-        ("cash of the book, in no symbol", f"{float(word.reserve_usdt):,.2f} USDT"),
+        ("cash of the book, in no symbol", f"{float(newest_hour.reserve_usdt):,.2f} USDT"),
         ("net return, compounded", terminal.percent(report.net_return)),
         ("drawdown", f"{(report.drawdown or 0.0) * 100:.2f} %"),
         ("next rebalance", terminal.minute(iso(report.next_rebalance or 0))),
-        ("late symbols", ", ".join(word.late) or "none"),
+        ("late symbols", ", ".join(newest_hour.late) or "none"),
         *([("purchases held back", held)] if (held := _held_back(report)) else []),
     ]
 

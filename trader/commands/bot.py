@@ -29,7 +29,6 @@ from trader.core.errors import ConfigError, Halt, TraderError
 from trader.core.text import plural
 from trader.core.types import iso
 from trader.observers import process
-from trader.plain_file import read_text
 
 
 def tick(
@@ -106,6 +105,15 @@ def retrain(
             "--if-due", help="train only if the calendar or a breach asks for it; default: train now"
         ),
     ] = False,
+    reason: Annotated[
+        str | None,
+        typer.Option(
+            help="why the symbols of a running book change to those that are named now; trains the added ones alone"
+        ),
+    ] = None,
+    write_off: Annotated[
+        bool, typer.Option("--write-off", help="with --reason: give up what a removed symbol still holds")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="random seed of the search")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="processes that fit models at the same time")] = CORES,
     check: Check = None,
@@ -128,6 +136,10 @@ def retrain(
     settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars)
     whole = traded(settings, symbol, None if settings.book is not None else params)
     settings, search = whole.settings, Search(trials, seed, workers)
+    if whole.book is None and (reason is not None or write_off):
+        raise ConfigError(
+            "--reason and --write-off are of a book whose list of symbols changes; name it: --book or --symbols"
+        )
     if whole.book is not None:
         from trader.commands import book as books
 
@@ -135,14 +147,25 @@ def retrain(
         if params is not None and settings.book is not None:
             from trader.adapters.book_file import with_params
 
-            given = with_params(given, read_text(params, "parameters"), str(params))
+            given = with_params(given, terminal.read_text(params, "parameters"), str(params))
         if train_workers > 1:
             raise ConfigError(
                 f"--train-workers shares the fit of one symbol's model; leave it out with {book or 'a book'}"
             )
         tuner, chosen = search.tuner(settings), params is not None
+        if reason is not None:
+            books.change_symbols(settings, whole.book, reason, write_off)
         books.train(
-            settings, given, serve_from, if_due, search.asked, tuner, as_json, chosen=chosen, check=check
+            settings,
+            given,
+            serve_from,
+            if_due,
+            search.asked,
+            tuner,
+            as_json,
+            chosen=chosen,
+            added_only=reason is not None,
+            check=check,
         )
         return
     with wiring.open_bot(settings, say=terminal.say) as bot:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from trader import terminal
+from trader.adapters.bar_folder import said_of
 from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol
 from trader.config import Settings, gather, settle
 from trader.core.errors import ConfigError, TraderError
@@ -69,14 +70,16 @@ def _effective(name: str, settings: Settings) -> Any:
     """A setting's value; where its default follows from the venue, what follows."""
     follows: dict[str, Callable[[], Any]] = {
         "venue_url": lambda: settings.exchange_url,
-        "data_url": lambda: settings.market_url,
+        "data_url": lambda: (
+            settings.market_url if settings.bar_source is None else said_of(settings.bar_source)
+        ),
         "price_band": lambda: settings.band,
         "largest_exposure": lambda: settings.exposure_limit,
     }
     try:
         return follows.get(name, lambda: getattr(settings, name))()
     except ConfigError:
-        return getattr(settings, name)  # what is wrong is said as a fault
+        return None if name == "data_url" else getattr(settings, name)  # what is wrong is said as a fault
 
 
 def _row(name: str, settings: Settings, source: str) -> dict[str, Any]:
@@ -112,6 +115,7 @@ def _faults(settings: Settings) -> list[str]:
     checks: list[Callable[[], object]] = [
         lambda: settings.exchange_url,
         lambda: settings.keys,
+        lambda: None if settings.bar_source is None else said_of(settings.bar_source),
         lambda: builders.require_installed(settings),
         lambda: _require_file("features_module", settings.features_module),
         lambda: _require_file("model_module", settings.model_module),

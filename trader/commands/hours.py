@@ -148,14 +148,12 @@ def journal(
         whole = traded(settings)
         settings = whole.settings
         if whole.book is not None:
-            from trader.commands.book_hours import journal_book
+            from trader.commands.book_hours import journal_book, tables_of_book
 
             if csv or parquet:
-                raise ConfigError(
-                    "tables are of one symbol: add --symbol, such as --symbol "
-                    f"{whole.book.params.symbols[0]}; a book's own hours are --jsonl"
-                )
-            journal_book(settings, whole.book, since, until, jsonl, wide)
+                tables_of_book(settings, whole.book, since, until, csv, parquet)
+            else:
+                journal_book(settings, whole.book, since, until, jsonl, wide)
             return
     kept = wiring.make_journal(settings)
     if not (jsonl or csv or parquet):

@@ -80,6 +80,7 @@ def observe(
             observers = [builders.make_observer(own, name) for name in names]
             said_of = process.Steps(steps, own.symbol if settings.has_book else "")
             heard += tell_all(journal, observers, terminal.say, said_of)
+        heard += _notices_of_book(settings)
         if any(it.name == "page" and it.hours + it.events for it in heard):
             heard += _page_of_book(settings)
     said = [{"name": h.name, "hours": h.hours, "events": h.events, "trouble": h.trouble} for h in heard]
@@ -94,6 +95,18 @@ def observe(
     answer({"observers": said}, words, as_json)
     if any(h.trouble for h in heard):
         raise SystemExit(Retry.exit_code)
+
+
+def _notices_of_book(settings: Settings) -> list[Delivered]:
+    """Notices of halts and resumes of the whole book, each once; nothing without a book or notices."""
+    from trader.commands.book import book_journal_of
+    from trader.observers.delivery import tell_all
+
+    whole = traded(settings)
+    if whole.book is None or "notices" not in names_of(settings):
+        return []
+    journal = book_journal_of(settings, whole.book)
+    return tell_all(journal, [builders.make_observer(settings, "notices")], terminal.say)
 
 
 def _page_of_book(settings: Settings) -> list[Delivered]:

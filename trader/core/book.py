@@ -32,23 +32,36 @@ SIX, EIGHT, TWELVE = Decimal("1e-6"), Decimal("1e-8"), Decimal("1e-12")
 
 @dataclass(frozen=True, slots=True)
 class PendingTransfer:
-    """A transfer that the newest record of its sleeve does not hold yet. hour: that it was said at, UTC ms."""
+    """A transfer that the newest record of its sleeve does not hold yet. hour: of the book record, UTC ms. earlier: transfers of
+    the same sleeve that came before it and are on their way too, where a person has released a symbol meanwhile."""
 
     hour: int
     amount_usdt: Decimal
+    earlier: tuple[PendingTransfer, ...] = ()
+
+    @property
+    def each(self) -> tuple[PendingTransfer, ...]:
+        """Every one of them, oldest first."""
+        return (*self.earlier, replace(self, earlier=()))
+
+    @property
+    def total_usdt(self) -> Decimal:
+        """What is on its way in all."""
+        return sum((it.amount_usdt for it in self.each), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
 class BookHour:
-    """What the book says of one hour, before any of its symbols decides it.
+    """The book record of one hour, made before any of its symbols decides it.
 
     close_time: UTC ms. equity_usdt: cash of the book and every sleeve, by the records that `records` names (close times by
     symbol; a symbol without a record is not there). risk: the limits' state after that equity was marked. reserve_usdt: the
     book's cash that no sleeve has, after the transfers. transfers: USDT added to a sleeve's cash, negative where it gives;
     symbols without one are not there. weights and bars_hash: of a rebalance hour, by which shares. halt_event: the number of the
     newest halt or resume of the book that `risk` holds already. pending: transfers of earlier hours that no record holds yet, by
-    symbol; they are part of the equity. release_event: the number of the newest release of a symbol's cash that was heard.
-    limits: what symbols may spend in this hour, where a limit of the book leaves one less than its cash.
+    symbol; they are part of the equity. release_event: the number of the newest release of a symbol's cash that was taken in.
+    limits: what symbols may spend in this hour, where a limit of the book leaves one less than its cash. symbols_event: the
+    number of the newest change of the book's symbols that was known.
     """
 
     close_time: int
@@ -64,6 +77,7 @@ class BookHour:
     pending: Mapping[str, PendingTransfer] = field(default_factory=dict)
     release_event: int = 0
     limits: Mapping[str, PurchaseLimit] = field(default_factory=dict)
+    symbols_event: int = 0
 
     @property
     def halted(self) -> bool:
@@ -120,7 +134,7 @@ def book_hour(
     released: Collection[str] = (),
     unshared: Collection[str] = (),
 ) -> BookHour:
-    """What the book says of `hour` (UTC ms), by the hour before and every symbol's newest record. shares: of this hour among some
+    """The book record of `hour` (UTC ms), by the hour before and every symbol's newest record. shares: of this hour among some
     symbols, asked for only where cash may move. released: symbols whose cash a person has ordered back to the book. unshared:
     symbols of which nobody can say a share now.
 
@@ -170,11 +184,11 @@ def _with_transfers(
 def _with_released(
     said: BookHour, standings: Sequence[SleeveStanding], released: Collection[str]
 ) -> BookHour:
-    """The word with all cash of released symbols moved to the book, that on its way to them as well."""
+    """The record with all cash of released symbols moved to the book, that on its way to them as well."""
     moved: dict[str, Decimal] = {}
     for it in standings:
         coming = said.pending.get(it.symbol)
-        cash = it.cash_usdt + (coming.amount_usdt if coming else 0)
+        cash = it.cash_usdt + (coming.total_usdt if coming else 0)
         if it.symbol in released and cash > 0:
             moved[it.symbol] = -cash
     given = sum(moved.values(), Decimal(0))
@@ -216,7 +230,7 @@ def _equity(
     before: BookHour, standings: Sequence[SleeveStanding], pending: Mapping[str, PendingTransfer]
 ) -> Decimal:
     equity = before.reserve_usdt + sum((it.equity_usdt for it in standings), Decimal(0))
-    return equity + sum((it.amount_usdt for it in pending.values()), Decimal(0))
+    return equity + sum((it.total_usdt for it in pending.values()), Decimal(0))
 
 
 def _pending_now(before: BookHour, standings: Sequence[SleeveStanding]) -> dict[str, PendingTransfer]:
@@ -230,7 +244,7 @@ def _halt_reason(risk: RiskState, hour: int) -> BookReason:
 
 
 def missed_book_hour(hour: int, before: BookHour) -> BookHour:
-    """What the book says of an hour (UTC ms) that passed before it said anything: nothing moves, and nothing is marked."""
+    """The book record of an hour (UTC ms) that passed before one was made: nothing moves, and nothing is marked."""
     return replace(
         before,
         close_time=hour,
@@ -247,16 +261,31 @@ def missed_book_hour(hour: int, before: BookHour) -> BookHour:
 def _pending(before: BookHour, records: Mapping[str, int | None]) -> dict[str, PendingTransfer]:
     """Of all transfers up to the hour before those that come after the newest record of their sleeve, whose decision of that hour
     is still to be made: its exchange is closed, or it is slow."""
-    coming = dict(before.pending)
+    coming = {symbol: it.each for symbol, it in before.pending.items()}
     for symbol, amount in before.transfers.items():
         # Two where a person has released a symbol to which a transfer was on its way.
-        amount += coming[symbol].amount_usdt if symbol in coming else 0
-        coming[symbol] = PendingTransfer(before.close_time, amount)
-    return {
-        symbol: it
-        for symbol, it in sorted(coming.items())
-        if (record := records.get(symbol)) is None or record < it.hour
+        coming[symbol] = (*coming.get(symbol, ()), PendingTransfer(before.close_time, amount))
+    left = {
+        symbol: [it for it in each if (record := records.get(symbol)) is None or record < it.hour]
+        for symbol, each in sorted(coming.items())
     }
+    return {symbol: replace(each[-1], earlier=tuple(each[:-1])) for symbol, each in left.items() if each}
+
+
+def pending_after(said: BookHour, symbol: str, record_hour: int) -> Decimal:
+    """What is on its way to a symbol, or from it, after its record of an hour (UTC ms): transfers up to those of `said`."""
+    earlier = said.pending[symbol].each if symbol in said.pending else ()
+    coming = sum((it.amount_usdt for it in earlier if it.hour > record_hour), Decimal(0))
+    return coming + (said.transfer(symbol) if said.close_time > record_hour else 0)
+
+
+def of_symbols(said: BookHour, symbols: Collection[str]) -> BookHour:
+    """The record of an hour, without what is on its way to others: they were removed since, flat and released."""
+    return replace(
+        said,
+        transfers={it: amount for it, amount in said.transfers.items() if it in symbols},
+        pending={it: coming for it, coming in said.pending.items() if it in symbols},
+    )
 
 
 def transfers(

@@ -163,8 +163,8 @@ class TroubleEvent:
 
 @dataclass(frozen=True, slots=True)
 class RefusalEvent:
-    """A trained model failed its certificate and was not named champion. valid_from_ms: the first hour that it should have served,
-    UTC ms. certificate: the number of the certificate. breach_number: of the breach that it should have answered, 0 for none."""
+    """A trained model failed its certificate and was not named champion. valid_from_ms: the first hour that it should have
+    served, UTC ms. certificate: the number of the certificate. breach_number: of the breach that it should have answered, 0 for none."""
 
     name: ClassVar[str] = "refusal"
     symbol: str
@@ -188,6 +188,21 @@ class ReleaseEvent:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class SymbolsEvent:
+    """A person changes the list of symbols of a running book. symbol: the book's own name. symbols: the whole list from then on.
+    start_ms: the book's first hour, which stays. written_off_usdt: what removed symbols still held."""
+
+    name: ClassVar[str] = "symbols"
+    symbol: str
+    at_ms: int
+    symbols: tuple[str, ...]
+    start_ms: int
+    written_off_usdt: Decimal
+    by: Author
+    message: str
+
+
 AccountEvent = AdoptEvent | IgnoreEvent | ClosedAttemptEvent | FlattenEvent | EpochEvent
 AnyEvent = (
     DeploymentEvent
@@ -200,6 +215,7 @@ AnyEvent = (
     | TroubleEvent
     | RefusalEvent
     | ReleaseEvent
+    | SymbolsEvent
 )
 
 

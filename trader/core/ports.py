@@ -239,6 +239,9 @@ class Exchange(Protocol):
     def filters(self, symbol: str) -> Filters:
         """What it accepts for a symbol. Raises Halt where the symbol does not trade."""
 
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Best bid and ask of several symbols, in one request; a symbol without both is not there."""
+
     def quote(self, symbol: str) -> Quote:
         """Best bid and ask."""
 

@@ -10,7 +10,7 @@ from trader.core.errors import ConfigError
 from trader.exchange.api import ExchangeApi
 from trader.exchange.config import ExchangeConfig, TradedSymbol
 from trader.exchange.replies import ApiError, Reply
-from trader.exchange.stream_server import serve_stream, wants_stream
+from trader.exchange.stream import wants_stream
 from trader.exchange.venue import Venue
 from trader.exchange.wire import BadRequestError, ClientConnection
 
@@ -119,6 +119,9 @@ class EmbeddedExchange:
         if request is None:
             return False
         if wants_stream(request):
+            # The library of websockets is loaded with the first stream: an exchange without one starts sooner.
+            from trader.exchange.stream_server import serve_stream
+
             serve_stream(self.venue, connection, request, self._stopping)
             return False
         reply: Reply = self._api.answer(request)

@@ -16,6 +16,7 @@ from trader.core.types import HOUR_MS, floor_hour
 from trader.exchange.fault_settings import STREAM_METHOD
 from trader.exchange.faults import Fault
 from trader.exchange.venue import Venue
+from trader.exchange.wire import Request
 
 INTERVAL = "kline_1h"
 MOST_STREAMS = 1024
@@ -123,6 +124,12 @@ class KlineFeed:
             return None
         told = kline_event(symbol, rows[0], now_ms, closed)
         return dumped({"stream": name, "data": told} if self.combined else told)
+
+
+def wants_stream(request: Request) -> bool:
+    """Whether a request asks for a websocket at an address that has streams."""
+    asked = request.headers.get("upgrade", "").lower() == "websocket"
+    return asked and (request.path in ("/stream", "/ws") or request.path.startswith("/ws/"))
 
 
 def kline_event(symbol: str, row: Sequence[Any], now_ms: int, closed: bool) -> dict[str, Any]:

@@ -6,26 +6,25 @@ torch is imported when it is used. The bytes of a model are safetensors with a h
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trader.core.errors import DataError
-from trader.core.forecast import LEVELS, Forecast, Traits, probability_above
+from trader.core.forecast import Traits
 from trader.core.labels import hurdle_of
 from trader.core.long_training import Checkpoints, Learnt, Nowhere, checkpoints, tell
-from trader.core.model_params import LONGEST_ENCODER_HOURS, LONGEST_FORECAST_HOURS, TFTParams
+from trader.core.model_params import LONGEST_ENCODER_HOURS, TFTParams
 from trader.core.panel import Panel
 from trader.core.params import Params
 from trader.core.peers import peers
-from trader.core.types import Floats, Ints
+from trader.core.types import Floats, Ints, Matrix
 from trader.core.weights import Weights
-from trader.forecasters.refusal import InvalidModel, not_a_model, symbols_of
-from trader.forecasters.tft_windows import KNOWN, OBSERVED, Hours, Windows, windows_at
+from trader.forecasters.refusal import InvalidModel, not_a_model
+from trader.forecasters.tft_export import ExportsNetwork
+from trader.forecasters.tft_head import SCHEMA, Head, WindowPredictor, read_head, written
+from trader.forecasters.tft_windows import KNOWN, OBSERVED
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,80 +33,32 @@ if TYPE_CHECKING:
     from trader.forecasters.tft_training import Training
 
 FAMILY, KIND = "tft", "a Temporal Fusion Transformer"
-SCHEMA = "tft/1"
 MOST_BYTES = 1 << 28
-_KEYS = {
-    "schema",
-    "symbols",
-    "encoder_hours",
-    "forecast_hours",
-    "hidden_size",
-    "attention_heads",
-    "horizon_hours",
-    "hurdle",
-}
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What a model is, beside its weights. horizon_hours: that P(up) is about. hurdle: the share that a close must rise by to
-    count as up."""
-
-    symbols: tuple[str, ...]
-    encoder_hours: int
-    forecast_hours: int
-    hidden_size: int
-    attention_heads: int
-    horizon_hours: int
-    hurdle: float
-
-    def network(self) -> Network:
-        """Such a network, its weights not drawn yet."""
-        from trader.forecasters.tft_network import Network, Shape
-
-        return Network(
-            Shape(
-                symbols=len(self.symbols),
-                observed=len(OBSERVED),
-                known=len(KNOWN),
-                encoder=self.encoder_hours,
-                ahead=self.forecast_hours,
-                hidden=self.hidden_size,
-                heads=self.attention_heads,
-                levels=len(LEVELS),
-            )
-        )
-
-
-class TFTPredictor:
+class TFTPredictor(WindowPredictor):
     """A network with its weights, on the processor: it is never changed."""
 
     def __init__(self, head: Head, network: Network) -> None:
-        self.head, self.network = head, network
+        super().__init__(head)
+        self.network = network
 
-    def predict(self, panel: Panel, hours: Ints) -> Forecast:
-        """P(up) and the quantiles of r for 1 to `forecast_hours` hours; NaN for hours whose context is too short, mostly missing,
-        or does not move."""
-        windows = self._windows(panel, hours)
-        said = np.flatnonzero(windows.scale > 0)
-        head = self.head
-        quantiles = np.full((len(hours), head.forecast_hours, len(LEVELS)), np.nan)
-        steps = np.sqrt(np.arange(1, head.forecast_hours + 1))
-        for i in said.tolist():
-            raw = self._answer(panel, windows, slice(i, i + 1)).quantiles[0].numpy().astype(np.float64)
-            quantiles[i] = raw * (windows.scale[i] * steps)[:, None]
-        above = probability_above(quantiles[:, head.horizon_hours - 1], math.log1p(head.hurdle))
-        return Forecast(above.astype(np.float32), quantiles)
+    def raw(self, symbol: int, observed: Matrix, known: Matrix) -> Matrix:
+        """See `trader.forecasters.tft_head.WindowPredictor`."""
+        found: Matrix = self._answer(symbol, observed, known).quantiles.numpy()
+        return found
 
     def weights(self, panel: Panel, hours: Ints) -> Weights:
         """What the forecasts of these hours looked at, their mean. Raises DataError where nothing can be said of any of them."""
-        windows = self._windows(panel, hours)
-        said = np.flatnonzero(windows.scale > 0)
+        windows = self.windows(panel, hours)
+        said, symbol = np.flatnonzero(windows.scale > 0), self.head.symbols.index(panel.symbols[0])
         if not len(said):
             raise DataError(
                 f"{panel.symbols[0]}: nothing can be said of these hours, so nothing was looked at"
             )
-        answers = [self._answer(panel, windows, slice(i, i + 1)) for i in said.tolist()]
+        answers = [
+            self._answer(symbol, windows.observed[i : i + 1], windows.known[i : i + 1]) for i in said.tolist()
+        ]
         past = np.mean([it.past.mean(dim=(0, 1)).numpy() for it in answers], axis=0)
         future = np.mean([it.future.mean(dim=(0, 1)).numpy() for it in answers], axis=0)
         attention = np.mean([it.attention.mean(dim=(0, 1)).numpy() for it in answers], axis=0)
@@ -118,30 +69,19 @@ class TFTPredictor:
             self.head.encoder_hours,
         )
 
-    def _windows(self, panel: Panel, hours: Ints) -> Windows:
-        head = self.head
-        if len(panel.symbols) > 1 or panel.symbols[0] not in head.symbols:
-            raise DataError(
-                f"a model of {', '.join(head.symbols)} says nothing about {', '.join(panel.symbols)}; add it to "
-                "train_symbols and train again: trader retrain"
-            )
-        rows = panel.rows(hours)
-        return windows_at(Hours.of(panel.bars[0]), rows, head.encoder_hours, head.forecast_hours)
-
-    def _answer(self, panel: Panel, windows: Windows, which: slice) -> Answer:
+    def _answer(self, symbol: int, observed: Matrix, known: Matrix) -> Answer:
         import torch
 
-        symbol = self.head.symbols.index(panel.symbols[0])
         with torch.no_grad():
             answer: Answer = self.network(
-                torch.tensor([symbol]),
-                torch.from_numpy(np.ascontiguousarray(windows.observed[which])),
-                torch.from_numpy(np.ascontiguousarray(windows.known[which])),
+                torch.full((len(observed),), symbol),
+                torch.from_numpy(np.ascontiguousarray(observed)),
+                torch.from_numpy(np.ascontiguousarray(known)),
             )
         return answer
 
 
-class TFTForecaster:
+class TFTForecaster(ExportsNetwork):
     """A fit uses two threads, each with its shards of every batch, and gives the same bytes on one core, or shared by several
     processes (`trader.core.peers`)."""
 
@@ -151,7 +91,15 @@ class TFTForecaster:
     # What else decides what a fit gives, beside this file.
     source_modules: Sequence[str] = tuple(
         f"trader.forecasters.{name}"
-        for name in ("tft_layers", "tft_network", "tft_samples", "tft_state", "tft_windows", "tft_training")
+        for name in (
+            "tft_head",
+            "tft_layers",
+            "tft_network",
+            "tft_samples",
+            "tft_state",
+            "tft_windows",
+            "tft_training",
+        )
     )
     traits = Traits("global", "series", LONGEST_ENCODER_HOURS + 1, "none", weighs=True)
 
@@ -233,12 +181,7 @@ def _model(head: Head, weights: dict[str, Tensor]) -> bytes:
     """Safetensors with a head of JSON."""
     from safetensors.torch import save
 
-    values = {
-        "schema": SCHEMA,
-        **{name: getattr(head, name) for name in _KEYS - {"schema", "symbols"}},
-        "symbols": list(head.symbols),
-    }
-    return bytes(save(weights, {"head": json.dumps(values, sort_keys=True)}))
+    return bytes(save(weights, {"head": written(head)}))
 
 
 def _key(panel: Panel, told: TFTParams, steps: int, until: int, seed: int) -> str:
@@ -269,7 +212,7 @@ def _read(model: bytes) -> TFTPredictor:
         tensors = load(model)
     except SafetensorError as error:
         raise InvalidModel(str(error)[:120]) from None
-    head = _head(head_of(model))
+    head = read_head(head_of(model).get("head", "null"))
     torch.set_num_threads(1)
     network = head.network()
     wanted = dict(network.named_parameters())
@@ -282,22 +225,3 @@ def _read(model: bytes) -> TFTPredictor:
     network.load_state_dict(tensors)
     network.requires_grad_(requires_grad=False)
     return TFTPredictor(head, network)
-
-
-def _head(texts: dict[str, str]) -> Head:
-    values = json.loads(texts.get("head", "null"))
-    if not isinstance(values, dict) or values.keys() != _KEYS:
-        raise InvalidModel("its head has other keys")
-    if values.pop("schema") != SCHEMA:
-        raise InvalidModel(f"its schema is not {SCHEMA}")
-    symbols, hurdle = symbols_of(values.pop("symbols")), values.pop("hurdle")
-    if any(type(value) is not int for value in values.values()):
-        raise InvalidModel("its head has a number that is not whole")
-    if type(hurdle) is not float or not 0 <= hurdle < math.inf:
-        raise InvalidModel("its hurdle is no share of 0 or more")
-    told = {name: value for name, value in values.items() if name != "horizon_hours"}
-    TFTParams.model_validate(told)  # raises ValueError for numbers that no P.json may hold
-    head = Head(symbols=symbols, hurdle=hurdle, **values)
-    if not 1 <= head.horizon_hours <= head.forecast_hours <= LONGEST_FORECAST_HOURS:
-        raise InvalidModel("its horizon is beyond what it forecasts")
-    return head

@@ -45,6 +45,7 @@ class Resample(nn.Module):
     def __init__(self, inputs: int, outputs: int, groups: int = 0) -> None:
         super().__init__()
         lead = (groups, 1) if groups else ()
+        self.width = outputs
         self.register_buffer("matrix", interpolation(inputs, outputs), persistent=False)
         self.gate = nn.Parameter(torch.zeros(*lead, outputs))
         self.weight = nn.Parameter(torch.ones(*lead, outputs))
@@ -61,7 +62,7 @@ class Resample(nn.Module):
 
     def normed(self, x: Tensor) -> Tensor:
         """The norm at the end, of vectors that are resampled already."""
-        return F.layer_norm(x, x.shape[-1:], self.weight, self.bias)
+        return F.layer_norm(x, (self.width,), self.weight, self.bias)
 
 
 class Gated(nn.Module):
@@ -106,6 +107,7 @@ class Gate(nn.Module):
         super().__init__()
         lead = (groups,) if groups else ()
         side = (groups, 1) if groups else ()
+        self.width = outputs
         self.unit = nn.Parameter(torch.empty(*lead, inputs, 2 * outputs))
         self.unit_bias = nn.Parameter(torch.zeros(*side, 2 * outputs))
         self.weight = nn.Parameter(torch.ones(*side, outputs))
@@ -114,7 +116,7 @@ class Gate(nn.Module):
     def forward(self, x: Tensor, skip: Tensor, noise: Noise) -> Tensor:
         """(..., inputs) and (..., outputs) -> (..., outputs)."""
         added = self.opened(x, noise) + skip
-        return F.layer_norm(added, added.shape[-1:], self.weight, self.bias)
+        return F.layer_norm(added, (self.width,), self.weight, self.bias)
 
     def opened(self, x: Tensor, noise: Noise) -> Tensor:
         """What the gate lets through."""
@@ -142,8 +144,9 @@ class Selection(nn.Module):
         rows = numbers.flatten(0, 1).T.contiguous()
         normed = self._each(rows.unsqueeze(-1), scale.unsqueeze(1), shift.unsqueeze(1), noise)
         last, by_row = self.each.gate, weights.flatten(0, 1)
-        mixed: Tensor = Mix.apply(normed, by_row.T.contiguous(), last.weight.squeeze(1))
-        chosen = torch.addmm(mixed, by_row, last.bias.squeeze(1))
+        mix = Mix.apply if torch.is_grad_enabled() else mixed  # an export takes torch's own operations alone
+        sums: Tensor = mix(normed, by_row.T.contiguous(), last.weight.squeeze(1))
+        chosen = torch.addmm(sums, by_row, last.bias.squeeze(1))
         return chosen.view(*numbers.shape[:2], -1), weights
 
     def _weighed(
@@ -168,11 +171,7 @@ class Selection(nn.Module):
             added = opened + torch.addcmul(shift, x, scale)
         else:
             added = torch.baddbmm(opened, *_resampled(x, scale, shift, network.skip))
-        return _norm(added)
-
-
-def _norm(x: Tensor) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:])
+        return F.layer_norm(added, (network.gate.width,))
 
 
 def _of_spread(numbers: Tensor, scale: Tensor, shift: Tensor, matrix: Tensor) -> Tensor:
@@ -198,6 +197,14 @@ def _resampled(x: Tensor, scale: Tensor, shift: Tensor, skip: Resample) -> tuple
     return factors, torch.cat([p * skip.weight, q * skip.weight, skip.bias], dim=1)
 
 
+def mixed(values: Tensor, weights: Tensor, factors: Tensor) -> Tensor:
+    """What `Mix` computes."""
+    found = torch.zeros_like(values[0])
+    for value, weight, factor in zip(values, weights, factors, strict=True):
+        found.addcmul_(value * factor, weight.unsqueeze(-1))
+    return found
+
+
 class Mix(torch.autograd.Function):
     """Sum over variables of values (variables, n, hidden) x weights (variables, n) x factors (variables, hidden): (n, hidden).
     Variable by variable, so that what is multiplied stays in the processor's cache."""
@@ -206,10 +213,7 @@ class Mix(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, weights: Tensor, factors: Tensor) -> Tensor:
         """The sum."""
         ctx.save_for_backward(values, weights, factors)
-        mixed = torch.zeros_like(values[0])
-        for value, weight, factor in zip(values, weights, factors, strict=True):
-            mixed.addcmul_(value * factor, weight.unsqueeze(-1))
-        return mixed
+        return mixed(values, weights, factors)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -142,6 +142,19 @@ class Network(nn.Module):
         return self.before_output(found, hours[:, split:], QUIET), weights_past, weights_future, looks
 
 
+class QuantilesAlone(nn.Module):
+    """The network without its weights of variables and hours, as it is exported."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, symbol: Tensor, observed: Tensor, known: Tensor) -> Tensor:
+        """As `Network`."""
+        answer: Answer = self.network(symbol, observed, known)
+        return answer.quantiles
+
+
 def rising(raw: Tensor) -> Tensor:
     """(..., levels) any numbers -> (..., levels) numbers that rise: the middle one is kept, each step from it outwards is a
     softplus, so that quantiles cannot cross."""

@@ -14,6 +14,7 @@ from typing import Any
 from trader.app.codec_events import ACCOUNT, BREACH, CHAMPION, DEPLOYMENT, HALT, REFUSAL, STUDY, TROUBLE
 from trader.app.cursors import read_cursor, write_cursor
 from trader.app.journal import Journal
+from trader.app.layout import BOOK
 from trader.app.stored import EventFormat
 from trader.core.errors import TraderError
 from trader.core.events import AnyEvent, Event
@@ -87,9 +88,11 @@ def tell(
     raises."""
     cursor = cursor or read_cursor(journal, observer.name)
     deployments = journal.new_events(DEPLOYMENT, 0)
-    if not deployments:
+    if not deployments and journal.symbol != BOOK:
         return
-    began = deployments[-1].content.start_ms
+    began = (
+        deployments[-1].content.start_ms if deployments else 0
+    )  # a book has events and no records of its own
     events = _events_after(journal, cursor)
     past = _Past(journal, began)
     while True:

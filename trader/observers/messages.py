@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from trader.app.layout import BOOK
+from trader.core.book import BOOK_HALT
 from trader.core.errors import ConfigError
 from trader.core.events import (
     AdoptEvent,
@@ -122,7 +124,10 @@ def _minute(time_ms: int) -> str:
 
 def _of_event(event: AnyEvent) -> Message | None:
     symbol, when = event.symbol, _minute(_time_ms(event))
+    symbol = "the book" if symbol == BOOK else symbol
     match event:
+        case HaltEvent(reason=reason) if reason == BOOK_HALT:
+            return None  # the book's own halt is told, once for all symbols
         case HaltEvent():
             words = f": {event.message}" if event.message else ""
             held = "what is held is kept" if event.freeze else "what is held is sold"

@@ -51,7 +51,11 @@ class RedisSignals:
 
         try:
             client = redis.Redis.from_url(
-                self._url, socket_timeout=PATIENCE_S, socket_connect_timeout=PATIENCE_S, decode_responses=True
+                self._url,
+                socket_timeout=PATIENCE_S,
+                socket_connect_timeout=PATIENCE_S,
+                decode_responses=True,
+                protocol=2,  # any server that has streams speaks it
             )
         except ValueError:
             raise ConfigError("redis_url is no address of a Redis server") from None
@@ -59,7 +63,10 @@ class RedisSignals:
             with client:
                 _publish(client, self.key(news.symbol), news.records)
         except redis.RedisError as error:
-            raise Retry(f"the Redis server did not take the signals ({type(error).__name__})") from None
+            # What the server itself says repeats no password; what the client says may name the address.
+            said = str(error) if isinstance(error, redis.ResponseError | redis.AuthenticationError) else ""
+            words = f"{type(error).__name__}: {said}".rstrip(": ")
+            raise Retry(f"the Redis server did not take the signals ({words})") from None
 
 
 def signal(record: HourRecord) -> dict[str, str]:

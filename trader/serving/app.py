@@ -10,9 +10,12 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from trader.serving.bodies import body_of
 from trader.serving.inference import Inference
@@ -137,6 +140,7 @@ def app_of(service: Service, closing: Callable[[], None] = lambda: None) -> Fast
         description="What the bot would say, over HTTP: forecasts of hours, and the Open Inference Protocol for rows of "
         "features. Every answer names its model, the hash of its card and of its input, and can be derived again.",
     )  # fmt: skip
+    app.state.documented = []
     routes = Routes(service)
     _post(
         app,
@@ -155,10 +159,12 @@ def app_of(service: Service, closing: Callable[[], None] = lambda: None) -> Fast
     for path, handler in (("/livez", routes.livez), ("/readyz", routes.readyz), ("/metrics", routes.metrics)):
         text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
         codes: dict[int | str, dict[str, Any]] = {200: {**text, "description": "as text"}}
-        codes |= {"/livez": {500: {**text, "description": "it must be started again"}}}.get(path, {})
-        codes |= {"/readyz": {503: {**text, "description": "no model answers"}}}.get(path, {})
+        if path == "/livez":
+            codes[500] = {**text, "description": "it must be started again"}
+        if path == "/readyz":
+            codes[503] = {**text, "description": "no model answers"}
         codes |= _problems(401) if path == "/metrics" else {}
-        app.add_api_route(path, handler, methods=["GET"], responses=codes, response_class=Response)
+        _route(app, "GET", path, handler, codes, {}, Response)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _http)
     _document(app)
@@ -193,14 +199,26 @@ def _route(
     handler: Handler,
     told: dict[int | str, dict[str, Any]],
     body: dict[str, Any],
+    response_class: type[Response] = JSONResponse,
 ) -> None:
+    """A plain route, which spends nothing on what its handler reads and writes itself; and its place in the document."""
     names = [word.strip("{}") for word in path.split("/") if word.startswith("{")]
     path_words = [
         {"name": it, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for it in names
     ]
     extra = {**body, **({"parameters": path_words} if path_words else {})}
-    app.add_api_route(path, handler, methods=[method], responses=told, openapi_extra=extra)
+    app.router.routes.append(Route(path, handler, methods=[method]))
+    app.state.documented.append(
+        APIRoute(
+            path,
+            handler,
+            methods=[method],
+            responses=told,
+            openapi_extra=extra,
+            response_class=response_class,
+        )
+    )
 
 
 def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
@@ -214,7 +232,7 @@ def _document(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             made = get_openapi(
-                title=app.title, version=app.version, description=app.description, routes=app.routes
+                title=app.title, version=app.version, description=app.description, routes=app.state.documented
             )
             _, found = models_json_schema(
                 [(it, "validation") for it in asked], ref_template="#/components/schemas/{model}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from trader.serving.refusal import Refused
 
@@ -17,11 +18,36 @@ def body_of(kind: type[M], body: bytes) -> M:
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        said = [f"{_place(fault['loc'])}: {fault['msg']}" for fault in faults[:_MOST_FAULTS]]
-        more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
-        raise Refused(422, "; ".join(said) + more) from None
+        raise Refused(422, faults_of(error)) from None
+
+
+def faults_of(error: ValidationError) -> str:
+    """The first faults, with their places, in a line."""
+    faults = _nearest(error.errors(include_url=False, include_context=False, include_input=False))
+    said = [f"{_place(fault['loc'])}: {fault['msg']}" for fault in faults[:_MOST_FAULTS]]
+    more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
+    return "; ".join(said) + more
+
+
+def _nearest(faults: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Of a value that may have several forms, the faults of the form that it comes nearest to."""
+    forms: dict[tuple[int | str, ...], dict[str, list[ErrorDetails]]] = {}
+    for fault in faults:
+        where = fault["loc"]
+        at = next((i for i, part in enumerate(where) if _is_form(part)), None)
+        prefix, form = (where, "") if at is None else (where[:at], str(where[at]))
+        forms.setdefault(prefix, {}).setdefault(form, []).append(fault)
+    return [fault for each in forms.values() for fault in min(each.values(), key=_distance)]
+
+
+def _distance(faults: list[ErrorDetails]) -> tuple[int, int]:
+    """Few faults, and those deep within the value, are near."""
+    return len(faults), -max(len(fault["loc"]) for fault in faults)
+
+
+def _is_form(part: int | str) -> bool:
+    return isinstance(part, str) and "[" in part
 
 
 def _place(where: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, where)) or "body"
+    return ".".join(str(part) for part in where if not _is_form(part)) or "body"

@@ -68,6 +68,7 @@ class Gate:
         self._token = token.encode()
         self._log, self._tracer = log, tracer
         self._in_flight = 0
+        metrics.in_flight.set_function(lambda: self._in_flight)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """One request, or the application's life."""
@@ -79,7 +80,6 @@ class Gate:
         request_id = _request_id(given.get(b"x-request-id"))
         status = 500
         self._in_flight += 1
-        self._metrics.in_flight.set(self._in_flight)
 
         async def told(message: Message) -> None:
             nonlocal status
@@ -96,13 +96,10 @@ class Gate:
             try:
                 await self._let_in(scope, given, receive, told)
             except Refused as refused:
-                if refused.status == 503 and refused.retry_after_s:
-                    self._metrics.shed("request")
                 for message in refusal_message(refused):
                     await told(message)
             finally:
                 self._in_flight -= 1
-                self._metrics.in_flight.set(self._in_flight)
                 seconds = time.perf_counter() - began
                 self._metrics.answered_request(route, status, seconds)
                 if tracer is not None:
@@ -166,8 +163,9 @@ class Gate:
 
     async def _next(self, receive: Receive, until: float | None = None) -> Message:
         """The next part of a body: the first is usually there already."""
-        loop = asyncio.get_running_loop()
-        left = self._bounds.body_s if until is None else max(0.0, until - loop.time())
+        left = self._bounds.body_s
+        if until is not None:
+            left = max(0.0, until - asyncio.get_running_loop().time())
         try:
             async with asyncio.timeout(left):
                 return await receive()

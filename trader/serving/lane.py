@@ -15,12 +15,13 @@ T = TypeVar("T")
 class Lane:
     """Threads of one kind of work.
 
-    name: for messages. threads: that run at once. most: running and waiting together; one more is refused with 503. What a
+    name: for messages. threads: that run at once. most: running and waiting together; one more is refused with 503.
+    shed: is told of each that is refused. What a
     caller no longer waits for goes on until it ends, and counts until then: a thread cannot be interrupted.
     """
 
-    def __init__(self, name: str, threads: int, most: int) -> None:
-        self._name, self._most = name, most
+    def __init__(self, name: str, threads: int, most: int, shed: Callable[[str], None]) -> None:
+        self._name, self._most, self._shed = name, most, shed
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"serve-{name}")
         self.in_flight = 0
 
@@ -34,6 +35,7 @@ class Lane:
         if deadline is None:
             return await asyncio.wrap_future(self._submit(work, loop))
         if self.in_flight >= self._most:
+            self._shed("request")
             raise Refused(
                 503,
                 f"{self.in_flight} {self._name} are in flight, the most at once; ask again",
@@ -46,6 +48,7 @@ class Lane:
             if begun.done() and not begun.cancelled():
                 return begun.result()  # it ended in the same moment, or raised this itself
             begun.add_done_callback(_forget)
+            self._shed("request")
             raise Refused(503, f"no answer in time from {self._name}; ask again", RETRY_AFTER_S) from None
 
     def _submit(self, work: Callable[[], T], loop: asyncio.AbstractEventLoop) -> Future[T]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 import numpy as np
 
 from trader import wiring
+from trader.app.exports import load_exported
 from trader.app.journal import Journal
 from trader.app.prediction import LoadedModel, bars_hash_of, panel_of, predict
 from trader.app.retrain import load_model
@@ -21,14 +20,12 @@ from trader.core.labels import hurdle_of
 from trader.core.model import digest_of
 from trader.core.panel import Panel
 from trader.core.params import params_of
-from trader.core.ports import Predictor
+from trader.core.text import how_to_install
 from trader.core.types import HOUR_MS, Bars, Matrix, flat_bars, iso
 from trader.forecasters.registry import traits_of
 from trader.forecasters.rows import RowPredictor
 from trader.serving.refusal import Refused
 from trader.serving.schemas import ForecastAnswer, Runtime
-
-_EXPORTS = "trader.app.exports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +49,8 @@ class ServedModel:
 
 def require_runtime(runtime: Runtime) -> None:
     """Raises ConfigError where a runtime is not installed."""
-    if runtime == "onnx" and find_spec(_EXPORTS) is None:
-        raise ConfigError("--runtime onnx needs trader export, which this version does not have; use native")
+    if runtime == "onnx" and find_spec("onnxruntime") is None:
+        raise ConfigError(f"--runtime onnx needs onnxruntime: {how_to_install('onnx')}; or use native")
 
 
 def load_served(journal: Journal, model_id: str, runtime: Runtime) -> ServedModel:
@@ -62,8 +59,6 @@ def load_served(journal: Journal, model_id: str, runtime: Runtime) -> ServedMode
     if runtime == "native":
         loaded = wiring.make_model(journal, model_id)
     else:
-        require_runtime(runtime)
-        load_exported: Callable[..., Predictor] = importlib.import_module(_EXPORTS).load_exported
         card, _ = load_model(journal, model_id)
         params = params_of(card.params, f"models/{model_id}/card")
         exported = load_exported(journal, card, "onnx")

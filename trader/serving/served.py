@@ -103,9 +103,9 @@ class SymbolModels:
         for champion in self.published.champions:
             if champion.valid_from > newest:
                 self._try(champion.model_id)
-        while (chosen := serving(self.published.usable(), newest)) is not None:
-            if self._try(chosen.model_id):
-                return
+        left = self.published.champions
+        while (chosen := serving(left, newest)) is not None and not self._try(chosen.model_id):
+            left = tuple(it for it in left if it.model_id != chosen.model_id)
 
     def _try(self, model_id: str) -> bool:
         """Whether a model is loaded, after a try where it is not and the last failure is long enough ago."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -52,6 +54,9 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """SIGTERM and Ctrl-C let it finish what it has begun; no signal is raised again after that."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # no signal reaches it there
+            return
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.handle_exit, number, None)
@@ -62,9 +67,21 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
 
-def gated(service: Service, token: str, log: Callable[..., None] | None, tracer: Tracer | None) -> Gate:
-    """The whole application of a service, with what stands before its routes."""
-    app: Any = app_of(service, tracer.close if tracer else lambda: None)
+def gated(
+    service: Service,
+    token: str,
+    log: Callable[..., None] | None,
+    tracer: Tracer | None,
+    closed: Callable[[], None] = lambda: None,
+) -> Gate:
+    """The whole application of a service, with what stands before its routes. closed: called once the service has stopped."""
+
+    def close() -> None:
+        if tracer is not None:
+            tracer.close()
+        closed()
+
+    app: Any = app_of(service, close)
     return Gate(app, service.metrics, service.bounds, token, log, tracer)
 
 
@@ -76,8 +93,10 @@ def run(
     token: str = "",
     log: Callable[..., None] | None = None,
     tracer: Tracer | None = None,
+    started: Callable[[uvicorn.Server], None] = lambda _: None,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C. ready: called once when requests are answered. Raises the bug that ended it, if one did."""
+    """Serve until SIGTERM or Ctrl-C. ready: called once when requests are answered; started: is given the server before, which
+    ends once its `should_exit` is set. Raises the bug that ended it, if one did."""
     bounds = service.bounds
     config = uvicorn.Config(
         gated(service, token, log, tracer),
@@ -87,8 +106,8 @@ def run(
         ws="none",
         lifespan="on",
         backlog=1024,
-        timeout_keep_alive=int(bounds.head_s),
-        timeout_graceful_shutdown=int(bounds.stop_s),
+        timeout_keep_alive=math.ceil(bounds.head_s),
+        timeout_graceful_shutdown=math.ceil(bounds.stop_s),
     )
     config.load()
     config.http_protocol_class = bounded_protocol(config.http_protocol_class, bounds, service.metrics.shed)
@@ -98,6 +117,7 @@ def run(
         server.should_exit = True
 
     service.on_failure = end
+    started(server)
     server.run([listener])
     if service.bug is not None:
         raise service.bug

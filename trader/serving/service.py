@@ -24,7 +24,9 @@ from trader.serving.sources import Sources
 
 # Answers of hours that are over never change, but for a champion that changes, which is part of their key.
 MOST_ANSWERS = 4_096
-_FIRST_COLUMN = ("open", "high", "low", "close", "volume")
+# 2000-01-01: no bar closed before it.
+FIRST_HOUR_MS = 946_684_800_000
+_COLUMNS = ("open", "high", "low", "close", "volume")
 
 Say = Callable[..., None]
 
@@ -71,8 +73,9 @@ class Service:
             for symbol, source in sources.symbols.items()
         }
         most = self.bounds.computations
-        self._store, self._bars = Lane("model loads", 1, most), Lane("looks for bars", 1, most)
-        self.compute = Lane("computations", os.cpu_count() or 1, most)
+        self._store = Lane("model loads", 1, most, metrics.shed)
+        self._bars = Lane("looks for bars", 1, most, metrics.shed)
+        self.compute = Lane("computations", os.cpu_count() or 1, most, metrics.shed)
         self._newest: dict[tuple[str, int | None], _Newest] = {}
         self._answers: OrderedDict[_Key, bytes] = OrderedDict()
         self._pending: dict[_Key, asyncio.Task[bytes]] = {}
@@ -172,6 +175,7 @@ class Service:
         try:
             return await asyncio.wait_for(asyncio.shield(task), left)
         except TimeoutError:
+            self.metrics.shed("request")
             raise Refused(503, f"no answer in time about {key.symbol}; ask again", RETRY_AFTER_S) from None
 
     def _computed_once(self, key: _Key, task: asyncio.Task[bytes]) -> None:
@@ -264,6 +268,8 @@ def hour_of(text: str, newest: int) -> int:
         hour = parse_hour(text)
     except (ConfigError, OverflowError, ValueError) as error:
         raise Refused(422, f"hour: {error}") from None
+    if hour < FIRST_HOUR_MS:
+        raise Refused(422, f"{text} is before every bar; the newest closed hour is {iso(newest)}")
     if hour > newest:
         raise Refused(422, f"{text} is not over yet; the newest closed hour is {iso(newest)}")
     return hour
@@ -273,5 +279,5 @@ def bars_of(symbol: str, rows: list[BarRow]) -> Bars:
     """Bars of a request, checked as those of a file are; missing hours are flagged. Raises DataError that names the row."""
     opens = np.array([row[0] for row in rows], dtype=np.int64)
     values = np.array([row[1:] for row in rows], dtype=np.float64)
-    columns = {name: np.ascontiguousarray(values[:, i]) for i, name in enumerate(_FIRST_COLUMN)}
+    columns = {name: np.ascontiguousarray(values[:, i]) for i, name in enumerate(_COLUMNS)}
     return bars_from_columns(symbol, opens, columns, "bars of the request")

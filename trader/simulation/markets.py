@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trader import terminal, wiring
+from trader import terminal
 from trader.adapters.bar_folder import BarSources, read_place
 from trader.adapters.exchange_info import filters_of, info_row_of, read_info_rows
 from trader.adapters.source_s3 import S3Access
@@ -55,6 +55,8 @@ def market_of(bars: Place | None, seed: int | None, symbol: str | None) -> Bars:
 
 def s3_access() -> S3Access:
     """How a bucket with bars is reached: by the settings that a store in S3 has."""
+    from trader import wiring
+
     return wiring.s3_access(load_settings())
 
 

@@ -1,0 +1,148 @@
+"""`backtest time-inference`: what a prediction of a model costs, in every form that the model has."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from backtest.commands.inputs import AsJson
+from trader import terminal
+from trader.core.errors import ConfigError, DataError
+from trader.core.text import plural
+
+if TYPE_CHECKING:
+    from trader.core.model import ModelCard
+
+Model = Annotated[
+    str,
+    typer.Argument(help="a model's id in --store, or the beginning of it; or a folder of a store's models"),
+]
+Store = Annotated[Path, typer.Option(help="a folder that holds a bot's models")]
+Seconds = Annotated[
+    float, typer.Option(min=0.01, max=60, help="for how long each number of rows is asked, again and again")
+]
+NATIVE = "native"
+
+
+def time_inference(
+    model: Model, store: Store = Path("state"), seconds: Seconds = 1.0, as_json: AsJson = False
+) -> None:
+    """How long a model takes for 1, 32 and 1,024 rows: native, and in each form that trader export writes.
+
+    Each form runs in a process of its own, on one thread. Median and 99th percentile are of the model alone, with the rows in an
+    array; predict is the whole way of one hour. Cold load is from no library imported to the first answer; memory is the
+    process's peak. Rows are drawn from what the model was trained on.
+    Example: backtest time-inference 20220101T00 --store state
+    """
+    folder = model_folder(model, store)
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="time-inference-") as name:
+        for form in _forms(folder, Path(name)):
+            rows += _timed(Path(name), form, seconds)
+    if as_json:
+        terminal.emit(rows)
+        return
+    _show(folder.name, rows)
+
+
+def model_folder(model: str, store: Path) -> Path:
+    """The folder of a model that a person named. Raises ConfigError where there is none, or several."""
+    given = Path(model)
+    folder = given if given.is_dir() else given.parent if given.is_file() else None
+    if folder is not None:
+        if not (folder / "model").is_file() or not (folder / "card").is_file():
+            raise ConfigError(f"{folder} is no folder of a model: it needs the files model and card")
+        return folder
+    if not (store / "models").is_dir():
+        raise ConfigError(
+            f"{store} holds no models, so {model!r} is not there. Name the store: --store DIR; copy a bucket first: trader store "
+            "sync"
+        )
+    found = sorted(it for it in (store / "models").iterdir() if it.name.startswith(model))
+    if len(found) != 1:
+        what = (
+            f"names {plural(len(found), 'model')}: {', '.join(it.name for it in found)}"
+            if found
+            else "names no model"
+        )
+        raise ConfigError(f"{model!r} {what} in {store}. See: trader models list --store {store}")
+    return found[0]
+
+
+def read_model(folder: Path) -> tuple[ModelCard, bytes]:
+    """A model's card and bytes, without the tags of a signed store. Raises DataError where they do not belong together."""
+    from trader.core.model import read_card
+    from trader.core.tags import split
+
+    try:
+        text, model = ((folder / name).read_bytes() for name in ("card", "model"))
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror}. Restore it from a copy") from None
+    text, model = split(text)[0], split(model)[0]
+    return read_card(text, model, folder.resolve().name, str(folder / "card")), model
+
+
+def _forms(folder: Path, work: Path) -> Iterator[str]:
+    """The forms that the model has, each once its file lies in `work`. One whose library is missing is told and left out."""
+    from trader.core.export_scene import facts_for
+    from trader.core.ports import Exportable
+    from trader.forecasters.registry import forecaster_of
+
+    card, model = read_model(folder)
+    (work / card.model_id).mkdir()
+    (work / card.model_id / "card").write_bytes(card.to_bytes())
+    (work / card.model_id / "model").write_bytes(model)
+    yield NATIVE
+    forecaster = forecaster_of(card.family)
+    if not isinstance(forecaster, Exportable):
+        return
+    for form in forecaster.export_forms:
+        try:
+            data = forecaster.export(model, form, facts_for(card))
+        except ConfigError as error:
+            terminal.say(f"{form} is left out: {error}", "warning")
+            continue
+        (work / card.model_id / f"export-{form}").write_bytes(data)
+        yield form
+
+
+def _timed(work: Path, form: str, seconds: float) -> list[dict[str, Any]]:
+    """What a fresh process measured. Raises DataError where it failed."""
+    from trader.core.families import own_family
+    from trader.core.model import own_card
+
+    (folder,) = work.iterdir()
+    command = [sys.executable, "-m", "backtest.commands.inference_process", str(folder), form, str(seconds)]
+    card = own_card((folder / "card").read_bytes(), None, folder.name, str(folder))
+    if own := own_family(card.family):
+        command.append(own.path)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - this very program
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise DataError(f"{folder.name} as {form} could not be timed: {last}")
+    found: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _show(title: str, rows: list[dict[str, Any]]) -> None:
+    shown = [
+        (
+            f"{it['form']}",
+            f"{it['rows']:,}",
+            f"{it['median_us']:,.1f}",
+            f"{it['p99_us']:,.1f}",
+            f"{it['predict_us']:,.1f}" if it["rows"] == 1 else "",
+            f"{it['cold_load_ms']:,.0f}" if it["rows"] == 1 else "",
+            f"{it['memory_mb']:,.0f}" if it["rows"] == 1 else "",
+        )
+        for it in rows
+    ]
+    head = ("form", "rows", "median us", "p99 us", "predict us", "cold ms", "MB")
+    terminal.show(terminal.table(f"{title}, one thread", shown, head))
