@@ -110,7 +110,7 @@ MUTATIONS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
     "a feature": (
         "trader/adapters/talib_features.py",
         line_in("_rsi"),
-        {"features", "tune/xgboost", "train/xgboost", "check/xgboost"},
+        {"features", "tune/xgboost", "train/xgboost", "check/xgboost", "check/naive"},
     ),
     "a feature of another preset": ("trader/adapters/talib_features.py", line_in("_wide"), set()),
     "a picture of a forecast": (
@@ -244,8 +244,8 @@ class Trace:
         name = f"{module}:{code.co_qualname.split('.')[0]}"
         if self._root is None and name in self._roots:
             self._root, self._stage = frame, self._roots[name]  # type: ignore[assignment]  # a frame
-        if self._root is None or self._importing or code.co_filename.startswith("<"):
-            return  # outside a stage, or what Python wrote itself, such as a dataclass's __init__
+        if self._root is None or self._importing or code.co_filename.startswith("<") or ":<" in name:
+            return  # outside a stage; what Python wrote itself, such as a dataclass's __init__; a constant's lambda
         if module.startswith(("trader.", "backtest.")) and not module.startswith(NO_RESULT):
             self.seen.setdefault(self._stage, set()).add(name)
 
