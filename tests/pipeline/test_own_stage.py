@@ -10,6 +10,7 @@ from tests.pipeline.kit import Kitchen
 MINE = """
 import json
 import helper
+from typing import Any
 
 told = json.load(open("backtest/BTCUSDT/naive/summary.json"))
 extra = open("notes.txt").read()
