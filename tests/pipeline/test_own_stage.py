@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from typing import Any
 
 from tests.pipeline.kit import Kitchen
 
 MINE = """
 import json
 import helper
-from typing import Any
 
 told = json.load(open("backtest/BTCUSDT/naive/summary.json"))
 extra = open("notes.txt").read()
