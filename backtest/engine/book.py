@@ -1,6 +1,6 @@
-"""A book of symbols, traded hour by hour as the bot trades it: what the book says, then every sleeve, then the book's line.
+"""A book of symbols, traded hour by hour as the bot trades it: the book records, then every sleeve, then the book's line.
 
-Between two hours at which the book may move cash the sleeves are traded on their own, as single runs are. What the book says of
+Between two hours at which the book may move cash the sleeves are traded on their own, as single runs are. The book record of
 every hour is `book_hour`; where it halts them, what was traded beyond that hour is traded again from there.
 """
 
@@ -15,21 +15,14 @@ import numpy as np
 
 from backtest.engine.signal_columns import SignalColumns
 from backtest.engine.simulate import Run, first_mark, joined, trade
-from trader.core.book import (
-    BOOK_HALT,
-    BookHour,
-    BookRules,
-    book_hour,
-    marked_hour,
-    missed_book_hour,
-    with_transfer,
-)
+from trader.core.book import BOOK_HALT, BookHour, BookRules, book_hour, marked_hour, missed_book_hour
 from trader.core.book_limits import SleeveStanding
 from trader.core.book_line import BookLine, line_of_sums
 from trader.core.hours import HourState, Rules
 from trader.core.marks import Marks, summed
 from trader.core.risk import halted
 from trader.core.shares import Shares, shares_at
+from trader.core.transfers import with_transfer
 from trader.core.types import DAY_MS, HOUR_MS, Bars, Bools, Floats, Ints, Matrix
 
 
@@ -137,7 +130,7 @@ class _BookTrading:
         return stop
 
     def _say(self, i: int) -> BookHour:
-        """What the book says of hour i. While the exchange is closed for all symbols nobody says anything."""
+        """The book record of hour i. While the exchange is closed for all symbols nobody says anything."""
         hour = self._hour(i)
         before = self.said[-1] if self.said else self.rules.before_first()
         if self._shut[i]:
@@ -231,7 +224,7 @@ class _SleeveTrading:
         return self._run.track.marks
 
     def begin(self, i: int, said: BookHour) -> None:
-        """Take in what the book says of hour i: its transfer, then its halt."""
+        """Take in the book record of hour i: its transfer, then its halt."""
         amount = said.transfer(self.bars.symbol)
         if amount:
             mark = first_mark(self.columns.part(i, i + 1), self._state)

@@ -43,13 +43,15 @@ class Progress:
 
 @dataclass(slots=True)
 class Outcome:
-    """ran: what was computed. kept: names of what was up to date. failed: why, by name. blocked: what waits for those."""
+    """ran: what was computed. kept: names of what was up to date. failed: why, by name. blocked: what waits for those.
+    restored: of how many the outputs were put back. verdicts: of all that is up to date by now."""
 
     ran: list[Record] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     failed: dict[str, Exception] = field(default_factory=dict)
     blocked: list[str] = field(default_factory=list)
     restored: int = 0
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
 
     def raise_failure(self) -> None:
         """The first failure, with how many more there are and what was kept."""
@@ -87,13 +89,15 @@ class PipelineRun:
         evidence: Path,
         bring: Callable[[Job], None],
         tell: Callable[[Progress], None],
+        known: Mapping[str, Verdict] | None = None,
     ) -> None:
+        """known: of jobs that are up to date and not among these."""
         self._jobs, self._judge, self._folder = jobs, judge, folder
         self._executor, self._evidence, self._tell = executor, evidence, tell
         self._stop = threading.Event()
         own = threading.Semaphore(max(1, min(executor.capacity, os.cpu_count() or 1)))
         self._stage = StageRun(folder, Stoppable(executor, self._stop), evidence, self._stop, own, bring)
-        self._verdicts: dict[str, Verdict] = {}
+        self._verdicts: dict[str, Verdict] = dict(known or {})
         self._seconds: dict[str, list[float]] = defaultdict(list)
         for job in jobs:
             if last := judge.newest(job.name):
@@ -166,7 +170,7 @@ class PipelineRun:
         record, said = future.result()
         if "look" in said:
             count_look(self._evidence, said["look"])
-        self._folder.append_lines([record.as_json()])
+        self._folder.finished(record)
         self._folder.link(job.name, record.outputs)
         self._folder.done_with(record.key)
         self._judge.finished(record)
@@ -176,10 +180,12 @@ class PipelineRun:
         self._told(job, record.seconds)
 
     def _up_to_date(self, job: Job, record: Record) -> None:
-        self._verdicts[job.name] = Verdict(job, True, (), record.basis, None, record)
+        verdict = Verdict(job, True, (), record.basis, None, record)
+        self._verdicts[job.name] = self.outcome.verdicts[job.name] = verdict
 
     def _told(self, job: Job, seconds: float | None) -> None:
-        self._tell(Progress(len(self._verdicts), len(self._jobs), job.name, seconds, self._left()))
+        done = len(self.outcome.ran) + len(self.outcome.kept)
+        self._tell(Progress(done, len(self._jobs), job.name, seconds, self._left()))
 
     def _left(self) -> float | None:
         """By what stages of the same kind took, at the speed of as many at once as there are workers."""

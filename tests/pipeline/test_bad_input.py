@@ -28,6 +28,11 @@ WRONG = {
         "look_back_days = 3",
         "[backtest] look_back_days is not known",
     ),
+    "one file for two symbols": (
+        'bars = "data"\nsymbols = ["BTCUSDT"]',
+        'bars = "data/x.csv"\nsymbols = ["BTCUSDT", "ETHUSDT"]',
+        "'data/x.csv' is one file, and symbols names 2",
+    ),
     "no TOML": ("[pipeline]", "[pipeline", "is no TOML"),
     "a symbol named twice": ('["BTCUSDT"]', '["BTCUSDT", "BTCUSDT"]', "names 'BTCUSDT' twice"),
 }
@@ -126,7 +131,7 @@ def test_a_bug_in_a_stage_shows_itself(kitchen: Kitchen, monkeypatch: pytest.Mon
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setitem(stage_run.COORDINATED, "tune", broken)  # type: ignore[arg-type]  # a mapping that is a dictionary
+    monkeypatch.setitem(stage_run.COORDINATED, "tune", broken)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         kitchen.ask("pipeline p.toml --workers 1")
     assert (kitchen.out / "current/collect/BTCUSDT/bars.parquet").is_file()

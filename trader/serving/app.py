@@ -159,8 +159,10 @@ def app_of(service: Service, closing: Callable[[], None] = lambda: None) -> Fast
     for path, handler in (("/livez", routes.livez), ("/readyz", routes.readyz), ("/metrics", routes.metrics)):
         text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
         codes: dict[int | str, dict[str, Any]] = {200: {**text, "description": "as text"}}
-        codes |= {"/livez": {500: {**text, "description": "it must be started again"}}}.get(path, {})
-        codes |= {"/readyz": {503: {**text, "description": "no model answers"}}}.get(path, {})
+        if path == "/livez":
+            codes[500] = {**text, "description": "it must be started again"}
+        if path == "/readyz":
+            codes[503] = {**text, "description": "no model answers"}
         codes |= _problems(401) if path == "/metrics" else {}
         _route(app, "GET", path, handler, codes, {}, Response)
     app.add_exception_handler(Refused, _refused)

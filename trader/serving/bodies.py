@@ -18,10 +18,15 @@ def body_of(kind: type[M], body: bytes) -> M:
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        faults = _nearest(error.errors(include_url=False, include_context=False, include_input=False))
-        said = [f"{_place(fault['loc'])}: {fault['msg']}" for fault in faults[:_MOST_FAULTS]]
-        more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
-        raise Refused(422, "; ".join(said) + more) from None
+        raise Refused(422, faults_of(error)) from None
+
+
+def faults_of(error: ValidationError) -> str:
+    """The first faults, with their places, in a line."""
+    faults = _nearest(error.errors(include_url=False, include_context=False, include_input=False))
+    said = [f"{_place(fault['loc'])}: {fault['msg']}" for fault in faults[:_MOST_FAULTS]]
+    more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
+    return "; ".join(said) + more
 
 
 def _nearest(faults: list[ErrorDetails]) -> list[ErrorDetails]:

@@ -67,9 +67,21 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
 
-def gated(service: Service, token: str, log: Callable[..., None] | None, tracer: Tracer | None) -> Gate:
-    """The whole application of a service, with what stands before its routes."""
-    app: Any = app_of(service, tracer.close if tracer else lambda: None)
+def gated(
+    service: Service,
+    token: str,
+    log: Callable[..., None] | None,
+    tracer: Tracer | None,
+    closed: Callable[[], None] = lambda: None,
+) -> Gate:
+    """The whole application of a service, with what stands before its routes. closed: called once the service has stopped."""
+
+    def close() -> None:
+        if tracer is not None:
+            tracer.close()
+        closed()
+
+    app: Any = app_of(service, close)
     return Gate(app, service.metrics, service.bounds, token, log, tracer)
 
 

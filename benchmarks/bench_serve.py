@@ -1,0 +1,250 @@
+"""`trader serve` on one core: its rate beside an echo by FastAPI, waits at a rate, load beyond it, many rows at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import serve_load
+from benchmarks.figure import Figure
+from benchmarks.scene import ROOT, bars, bars_file, median, params_file, process, trader
+from trader.adapters.store_local import LocalStore
+from trader.app.journal import Journal
+from trader.core.features import features, preset_named
+from trader.core.types import HOUR_MS, Matrix, iso, parse_hour
+from trader.serving.model import load_served, row_scores
+
+AT = parse_hour("2021-12-01")
+NEWEST = json.dumps({"symbol": "BTCUSDT", "hour": None, "horizon_hours": 1}).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """seconds of each measurement, rounds of rates, asks of many rows, a second at which waits are taken, trees."""
+
+    seconds: float = 5.0
+    rounds: int = 5
+    many: int = 20
+    per_second: float = 300.0
+    trees: int = 355
+
+
+def run() -> list[Figure]:
+    """As often as a median needs."""
+    return _figures(Size())
+
+
+def run_small() -> list[Figure]:
+    """A second of each, at a tenth of the rate."""
+    return _figures(Size(seconds=1.0, rounds=1, many=3, per_second=30.0, trees=20))
+
+
+def _figures(size: Size) -> list[Figure]:
+    cores = sorted(os.sched_getaffinity(0))
+    server_core, client_core = cores[0], cores[-1]
+    with (
+        tempfile.TemporaryDirectory() as name,
+        _prepared(Path(name), size) as scene,
+        scene.echo(server_core) as echo,
+        scene.served("native", server_core) as native,
+        scene.served("onnx", server_core) as onnx,
+    ):
+        found = _rates(size, client_core, echo, native, onnx, scene)
+        os.sched_setaffinity(0, {client_core})
+        try:
+            found += _waits(size, native)
+            found += _many(size, scene, native, "native", server_core)
+            found += _many(size, scene, onnx, "onnx", server_core)
+        finally:
+            os.sched_setaffinity(0, cores)
+        found += _overload(size, client_core, native)
+    return [*found, Figure("Ray Serve, requests a second, one client", None, note=RAY)]
+
+
+RAY = "tests/system/test_serve_ray.py prints it: Ray lives in the environment of make system"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A store with a model and its export, an exchange, and rows of real features."""
+
+    folder: Path
+    url: str
+    model_id: str
+    X: Matrix
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of the commands."""
+        own = {"TRADER_VENUE_URL": self.url, "TRADER_TRACKERS": "none", "PYTHONPATH": str(ROOT)}
+        return {**{k: v for k, v in os.environ.items() if not k.startswith("TRADER_")}, **own}
+
+    @contextmanager
+    def served(self, runtime: str, core: int) -> Iterator[str]:
+        """The address of `trader serve` on a core."""
+        words = trader("serve", "--port", "0", "--json", "--runtime", runtime)
+        with _pinned(words, core, self.folder, self.environment) as line:
+            url = str(json.loads(line)["url"])
+            until = time.monotonic() + 60
+            while _post(f"{url}/v1/forecast", NEWEST)[0] != 200:
+                if time.monotonic() > until:
+                    raise RuntimeError(f"trader serve --runtime {runtime} does not answer")
+                time.sleep(0.2)
+            yield url
+
+    @contextmanager
+    def echo(self, core: int) -> Iterator[str]:
+        """The address of the echo on a core."""
+        side = str(Path(__file__).with_name("serve_side.py"))
+        with _pinned([sys.executable, side], core, self.folder, self.environment) as line:
+            yield line.strip()
+
+
+@contextmanager
+def _pinned(words: list[str], core: int, cwd: Path, env: dict[str, str]) -> Iterator[str]:
+    with subprocess.Popen(
+        ["taskset", "-c", str(core), *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=cwd,
+        env=env,
+    ) as child:  # fmt: skip
+        try:
+            yield child.stdout.readline() if child.stdout else ""
+        finally:
+            child.terminate()
+
+
+@contextmanager
+def _prepared(folder: Path, size: Size) -> Iterator[Scene]:
+    file = bars_file(folder)
+    words = trader(
+        "exchange", "--bars", str(file), "--symbol", "BTCUSDT", "--at", iso(AT), "--port", "0", "--json"
+    )
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=folder) as exchange:
+        try:
+            url = json.loads(exchange.stdout.readline() if exchange.stdout else "")["url"]
+            env = {"TRADER_VENUE_URL": url, "TRADER_TRACKERS": "none"}
+            params = params_file(folder, "P", n_estimators=size.trees)
+            said = process(trader("retrain", "--params", str(params), "--json"), env, folder).said
+            model_id = json.loads(said)["model_id"]
+            process(trader("export", model_id, "--format", "onnx", "--out", "model.onnx"), env, folder)
+            preset = preset_named("reference")
+            X = features(bars(folder), preset, AT - 1_024 * HOUR_MS, AT)
+            yield Scene(folder, url, model_id, X)
+        finally:
+            exchange.terminate()
+
+
+def _rows(X: Matrix) -> bytes:
+    tensor = {
+        "name": "rows",
+        "shape": list(X.shape),
+        "datatype": "FP32",
+        "data": X.ravel().astype(float).tolist(),
+    }
+    return json.dumps({"inputs": [tensor]}).encode()
+
+
+def _rates(size: Size, core: int, echo: str, native: str, onnx: str, scene: Scene) -> list[Figure]:
+    """Rates beside the echo of the same body, taken in turn."""
+    if not serve_load.has_wrk():
+        return [
+            Figure("the newest hour, of an echo's rate", None, "at least", 0.7, note="apt-get install wrk")
+        ]
+    one, infer = _rows(scene.X[:1]), f"/v2/models/{scene.model_id}/infer"
+    asked = {
+        "the newest hour": (f"{native}/v1/forecast", NEWEST, 0.7),
+        "a row by ONNX": (f"{onnx}{infer}", one, 0.7),
+        "a row by XGBoost itself": (f"{native}{infer}", one, None),
+    }
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in asked}
+    refused = 0
+    for _ in range(size.rounds):
+        for name, (url, body, _target) in asked.items():
+            theirs = serve_load.wrk(f"{echo}/echo", body, core, 8, size.seconds)
+            ours = serve_load.wrk(url, body, core, 8, size.seconds)
+            refused += ours.refused
+            found[name].append((ours.per_second, theirs.per_second))
+    figures = [Figure("refused at these rates", refused, "exactly", 0, is_result=True)]
+    for name, pairs in found.items():
+        note = f"medians of {len(pairs)}: {median([a for a, _ in pairs]):.0f} and {median([b for _, b in pairs]):.0f} a second"
+        target = asked[name][2]
+        ratio = median([ours / theirs for ours, theirs in pairs])
+        figures.append(
+            Figure(f"{name}, of an echo's rate", ratio, "at least" if target else None, target, note=note)
+        )
+    return figures
+
+
+def _waits(size: Size, url: str) -> list[Figure]:
+    """By a schedule: waits count from when a request was due."""
+    waits = serve_load.open_loop(f"{url}/v1/forecast", NEWEST, size.per_second, 2 * size.seconds)
+    middle, longest = waits.percentile(0.5) * 1000, max(waits.seconds) * 1000
+    note = f"median {middle:.1f} ms, longest {longest:.0f} ms; by status {dict(waits.codes)}"
+    name = f"99 % of waits at {size.per_second:g} requests a second"
+    answered = waits.codes[200] / max(1, sum(waits.codes.values()))
+    return [
+        Figure(name, waits.percentile(0.99) * 1000, "at most", 20, "ms", note),
+        Figure("answered at that rate", answered, "at least", 0.999),
+    ]
+
+
+def _overload(size: Size, core: int, url: str) -> list[Figure]:
+    """Ten times as many as it is asked for above, and more clients than it takes: what it cannot answer is 503 at once."""
+    waits = serve_load.open_loop(f"{url}/v1/forecast", NEWEST, 10 * size.per_second, size.seconds, 1_000)
+    shares = {code: count / len(waits.seconds) for code, count in waits.codes.items()}
+    note = f"by status {shares}; median {waits.percentile(0.5):.2f} s from when each was due, client included"
+    figures = [Figure("longest wait at ten times that rate", max(waits.seconds), "at most", 1, "s", note)]
+    if serve_load.has_wrk():
+        full = serve_load.wrk(f"{url}/v1/forecast", NEWEST, core, 400, size.seconds)
+        note = (
+            f"{full.per_second:.0f} answers a second, {full.refused / max(1, full.requests):.0%} of them 503"
+        )
+        figures.append(Figure("longest wait of 400 clients at once", full.longest_s, "at most", 1, "s", note))
+    status, _ = _post(f"{url}/v1/forecast", NEWEST)
+    return [*figures, Figure("status after that", status, "exactly", 200, is_result=True)]
+
+
+def _many(size: Size, scene: Scene, url: str, runtime: Any, core: int) -> list[Figure]:
+    """1,024 rows in one request beside the model's own time for them, both on one core."""
+    body, infer = _rows(scene.X), f"{url}/v2/models/{scene.model_id}/infer"
+    model = load_served(Journal(LocalStore(scene.folder / "state"), "BTCUSDT"), scene.model_id, runtime)
+    client = os.sched_getaffinity(0)
+    own, asked = [], []
+    for _ in range(size.many):
+        os.sched_setaffinity(0, {core})
+        began = time.perf_counter()
+        scores = row_scores(model, scene.X)
+        own.append(time.perf_counter() - began)
+        os.sched_setaffinity(0, client)
+        began = time.perf_counter()
+        status, told = _post(infer, body)
+        asked.append(time.perf_counter() - began)
+        data = np.array(told["outputs"][0]["data"], np.float32) if status == 200 else np.zeros(0)
+    same = float(np.array_equal(data, scores))
+    note = f"medians {median(asked) * 1000:.1f} and {median(own) * 1000:.1f} ms"
+    name = f"1,024 rows in a request ({runtime}), of the model's own time"
+    return [
+        Figure(name, median(asked) / median(own), "at most", 3, note=note),
+        Figure(f"the same numbers ({runtime})", same, "exactly", 1, is_result=True),
+    ]
+
+
+def _post(url: str, body: bytes) -> tuple[int, Any]:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - loopback
+    try:
+        with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310 - the same
+            return reply.status, json.loads(reply.read())
+    except urllib.error.HTTPError as error:
+        return error.code, None
