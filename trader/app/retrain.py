@@ -41,7 +41,9 @@ class TrainingCause:
 
 
 MOST_WORDS = 600
-AFTER_REFUSAL = "Mend what it names (docs/certificate.md), then: trader check MODEL, or train another: trader retrain"
+AFTER_REFUSAL = (
+    "Mend what it names (docs/certificate.md), then: trader check MODEL, or train another: trader retrain"
+)
 
 FIRST = TrainingCause("first", "the first training begins the bot")
 CALENDAR = TrainingCause("calendar", "the calendar's refit")
