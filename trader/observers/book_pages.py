@@ -129,7 +129,9 @@ def book_view(
         "state": report.state,
         "colour": "bad" if halted else "good" if report.state == "trading" else "warn",
         "why": _why(report),
-        "do": f"trader resume {book.option} --reason '...' after the runbook's page on it" if halted else "",
+        "do": f"trader resume {book.option if book.path is None else f'--book {book.path.name}'} --reason '...' after the runbook's page on it"
+        if halted
+        else "",
         "hour": iso(series["until"]) if series["until"] else None,
         "tiles": _tiles(report),
         "next": _next(report, book),
