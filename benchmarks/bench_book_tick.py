@@ -85,7 +85,11 @@ def _figures(symbols: int, hours: int, replayed: int, replayed_hours: int) -> li
             "at most",
             1.02,
         ),
-        Figure("this process' own share of a tick of a symbol alone", 1000 * median([alone for alone, _ in pairs]), unit="ms"),
+        Figure(
+            "this process' own share of a tick of a symbol alone",
+            1000 * median([alone for alone, _ in pairs]),
+            unit="ms",
+        ),
         Figure("orders that left", many.orders, "at least", 1, is_result=True),
         Figure(
             f"a replay of {replayed} symbols over {replayed_hours} hours",
