@@ -129,7 +129,9 @@ def book_view(
         "state": report.state,
         "colour": "bad" if halted else "good" if report.state == "trading" else "warn",
         "why": _why(report),
-        "do": f"trader resume {book.option} --reason '...' after the runbook's page on it" if halted else "",
+        "do": f"trader resume {_option(book)} --reason '...' after the runbook's page on it"
+        if halted
+        else "",
         "hour": iso(series["until"]) if series["until"] else None,
         "tiles": _tiles(report),
         "next": _next(report, book),
@@ -201,6 +203,11 @@ def _next(report: BookStatus, book: BookFile) -> list[str]:
         )
     waiting = [f"{symbol} {it.total_usdt:+,.2f}" for symbol, it in newest_hour.pending.items()]
     return [*lines, *([f"on its way, not booked yet: {', '.join(waiting)}"] if waiting else [])]
+
+
+def _option(book: BookFile) -> str:
+    """How a command names the book, without the folders above its file, which a public page tells nobody."""
+    return book.option if book.path is None else f"--book {book.path.name}"
 
 
 def _told(entry: TimelineEntry, of: str = "") -> Json:
