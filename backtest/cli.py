@@ -9,6 +9,7 @@ import typer
 from backtest.commands.choices import choices
 from backtest.commands.compare import compare
 from backtest.commands.forecast import forecast
+from backtest.commands.gc import gc as collect_garbage
 from backtest.commands.lifecycle import lifecycle
 from backtest.commands.lookahead import lookahead
 from backtest.commands.model_check import model_check
@@ -61,6 +62,7 @@ for verb in (
     reproduce_reference,
 ):
     app.command()(verb)
+app.command("gc")(collect_garbage)
 app.command("reproduce-seed", hidden=True)(reproduce_reference)  # its name in earlier versions
 app.add_typer(study, name="study")
 one_value_each(app)

@@ -1,5 +1,6 @@
 """What an hour of a book costs at an embedded exchange, warm: the wall from the close to the last record, this process' own share
-of it for each symbol, its memory, and how many symbol-hours a replay passes in a second."""
+of it for each symbol, its memory, how many symbol-hours a replay passes in a second, and a book of one beside its symbol alone.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,11 @@ from trader.adapters.files import write_bars
 from trader.app.book import Book
 from trader.app.book_replay import replay_book
 from trader.app.book_tick import tick_book
+from trader.app.bot import Bot
+from trader.app.replay import replay
+from trader.app.tick import tick
+from trader.commands.common import traded
+from trader.config import Settings
 from trader.core.types import DAY_MS, HOUR_MS
 from trader.simulation import book_rehearsal, rehearsal
 
@@ -61,6 +67,7 @@ def _figures(symbols: int, hours: int, replayed: int, replayed_hours: int) -> li
     own_ms = [1000 * it / symbols for it in many.own]
     each_mb = (many.resident - few.resident) / (symbols - 2) / MB
     title = f"a book of {symbols} symbols"
+    pairs = _book_of_one_beside_its_symbol(max(24, 4 * hours))
     return [
         Figure(
             f"{title}, an hour from its close to the last record",
@@ -72,6 +79,17 @@ def _figures(symbols: int, hours: int, replayed: int, replayed_hours: int) -> li
         Figure("its slowest hour", max(many.walls), unit="s"),
         Figure("this process' own share, a symbol", median(own_ms), "at most", 20.0, unit="ms"),
         Figure("memory, a symbol", each_mb, "at most", 5.0, unit="MB"),
+        Figure(
+            "a tick of a book of one / of its symbol alone, median of pairs",
+            median([of_book / alone for alone, of_book in pairs]),
+            "at most",
+            1.02,
+        ),
+        Figure(
+            "this process' own share of a tick of a symbol alone",
+            1000 * median([alone for alone, _ in pairs]),
+            unit="ms",
+        ),
         Figure("orders that left", many.orders, "at least", 1, is_result=True),
         Figure(
             f"a replay of {replayed} symbols over {replayed_hours} hours",
@@ -99,6 +117,38 @@ def _ticks(symbols: int, hours: int) -> Ticks:
         return Ticks(walls, own, orders, _resident())
 
 
+def _book_of_one_beside_its_symbol(hours: int) -> list[tuple[float, float]]:
+    """Processor seconds of this process for an hour's warm tick of a symbol alone, and of a bot that a book.toml of that symbol
+    has opened; each at an exchange of its own, the one or the other first by turns."""
+    with ExitStack() as opened:
+        sides = [opened.enter_context(_alone(hours + 2, as_book=as_book)) for as_book in (False, True)]
+        pairs = []
+        for i in range(hours):
+            taken = [0.0, 0.0]
+            for side in (0, 1) if i % 2 else (1, 0):
+                bot, clock, start = sides[side]
+                clock.move_to(start + (i + 1) * HOUR_MS)
+                busy = time.process_time()
+                tick(bot)
+                taken[side] = time.process_time() - busy
+            pairs.append((taken[0], taken[1]))
+        return pairs[len(pairs) // 8 :]  # the first ones warm up
+
+
+@contextmanager
+def _alone(hours: int, *, as_book: bool) -> Iterator[tuple[Bot, SimClock, int]]:
+    """A bot of one symbol that has closed its first hour, opened by its symbol or by a book.toml of it."""
+    with _venue(["S00USDT"], hours) as (_, said, settings, start):
+        path = said.path if as_book else None
+        whole = traded(settings.model_copy(update={"book": path}))
+        with (
+            closing(SimClock(settings.exchange_url)) as clock,
+            wiring.open_bot(whole.settings, clock, durable=False, keep_bars=False) as bot,
+        ):
+            replay(bot, clock, said.strategies["S00USDT"], start, start + HOUR_MS)
+            yield bot, clock, start
+
+
 def _replayed(symbols: int, hours: int) -> float:
     """Symbol-hours a second, trainings included."""
     with _opened(symbols, hours + 1) as (book, said, clock, start):
@@ -110,9 +160,20 @@ def _replayed(symbols: int, hours: int) -> float:
 @contextmanager
 def _opened(symbols: int, hours: int) -> Iterator[tuple[Book, BookFile, SimClock, int]]:
     """A book of random walks at an exchange of its own, and its first hour."""
+    with _venue([f"S{i:02d}USDT" for i in range(symbols)], hours) as (_, said, settings, start):
+        at_clock = closing(SimClock(settings.exchange_url))
+        with (
+            at_clock as clock,
+            wiring.open_book(settings, said.params, clock, durable=False, keep_bars=False) as book,
+        ):
+            yield book, said, clock, start
+
+
+@contextmanager
+def _venue(names: Sequence[str], hours: int) -> Iterator[tuple[Path, BookFile, Settings, int]]:
+    """An exchange of random walks, the book of all of them, settings that name a store beside it, and the first hour."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        names = [f"S{i:02d}USDT" for i in range(symbols)]
         markets = {
             name: bars_made(
                 WARM_UP_DAYS * 24 + hours + 3, i + 1, symbol=name, price=10.0 * (i + 1), decimals=4
@@ -127,13 +188,7 @@ def _opened(symbols: int, hours: int) -> Iterator[tuple[Book, BookFile, SimClock
         book_rehearsal.write_info_rows(rows, book_rehearsal.filters_at(markets, start))
         served = ["--symbols", ",".join(names), "--filters", str(rows), "--bars", str(folder)]
         with wiring.embedded_exchange(served, said.strategies[names[0]], start) as venue:
-            settings = rehearsal.embedded_settings(venue, names[0], folder / "store")
-            at_clock = closing(SimClock(settings.exchange_url))
-            with (
-                at_clock as clock,
-                wiring.open_book(settings, said.params, clock, durable=False, keep_bars=False) as book,
-            ):
-                yield book, said, clock, start
+            yield folder, said, rehearsal.embedded_settings(venue, names[0], folder / "store"), start
 
 
 def _book(folder: Path, names: Sequence[str]) -> BookFile:

@@ -18,7 +18,7 @@ import numpy as np
 from backtest.commands.select import counted
 from backtest.select.candidates import Candidate, candidates_of
 from backtest.select.folder import SelectionFolder
-from backtest.select.given import Row
+from backtest.select.row_tasks import Row
 from backtest.select.selection import Selection
 from backtest.select.spec import BarsFile, FileFacts, SelectionSpec, common_stop
 from backtest.study.trials import Trial

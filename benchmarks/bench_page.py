@@ -23,7 +23,8 @@ from trader import wiring
 from trader.adapters.store_local import LocalStore
 from trader.app.codec import RECORD
 from trader.app.codec_events import CHAMPION, DEPLOYMENT
-from trader.app.journal import Journal, event_key, hour_folder
+from trader.app.event_log import event_key
+from trader.app.journal import Journal, hour_folder
 from trader.config import Settings, load_settings
 from trader.core.events import DeploymentEvent
 from trader.core.records import HourRecord

@@ -15,7 +15,8 @@ from benchmarks.tick_stage import DEFAULTS, START, Size, stage
 from trader.adapters.store_local import LocalStore
 from trader.app.codec import DECISION, RECORD
 from trader.app.codec_events import CHAMPION, DEPLOYMENT
-from trader.app.journal import Journal, event_key, hour_folder
+from trader.app.event_log import event_key
+from trader.app.journal import Journal, hour_folder
 from trader.core.events import DeploymentEvent
 from trader.core.types import DAY_MS, HOUR_MS
 

@@ -33,8 +33,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="An hourly trading bot. Exit codes: 0 done, 1 bug, or a model that failed its certificate, 2 mend a setting or file, 3 try again later, 4 halted, "
-    "130 interrupted.",
+    help="An hourly trading bot. Exit codes: 0 done, 1 bug, or a model that failed its certificate, 2 mend a setting or file, "
+    "3 try again later, 4 halted, 130 interrupted.",
 )
 
 

@@ -201,11 +201,7 @@ def open_bot(
     except TraderError:
         pass
     clock = clock or make_clock(settings)
-    quota = make_quota(settings, settings.exchange_url, clock)  # a ban by a host meets whoever asks it
-    exchange = make_exchange(settings, clock, quota)
-    market = make_market(
-        settings, clock, quota=quota if settings.market_url == settings.exchange_url else None
-    )
+    exchange, market = _connected(settings, clock, make_quota(settings, settings.exchange_url, clock))
     try:
         collector = make_collector(settings, market, keep=keep_bars, say=say)
         yield _bot(settings, journal, exchange, collector, clock)
@@ -233,10 +229,8 @@ def open_book(
     sleeves: dict[str, Bot] = {}
     with ExitStack() as open_connections:
         for lane in laned:
-            exchange = make_exchange(settings, clock, quota)
+            exchange, market = _connected(settings, clock, quota)
             open_connections.callback(exchange.close)
-            shared = quota if settings.market_url == settings.exchange_url else None
-            market = make_market(settings, clock, quota=shared)
             open_connections.callback(market.close)
             for symbol in lane:
                 journal = Journal(store, symbol, params.symbols)
@@ -248,6 +242,13 @@ def open_book(
         words.journal.require_own()  # now: what is changed after this process began is seen by it
         freeze = settings.halt_policy == "freeze"
         yield Book(params, words, dict(sorted(sleeves.items())), laned, freeze)
+
+
+def _connected(settings: Settings, clock: Clock, quota: Quota) -> tuple[BinanceSpot, Market]:
+    """The account and the market. quota: of the venue's host, where a ban meets whoever asks it; of the market too, where that is
+    the same host."""
+    shared = quota if settings.market_url == settings.exchange_url else None
+    return make_exchange(settings, clock, quota), make_market(settings, clock, quota=shared)
 
 
 def _bot(

@@ -92,7 +92,7 @@ def _silent_in_a_gap(subject: Subject, hour: int) -> CertificateCheck:
 
 def _moved_features(subject: Subject, hour: int) -> CertificateCheck:
     """Each feature by itself, moved by standard deviations of what was learnt from, and all at once."""
-    learnt = subject.training.X
+    learnt = subject.learnt
     deviation = learnt.astype(np.float64).std(axis=0)
     base, rows, names = learnt[-1].astype(np.float64), [], []
     for times in (sign * k for k in DEVIATIONS for sign in (1, -1)):

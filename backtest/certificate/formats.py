@@ -1,5 +1,5 @@
-"""Format: type, order and scale of every column are those of the fit; columns that are missing or too many, and another symbol, are
-refused. What is offered otherwise is refused, or changes nothing."""
+"""Format: type, order and scale of every column are those of the fit; columns that are missing or too many, and another symbol,
+are refused. What is offered otherwise is refused, or changes nothing."""
 
 from __future__ import annotations
 
@@ -61,14 +61,15 @@ def _columns(subject: Subject, hour: int) -> Iterator[CertificateCheck]:
     row = features(subject.bars.until(hour), preset, hour, hour + HOUR_MS)
     words = f"a row is {row.dtype}, {row.shape[1]} columns"
     yield check_of("type of a row", row.dtype == np.float32 and row.shape[1] == len(card.columns), words)
-    if not card.ranges or not same:
+    known = card.known_ranges(subject.bars.symbol)
+    if not known or not same:
         return
     try:
-        X = subject.training.X
+        X = subject.learnt
     except DataError as error:
         yield check_of("scale of every column", False, str(error))
         return
-    yield _scales(ranges_of(X, preset.columns), card.ranges)
+    yield _scales(ranges_of(X, preset.columns), known)
 
 
 def _scales(now: dict[str, list[float]], then: dict[str, list[float]]) -> CertificateCheck:
@@ -79,8 +80,8 @@ def _scales(now: dict[str, list[float]], then: dict[str, list[float]]) -> Certif
         name = wrong[0]
         was, there = then[name], now.get(name) or [float("nan")] * len(RANGE_QUANTILES)
         words = (
-            f"{name} lay within {was[0]:g} to {was[-1]:g} (median {was[middle]:g}) in training; today's code gives {there[0]:g} to "
-            f"{there[-1]:g} (median {there[middle]:g}) for the same hours; {len(wrong)} of {len(then)} columns differ"
+            f"{name} lay within {was[0]:g} to {was[-1]:g} (median {was[middle]:g}) in training; today's code gives {there[0]:g} "
+            f"to {there[-1]:g} (median {there[middle]:g}) for the same hours; {len(wrong)} of {len(then)} columns differ"
         )
     return check_of("scale of every column", not wrong, words)
 

@@ -1,7 +1,7 @@
 """The newest data: are the model's parameters worse on the newest hours than on all of the newest half-year?
 
-The error is the Brier score of P(up), out of sample by walk-forward, on the calendar of the model's own refits. Hours depend on each
-other, so its interval is that of blocks (`backtest.evidence.block_errors`). Each fold is kept by its content.
+The error is the Brier score of P(up), out of sample by walk-forward, on the calendar of the model's own refits. Hours depend on
+each other, so its interval is that of blocks (`backtest.evidence.block_errors`). Each fold is kept by its content.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def _judged(
         )
         return CertificatePart("newest", (check_of(NAME, True, words),), figures)
     words = (
-        f"Brier score {last.value:.5f} ({low:.5f} to {high:.5f}) on the newest {plural(last.n, 'hour')}, {every.value:.5f} on all "
-        f"{every.n:,}"
+        f"Brier score {last.value:.5f} ({low:.5f} to {high:.5f}) on the newest {plural(last.n, 'hour')}, {every.value:.5f} on "
+        f"all {every.n:,}"
     )
     return CertificatePart("newest", (check_of(NAME, low <= every.value, words),), figures)
 

@@ -117,7 +117,8 @@ def _recorded(subject: Subject) -> Iterator[CertificateCheck]:
     if stale:
         words = (
             f"{iso(stale[0].close_time)} was decided by bars of the hash {stale[0].bars_hash_then}; the same hours are "
-            f"{stale[0].bars_hash_now} today ({plural(len(stale), 'hour')} of {compared}): it saw stale bars, or they were revised"
+            f"{stale[0].bars_hash_now} today ({plural(len(stale), 'hour')} of {compared}): it saw stale bars, or they "
+            "were revised"
         )
     yield check_of("bars of traded hours", not stale, words)
     own = [it for it in subject.recorded if it.own and subject.bars.has(it.close_time)]

@@ -2,10 +2,10 @@
 
 | family | what must hold |
 |---|---|
-| trees (xgboost, lightgbm) | beyond the outermost threshold of a feature P(up) is constant, to the bit; which way it moves before is the trees' |
+| trees (xgboost, lightgbm) | beyond the outermost threshold of a feature P(up) is constant, to the bit |
 | naive | the quantiles are those of the last 168 returns, shock included; the unit of price is of no account |
 | arima | linear: a shock of the close moves the median in proportion, and the width of the distribution not at all |
-| prophet | the price's forecast does not see the close: quantiles of the return move by minus the shock, P(up) never rises with the close |
+| prophet | the price's forecast does not see the close: the median return moves by minus the shock, P(up) never rises with it |
 | tft | the unit of price is of no account; the rest is finite and bounded |
 | any other | finite and bounded |
 """
@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def sensitivity(
 
 def trees(subject: Subject, hour: int, _: list[tuple[Shock, LiveForecast]]) -> Iterator[CertificateCheck]:
     """Constant beyond the outermost thresholds of each feature, which lie within what was learnt from."""
-    learnt = subject.training.X
+    learnt = subject.learnt
     low, high = learnt.min(axis=0), learnt.max(axis=0)
     reach = np.maximum(high - low, np.abs(high) + np.abs(low) + np.float32(1e-6))
     base = learnt[-1]
@@ -64,7 +65,8 @@ def trees(subject: Subject, hour: int, _: list[tuple[Shock, LiveForecast]]) -> I
     if len(loose):
         column, side = loose[0].tolist()
         name, values = subject.card.columns[column], said[column, side].tolist()
-        words = f"P(up) is {values} where {name} lies {', '.join(f'{it:g}' for it in BEYOND)} ranges {('above', 'below')[side]} all that was learnt"
+        far, where = ", ".join(f"{it:g}" for it in BEYOND), ("above", "below")[side]
+        words = f"P(up) is {values} where {name} lies {far} ranges {where} all that was learnt"
     yield check_of(NAME, not len(loose), words)
 
 
@@ -129,7 +131,7 @@ def prophet(
     calm = subject.told(subject.bars, hour)
     moved = sorted((it for it in told if it[0].log_move), key=lambda it: it[0].log_move)
     ups = [said.p_up for _, said in moved if said.p_up is not None]
-    falling = all(later <= earlier for earlier, later in zip(ups, ups[1:], strict=False))
+    falling = all(later <= earlier for earlier, later in pairwise(ups))
     # The median alone: a quantile of a price below zero is cut off.
     off = [
         abs(said.quantiles[MEDIAN] + shock.log_move - calm.quantiles[MEDIAN])

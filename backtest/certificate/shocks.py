@@ -30,7 +30,7 @@ class Shock:
 
 
 def deviation_of(bars: Bars) -> float:
-    """The standard deviation of the newest MEASURED_HOURS hourly log returns, flagged hours left out; 0.01 where nothing moved."""
+    """The standard deviation of the newest MEASURED_HOURS hourly log returns without flagged hours; 0.01 where nothing moved."""
     part = bars.rows(max(0, len(bars) - MEASURED_HOURS), len(bars))
     close = np.where(part.flagged, np.nan, part.close)
     moves = np.diff(np.log(close))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from trader.core.model import ModelCard
+from trader.core.model import ModelCard, rows_by_symbol
 from trader.core.params import Params
 from trader.core.ports import Forecaster, Predictor
 from trader.core.training import Training, training_of
-from trader.core.types import DAY_MS, HOUR_MS, Bars
+from trader.core.types import DAY_MS, HOUR_MS, Bars, Matrix
 from trader.core.windows import Refit, refit_of
 
 LIVE_HOURS = 48
@@ -32,8 +32,8 @@ LivePath = Callable[[Bars, int], LiveForecast]
 
 @dataclass(frozen=True, slots=True)
 class RecordedHour:
-    """An hour that the bot has traded. p_up: what the model of the certificate said at it, where `own`. bars_hash_then: of the bars
-    that the hour's prediction was computed from; bars_hash_now: of the same hours of today's bars, "" where it is unknown."""
+    """An hour that the bot has traded. p_up: what the model of the certificate said at it, where `own`. bars_hash_then: of the
+    bars that the hour's prediction was computed from; bars_hash_now: of the same hours of today's bars, "" where unknown."""
 
     close_time: int
     own: bool
@@ -44,8 +44,8 @@ class RecordedHour:
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """How much is looked at. live_hours: newest hours that are predicted twice. newest_days: of the walk-forward. newest_share: of
-    its hours that count as the newest."""
+    """How much is looked at. live_hours: newest hours that are predicted twice. newest_days: of the walk-forward. newest_share:
+    of its hours that count as the newest."""
 
     live_hours: int = LIVE_HOURS
     newest_days: int = NEWEST_DAYS
@@ -54,8 +54,8 @@ class Spans:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
-    """A model that asks for a certificate. bars: of its symbol, up to the newest that is known. others: of the further symbols that
-    its fit saw. live: the bot's own path. differences: of exported forms, None where none is stored."""
+    """A model that asks for a certificate. bars: of its symbol, up to the newest that is known. others: of the further symbols
+    that its fit saw. live: the bot's own path. differences: of exported forms, None where none is stored."""
 
     card: ModelCard
     params: Params
@@ -83,6 +83,11 @@ class Subject:
             traits = self.forecaster.traits
             self._learnt.append(training_of(self.bars, self.window, self.params, traits, self.others))
         return self._learnt[0]
+
+    @property
+    def learnt(self) -> Matrix:
+        """The rows of the subject's own symbol that the window's fit learns from: (rows, k)."""
+        return rows_by_symbol(self.training)[self.bars.symbol]
 
     @property
     def window(self) -> Refit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -17,7 +17,7 @@ from backtest.evidence.ledger import Entry, count_of_all
 from backtest.evidence.looks import ledger_in
 from trader import terminal
 from trader.core.errors import ConfigError
-from trader.core.types import Matrix, Progress
+from trader.core.types import Progress
 
 if TYPE_CHECKING:
     from backtest.commands.book_inputs import GivenBook
@@ -92,7 +92,7 @@ def _judged(
     executor: Executor,
     showing: Showing,
 ) -> Evidence:
-    from backtest.engine.book_outcome import walks_of_book
+    from backtest.engine.book_outcome import walks_of_book, walks_of_book_by_seed
     from backtest.evidence.book_judgement import TradedBook, assess_book
     from backtest.evidence.judgement import SEEDS
     from trader.core.model_params import NAIVE, NaiveParams
@@ -107,19 +107,10 @@ def _judged(
         )
         return replace(it, forecaster=forecaster_of(NAIVE), params=params, others=())
 
-    def seeds(update: Progress) -> Iterator[list[Matrix]]:
-        for seed in range(SEEDS):
-            seeded = [
-                replace(it, params=it.params.model_copy(update={"seed": seed}), others=it.others)
-                for it in walked
-            ]
-            yield list(walks_of_book(seeded, given.rules, given.stop, executor))
-            update(seed + 1, SEEDS)
-
     with showing("baselines"):
         rivals = list(walks_of_book([naive(it) for it in walked], alone, given.stop, executor))
-    with showing("seeds") as update:
-        told = list(seeds(update))
+    with showing("seeds"):
+        told = walks_of_book_by_seed(walked, given.rules, given.stop, range(SEEDS), executor)
     traded = TradedBook(outcome.sleeves, given.rules, given.stop, outcome.run)
     return assess_book(
         traded, rivals, told, tried,

@@ -31,16 +31,15 @@ BarsFile = Annotated[
     str,
     typer.Option(
         "--bars",
-        help="hourly bars: Parquet, CSV, a zip of the public archive, or an address such as sqlite:///bars.db?table=bars "
-        "(docs/sources.md)",
+        help="hourly bars: Parquet, CSV, a zip of the public archive, or an address (docs/sources.md)",
     ),
 ]
 BarsFiles = Annotated[
     list[str],
     typer.Option(
         "--bars",
-        help="hourly bars: Parquet, CSV, a zip of the public archive, or an address such as sqlite:///bars.db?table=bars "
-        "(docs/sources.md); for several symbols a folder of <SYMBOL>-1h.parquet, or repeated",
+        help="hourly bars: Parquet, CSV, a zip of the public archive, or an address (docs/sources.md); for several "
+        "symbols a folder of <SYMBOL>-1h.parquet, or repeated",
     ),
 ]
 From = Annotated[str, typer.Option("--from", help="first hour, UTC: 2022-01-01 or 2022-01-01T09:00Z")]

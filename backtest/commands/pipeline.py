@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,14 @@ from backtest.commands.computing import Computing, computed
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir
 from backtest.commands.pipeline_words import progress_words, show_outcome, show_status
 from trader import terminal
+from trader.core.errors import ConfigError
+
+
+class Engine(StrEnum):
+    """Who else can run the stages."""
+
+    SNAKEMAKE = "snakemake"
+
 
 if TYPE_CHECKING:
     from backtest.pipeline.opened import Pipeline
@@ -23,6 +32,26 @@ File = Annotated[Path, typer.Argument(help="the pipeline's TOML file; docs/pipel
 Why = Annotated[
     bool, typer.Option("--why", help="name every file, parameter, function and version that changed")
 ]
+ManifestFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--manifest",
+        help="do this run again, in a folder of its own beside the first, and compare every output",
+    ),
+]
+Stage = Annotated[
+    str | None,
+    typer.Option(
+        "--stage",
+        help="run this stage alone, such as predict/BTCUSDT/xgboost; what it needs must be up to date",
+    ),
+]
+Export = Annotated[
+    Engine | None,
+    typer.Option(
+        help="write the stages as a file for this engine, a Snakefile beside the pipeline's, and run nothing"
+    ),
+]
 AsDot = Annotated[bool, typer.Option("--dot", help="the graph for Graphviz instead of a table")]
 
 
@@ -31,6 +60,9 @@ def pipeline(
     file: File,
     computing: Computing,
     evidence: EvidenceDir = EVIDENCE,
+    manifest: ManifestFile = None,
+    stage: Stage = None,
+    export: Export = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the stages of a pipeline that are not up to date: collect, features, tune, predict, backtest, train, check, publish,
@@ -42,13 +74,22 @@ def pipeline(
     from backtest.pipeline.opened import Pipeline
 
     began = time.perf_counter()
+    if manifest is not None:
+        _repeat(file, manifest, computing, as_json=as_json)
+        return
     opened = Pipeline.of(file)
+    if export is not None:
+        _export(opened, as_json=as_json)
+        return
+    if stage is not None:
+        _run_stage(opened, stage, computing, evidence, as_json=as_json)
+        return
     with opened.folder.held():
-        outcome, manifest = _run(opened, computing, evidence, began, quiet=as_json)
+        outcome, number = _run(opened, computing, evidence, began, quiet=as_json)
     told = {
         "ran": [it.job for it in outcome.ran],
         "kept": len(outcome.kept),
-        "manifest": manifest,
+        "manifest": number,
         "seconds": round(time.perf_counter() - began, 3),
     }
     if as_json:
@@ -131,3 +172,61 @@ def _telling(update: Callable[..., None], quiet: bool) -> Callable[[Progress], N
             terminal.say(f"{at.done} of {at.of}: {progress_words(at)}")
 
     return tell
+
+
+def _repeat(file: Path, manifest: Path, computing: Computing, *, as_json: bool) -> None:
+    """A run again from its manifest; exit code 2 where an output has other bytes. Its looks are counted in its own folder: they
+    are the first run's."""
+    from backtest.pipeline.repeat import Manifest
+
+    began, told = time.perf_counter(), Manifest.read(manifest)
+    again = told.again(file)
+    with again.folder.held():
+        _run(again, computing, again.folder.path / "evidence", began, quiet=as_json)
+        records = {it.job: it for it in again.folder.records()}
+    found = told.differences(records)
+    if as_json:
+        terminal.emit({"manifest": told.number, "stages": len(told.stages), "differences": found})
+    else:
+        terminal.show(
+            *found or [f"run {told.number} again: all outputs of {len(told.stages)} stages are equal bytes"]
+        )
+    if found:
+        raise SystemExit(ConfigError.exit_code)
+
+
+def _run_stage(opened: Pipeline, name: str, computing: Computing, evidence: Path, *, as_json: bool) -> None:
+    """One stage, beside others in processes of their own. Raises ConfigError where one that it needs is not up to date."""
+    from backtest.pipeline.market import bring_from_market
+    from backtest.pipeline.run import PipelineRun
+
+    job = opened.job(name)
+    with opened.folder.shared():
+        judge, caches = opened.judge()
+        verdicts = {it.job.name: it for it in judge.all(opened.jobs)}
+        if old := [it for it in job.needs if not verdicts[it].up_to_date]:
+            raise ConfigError(
+                f"stage {name} needs {old[0]}, which is not up to date ({'; '.join(verdicts[old[0]].why)}); run that before"
+            )
+        needed = {it: verdicts[it] for it in job.needs}
+        with computing.opened(opened.folder.path) as executor:
+            run = PipelineRun(
+                [job], judge, opened.folder, executor, evidence, bring_from_market, lambda _: None, needed
+            )
+            outcome = run.to_the_end()
+        caches.keep()
+        outcome.raise_failure()
+    if as_json:
+        terminal.emit({"ran": [it.job for it in outcome.ran], "kept": len(outcome.kept)})
+    else:
+        terminal.show(f"{name}: {'ran' if outcome.ran else 'was up to date'}")
+
+
+def _export(opened: Pipeline, *, as_json: bool) -> None:
+    from backtest.pipeline.snakemake import write_snakefile
+
+    path = write_snakefile(opened)
+    if as_json:
+        terminal.emit({"file": str(path), "stages": len(opened.jobs)})
+    else:
+        terminal.show(f"{path}: {len(opened.jobs)} rules. Run them there: snakemake --cores 2")

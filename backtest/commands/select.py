@@ -31,7 +31,7 @@ from trader.core.types import parse_hour
 
 if TYPE_CHECKING:
     from backtest.evidence.ledger import Entry
-    from backtest.select.given import Row
+    from backtest.select.row_tasks import Row
     from backtest.select.winners import Winners
     from trader.core.params import Params
 

@@ -15,6 +15,7 @@ import typer
 from backtest.commands.inputs import AsJson
 from trader import terminal
 from trader.core.errors import ConfigError, DataError
+from trader.core.text import plural
 
 if TYPE_CHECKING:
     from trader.core.model import ModelCard
@@ -67,7 +68,9 @@ def model_folder(model: str, store: Path) -> Path:
     found = sorted(it for it in (store / "models").iterdir() if it.name.startswith(model))
     if len(found) != 1:
         what = (
-            f"names {len(found)} models: {', '.join(it.name for it in found)}" if found else "names no model"
+            f"names {plural(len(found), 'model')}: {', '.join(it.name for it in found)}"
+            if found
+            else "names no model"
         )
         raise ConfigError(f"{model!r} {what} in {store}. See: trader models list --store {store}")
     return found[0]

@@ -1,6 +1,6 @@
-"""A book of symbols, traded hour by hour as the bot trades it: what the book says, then every sleeve, then the book's line.
+"""A book of symbols, traded hour by hour as the bot trades it: the book records, then every sleeve, then the book's line.
 
-Between two hours at which the book may move cash the sleeves are traded on their own, as single runs are. What the book says of
+Between two hours at which the book may move cash the sleeves are traded on their own, as single runs are. The book record of
 every hour is `book_hour`; where it halts them, what was traded beyond that hour is traded again from there.
 """
 
@@ -137,7 +137,7 @@ class _BookTrading:
         return stop
 
     def _say(self, i: int) -> BookHour:
-        """What the book says of hour i. While the exchange is closed for all symbols nobody says anything."""
+        """The book record of hour i. While the exchange is closed for all symbols nobody says anything."""
         hour = self._hour(i)
         before = self.said[-1] if self.said else self.rules.before_first()
         if self._shut[i]:
@@ -231,7 +231,7 @@ class _SleeveTrading:
         return self._run.track.marks
 
     def begin(self, i: int, said: BookHour) -> None:
-        """Take in what the book says of hour i: its transfer, then its halt."""
+        """Take in the book record of hour i: its transfer, then its halt."""
         amount = said.transfer(self.bars.symbol)
         if amount:
             mark = first_mark(self.columns.part(i, i + 1), self._state)

@@ -12,8 +12,8 @@ import numpy as np
 
 from backtest.engine.book import BookRun, Sleeve, SleeveRun, simulate_book
 from backtest.engine.book_capacity import capacity_of, regrets
-from backtest.engine.pooled_walk import pooled_walks
-from backtest.engine.walkforward import SymbolToWalk, walks_by_symbol
+from backtest.engine.pooled_walk import pooled_walks, pooled_walks_by_seed
+from backtest.engine.walkforward import SymbolToWalk, walks_by_seed, walks_by_symbol
 from backtest.executors.protocol import Executor
 from trader.core.book import BookRules
 from trader.core.hours import Rules
@@ -92,6 +92,34 @@ def walks_of_book(
     walk = pooled_walks if rules.params.is_pooled else walks_by_symbol
     for p_up in walk(walked, executor, progress):
         yield _until(stop, rules.start, p_up)
+
+
+def walks_of_book_by_seed(
+    walked: Sequence[SymbolToWalk],
+    rules: BookRules,
+    stop: int,
+    seeds: Sequence[int],
+    executor: Executor | None = None,
+) -> list[list[Matrix]]:
+    """The same for each of these random seeds in place of the parameters' own."""
+    if rules.params.is_pooled:
+        found = pooled_walks_by_seed(walked, seeds, executor)
+        return [[_until(stop, rules.start, p_up) for p_up in told] for told in found]
+    return [
+        list(told)
+        for told in zip(*(_by_seed(it, rules, stop, seeds, executor) for it in walked), strict=True)
+    ]
+
+
+def _by_seed(
+    it: SymbolToWalk, rules: BookRules, stop: int, seeds: Sequence[int], executor: Executor | None
+) -> list[Matrix]:
+    """P(up) of a symbol for each seed."""
+    walks = walks_by_seed(
+        it.forecaster, it.bars, it.params, it.start, it.stop, seeds,
+        source=it.source, others=it.others, executor=executor,
+    )  # fmt: skip  # what is walked, then how it is computed
+    return [_until(stop, rules.start, p_up) for p_up in walks]
 
 
 def _until(stop: int, start: int, p_up: Matrix) -> Matrix:

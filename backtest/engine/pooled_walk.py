@@ -84,14 +84,15 @@ class Pool:
             if unseen := [it for it, _ in self.served(window) if it not in panel.symbols]:
                 raise DataError(f"{source}: the fit of window {window.k} does not see {', '.join(unseen)}")
 
-    def tasks(self) -> Iterator[Task]:
-        """One a window."""
-        shared, text = SharedArrays(self.history.arrays()), self.params.model_dump_json()
-        for window in self.windows:
-            settings = {**self.settings(window), "params": text}
-            yield Task(
-                fit_once_predict_each, settings, shared, placement="thread", label=f"window {window.k}"
-            )
+    def tasks(self, seeds: Sequence[int]) -> Iterator[Task]:
+        """One a window, for one random seed of the model after the other."""
+        shared, windows = SharedArrays(self.history.arrays()), self.windows
+        for seed in seeds:
+            text = self.params.model_copy(update={"seed": seed}).model_dump_json()
+            for window in windows:
+                settings = {**self.settings(window), "params": text}
+                label = f"window {window.k}, seed {seed}"
+                yield Task(fit_once_predict_each, settings, shared, placement="thread", label=label)
 
     def settings(self, window: Refit) -> dict[str, Any]:
         """What a task of a window is told, beside the parameters."""
@@ -123,17 +124,28 @@ def pooled_walks(
 ) -> Iterator[Matrix]:
     """P(up) of each symbol's hours, in their order, as `walks_by_symbol` with a fit of its own for each would give it. Raises
     DataError where the fit of a window would not see a symbol that it serves."""
+    for told in pooled_walks_by_seed(symbols, [symbols[0].params.seed], executor, progress):
+        yield from told
+
+
+def pooled_walks_by_seed(
+    symbols: Sequence[SymbolToWalk],
+    seeds: Sequence[int],
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> Iterator[list[Matrix]]:
+    """The same for each of these random seeds in place of the parameters' own: P(up) of each symbol."""
     one = symbols[0]
     stops = {it.bars.symbol: it.stop for it in symbols}
     pool = Pool.of(one.forecaster, one.params, [it.bars for it in symbols], one.start, stops, "the book")
     pool.require_trainable("the book")
-    told: dict[str, list[Matrix]] = {it.bars.symbol: [] for it in symbols}
     windows = pool.windows
-    results = in_order(executor or InProcess(), pool.tasks())
-    for done, (window, result) in enumerate(zip(windows, results, strict=True), start=1):
-        for symbol, part in pool.by_symbol(window, np.frombuffer(result, np.float32)).items():
-            told[symbol].append(part)
-        if progress:
-            progress(done, len(windows))
-    for it in symbols:
-        yield np.concatenate(told[it.bars.symbol])
+    results = in_order(executor or InProcess(), pool.tasks(seeds))
+    for turn in range(len(seeds)):
+        told: dict[str, list[Matrix]] = {it.bars.symbol: [] for it in symbols}
+        for done, window in enumerate(windows, start=turn * len(windows) + 1):
+            for symbol, part in pool.by_symbol(window, np.frombuffer(next(results), np.float32)).items():
+                told[symbol].append(part)
+            if progress:
+                progress(done, len(windows) * len(seeds))
+        yield [np.concatenate(told[it.bars.symbol]) for it in symbols]

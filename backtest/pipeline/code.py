@@ -1,14 +1,15 @@
 """The code that a stage reaches: definitions of this project and of a person's own files, and the libraries that they use.
 
-An edge leads from a definition to every name in it. A class is one definition, since which of its methods is called is decided
-at run time. Where a name cannot be followed, or a definition imports by a text, it stands for its whole module. Edges out of
-the tables of families follow only the families that are named.
+An edge leads from a definition to every name in it, the types of its parameters among them. A class is one definition, since
+which of its methods is called is decided at run time. Where a name cannot be followed, or a definition imports by a text, it
+stands for its whole module. Edges out of the tables of families follow only the families that are named.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,9 +33,11 @@ TABLES_OF_FAMILIES = frozenset(
         "backtest.study.space:SPACES",
     }
 )
+# One that lists presets of features: a stage that computes features names its preset's function itself.
+TABLES_OF_PRESETS = frozenset({"trader.adapters.talib_features:SHIPPED"})
 # What computes tasks changes no result, and what a person is shown is none.
-NO_RESULT = ("backtest.executors.", "trader.terminal", "backtest.pipeline.run")
-_SCHEMA = 1
+NO_RESULT = ("backtest.executors.", "trader.terminal", "backtest.pipeline.run", "backtest.pipeline.stage_run")
+_SCHEMA = 2
 # Of this process: a module that was taken apart is not taken apart again.
 _taken_apart: dict[tuple[str, str], SourceModule] = {}
 
@@ -107,7 +110,7 @@ class Code:
             "modules": self._known,
             "libraries": self.versions.known,
         }
-        unfinished = self._kept.with_name(self._kept.name + ".tmp")
+        unfinished = self._kept.with_name(f"{self._kept.name}.{os.getpid()}.tmp")
         try:
             unfinished.write_text(json.dumps(told), encoding="utf-8")
             unfinished.replace(self._kept)
@@ -191,6 +194,7 @@ class _Walk:
         self._folder = file.parent if file else None
         self._found: dict[str, str] = {}
         self._imports: set[str] = set()
+        self._imported: set[str] = set()
         self._waiting: list[tuple[str, str]] = []
         if file is not None:
             self._script(file, source)
@@ -209,9 +213,25 @@ class _Walk:
         module = script_of("__main__", text, file)
         what = module.definitions[AT_IMPORT]
         self._found["your file"] = what.hash
-        for dotted in {*what.refers, *module.imported.values(), *module.stars}:
+        for dotted in {*what.refers, *module.stars}:
             if not dotted.startswith("__main__."):
                 self._follow(dotted)
+        self._import_all(module)
+
+    def _import_all(self, module: SourceModule) -> None:
+        """What happens in a person's own modules when this one imports them, though nothing of them may be used."""
+        for dotted in module.imported.values():
+            parts = dotted.split(".")
+            found = (
+                self._code.module(".".join(parts[:cut]), self._folder) for cut in range(len(parts), 0, -1)
+            )
+            other = next((it for it in found if it is not None), None)
+            if other is None:
+                self._imports.add(parts[0])
+            elif parts[0] not in PACKAGES and other.name not in self._imported:
+                self._imported.add(other.name)
+                self._visit(other.name, AT_IMPORT)
+                self._import_all(other)
 
     def _visit(self, module_name: str, name: str) -> None:
         node = f"{module_name}:{name}"
@@ -220,7 +240,9 @@ class _Walk:
             return
         what = module.definitions[name]
         table = node in TABLES_OF_FAMILIES
-        self._found[node] = "a table of families" if table else what.hash
+        self._found[node] = "a table" if table or node in TABLES_OF_PRESETS else what.hash
+        if node in TABLES_OF_PRESETS:
+            return
         for dotted in what.refers:
             if not (table and self._code.is_other_family(dotted, self._families)):
                 self._follow(dotted)

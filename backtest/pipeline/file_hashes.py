@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from backtest.pipeline.folder import sha256_of
@@ -42,7 +43,7 @@ class FileHashes:
         """Write them, if one is new."""
         if self._kept is None or not self._changed:
             return
-        unfinished = self._kept.with_name(self._kept.name + ".tmp")
+        unfinished = self._kept.with_name(f"{self._kept.name}.{os.getpid()}.tmp")
         try:
             unfinished.write_text(json.dumps(self._known), encoding="utf-8")
             unfinished.replace(self._kept)

@@ -5,6 +5,7 @@
     objects/         outputs by the SHA-256 of their content, never changed
     code/            what code a stage reached, definition by definition, by the hash of all of it
     current/         the newest outputs by stage, as links to objects
+    records/         the same of stages that run by themselves (--stage), a file each; taken into the journal by the next run
     manifests/       a numbered JSON a run: everything that reproduces it
     work/            what unfinished stages have kept
     cache/           what need not be read again; may be removed
@@ -15,6 +16,7 @@ An output is there before its line, so a line that a crash cut short is a stage 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -27,7 +29,7 @@ from typing import Any
 
 from backtest.pipeline.record import Record
 from backtest.study.results_folder import ResultsFolder
-from trader.core.errors import ConfigError, DataError
+from trader.core.errors import ConfigError, DataError, Retry
 
 _CHUNK = 1 << 20
 
@@ -41,6 +43,10 @@ class PipelineFolder(ResultsFolder):
 
     named, option, work, unit = "pipeline folder ", "[pipeline] out", "written", "stage"
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._alone = True
+
     @contextmanager
     def errors(self) -> Iterator[None]:
         """Turn an OSError of the block into CannotWrite, which says the way out."""
@@ -52,13 +58,51 @@ class PipelineFolder(ResultsFolder):
                 f"make room or mend the folder's rights, and the same command goes on"
             ) from None
 
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """For processes that run a stage each, beside one another; not beside one that runs the pipeline. Raises Retry while
+        there is such a one."""
+        with self.errors():
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                other = os.read(handle, 32).decode(errors="replace").strip() or "another one"
+                raise Retry(
+                    f"pipeline folder {self.path} is being written by process {other}. Wait until it has ended"
+                ) from None
+            self._alone = False
+            yield
+        finally:
+            self._alone = True
+            os.close(handle)
+
     def records(self) -> list[Record]:
         """What has ever finished here, oldest first. Raises DataError for a damaged line."""
-        return [Record.of_json(row) for row in self.lines()]
+        found = [Record.of_json(row) for row in self.lines()]
+        single = [Record.of_json(json.loads(it.read_bytes())) for it in self.path.glob("records/*.json")]
+        return sorted([*found, *single], key=lambda it: it.at) if single else found
 
     def mend(self) -> None:
-        """Cut off a line that a crash left unfinished."""
+        """Cut off a line that a crash left unfinished, and take in what single stages have finished."""
         self.ended()
+        single = sorted(self.path.glob("records/*.json"))
+        rows = [Record.of_json(json.loads(it.read_bytes())) for it in single]
+        self.append_lines([it.as_json() for it in sorted(rows, key=lambda it: it.at)])
+        with self.errors():
+            for path in single:
+                path.unlink()
+
+    def finished(self, record: Record) -> None:
+        """Note a finished stage: a line, or beside other processes a file of its own."""
+        if self._alone:
+            self.append_lines([record.as_json()])
+        else:
+            self._put(
+                self.path / "records" / f"{record.key[:40]}.json", json.dumps(record.as_json()).encode()
+            )
 
     def keep(self, data: bytes) -> str:
         """Keep an output; its SHA-256. What is there is compared, and made again where it was changed."""
@@ -125,9 +169,7 @@ class PipelineFolder(ResultsFolder):
         """What a stage reached, to say later what has changed."""
         path = self.path / "code" / f"{digest}.json"
         if not path.exists():
-            with self.errors():
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self.write(f"code/{digest}.json", json.dumps(dict(code)))
+            self._put(path, json.dumps(dict(code)).encode())
 
     def code(self, digest: str) -> dict[str, str]:
         """The same; {} where it is lost."""

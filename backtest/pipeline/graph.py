@@ -65,7 +65,13 @@ def _built_in(spec: Spec) -> Iterator[Job]:
 def _collect(spec: Spec, symbol: str) -> Job:
     from trader.adapters.bar_folder import bar_file
 
-    path = spec.bars if spec.bars.suffix and not spec.bars.is_dir() else bar_file(spec.bars, symbol)
+    is_file = bool(spec.bars.suffix) and not spec.bars.is_dir()
+    if is_file and len(spec.symbols) > 1:
+        raise ConfigError(
+            f"{spec.path}: [pipeline] bars {spec.said!r} is one file, and symbols names {len(spec.symbols)}; give a folder of "
+            "<SYMBOL>-1h.parquet"
+        )
+    path = spec.bars if is_file else bar_file(spec.bars, symbol)
     params: dict[str, Any] = {"symbol": symbol, "from": iso(spec.start), "to": iso(spec.stop)}
     if spec.source == "market":
         params["source"] = "market"

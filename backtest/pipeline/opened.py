@@ -12,6 +12,7 @@ from backtest.pipeline.graph import jobs_of
 from backtest.pipeline.job import Job
 from backtest.pipeline.judge import Judge, Verdict
 from backtest.pipeline.spec import Spec, read_spec
+from trader.core.errors import ConfigError
 from trader.core.model_params import FAMILIES
 
 
@@ -28,6 +29,18 @@ class Pipeline:
         """out: another folder than the file's. Raises ConfigError."""
         spec = read_spec(file)
         return Pipeline(spec, jobs_of(spec), PipelineFolder(out or spec.out))
+
+    def job(self, name: str) -> Job:
+        """A stage by its name. Raises ConfigError that lists those of its kind."""
+        found = next((it for it in self.jobs if it.name == name), None)
+        if found is None:
+            near = [it.name for it in self.jobs if it.kind == name.split("/")[0]] or [
+                it.name for it in self.jobs
+            ]
+            raise ConfigError(
+                f"{self.spec.path}: there is no stage {name!r}; there are {', '.join(near[:20])}"
+            )
+        return found
 
     def judged(self) -> list[Verdict]:
         """Every stage as it is now. What had to be read is kept for the next time, if the folder is there."""

@@ -87,13 +87,15 @@ class PipelineRun:
         evidence: Path,
         bring: Callable[[Job], None],
         tell: Callable[[Progress], None],
+        known: Mapping[str, Verdict] | None = None,
     ) -> None:
+        """known: of jobs that are up to date and not among these."""
         self._jobs, self._judge, self._folder = jobs, judge, folder
         self._executor, self._evidence, self._tell = executor, evidence, tell
         self._stop = threading.Event()
         own = threading.Semaphore(max(1, min(executor.capacity, os.cpu_count() or 1)))
         self._stage = StageRun(folder, Stoppable(executor, self._stop), evidence, self._stop, own, bring)
-        self._verdicts: dict[str, Verdict] = {}
+        self._verdicts: dict[str, Verdict] = dict(known or {})
         self._seconds: dict[str, list[float]] = defaultdict(list)
         for job in jobs:
             if last := judge.newest(job.name):
@@ -166,7 +168,7 @@ class PipelineRun:
         record, said = future.result()
         if "look" in said:
             count_look(self._evidence, said["look"])
-        self._folder.append_lines([record.as_json()])
+        self._folder.finished(record)
         self._folder.link(job.name, record.outputs)
         self._folder.done_with(record.key)
         self._judge.finished(record)
@@ -179,7 +181,8 @@ class PipelineRun:
         self._verdicts[job.name] = Verdict(job, True, (), record.basis, None, record)
 
     def _told(self, job: Job, seconds: float | None) -> None:
-        self._tell(Progress(len(self._verdicts), len(self._jobs), job.name, seconds, self._left()))
+        done = len(self.outcome.ran) + len(self.outcome.kept)
+        self._tell(Progress(done, len(self._jobs), job.name, seconds, self._left()))
 
     def _left(self) -> float | None:
         """By what stages of the same kind took, at the speed of as many at once as there are workers."""

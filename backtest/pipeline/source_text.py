@@ -173,7 +173,9 @@ class _Writer:
         if not isinstance(node, ast.Lambda):
             self.out.append(node.name)
             self._value(node.decorator_list)
-            self._unevaluated([node.returns, *(it.annotation for it in _parameters(args))])
+            # Of a parameter the type says whose methods are called; what a function gives, its body says.
+            self._value([it.annotation for it in _parameters(args)])
+            self._unevaluated([node.returns])
         self._value([*args.defaults, *args.kw_defaults])
         names = [it.arg for it in _parameters(args)]
         self.out.append(" ".join([*names, str(len(args.posonlyargs)), str(len(args.kwonlyargs))]))
@@ -189,7 +191,7 @@ class _Writer:
         self._targets.pop()
 
     def _unevaluated(self, nodes: Iterable[ast.AST | None]) -> None:
-        """Annotations of a function: part of the text, and nothing that is reached."""
+        """Annotations: part of the text, and nothing that is reached."""
         self._silent += 1
         self._value(list(nodes))
         self._silent -= 1

@@ -14,7 +14,7 @@ from backtest.executors.futures import InFlight, InProcess
 from backtest.executors.protocol import Executor
 from backtest.select.candidates import Candidate
 from backtest.select.folder import SelectionFolder
-from backtest.select.given import Asked, Ended, Given, Row, ended_of, tasks_of
+from backtest.select.row_tasks import CandidateRows, FinishedRow, Row, SelectionTask, finished_of, tasks_of
 from backtest.select.spec import BarsFile, FileFacts, SelectionSpec
 from backtest.select.timing import TimeLeft
 from backtest.study.cache import code_hash
@@ -45,9 +45,9 @@ class Selection:
         Raises DataError where every candidate failed. What a lost worker computed is asked for again by the next run.
         """
         executor, kept = executor or InProcess(), self.folder.rows()
-        todo: list[Asked] = []
+        todo: list[CandidateRows] = []
         keys = {it.name: self._key_of(it) for it in self.candidates}
-        pooled: dict[str, Asked] = {}
+        pooled: dict[str, CandidateRows] = {}
         for file in self.files:
             for candidate in self.candidates:
                 key = keys[candidate.name](file)
@@ -56,16 +56,16 @@ class Selection:
                     self.rows[file.symbol, candidate.name] = kept[key]
                     self._left.learn(candidate.name, kept[key].get("seconds", 0.0))
                 elif not self._is_pooled(candidate):
-                    todo.append(Asked(candidate, [file], [row]))
+                    todo.append(CandidateRows(candidate, [file], [row]))
                 elif candidate.name in pooled:
                     pooled[candidate.name].rows.append(row)
                 else:
-                    pooled[candidate.name] = Asked(candidate, self.files, [row])
+                    pooled[candidate.name] = CandidateRows(candidate, self.files, [row])
         todo += pooled.values()
         self._compute(todo, executor)
         self._require_a_result()
         order = [(file.symbol, it.name) for file in self.files for it in self.candidates]
-        self.rows = {one: self.rows[one] for one in order}  # whoever ended first
+        self.rows = {one: self.rows[one] for one in order}  # whoever finished first
         return self.rows
 
     def _is_pooled(self, candidate: Candidate) -> bool:
@@ -86,20 +86,22 @@ class Selection:
 
         return key
 
-    def _compute(self, todo: list[Asked], executor: Executor) -> None:
+    def _compute(self, todo: list[CandidateRows], executor: Executor) -> None:
         total = len(self.files) * len(self.candidates)
-        left = Counter(asked.candidate.name for asked in todo for _ in asked.rows)
-        waiting: InFlight[Given] = InFlight()
+        left = Counter(pending.candidate.name for pending in todo for _ in pending.rows)
+        waiting: InFlight[SelectionTask] = InFlight()
         tasks = tasks_of(todo, self.spec)
         self.progress(len(self.rows), total, "")
         try:
             while True:
-                while len(waiting) < _AHEAD * executor.capacity and (given := next(tasks, None)) is not None:
-                    if isinstance(given, Given):
-                        waiting.add(executor.submit(given.task), given)
+                while (
+                    len(waiting) < _AHEAD * executor.capacity and (submitted := next(tasks, None)) is not None
+                ):
+                    if isinstance(submitted, SelectionTask):
+                        waiting.add(executor.submit(submitted.task), submitted)
                     else:
-                        self._keep([Ended.of(*given)])
-                        left[given[0]["candidate"]] -= 1
+                        self._keep([FinishedRow.of(*submitted)])
+                        left[submitted[0]["candidate"]] -= 1
                 if not waiting:
                     return
                 left.subtract(row["candidate"] for row in self._take(waiting.done()))
@@ -108,22 +110,22 @@ class Selection:
             # After an interrupt, or an error: what was not begun is cancelled, what was is waited for and kept.
             self._take(waiting.cancel())
 
-    def _take(self, done: Iterable[tuple[Future[bytes], Given]]) -> list[Row]:
+    def _take(self, done: Iterable[tuple[Future[bytes], SelectionTask]]) -> list[Row]:
         """Their rows, kept together: those of a thousand workers are flushed to the disk once."""
-        ended: list[Ended] = []
+        finished: list[FinishedRow] = []
         try:
-            for future, given in done:
-                ended += ended_of(given, future)
+            for future, submitted in done:
+                finished += finished_of(submitted, future)
         finally:
-            kept = self._keep(ended)
+            kept = self._keep(finished)
         return kept
 
-    def _keep(self, ended: Sequence[Ended]) -> list[Row]:
+    def _keep(self, finished: Sequence[FinishedRow]) -> list[Row]:
         """Who counts candidates hears of them first: twice after a kill perhaps, but of each."""
-        rows = [it.row for it in ended]
+        rows = [it.row for it in finished]
         if rows:
             self.on_rows(rows)
-            self.folder.append([(it.row, it.result) for it in ended if it.keep])
+            self.folder.append([(it.row, it.result) for it in finished if it.keep])
         for row in rows:
             self.rows[row["symbol"], row["candidate"]] = row
             self._left.learn(row["candidate"], row.get("seconds", 0.0))

@@ -20,7 +20,7 @@ from backtest.evidence.selection import (
 )
 from backtest.evidence.significance import Moments, deflated_sharpe
 from backtest.select.candidates import Score
-from backtest.select.given import Row
+from backtest.select.row_tasks import Row
 from trader.core.errors import ConfigError
 from trader.core.metrics import HOURS_PER_YEAR
 from trader.core.model_params import NAIVE

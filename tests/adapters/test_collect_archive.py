@@ -190,7 +190,7 @@ class Asked:
 def test_only_a_hole_that_nothing_explains_is_asked_for(hour: int, asks: int) -> None:
     """As the bot's collector is wired: the exchange was shut on 25 April 2021 from 4 to 9 o'clock, and not later."""
     market = Asked()
-    collector = wiring.make_collector(load_settings(), market, keep=False)  # type: ignore[arg-type]  # it serves bars, as one does
+    collector = wiring.make_collector(load_settings(), market, keep=False)
     collector.add(bars_made(72, start="2021-04-25", missing=(hour,)))
     hole = parse_hour("2021-04-25") + (hour + 1) * HOUR_MS
     assert market.spans == [(hole, hole + HOUR_MS)] * asks

@@ -29,7 +29,7 @@ def test_lanes_that_ask_at_once_hear_the_same() -> None:
     def asked(seed: int) -> list[str]:
         mine = hours * 4
         Random(seed).shuffle(mine)
-        heard = {hour: book.said(hour, START + HOURS * HOUR_MS) for hour in mine}
+        heard = {hour: book.book_record(hour, START + HOURS * HOUR_MS) for hour in mine}
         return [it.digest for hour in hours if (it := heard[hour]) is not None]
 
     switching = sys.getswitchinterval()

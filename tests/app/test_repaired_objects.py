@@ -13,8 +13,9 @@ from tests.support.records_made import decision_made, record_made, totals_made
 from trader.app.bot import Bot
 from trader.app.codec_events import ACCOUNT, HALT
 from trader.app.collect import Collector
+from trader.app.event_log import event_key
 from trader.app.halts import announce, resume, standing_halt
-from trader.app.journal import Journal, event_key
+from trader.app.journal import Journal
 from trader.app.orders import carry_out
 from trader.app.repair_events import lost_deployment, lost_events
 from trader.app.repair_orders import LATEST_MS, attempt_of, outcome_now

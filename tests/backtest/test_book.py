@@ -123,7 +123,7 @@ def book_of(
 
 @pytest.mark.parametrize("examples", [12, pytest.param(300, marks=pytest.mark.long)])
 def test_a_book_writes_the_bytes_of_its_slow_twin(examples: int) -> None:
-    """What the book says, its lines, every symbol's lines and state: equal to a bot a symbol that closes no hour while its
+    """The book records, its lines, every symbol's lines and state: equal to a bot a symbol that closes no hour while its
     exchange is closed, over random prices, outages of one symbol and of all, wrong prints, shares, halts of one and of all."""
     settings(max_examples=examples)(given(**OPTIONS)(compare_with_the_slow_twin))()
 

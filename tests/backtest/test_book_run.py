@@ -138,7 +138,21 @@ def test_a_book_has_a_page(folder: Path) -> None:
     assert gained == Decimal(summary["final_equity_usdt"]) - Decimal(summary["capital_usdt"])
     assert told["curve"]["day"] == ["2021-02-10", "2021-02-11", "2021-02-12", "2021-02-13"]
     assert told["curve"]["equity"][-1] == float(summary["final_equity_usdt"])
+    evidence = told["evidence"]
+    assert [it["name"] for it in evidence["stress"]] == [
+        "costs x 1",
+        "costs x 2",
+        "costs x 3",
+        "one bar late",
+    ]
+    assert evidence["strategy"]["net_return"] == pytest.approx(summary["net_return"])
+    assert len(evidence["seeds"]["net_returns"]) == 10
+    assert all(
+        it["regret"]["rebalances"] == 4 and it["capacity"]["fills"] for it in summary["symbols"].values()
+    )
+    assert told["survivorship"][0].startswith("All 3 symbols have bars to the last hour.")
     page = (folder / "page.html").read_text()
+    assert evidence["verdict"].split(";")[0][:40] in page
     assert "<script" not in page
     assert not re.search(r'(?:src|href)="(?!data:,|#)', page)
     assert all(page.count(symbol) > 3 for symbol in PRICES)

@@ -152,6 +152,21 @@ def test_a_certificate_of_another_model_is_refused(bot: Bot) -> None:
         newest_certificate(bot.journal, one)
 
 
+def test_a_model_of_several_symbols_is_certified_for_each(bot: Bot) -> None:
+    """What passed for another symbol counts nothing for this one; a symbol that the model does not serve is refused."""
+    card = replace(trained(bot, PARAMS, START), symbols=["BTCUSDT", "ETHUSDT"])
+    keep(bot.journal, certificate_of(card, passes=False))
+    keep(bot.journal, replace(certificate_of(card), symbol="ETHUSDT"))
+    known = newest_certificate(bot.journal, card)
+    assert known is not None
+    assert (known.number, known.certificate.passed) == (1, False)
+    with pytest.raises(Uncertified, match="certificate 1 failed"):
+        require_passed(bot.journal, card)
+    keep(bot.journal, replace(certificate_of(card), symbol="ADAUSDT"))
+    with pytest.raises(DataError, match="is about ADAUSDT"):
+        newest_certificate(bot.journal, card)
+
+
 def test_a_part_that_is_missing_failed() -> None:
     """A certificate that was cut down to the parts that passed is no pass; a part twice is refused."""
     card = trained(a_bot(BARS), PARAMS, START)
@@ -271,8 +286,8 @@ def test_a_breach_whose_model_was_refused_is_not_searched_for_every_hour(bot: Bo
         return base
 
     for hours in (0, 1):
+        at = hour + hours * HOUR_MS
         with pytest.raises(Uncertified):
-            at = hour + hours * HOUR_MS
             retrain_if_due(bot, at, RULE, search, certifier=Examiner(passes=False, made_at_ms=at))
     assert len(searched) == 1
     assert bot.journal.events(REFUSAL)[-1].content.breach_number == bot.journal.events(BREACH)[-1].number

@@ -54,8 +54,8 @@ def at_hand(folder: Path) -> Iterator[Bot]:
 
 
 def test_what_was_traded_is_compared_with_today(traded: Path) -> None:
-    """Every traded hour saw today's bars, and its model says the same today. One bar that was another one then is found, and so is
-    another prediction."""
+    """Every traded hour saw today's bars, and its model says the same today. A bar that is another one today is found by what the
+    hours after it said."""
     with at_hand(traded) as bot:
         subject = subject_of(bot, card_to_check(bot.journal, "champion"), START + (TRADED - 1) * HOUR_MS)
     assert len([it for it in subject.recorded if it.own and it.bars_hash_now]) == TRADED - 4  # outages
@@ -88,18 +88,23 @@ def check(folder: Path, environment: dict[str, str], *words: str, ok: bool = Tru
 def test_the_command_keeps_numbered_certificates(begun: tuple[Path, dict[str, str]]) -> None:
     """At the embedded exchange a training demands none unless asked; the verb makes one, the card shows the newest."""
     folder, environment = begun
-    command("trader", "retrain", "--params", "P.json", cwd=folder, **environment)
+    command("trader", "retrain", "--params", "P.json", cwd=folder, check=True, **environment)
     assert not list((folder / "state").rglob("certificate*"))
     told = check(folder, environment)
     assert (told["number"], told["passed"], told["failed"]) == (1, True, [])
     assert check(folder, environment, told["model_id"][:8])["number"] == 2
-    card = json.loads(command("trader", "models", "card", "2021", "--json", cwd=folder, **environment).stdout)
+    card = json.loads(
+        command("trader", "models", "card", "2021", "--json", cwd=folder, check=True, **environment).stdout
+    )
     assert (card["certificate"]["number"], card["certificate"]["passed"]) == (2, True)
-    words = command("trader", "check", cwd=folder, **environment).stdout
+    words = command("trader", "check", cwd=folder, check=True, **environment).stdout
     assert "live path and walk-forward" in words
     assert max(map(len, words.splitlines())) <= 80
-    assert "certificate" in command("trader", "models", "card", "2021", cwd=folder, **environment).stdout
-    verified = command("trader", "store", "verify", cwd=folder, **environment)
+    assert (
+        "certificate"
+        in command("trader", "models", "card", "2021", cwd=folder, check=True, **environment).stdout
+    )
+    verified = command("trader", "store", "verify", cwd=folder, check=True, **environment)
     assert "0 problems" in verified.stdout
 
 
@@ -108,7 +113,7 @@ def test_a_model_that_fails_ends_with_one_and_begins_no_bot(begun: tuple[Path, d
     training itself fails nothing is named champion."""
     folder, environment = begun
     demanded = {**environment, "TRADER_CERTIFICATE": "always"}
-    command("trader", "retrain", "--params", "P.json", cwd=folder, **demanded)
+    command("trader", "retrain", "--params", "P.json", cwd=folder, check=True, **demanded)
     assert [path.name for path in (folder / "state").rglob("certificate/*")] == ["000001"]
     [file] = (folder / "collected").glob("*-1h.parquet")
     bars = read_bars(file, "BTCUSDT")
@@ -134,3 +139,22 @@ def test_an_unknown_model_is_refused(begun: tuple[Path, dict[str, str]]) -> None
     assert done.returncode == 2
     assert "names no model of the store" in done.stderr
     assert not (folder / "state" / "models").exists()
+
+
+def test_a_corrupt_export_fails_the_certificate(begun: tuple[Path, dict[str, str]]) -> None:
+    """One that was proved passes; one whose bytes are others is found by the part for it."""
+    folder, environment = begun
+    command("trader", "retrain", "--params", "P.json", cwd=folder, check=True, **environment)
+    words = ("export", "2021", "--format", "onnx", "--out", "model.onnx")
+    command("trader", *words, cwd=folder, check=True, **environment)
+    told = check(folder, environment)
+    exports = next(part for part in told["parts"] if part["part"] == "exports")
+    assert (told["passed"], exports["checks"][0]["words"]) == (
+        True,
+        "every stored form says what the model says",
+    )
+    [kept] = (folder / "state" / "models").rglob("export-onnx")
+    kept.write_bytes(kept.read_bytes()[:-40] + bytes(40))
+    told = check(folder, environment, ok=False)
+    assert told["failed"] == ["exports"]
+    assert "onnx: " in next(part for part in told["parts"] if part["part"] == "exports")["checks"][0]["words"]

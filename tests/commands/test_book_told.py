@@ -229,7 +229,7 @@ def test_metrics_of_a_book_are_its_line_and_its_symbols_records(demo_book: Path)
         metrics = BookMetrics(book)
         assert not metrics.ready[0]
         done = {it: Ticked("traded", hour, [], "") for it in book.sleeves}
-        metrics.tell(BookTicked("traded", hour, done, {}, book.words.hour(hour), ""))
+        metrics.tell(BookTicked("traded", hour, done, {}, book.hours.hour(hour), ""))
         text = generate_latest(metrics.registry).decode()
         assert metrics.ready == (
             False,

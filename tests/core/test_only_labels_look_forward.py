@@ -140,6 +140,7 @@ NO_ROW_OF_AN_HOUR = {
     "bars.as_columns": "the genuine rows as they are",
     "bars.merge": "two series that both are known",
     "bars.without": "the bars with hours that are named flagged",
+    "export_scene.scene_of": "rows of `features.features` and the bars as they are, for a proof that asks two forms of a model",
     "lookahead.poisoned": "spoils the future on purpose",
     "panel.on_grid": "the bars as they are, and before the first one rows that are no hours of the symbol",
     "peers.all_parts": "parts of a batch, from every process of a fit",

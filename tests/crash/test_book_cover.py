@@ -45,7 +45,7 @@ def test_a_withdrawal_halts_the_book(fresh_book: BookScene, asset: str, amount: 
     assert (halt.reason, halt.by) == ("reconcile", "bot")
     for words in (f"{missing} missing", "trader resume --book", "trader adopt"):
         assert words in halt.message
-    assert fresh_book.said(HOUR).transfers == {}
+    assert fresh_book.book_hour(HOUR).transfers == {}
     assert [fresh_book.orders(it) for it in BUYS] == [[], []]
     [sale] = fresh_book.orders("ETHUSDT")
     held = fresh_book.journal("ETHUSDT").record(HOUR - HOUR_MS)

@@ -70,18 +70,18 @@ def test_a_symbol_shut_at_the_rebalance_hour(fresh_book: BookScene) -> None:
     assert isinstance(ticked.failed.pop(SOL), Retry)
     assert ticked.failed == {}
     in_time(fresh_book, HOUR)
-    given = fresh_book.said(HOUR).transfer(SOL)
+    given = fresh_book.book_hour(HOUR).transfer(SOL)
     assert given < 0
     ticked_at(fresh_book, HOUR + HOUR_MS)
-    word = fresh_book.said(HOUR + HOUR_MS)
-    assert word.pending == {SOL: PendingTransfer(HOUR, given)}
-    assert word.late == (SOL,)
+    newest_hour = fresh_book.book_hour(HOUR + HOUR_MS)
+    assert newest_hour.pending == {SOL: PendingTransfer(HOUR, given)}
+    assert newest_hour.late == (SOL,)
     in_time(fresh_book, HOUR + HOUR_MS)
     over_at(fresh_book, HOUR + 2 * HOUR_MS)
     record = fresh_book.journal(SOL).record(HOUR)
     assert record is not None
     assert record.line.reason == "missed"
-    assert fresh_book.said(HOUR + 2 * HOUR_MS).pending == {}
+    assert fresh_book.book_hour(HOUR + 2 * HOUR_MS).pending == {}
 
 
 def test_a_symbol_shut_before_the_rebalance_hour(fresh_book: BookScene) -> None:
@@ -91,10 +91,10 @@ def test_a_symbol_shut_before_the_rebalance_hour(fresh_book: BookScene) -> None:
     fresh_book.sim("/sim/faults", SHUT)
     ticked_at(fresh_book, NEXT_REBALANCE - HOUR_MS)
     ticked = ticked_at(fresh_book, NEXT_REBALANCE)
-    word = fresh_book.said(NEXT_REBALANCE)
-    assert (word.reason, word.late) == ("rebalance", (SOL,))
-    assert word.records[SOL] == NEXT_REBALANCE - 2 * HOUR_MS
-    assert SOL not in word.transfers
+    newest_hour = fresh_book.book_hour(NEXT_REBALANCE)
+    assert (newest_hour.reason, newest_hour.late) == ("rebalance", (SOL,))
+    assert newest_hour.records[SOL] == NEXT_REBALANCE - 2 * HOUR_MS
+    assert SOL not in newest_hour.transfers
     assert set(ticked.failed) == {SOL}
     in_time(fresh_book, NEXT_REBALANCE)
     over_at(fresh_book, NEXT_REBALANCE + HOUR_MS)
@@ -107,8 +107,8 @@ def test_a_symbol_shut_after_the_rebalance_hour(fresh_book: BookScene) -> None:
     for hour in (HOUR + HOUR_MS, HOUR + 2 * HOUR_MS):
         ticked_at(fresh_book, hour)
         in_time(fresh_book, hour)
-    word = fresh_book.said(HOUR + 2 * HOUR_MS)
-    assert (word.late, word.pending, word.records[SOL]) == ((SOL,), {}, HOUR)
+    newest_hour = fresh_book.book_hour(HOUR + 2 * HOUR_MS)
+    assert (newest_hour.late, newest_hour.pending, newest_hour.records[SOL]) == ((SOL,), {}, HOUR)
     over_at(fresh_book, HOUR + 3 * HOUR_MS)
 
 
@@ -136,7 +136,7 @@ def test_a_symbol_whose_order_is_in_doubt(fresh_book: BookScene) -> None:
     in_time(fresh_book, HOUR)
     ticked_at(fresh_book, HOUR + HOUR_MS)
     in_time(fresh_book, HOUR + HOUR_MS)
-    assert fresh_book.said(HOUR + HOUR_MS).late == (SOL,)
+    assert fresh_book.book_hour(HOUR + HOUR_MS).late == (SOL,)
     over_at(fresh_book, HOUR + 2 * HOUR_MS)
     fresh_book.check_hour()
 
@@ -168,7 +168,7 @@ def test_a_foreign_order_from_the_cash_of_the_book(fresh_book: BookScene) -> Non
     """It takes what other symbols count on, so the whole book halts; once a person has adopted it, and resumed, the money is all
     there again."""
     name = foreign_order(fresh_book)
-    assert fresh_book.said(HOUR).reason == "halt"
+    assert fresh_book.book_hour(HOUR).reason == "halt"
     with fresh_book.book() as book:
         adopt(book.sleeves[SOL], name, "the other store is gone")
     fresh_book.finish()
@@ -180,7 +180,7 @@ def test_a_foreign_order_from_the_cash_of_the_book(fresh_book: BookScene) -> Non
 
 
 def test_a_symbol_that_trades_no_more(fresh_book: BookScene) -> None:
-    """Its status is BREAK and its filters are gone: it halts by itself, the book speaks and the others trade."""
+    """Its status is BREAK and its filters are gone: it halts by itself, the book record is made and the others trade."""
     fresh_book.sim("/sim/faults", of_symbol(SCENARIOS["symbol_delisted"]))
     for hour in (HOUR, HOUR + HOUR_MS):
         ticked = ticked_at(fresh_book, hour)
@@ -195,7 +195,7 @@ def test_a_book_halted_while_a_symbol_is_late(fresh_book: BookScene) -> None:
     fresh_book.sim("/sim/faults", SHUT)
     ticked = ticked_at(fresh_book, HOUR, **limit)
     assert ticked.halted
-    assert fresh_book.said(HOUR).reason == "halt"
+    assert fresh_book.book_hour(HOUR).reason == "halt"
     ticked_at(fresh_book, HOUR + HOUR_MS, **limit)
     fresh_book.sim("/sim/faults", [])
     fresh_book.move_to(HOUR + 2 * HOUR_MS)
@@ -206,7 +206,7 @@ def test_a_book_halted_while_a_symbol_is_late(fresh_book: BookScene) -> None:
         assert record is not None
         assert (record.halted, record.risk.halt_reason) == (True, "book"), symbol
         assert record.ledger.position * record.close < 10, symbol
-    assert fresh_book.said(HOUR + 2 * HOUR_MS).equity_usdt < CAPITAL
+    assert fresh_book.book_hour(HOUR + 2 * HOUR_MS).equity_usdt < CAPITAL
 
 
 def test_a_symbol_whose_bars_for_the_shares_cannot_be_had(fresh_book: BookScene) -> None:
@@ -217,9 +217,9 @@ def test_a_symbol_whose_bars_for_the_shares_cannot_be_had(fresh_book: BookScene)
     ticked = ticked_at(fresh_book, HOUR, **rule)
     assert set(ticked.failed) == {SOL}
     in_time(fresh_book, HOUR)
-    word = fresh_book.said(HOUR)
-    assert (word.reason, sorted(word.weights)) == ("rebalance", list(OTHERS))
-    assert SOL not in word.transfers
+    newest_hour = fresh_book.book_hour(HOUR)
+    assert (newest_hour.reason, sorted(newest_hour.weights)) == ("rebalance", list(OTHERS))
+    assert SOL not in newest_hour.transfers
     fresh_book.sim("/sim/faults", [])
     fresh_book.finish(HOUR, **rule)
     fresh_book.check_money(HOUR)
@@ -254,7 +254,7 @@ def test_quotes_of_a_lane_are_one_request(fresh_book: BookScene) -> None:
         fresh_book.move_to(hour)
         fresh_book.sim("/sim/faults", faults)
         with fresh_book.book() as book:
-            session = next(iter(book.sleeves.values())).exchange._api.client.session  # type: ignore[attr-defined]
+            session = next(iter(book.sleeves.values())).exchange._api.client.session
             asked, real = list[str](), session.request
 
             def counted(

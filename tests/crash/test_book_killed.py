@@ -17,7 +17,7 @@ from trader.core.types import HOUR_MS
 MOST_STEPS = 80
 # The book has lost more than this when the hour begins.
 AT_A_LIMIT = {"halt_cumulative_return": Decimal("-0.0001")}
-# Of three symbols: what the book says, and a decision, an attempt, an outcome and a record of each.
+# Of three symbols: the book records, and a decision, an attempt, an outcome and a record of each.
 WRITES = 1 + 3 * 4
 # Of three symbols: the orders since the newest record, bars, price, the order's query, balances and the order itself.
 REQUESTS = 3 * 6
@@ -41,8 +41,8 @@ def undisturbed(begun_book: BegunBook, tmp_path_factory: pytest.TempPathFactory)
         with made.book() as book:
             ticked = tick_book(book)
         assert (ticked.outcome, ticked.failed) == ("traded", {})
-        assert made.said(HOUR).reason == "rebalance"
-        assert sorted(made.said(HOUR).transfers) == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+        assert made.book_hour(HOUR).reason == "rebalance"
+        assert sorted(made.book_hour(HOUR).transfers) == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
         return done_again(made)
 
 
@@ -52,8 +52,8 @@ def test_a_book_that_falls_at_every_step(
     kind: str, when: str, begun_book: BegunBook, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
     """A tick of a book that ends just after every write and every request, and the ticks after it: one order a symbol and hour,
-    transfers once, cash and positions the account's, and words, decisions and records those of an undisturbed hour. (Just before
-    a step is just after the one before it.)"""
+    transfers once, cash and positions the account's, and book records, decisions and records those of an undisturbed hour. (Just
+    before a step is just after the one before it.)"""
     fallen = 0
     for n in range(1, MOST_STEPS):
         with begun_book.again(tmp_path / str(n)) as made:
@@ -73,7 +73,7 @@ def test_a_book_that_falls_at_every_step(
 def test_a_book_killed_in_a_process_of_its_own(
     kind: str, n: int, begun_book: BegunBook, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
-    """SIGKILL after the book's word, after a symbol's decision or attempt, in the midst of requests: as above."""
+    """SIGKILL after the book record, after a symbol's decision or attempt, in the midst of requests: as above."""
     with begun_book.again(tmp_path) as made:
         assert kill(made, kind, n, "after")
         assert done_again(made) == undisturbed
@@ -101,8 +101,10 @@ def told(made: BookScene) -> dict[str, Any]:
     halts = {it: [event.content for event in made.journal(it).events(HALT)] for it in (BOOK, *SYMBOLS)}
     lines = {it: [record.line for record in made.journal(it).records(HOUR)] for it in SYMBOLS}
     orders = {it: [(row["side"], row["executedQty"]) for row in made.orders(it)] for it in SYMBOLS}
-    words = [(it.reason, it.equity_usdt, it.transfers) for it in map(made.said, (HOUR, HOUR + HOUR_MS))]
-    return {"halts": halts, "lines": lines, "orders": orders, "words": words}
+    book_records = [
+        (it.reason, it.equity_usdt, it.transfers) for it in map(made.book_hour, (HOUR, HOUR + HOUR_MS))
+    ]
+    return {"halts": halts, "lines": lines, "orders": orders, "book": book_records}
 
 
 def halted_hours(made: BookScene) -> dict[str, Any]:
@@ -121,7 +123,7 @@ def test_a_book_that_falls_at_every_write_of_its_halt(begun_book: BegunBook, tmp
     with begun_book.again(tmp_path / "clean") as made:
         clean = halted_hours(made)
     assert [len(it) for it in clean["halts"].values()] == [1, 1, 1, 1]
-    assert [reason for reason, _, _ in clean["words"]] == ["halt", "halted"]
+    assert [reason for reason, _, _ in clean["book"]] == ["halt", "halted"]
     fallen = 0
     for n in range(1, MOST_STEPS):
         with begun_book.again(tmp_path / str(n)) as made:
@@ -129,5 +131,5 @@ def test_a_book_that_falls_at_every_write_of_its_halt(begun_book: BegunBook, tmp
                 break
             fallen += 1
             assert halted_hours(made) == clean, n
-    # Halts of the book and of three symbols, the word, three decisions and records, a sale's attempt and outcome.
+    # Halts of the book and of three symbols, the book record, three decisions and records, a sale's attempt and outcome.
     assert fallen >= 4 + 1 + 3 * 2 + 2

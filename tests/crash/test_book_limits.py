@@ -58,7 +58,7 @@ def test_a_decision_beyond_the_books_limit_is_not_sent(fresh_book: BookScene) ->
     with fresh_book.book(largest_order_usdt=100) as book:
         for bot in book.sleeves.values():
             catch_up(bot)
-        book.speak(HOUR)
+        book.record_hour(HOUR)
         bot = book.sleeves["BTCUSDT"]
         journal = Journal(bot.journal.store, "BTCUSDT", SYMBOLS)
         pending = catch_up(bot)
@@ -71,7 +71,7 @@ def test_a_decision_beyond_the_books_limit_is_not_sent(fresh_book: BookScene) ->
             wrong.append(order.qty * 3 * order.expected_price)
             return real(replace(decision, order=Order(order.side, order.qty * 3, order.expected_price)))
 
-        bot.journal.decide = more  # type: ignore[method-assign]
+        bot.journal.decide = more
         decide(bot, pending)  # type: ignore[arg-type]
         bot.journal = journal
         tick_book(book)

@@ -1,4 +1,4 @@
-"""`trader store verify` in the store of a book: every symbol's hours with their transfers, and the book's own words."""
+"""`trader store verify` in the store of a book: every symbol's hours with their transfers, and the book's own records."""
 
 from __future__ import annotations
 
@@ -62,15 +62,19 @@ def edited(made: BookScene, key: str, change: Callable[[dict[str, Any]], object]
 
 
 DECIDED = f"{hour_folder('BTCUSDT', HOUR)}/decision"
-WORDS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
+CHANGES: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
     "a transfer": (
         hour_key(HOUR),
         lambda it: it["transfers"].update(BTCUSDT="84.23"),
-        "another word of the book",
+        "another book record",
     ),
-    "the reserve": (hour_key(HOUR), lambda it: it.update(reserve_usdt="9.03"), "another word of the book"),
-    "a decision's transfer": (DECIDED, lambda it: it.update(transfer_usdt="84.23"), "the book said 83.23"),
-    "a decision's word": (DECIDED, lambda it: it.update(book="0f" * 32), "another word of the book"),
+    "the reserve": (hour_key(HOUR), lambda it: it.update(reserve_usdt="9.03"), "another book record"),
+    "a decision's transfer": (
+        DECIDED,
+        lambda it: it.update(transfer_usdt="84.23"),
+        "the book record says 83.23",
+    ),
+    "a decision's hash of it": (DECIDED, lambda it: it.update(book="0f" * 32), "another book record"),
     "the equity of an hour without decisions": (
         hour_key(HOUR + HOUR_MS),
         lambda it: it.update(equity_usdt="29000"),
@@ -81,27 +85,47 @@ WORDS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
         lambda it: it.update(reserve_usdt="1000"),
         "after its transfers",
     ),
+    "the peak of an hour without decisions": (
+        hour_key(HOUR + HOUR_MS),
+        lambda it: it.update(peak_equity_usdt="99000"),
+        "peak_equity_usdt is 99000",
+    ),
+    "a halt of an hour without decisions": (
+        hour_key(HOUR + HOUR_MS),
+        lambda it: it.update(halted_at_ms=HOUR, halt_reason="person", reason="halted"),
+        "it is halted (person), and nobody has halted the book",
+    ),
+    "a halt without a loss": (
+        hour_key(HOUR + HOUR_MS),
+        lambda it: it.update(
+            halted_at_ms=HOUR + HOUR_MS,
+            halt_reason="drawdown",
+            peak_equity_usdt=it["equity_usdt"],
+            reason="halt",
+        ),
+        "peak_equity_usdt is",
+    ),
 }
 
 
-@pytest.mark.parametrize("what", WORDS)
+@pytest.mark.parametrize("what", CHANGES)
 def test_what_was_changed_by_hand_is_named(fresh_book: BookScene, what: str) -> None:
-    """An amount or a word of a closed hour, or of an hour that only the book has spoken of."""
-    key, change, said = WORDS[what]
+    """An amount or a hash of a closed hour, or of an hour of which there is only a book record."""
+    key, change, said = CHANGES[what]
     fresh_book.finish()
     fresh_book.move_to(HOUR + HOUR_MS)
     with fresh_book.book() as book:
-        book.speak(HOUR + HOUR_MS)
+        book.record_hour(HOUR + HOUR_MS)
     assert problems(fresh_book) == []
     edited(fresh_book, key, change)
     assert [it for it in problems(fresh_book) if said in it]
 
 
-def test_a_lost_word_is_named(fresh_book: BookScene) -> None:
-    """A word of a past hour is gone: its symbols' decisions say so."""
+def test_a_lost_book_record_is_named(fresh_book: BookScene) -> None:
+    """A book record of a past hour is gone: its symbols' decisions say so."""
     fresh_book.finish()
     (fresh_book.store / hour_key(HOUR - HOUR_MS)).unlink()
-    assert [it for it in problems(fresh_book) if "another word of the book" in it]
+    assert [it for it in problems(fresh_book) if "another book record" in it]
 
 
 def test_the_command_checks_the_book_or_one_symbol(fresh_book: BookScene, tmp_path: Path) -> None:
@@ -118,4 +142,4 @@ def test_the_command_checks_the_book_or_one_symbol(fresh_book: BookScene, tmp_pa
     (fresh_book.store / hour_key(HOUR - HOUR_MS)).unlink()
     done = command(*verify, "--book", "book.toml", cwd=tmp_path, check=False)
     assert done.returncode == 2
-    assert "another word of the book" in done.stdout
+    assert "another book record" in done.stdout

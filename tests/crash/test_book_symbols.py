@@ -87,15 +87,15 @@ def test_a_symbol_is_removed_after_it_was_sold_and_released(fresh_book: BookScen
     ticked(fresh_book, HOUR + HOUR_MS, SYMBOLS)
     with pytest.raises(ConfigError, match=r"SOLUSDT still holds .* worth .* Sell it first"):
         change(fresh_book, OTHERS)
-    before = fresh_book.said(HOUR + HOUR_MS)
+    before = fresh_book.book_hour(HOUR + HOUR_MS)
     event = change(fresh_book, OTHERS, write_off=True)
     assert event.symbols == OTHERS
     with pytest.raises(WrongStore, match="this store is of BTCUSDT, ETHUSDT, and the book names"):
         ticked(fresh_book, HOUR + 2 * HOUR_MS, SYMBOLS)
     done = ticked(fresh_book, HOUR + 2 * HOUR_MS, OTHERS)
     assert (done.failed, set(done.ticked)) == ({}, set(OTHERS))
-    assert done.spoken is not None
-    said = done.spoken.said
+    assert done.book_record is not None
+    said = done.book_record.hour
     assert (said.symbols_event, set(said.records)) == (1, set(OTHERS))
     lost = before.equity_usdt - said.equity_usdt
     assert abs(lost - event.written_off_usdt) < Decimal(100)  # the others' own hour beside it
@@ -117,12 +117,12 @@ def test_a_delisted_symbol_is_released_and_removed(fresh_book: BookScene) -> Non
     assert change(fresh_book, OTHERS, OTHERS) is None
     done = ticked(fresh_book, HOUR + 2 * HOUR_MS, OTHERS)
     assert done.failed == {}
-    assert before.spoken is not None
-    assert done.spoken is not None
-    said = done.spoken.said
+    assert before.book_record is not None
+    assert done.book_record is not None
+    said = done.book_record.hour
     assert said.pending == {}
-    assert abs(said.equity_usdt / before.spoken.said.equity_usdt - 1) < Decimal("0.03")
-    assert said.reserve_usdt == before.spoken.said.reserve_usdt > 5_000
+    assert abs(said.equity_usdt / before.book_record.hour.equity_usdt - 1) < Decimal("0.03")
+    assert said.reserve_usdt == before.book_record.hour.reserve_usdt > 5_000
     with pytest.raises(ConfigError, match="SOLUSDT was a symbol of this book before"):
         change(fresh_book, SYMBOLS, OTHERS)
 
@@ -138,17 +138,17 @@ def test_an_added_symbol_begins_with_nothing_and_gets_its_share(two_of_three: Bo
     done = ticked(made, HOUR, SYMBOLS)
     assert set(done.failed) == {SOL}
     assert "has not begun yet" in str(done.failed[SOL])
-    assert done.spoken is not None
-    assert set(done.spoken.said.transfers) <= set(OTHERS)
+    assert done.book_record is not None
+    assert set(done.book_record.hour.transfers) <= set(OTHERS)
     with a_book(made.url, made.store, symbols=SYMBOLS) as book:
         bot = book.sleeves[SOL]
         retrain(bot.journal, bot.collector, bot.forecaster_of, PARAMS, HOUR + HOUR_MS, bot.version)
     for hour in range(1, 5):
         done = ticked(made, HOUR + hour * HOUR_MS, SYMBOLS)
         assert done.failed == {}
-        assert done.spoken is not None
-        assert abs(done.spoken.said.equity_usdt / 30_000 - 1) < Decimal("0.05")
-        given = done.spoken.said.transfer(SOL)
+        assert done.book_record is not None
+        assert abs(done.book_record.hour.equity_usdt / 30_000 - 1) < Decimal("0.05")
+        given = done.book_record.hour.transfer(SOL)
         assert (given > 1_000) == (hour == 4), (hour, given)
     journals = {it: of_list(made, it) for it in SYMBOLS}
     words = BookJournal(of_list(made, BOOK))

@@ -8,8 +8,11 @@ from pathlib import Path
 from tests.support.pooled_book import FIRST, SYMBOLS, written_book
 from tests.support.rig import command
 from trader.adapters.store_local import LocalStore
+from trader.app.explain import explain
 from trader.app.journal import Journal
 from trader.app.retrain import champions, load_card
+from trader.core.types import parse_hour
+from trader.forecasters.registry import forecaster_of
 
 
 def test_replay_writes_the_files_of_the_backtest(tmp_path: Path) -> None:
@@ -29,6 +32,10 @@ def test_replay_writes_the_files_of_the_backtest(tmp_path: Path) -> None:
     told = [[it.model_id for it in champions(Journal(store, symbol, SYMBOLS))] for symbol in SYMBOLS]
     assert told[0] == told[1] == told[2]
     assert len(told[0]) == len(store.list("models/", limit=100)) / 2 == 2
+    young = Journal(store, "CCUSDT", SYMBOLS)
+    told_hour = explain(young, forecaster_of, parse_hour(FIRST))
+    assert set(told_hour["contributions"]) == {*(it["name"] for it in told_hour["features"]), "symbol"}
+    assert all(it["low"] <= it["value"] <= it["high"] or it["outside"] for it in told_hour["features"])
     card = load_card(Journal(store, "BBUSDT", SYMBOLS), told[0][0])
     assert card.symbols == list(SYMBOLS)
     assert set(card.ranges_by_symbol) == set(SYMBOLS)

@@ -28,6 +28,11 @@ WRONG = {
         "look_back_days = 3",
         "[backtest] look_back_days is not known",
     ),
+    "one file for two symbols": (
+        'bars = "data"\nsymbols = ["BTCUSDT"]',
+        'bars = "data/x.csv"\nsymbols = ["BTCUSDT", "ETHUSDT"]',
+        "'data/x.csv' is one file, and symbols names 2",
+    ),
     "no TOML": ("[pipeline]", "[pipeline", "is no TOML"),
     "a symbol named twice": ('["BTCUSDT"]', '["BTCUSDT", "BTCUSDT"]', "names 'BTCUSDT' twice"),
 }

@@ -23,6 +23,8 @@ from backtest.pipeline.libraries import Versions
 from backtest.pipeline.opened import Pipeline
 from backtest.pipeline.run import PipelineRun
 from tests.pipeline.kit import Kitchen
+from tests.support.bars_made import bars_made
+from trader.adapters.files import write_bars
 from trader.core.model_params import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,9 +94,9 @@ MUTATIONS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
     "a parameter's name": ("backtest/engine/simulate.py", rename_in("_note", "ledgers", "books"), TRADES),
     "a trade": ("backtest/engine/simulate.py", put("i = until", "i = until + 0"), TRADES),
     "a helper in another module": ("trader/core/costs.py", line_in("quote_at"), TRADES),
-    "a family": ("trader/forecasters/xgboost.py", line_in("fit"), XGBOOST),
+    "a family": ("trader/forecasters/xgboost.py", line_in("train"), XGBOOST),
     "a helper of a family": ("trader/forecasters/rows.py", line_in("fit"), XGBOOST),
-    "a family that nobody named": ("trader/forecasters/arima.py", line_in("fit"), set()),
+    "a family that nobody named": ("trader/forecasters/arima.py", line_in("fit_series"), set()),
     "what is searched of it": (
         "backtest/study/spaces/xgboost.py",
         put("SPACE = ", "SPACE = None or "),
@@ -248,36 +250,46 @@ class Trace:
             self.seen.setdefault(self._stage, set()).add(name)
 
 
-def test_what_a_stage_really_runs_is_what_it_is_said_to_reach(kitchen: Kitchen) -> None:
-    """Every function of this project that runs within a stage stands in the code that its key digests."""
-    kitchen.write(families=("naive", "xgboost"))
+def ran_and_said(kitchen: Kitchen) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    """By kind of stage: the definitions that really ran, and those that its key digests."""
     pipeline = Pipeline.of(kitchen.file)
-    trace = Trace()
-    judge, _ = pipeline.judge()
+    trace, (judge, _) = Trace(), pipeline.judge()
     kitchen.out.mkdir()
+    evidence = kitchen.folder / "evidence"
     threading.setprofile(trace)
     try:
         run = PipelineRun(
-            pipeline.jobs,
-            judge,
-            pipeline.folder,
-            InProcess(),
-            kitchen.folder / "evidence",
-            lambda _: None,
-            lambda _: None,
+            pipeline.jobs, judge, pipeline.folder, InProcess(), evidence, lambda _: None, lambda _: None
         )
         outcome = run.to_the_end()
     finally:
         threading.setprofile(None)  # type: ignore[arg-type]  # none from now on
     assert outcome.failed == {}
     said: dict[str, set[str]] = {}
+    code = Code(None, ROOT, FAMILIES)
     for job in pipeline.jobs:
-        said.setdefault(job.kind, set()).update(
-            Code(None, ROOT, FAMILIES).reached(job.code, job.families).code
-        )
-    assert set(trace.seen) == set(CODE)
-    assert {kind: seen - said[kind] for kind, seen in trace.seen.items() if seen - said[kind]} == {}
-    assert all(len(seen) > 5 for seen in trace.seen.values())
+        said.setdefault(job.kind, set()).update(code.reached(job.code, job.families).code)
+    return trace.seen, said
+
+
+def test_what_a_search_really_runs_is_what_it_is_said_to_reach(kitchen: Kitchen) -> None:
+    """Every function of this project that runs within a stage stands in the code that its key digests; here with a search."""
+    write_bars(kitchen.folder / "data" / "BTCUSDT-1h.parquet", bars_made(205 * 24, 1))
+    kitchen.write(trials=1)
+    kitchen.edit('from = "2021-02-20"\nto = "2021-03-12"', 'from = "2021-07-10"\nto = "2021-07-18"')
+    ran, said = ran_and_said(kitchen)
+    assert set(ran) == set(CODE) - {"features"}
+    assert {kind: seen - said[kind] for kind, seen in ran.items() if seen - said[kind]} == {}
+    assert len(ran["tune"]) > 80
+
+
+@pytest.mark.long
+def test_what_a_stage_really_runs_is_what_it_is_said_to_reach(kitchen: Kitchen) -> None:
+    """The same of a family of rows, with its stage of features."""
+    kitchen.write(families=("naive", "xgboost"))
+    ran, said = ran_and_said(kitchen)
+    assert set(ran) == set(CODE)
+    assert {kind: seen - said[kind] for kind, seen in ran.items() if seen - said[kind]} == {}
 
 
 def test_a_module_that_is_no_python_is_named(kitchen: Kitchen) -> None:

@@ -83,14 +83,14 @@ def test_a_name_that_is_seen_from_outside_counts(one: str, other: str) -> None:
 
 
 def test_what_is_referred_to() -> None:
-    """Names of the module, of imports, through a module, by local imports; not what only annotations say, nor what is local."""
+    """Names of the module, of imports, through a module, by local imports, of a parameter's type; none that is local."""
     source = (
         "import a.b\nimport c as d\nfrom e import f\nfrom .near import g\n\n"
         "def h(x: Typed) -> Other:\n    from k import m\n    y = f(x)\n    return a.b.z(y), d.q, g, m.n, helper(y)\n"
     )
     module = module_of("pkg.mod", source.encode(), Path("mod.py"))
     assert module.definitions["h"].refers == (
-        "a.b.z", "c.q", "e.f", "k.m.n", "pkg.mod.helper", "pkg.near.g",
+        "a.b.z", "c.q", "e.f", "k.m.n", "pkg.mod.Typed", "pkg.mod.helper", "pkg.near.g",
     )  # fmt: skip  # as a line
     assert not module.definitions["h"].by_text
     loads = module_of(

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.contracts.source_contract import BTC, ETH, SourceContract, SourceScene
 from tests.support.bar_sources import csv_text, duckdb_of, sqlite_of, zoned
 from tests.support.s3_kit import Bucketry, moto
+from trader.adapters.bar_folder import BarSources
 from trader.adapters.files import write_bars
 from trader.adapters.source_s3 import S3Access
+from trader.adapters.sources import span_source
+from trader.core.errors import ConfigError, Retry
 
 BOTH = (BTC, ETH)
 
@@ -111,3 +115,39 @@ class TestBucket(SourceContract):
         for path in mixed_folder(tmp_path_factory.mktemp("up")).iterdir():
             server.client().upload_file(str(path), bucket, f"market/1h/{path.name}")
         return SourceScene(f"s3://{bucket}/market/1h", S3Access("us-east-1", server.url, 5.0))
+
+
+def test_objects_that_are_not_there_are_named(server: Bucketry) -> None:
+    """One that vanishes between the list and its bytes passes; what was never there is a person's fault."""
+    bucket = server.bucket()
+    server.client().put_object(Bucket=bucket, Key="a/BTCUSDT-1h.csv", Body=csv_text(ETH).encode())
+    access = S3Access("us-east-1", server.url, 5.0)
+
+    def sources(place: str) -> BarSources:
+        return BarSources.of([place], "BTCUSDT", access=lambda: access)
+
+    one, listed = sources(f"s3://{bucket}/a/BTCUSDT-1h.csv"), sources(f"s3://{bucket}/a")
+    assert len(one.read("BTCUSDT")) == len(ETH)
+    server.client().delete_object(Bucket=bucket, Key="a/BTCUSDT-1h.csv")
+    with pytest.raises(Retry, match=r"a/BTCUSDT-1h.csv vanished while it was read; try again"):
+        listed.read("BTCUSDT")
+    with pytest.raises(ConfigError, match=r"BTCUSDT-1h.csv: there is no such object; check the address"):
+        sources(f"s3://{bucket}/a/BTCUSDT-1h.csv")
+    with pytest.raises(
+        ConfigError, match=r"/a/: holds no file of bars; they are named like BTCUSDT-1h.parquet"
+    ):
+        sources(f"s3://{bucket}/a")
+    with pytest.raises(ConfigError, match=r"bars: s3://no-such-bucket/.*: list: there is no such bucket"):
+        sources("s3://no-such-bucket/a")
+
+
+def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
+    """A folder as the bot's source: of an unchanged file nothing is parsed, and a newer bar is there at the next question."""
+    path = tmp_path / "BTCUSDT-1h.csv"
+    path.write_text(csv_text(BTC.rows(0, 30)))
+    source = span_source(f"file://{tmp_path}")
+    span = BTC.first, BTC.last
+    first = source.read("BTCUSDT", *span)
+    assert np.shares_memory(first.close, source.read("BTCUSDT", *span).close)
+    path.write_text(csv_text(BTC.rows(0, 35)))
+    assert source.read("BTCUSDT", *span).last == BTC.close_time[34]

@@ -1,4 +1,4 @@
-"""`docs/streams.md` names what there is: hosts, metrics, faults and fields."""
+"""`docs/streams.md` names what there is: hosts, metrics and fields."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from tests.support.records_made import record_made
 from trader.adapters.binance_stream import STREAM_HOSTS
 from trader.app.waking import HourWaker
 from trader.core.streams import StreamState
-from trader.exchange.fault_settings import ACTIONS, OF_STREAMS
 from trader.observers.signals_redis import signal
 from trader.observers.stream_metrics import StreamMetrics
 
@@ -24,11 +23,9 @@ def test_every_host_is_in_the_table() -> None:
         assert re.search(rf"^\| `{rest}`.* \| `{stream}` \|$", PAGE, re.MULTILINE), rest
 
 
-def test_every_metric_fault_and_field_is_named() -> None:
-    """And no metric or fault that there is not."""
+def test_every_metric_and_field_is_named() -> None:
+    """And no metric that there is not."""
     families: list[Any] = list(StreamMetrics(lambda: StreamState("ws://x"), HourWaker(["BTCUSDT"])).collect())
     metrics = {f"{it.name}_total" if it.type == "counter" else it.name for it in families}
     assert {name for name in CODE if name.startswith("trader_")} == metrics
-    faults = {name for name in ACTIONS if name.startswith(OF_STREAMS)}
-    assert {name for name in CODE if name.startswith(OF_STREAMS)} == faults
     assert set(signal(record_made(0))) <= CODE

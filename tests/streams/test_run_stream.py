@@ -144,6 +144,7 @@ def test_a_dead_stream_costs_no_hour(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_a_books_hour_begins_when_all_its_bars_have_closed(tmp_path: Path) -> None:
     """One stream for three symbols; while one of them is silent the hour waits for the schedule, here a person's tick."""
+    (tmp_path / "made").mkdir()
     bars_of_book(tmp_path / "made")
     named = ", ".join(f'"{it}"' for it in SYMBOLS)
     (tmp_path / "book.toml").write_text(

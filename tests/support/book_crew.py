@@ -156,11 +156,11 @@ class BookScene:
         """Set the exchange's clock forward."""
         self.sim("/sim/clock", {"to": hour})
 
-    def said(self, hour: int) -> BookHour:
-        """What the book said of an hour."""
+    def book_hour(self, hour: int) -> BookHour:
+        """The book record of an hour."""
         word = BookJournal(self.journal(BOOK)).hour(hour)
         assert word is not None
-        return word.said
+        return word.hour
 
     def orders(self, symbol: str, hour: int = HOUR) -> list[dict[str, Any]]:
         """The orders of a symbol that the exchange executed within an hour."""
@@ -192,7 +192,7 @@ class BookScene:
     def check_adopted(self, hour: int) -> None:
         """The same where orders of others were adopted: transfers, cash and positions."""
         held = {it: Decimal(row["free"]) for it, row in self.sim("/sim/balances").items()}
-        cash = self.said(hour).reserve_usdt
+        cash = self.book_hour(hour).reserve_usdt
         for symbol in SYMBOLS:
             journal = self.journal(symbol)
             records = list(journal.records())
@@ -200,7 +200,7 @@ class BookScene:
             cash += records[-1].ledger.cash
             assert held.get(symbol.removesuffix("USDT"), Decimal(0)) == records[-1].ledger.position, symbol
             for record in records:
-                made, said = journal.decision(record.close_time), self.said(record.close_time)
+                made, said = journal.decision(record.close_time), self.book_hour(record.close_time)
                 assert made is not None
                 assert made.transfer_usdt == said.transfer(symbol)
         assert cash == held["USDT"]
@@ -209,7 +209,7 @@ class BookScene:
     def _check_transfers(self, hour: int) -> None:
         before = CAPITAL
         for at in range(START, hour + HOUR_MS, HOUR_MS):
-            said = self.said(at)
+            said = self.book_hour(at)
             assert said.reserve_usdt == before - sum(said.transfers.values(), Decimal(0))
             before = said.reserve_usdt
 
@@ -296,8 +296,8 @@ class Fall(Trap):
 def trap_book(book: Book, kind: str, trap: Trap) -> None:
     """Make every write of the book, or every request, a step of the trap."""
     if kind == "write":
-        inner = book.words.journal.store
-        book.words.journal._store = TrappedStore(inner, trap)
+        inner = book.hours.journal.store
+        book.hours.journal._store = TrappedStore(inner, trap)
         for bot in book.sleeves.values():
             bot.journal = Journal(TrappedStore(inner, trap), bot.symbol, SYMBOLS)
         return

@@ -83,7 +83,7 @@ def shares_among(bars: Sequence[Bars], settings: ShareSettings, hour: int, symbo
 def book_hour_by_hour(
     sleeves: list[Sleeve], rules: BookRules, stop: int
 ) -> tuple[list[BookHour], list[BookLine], list[Bot]]:
-    """What the book said of each hour, the book's lines, and the bots in alphabetical order."""
+    """The book record of each hour, the book's lines, and the bots in alphabetical order."""
     bots = [Bot(it, rules.start) for it in sorted(sleeves, key=lambda it: it.bars.symbol)]
     bars = [it.sleeve.bars for it in bots]
     settings = rules.params.share_settings

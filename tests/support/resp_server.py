@@ -6,7 +6,8 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from io import BufferedIOBase
+from typing import Any
 
 TOO_SMALL = "ERR The ID specified in XADD is equal or smaller than the target stream top item"
 Entry = tuple[str, list[str]]
@@ -68,7 +69,7 @@ def _array(parts: list[bytes]) -> bytes:
     return f"*{len(parts)}\r\n".encode() + b"".join(parts)
 
 
-def _command(stream: BinaryIO) -> list[str] | None:
+def _command(stream: BufferedIOBase) -> list[str] | None:
     head = stream.readline()
     if not head.startswith(b"*"):
         return None

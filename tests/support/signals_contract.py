@@ -38,7 +38,7 @@ def entries(url: str, key: str) -> list[tuple[str, dict[str, str]]]:
     import redis
 
     with redis.Redis.from_url(url, decode_responses=True, protocol=2) as client:
-        found: list[tuple[str, dict[str, str]]] = client.xrange(key)  # type: ignore[assignment]
+        found: list[tuple[str, dict[str, str]]] = client.xrange(key)
     return found
 
 

@@ -22,7 +22,7 @@ from trader.core.hours import line_text
 from trader.core.params import params_of
 from trader.core.types import HOUR_MS, Bars, parse_hour
 
-START, HOURS, LATE_HOUR = parse_hour("2021-03-05T04:00"), 12, 3
+START, HOURS, LATE_HOUR = parse_hour("2021-03-05T04:00"), 8, 3
 PARAMS = params_of(quick_params(), "tests")
 
 # Adds bars to the database.

@@ -142,9 +142,8 @@ def test_times_without_a_zone_are_refused_until_somebody_says_utc(url: str) -> N
     assert read_place(f"{naive}&time_zone=UTC", "BTCUSDT").close.tolist() == BARS.close.tolist()
     with psycopg.connect(url) as made:
         text = 'to_char(open_time, \'YYYY-MM-DD"T"HH24:MI:SS"Z"\') AS open_time'
-        made.execute(
-            f"CREATE TABLE texts AS SELECT symbol, {text}, open, high, low, close, volume FROM naive"
-        )
+        select = f"SELECT symbol, {text}, open, high, low, close, volume FROM naive"  # noqa: S608  # ours
+        made.execute(f"CREATE TABLE texts AS {select}")
     found = span_source(f"{url}?table=texts").read("BTCUSDT", BARS.first + HOUR_MS, BARS.last)
     assert found.close.tolist() == BARS.close.tolist()[1:-1]
 
@@ -153,7 +152,7 @@ def test_no_password_is_shown_or_stored(url: str, tmp_path: Path) -> None:
     """By `trader config`, a run of `backtest` and its evidence, and a collect."""
     address = postgresql_of(url, [BTC], "shown")
     settings = {"TRADER_DATA_URL": address, "TRADER_VENUE": "testnet", "TRADER_TRACKERS": "none"}
-    collected = command("trader", "collect", "--from", iso(BTC.first), cwd=tmp_path, **settings)
+    collected = command("trader", "collect", "--from", iso(BTC.first), cwd=tmp_path, check=True, **settings)
     shown = command("trader", "config", cwd=tmp_path, check=False, **settings)
     words = ("--bars", address, "--symbol", "BTCUSDT", "--from", "2021-02-01", "--to", "2021-02-02")
     (tmp_path / "P.json").write_text('{"model": {"family": "naive"}, "look_back_days": 10}')

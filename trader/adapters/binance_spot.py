@@ -112,7 +112,7 @@ class BinanceSpot:
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Best bid and ask of several symbols, in one request; a symbol without both is not there."""
 
-        def parse(tickers: Reply) -> dict[str, Quote]:
+        def parse(tickers: Any) -> dict[str, Quote]:
             found = {
                 str(it["symbol"]): Quote(amount(it["bidPrice"]), amount(it["askPrice"])) for it in tickers
             }

@@ -94,6 +94,9 @@ def _revision(line: str, where: str, symbol: str) -> Revision:
 
 
 def _values(read: dict[str, Any]) -> BarValues:
-    return BarValues(
-        **{it.name: None if (value := read[it.name]) is None else float(value) for it in fields(BarValues)}
-    )  # type: ignore[arg-type]  # checked where they are used
+    values: dict[str, Any] = {it.name: _number(read[it.name]) for it in fields(BarValues)}
+    return BarValues(**values)
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)

@@ -1,4 +1,4 @@
-"""A book of symbols on one account: its sleeves are bots of one symbol, and it says once an hour what holds for all of them."""
+"""A book of symbols on one account: its sleeves are bots of one symbol, and once an hour it records what holds for all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import Any, get_args
 
-from trader.app.book_journal import BookJournal, SpokenHour, hour_key
+from trader.app.book_journal import BookJournal, BookRecord, hour_key
 from trader.app.book_symbols import book_start, first_hour
 from trader.app.bot import Bot
 from trader.app.codec_events import HALT, RELEASE
@@ -40,7 +40,7 @@ class Book:
     the lanes run beside one another."""
 
     params: BookParams
-    words: BookJournal
+    hours: BookJournal
     sleeves: dict[str, Bot]
     lanes: Sequence[Sequence[str]]
     freeze_on_halt: bool = False
@@ -55,38 +55,38 @@ class Book:
     def start(self) -> int | None:
         """The book's first hour, UTC ms: the first that every symbol trades. None while one has no model yet."""
         if self._start is None:
-            self._start = book_start(self.words.journal, [bot.journal for bot in self.sleeves.values()])
+            self._start = book_start(self.hours.journal, [bot.journal for bot in self.sleeves.values()])
         return self._start
 
     def first_hour(self, bot: Bot) -> int | None:
         """The first hour that a symbol trades in the book, UTC ms; later than `start` where it was added. None without model."""
         return first_hour(self.start, bot.journal)
 
-    def said(self, hour: int, current: int) -> SpokenHour | None:
+    def book_record(self, hour: int, current: int) -> BookRecord | None:
         """As `BookOfSleeves` has it."""
         with self._lock:
             start = self.start
             if start is None or hour < start:
                 return None
-            word = self.words.hour(hour)
-            if word is not None or hour >= current:
-                return word
+            book_record = self.hours.hour(hour)
+            if book_record is not None or hour >= current:
+                return book_record
             self.before(hour + HOUR_MS, start)
-            return self.words.hour(hour)
+            return self.hours.hour(hour)
 
-    def is_silent(self, hour: int, current: int) -> bool:
+    def awaits_record(self, hour: int, current: int) -> bool:
         """As `BookOfSleeves` has it."""
         start = self.start
-        return start is not None and hour >= start and self.said(hour, current) is None
+        return start is not None and hour >= start and self.book_record(hour, current) is None
 
-    def speak(self, hour: int) -> SpokenHour | None:
-        """What the book says of the current hour (UTC ms), said now unless it was. None before the book began. Raises DataError
+    def record_hour(self, hour: int) -> BookRecord | None:
+        """The book record of the current hour (UTC ms), made now unless it is there. None before the book began. Raises DataError
         where a symbol has no bars for its share, ConfigError for another capital than the book began with."""
         start = self.start
         if start is None or hour < start:
             return None
-        if (word := self.words.hour(hour)) is not None:
-            return word
+        if (book_record := self.hours.hour(hour)) is not None:
+            return book_record
         self._require_newest_list()
         rules = BookRules(self.params, start, self.freeze_on_halt)
         firsts = {it: self.first_hour(bot) for it, bot in self.sleeves.items()}
@@ -96,39 +96,39 @@ class Book:
             if first is not None and first <= hour
         ]
         before = self._with_events(of_symbols(self.before(hour, start), self.sleeves), hour, standings)
-        heard = self.words.journal.events(RELEASE)
-        released = {event.content.of for event in heard[before.release_event :]}
+        releases = self.hours.journal.events(RELEASE)
+        released = {event.content.of for event in releases[before.release_event :]}
         unshared = self._unshared(standings, hour) if rules.rebalances(hour, before) else []
         made = book_hour(
             rules, hour, before, standings, lambda symbols: self.shares(symbols, hour), released, unshared
         )
-        made = replace(made, release_event=len(heard), symbols_event=self.words.journal.changes)
+        made = replace(made, release_event=len(releases), symbols_event=self.hours.journal.changes)
         if made.reason == "halt" and made.risk.halt_reason in get_args(HaltReason):
-            announce(self.words.journal, hour, made.risk.halt_reason or "", freeze=self.freeze_on_halt)
-        return self.words.speak(made)
+            announce(self.hours.journal, hour, made.risk.halt_reason or "", freeze=self.freeze_on_halt)
+        return self.hours.record_hour(made)
 
     def before(self, hour: int, start: int) -> BookHour:
-        """The word about the hour before; hours that passed without one get it now. start: the book's first hour. Raises
-        DataError where a word is lost that a symbol has decided by."""
-        newest = self.words.newest(hour - HOUR_MS, start)
-        said = BookRules(self.params, start).before_first() if newest is None else newest.said
+        """The book record of the hour before; hours that passed without one get it now. start: the book's first hour. Raises
+        DataError where a book record is lost that a symbol has decided by."""
+        newest = self.hours.newest(hour - HOUR_MS, start)
+        said = BookRules(self.params, start).before_first() if newest is None else newest.hour
         if newest is not None:
             self._require_capital(start)
         for missed in range(said.close_time + HOUR_MS, hour, HOUR_MS):
-            self._require_unheard(missed, hour, start)
-            said = self.words.speak(missed_book_hour(missed, said)).said
+            self._require_undecided(missed, hour, start)
+            said = self.hours.record_hour(missed_book_hour(missed, said)).hour
         return said
 
     def _require_newest_list(self) -> None:
         """Raises ConfigError where the symbols changed since this process began: it would not count what an added one has."""
-        journal = self.words.journal
+        journal = self.hours.journal
         if journal.store.get(changes_key(journal.changes + 1)) is not None:
             raise ConfigError(
                 "the symbols of this book were changed since this process began; start it again with the book.toml of now"
             )
 
-    def _require_unheard(self, missed: int, hour: int, start: int) -> None:
-        """Raises DataError where a symbol has decided an hour without a word by a word: it is lost, and said otherwise now its
+    def _require_undecided(self, missed: int, hour: int, start: int) -> None:
+        """Raises DataError where a symbol has decided by a book record that is not there: it is lost, and in a new one its
         transfers would be counted twice."""
         for bot in self.sleeves.values():
             first = self.first_hour(bot)
@@ -138,17 +138,17 @@ class Book:
             if missed > (first if newest is None else newest.close_time + HOUR_MS):
                 continue  # it cannot have decided this hour yet
             decision = bot.journal.decision(missed)
-            # Another process may have said the word, and decided by it, since it was looked for.
-            if decision is not None and decision.book and self.words.hour(missed) is None:
+            # Another process may have made the record, and decided by it, since it was looked for.
+            if decision is not None and decision.book and self.hours.hour(missed) is None:
                 raise DataError(
                     f"{hour_key(missed)} is missing, although {bot.symbol} decided {iso(missed)} by it: what cash it moved is "
-                    f"not known. Nothing is said in its place; restore it from a copy"
+                    f"not known. No other is made in its place; restore it from a copy"
                 )
 
     def _require_capital(self, start: int) -> None:
         """Raises ConfigError where the book began with another capital."""
-        first = self.words.hour(start)
-        began = self.params.capital_usdt if first is None else first.said.equity_usdt
+        first = self.hours.hour(start)
+        began = self.params.capital_usdt if first is None else first.hour.equity_usdt
         if began != self.params.capital_usdt:
             raise ConfigError(
                 f"capital_usdt is {plain(self.params.capital_usdt)}, and this book began with {plain(began)}. Put that back, or "
@@ -156,9 +156,9 @@ class Book:
             )
 
     def _with_events(self, before: BookHour, hour: int, standings: Sequence[SleeveStanding]) -> BookHour:
-        """The word before, with every halt and resume of the book that it does not hold yet. A resume begins an epoch at the
+        """The record before, with every halt and resume of the book that it does not hold yet. A resume begins an epoch at the
         equity of now."""
-        journal = self.words.journal
+        journal = self.hours.journal
         events, equity = journal.events(HALT), book_equity(before, standings)
         risk = risk_after(before.risk, events, before.halt_event, hour, equity)
         return replace(before, risk=risk, halt_event=len(events))

@@ -1,4 +1,4 @@
-"""Whether what a book said holds together: its words in one run, its cash moved once, its equity that of its symbols' records."""
+"""Whether the records of a book hold together: one for every hour, cash moved once, equity that of its symbols' records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from trader.app.book_journal import (
     BOOK_HOUR,
-    SpokenHour,
+    BookRecord,
     halted_with_book,
     hour_key,
     with_transfer_booked,
@@ -30,12 +30,12 @@ from trader.core.types import HOUR_MS, Progress, iso, plain
 
 
 @dataclass(frozen=True, slots=True)
-class BookWords:
-    """What the book of a store said, by hour (UTC ms), and the symbols of the store, those of before among them. A store of one
-    symbol has no words."""
+class BookRecords:
+    """The book records of a store, by hour (UTC ms), and the symbols of the store, those of before among them. A store of one
+    symbol has none."""
 
     symbols: tuple[str, ...]
-    hours: Mapping[int, SpokenHour] = field(default_factory=dict)
+    hours: Mapping[int, BookRecord] = field(default_factory=dict)
 
     @property
     def of_book(self) -> bool:
@@ -43,15 +43,15 @@ class BookWords:
         return len(self.symbols) > 1
 
     def disagreements(self, decision: Decision) -> Iterator[str]:
-        """What a decision says of the book's word about its hour, and is not so."""
-        word = self.hours.get(decision.close_time)
-        digest = "" if word is None else word.digest
-        given = Decimal(0) if word is None else word.said.transfer(decision.symbol)
+        """What a decision says of the book record of its hour, and is not so."""
+        book_record = self.hours.get(decision.close_time)
+        digest = "" if book_record is None else book_record.digest
+        given = Decimal(0) if book_record is None else book_record.hour.transfer(decision.symbol)
         if decision.book != digest:
-            yield "decision: it was made by another word of the book than the one that is stored"
+            yield "decision: it was made by another book record than the one that is stored"
         if decision.transfer_usdt != given:
-            yield f"decision: transfer_usdt is {plain(decision.transfer_usdt)}, and the book said {plain(given)}"
-        most = None if word is None else word.said.most_usdt(decision.symbol)
+            yield f"decision: transfer_usdt is {plain(decision.transfer_usdt)}, and the book record says {plain(given)}"
+        most = None if book_record is None else book_record.hour.most_usdt(decision.symbol)
         order = decision.order
         if most is not None and order and order.side == "BUY" and order.qty * order.expected_price > most:
             cost = plain(order.qty * order.expected_price)
@@ -63,49 +63,52 @@ class BookWords:
 
     def halted(self, totals: Totals, hour: int) -> Totals:
         """Totals of an hour (UTC ms), halted where the book was."""
-        word = self.hours.get(hour)
-        if word is None or not word.said.halted:
+        book_record = self.hours.get(hour)
+        if book_record is None or not book_record.hour.halted:
             return totals
-        return halted_with_book(totals, hour, freeze=word.said.risk.frozen)
+        return halted_with_book(totals, hour, freeze=book_record.hour.risk.frozen)
 
 
-def read_words(journal: Journal, problems: list[str], progress: Progress | None = None) -> BookWords:
-    """The words of the store that a symbol's journal is in. What cannot be read is a problem."""
+def read_book_records(journal: Journal, problems: list[str], progress: Progress | None = None) -> BookRecords:
+    """The book records of the store that a symbol's journal is in. What cannot be read is a problem."""
     birth = birth_of(journal.store, journal.symbol)
     symbols = (journal.symbol,) if birth is None else (*birth.symbols, *birth.former)
     if len(symbols) < 2:
-        return BookWords(symbols)
-    hours: dict[int, SpokenHour] = {}
+        return BookRecords(symbols)
+    hours: dict[int, BookRecord] = {}
     for key, data in read_all(journal.store, keys_of(journal.store, f"journal/{BOOK}/"), progress).items():
         try:
             said = BOOK_HOUR.decode(key, data, BOOK)
             if key != hour_key(said.close_time):
                 problems.append(f"{key}: holds an object of {iso(hour_of_key(hour_key(said.close_time)))}")
                 continue
-            hours[said.close_time] = SpokenHour.of(said)
+            hours[said.close_time] = BookRecord.of(said)
         except TraderError as error:
             problems.append(str(error))
-    return BookWords(symbols, hours)
+    return BookRecords(symbols, hours)
 
 
-def check_words(
-    journal: Journal, words: BookWords, records: Mapping[str, Sequence[HourRecord]], problems: list[str]
+def check_book_records(
+    journal: Journal,
+    book_records: BookRecords,
+    records: Mapping[str, Sequence[HourRecord]],
+    problems: list[str],
 ) -> None:
-    """What is wrong with the book's own words. journal: the book's; records: every symbol's, in the order of their hours."""
+    """What is wrong with the book's own records. journal: the book's; records: every symbol's, in the order of their hours."""
     by_hour = {symbol: {it.close_time: it for it in them} for symbol, them in records.items()}
     halts, before = journal.events(HALT), None
-    for hour, word in sorted(words.hours.items()):
-        said = word.said
+    for hour, book_record in sorted(book_records.hours.items()):
+        said = book_record.hour
         if before is not None and hour != before.close_time + HOUR_MS:
             problems.append(
-                f"{hour_key(before.close_time + HOUR_MS)}: missing, although later hours were spoken of"
+                f"{hour_key(before.close_time + HOUR_MS)}: missing, although later hours were book_record of"
             )
         elif before is not None or said.records == {}:
             first = _before_first(said) if before is None else _known_to(journal, said, before)
             problems += (f"{hour_key(hour)}: {it}" for it in _wrong(said, first, by_hour, halts))
         if said.halt_event > len(halts):
             problems.append(
-                f"{hour_key(hour)}: it has heard {said.halt_event} halts and resumes, the store has {len(halts)}"
+                f"{hour_key(hour)}: it has taken in {said.halt_event} halts and resumes, the store has {len(halts)}"
             )
         before = said
 

@@ -30,11 +30,11 @@ WAYS = (
 def halt_uncovered(book: Book, hour: int) -> None:
     """Halt the book at `hour` (UTC ms) where the account does not cover what its journals count on.
 
-    Compared only while the book has not spoken of the hour: until then no symbol has decided it, so no order of it has left.
+    Compared only while the book has not book_record of the hour: until then no symbol has decided it, so no order of it has left.
     Every symbol was caught up before, as far as it could be. Raises Retry where the venue does not tell its balances.
     """
     start = book.start
-    if start is None or standing_halt(book.words.journal) is not None or not _missing(book, hour, start):
+    if start is None or standing_halt(book.hours.journal) is not None or not _missing(book, hour, start):
         return
     # Balances may lag, and a person may be selling at once.
     next(iter(book.sleeves.values())).clock.sleep(RECHECK_DELAY_S)
@@ -42,12 +42,12 @@ def halt_uncovered(book: Book, hour: int) -> None:
         bot.journal.new_events(ACCOUNT, len(bot.journal.events(ACCOUNT)))
     if missing := _missing(book, hour, start):
         said = f"the account does not cover the book: {'; '.join(missing)}. {WAYS}"
-        announce(book.words.journal, hour, "reconcile", freeze=book.freeze_on_halt, message=said)
+        announce(book.hours.journal, hour, "reconcile", freeze=book.freeze_on_halt, message=said)
 
 
 def _missing(book: Book, hour: int, start: int) -> list[str]:
-    """What the account lacks, in words; nothing once the book has spoken of the hour."""
-    if book.words.hour(hour) is not None:
+    """What the account lacks, in words; nothing once there is a book record of the hour."""
+    if book.hours.hour(hour) is not None:
         return []
     before, needed = book.before(hour, start), defaultdict[str, Decimal](Decimal)
     for bot in book.sleeves.values():
@@ -61,7 +61,7 @@ def _missing(book: Book, hour: int, start: int) -> list[str]:
         needed[bot.symbol.removesuffix(quote)] += position
     needed[quote] += before.reserve_usdt
     free = bot.exchange.balances()
-    if book.words.hour(hour) is not None:
+    if book.hours.hour(hour) is not None:
         return []  # another process was faster, and its orders may have left
     return [
         f"the journals count on {plain(count)} {asset}, the account has {plain(there)} free: {plain(count - there)} {asset} "

@@ -130,15 +130,17 @@ def _counted(book: Book, bots: Iterable[Bot]) -> tuple[Decimal, dict[str, Decima
     """Cash in quote and positions by base asset that the book believes to have."""
     start = book.start
     hour = floor_hour(next(iter(book.sleeves.values())).exchange.time_ms())
-    word = None if start is None else book.words.newest(hour, start)
-    if start is None or word is None:
+    book_record = None if start is None else book.hours.newest(hour, start)
+    if start is None or book_record is None:
         return book.params.capital_usdt, {}
-    cash = word.said.reserve_usdt + sum((it.total_usdt for it in word.said.pending.values()), Decimal(0))
+    cash = book_record.hour.reserve_usdt + sum(
+        (it.total_usdt for it in book_record.hour.pending.values()), Decimal(0)
+    )
     held: dict[str, Decimal] = {}
     for bot in bots:
         record = bot.journal.newest_record(hour, book.first_hour(bot) or start)
-        if record is None or record.close_time < word.said.close_time:
-            cash += word.said.transfer(bot.symbol)
+        if record is None or record.close_time < book_record.hour.close_time:
+            cash += book_record.hour.transfer(bot.symbol)
         if record is not None:
             cash += record.ledger.cash
             if record.ledger.position > 0:
@@ -167,22 +169,22 @@ def limits_check(book: Book) -> Finding:
     """No purchase of the newest hour was held back by a limit of the whole book."""
     start, params = book.start, book.params
     hour = floor_hour(next(iter(book.sleeves.values())).exchange.time_ms())
-    word = None if start is None else book.words.newest(hour, start)
-    if not params.limits_purchases or word is None:
+    book_record = None if start is None else book.hours.newest(hour, start)
+    if not params.limits_purchases or book_record is None:
         return Finding("limits", "pass", "no purchase is held back")
-    held = {it: held_back(bot.journal, word.said) for it, bot in book.sleeves.items()}
+    held = {it: held_back(bot.journal, book_record.hour) for it, bot in book.sleeves.items()}
     if named := [f"{symbol} by {limit}" for symbol, limit in held.items() if limit]:
-        said = f"purchases of {iso(word.said.close_time)} were held back: {', '.join(named)}"
+        said = f"purchases of {iso(book_record.hour.close_time)} were held back: {', '.join(named)}"
         todo = (
             "nothing, if the limits of book.toml are what you want; see: trader explain HOUR --symbol SYMBOL"
         )
         return Finding("limits", "warn", said, todo)
-    return Finding("limits", "pass", f"no purchase of {iso(word.said.close_time)} was held back")
+    return Finding("limits", "pass", f"no purchase of {iso(book_record.hour.close_time)} was held back")
 
 
 def halt_check(book: Book) -> Finding:
     """The whole book is not halted."""
-    found = standing_halt(book.words.journal)
+    found = standing_halt(book.hours.journal)
     if found is None:
         return Finding("halt", "pass", "the book is not halted")
     said = f"the book is halted since {iso(found.at_ms)}: {found.reason} {found.message}".rstrip()

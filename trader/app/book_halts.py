@@ -46,17 +46,17 @@ def resume_book(journal: Journal, sleeves: Sequence[Journal], at_ms: int, messag
     return [it.symbol for it in halted]
 
 
-def hear_book(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> None:
+def follow_book(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> None:
     """Before a symbol decides an hour (UTC ms) that nobody has decided: where its book had halted it and does no more, it goes
-    on. newest: the record of the hour before. Raises Retry where the book has not spoken of the hour yet, whose transfer a
-    decision without its word would miss."""
+    on. newest: the record of the hour before. Raises Retry where the book has not book_record of the hour yet, whose transfer a
+    decision without its book record would miss."""
     if bot.book is None:
         return
-    if bot.book.is_silent(hour, current):
-        raise Retry(f"the book has not spoken of {iso(hour)} yet; the next tick decides it")
-    spoken = bot.book.said(hour, current)
+    if bot.book.awaits_record(hour, current):
+        raise Retry(f"the book has not book_record of {iso(hour)} yet; the next tick decides it")
+    book_record = bot.book.book_record(hour, current)
     halted = newest is not None and newest.halted and newest.risk.halt_reason == BOOK_HALT
-    if halted and spoken is not None and not spoken.said.halted:
+    if halted and book_record is not None and not book_record.hour.halted:
         _follow_resume(bot.journal, hour)
 
 

@@ -1,4 +1,4 @@
-"""The closed hours of a whole book, as they are told: what the book said of each, and every symbol's record of it."""
+"""The closed hours of a whole book, as they are told: the book record of each, and every symbol's record of it."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ from trader.core.types import FAR_FUTURE_MS, HOUR_MS
 class ClosedBookHour:
     """An hour that every symbol has closed. records: by symbol."""
 
-    said: BookHour
+    hour: BookHour
     records: Mapping[str, HourRecord]
 
     @property
     def line(self) -> BookLine:
         """The book's line of the hour."""
-        return line_of(self.said, self.records.values())
+        return line_of(self.hour, self.records.values())
 
 
 def line_of(said: BookHour, records: Iterable[HourRecord]) -> BookLine:
-    """The book's line of an hour, from its word and every symbol's record."""
+    """The book's line of an hour, from its record and those of its symbols."""
     return book_line(said, [SleeveHour(it.line.equity, it.ledger.cash) for it in records])
 
 
 def closed_hours(
-    words: BookJournal, sleeves: Mapping[str, Journal], since: int | None = None, until: int | None = None
+    hours: BookJournal, sleeves: Mapping[str, Journal], since: int | None = None, until: int | None = None
 ) -> Iterator[ClosedBookHour]:
-    """Hours since <= T < until (UTC ms) that the book spoke of and every symbol closed, oldest first, up to the first that is
-    not. A symbol belongs to the hours from its first one on, until it was removed."""
-    start = book_start(words.journal, sleeves.values())
+    """Hours since <= T < until (UTC ms) of which there is a book record and that every symbol closed, oldest first, up to the
+    first that is not. A symbol belongs to the hours from its first one on, until it was removed."""
+    start = book_start(hours.journal, sleeves.values())
     if start is None:
         return
     first = max(start, since or start)
-    sleeves = _with_former(words, sleeves)
+    sleeves = _with_former(hours, sleeves)
     records = {it: journal.records(first, until) for it, journal in sleeves.items()}
     for hour in range(first, until or FAR_FUTURE_MS, HOUR_MS):
-        spoken = words.hour(hour)
-        if spoken is None:
+        book_record = hours.hour(hour)
+        if book_record is None:
             return
         closed: dict[str, HourRecord] = {}
-        for symbol in trading_at(words.journal, spoken.said, sleeves, start):
+        for symbol in trading_at(hours.journal, book_record.hour, sleeves, start):
             record = next((it for it in records[symbol] if it.close_time >= hour), None)
             if record is None or record.close_time != hour:
                 return
             closed[symbol] = record
-        yield ClosedBookHour(spoken.said, closed)
+        yield ClosedBookHour(book_record.hour, closed)
 
 
 def trading_at(journal: Journal, said: BookHour, sleeves: Mapping[str, Journal], start: int) -> list[str]:
@@ -62,25 +62,25 @@ def trading_at(journal: Journal, said: BookHour, sleeves: Mapping[str, Journal],
     return [it for it, first in firsts.items() if first is not None and first <= said.close_time]
 
 
-def _with_former(words: BookJournal, sleeves: Mapping[str, Journal]) -> dict[str, Journal]:
+def _with_former(hours: BookJournal, sleeves: Mapping[str, Journal]) -> dict[str, Journal]:
     """The journals, with those of symbols that were removed."""
-    journal = words.journal
+    journal = hours.journal
     former = [it for it in all_symbols(journal) if it not in sleeves]
     return {**sleeves, **{it: Journal(journal.store, it, journal.book) for it in former}}
 
 
 def half_closed(
-    words: BookJournal, sleeves: Mapping[str, Journal], after: int | None
+    hours: BookJournal, sleeves: Mapping[str, Journal], after: int | None
 ) -> tuple[int, tuple[str, ...]] | None:
     """The hour after the closed ones (UTC ms; `after` is the last of those, None without one) and the symbols that it waits for;
-    None where the book has not spoken of it."""
-    start = book_start(words.journal, sleeves.values())
+    None where the book has not book_record of it."""
+    start = book_start(hours.journal, sleeves.values())
     if start is None:
         return None
     hour = start if after is None else after + HOUR_MS
-    spoken = words.hour(hour)
-    if spoken is None:
+    book_record = hours.hour(hour)
+    if book_record is None:
         return None
-    sleeves = _with_former(words, sleeves)
-    trading = trading_at(words.journal, spoken.said, sleeves, start)
+    sleeves = _with_former(hours, sleeves)
+    trading = trading_at(hours.journal, book_record.hour, sleeves, start)
     return hour, tuple(it for it in trading if sleeves[it].record(hour) is None)

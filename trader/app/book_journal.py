@@ -1,4 +1,4 @@
-"""What a book says of its hours, as create-if-absent objects beside its symbols' journals; and what a symbol makes of it.
+"""A book's records of its hours, as create-if-absent objects beside its symbols' journals; and what a symbol makes of it.
 
 journal/_book/<yyyy>/<mm>/<dd>T<hh>/book    one an hour, before any symbol decides it
 state/_book/halt/<number>                   halts and resumes of the whole book
@@ -107,32 +107,32 @@ BOOK_HOUR = Format(
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenHour:
-    """What a book said of an hour, and the SHA-256 of it, which every decision of that hour carries."""
+class BookRecord:
+    """A book's record of an hour, and the SHA-256 of it, which every decision of that hour carries."""
 
-    said: BookHour
+    hour: BookHour
     digest: str
 
     @staticmethod
-    def of(said: BookHour) -> SpokenHour:
+    def of(said: BookHour) -> BookRecord:
         """The hour with its digest, which does not depend on who wrote it."""
-        return SpokenHour(said, hashlib.sha256(encode(BOOK_HOUR.content(said))).hexdigest())
+        return BookRecord(said, hashlib.sha256(encode(BOOK_HOUR.content(said))).hexdigest())
 
 
 def hour_key(hour: int) -> str:
-    """Where a book's word about an hour (UTC ms) lies."""
+    """Where the book record of an hour (UTC ms) lies."""
     return f"{hour_folder(BOOK, hour)}/book"
 
 
 class BookJournal:
-    """A book's words in one store. Every method is safe to repeat."""
+    """A book's records in one store. Every method is safe to repeat."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self._known: dict[int, SpokenHour] = {}
+        self._known: dict[int, BookRecord] = {}
 
-    def hour(self, hour: int) -> SpokenHour | None:
-        """What was said of an hour (UTC ms), None before anything was. Raises DataError for another hour's object."""
+    def hour(self, hour: int) -> BookRecord | None:
+        """The record of an hour (UTC ms), None before it was made. Raises DataError for another hour's object."""
         if hour not in self._known:
             key = hour_key(hour)
             data = self.journal.store.get(key)
@@ -141,47 +141,47 @@ class BookJournal:
             self._keep(hour, BOOK_HOUR.decode(key, data, BOOK))
         return self._known[hour]
 
-    def _keep(self, hour: int, said: BookHour) -> SpokenHour:
+    def _keep(self, hour: int, said: BookHour) -> BookRecord:
         if said.close_time != hour:
             raise DataError(
                 f"{hour_key(hour)} holds an object of {iso(said.close_time)}; restore it from a copy"
             )
-        self._known = {it: word for it, word in self._known.items() if it >= hour - 2 * HOUR_MS}
-        self._known[hour] = SpokenHour.of(said)
+        self._known = {it: book_record for it, book_record in self._known.items() if it >= hour - 2 * HOUR_MS}
+        self._known[hour] = BookRecord.of(said)
         return self._known[hour]
 
-    def speak(self, said: BookHour) -> SpokenHour:
-        """Create an hour's word if absent: what is there now, whoever said it."""
+    def record_hour(self, said: BookHour) -> BookRecord:
+        """Create an hour's record if absent: what is there now, whoever made it."""
         key = hour_key(said.close_time)
         there, _ = self.journal.create(key, BOOK_HOUR, said)
         return self._keep(said.close_time, there)
 
-    def newest(self, until: int, since: int) -> SpokenHour | None:
-        """The newest word about an hour since <= T <= until (UTC ms), None without one. Words are said in the order of hours,
+    def newest(self, until: int, since: int) -> BookRecord | None:
+        """The newest record of an hour since <= T <= until (UTC ms), None without one. Records are made in the order of hours,
         none is left out, so the end of them is found by halving."""
         for hour in (until, until - HOUR_MS):
-            if hour >= since and (word := self.hour(hour)) is not None:
-                return word
+            if hour >= since and (book_record := self.hour(hour)) is not None:
+                return book_record
         found = self.hour(since) if until >= since else None
         low, high = 0, (until - since) // HOUR_MS
         while found is not None and high - low > 1:
             middle = (low + high) // 2
-            if (word := self.hour(since + middle * HOUR_MS)) is not None:
-                low, found = middle, word
+            if (book_record := self.hour(since + middle * HOUR_MS)) is not None:
+                low, found = middle, book_record
             else:
                 high = middle
         return found
 
 
-def book_word(journal: Journal, decision: Decision) -> Json | None:
-    """What the book said of the hour that a symbol decided, as JSON: None without a book; `known` False where the word that the
+def book_record_json(journal: Journal, decision: Decision) -> Json | None:
+    """The book record of the hour that a symbol decided, as JSON: None without a book; `known` False where the record that the
     decision was made by is not the one in the store."""
     if not decision.book:
         return None
-    spoken = BookJournal(Journal(journal.store, BOOK)).hour(decision.close_time)
-    if spoken is None or spoken.digest != decision.book:
+    book_record = BookJournal(Journal(journal.store, BOOK)).hour(decision.close_time)
+    if book_record is None or book_record.digest != decision.book:
         return {"known": False, "transfer": plain(decision.transfer_usdt)}
-    said = spoken.said
+    said = book_record.hour
     weight = said.weights.get(journal.symbol)
     return {
         "known": True,

@@ -38,13 +38,13 @@ class SleeveStatus:
 
 @dataclass(frozen=True, slots=True)
 class BookStatus:
-    """state: not begun, begun, trading or halted, of the whole. halt: the one that stands. word: the newest of the book, None
+    """state: not begun, begun, trading or halted, of the whole. halt: the one that stands. newest_hour: of the book, None
     before the first. behind_hours: closed by the clock and not by every symbol, None where nobody knows the time. drawdown,
     net_return: shares of the newest equity, None before there is one. next_rebalance: UTC ms."""
 
     state: str
     halt: HaltEvent | None
-    word: BookHour | None
+    newest_hour: BookHour | None
     behind_hours: int | None
     equity_usdt: Decimal
     net_return: float | None
@@ -65,37 +65,39 @@ def book_status(
     newest = BookJournal(journal).newest(_last_possible(now_ms, start), start)
     if newest is None:
         return BookStatus("begun", halt, None, None, params.capital_usdt, None, None, start, parts)
-    word = newest.said
-    parts = tuple(replace(it, held_back=held_back(sleeves[it.symbol], word)) for it in parts)
-    equity = word.reserve_usdt + sum((it.equity_usdt for it in parts), Decimal(0))
+    newest_hour = newest.hour
+    parts = tuple(replace(it, held_back=held_back(sleeves[it.symbol], newest_hour)) for it in parts)
+    equity = newest_hour.reserve_usdt + sum((it.equity_usdt for it in parts), Decimal(0))
     firsts = {it: first_hour(start, sleeve) for it, sleeve in sleeves.items()}
-    trading = [it for it in parts if (first := firsts[it.symbol]) is not None and first <= word.close_time]
+    trading = [
+        it for it in parts if (first := firsts[it.symbol]) is not None and first <= newest_hour.close_time
+    ]
     closed = min(((it.hour or start - HOUR_MS) for it in trading), default=start - HOUR_MS)
     span = params.rebalance_hours * HOUR_MS
     return BookStatus(
-        state="halted" if halt is not None or word.halted else "trading",
+        state="halted" if halt is not None or newest_hour.halted else "trading",
         halt=halt,
-        word=word,
+        newest_hour=newest_hour,
         behind_hours=None if now_ms is None else max(0, (floor_hour(now_ms) - closed) // HOUR_MS),
         equity_usdt=equity,
         net_return=float(equity / params.capital_usdt - 1),
-        drawdown=float(max(Decimal(0), 1 - equity / word.risk.peak_equity)),
-        next_rebalance=start + ((word.close_time - start) // span + 1) * span,
+        drawdown=float(max(Decimal(0), 1 - equity / newest_hour.risk.peak_equity)),
+        next_rebalance=start + ((newest_hour.close_time - start) // span + 1) * span,
         sleeves=parts,
     )
 
 
-def held_back(sleeve: Journal, word: BookHour) -> str:
+def held_back(sleeve: Journal, newest_hour: BookHour) -> str:
     """The limit of the book that held back a symbol's purchase of this hour, "" for none."""
-    found = word.limits.get(sleeve.symbol)
-    record = None if found is None else sleeve.record(word.close_time)
+    found = newest_hour.limits.get(sleeve.symbol)
+    record = None if found is None else sleeve.record(newest_hour.close_time)
     return (
         found.limit if found is not None and record is not None and record.line.reason == BOOK_LIMIT else ""
     )
 
 
 def _last_possible(now_ms: int | None, start: int) -> int:
-    """The last hour that the book may have spoken of: now, or as far as anybody could have come."""
+    """The last hour that the book may have book_record of: now, or as far as anybody could have come."""
     return max(start, FAR_FUTURE_MS - HOUR_MS if now_ms is None else floor_hour(now_ms))
 
 

@@ -1,4 +1,4 @@
-"""The symbols of a running book change by a person's word: an event of the book, each with the whole list from then on.
+"""The symbols of a running book change by a person's command: an event of the book, each with the whole list from then on.
 
     state/_book/symbols/<number>    created if absent; the newest wins
 
@@ -78,7 +78,7 @@ def change_symbols(
         _require_new(journal, symbol)
     left = Decimal(0)
     for symbol in sorted(now - wanted):
-        left += _left_of(journal, symbol, newest.said, write_off)
+        left += _left_of(journal, symbol, newest.hour, write_off)
     event = SymbolsEvent(journal.symbol, at_ms, tuple(sorted(wanted)), start, left, "person", message)
     journal.append(event, after=len(journal.events(SYMBOLS)))
     return event

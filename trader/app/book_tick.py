@@ -1,7 +1,7 @@
-"""One hour of a book, exactly once for every symbol: catch up, hear the book, decide, sell, buy.
+"""One hour of a book, exactly once for every symbol: catch up, make the book record, decide, sell, buy.
 
-Each step runs for every symbol before the next begins, so that the book speaks before anybody decides and sales leave before
-purchases; what one symbol cannot do now holds up no other, and is told when all are done.
+Each step runs for every symbol before the next begins, so that the book record is there before anybody decides and sales leave
+before purchases; what one symbol cannot do now holds up no other, and is told when all are done.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Generic, Literal, TypeVar
 
 from trader.app.book import RETRY_S, Book
 from trader.app.book_cover import halt_uncovered
-from trader.app.book_journal import SpokenHour
+from trader.app.book_journal import BookRecord
 from trader.app.bot import Bot, RecentQuote
-from trader.app.tick import Decided, Pending, Ticked, catch_up, decide, finish, one_look, require_our_time
+from trader.app.tick import Decided, Pending, Ticked, catch_up, decide, finish, one_look
+from trader.app.tick_checks import require_our_time
 from trader.core.book import LATE_MS
 from trader.core.errors import ConfigError, OrderInDoubt, TraderError
 from trader.core.types import HOUR_MS, floor_hour, iso
@@ -26,20 +27,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class BookTicked:
-    """What a tick of a book did. hour: UTC ms. ticked: by symbol; failed: symbols that could not, with the reason. spoken: what
-    the book said, None before it began, or where hours were only closed."""
+    """What a tick of a book did. hour: UTC ms. ticked: by symbol; failed: symbols that could not, with the reason. book_record:
+    of the hour, None before it began, or where hours were only closed."""
 
     outcome: Literal["traded", "done", "not_begun"]
     hour: int
     ticked: dict[str, Ticked]
     failed: dict[str, TraderError]
-    spoken: SpokenHour | None
+    book_record: BookRecord | None
     message: str
 
     @property
     def halted(self) -> bool:
         """Whether the book is halted, or a symbol of it."""
-        of_book = self.spoken is not None and self.spoken.said.halted
+        of_book = self.book_record is not None and self.book_record.hour.halted
         return of_book or any(it.halted for it in self.ticked.values())
 
 
@@ -55,7 +56,7 @@ def tick_book(book: Book, before: int | None = None) -> BookTicked:
     """Close every hour of every symbol that is over and not closed, the current one included, as `tick` does for one.
 
     What fails for one symbol is in `failed`. Raises ConfigError while a symbol has no model or a clock is wrong, and what
-    concerns all of them: Retry where the venue is shut, DataError where the book cannot speak.
+    concerns all of them: Retry where the venue is shut, DataError where no book record can be made.
     """
     if book.start is None and (missing := book.missing()):
         raise ConfigError(
@@ -66,7 +67,7 @@ def tick_book(book: Book, before: int | None = None) -> BookTicked:
     # Every connection measures its own clock.
     clocks = [book.sleeves[lane[0]].exchange.time_ms() for lane in book.lanes]
     now = clocks[0]
-    # What the book says stays, so of a wrong hour it says nothing.
+    # The book records stays, so of a wrong hour it says nothing.
     require_our_time(book.sleeves[book.lanes[0][0]], now)
     hour = floor_hour(now) if before is None else min(floor_hour(now), before - HOUR_MS)
     if book.start is None or hour < book.start:
@@ -75,7 +76,7 @@ def tick_book(book: Book, before: int | None = None) -> BookTicked:
         for bot in book.sleeves.values():
             looks.enter_context(one_look(bot))
         begun = _caught_up(book, hour, before, now)
-        # The next hour may have begun meanwhile: of one that is over nothing is said any more but that it was missed.
+        # The next hour may have begun meanwhile: one that is over gets no record any more but that it was missed.
         current = floor_hour(now) == floor_hour(now + clock.now_ms() - began) == hour
         return _ticked(book, hour, begun, current=current)
 
@@ -83,7 +84,7 @@ def tick_book(book: Book, before: int | None = None) -> BookTicked:
 def _ticked(book: Book, hour: int, begun: _Round[Ticked | Pending], *, current: bool) -> BookTicked:
     if current:
         halt_uncovered(book, hour)
-    spoken = book.speak(hour) if current else book.said(hour, hour + HOUR_MS)
+    book_record = book.record_hour(hour) if current else book.book_record(hour, hour + HOUR_MS)
     pending = {it: found for it, found in begun.done.items() if isinstance(found, Pending)}
     _ask_quotes(book, pending)
     decided = _each(book, pending, lambda bot: decide(bot, pending[bot.symbol]))
@@ -95,18 +96,18 @@ def _ticked(book: Book, hour: int, begun: _Round[Ticked | Pending], *, current: 
     words = f"{iso(hour)}: {len(over)} of {len(book.sleeves)} symbols closed"
     words += ", all of them before this tick" if over and not pending else ""
     return BookTicked(
-        outcome if not failed else "traded", hour, dict(sorted(ticked.items())), failed, spoken, words
+        outcome if not failed else "traded", hour, dict(sorted(ticked.items())), failed, book_record, words
     )
 
 
 def _caught_up(book: Book, hour: int, before: int | None, now: int) -> _Round[Ticked | Pending]:
     """Every symbol up to the hour that is to be decided. One whose hour before is not closed is tried again, until the book has
-    spoken, or the others wait for it no longer."""
+    book_record, or the others wait for it no longer."""
     clock = next(iter(book.sleeves.values())).clock
     begun = _each(book, book.sleeves, lambda bot: catch_up(bot, before, now))
     while late := [it for it in begun.failed if not _is_closed(book, book.sleeves[it], hour - HOUR_MS)]:
         exchange = book.sleeves[late[0]].exchange
-        if before is not None or book.words.hour(hour) is not None or exchange.time_ms() >= hour + LATE_MS:
+        if before is not None or book.hours.hour(hour) is not None or exchange.time_ms() >= hour + LATE_MS:
             break
         clock.sleep(RETRY_S)
         again = _each(book, late, lambda bot: catch_up(bot, hour + HOUR_MS))

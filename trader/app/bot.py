@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
-from trader.app.book_journal import SpokenHour
+from trader.app.book_journal import BookRecord
 from trader.app.collect import Collector
 from trader.app.cover import OrderLimits
 from trader.app.journal import Journal
@@ -50,12 +50,12 @@ class RecentQuote:
 class BookOfSleeves(Protocol):
     """The book of many symbols that a bot's symbol belongs to."""
 
-    def said(self, hour: int, current: int) -> SpokenHour | None:
-        """What the book said of an hour (UTC ms) before any of its symbols decided it; of an hour before `current` without a word
-        that it was missed. None before the book began, and for an hour of which it may still speak."""
+    def book_record(self, hour: int, current: int) -> BookRecord | None:
+        """The book record of an hour (UTC ms) before any of its symbols decided it; of an hour before `current` without one
+        that it was missed. None before the book began, and for an hour whose record may still be made."""
 
-    def is_silent(self, hour: int, current: int) -> bool:
-        """Whether the book has begun and may still speak of an hour (UTC ms), so that no symbol may decide it yet."""
+    def awaits_record(self, hour: int, current: int) -> bool:
+        """Whether the book has begun and may still make the record of an hour (UTC ms), so that no symbol may decide it yet."""
 
 
 @dataclass(slots=True)

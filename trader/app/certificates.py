@@ -44,22 +44,24 @@ def certificate_key(model_id: str, number: int) -> str:
 
 
 def newest_certificate(journal: Journal, card: ModelCard) -> StoredCertificate | None:
-    """The newest certificate of a model, None where it has none. Raises DataError for one that is none, or of another model."""
-    number = _newest_number(journal, card.model_id)
-    if not number:
-        return None
-    key = certificate_key(card.model_id, number)
-    data = journal.store.get(key)
-    if data is None:
-        raise Retry(f"{key} is listed in the store and cannot be read yet")
-    return StoredCertificate(number, read_certificate(data, card, key))
+    """The newest certificate of a model for the journal's symbol, None where it has none: a model that was fitted for several
+    symbols is examined for each. Raises DataError for one that is none, or of another model."""
+    for number in reversed(_numbers(journal, card.model_id)):
+        key = certificate_key(card.model_id, number)
+        data = journal.store.get(key)
+        if data is None:
+            raise Retry(f"{key} is listed in the store and cannot be read yet")
+        found = read_certificate(data, card, key)
+        if found.symbol == journal.symbol:
+            return StoredCertificate(number, found)
+    return None
 
 
 def keep(journal: Journal, certificate: Certificate) -> StoredCertificate:
     """Create the certificate under the next number. Safe against other writers; repeated, it is one more."""
     data = certificate.to_bytes()
     for _ in range(RACES):
-        number = _newest_number(journal, certificate.model_id) + 1
+        number = max(_numbers(journal, certificate.model_id), default=0) + 1
         if journal.store.create(certificate_key(certificate.model_id, number), data):
             return StoredCertificate(number, certificate)
     raise Retry(f"models/{certificate.model_id}/certificate: {RACES} other writers were faster")
@@ -82,8 +84,8 @@ def require_passed(journal: Journal, card: ModelCard) -> None:
         )
     if not known.certificate.passed:
         raise Uncertified(
-            f"{card.model_id}: certificate {known.number} {known.certificate.verdict}. It does not serve; after mending the cause "
-            f"make another: trader check {card.model_id}"
+            f"{card.model_id}: certificate {known.number} {known.certificate.verdict}. It does not serve; after mending the "
+            f"cause make another: trader check {card.model_id}"
         )
 
 
@@ -96,7 +98,7 @@ def certificate_words(journal: Journal, card: ModelCard) -> str:
     return "none" if known is None else known.words
 
 
-def _newest_number(journal: Journal, model_id: str) -> int:
+def _numbers(journal: Journal, model_id: str) -> list[int]:
+    """Of all certificates of a model, ascending."""
     keys = keys_of(journal.store, f"models/{model_id}/certificate/")
-    numbers = [int(name) for key in keys if (name := key.rsplit("/", 1)[1]).isdigit()]
-    return max(numbers, default=0)
+    return sorted(int(name) for key in keys if (name := key.rsplit("/", 1)[1]).isdigit())

@@ -8,7 +8,7 @@ from math import exp, expm1
 
 import numpy as np
 
-from trader.app.book_journal import book_word
+from trader.app.book_journal import book_record_json
 from trader.app.codec import FILLS, QUOTE
 from trader.app.journal import Journal
 from trader.app.retrain import deployment, load_model
@@ -60,7 +60,7 @@ def explain(journal: Journal, forecaster_of: ForecasterOf, hour: int) -> Json:
         "horizon_hours": params.horizon_hours,
         "enter_at": round(params.thresholds.enter_long, 6),
         "leave_at": round(params.thresholds.leave_long, 6),
-        "book": book_word(journal, decision),
+        "book": book_record_json(journal, decision),
         "hold": _hold(decision, params),
         "risk": _risk(decision, params),
         "decision": _decided(decision),

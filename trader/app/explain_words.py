@@ -118,7 +118,7 @@ def _book(word: Json | None) -> list[str]:
     if word is None:
         return []
     if not word["known"]:
-        return ["book      its word about this hour is not in the store"]
+        return ["book      its record of this hour is not in the store"]
     amount = float(word["transfer"])
     moved = "no cash moved" if not amount else f"{abs(amount):,.2f} USDT {'came' if amount > 0 else 'went'}"
     share = "" if word["weight"] is None else f" by a share of {float(word['weight']):.2%}"

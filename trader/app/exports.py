@@ -46,6 +46,9 @@ class ExportDifference:
     form: ExportForm
     message: str
 
+    def __str__(self) -> str:
+        return f"{self.form}: {self.message}"
+
 
 def export_model(
     journal: Journal, card: ModelCard, form: ExportForm, bars: Bars | None = None
@@ -58,6 +61,11 @@ def export_model(
     """
     card, model = load_model(journal, card.model_id)
     forecaster = exportable(card.family, form)
+    if card.columns and len(card.symbols) > 1:
+        raise ConfigError(
+            f"{card.model_id} was fitted on rows of {', '.join(card.symbols)}, and an exported form cannot say whose hour it is "
+            "asked about. Serve it as it is, or train each symbol a model of its own (leave pool out of book.toml)"
+        )
     facts = facts_for(card)
     scene = scene_of(card, forecaster.traits, bars)
     is_kept = form in stored_forms(journal, card) and not _problem(journal, card, form)

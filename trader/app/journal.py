@@ -17,39 +17,29 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from trader.app.codec import ATTEMPT, DECISION, OUTCOME, RECORD
-from trader.app.codec_events import FORMATS
-from trader.app.layout import PAGE, StoreIdentity, birth_of, give_birth
-from trader.app.stored import EventFormat, Format
+from trader.app.event_log import EventLog
+from trader.app.layout import StoreIdentity, birth_of, give_birth
+from trader.app.stored import Format
 from trader.core.errors import DataError, Retry, WrongStore
-from trader.core.events import AnyEvent, Event
 from trader.core.ports import Store
 from trader.core.records import Attempt, Decision, HourRecord, Outcome
 from trader.core.types import HOUR_MS, iso
 
 T = TypeVar("T")
 D = TypeVar("D", Decision, HourRecord)
-E = TypeVar("E", bound=AnyEvent)
 
 # Attempts of the hour's own decision, or of a sale that a person ordered within the hour.
 Series = Literal["", "flatten_"]
-EVENT_RACES = 20
-MOST_EARLIER = 65_536  # bytes: events that tell long stories are read one by one
 
 
 def hour_folder(symbol: str, hour: int) -> str:
     """`journal/<symbol>/<yyyy>/<mm>/<dd>T<hh>` of a close time (UTC ms)."""
     moment = datetime.fromtimestamp(hour / 1000, UTC)
     return f"journal/{symbol}/{moment:%Y/%m/%dT%H}"
-
-
-def event_key(symbol: str, name: str, number: int) -> str:
-    """Where an event lies."""
-    return f"state/{symbol}/{name}/{number:06d}"
 
 
 def hour_of_key(key: str) -> int:
@@ -59,18 +49,15 @@ def hour_of_key(key: str) -> int:
     return round(moment.timestamp() * 1000)
 
 
-class Journal:
+class Journal(EventLog):
     """One symbol's journal in one store. Every method is safe to repeat. book: all symbols of a store that is a book's."""
 
     def __init__(self, store: Store, symbol: str, book: Sequence[str] = ()) -> None:
+        super().__init__(symbol)
         self._store = store
-        self.symbol = symbol
         self.book = tuple(book)
         self._looked = False
         self._birth: StoreIdentity | None = None
-        self._events: dict[str, list[Event[Any]]] = {}  # events never change: what was read once is known
-        self._glance: dict[str, int] = {}  # numbers of the newest events, where one look is to be enough
-        self._listed: dict[str, int] = {}  # the same of every name that the look has seen
         self._newest: HourRecord | None = None  # the newest record that this process has seen
 
     @property
@@ -214,106 +201,6 @@ class Journal:
             record = self._read(key, RECORD)
             if record is not None:
                 yield record
-
-    def _keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        while True:
-            page = self.store.list(prefix, after=after, limit=PAGE)
-            yield from page
-            if len(page) < PAGE:
-                return
-            after = page[-1]
-
-    @contextmanager
-    def glance(self, *forms: EventFormat[Any]) -> Iterator[None]:
-        """Within it one listing is enough for the events of these: what others append meanwhile is seen after it."""
-        newest: dict[str, int] = {}
-        folder = f"state/{self.symbol}/"
-        for key in self._keys(folder):
-            name, _, number = key.removeprefix(folder).partition("/")
-            if number.isdigit():
-                newest[name] = max(newest.get(name, 0), int(number))
-        self._listed = newest
-        self._glance = {form.name: newest.get(form.name, 0) for form in forms}
-        try:
-            yield
-        finally:
-            self._glance, self._listed = {}, {}
-
-    def listed(self, form: EventFormat[Any]) -> int:
-        """The number of the newest event of a name that a glance has seen, 0 for none; the glance need not name it."""
-        return self._listed.get(form.name, 0)
-
-    def events(self, form: EventFormat[E]) -> list[Event[E]]:
-        """All events of a name, oldest first. Nothing is read twice."""
-        name = form.name
-        if newest := self._glance[name] if name in self._glance else self._number(name):
-            self._learn(form, newest)
-        return list(self._events.get(name, []))
-
-    def events_to(self, form: EventFormat[E], number: int) -> list[Event[E]]:
-        """The first `number` events, the last of which others may have appended since the glance; fewer where some are lost."""
-        known = self.events(form)
-        if len(known) < number:
-            self.new_events(form, len(known))
-        return self._events.get(form.name, [])[:number]
-
-    def new_events(self, form: EventFormat[E], after: int) -> list[Event[E]]:
-        """The events above `after`, which is known to exist, asked by their very numbers: cheaper than a listing."""
-        name, data = form.name, None
-        number = max(after, len(self._events.get(name, [])))
-        while (there := self.store.get(event_key(self.symbol, name, number + 1))) is not None:
-            number, data = number + 1, there
-        if number > after:
-            self._learn(form, number, data)
-        return self._events.get(name, [])[after:]
-
-    def _number(self, name: str) -> int:
-        """The number of the newest event, 0 before the first."""
-        known = self._events.get(name, [])
-        last = event_key(self.symbol, name, len(known))
-        listed = [*self._keys(last.removesuffix(f"{len(known):06d}"), last)]
-        return int(listed[-1].rsplit("/", 1)[1]) if listed else len(known)
-
-    def _learn(self, form: EventFormat[Any], newest: int, data: bytes | None = None) -> None:
-        """Read the newest event (or take its bytes) and, where it does not carry them, those before it."""
-        known = self._events.setdefault(form.name, [])
-        contents: list[AnyEvent] = []
-        for number in range(newest, len(known), -1):
-            key = event_key(self.symbol, form.name, number)
-            data = data or self.store.get(key)
-            if data is None:
-                raise DataError(f"{key} is missing although a later event is there; restore it from a copy")
-            event, earlier = form.decode_all(key, data, self.symbol)
-            contents.insert(0, event)
-            data = None
-            if earlier is not None and len(earlier) == number - 1:
-                contents[:0] = earlier[len(known) :]
-                break
-        known += [Event(number, content) for number, content in enumerate(contents, len(known) + 1)]
-
-    def append(self, event: E, after: int | None = None) -> Event[E]:
-        """Create the next numbered event. Safe against other writers; not a repeat of an equal one. The first event of all
-        gives birth to the store. `after`: the number of the newest event that it was made by; Raises Retry where there is
-        a later one."""
-        self.store_id()
-        name, form = event.name, FORMATS[event.name]
-        for _ in range(EVENT_RACES):
-            if newest := self._number(name):
-                self._learn(form, newest)
-            known = self._events.setdefault(name, [])
-            if after is not None and len(known) != after:
-                raise Retry(
-                    f"state/{self.symbol}/{name}: another process wrote an event meanwhile; look at it, then repeat the command"
-                )
-            data = form.encode_after(event, secrets.token_hex(8), [before.content for before in known])
-            if len(data) > MOST_EARLIER:
-                data = form.encode(event, secrets.token_hex(8))
-            if self.store.create(event_key(self.symbol, name, newest + 1), data):
-                known.append(Event(newest + 1, event))
-                return Event(newest + 1, event)
-        raise Retry(
-            f"state/{self.symbol}/{name}: {EVENT_RACES} other writers were faster; something writes events in a loop"
-        )
 
     def store_id(self) -> str:
         """Four characters that this store got at birth; they stand in every client order id. At birth the store proves

@@ -61,6 +61,8 @@ def retrain_pool(
     while a symbol's newest bar is missing.
     """
     require_tradable(params)
+    # The list of symbols may have changed since the parameters were last trained with.
+    params = params.model_copy(update={"train_symbols": tuple(sorted(bots))})
     one = next(iter(bots.values()))
     forecaster = one.forecaster_of(params.model.family)
     require_pools(params.model.family, forecaster.traits)

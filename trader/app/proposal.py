@@ -45,7 +45,7 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
 
     # Decide: all of it is core.
     close = exact(float(bars.close[bars.row(hour)]))
-    spoken = None if bot.book is None else bot.book.said(hour, current)
+    book_record = None if bot.book is None else bot.book.book_record(hour, current)
     seen = HourInputs(
         hour,
         close,
@@ -55,14 +55,14 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
         gap=not bars.has(hour),
         close_before=None if newest is None else newest.close,
         price_after=None if quote is not None else _price_after(bot, bars, hour, current, rules),
-        most_usdt=None if spoken is None else spoken.said.most_usdt(bot.symbol),
+        most_usdt=None if book_record is None else book_record.hour.most_usdt(bot.symbol),
     )
     begun, adopted = with_account(bot.journal, _totals(bot, newest, params, bars, hour))
     mark = marked_at(close, doubt_at(begun.state, seen, rules))
-    given = Decimal(0) if spoken is None else spoken.said.transfer(bot.symbol)
+    given = Decimal(0) if book_record is None else book_record.hour.transfer(bot.symbol)
     before = with_events(bot.journal, with_transfer_booked(begun, given, mark), hour, mark)
-    if spoken is not None and spoken.said.halted:
-        before = halted_with_book(before, hour, freeze=spoken.said.risk.frozen)
+    if book_record is not None and book_record.hour.halted:
+        before = halted_with_book(before, hour, freeze=book_record.hour.risk.frozen)
     made = decide_hour(before.state, seen, rules)
 
     # Apply: the caller does.
@@ -90,7 +90,7 @@ def propose(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> Dec
         code_version=bot.version,
         quantiles=told.quantiles,
         adopted=adopted,
-        book="" if spoken is None else spoken.digest,
+        book="" if book_record is None else book_record.digest,
         transfer_usdt=given,
     )
 

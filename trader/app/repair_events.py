@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from trader.app.bot import Bot
 from trader.app.codec_events import ACCOUNT, FORMATS, HALT
-from trader.app.journal import event_key, hour_of_key
+from trader.app.event_log import event_key
+from trader.app.journal import hour_of_key
 from trader.app.layout import keys_of
 from trader.app.repaired import put, raw
 from trader.app.retrain import deployment

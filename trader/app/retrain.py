@@ -42,8 +42,8 @@ class TrainingCause:
 
 MOST_WORDS = 600
 AFTER_REFUSAL = (
-    "Mend what it names (docs/certificate.md), then train again: trader retrain; where the cause was outside of the model, such as "
-    "bars or an export: trader check MODEL, then trader retrain"
+    "Mend what it names (docs/certificate.md), then train again: trader retrain; where the cause was outside of the model, such "
+    "as bars or an export: trader check MODEL, then trader retrain"
 )
 
 FIRST = TrainingCause("first", "the first training begins the bot")
@@ -166,8 +166,8 @@ def retrain(
     The rows follow from `serve_from` alone, not from when this runs. The first training begins the deployment, whatever
     its cause, with the retrain rule of a rehearsal (`own_rule`). A family that is fitted on several symbols is published for
     the one that the journal trades. With a `certifier` the model must pass its certificate before it is named champion: one that
-    fails raises Uncertified, and the old champion goes on. Raises ConfigError for parameters that no venue here can trade, DataError where the
-    history is too short, Retry while a symbol's newest bar is missing.
+    fails raises Uncertified, and the old champion goes on. Raises ConfigError for parameters that no venue here can trade,
+    DataError where the history is too short, Retry while a symbol's newest bar is missing.
     """
     require_tradable(params)
     journal.require_whole()

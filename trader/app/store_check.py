@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from trader.app import adoption
-from trader.app.book_check import BookWords, read_words
+from trader.app.book_check import BookRecords, read_book_records
 from trader.app.codec import ATTEMPT, DECISION, OUTCOME, RECORD, TOTALS
 from trader.app.codec_events import ACCOUNT, FORMATS, HALT
+from trader.app.event_log import event_key
 from trader.app.exports import export_problems
 from trader.app.halts import taken_in
-from trader.app.journal import Journal, event_key, hour_folder, hour_of_key
+from trader.app.journal import Journal, hour_folder, hour_of_key
 from trader.app.layout import BOOK, OLD_NAMES, STORE, keys_of
 from trader.app.orders import MAX_ATTEMPTS
 from trader.app.requantise import may_follow
@@ -61,14 +62,14 @@ def check(journal: Journal, progress: Progress | None = None) -> StoreCheck:
     found = StoreCheck()
     objects = read_all(journal.store, keys_of(journal.store, f"journal/{journal.symbol}/"), progress)
     hours = _hours(journal, objects, found.problems)
-    words = read_words(journal, found.problems)
-    found.problems += _strangers(journal, words)
+    book_records = read_book_records(journal, found.problems)
+    found.problems += _strangers(journal, book_records)
     for name in FORMATS:
         found.problems += check_events(journal, name)
     found.objects = len(objects)
     models = {} if found.problems else _models(journal, found.problems)
     found.models = len(models)
-    if found.problems:  # what follows would only repeat them in other words
+    if found.problems:  # what follows would only repeat them in other book_records
         return found
     begun = deployment(journal)
     if begun is None and hours:
@@ -76,7 +77,7 @@ def check(journal: Journal, progress: Progress | None = None) -> StoreCheck:
             f"state/{journal.symbol}/deployment/: missing, although hours were traded; restore it from a copy"
         )
     elif begun is not None:
-        _check_run(journal, models, hours, words, begun.start_ms, found)
+        _check_run(journal, models, hours, book_records, begun.start_ms, found)
     return found
 
 
@@ -84,7 +85,7 @@ def _check_run(
     journal: Journal,
     models: Models,
     hours: dict[int, HourObjects],
-    words: BookWords,
+    book_records: BookRecords,
     start: int,
     found: StoreCheck,
 ) -> None:
@@ -102,7 +103,7 @@ def _check_run(
             found.open_hour = iso(hour)
         else:
             found.problems.append(f"{folder}/record: missing, although later hours were traded")
-        found.problems += (f"{folder}/{said}" for said in _told(journal, models, words, there, before))
+        found.problems += (f"{folder}/{said}" for said in _told(journal, models, book_records, there, before))
         before, wanted = there.record or before, hour + HOUR_MS
 
 
@@ -145,12 +146,16 @@ def _put(hours: dict[int, HourObjects], key: str, data: bytes, symbol: str) -> b
     return True
 
 
-def _strangers(journal: Journal, words: BookWords) -> Iterator[str]:
+def _strangers(journal: Journal, book_records: BookRecords) -> Iterator[str]:
     """Objects beneath `state/` that are neither this symbol's nor what an upgrade left there. Version 0.1.0, asked to halt a
     store that it does not know, writes one."""
     keys = keys_of(journal.store, "state/")
     upgraded = any(key.startswith("state/champion/") for key in keys)
-    known = (*words.symbols, *((BOOK,) if words.of_book else ()), *(OLD_NAMES if upgraded else ()))
+    known = (
+        *book_records.symbols,
+        *((BOOK,) if book_records.of_book else ()),
+        *(OLD_NAMES if upgraded else ()),
+    )
     for key in keys:
         if key != STORE and key.split("/")[1] not in known:
             yield f"{key}: no event of {journal.symbol}; nothing reads it"
@@ -189,15 +194,15 @@ def _models(journal: Journal, problems: list[str]) -> Models:
 
 
 def _told(
-    journal: Journal, models: Models, words: BookWords, there: HourObjects, before: HourRecord | None
+    journal: Journal, models: Models, book_records: BookRecords, there: HourObjects, before: HourRecord | None
 ) -> Iterator[str]:
     """What is wrong with an hour."""
     decision, record = there.decision, there.record
     if decision is None:
         yield "decision: missing, although the hour has other objects"
         return
-    yield from words.disagreements(decision)
-    yield from _check_totals(journal, models, words, decision, before)
+    yield from book_records.disagreements(decision)
+    yield from _check_totals(journal, models, book_records, decision, before)
     fills: list[Fill] = []
     yield from _check_attempts(there, decision.order, closed=record is not None, fills=fills)
     if record is None:
@@ -243,7 +248,7 @@ def _carries(attempt: Attempt, order: Order) -> bool:
 
 
 def _check_totals(
-    journal: Journal, models: Models, words: BookWords, decision: Decision, before: HourRecord | None
+    journal: Journal, models: Models, book_records: BookRecords, decision: Decision, before: HourRecord | None
 ) -> Iterator[str]:
     """The decision's totals are those of the hour before: its call scored, halts taken in, equity and risk marked."""
     hour, close, said = decision.close_time, decision.close, decision.totals
@@ -252,7 +257,7 @@ def _check_totals(
         yield f"decision: no champion event names its model {decision.model_id}"
         return
     start = (
-        Totals(HourState.fresh(Decimal(0) if words.of_book else params.allocation_usdt))
+        Totals(HourState.fresh(Decimal(0) if book_records.of_book else params.allocation_usdt))
         if before is None
         else _scored(journal, params, before, decision)
     )
@@ -261,8 +266,8 @@ def _check_totals(
     if decision.adopted != adopted:
         yield "decision: what it adopted is not what the account's events book"
     mark = said.state.mark(close)
-    start = words.given(start, decision, mark)
-    start = words.halted(taken_in(start, journal.events(HALT)[: said.halt_event], hour, mark), hour)
+    start = book_records.given(start, decision, mark)
+    start = book_records.halted(taken_in(start, journal.events(HALT)[: said.halt_event], hour, mark), hour)
     told, follows = _parts(said), _parts(_marked(start, said.state, params, hour, mark))
     for part in follows:
         if told.get(part) != follows[part]:

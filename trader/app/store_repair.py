@@ -37,7 +37,7 @@ from trader.app.retrain import (
     params_or_newest_readable,
     retrain,
 )
-from trader.app.tick import require_sound
+from trader.app.tick_checks import require_sound
 from trader.core.errors import DataError, OtherSymbol
 from trader.core.hours import MISSED
 from trader.core.lifecycle import serving

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from trader.app import trouble
-from trader.app.adoption import booked_by_hour, made_after_the_fact, taken_in
-from trader.app.book_halts import hear_book
+from trader.app.adoption import made_after_the_fact
+from trader.app.book_halts import follow_book
 from trader.app.bot import Bot
 from trader.app.codec_events import ACCOUNT, CHAMPION, DEPLOYMENT, HALT, TROUBLE
 from trader.app.comparison import UnknownOrders, require_known, unknown_orders
@@ -18,23 +18,18 @@ from trader.app.cover import broken_limit, covered
 from trader.app.fee_stock import shortage
 from trader.app.flatten import settle_flatten
 from trader.app.halts import announce, standing_halt
-from trader.app.journal import Journal, hour_folder
+from trader.app.journal import Journal
 from trader.app.orders import PATIENCE_S, carry_out
-from trader.app.proposal import DEADLINE_MS, propose
+from trader.app.proposal import propose
 from trader.app.retrain import deployment, require_no_hours
-from trader.app.stored import EventFormat
+from trader.app.tick_checks import require_events, require_our_time, require_sound
 from trader.core.book import BOOK_HALT
 from trader.core.errors import ConfigError, DataError, Halt
 from trader.core.hours import HourLine
-from trader.core.ledger import Ledger
 from trader.core.policy import HaltReason
 from trader.core.ports import OrderState
 from trader.core.records import Decision, HourRecord, record_of
-from trader.core.text import plural
 from trader.core.types import HOUR_MS, Fill, floor_hour, iso, plain
-
-# Half an hour: within it both agree about the hour that a schedule calls for.
-MOST_APART_MS = 30 * 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +100,7 @@ def catch_up(bot: Bot, before: int | None = None, now_ms: int | None = None) -> 
         )
     newest = bot.journal.newest_record(hour, begun.start_ms)
     if newest is not None:
-        _require_events(bot.journal, newest)
+        require_events(bot.journal, newest)
     with _announced(bot, now):
         if newest is not None and newest.close_time == hour:
             settle_flatten(bot.context)
@@ -150,33 +145,6 @@ def _announced(bot: Bot, now: int) -> Iterator[None]:
         raise
 
 
-def require_our_time(bot: Bot, now: int) -> None:
-    """Raises ConfigError where the venue lives in another hour than this machine: hours are written for ever, so one of the two
-    must not be believed."""
-    apart_ms = 0 if bot.wall is None else now - bot.wall.now_ms()
-    if abs(apart_ms) > MOST_APART_MS:
-        raise ConfigError(
-            f"the venue's clock says {iso(now)}, this machine's {iso(now - apart_ms)}: one of them is wrong, and nothing is "
-            f"written. Synchronise this machine's clock (NTP); if it is right, the venue is not to be trusted"
-        )
-
-
-def _require_events(journal: Journal, newest: HourRecord) -> None:
-    """Raises DataError where events are lost that the newest record has taken in: what a person says now would be numbered below
-    them, and not be heard."""
-    _require_counted(journal, HALT, newest.totals.halt_event)
-    _require_counted(journal, ACCOUNT, newest.totals.account_event)
-
-
-def _require_counted(journal: Journal, form: EventFormat[Any], counted: int) -> None:
-    # Another process may have closed the hour, and appended what its record counts, since the glance: then it is there now.
-    if journal.listed(form) < counted and (there := len(journal.events_to(form, counted))) < counted:
-        raise DataError(
-            f"state/{journal.symbol}/{form.name}/: the newest record has taken in {plural(counted, 'event')}, the store has "
-            f"{there:,}. Restore them from a copy, or: trader store repair"
-        )
-
-
 def _stands_halted(journal: Journal, newest: HourRecord) -> bool:
     """Whether trading is halted now: as the newest hour was, unless a halt or a resume came after it."""
     if journal.listed(HALT) <= newest.totals.halt_event:
@@ -200,7 +168,7 @@ def _decided(
     """The hour's decision, created if absent. `lost`: orders that the venue executed for it and the journal does not know."""
     decision, ours = bot.journal.decision(hour), False
     if decision is None:
-        hear_book(bot, hour, current, newest)
+        follow_book(bot, hour, current, newest)
         proposal = (
             _adopting(bot, hour, current, newest, lost) if lost else _covered(bot, hour, current, newest)
         )
@@ -255,8 +223,8 @@ def _carried_out(bot: Bot, decision: Decision, ours: bool, patience_s: float) ->
     """What was executed of the decision. An order that exceeds a limit and was not sent yet never is, and trading halts."""
     hour, untried = decision.close_time, ours and not decision.found_at_venue
     allocation = _allocation(bot, decision) if decision.order else Decimal(0)
-    spoken = None if bot.book is None else bot.book.said(hour, hour + HOUR_MS)
-    most = None if spoken is None else spoken.said.most_usdt(bot.symbol)
+    book_record = None if bot.book is None else bot.book.book_record(hour, hour + HOUR_MS)
+    most = None if book_record is None else book_record.hour.most_usdt(bot.symbol)
     why = broken_limit(bot.context, decision, bot.limits, allocation, most)
     if not why or (not ours and bot.journal.attempt(hour, 1) is not None):
         context = replace(bot.context, patience_s=patience_s)
@@ -276,35 +244,6 @@ def _allocation(bot: Bot, decision: Decision) -> Decimal:
     if bot.book is not None:
         return decision.totals.state.risk.base_equity
     return bot.params(decision.model_id).allocation_usdt
-
-
-def require_sound(bot: Bot, decision: Decision, newest: HourRecord | None) -> None:
-    """Raises DataError for a decision of the store that does not follow from the hour before it: whoever wrote it, nothing is
-    sent for it."""
-    before = newest.totals if newest else None
-    if before is None:
-        before = bot.fresh(bot.params(decision.model_id))
-    events = bot.journal.events_to(ACCOUNT, decision.totals.account_event)
-    follows = taken_in(before, events, lambda name: booked_by_hour(bot.journal, name))[0].state.ledger
-    spoken = None if bot.book is None else bot.book.said(decision.close_time, decision.close_time + HOUR_MS)
-    given = Decimal(0) if spoken is None else spoken.said.transfer(bot.symbol)
-    follows = replace(follows, cash=follows.cash + given)
-    wrong = []
-    if (decision.book, decision.transfer_usdt) != ("" if spoken is None else spoken.digest, given):
-        wrong.append("it was made by another word of the book than the one that is stored")
-    if decision.totals.state.ledger != follows:
-        wrong.append(f"it begins with {_held(decision.totals.state.ledger)}, and {_held(follows)} follows")
-    if decision.deadline_ms != decision.close_time + DEADLINE_MS:
-        wrong.append(f"its deadline is {iso(decision.deadline_ms)}")
-    if wrong:
-        raise DataError(
-            f"{hour_folder(bot.symbol, decision.close_time)}/decision does not follow from the hour before: {'; '.join(wrong)}. "
-            f"Somebody else wrote it; nothing is sent for it. See: trader store repair"
-        )
-
-
-def _held(ledger: Ledger) -> str:
-    return f"{plain(ledger.cash)} USDT and {plain(ledger.position)} held"
 
 
 def _sentence(line: HourLine) -> str:

@@ -242,7 +242,7 @@ def _trained(
     )
 
 
-def words_of(settings: Settings, book: BookFile) -> Journal:
+def book_journal_of(settings: Settings, book: BookFile) -> Journal:
     """The journal of what the whole book says. Raises WrongStore where the store is not this book's."""
     journal = Journal(wiring.make_store(settings), BOOK, book.params.symbols)
     journal.require_own()
@@ -251,7 +251,7 @@ def words_of(settings: Settings, book: BookFile) -> Journal:
 
 def halt(settings: Settings, book: BookFile, reason: str, freeze: bool, as_json: bool) -> None:
     """Halt the whole book."""
-    journal = words_of(settings, book)
+    journal = book_journal_of(settings, book)
     number = book_halts.halt_book(
         journal, wiring.make_clock(settings).now_ms(), freeze=freeze, message=reason
     )
@@ -265,7 +265,7 @@ def halt(settings: Settings, book: BookFile, reason: str, freeze: bool, as_json:
 
 def resume(settings: Settings, book: BookFile, reason: str, as_json: bool) -> None:
     """Lift the halt of the whole book, and those that it put on its symbols."""
-    journal = words_of(settings, book)
+    journal = book_journal_of(settings, book)
     sleeves = [Journal(wiring.make_store(settings), it, book.params.symbols) for it in book.params.symbols]
     resumed = book_halts.resume_book(journal, sleeves, wiring.make_clock(settings).now_ms(), reason)
     words = f"the book is resumed; limits count anew from the next hour's equity ({', '.join(resumed) or 'no symbol was halted'})"
@@ -281,7 +281,7 @@ def release(settings: Settings, book: BookFile, symbol: str, reason: str, as_jso
         )
     sleeve = Journal(wiring.make_store(settings), symbol, book.params.symbols)
     number = book_halts.release(
-        words_of(settings, book), sleeve, wiring.make_clock(settings).now_ms(), reason
+        book_journal_of(settings, book), sleeve, wiring.make_clock(settings).now_ms(), reason
     )
     words = f"{symbol}: its cash returns to the book with the next hour; what it holds stays where it is"
     answer({"released": symbol, "event": number}, words, as_json)
@@ -294,7 +294,7 @@ def status(settings: Settings, book: BookFile, as_json: bool) -> None:
     clock = hour_clock(settings)
     now_ms = clock.now_ms if clock.answered else None
     journals = {it: Journal(store, it, names) for it in names}
-    report = book_status(words_of(settings, book), journals, book.params, now_ms)
+    report = book_status(book_journal_of(settings, book), journals, book.params, now_ms)
     stream = stream_said(settings)
     if as_json:
         told = {"book": book.name, "store": settings.store, "clock": clock.words}
@@ -314,17 +314,17 @@ def status(settings: Settings, book: BookFile, as_json: bool) -> None:
 
 def status_json(report: BookStatus) -> dict[str, Any]:
     """The report for machines."""
-    word = report.word
+    newest_hour = report.newest_hour
     return {
         "state": report.state,
         "halt": None if report.halt is None else report.halt.reason,
-        "hour": None if word is None else iso(word.close_time),
+        "hour": None if newest_hour is None else iso(newest_hour.close_time),
         "behind_hours": report.behind_hours,
         "equity_usdt": plain(report.equity_usdt),
         "net_return": report.net_return,
         "drawdown": report.drawdown,
         "next_rebalance": None if report.next_rebalance is None else iso(report.next_rebalance),
-        "late": [] if word is None else list(word.late),
+        "late": [] if newest_hour is None else list(newest_hour.late),
         "symbols": {
             it.symbol: {
                 "state": it.state,
@@ -342,10 +342,10 @@ def status_json(report: BookStatus) -> dict[str, Any]:
 
 
 def _rows(report: BookStatus, clock: str) -> list[tuple[str, str]]:
-    word, halt = report.word, report.halt
+    newest_hour, halt = report.newest_hour, report.halt
     state = report.state if halt is None else f"{report.state}: {halt.reason} {halt.message}".strip()
     rows = [("state", state), ("clock", clock)] if clock else [("state", state)]
-    if word is None:
+    if newest_hour is None:
         first = "no model yet; train with: trader retrain --book BOOK.toml"
         return [
             *rows,
@@ -354,13 +354,13 @@ def _rows(report: BookStatus, clock: str) -> list[tuple[str, str]]:
     behind = report.behind_hours
     return [
         *rows,
-        ("newest hour", f"{terminal.minute(iso(word.close_time))}{_behind(behind)}"),
+        ("newest hour", f"{terminal.minute(iso(newest_hour.close_time))}{_behind(behind)}"),
         ("equity", f"{float(report.equity_usdt):,.2f} USDT"),
-        ("cash of the book, in no symbol", f"{float(word.reserve_usdt):,.2f} USDT"),
+        ("cash of the book, in no symbol", f"{float(newest_hour.reserve_usdt):,.2f} USDT"),
         ("net return, compounded", terminal.percent(report.net_return)),
         ("drawdown", f"{(report.drawdown or 0.0) * 100:.2f} %"),
         ("next rebalance", terminal.minute(iso(report.next_rebalance or 0))),
-        ("late symbols", ", ".join(word.late) or "none"),
+        ("late symbols", ", ".join(newest_hour.late) or "none"),
         *([("purchases held back", held)] if (held := _held_back(report)) else []),
     ]
 

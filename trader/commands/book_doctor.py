@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trader import terminal
 from trader.app import book_doctor, doctor
-from trader.app.doctor import Finding, examine, failing
+from trader.app.doctor import Finding, examine
 from trader.app.doctor_costs import costs_check
 from trader.commands import book as books
-from trader.commands.doctor_parts import clock_finding, disk_finding, how_to_start, show_finding
+from trader.commands.doctor_parts import clock_finding, disk_finding, how_to_start, report
 from trader.commands.stream_parts import stream_finding
-from trader.core.errors import ConfigError, TraderError
+from trader.core.errors import TraderError
 from trader.core.types import floor_hour
 from trader.observers.names import names_of
 
@@ -25,17 +24,8 @@ if TYPE_CHECKING:
 
 def doctor_book(settings: Settings, file: BookFile, schedule: Callable[[], Finding], as_json: bool) -> None:
     """Show every finding; exit 2 where one failed."""
-    findings: list[Finding] = []
     with books.opened(settings, file) as book:
-        for found in _findings(settings, file, book, schedule):
-            finding = _of_book(found, file)
-            findings.append(finding)
-            if not as_json:
-                show_finding(finding)
-    if as_json:
-        terminal.emit([asdict(finding) for finding in findings])
-    if failing(findings):
-        raise SystemExit(ConfigError.exit_code)
+        report((_of_book(found, file) for found in _findings(settings, file, book, schedule)), as_json)
 
 
 def _of_book(found: Finding, file: BookFile) -> Finding:

@@ -27,8 +27,8 @@ def journal_book(
     settings: Settings, book: BookFile, since: int | None, until: int | None, jsonl: bool, wide: bool
 ) -> None:
     """Each hour that every symbol closed, oldest first: as JSON Lines, or as a table with the halts between."""
-    words, journals = journals_of(settings, book)
-    told = closed_hours(words, journals, since, until)
+    hours, journals = journals_of(settings, book)
+    told = closed_hours(hours, journals, since, until)
     if jsonl:
         for each in told:
             terminal.show(book_line_text(each.line))
@@ -37,9 +37,9 @@ def journal_book(
     if not closed:
         terminal.say(f"{book.name}: no hour is closed by every symbol in {settings.store} within this span")
     else:
-        _show(closed, words.journal, since, until, wide)
+        _show(closed, hours.journal, since, until, wide)
     waiting = half_closed(
-        words, journals, closed[-1].said.close_time if closed else since and since - HOUR_MS
+        hours, journals, closed[-1].hour.close_time if closed else since and since - HOUR_MS
     )
     if waiting is not None and waiting[1] and (until is None or waiting[0] < until):
         at, symbols = waiting
@@ -67,7 +67,7 @@ def tables_of_book(
 
 
 def _show(
-    closed: list[ClosedBookHour], words: Journal, since: int | None, until: int | None, wide: bool
+    closed: list[ClosedBookHour], journal: Journal, since: int | None, until: int | None, wide: bool
 ) -> None:
     rows = [_row(it, wide) for it in closed]
     columns, rows = (HEAD, rows) if wide else terminal.narrowed(HEAD, rows, NARROW_WITHOUT)
@@ -75,16 +75,16 @@ def _show(
     terminal.show(head)
     told = [
         (it.at, 0, f"{terminal.minute(iso(it.at))}  {it.kind}: {it.words}")
-        for it in happened(words)
+        for it in happened(journal)
         if (since is None or it.at >= since) and (until is None or it.at < until)
     ]
-    hours = [(it.said.close_time, 1, text) for it, text in zip(closed, lines, strict=True)]
+    hours = [(it.hour.close_time, 1, text) for it, text in zip(closed, lines, strict=True)]
     for _, is_hour, text in merge(told, hours):
         terminal.show(text if is_hour or wide else terminal.paragraph(text, 19))
 
 
 def _row(hour: ClosedBookHour, wide: bool) -> tuple[str, ...]:
-    line, said = hour.line, hour.said
+    line, said = hour.line, hour.hour
     notes: list[str] = [said.reason] if said.reason in ("halt", "halted", "missed") else []
     notes += [f"late: {', '.join(said.late)}" if wide else f"{len(said.late)} late"] if said.late else []
     return (

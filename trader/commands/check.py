@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trader import terminal
 from trader.commands.common import AsJson, BarsDir, BookFile, StoreDir, Symbol, traded
 from trader.config import load_settings
-from trader.core.errors import TraderError, Uncertified
+from trader.core.errors import ConfigError, TraderError, Uncertified
 from trader.core.types import FAR_FUTURE_MS, HOUR_MS, Json, floor_hour, iso
 from trader.observers import process
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 # Folds of the walk-forward, by their content, in the folder of unfinished trainings.
 FOLDS = "certificate-folds"
-EXPORTS = "trader.app.exports"
 
 Check = Annotated[
     bool | None,
@@ -53,9 +51,9 @@ def check(
 ) -> None:
     """Examine a model and keep what was found as a numbered certificate beside its card. Exit 1 if it failed.
 
-    It must say live what the walk-forward says, be as good on its newest hours, stay within bounds on extreme ones, refuse what it
-    was not fitted for, and agree with its exported forms. Of a book every symbol's model is examined, or that of --symbol.
-    Example: trader check 20220101T00 --json
+    It must say live what the walk-forward says, be as good on its newest hours, stay within bounds on extreme ones, refuse
+    what it was not fitted for, and agree with its exported forms. Of a book every symbol's model is examined,
+    or that of --symbol. Example: trader check 20220101T00 --json
     """
     from trader import wiring
     from trader.app.certificates import keep
@@ -71,7 +69,10 @@ def check(
             )
             bot.collector.save()
     else:
-        wanted = whole.book.params.symbols if symbol is None else [symbol]
+        names = whole.book.params.symbols
+        if symbol is not None and symbol not in names:
+            raise ConfigError(f"{symbol} is no symbol of {whole.book.path}; it names {', '.join(names)}")
+        wanted = names if symbol is None else (symbol,)
         with wiring.open_book(settings, whole.book.params, say=terminal.say) as there:
             for name in wanted:
                 bot = there.sleeves[name]
@@ -148,7 +149,7 @@ def subject_of(bot: Bot, card: ModelCard, known_at: int) -> Subject:
         live=lambda seen, hour: said_live(seen, hour, model),
         others=others,
         recorded=_recorded(bot, card, bars, read_by),
-        differences=_differences(journal, card),
+        differences=_differences(journal, card, bars),
     )
 
 
@@ -200,14 +201,13 @@ def _recorded(
     return rows
 
 
-def _differences(journal: Journal, card: ModelCard) -> Sequence[str] | None:
-    """How stored exports differ from the model; None where none is stored."""
-    try:
-        exports: Any = import_module(EXPORTS)
-    except ModuleNotFoundError:
+def _differences(journal: Journal, card: ModelCard, bars: Bars) -> Sequence[str] | None:
+    """How exported forms that are stored differ from the model, each proved again; None where none is stored."""
+    from trader.app.exports import compare, stored_forms
+
+    if not stored_forms(journal, card):
         return None
-    stored = any("/export-" in key for key in journal.store.list(f"models/{card.model_id}/", limit=1000))
-    return [str(it) for it in exports.compare(journal, card)] if stored else None
+    return [f"{it.form}: {it.message}" for it in compare(journal, card, bars)]
 
 
 def _show(found: dict[str, StoredCertificate], as_json: bool) -> None:

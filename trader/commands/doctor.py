@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from trader import terminal
 from trader.commands.common import AsJson, BarsDir, BookFile, StoreDir, Symbol, Symbols, traded
-from trader.commands.doctor_parts import clock_finding, disk_finding, how_to_start, show_finding
+from trader.commands.doctor_parts import clock_finding, disk_finding, how_to_start, report
 from trader.commands.schedule import CronJobFile, schedule_of
 from trader.commands.stream_parts import stream_finding
 from trader.config import load_settings
-from trader.core.errors import ConfigError
 from trader.core.types import floor_hour
 
 if TYPE_CHECKING:
@@ -37,7 +34,7 @@ def doctor(
     Exit 0 if nothing failed, else 2. Example: TRADER_VENUE=testnet trader doctor
     """
     from trader import wiring
-    from trader.app.doctor import examine, failing
+    from trader.app.doctor import examine
     from trader.app.doctor_costs import costs_check
     from trader.observers.names import names_of
 
@@ -50,7 +47,6 @@ def doctor(
 
             doctor_book(settings, whole.book, lambda: schedule_finding(cron_job, context), as_json)
             return
-    findings: list[Finding] = []
     with wiring.open_bot(settings) as bot:
         from trader.app import doctor as checks
 
@@ -78,14 +74,7 @@ def doctor(
         }
         if settings.stream:
             asked["stream"] = lambda: stream_finding(settings, [bot.symbol])
-        for finding in examine(asked):
-            findings.append(finding)
-            if not as_json:
-                show_finding(finding)
-    if as_json:
-        terminal.emit([asdict(finding) for finding in findings])
-    if failing(findings):
-        raise SystemExit(ConfigError.exit_code)
+        report(examine(asked), as_json)
 
 
 def schedule_finding(cron_job: Path | None, context: typer.Context) -> Finding:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trader import terminal
 from trader.config import Settings
+from trader.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from trader.app.bot import Bot
@@ -33,6 +36,21 @@ def show_finding(finding: Finding) -> None:
     terminal.show(terminal.paragraph(head + finding.said, len(head)))
     if finding.todo:
         terminal.show(terminal.paragraph(f"{'':<{len(head)}}→ {finding.todo}", len(head) + 2))
+
+
+def report(findings: Iterable[Finding], as_json: bool) -> None:
+    """Show every finding as it is found, for a machine all at the end. Exit 2 where one failed."""
+    from trader.app.doctor import failing
+
+    told: list[Finding] = []
+    for finding in findings:
+        told.append(finding)
+        if not as_json:
+            show_finding(finding)
+    if as_json:
+        terminal.emit([asdict(finding) for finding in told])
+    if failing(told):
+        raise SystemExit(ConfigError.exit_code)
 
 
 def disk_finding(settings: Settings) -> Finding:

@@ -13,6 +13,7 @@ from trader.commands.common import AsJson, BarsDir, StoreDir, Symbol, hour_clock
 from trader.config import load_settings
 from trader.core.errors import ConfigError
 from trader.core.exports import FORMS, ExportForm
+from trader.core.text import plural
 from trader.core.types import HOUR_MS, floor_hour
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _show(model_id: str, out: Path, found: ProvedExport) -> None:
         ("file", f"{out} ({len(found.data):,} bytes), sha256 {proof.sha256[:16]}"),
         (
             "compared",
-            f"{proof.rows:,} rows, {proof.real_rows:,} of them real, {proof.missing_rows:,} with NaN",
+            f"{plural(proof.rows, 'row')}, {proof.real_rows:,} of them real, {proof.missing_rows:,} with NaN",
         ),
         ("P(up)", f"at most {proof.p_up_difference:.1e} apart; {proof.p_up_tolerance:g} is allowed"),
     ]

@@ -148,7 +148,8 @@ def rollback(
         bool,
         typer.Option(
             "--uncertified",
-            help="also a model that did not pass its newest certificate, where the setting certificate demands one; --reason says why",
+            help="also a model that did not pass its newest certificate, where the setting certificate demands one; --reason "
+            "says why",
         ),
     ] = False,
     symbol: Symbol = None,

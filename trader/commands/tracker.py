@@ -99,13 +99,13 @@ def observe(
 
 def _notices_of_book(settings: Settings) -> list[Delivered]:
     """Notices of halts and resumes of the whole book, each once; nothing without a book or notices."""
-    from trader.commands.book import words_of
+    from trader.commands.book import book_journal_of
     from trader.observers.delivery import tell_all
 
     whole = traded(settings)
     if whole.book is None or "notices" not in names_of(settings):
         return []
-    journal = words_of(settings, whole.book)
+    journal = book_journal_of(settings, whole.book)
     return tell_all(journal, [builders.make_observer(settings, "notices")], terminal.say)
 
 

@@ -32,7 +32,7 @@ SIX, EIGHT, TWELVE = Decimal("1e-6"), Decimal("1e-8"), Decimal("1e-12")
 
 @dataclass(frozen=True, slots=True)
 class PendingTransfer:
-    """A transfer that the newest record of its sleeve does not hold yet. hour: that it was said at, UTC ms. earlier: transfers of
+    """A transfer that the newest record of its sleeve does not hold yet. hour: of the book record, UTC ms. earlier: transfers of
     the same sleeve that came before it and are on their way too, where a person has released a symbol meanwhile."""
 
     hour: int
@@ -52,14 +52,14 @@ class PendingTransfer:
 
 @dataclass(frozen=True, slots=True)
 class BookHour:
-    """What the book says of one hour, before any of its symbols decides it.
+    """The book record of one hour, made before any of its symbols decides it.
 
     close_time: UTC ms. equity_usdt: cash of the book and every sleeve, by the records that `records` names (close times by
     symbol; a symbol without a record is not there). risk: the limits' state after that equity was marked. reserve_usdt: the
     book's cash that no sleeve has, after the transfers. transfers: USDT added to a sleeve's cash, negative where it gives;
     symbols without one are not there. weights and bars_hash: of a rebalance hour, by which shares. halt_event: the number of the
     newest halt or resume of the book that `risk` holds already. pending: transfers of earlier hours that no record holds yet, by
-    symbol; they are part of the equity. release_event: the number of the newest release of a symbol's cash that was heard.
+    symbol; they are part of the equity. release_event: the number of the newest release of a symbol's cash that was taken in.
     limits: what symbols may spend in this hour, where a limit of the book leaves one less than its cash. symbols_event: the
     number of the newest change of the book's symbols that was known.
     """
@@ -134,7 +134,7 @@ def book_hour(
     released: Collection[str] = (),
     unshared: Collection[str] = (),
 ) -> BookHour:
-    """What the book says of `hour` (UTC ms), by the hour before and every symbol's newest record. shares: of this hour among some
+    """The book record of `hour` (UTC ms), by the hour before and every symbol's newest record. shares: of this hour among some
     symbols, asked for only where cash may move. released: symbols whose cash a person has ordered back to the book. unshared:
     symbols of which nobody can say a share now.
 
@@ -184,7 +184,7 @@ def _with_transfers(
 def _with_released(
     said: BookHour, standings: Sequence[SleeveStanding], released: Collection[str]
 ) -> BookHour:
-    """The word with all cash of released symbols moved to the book, that on its way to them as well."""
+    """The record with all cash of released symbols moved to the book, that on its way to them as well."""
     moved: dict[str, Decimal] = {}
     for it in standings:
         coming = said.pending.get(it.symbol)
@@ -244,7 +244,7 @@ def _halt_reason(risk: RiskState, hour: int) -> BookReason:
 
 
 def missed_book_hour(hour: int, before: BookHour) -> BookHour:
-    """What the book says of an hour (UTC ms) that passed before it said anything: nothing moves, and nothing is marked."""
+    """The book record of an hour (UTC ms) that passed before one was made: nothing moves, and nothing is marked."""
     return replace(
         before,
         close_time=hour,
@@ -273,14 +273,14 @@ def _pending(before: BookHour, records: Mapping[str, int | None]) -> dict[str, P
 
 
 def pending_after(said: BookHour, symbol: str, record_hour: int) -> Decimal:
-    """What is on its way to a symbol, or from it, after its record of an hour (UTC ms): transfers up to that of `said`."""
+    """What is on its way to a symbol, or from it, after its record of an hour (UTC ms): transfers up to those of `said`."""
     earlier = said.pending[symbol].each if symbol in said.pending else ()
     coming = sum((it.amount_usdt for it in earlier if it.hour > record_hour), Decimal(0))
     return coming + (said.transfer(symbol) if said.close_time > record_hour else 0)
 
 
 def of_symbols(said: BookHour, symbols: Collection[str]) -> BookHour:
-    """What was said of an hour, without what is on its way to others: they were removed since, flat and released."""
+    """The record of an hour, without what is on its way to others: they were removed since, flat and released."""
     return replace(
         said,
         transfers={it: amount for it, amount in said.transfers.items() if it in symbols},

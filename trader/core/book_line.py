@@ -36,7 +36,7 @@ class BookLine:
 
 
 def book_line(said: BookHour, sleeves: Iterable[SleeveHour]) -> BookLine:
-    """The line of an hour, from what the book said of it and every symbol's closed hour."""
+    """The line of an hour, from the book record of it and every symbol's closed hour."""
     hours = list(sleeves)
     return line_of_sums(
         said,

@@ -108,7 +108,7 @@ def _kinds() -> TypeAdapter[Certificate]:
 
 
 def read_certificate(text: bytes, card: ModelCard, source: str) -> Certificate:
-    """The certificate of these bytes. Raises DataError, naming `source`, for bytes that are none, and for one of another model."""
+    """The certificate of these bytes. Raises DataError, naming `source`, for bytes that are none and for another model's."""
     try:
         found = _kinds().validate_json(text, strict=True)
     except (ValueError, RecursionError) as error:
@@ -123,6 +123,8 @@ def read_certificate(text: bytes, card: ModelCard, source: str) -> Certificate:
             f"{source} is the certificate of {found.model_id}, not of the card of {card.model_id}; it was moved or one of both "
             f"was changed. Make another: trader check {card.model_id}"
         )
+    if found.symbol not in card.symbols:
+        raise DataError(f"{source} is about {found.symbol}; {card.model_id} serves {', '.join(card.symbols)}")
     names = [part.part for part in found.parts]
     if len(names) != len(set(names)):
         raise DataError(f"{source} names a part twice. Make another: trader check {card.model_id}")

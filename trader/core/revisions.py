@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -93,7 +93,7 @@ def known_at(bars: Bars, revisions: Sequence[Revision], time: int) -> Bars:
     """The bars that had closed by `time` (UTC ms), with the values that were stored then: each revision that was received later
     and accepted is undone, the newest first. A bar that was never revised is as it is: when it was received is not kept."""
     found = bars.until(time)
-    columns = {
+    columns: dict[str, Any] = {
         it.name: None if (column := getattr(found, it.name)) is None else column.copy()
         for it in fields(BarValues)
     }

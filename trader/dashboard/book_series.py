@@ -1,4 +1,4 @@
-"""What the page of a book remembers beside its symbols' own series: the book's words, folded one by one.
+"""What the page of a book remembers beside its symbols' own series: the book records, folded one by one.
 
 The last KEPT_HOURS stand hourly, everything older by day, as in `series`; so the page of fifty symbols and years stays small.
 """
@@ -18,12 +18,12 @@ KEPT_MOVES = 500
 
 
 def fresh_book() -> Json:
-    """Before the first word."""
+    """Before the first record."""
     return {"schema": SCHEMA, "until": 0, "hours": [], "days": [], "moves": []}
 
 
 def fold_book(series: Json, said: BookHour) -> None:
-    """Take one hour's word in. Words come in the order of their hours; one that was taken in already is passed over."""
+    """Take one hour's record in. Records come in the order of their hours; one that was taken in already is passed over."""
     if said.close_time <= series["until"]:
         return
     series["hours"].append(_row(said))

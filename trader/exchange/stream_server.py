@@ -18,6 +18,7 @@ from urllib.parse import parse_qs
 
 from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Request as HandshakeRequest
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
@@ -82,7 +83,7 @@ class StreamConnection:
         self._sock.settimeout(SEND_S)
         self._protocol.receive_data(_head_of(request) + self._connection.rest())
         for asked in self._protocol.events_received():
-            if not isinstance(asked, Frame):
+            if isinstance(asked, HandshakeRequest):
                 self._protocol.send_response(self._protocol.accept(asked))
         self._flush()
         if self._protocol.state is not State.OPEN:

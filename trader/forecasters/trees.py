@@ -72,6 +72,10 @@ class SplitRows:
     feature: Ints
     last: Matrix
 
+    def some(self, which: slice | Bools) -> SplitRows:
+        """Some of them."""
+        return SplitRows(self.X[which], self.split[which], self.feature[which], self.last[which])
+
     def at(self, steps: int) -> Matrix:
         """(m, k) the rows with the split's feature so many float32 steps above the largest value that goes left."""
         value = self.last

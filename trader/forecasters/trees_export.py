@@ -7,12 +7,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from trader.core.errors import UnequalExport
 from trader.core.exports import TOLERANCE, ExportFacts, ExportForm, ExportProof, ProofScene
-from trader.core.types import Ints, Matrix, iso
+from trader.core.types import Bools, Ints, Matrix, iso
 from trader.forecasters.onnx_runtime import OnnxRowPredictor, row_predictor
 from trader.forecasters.rows import RowPredictor
 from trader.forecasters.trees import SplitRows, Trees, rows_by_split
@@ -20,6 +21,7 @@ from trader.forecasters.trees_onnx import onnx_of
 
 ROWS_AT_ONCE = 8_192
 MISSING_ROWS = 200  # with NaN, at least
+NEAR_ZERO = 2e-35
 Words = Callable[[int], str]
 
 
@@ -94,7 +96,27 @@ def _require_facts(exported: OnnxRowPredictor, facts: ExportFacts) -> None:
 def _parts(rows: SplitRows) -> Iterator[SplitRows]:
     for at in range(0, len(rows.X), ROWS_AT_ONCE):
         which = slice(at, at + ROWS_AT_ONCE)
-        yield SplitRows(rows.X[which], rows.split[which], rows.feature[which], rows.last[which])
+        yield rows.some(which)
+
+
+def _asked_at(trees: Trees, splits: Ints) -> Iterator[tuple[int, Bools]]:
+    """How many steps above the largest value that goes left, and which of the splits are asked there: a threshold that is a
+    float32 has two neighbours and itself, one between two of them only these."""
+    every = np.ones(len(splits), np.bool_)
+    if trees.is_below:
+        yield from ((0, every), (1, every), (2, every))
+        return
+    threshold = trees.threshold[splits]
+    with np.errstate(over="ignore"):
+        yield -1, threshold == threshold.astype(np.float32)
+    yield from ((0, every), (1, every))
+    yield 2, np.abs(threshold) < NEAR_ZERO  # LightGBM's own threshold may be the next
+
+
+def _words(batch: SplitRows, trees: Trees, facts: ExportFacts, row: int) -> str:
+    split = int(batch.split[row])
+    name, threshold = facts.columns[int(batch.feature[row])], float(trees.threshold[split])
+    return f"a row that tree {int(trees.tree[split])} splits by {name} at {threshold:.9g}"
 
 
 def _with_missing(base: Matrix) -> Matrix:
@@ -123,16 +145,10 @@ class _Comparison:
     def of_splits(self, batch: SplitRows, trees: Trees) -> None:
         """At the threshold, at both float32 neighbours, and with NaN. Where x < t goes left, the largest value that does is the
         lower neighbour of t; else it is t, or the float32 below a t that is none."""
-        names = self.facts.columns
-
-        def words(row: int) -> str:
-            split = int(batch.split[row])
-            name, threshold = names[int(batch.feature[row])], float(trees.threshold[split])
-            return f"a row that tree {int(trees.tree[split])} splits by {name} at {threshold:.9g}"
-
-        for steps in (0, 1, 2) if trees.is_below else (-1, 0, 1, 2):
-            self._of(batch.at(steps), words)
-        self._of(batch.with_feature(np.nan), words)
+        for steps, which in _asked_at(trees, batch.split):
+            if which.any():
+                self._of(batch.some(which).at(steps), partial(_words, batch.some(which), trees, self.facts))
+        self._of(batch.with_feature(np.nan), partial(_words, batch, trees, self.facts))
 
     def of_rows(self, X: Matrix, what: str, hours: Ints | None = None) -> None:
         """Rows as they are. hours: of real ones."""

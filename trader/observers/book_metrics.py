@@ -49,8 +49,8 @@ class BookMetrics(Served):
         for symbol, failure in ticked.failed.items():
             self._symbols[symbol].ticked(type(failure).__name__)
         self._gauges["halted_symbols"].set(sum(it.halted for it in self._symbols.values()))
-        if ticked.spoken is not None:
-            self._tell_book(ticked.spoken.said)
+        if ticked.book_record is not None:
+            self._tell_book(ticked.book_record.hour)
 
     def failed(self, error: TraderError) -> None:
         """Count a tick that failed for all symbols."""

@@ -33,7 +33,7 @@ TOLD_OF_SYMBOLS = ("breach", "halt", "resume", "account", "trouble")
 
 
 def journals_of(settings: Settings, book: BookFile) -> tuple[BookJournal, dict[str, Journal]]:
-    """What the book says, and each symbol's journal. Raises WrongStore where the store is not this book's."""
+    """The book records, and each symbol's journal. Raises WrongStore where the store is not this book's."""
     store, names = wiring.make_store(settings), book.params.symbols
     words = Journal(store, BOOK, names)
     words.require_own()
@@ -62,12 +62,12 @@ def write_book_page(settings: Settings, book: BookFile, folder: Path, *, public:
 def share_book(settings: Settings, book: BookFile, span: str, *, public: bool = False) -> str:
     """Put the pages of the book and its symbols into the bucket and return a link that reads the book's for `span`. Raises
     ConfigError."""
-    words, journals = journals_of(settings, book)
+    hours, journals = journals_of(settings, book)
     links = {
         it: page_links.share(journal, settings.model_copy(update={"symbol": it}), span, public=public)
         for it, journal in journals.items()
     }
-    bucket = page_links.bucket_of(words.journal)
+    bucket = page_links.bucket_of(hours.journal)
     seconds = page_links.seconds_of(span)
     library = bucket.link(f"pages/{LIBRARY}", seconds, "text/javascript")
     key = f"pages/{BOOK}/{pages.PAGE}"
@@ -84,26 +84,26 @@ def book_page(
     library: str = LIBRARY,
 ) -> str:
     """The book's page as text. links: of each symbol's page."""
-    words, journals = journals_of(settings, book)
+    hours, journals = journals_of(settings, book)
     symbols = {it: pages.series_of(journal) for it, journal in journals.items()}
     until = min((it["until"] for it in symbols.values() if it["until"]), default=0)
-    series = book_series_of(words, journals, until)
+    series = book_series_of(hours, journals, until)
     view = book_view(settings, book, symbols, series, links)
     return render_book(view, series, symbols, public=public, library=library)
 
 
-def book_series_of(words: BookJournal, journals: Mapping[str, Journal], until: int) -> Json:
-    """The folded words of the book up to an hour that every symbol has closed (UTC ms), cached as a symbol's series is."""
-    store, start = words.journal.store, book_start(words.journal, journals.values())
+def book_series_of(hours: BookJournal, journals: Mapping[str, Journal], until: int) -> Json:
+    """The folded book records up to an hour that every symbol has closed (UTC ms), cached as a symbol's series is."""
+    store, start = hours.journal.store, book_start(hours.journal, journals.values())
     series = _read(store.get(SERIES_KEY))
     before = series["until"]
     if start is None:
         return series
     for hour in range(max(start, before + HOUR_MS), until + HOUR_MS, HOUR_MS):
-        spoken = words.hour(hour)
-        if spoken is None:
+        book_record = hours.hour(hour)
+        if book_record is None:
             break
-        fold_book(series, spoken.said)
+        fold_book(series, book_record.hour)
     if series["until"] != before:
         store.put(SERIES_KEY, json.dumps(series, separators=(",", ":")).encode())
     return series
@@ -118,11 +118,11 @@ def book_view(
     settings: Settings, book: BookFile, symbols: Mapping[str, Json], series: Json, links: Mapping[str, str]
 ) -> Json:
     """What the page says beside its figures."""
-    words, journals = journals_of(settings, book)
-    report = book_status(words.journal, journals, book.params, None)
+    hours, journals = journals_of(settings, book)
+    report = book_status(hours.journal, journals, book.params, None)
     begun = [event for it in journals.values() if (event := deployment(it)) is not None]
     halted = report.state == "halted"
-    own = happened(words.journal)
+    own = happened(hours.journal)
     return {
         "venue": settings.venue,
         "market": begun[0].market if begun else "",
@@ -136,7 +136,7 @@ def book_view(
         "happened": [_told(it) for it in own],
         "story": _story(own, journals, series),
         "capital": float(book.params.capital_usdt),
-        "weights": _weights(words, series),
+        "weights": _weights(hours, series),
         "halt_drawdown": _number(book.params.halt_drawdown),
         "halt_cumulative_return": _number(book.params.halt_cumulative_return),
         "symbols": [_row(it, symbols[it.symbol], report, links[it.symbol]) for it in report.sleeves],
@@ -159,35 +159,39 @@ def _why(report: BookStatus) -> str:
     alone = [it for it in report.sleeves if it.state == "halted"]
     if alone:
         return f"halted alone: {', '.join(f'{it.symbol} ({it.halt_reason})' for it in alone)}"
-    return "up to date" if report.word is not None else f"the first hour is {iso(report.next_rebalance or 0)}"
+    return (
+        "up to date"
+        if report.newest_hour is not None
+        else f"the first hour is {iso(report.next_rebalance or 0)}"
+    )
 
 
 def _tiles(report: BookStatus) -> list[Json]:
     """Name and value; `amount` marks what a public page leaves out."""
-    if report.word is None:
+    if report.newest_hour is None:
         return []
     trading = sum(it.state == "trading" for it in report.sleeves)
     shown = [
         ("net return", percent(report.net_return), False),
         ("drawdown", percent(-(report.drawdown or 0.0) or 0.0), False),
         ("equity, USDT", f"{float(report.equity_usdt):,.2f}", True),
-        ("cash in no symbol, USDT", f"{float(report.word.reserve_usdt):,.2f}", True),
+        ("cash in no symbol, USDT", f"{float(report.newest_hour.reserve_usdt):,.2f}", True),
         ("symbols that trade", f"{trading} of {len(report.sleeves)}", False),
-        ("late symbols", ", ".join(report.word.late) or "none", False),
+        ("late symbols", ", ".join(report.newest_hour.late) or "none", False),
     ]
     return [{"name": name, "value": value, "amount": amount} for name, value, amount in shown]
 
 
 def _next(report: BookStatus, book: BookFile) -> list[str]:
-    if report.word is None or report.next_rebalance is None:
+    if report.newest_hour is None or report.next_rebalance is None:
         return ["trader retrain" if report.state == "not begun" else "trader tick"]
-    params, word = book.params, report.word
+    params, newest_hour = book.params, report.newest_hour
     lines = [
         f"cash moves at {iso(report.next_rebalance)[:16].replace('T', ' ')} UTC by {params.shares}, every "
         f"{plural(params.rebalance_hours, 'hour')}"
     ]
-    if params.halt_cumulative_return is not None and word.risk.base_equity:
-        now = float(report.equity_usdt / word.risk.base_equity - 1)
+    if params.halt_cumulative_return is not None and newest_hour.risk.base_equity:
+        now = float(report.equity_usdt / newest_hour.risk.base_equity - 1)
         lines.append(
             f"the book halts at a return of {percent(float(params.halt_cumulative_return))}; it is {percent(now)}"
         )
@@ -195,7 +199,7 @@ def _next(report: BookStatus, book: BookFile) -> list[str]:
         lines.append(
             f"the book halts at a drawdown of {float(params.halt_drawdown):.2%}; it is {report.drawdown or 0.0:.2%}"
         )
-    waiting = [f"{symbol} {it.total_usdt:+,.2f}" for symbol, it in word.pending.items()]
+    waiting = [f"{symbol} {it.total_usdt:+,.2f}" for symbol, it in newest_hour.pending.items()]
     return [*lines, *([f"on its way, not booked yet: {', '.join(waiting)}"] if waiting else [])]
 
 
@@ -220,12 +224,14 @@ def _story(own: list[TimelineEntry], journals: Mapping[str, Journal], series: Js
     return sorted(told, key=lambda it: -it["at"])[: pages.LISTED]
 
 
-def _weights(words: BookJournal, series: Json) -> dict[str, float]:
+def _weights(hours: BookJournal, series: Json) -> dict[str, float]:
     """Shares that cash last moved towards, {} before it did."""
     if not series["moves"]:
         return {}
-    spoken = words.hour(series["moves"][-1][0])
-    return {} if spoken is None else {it: float(weight) for it, weight in spoken.said.weights.items()}
+    book_record = hours.hour(series["moves"][-1][0])
+    return (
+        {} if book_record is None else {it: float(weight) for it, weight in book_record.hour.weights.items()}
+    )
 
 
 def _row(sleeve: SleeveStatus, series: Json, report: BookStatus, link: str) -> Json:
@@ -236,7 +242,7 @@ def _row(sleeve: SleeveStatus, series: Json, report: BookStatus, link: str) -> J
         "page": link,
         "state": state,
         "halted": sleeve.state == "halted",
-        "late": report.word is not None and sleeve.symbol in report.word.late,
+        "late": report.newest_hour is not None and sleeve.symbol in report.newest_hour.late,
         "hour": None if sleeve.hour is None else iso(sleeve.hour),
         "net_return": sleeve.net_return,
         "equity": float(sleeve.equity_usdt),

@@ -78,6 +78,12 @@ class Inference:
             raise Refused(
                 422, f"{card.family} reads the series of bars, not rows of features; ask POST /v1/forecast"
             )
+        if len(card.symbols) > 1:
+            raise Refused(
+                422,
+                f"{model.model_id} was fitted on rows of {', '.join(card.symbols)}, and a row does not say whose it is; ask POST "
+                "/v1/forecast",
+            )
         if len(body) <= _SMALL_BODY:
             return self._answer(name, model, body)
         return await self._service.compute.run(partial(self._answer, name, model, body), deadline)

@@ -52,8 +52,8 @@ def filters_at(markets: Mapping[str, Bars], hour: int) -> dict[str, Filters]:
 def replay_book_hours(
     settings: Settings, book: BookFile, first: int, last: int, quiet: bool, *, keep_bars: bool = False
 ) -> BookReplayed:
-    """Replay the hours first <= T < last (UTC ms). keep_bars: into the settings' folder. Raises DataError where a word of the
-    book is lost."""
+    """Replay the hours first <= T < last (UTC ms). keep_bars: into the settings' folder. Raises DataError where a book record
+    is lost."""
     clock_at = closing(SimClock(settings.exchange_url))
     with (
         clock_at as clock,
@@ -69,10 +69,10 @@ def replay_book_hours(
 
 def _lines(book: Book, records: Mapping[str, list[HourRecord]], first: int, last: int) -> Iterator[BookLine]:
     for i, hour in enumerate(range(first, last, HOUR_MS)):
-        spoken = book.said(hour, last)
-        if spoken is None:
-            raise DataError(f"the book has no word about {iso(hour)}")
-        yield line_of(spoken.said, [it[i] for it in records.values()])
+        book_record = book.book_record(hour, last)
+        if book_record is None:
+            raise DataError(f"there is no book record of {iso(hour)}")
+        yield line_of(book_record.hour, [it[i] for it in records.values()])
 
 
 def write_hours(replayed: BookReplayed, folder: Path) -> None:

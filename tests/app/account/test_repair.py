@@ -11,8 +11,8 @@ from tests.support.attacks import at, changed
 from tests.support.crew import PARAMS, Scene
 from trader.app.bot import Bot
 from trader.app.codec_events import HALT
+from trader.app.event_log import event_key
 from trader.app.halts import announce, resume
-from trader.app.journal import event_key
 from trader.app.models import listed, roll_back
 from trader.app.proposal import propose
 from trader.app.retrain import load_card, newest_readable_params, next_serve_hour, retrain

@@ -1,4 +1,4 @@
-"""What a book says of an hour: that it is heard by every symbol of that very hour, that it is not lost unseen, and that halts and
+"""What a book says of an hour: that every symbol of that very hour decides by it, that it is not lost unseen, and that halts and
 resumes of a person between hours reach all symbols."""
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def move_within(book: Book, made: BookScene, symbol: str, to: int) -> None:
 @pytest.mark.parametrize("symbol", SYMBOLS)
 def test_an_hour_that_begins_within_a_tick_is_not_decided_unheard(fresh_book: BookScene, symbol: str) -> None:
     """The clock passes into the next rebalance hour while a tick is on its way: no symbol decides that hour before the book has
-    spoken of it, so that every transfer is booked."""
+    book_record of it, so that every transfer is booked."""
     for hour in range(HOUR, HOUR + 3 * HOUR_MS, HOUR_MS):
         fresh_book.move_to(hour)
         fresh_book.finish(hour)
@@ -70,9 +70,9 @@ def test_an_hour_that_begins_within_a_tick_is_not_decided_unheard(fresh_book: Bo
     with fresh_book.book() as book:
         move_within(book, fresh_book, symbol, next_hour)
         tick_book(book)
-    assert fresh_book.said(late).close_time == late
+    assert fresh_book.book_hour(late).close_time == late
     fresh_book.finish(next_hour)
-    assert fresh_book.said(next_hour).transfers
+    assert fresh_book.book_hour(next_hour).transfers
     fresh_book.check_money(next_hour)
 
 
@@ -116,8 +116,8 @@ def test_a_resume_killed_between_its_events(fresh_book: BookScene, n: int) -> No
     trap = Fall(n, "after")
     with suppress(Killed):
         stores = [TrappedStore(fresh_book.journal(it).store, trap) for it in (BOOK, *SYMBOLS)]
-        words, *sleeves = [Journal(s, it, SYMBOLS) for s, it in zip(stores, (BOOK, *SYMBOLS), strict=True)]
-        resume_book(words, sleeves, HOUR + HOUR_MS + 60_000, "over")
+        own, *sleeves = [Journal(s, it, SYMBOLS) for s, it in zip(stores, (BOOK, *SYMBOLS), strict=True)]
+        resume_book(own, sleeves, HOUR + HOUR_MS + 60_000, "over")
     assert trap.fallen
     fresh_book.move_to(HOUR + 2 * HOUR_MS)
     assert not fresh_book.finish(HOUR + 2 * HOUR_MS).halted
@@ -162,7 +162,7 @@ def test_a_symbol_that_was_halted_by_itself_stays_so(fresh_book: BookScene) -> N
 
 @pytest.mark.parametrize("lost", [(HOUR,), (HOUR, HOUR - HOUR_MS), (START,), (HOUR - 4 * HOUR_MS,)])
 def test_a_lost_word_is_noticed(fresh_book: BookScene, lost: tuple[int, ...]) -> None:
-    """A word that symbols have decided by is gone: nothing is said in its place, which would move its cash a second time; the
+    """A book record that symbols have decided by is gone: none is made in its place, which would move its cash a second time; the
     message names the object and the way out. Once the object is back, the book goes on."""
     fresh_book.finish()
     kept = {hour: (fresh_book.store / hour_key(hour)).read_bytes() for hour in lost}
@@ -181,8 +181,8 @@ def test_a_lost_word_is_noticed(fresh_book: BookScene, lost: tuple[int, ...]) ->
 
 
 def test_an_edited_word_is_noticed(fresh_book: BookScene) -> None:
-    """A transfer is changed after symbols have decided by it: nothing is sent for a decision that was made by another word."""
-    trap = Fall(3, "after")  # the word, and two decisions
+    """A transfer is changed after symbols have decided by it: nothing is sent for a decision that was made by another record."""
+    trap = Fall(3, "after")  # the book record, and two decisions
     with fresh_book.book() as book:
         trap_book(book, "write", trap)
         with suppress(Killed):
@@ -194,11 +194,11 @@ def test_an_edited_word_is_noticed(fresh_book: BookScene) -> None:
     path.write_text(json.dumps(content))
     with fresh_book.book() as book:
         failed = tick_book(book).failed
-    assert "another word of the book" in str(failed["BTCUSDT"])
+    assert "another book record" in str(failed["BTCUSDT"])
     assert isinstance(failed["BTCUSDT"], DataError)
     assert fresh_book.orders("BTCUSDT") == []
     assert fresh_book.orders("ETHUSDT") == []
-    # SOLUSDT had not decided: it cannot know what the word was.
+    # SOLUSDT had not decided: it cannot know what the record was.
     path.write_bytes(kept)
     (fresh_book.store / hour_folder(SOL, HOUR) / "decision").unlink(missing_ok=True)
 
@@ -216,8 +216,11 @@ def test_a_book_whose_first_hour_is_missed(tmp_path: Path, begun_book: BegunBook
         clock.move_to(START + HOUR_MS)
         ticked = tick_book(book)
     assert (ticked.failed, ticked.halted) == ({}, False)
-    assert ticked.spoken is not None
-    assert (ticked.spoken.said.reason, sorted(ticked.spoken.said.transfers)) == ("rebalance", list(SYMBOLS))
+    assert ticked.book_record is not None
+    assert (ticked.book_record.hour.reason, sorted(ticked.book_record.hour.transfers)) == (
+        "rebalance",
+        list(SYMBOLS),
+    )
 
 
 def test_a_clock_that_goes_back(fresh_book: BookScene) -> None:
@@ -240,7 +243,7 @@ def test_a_clock_that_goes_back(fresh_book: BookScene) -> None:
 
 
 def test_a_clock_that_cannot_be_right(fresh_book: BookScene) -> None:
-    """The venue and this machine live in two hours: no hour is spoken of, since words stay for ever."""
+    """The venue and this machine live in two hours: no book record is made, since records stay for ever."""
     keys = fresh_book.journal(BOOK).store.list("journal/_book/")
     with fresh_book.book() as book:
         for bot in book.sleeves.values():

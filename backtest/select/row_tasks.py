@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class CandidateRows:
     """A candidate that is fitted on the series of these files together, for the rows that are not kept yet."""
 
     candidate: Candidate
@@ -30,7 +30,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Given:
+class SelectionTask:
     """A task, and the rows that follow from its result; pooled: from its parts."""
 
     task: Task
@@ -39,7 +39,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ended:
+class FinishedRow:
     """A row with its state, and the result that it follows from; one that is not kept is asked for again by the next run."""
 
     row: Row
@@ -47,28 +47,28 @@ class Ended:
     keep: bool = True
 
     @staticmethod
-    def of(row: Row, reason: str, result: bytes = b"", *, keep: bool = True) -> Ended:
+    def of(row: Row, reason: str, result: bytes = b"", *, keep: bool = True) -> FinishedRow:
         """Failed for a reason, or complete without one."""
         head = unpacked(result)[0] if result else {}
         state = "failed" if reason else "complete"
-        return Ended({**row, "state": state, "reason": reason, **head}, result, keep)
+        return FinishedRow({**row, "state": state, "reason": reason, **head}, result, keep)
 
 
-def tasks_of(todo: Sequence[Asked], spec: SelectionSpec) -> Iterator[Given | tuple[Row, str]]:
+def tasks_of(todo: Sequence[CandidateRows], spec: SelectionSpec) -> Iterator[SelectionTask | tuple[Row, str]]:
     """A task and its rows, or a row that nothing can be computed for and why. Bars are read once a series, when its first task
     is wanted; of a global family those of all series."""
     read: _Read | None = None
-    for asked in todo:
+    for pending in todo:
         try:
-            if len(asked.files) > 1:
-                yield from _pooled(asked, spec)
+            if len(pending.files) > 1:
+                yield from _pooled(pending, spec)
                 continue
-            (file,) = asked.files
+            (file,) = pending.files
             if read is None or read.file is not file:
                 read = _Read(file, file.load())
-            yield Given(_task(read, asked, spec), asked.rows)
+            yield SelectionTask(_task(read, pending, spec), pending.rows)
         except (DataError, ConfigError) as error:
-            for row in asked.rows:
+            for row in pending.rows:
                 yield row, str(error)
 
 
@@ -81,8 +81,8 @@ class _Read:
     days: Series | None = None
 
 
-def _task(read: _Read, asked: Asked, spec: SelectionSpec) -> Task:
-    candidate, key = asked.candidate, asked.rows[0]["key"]
+def _task(read: _Read, pending: CandidateRows, spec: SelectionSpec) -> Task:
+    candidate, key = pending.candidate, pending.rows[0]["key"]
     if spec.freq == "1h":
         return hourly_task(read.bars, candidate, spec.span, spec.score, key, str(read.file.path))
     if read.days is None:
@@ -90,30 +90,30 @@ def _task(read: _Read, asked: Asked, spec: SelectionSpec) -> Task:
     return daily_task(read.days, candidate, spec.origins, key)
 
 
-def ended_of(given: Given, future: Future[bytes]) -> list[Ended]:
+def finished_of(submitted: SelectionTask, future: Future[bytes]) -> list[FinishedRow]:
     """What became of a task, once it has ended. Raises what interrupts a program."""
     error = future.exception()
     if error is None:
         result = future.result()
-        parts = parts_of(result) if given.pooled else {}
-        told = [(row, *parts.get(row["symbol"], (result, ""))) for row in given.rows]
-        return [Ended.of(row, reason, result) for row, result, reason in told]
+        parts = parts_of(result) if submitted.pooled else {}
+        told = [(row, *parts.get(row["symbol"], (result, ""))) for row in submitted.rows]
+        return [FinishedRow.of(row, reason, result) for row, result, reason in told]
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         raise error
     # Whatever a library raised: a model that fails ends itself, and no other.
     named = error if isinstance(error, (DataError, ConfigError)) else f"{type(error).__name__}: {error}"
     reason, keep = _last_line(str(named)), not isinstance(error, WorkerLost)
-    return [Ended.of(row, reason, keep=keep) for row in given.rows]
+    return [FinishedRow.of(row, reason, keep=keep) for row in submitted.rows]
 
 
-def _pooled(asked: Asked, spec: SelectionSpec) -> Iterator[Given | tuple[Row, str]]:
+def _pooled(pending: CandidateRows, spec: SelectionSpec) -> Iterator[SelectionTask | tuple[Row, str]]:
     """One fit on every series that holds the span and the look-back before it; the others are left out, each with why."""
-    rows = {row["symbol"]: row for row in asked.rows}
+    rows = {row["symbol"]: row for row in pending.rows}
     found: list[Bars] = []
-    for file in asked.files:
+    for file in pending.files:
         try:
             bars = file.load()
-            require_walk(bars, asked.candidate.params, spec.span, str(file.path))
+            require_walk(bars, pending.candidate.params, spec.span, str(file.path))
             found.append(bars)
         except (DataError, ConfigError) as error:
             if file.symbol in rows:
@@ -122,11 +122,11 @@ def _pooled(asked: Asked, spec: SelectionSpec) -> Iterator[Given | tuple[Row, st
         return
     found.sort(key=lambda it: (it.first, it.symbol))  # the grid is the oldest's
     names = [it.symbol for it in found]
-    candidate = asked.candidate.fitted_on(names)
+    candidate = pending.candidate.fitted_on(names)
     one, *others = found
     key = hashlib.sha256(" ".join(sorted(row["key"] for row in rows.values())).encode()).hexdigest()
     task = hourly_task(one, candidate, spec.span, spec.score, key, "--bars", others)
-    yield Given(task, list(rows.values()), pooled=len(found) > 1)
+    yield SelectionTask(task, list(rows.values()), pooled=len(found) > 1)
 
 
 def _last_line(text: str) -> str:
