@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from backtest.pipeline.folder import PipelineFolder
 from backtest.pipeline.judge import Verdict
 from backtest.pipeline.opened import Pipeline
 from backtest.pipeline.record import Record
@@ -121,20 +123,30 @@ def _filled(pipeline: Pipeline) -> int:
     folder.path.mkdir()
     judge, _ = pipeline.judge()
     verdicts: dict[str, Verdict] = {}
+    records: list[Record] = []
     count = 0
     for job in pipeline.jobs:
         basis, reached = (told := judge.of(job, verdicts)).basis, told.reached
         assert basis is not None
         assert reached is not None
-        outputs = {name: folder.keep(f"{job.name} {name}".encode()) for name in job.outputs}
+        outputs = {name: _stored(folder, f"{job.name} {name}".encode()) for name in job.outputs}
         folder.keep_code(reached.digest, reached.code)
         record = Record(job.name, basis.key, basis, outputs, 0.1, "2026-01-01T00:00:00+00:00")
-        folder.finished(record)
+        records.append(record)
         folder.link(job.name, outputs)
         judge.finished(record)
         verdicts[job.name] = replace(told, up_to_date=True, why=(), record=record)
         count += len(outputs)
+    folder.append_lines([it.as_json() for it in records])
     return count
+
+
+def _stored(folder: PipelineFolder, data: bytes) -> str:
+    """As the folder keeps it, without waiting for the disk."""
+    name = hashlib.sha256(data).hexdigest()
+    folder.object(name).parent.mkdir(parents=True, exist_ok=True)
+    folder.object(name).write_bytes(data)
+    return name
 
 
 def _threshold(folder: Path, known: Bars, scene: Scene, root: Path) -> list[Figure]:

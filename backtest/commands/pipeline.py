@@ -156,7 +156,7 @@ def _noted(opened: Pipeline, outcome: Outcome, seconds: float) -> int:
     folder, before = opened.folder, opened.folder.manifests()
     if before and not (outcome.ran or outcome.restored):
         return int(before[-1].stem)
-    verdicts = opened.judged()
+    verdicts = [outcome.verdicts[it.name] for it in opened.jobs]
     path = folder.write_manifest(manifest_of(opened.spec.text, verdicts, program(), seconds))
     folder.write("index.html", page(f"Pipeline {opened.spec.path.name}", verdicts))
     return int(path.stem)

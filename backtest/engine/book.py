@@ -15,21 +15,14 @@ import numpy as np
 
 from backtest.engine.signal_columns import SignalColumns
 from backtest.engine.simulate import Run, first_mark, joined, trade
-from trader.core.book import (
-    BOOK_HALT,
-    BookHour,
-    BookRules,
-    book_hour,
-    marked_hour,
-    missed_book_hour,
-    with_transfer,
-)
+from trader.core.book import BOOK_HALT, BookHour, BookRules, book_hour, marked_hour, missed_book_hour
 from trader.core.book_limits import SleeveStanding
 from trader.core.book_line import BookLine, line_of_sums
 from trader.core.hours import HourState, Rules
 from trader.core.marks import Marks, summed
 from trader.core.risk import halted
 from trader.core.shares import Shares, shares_at
+from trader.core.transfers import with_transfer
 from trader.core.types import DAY_MS, HOUR_MS, Bars, Bools, Floats, Ints, Matrix
 
 

@@ -30,9 +30,6 @@ CODE = {
     "publish": "backtest.pipeline.stage_publish:publish_stage",
 }
 
-# Stages that compute features themselves; predict reads those of their stage.
-COMPUTES_FEATURES = ("tune", "train", "check")
-
 
 def jobs_of(spec: Spec) -> list[Job]:
     """In an order in which each comes after what it needs. Raises ConfigError for a cycle, for an output that two stages make,
@@ -114,8 +111,12 @@ class _Family:
         self._base = _base_params(spec, name, self.traits)
         self.preset = self._base.features
         self.seen = self._base.train_symbols or ()
-        roots, own = preset_code(self.preset) if self.traits.reads == "rows" else ((), {})
-        self._roots, self._own = roots, {**own, **families_file(name)}
+        self._preset, self._preset_told = preset_code(self.preset)
+        self._reads_rows, self._file = self.traits.reads == "rows", families_file(name)
+
+    def _computes_features(self, kind: str) -> bool:
+        """The check looks at the features of any family; predict reads those of their stage."""
+        return kind == "check" or (kind in ("tune", "train") and self._reads_rows)
 
     def jobs(self, symbol: str) -> Iterator[Job]:
         """Of one symbol."""
@@ -138,14 +139,18 @@ class _Family:
         others = [it for it in self.seen if it != symbol] if fits else []
         beside = [Input(f"others/{it}.parquet", job=f"collect/{it}", output=BARS) for it in others]
         more: dict[str, Any] = {"others": others} if others else {}
+        told = {
+            **(self._preset_told if self._computes_features(kind) else {}),
+            **(self._file if fits else {}),
+        }
         return Job(
             f"{kind}/{symbol}/{self.name}",
             kind,
             (_bars(symbol), *inputs, *beside),
             outputs,
-            {"symbol": symbol, **params, **more, **(self._own if fits else {})},
+            {"symbol": symbol, **params, **more, **told},
             {"source": f"collect/{symbol}/{BARS}"},
-            (CODE[kind], *(self._roots if kind in COMPUTES_FEATURES else ())),
+            (CODE[kind], *(self._preset if self._computes_features(kind) else ())),
             (self.name,),
         )
 

@@ -43,13 +43,15 @@ class Progress:
 
 @dataclass(slots=True)
 class Outcome:
-    """ran: what was computed. kept: names of what was up to date. failed: why, by name. blocked: what waits for those."""
+    """ran: what was computed. kept: names of what was up to date. failed: why, by name. blocked: what waits for those.
+    restored: of how many the outputs were put back. verdicts: of all that is up to date by now."""
 
     ran: list[Record] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     failed: dict[str, Exception] = field(default_factory=dict)
     blocked: list[str] = field(default_factory=list)
     restored: int = 0
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
 
     def raise_failure(self) -> None:
         """The first failure, with how many more there are and what was kept."""
@@ -178,7 +180,8 @@ class PipelineRun:
         self._told(job, record.seconds)
 
     def _up_to_date(self, job: Job, record: Record) -> None:
-        self._verdicts[job.name] = Verdict(job, True, (), record.basis, None, record)
+        verdict = Verdict(job, True, (), record.basis, None, record)
+        self._verdicts[job.name] = self.outcome.verdicts[job.name] = verdict
 
     def _told(self, job: Job, seconds: float | None) -> None:
         done = len(self.outcome.ran) + len(self.outcome.kept)

@@ -13,15 +13,7 @@ from hypothesis import strategies as st
 
 from trader.app.book_journal import BOOK_HOUR
 from trader.app.layout import BOOK
-from trader.core.book import (
-    BookHour,
-    BookRules,
-    PendingTransfer,
-    book_hour,
-    missed_book_hour,
-    transfers,
-    with_transfer,
-)
+from trader.core.book import BookHour, BookRules, PendingTransfer, book_hour, missed_book_hour
 from trader.core.book_limits import SleeveStanding
 from trader.core.book_line import SleeveHour, book_line, book_line_text
 from trader.core.book_params import BookParams, parse_book
@@ -30,6 +22,7 @@ from trader.core.hours import HourState
 from trader.core.ledger import Ledger
 from trader.core.risk import RiskState
 from trader.core.shares import Shares
+from trader.core.transfers import transfers, with_transfer
 from trader.core.types import HOUR_MS
 
 START = 1_000 * 24 * HOUR_MS

@@ -110,7 +110,7 @@ MUTATIONS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
     "a feature": (
         "trader/adapters/talib_features.py",
         line_in("_rsi"),
-        {"features", "tune/xgboost", "train/xgboost", "check/xgboost"},
+        {"features", "tune/xgboost", "train/xgboost", "check/xgboost", "check/naive"},
     ),
     "a feature of another preset": ("trader/adapters/talib_features.py", line_in("_wide"), set()),
     "a picture of a forecast": (
@@ -224,7 +224,8 @@ class Trace:
     def __init__(self) -> None:
         self.seen: dict[str, set[str]] = {}
         self._roots = {reference: kind for kind, reference in CODE.items()}
-        self._stage, self._root, self._importing = "", None, 0
+        self._stage, self._importing = "", 0
+        self._root: FrameType | None = None
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code
@@ -243,9 +244,9 @@ class Trace:
             return
         name = f"{module}:{code.co_qualname.split('.')[0]}"
         if self._root is None and name in self._roots:
-            self._root, self._stage = frame, self._roots[name]  # type: ignore[assignment]  # a frame
-        if self._root is None or self._importing or code.co_filename.startswith("<"):
-            return  # outside a stage, or what Python wrote itself, such as a dataclass's __init__
+            self._root, self._stage = frame, self._roots[name]
+        if self._root is None or self._importing or code.co_filename.startswith("<") or ":<" in name:
+            return  # outside a stage; what Python wrote itself, such as a dataclass's __init__; a constant's lambda
         if module.startswith(("trader.", "backtest.")) and not module.startswith(NO_RESULT):
             self.seen.setdefault(self._stage, set()).add(name)
 
@@ -263,7 +264,7 @@ def ran_and_said(kitchen: Kitchen) -> tuple[dict[str, set[str]], dict[str, set[s
         )
         outcome = run.to_the_end()
     finally:
-        threading.setprofile(None)  # type: ignore[arg-type]  # none from now on
+        threading.setprofile(None)
     assert outcome.failed == {}
     said: dict[str, set[str]] = {}
     code = Code(None, ROOT, FAMILIES)

@@ -86,6 +86,9 @@ def test_a_revised_bar_is_refused_kept_and_taken_when_told(trader: Trader, tmp_p
     code, said, _ = trader("collect", "--known-at", before, "--out", "then.parquet")
     assert (code, "1 later revision undone" in said) == (0, True)
     require_equal(read_bars(tmp_path / "then.parquet", "BTCUSDT"), BARS)
+    for half in (("--known-at", before), ("--out", "then.parquet")):
+        code, _, said = trader("collect", *half)
+        assert (code, "--known-at TIME and --out FILE belong together" in " ".join(said.split())) == (2, True)
     trader("collect", "--known-at", "2099-01-01", "--out", "now.parquet")
     assert read_bars(tmp_path / "now.parquet", "BTCUSDT").volume[ROW] == REVISED
 

@@ -10,20 +10,14 @@ from functools import partial
 
 from backtest.engine.book import Sleeve
 from tests.support.published_study import hour_by_hour, seen_at
-from trader.core.book import (
-    BOOK_HALT,
-    BookHour,
-    BookRules,
-    book_hour,
-    missed_book_hour,
-    with_transfer,
-)
+from trader.core.book import BOOK_HALT, BookHour, BookRules, book_hour, missed_book_hour
 from trader.core.book_limits import SleeveStanding
 from trader.core.book_line import BookLine, SleeveHour, book_line
 from trader.core.hours import HourLine, HourState, doubt_at
 from trader.core.risk import halted
 from trader.core.sanity import marked_at
 from trader.core.shares import Shares, ShareSettings, shares_at
+from trader.core.transfers import with_transfer
 from trader.core.types import DAY_MS, HOUR_MS, Bars
 
 

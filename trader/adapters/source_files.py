@@ -142,8 +142,7 @@ def in_folder(folder: Path) -> dict[str, FilePlace]:
 
 @dataclass(eq=False)
 class FileSource:
-    """Bars of files for whoever asks for spans: a file is read again when it has changed. places: lists them, by symbol; the
-    symbol "" is a file that says none and is taken for whatever is asked for."""
+    """Bars of files for whoever asks for spans: a file is read again when it has changed. places: lists them, by symbol."""
 
     said: str
     places: Callable[[], dict[str, FilePlace]]

@@ -7,32 +7,26 @@ SQLAlchemy's (source_sql.py) or DuckDB's own client (source_duckdb.py).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from trader.adapters.bar_columns import NUMBER, floats_of, match_columns, milliseconds, times_of
 from trader.adapters.files import Say, bars_of_columns, require_one_symbol
 from trader.adapters.files_csv import Columns, named_in
-from trader.adapters.source_address import TableAddress, TimeUnit
+from trader.adapters.source_address import TableAddress
+from trader.adapters.source_where import PER_MS, Clock, bounds, quoted, spellings
 from trader.core.errors import DataError
-from trader.core.quote_assets import quote_asset_of
-from trader.core.types import DAY_MS, HOUR_MS, Bars, Ints, iso, no_bars
+from trader.core.types import HOUR_MS, Bars, Ints, no_bars
 
 # What one symbol's hours of a century need; more rows are bars of another interval.
 MOST_ROWS = 900_000
 _WAY_OUT = "name them in the URL, such as &time=COLUMN&close=COLUMN"
 # Of ISO 8601, with or without a zone: 2024-01-31T05:00:00Z, 2024-01-31 05:00:00+00:00.
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}(:?\d{2}){0,2}([.,]\d{1,9})?(?P<zone>Z|[+-]\d{2}(:?\d{2})?)?")
-# How many ms a unit has, and how many of it a ms has: one of them is 1.
-_PER_MS: Mapping[str, tuple[int, int]] = MappingProxyType({"s": (1000, 1), "ms": (1, 1), "us": (1, 1000)})
-_NS_PER_MS = 1_000_000
-
-Clock = Literal["number", "digits", "text", "zoned", "naive"]
 
 
 class Connection(Protocol):
@@ -88,7 +82,16 @@ class TableSource:
             spelled = where = self._of_symbol(shape, symbol)
             if start is not None and stop is not None:
                 span = start - HOUR_MS, stop - HOUR_MS
-                where = [*spelled, _bounds(shape, self.address.unit, *span, connection.text_order)]
+                where = [
+                    *spelled,
+                    bounds(
+                        shape.columns["open_time"],
+                        shape.clock,
+                        self.address.unit,
+                        *span,
+                        connection.text_order,
+                    ),
+                ]
             found = connection.table(self._select(symbol, shape, where))
             if not found.num_rows:
                 self._require_rows(connection, symbol, shape, spelled)
@@ -126,7 +129,7 @@ class TableSource:
         if self.address.query:
             return f"({self.address.query}) AS bars"
         parts = self.address.table.replace("{symbol}", symbol).split(".")
-        return ".".join(_quoted(it) for it in parts)
+        return ".".join(quoted(it) for it in parts)
 
     def _shape(self, connection: Connection, symbol: str) -> _Shape | None:
         """None for a table without rows. Raises DataError for a column that is missing, and for times that cannot be told."""
@@ -183,13 +186,13 @@ class TableSource:
     def _of_symbol(self, shape: _Shape, symbol: str) -> list[str]:
         if "symbol" not in shape.columns:
             return []
-        spelled = ", ".join(f"'{it}'" for it in _spellings(symbol))
-        return [f"{_quoted(shape.columns['symbol'])} IN ({spelled})"]
+        spelled = ", ".join(f"'{it}'" for it in spellings(symbol))
+        return [f"{quoted(shape.columns['symbol'])} IN ({spelled})"]
 
     def _select(self, symbol: str, shape: _Shape, where: Sequence[str]) -> str:
-        wanted = ", ".join(map(_quoted, shape.columns.values()))
+        wanted = ", ".join(map(quoted, shape.columns.values()))
         kept = f" WHERE {' AND '.join(where)}" if where else ""
-        order = _quoted(shape.columns["open_time"])
+        order = quoted(shape.columns["open_time"])
         return f"SELECT {wanted} FROM {self._from(symbol)}{kept} ORDER BY {order} LIMIT {MOST_ROWS + 1}"  # noqa: S608 - as above
 
     def _require_rows(
@@ -208,7 +211,7 @@ class TableSource:
     def _listed(self, connection: Connection, shape: _Shape, most: int) -> Any:
         if "symbol" not in shape.columns:
             return None
-        column = _quoted(shape.columns["symbol"])
+        column = quoted(shape.columns["symbol"])
         return connection.table(f"SELECT DISTINCT {column} FROM {self._from('')} LIMIT {most}").column(0)  # noqa: S608 - as above
 
     def _columns(self, found: Any, shape: _Shape, symbol: str) -> Columns:
@@ -248,7 +251,7 @@ class TableSource:
         return times
 
     def _in_unit(self, times: Ints, rows: Sequence[int]) -> Ints:
-        factor, divisor = _PER_MS[self.address.unit]
+        factor, divisor = PER_MS[self.address.unit]
         broken = times % divisor != 0
         if broken.any():
             row = int(np.argmax(broken))
@@ -256,41 +259,6 @@ class TableSource:
                 f"{self.said}: row {rows[row]}: open time {times[row]} does not lie on the full hour; resample to 1 h bars in UTC"
             )
         return np.asarray(times * factor // divisor, dtype=np.int64)
-
-
-def _quoted(name: str) -> str:
-    """An identifier as SQL writes any name."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _spellings(symbol: str) -> list[str]:
-    """How tables write a symbol: BTCUSDT, BTC/USDT, BTC-USDT, BTC_USDT, and in small letters."""
-    quote = quote_asset_of(symbol) or ""
-    base = symbol.removesuffix(quote)
-    parted = [f"{base}{mark}{quote}" for mark in "/-_"] if base and quote else []
-    plain = [re.sub(r"[^A-Z0-9/_-]", "", it) for it in (symbol, *parted)]
-    return [*plain, *(it.lower() for it in plain)]
-
-
-def _bounds(shape: _Shape, unit: TimeUnit, first: int, last: int, text_order: str) -> str:
-    """The condition that keeps the rows that open within first <= t < last (UTC ms). Of numbers in a unit that nobody said each
-    row may have its own; of texts the days around are kept, since each may have a zone of its own."""
-    name = _quoted(shape.columns["open_time"])
-    if shape.clock in ("number", "digits"):
-        number = name if shape.clock == "number" else f"CAST({name} AS BIGINT)"
-        scales = [_PER_MS[unit]] if unit else [*_PER_MS.values(), (1, _NS_PER_MS)]
-        spans = [(first * scale // divisor, last * scale // divisor) for divisor, scale in scales]
-        return f"({' OR '.join(f'({number} >= {low} AND {number} < {high})' for low, high in spans)})"
-    if shape.clock == "text":
-        low, high = _day(first - DAY_MS), _day(last + 2 * DAY_MS)
-        return f"{name}{text_order} >= '{low}' AND {name}{text_order} < '{high}'"
-    word, zone = ("TIMESTAMPTZ", "+00:00") if shape.clock == "zoned" else ("TIMESTAMP", "")
-    low, high = (iso(it).replace("T", " ").replace("Z", zone) for it in (first, last))
-    return f"{name} >= {word} '{low}' AND {name} < {word} '{high}'"
-
-
-def _day(time: int) -> str:
-    return iso(time)[:10]
 
 
 def _cut(columns: Columns, first: int, last: int, source: str) -> Columns:

@@ -59,11 +59,6 @@ class TablePlace:
         return self._source.read(symbol, say=say)
 
 
-def is_url(place: Place) -> bool:
-    """Whether a place is no path of this machine."""
-    return isinstance(place, str) and "://" in place
-
-
 def path_of(place: Place) -> Path | None:
     """The path that a place is, None for a bucket or a database. Raises ConfigError for an address of an unknown kind."""
     if isinstance(place, Path):

@@ -16,11 +16,12 @@ from trader.app.fields import FLAG, INTEGER, MONEY, TEXT, Kind, by_name, list_of
 from trader.app.journal import Journal, hour_folder
 from trader.app.layout import BOOK
 from trader.app.stored import Format, encode
-from trader.core.book import BOOK_HALT, BookHour, BookReason, PendingTransfer, transfer_scale, with_transfer
+from trader.core.book import BOOK_HALT, BookHour, BookReason, PendingTransfer
 from trader.core.book_limits import LimitName, PurchaseLimit
 from trader.core.errors import DataError
 from trader.core.records import Decision, Totals
 from trader.core.risk import RiskState, halted
+from trader.core.transfers import transfer_scale, with_transfer
 from trader.core.types import HOUR_MS, Json, iso, plain
 
 

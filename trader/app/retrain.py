@@ -42,8 +42,7 @@ class TrainingCause:
 
 MOST_WORDS = 600
 AFTER_REFUSAL = (
-    "Mend what it names (docs/certificate.md), then train again: trader retrain; where the cause was outside of the model, such "
-    "as bars or an export: trader check MODEL, then trader retrain"
+    "Mend what it names (docs/certificate.md), then: trader check MODEL, or train another: trader retrain"
 )
 
 FIRST = TrainingCause("first", "the first training begins the bot")

@@ -106,7 +106,7 @@ def collect(
     if revisions or known_at or out:
         from trader.commands.revised import show_revisions, write_known
 
-        if not known_at:
+        if revisions:
             show_revisions(settings, wanted, as_json)
         else:
             write_known(settings, wanted, known_at, out, as_json)

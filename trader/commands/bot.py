@@ -141,7 +141,7 @@ def retrain(
             "--reason and --write-off are of a book whose list of symbols changes; name it: --book or --symbols"
         )
     if whole.book is not None:
-        from trader.commands import book as books
+        from trader.commands import book_training
 
         given = whole.book
         if params is not None and settings.book is not None:
@@ -154,8 +154,8 @@ def retrain(
             )
         tuner, chosen = search.tuner(settings), params is not None
         if reason is not None:
-            books.change_symbols(settings, whole.book, reason, write_off)
-        books.train(
+            book_training.change_symbols(settings, whole.book, reason, write_off)
+        book_training.train(
             settings,
             given,
             serve_from,

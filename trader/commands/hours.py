@@ -213,9 +213,9 @@ def status(
         whole = traded(settings)
         settings = whole.settings
         if whole.book is not None:
-            from trader.commands import book as books
+            from trader.commands import book_state
 
-            books.status(settings, whole.book, as_json)
+            book_state.status(settings, whole.book, as_json)
             return
     journal = wiring.make_journal(settings)
     clock = hour_clock(settings)

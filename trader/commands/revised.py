@@ -30,11 +30,13 @@ def show_revisions(settings: Settings, symbols: Sequence[str], as_json: bool) ->
             terminal.show(f"  received {iso(it.received)[:19]}Z, {it.decision}: {it.in_words()}")
 
 
-def write_known(settings: Settings, symbols: Sequence[str], at: str, out: Path | None, as_json: bool) -> None:
+def write_known(
+    settings: Settings, symbols: Sequence[str], at: str | None, out: Path | None, as_json: bool
+) -> None:
     """The bars of one symbol as they were stored at a time. Raises ConfigError or DataError."""
-    if out is None or len(symbols) != 1:
+    if at is None or out is None or len(symbols) != 1:
         raise ConfigError(
-            "--known-at writes the bars of one symbol to a file: say --out then.parquet, and --symbol for another"
+            "--known-at TIME and --out FILE belong together, and are of one symbol: say both, and --symbol for another"
         )
     time, (symbol,) = parse_time(at), symbols
     revisions = RevisionsFile(settings.bars).read(symbol)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from functools import cached_property
 from typing import Literal
 
-from trader.core.book_limits import CENT, PurchaseLimit, SleeveStanding, purchase_limits
+from trader.core.book_limits import PurchaseLimit, SleeveStanding, purchase_limits
 from trader.core.book_params import BookParams
-from trader.core.hours import HourState
 from trader.core.policy import LossLimits
 from trader.core.risk import RiskState, assess
 from trader.core.shares import Shares
+from trader.core.transfers import transfers
 from trader.core.types import HOUR_MS
 
 BookReason = Literal["", "rebalance", "halt", "halted", "missed"]
@@ -27,7 +27,7 @@ BOOK_HALT = "book"
 
 # A symbol whose hour before is not closed so long after the close is marked by an older record, and moves no cash.
 LATE_MS = 60_000
-SIX, EIGHT, TWELVE = Decimal("1e-6"), Decimal("1e-8"), Decimal("1e-12")
+SIX = Decimal("1e-6")
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,53 +286,3 @@ def of_symbols(said: BookHour, symbols: Collection[str]) -> BookHour:
         transfers={it: amount for it, amount in said.transfers.items() if it in symbols},
         pending={it: coming for it, coming in said.pending.items() if it in symbols},
     )
-
-
-def transfers(
-    equity_usdt: Decimal, reserve_usdt: Decimal, moving: Sequence[SleeveStanding], shares: Shares
-) -> dict[str, Decimal]:
-    """The moves of cash towards these shares of `equity_usdt`, in cents rounded down, alphabetical, none of them 0. Only cash
-    moves: a sleeve gives at most what it has. Where the cash does not reach for all, those that take get the same share of what
-    they want. moving: the sleeves that give and take."""
-    moved: dict[str, Decimal] = {}
-    wanted: dict[str, Decimal] = {}
-    for it in sorted(moving, key=lambda standing: standing.symbol):
-        more = _cents(shares.weights.get(it.symbol, Decimal(0)) * equity_usdt) - it.equity_usdt
-        if more > 0:
-            wanted[it.symbol] = more
-        elif given := _cents(min(-more, max(it.cash_usdt, Decimal(0)))):
-            moved[it.symbol] = -given
-    there = reserve_usdt - sum(moved.values(), Decimal(0))
-    asked = sum(wanted.values(), Decimal(0))
-    for symbol, more in wanted.items():
-        if given := _cents(more if asked <= there else more * there / asked):
-            moved[symbol] = given
-    return dict(sorted(moved.items()))
-
-
-def _cents(amount: Decimal) -> Decimal:
-    return amount.quantize(CENT, ROUND_DOWN)
-
-
-def with_transfer(state: HourState, amount: Decimal, mark: Decimal) -> HourState:
-    """A sleeve's state after its cash has changed by `amount` USDT, `mark` being what marks its equity before. Base and peak of
-    its limits change in proportion, so that a transfer is no gain and no loss; a halt stays what it was."""
-    if not amount:
-        return state
-    equity, risk = state.ledger.equity(mark), state.risk
-    if equity == 0:
-        base = peak = amount
-    else:
-        # The product first: the quotient alone would be cut before it is multiplied.
-        base = (risk.base_equity * (equity + amount) / equity).quantize(EIGHT, ROUND_HALF_EVEN)
-        peak = (risk.peak_equity * (equity + amount) / equity).quantize(EIGHT, ROUND_HALF_EVEN)
-    ledger = replace(state.ledger, cash=state.ledger.cash + amount)
-    return replace(state, ledger=ledger, risk=replace(risk, base_equity=base, peak_equity=peak))
-
-
-def transfer_scale(scale: Decimal, equity: Decimal, amount: Decimal) -> Decimal:
-    """By how much transfers have multiplied a sleeve's equity, after one of `amount` USDT into `equity`. Equity divided by it is
-    chain-linked over transfers."""
-    if equity <= 0 or equity + amount <= 0:
-        return scale
-    return (scale * (equity + amount) / equity).quantize(TWELVE, ROUND_HALF_EVEN)

@@ -164,7 +164,8 @@ class TroubleEvent:
 @dataclass(frozen=True, slots=True)
 class RefusalEvent:
     """A trained model failed its certificate and was not named champion. valid_from_ms: the first hour that it should have
-    served, UTC ms. certificate: the number of the certificate. breach_number: of the breach that it should have answered, 0 for none."""
+    served, UTC ms. certificate: the number of the certificate. breach_number: of the breach
+    that it should have answered, 0 for none."""
 
     name: ClassVar[str] = "refusal"
     symbol: str
