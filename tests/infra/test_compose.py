@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +31,21 @@ def composed() -> dict[str, Any]:
     return found
 
 
-def validate(file: Path) -> subprocess.CompletedProcess[str]:
-    """A file against the schema of compose files."""
-    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(file)]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+def faults(text: str) -> list[str]:
+    """What the schema of compose files, as check-jsonschema carries it, finds wrong with a file."""
+    import check_jsonschema
+    from jsonschema.validators import validator_for
+
+    (home,) = check_jsonschema.__path__
+    schema = json.loads((Path(home) / "builtin_schemas/vendor/compose-spec.json").read_text())
+    kind = validator_for(schema)
+    return [str(it.message) for it in kind(schema).iter_errors(yaml.safe_load(text))]
 
 
-def test_the_file_is_valid_by_its_schema(tmp_path: Path) -> None:
+def test_the_file_is_valid_by_its_schema() -> None:
     """And one with a misspelled key is not."""
-    done = validate(COMPOSE)
-    assert done.returncode == 0, done.stdout + done.stderr
-    wrong = tmp_path / "compose.yaml"
-    wrong.write_text(COMPOSE.read_text().replace("cap_drop", "cap_dorp"))
-    assert validate(wrong).returncode == 1
+    assert faults(COMPOSE.read_text()) == []
+    assert faults(COMPOSE.read_text().replace("cap_drop", "cap_dorp"))
 
 
 def test_every_port_is_published_on_loopback_only() -> None:

@@ -101,8 +101,8 @@ def test_more_connections_than_it_takes_are_told_503(stage: Stage) -> None:
     with serving(stage.service(bounds=replace(QUICK, connections=3, head_s=5))) as client:
         assert client.forecast()
         held = [socket.create_connection(("127.0.0.1", client.port), timeout=10) for _ in range(2)]
-        until(lambda: b"503 Service Unavailable" in sent(client), 5)
-        assert b"retry-after: 1" in sent(client)
+        until(lambda: b"503 Service Unavailable" in sent(client, b"GET /livez HTTP/1.1\r\n"), 5)
+        assert b"retry-after: 1" in sent(client, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         for one in held:
             one.close()
         assert client.forecast()

@@ -27,7 +27,7 @@ class Bounds:
     head_s: float = 5.0
     body_s: float = 5.0
     answer_s: float = 0.9
-    connections: int = 256
+    connections: int = 128
     computations: int = 16
     refresh_s: float = 2.0
     stop_s: float = 8.0

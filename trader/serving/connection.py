@@ -25,6 +25,8 @@ def bounded_protocol(  # noqa: C901  # a class of six small methods
     their number alone. So many connections at most keep the queue on one core shorter than a request may wait.
     """
 
+    refused: set[object] = set()
+
     class BoundedProtocol(base):  # type: ignore[misc]
         """One connection."""
 
@@ -32,12 +34,15 @@ def bounded_protocol(  # noqa: C901  # a class of six small methods
         _refused = False
 
         def connection_made(self, transport: Any) -> None:
-            """Take it, or tell it at once that there are too many."""
+            """Take it, or tell it with its first bytes that there are too many; beyond twice as many it is cut off."""
             if len(self.connections) >= bounds.connections:
-                self._refused = True
+                self._refused, self.transport = True, transport
                 shed("connection")
-                transport.write(FULL)
-                transport.close()
+                refused.add(self)
+                if len(refused) > bounds.connections:
+                    transport.abort()
+                else:
+                    self._await_head()
                 return
             super().connection_made(transport)
             self._await_head()
@@ -45,12 +50,17 @@ def bounded_protocol(  # noqa: C901  # a class of six small methods
         def connection_lost(self, exc: Exception | None) -> None:
             """Forget it."""
             self._head_is_there()
+            refused.discard(self)
             if not self._refused:
                 super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
             """Read on; until a whole head is there its time runs, and again after an answer that came before the body's end."""
-            if self._refused:
+            if (
+                self._refused
+            ):  # what it sent is read first: a connection that is closed before is reset, and the answer lost
+                self.transport.write(FULL)
+                self.transport.close()
                 return
             super().data_received(data)
             if self.cycle is not None and not self.cycle.response_complete:
@@ -73,7 +83,7 @@ def bounded_protocol(  # noqa: C901  # a class of six small methods
 
         def _too_slow(self) -> None:
             self._head_timer = None
-            if self.cycle is None or self.cycle.response_complete:
+            if self._refused or self.cycle is None or self.cycle.response_complete:
                 self.transport.close()
 
     return BoundedProtocol
