@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backtest.pipeline.folder import PipelineFolder
+from backtest.pipeline.judge import Verdict
 from backtest.pipeline.opened import Pipeline
 from backtest.pipeline.record import Record
 from benchmarks.figure import Figure
@@ -121,7 +122,9 @@ def _filled(pipeline: Pipeline) -> int:
     folder = pipeline.folder
     folder.path.mkdir()
     judge, _ = pipeline.judge()
-    verdicts, records, count = {}, [], 0
+    verdicts: dict[str, Verdict] = {}
+    records: list[Record] = []
+    count = 0
     for job in pipeline.jobs:
         basis, reached = (told := judge.of(job, verdicts)).basis, told.reached
         assert basis is not None

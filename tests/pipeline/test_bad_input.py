@@ -131,7 +131,7 @@ def test_a_bug_in_a_stage_shows_itself(kitchen: Kitchen, monkeypatch: pytest.Mon
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setitem(stage_run.COORDINATED, "tune", broken)  # type: ignore[arg-type]  # a mapping that is a dictionary
+    monkeypatch.setitem(stage_run.COORDINATED, "tune", broken)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         kitchen.ask("pipeline p.toml --workers 1")
     assert (kitchen.out / "current/collect/BTCUSDT/bars.parquet").is_file()

@@ -224,7 +224,8 @@ class Trace:
     def __init__(self) -> None:
         self.seen: dict[str, set[str]] = {}
         self._roots = {reference: kind for kind, reference in CODE.items()}
-        self._stage, self._root, self._importing = "", None, 0
+        self._root: FrameType | None = None
+        self._stage, self._importing = "", 0
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code
@@ -243,7 +244,7 @@ class Trace:
             return
         name = f"{module}:{code.co_qualname.split('.')[0]}"
         if self._root is None and name in self._roots:
-            self._root, self._stage = frame, self._roots[name]  # type: ignore[assignment]  # a frame
+            self._root, self._stage = frame, self._roots[name]
         if self._root is None or self._importing or code.co_filename.startswith("<") or ":<" in name:
             return  # outside a stage; what Python wrote itself, such as a dataclass's __init__; a constant's lambda
         if module.startswith(("trader.", "backtest.")) and not module.startswith(NO_RESULT):

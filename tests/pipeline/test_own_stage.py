@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from typing import Any
 
 from tests.pipeline.kit import Kitchen
 
@@ -107,7 +108,13 @@ def test_a_stage_may_wait_for_others(kitchen: Kitchen) -> None:
 def test_a_notebook_is_executed_or_says_what_it_needs(kitchen: Kitchen) -> None:
     """By nbclient, where that is installed; its executed form may be an output. Its cells count, not what they printed."""
     with_stage(kitchen, '\n[stage.look]\nrun = "look.ipynb"\noutputs = ["sum.txt"]\n')
-    cell = {"cell_type": "code", "execution_count": None, "id": "a", "metadata": {}, "outputs": []}
+    cell: dict[str, Any] = {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": "a",
+        "metadata": {},
+        "outputs": [],
+    }
     cell["source"] = ["x = 1 + 1\n", "open('sum.txt', 'w').write(str(x))"]
     book = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     (kitchen.folder / "look.ipynb").write_text(json.dumps(book))
