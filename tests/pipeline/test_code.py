@@ -264,7 +264,7 @@ def ran_and_said(kitchen: Kitchen) -> tuple[dict[str, set[str]], dict[str, set[s
         )
         outcome = run.to_the_end()
     finally:
-        threading.setprofile(None)  # type: ignore[arg-type]  # none from now on
+        threading.setprofile(None)
     assert outcome.failed == {}
     said: dict[str, set[str]] = {}
     code = Code(None, ROOT, FAMILIES)
