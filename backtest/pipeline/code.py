@@ -71,9 +71,8 @@ class Code:
         self._kept, self._root = kept, root
         self._families = frozenset(families)
         self.versions = versions or Versions()
-        self._modules: dict[str, SourceModule | None] = {}
+        self._modules: dict[tuple[str, Path | None], SourceModule | None] = {}
         self._answers: dict[tuple[Any, ...], Reached] = {}
-        self._paths: dict[tuple[str, Path | None], Path | None] = {}
         self._stale = False
 
     @cached_property
@@ -134,14 +133,10 @@ class Code:
     def module(self, name: str, folder: Path | None) -> SourceModule | None:
         """A module of this project, or of a file in `folder`; None for any other."""
         place = name, folder
-        if place not in self._paths:
-            self._paths[place] = self._path(name, folder)
-        path = self._paths[place]
-        if path is None:
-            return None
-        if str(path) not in self._modules:
-            self._modules[str(path)] = self._read(name, path)
-        return self._modules[str(path)]
+        if place not in self._modules:
+            path = self._path(name, folder)
+            self._modules[place] = None if path is None else self._read(name, path)
+        return self._modules[place]
 
     def is_other_family(self, dotted: str, families: frozenset[str]) -> bool:
         """Whether a name in a table of families belongs to one that was not named."""

@@ -26,7 +26,8 @@ class Basis:
     @property
     def key(self) -> str:
         """The hash of it: equal keys have equal outputs."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        told = {name: getattr(self, name) for name in Basis.__dataclass_fields__}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,8 +224,8 @@ class Trace:
     def __init__(self) -> None:
         self.seen: dict[str, set[str]] = {}
         self._roots = {reference: kind for kind, reference in CODE.items()}
-        self._stage, self._importing = "", 0
         self._root: FrameType | None = None
+        self._stage, self._importing = "", 0
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code

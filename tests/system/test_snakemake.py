@@ -48,6 +48,9 @@ def commands_in(folder: Path, served: Served) -> Path:
     return srun.parent
 
 
+@pytest.mark.timeout(
+    PATIENCE_S + 60
+)  # a job a stage, one after the other, each a Snakemake and a `backtest` of its own
 def test_stages_on_slurm_give_the_bytes_of_one_machine(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
