@@ -80,8 +80,10 @@ def suggest(trial: optuna.Trial, base: Params) -> dict[str, Any]:
 
 
 def cost(suggestion: Mapping[str, Any], base: Params) -> float:
-    """What a trial to its end costs beside another one."""
-    return space_of(base).fit_cost(suggestion)
+    """What a trial to its end costs beside another one. Keys that the suggestion does not name, such as ARIMA's season, are
+    those of the base parameters."""
+    kept = base.model.model_dump(exclude={"family"})
+    return space_of(base).fit_cost({**kept, "look_back_days": base.look_back_days, **suggestion})
 
 
 def nearest(params: Params) -> dict[str, Any]:

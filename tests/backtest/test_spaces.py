@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 import pytest
 
-from backtest.study.space import SPACES, Space, plan_of
+from backtest.study.space import SPACES, Space, cost, plan_of
 from backtest.study.spaces.family import LOOK_BACK_DAYS
 from tests.contracts.forecaster_contract import QUICK
 from trader.core.model_params import FAMILIES
@@ -40,14 +40,14 @@ def test_what_is_searched_are_the_familys_own_keys(family: str) -> None:
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_every_point_is_a_configuration_with_a_cost(family: str) -> None:
-    """Drawn by Optuna, planned, priced; the nearest point to a planned one is itself."""
+    """Drawn by Optuna, priced by the sampler and as planned alike; the nearest point to a planned one is itself."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=3))
     space = SPACES[family]
     for number in range(20):
         suggestion: dict[str, Any] = space.suggest(study.ask())
         plan = plan_of(number, suggestion, base(family), Space(), None)
         assert space.nearest(plan.params.model, plan.params.look_back_days) == suggestion
-        assert plan.cost > 0
+        assert cost(suggestion, base(family)) == plan.cost > 0
         assert math.isfinite(plan.cost)
         assert list(plan.stages) == sorted(set(plan.stages))
 
