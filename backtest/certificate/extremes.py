@@ -20,7 +20,7 @@ def extremes(subject: Subject) -> CertificatePart:
     """The part `extremes`."""
     hour = newest_said(subject)
     if hour is None:
-        words = f"none of the {plural(SEARCHED_HOURS, 'newest hour')} has a prediction to be moved"
+        words = f"none of the {plural(SEARCHED_HOURS, 'newest hour')} has a prediction, so no shock can be compared"
         return CertificatePart("extremes", (check_of("shocked bars", False, words),), {})
     known = subject.bars.until(hour)
     told = [(it, subject.told(it.bars, hour)) for it in shocks(known)]

@@ -26,7 +26,9 @@ def formats(subject: Subject) -> CertificatePart:
     """The part `format`."""
     hour = newest_said(subject)
     if hour is None:
-        return CertificatePart("format", (check_of("columns", False, "no newest hour has a prediction"),), {})
+        return CertificatePart(
+            "format", (check_of("columns", False, "none of the newest hours has a prediction"),), {}
+        )
     panel = _panel(subject, hour)
     hours = np.array([hour])
     checks = [_another_symbol(subject, panel, hours)]
@@ -74,7 +76,7 @@ def _columns(subject: Subject, hour: int) -> Iterator[CertificateCheck]:
 
 def _scales(now: dict[str, list[float]], then: dict[str, list[float]]) -> CertificateCheck:
     wrong = [name for name in then if now.get(name) != then[name]]
-    words = f"{len(then)} columns have the distribution in training that the card says"
+    words = f"{len(then)} columns have the distribution in training that the card records"
     if wrong:
         middle = RANGE_QUANTILES.index(0.5)
         name = wrong[0]
@@ -124,7 +126,9 @@ def _unchanged(subject: Subject, panel: Panel, hours: Ints, other: Panel, what: 
     except DataError:
         return check_of(what, True, "refused")
     except Exception as error:  # whatever a user's family may raise
-        return check_of(what, False, f"ended in {type(error).__name__}: {error}; raise DataError, or take it")
+        return check_of(
+            what, False, f"ended in {type(error).__name__}: {error}; raise DataError, or accept it"
+        )
     same = np.asarray(now, np.float32).tobytes() == before.tobytes()
     return check_of(what, same, "changes nothing" if same else f"P(up) is {now} instead of {before}")
 
@@ -147,4 +151,4 @@ def _refused(what: str, work: Callable[[], Matrix]) -> CertificateCheck:
         return check_of(what, True, "refused")
     except Exception as error:  # whatever a user's family may raise
         return check_of(what, False, f"ended in {type(error).__name__}: {error}; raise DataError")
-    return check_of(what, False, f"was taken, and P(up) is {said}; raise DataError")
+    return check_of(what, False, f"was accepted, and P(up) is {said}; the family must raise DataError")

@@ -66,7 +66,7 @@ def trees(subject: Subject, hour: int, _: list[tuple[Shock, LiveForecast]]) -> I
         column, side = loose[0].tolist()
         name, values = subject.card.columns[column], said[column, side].tolist()
         far, where = ", ".join(f"{it:g}" for it in BEYOND), ("above", "below")[side]
-        words = f"P(up) is {values} where {name} lies {far} ranges {where} all that was learnt"
+        words = f"P(up) is {values} where {name} lies {far} ranges {where} the training rows"
     yield check_of(NAME, not len(loose), words)
 
 
@@ -79,7 +79,7 @@ def naive(subject: Subject, hour: int, told: list[tuple[Shock, LiveForecast]]) -
             yield check_of(
                 NAME,
                 False,
-                f"{shock.name}: the quantiles are {list(said.quantiles)}, those of the last returns {wanted.tolist()}",
+                f"{shock.name}: the quantiles are {list(said.quantiles)}, and those of the last returns are {wanted.tolist()}",
             )
             return
     yield from _unitless(subject, hour, EXACT)
@@ -120,7 +120,7 @@ def arima(subject: Subject, hour: int, told: list[tuple[Shock, LiveForecast]]) -
         f"a shock of the close moves the median by {slopes[0]:+.4g} times the shock, and the width, {width:.4g}, stays"
         if linear and same
         else f"the median moves by {min(slopes):.6g} to {max(slopes):.6g} times the shock, the width is {min(widths):.6g} to "
-        f"{max(widths):.6g}; a linear model has one of each",
+        f"{max(widths):.6g}; a linear model has a single value of each",
     )
 
 

@@ -36,7 +36,7 @@ ManifestFile = Annotated[
     Path | None,
     typer.Option(
         "--manifest",
-        help="do this run again, in a folder of its own beside the first, and compare every output",
+        help="repeat the run of this manifest, in a folder of its own beside the first, and compare every output",
     ),
 ]
 Stage = Annotated[
@@ -52,7 +52,7 @@ Export = Annotated[
         help="write the stages as a file for this engine, a Snakefile beside the pipeline's, and run nothing"
     ),
 ]
-AsDot = Annotated[bool, typer.Option("--dot", help="the graph for Graphviz instead of a table")]
+AsDot = Annotated[bool, typer.Option("--dot", help="print the graph for Graphviz instead of the reasons")]
 
 
 @computed
@@ -68,7 +68,7 @@ def pipeline(
     """Run the stages of a pipeline that are not up to date: collect, features, tune, predict, backtest, train, check, publish,
     and your own.
 
-    Killed at any point, the same command goes on; what has finished is kept. `backtest status` says before what would run.
+    After a kill at any point the same command goes on; finished stages are kept. `backtest status` shows what would run.
     Example: backtest pipeline pipeline.toml --workers 2
     """
     from backtest.pipeline.opened import Pipeline
@@ -99,8 +99,8 @@ def pipeline(
 
 
 def status(file: File, why: Why = False, dot: AsDot = False, as_json: AsJson = False) -> None:
-    """Say of each stage of a pipeline whether it is up to date, or what changed and what would therefore run. Nothing is run, and
-    no network is asked.
+    """Show for each stage of a pipeline whether it is up to date, or what changed and what would therefore run. Runs nothing and
+    makes no network request.
 
     Example: backtest status pipeline.toml --why
     """
@@ -206,7 +206,7 @@ def _run_stage(opened: Pipeline, name: str, computing: Computing, evidence: Path
         verdicts = {it.job.name: it for it in judge.all(opened.jobs)}
         if old := [it for it in job.needs if not verdicts[it].up_to_date]:
             raise ConfigError(
-                f"stage {name} needs {old[0]}, which is not up to date ({'; '.join(verdicts[old[0]].why)}); run that before"
+                f"stage {name} needs {old[0]}, which is not up to date ({'; '.join(verdicts[old[0]].why)}); run that stage first"
             )
         needed = {it: verdicts[it] for it in job.needs}
         with computing.opened(opened.folder.path) as executor:
@@ -229,4 +229,6 @@ def _export(opened: Pipeline, *, as_json: bool) -> None:
     if as_json:
         terminal.emit({"file": str(path), "stages": len(opened.jobs)})
     else:
-        terminal.show(f"{path}: {len(opened.jobs)} rules. Run them there: snakemake --cores 2")
+        terminal.show(
+            f"{path}: {len(opened.jobs)} rules. To run them, in the folder of that file: snakemake --cores 2"
+        )

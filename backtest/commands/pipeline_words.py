@@ -88,7 +88,7 @@ def _results(text: str) -> Iterator[str]:
         )
         for it in rows[:_MOST_LISTED]
     ]
-    head = ("best first", "family", "net return", "buy and hold", "Sharpe", "drawdown", "orders")
-    yield terminal.table("Out of sample, costs included", shown, head)
+    head = ("symbol", "family", "net return", "buy and hold", "Sharpe", "drawdown", "orders")
+    yield terminal.table("Out of sample, costs included, best first", shown, head)
     if len(rows) > len(shown):
         yield f"and {len(rows) - len(shown):,} more in publish/table.csv"

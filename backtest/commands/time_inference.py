@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
 Model = Annotated[
     str,
-    typer.Argument(help="a model's id in --store, or the beginning of it; or a folder of a store's models"),
+    typer.Argument(help="a model's id in --store, or the beginning of it; or the path of a model's folder"),
 ]
 Store = Annotated[Path, typer.Option(help="a folder that holds a bot's models")]
 Seconds = Annotated[
-    float, typer.Option(min=0.01, max=60, help="for how long each number of rows is asked, again and again")
+    float,
+    typer.Option(
+        min=0.01, max=60, help="for how many seconds each number of rows is predicted again and again"
+    ),
 ]
 NATIVE = "native"
 
@@ -34,11 +37,11 @@ NATIVE = "native"
 def time_inference(
     model: Model, store: Store = Path("state"), seconds: Seconds = 1.0, as_json: AsJson = False
 ) -> None:
-    """How long a model takes for 1, 32 and 1,024 rows: native, and in each form that trader export writes.
+    """Measure how long a model takes for 1, 32 and 1,024 rows: native, and in each form that trader export writes.
 
-    Each form runs in a process of its own, on one thread. Median and 99th percentile are of the model alone, with the rows in an
-    array; predict is the whole way of one hour. Cold load is from no library imported to the first answer; memory is the
-    process's peak. Rows are drawn from what the model was trained on.
+    Each form runs in a process of its own, on one thread. Median and 99th percentile time the model alone, with the rows in an
+    array; predict times the predictor for one hour, its features given; cold is the time from the import of the libraries to the
+    first prediction; MB is the peak memory of the process. Rows are random, within the ranges of the training.
     Example: backtest time-inference 20220101T00 --store state
     """
     folder = model_folder(model, store)

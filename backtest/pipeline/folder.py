@@ -55,7 +55,7 @@ class PipelineFolder(ResultsFolder):
         except OSError as error:
             raise CannotWrite(
                 f"pipeline folder {self.path} cannot be written: {error.strerror or error}. Stages that have finished are kept: "
-                f"make room or mend the folder's rights, and the same command goes on"
+                f"make room or correct the folder's permissions; the same command then goes on"
             ) from None
 
     @contextmanager

@@ -112,7 +112,7 @@ class Judge:
         ]
         changed += [f"{it} is no input any more" for it in last.basis.inputs if it not in basis.inputs]
         more = _differences(last.basis, basis, self._code_changes(last.basis.code, reached))
-        return (*changed, *more) or ("its key is computed otherwise than before",)
+        return (*changed, *more) or ("its key was computed in another way",)
 
     def _code_changes(self, before: str, now: Reached) -> list[str]:
         if before == now.digest:
@@ -122,8 +122,8 @@ class Judge:
         added = [it for it in now.code if it not in old]
         gone = [it for it in old if it not in now.code]
         told = [f"code: {_place(it)} changed" for it in changed]
-        told += [f"code: {_place(it)} is reached now" for it in added] if old else ["code changed"]
-        return told + [f"code: {_place(it)} is reached no more" for it in gone]
+        told += [f"code: {_place(it)} is used now" for it in added] if old else ["code changed"]
+        return told + [f"code: {_place(it)} is no longer used" for it in gone]
 
     def _damaged(self, record: Record) -> tuple[str, ...]:
         """Outputs whose content is not what was made."""
@@ -159,7 +159,7 @@ def _differences(before: Basis, now: Basis, code: list[str]) -> tuple[str, ...]:
         for path, old, new in _changed_params("", before.params, now.params)
     ]
     if before.outputs != now.outputs:
-        told.append("its outputs are named otherwise")
+        told.append("its outputs have other names")
     libraries = {**before.libraries, **now.libraries}
     told += [
         f"library {it} {before.libraries.get(it, 'none')}, now {now.libraries.get(it, 'none')}"

@@ -153,14 +153,15 @@ def check_stage(arrays: Arrays, settings: TaskSettings) -> bytes:
     checks = [*examined(given, forecaster, params), *_own_contract(params.model.family)]
     if failed := [it for it in checks if it.found]:
         said = "; ".join(f"{it.what}: {it.found[0]}" for it in failed[:3])
-        raise DataError(f"{given.symbol} by {params.model.family} is not published: {said}")
+        raise DataError(
+            f"{given.symbol} by {params.model.family} fails its check, so nothing is published: {said}"
+        )
     told = {"symbol": given.symbol, "family": params.model.family, "checks": [asdict(it) for it in checks]}
     return Made({"check.json": json_bytes(told)}).packed()
 
 
 def examined(given: Given, forecaster: Forecaster, params: Params) -> list[Check]:
-    """The newest hours of the backtest with their future removed and distorted, and the model itself. Here a certificate of the
-    model is asked for, once there is one."""
+    """The newest hours of the backtest with their future removed and distorted, and whether the model can be loaded."""
     bars, start, stop = given.bars(), given.hour("from"), given.hour("to")
     rules = Rules(params, Filters.derived(float(bars.close[bars.row(start)])))
     checks = examine(forecaster, bars, rules, start, stop, given.source, given.others())

@@ -129,7 +129,7 @@ def test_what_cannot_be_trained_is_said_and_nothing_is_written() -> None:
         ConfigError, match=r"pool = true: a fit of naive does not take rows of several symbols"
     ):
         retrain_pool(bots_of(store), pooled_params().model_copy(update={"model": naive()}), START)
-    with pytest.raises(DataError, match="CCUSDT: a first training on all symbols has no bars of it"):
+    with pytest.raises(DataError, match="CCUSDT: the first training on all symbols finds no bars there"):
         retrain_pool(bots_of(store, CCUSDT=SERIES["CCUSDT"].first), pooled_params(), START)
     assert not [key for key in store.objects if not key.startswith("caches/")]
 

@@ -341,8 +341,8 @@ class CarelessForecaster(BentForecaster):
 @pytest.mark.parametrize(
     ("taken", "said"),
     [
-        ("columns", "a missing column: was taken"),
-        ("symbol", "another symbol: was taken"),
+        ("columns", "a missing column: was accepted"),
+        ("symbol", "another symbol: was accepted"),
         ("crash", "a missing column: ended in IndexError"),
         ("type", "float64 in place of float32: P(up) is"),
     ],

@@ -241,6 +241,6 @@ def test_a_failing_check_publishes_nothing(kitchen: Kitchen, monkeypatch: pytest
     code, err = kitchen.fails()
     assert code == 2
     assert "stage check/BTCUSDT/naive failed" in err
-    assert "BTCUSDT by naive is not published: decisions: hour 5 changes" in err
+    assert "BTCUSDT by naive fails its check, so nothing is published: decisions: hour 5 changes" in err
     assert not (kitchen.out / "current" / "publish").exists()
     monkeypatch.undo()

@@ -21,7 +21,7 @@ def test_every_stage_is_a_rule_and_runs_by_itself(kitchen: Kitchen) -> None:
     assert "'out/current/predict/BTCUSDT/naive/predictions.parquet'," in text
     code, _, err = kitchen.ask(f"{commands[-1]} 1")
     assert code == 2
-    assert "is not up to date (it has never run); run that before" in err
+    assert "is not up to date (it has never run); run that stage first" in err
     for words in commands:
         assert kitchen.ask(f"{words} 1")[0] == 0
     assert kitchen.outputs() == wanted

@@ -99,6 +99,6 @@ def test_a_token_is_needed_beyond_loopback_only() -> None:
     assert {token_for(host, "") for host in LOOPBACK} == {""}
     assert token_for("0.0.0.0", "secret") == "secret"  # noqa: S104 - nothing listens
     with pytest.raises(
-        ConfigError, match=r"listens on 0\.0\.0\.0, which others reach: set TRADER_SERVE_TOKEN"
+        ConfigError, match=r"listens on 0\.0\.0\.0, which other machines reach: set TRADER_SERVE_TOKEN"
     ):
         token_for("0.0.0.0", "")  # noqa: S104 - it is refused

@@ -66,12 +66,12 @@ def closed_bar(message: Any, symbols: Collection[str]) -> ClosedBar | None:
     event = message.get("data") if isinstance(message, dict) else None
     kline = event.get("k") if isinstance(event, dict) and event.get("e") == "kline" else None
     if not isinstance(event, dict) or not isinstance(kline, dict):
-        raise DataError(f"it is no event of a kline: {message!r:.100}")
+        raise DataError(f"this message is no kline event: {message!r:.100}")
     symbol, closed, ended = event.get("s"), kline.get("x"), kline.get("T")
     if symbol not in symbols or kline.get("i") != "1h" or type(closed) is not bool or type(ended) is not int:
-        raise DataError(f"it is no hourly kline of the symbols that were asked for: {message!r:.100}")
+        raise DataError(f"this message is no hourly kline of a requested symbol: {message!r:.100}")
     if not is_close_time(ended + 1) or kline.get("t") != ended + 1 - HOUR_MS:
-        raise DataError(f"its times are no hour: {kline.get('t')!r:.40} to {ended}")
+        raise DataError(f"a kline whose times are no full hour: {kline.get('t')!r:.40} to {ended}")
     return ClosedBar(str(symbol), ended + 1) if closed else None
 
 

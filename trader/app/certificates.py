@@ -84,7 +84,7 @@ def require_passed(journal: Journal, card: ModelCard) -> None:
         )
     if not known.certificate.passed:
         raise Uncertified(
-            f"{card.model_id}: certificate {known.number} {known.certificate.verdict}. It does not serve; after mending the "
+            f"{card.model_id}: certificate {known.number} {known.certificate.verdict}. It does not serve. After repairing the "
             f"cause make another: trader check {card.model_id}"
         )
 

@@ -166,7 +166,7 @@ def _pool_bars(bots: Mapping[str, Bot], params: Params, window: Refit) -> list[B
         said = ", ".join(f"{it.symbol} (newest {iso(it.last)})" for it in coming)
         raise Retry(
             f"the training of all symbols for {iso(window.serve_from)} needs the bar of {iso(reach)} of {said}; a symbol without "
-            "bars for a day counts as traded no more"
+            "bars for a day counts as no longer traded"
         )
     return [*there, *(it for it in found if not learns_from(it, window))]
 
@@ -176,5 +176,6 @@ def _require_begun_or_seen(bots: Mapping[str, Bot], symbols: tuple[str, ...]) ->
     unseen = [it for it, bot in bots.items() if it not in symbols and deployment(bot.journal) is None]
     if unseen:
         raise DataError(
-            f"{', '.join(unseen)}: a first training on all symbols has no bars of it; leave it out of the book, or begin later"
+            f"{', '.join(unseen)}: the first training on all symbols finds no bars there; leave such a symbol out of the book, "
+            "or begin later"
         )

@@ -41,9 +41,7 @@ class TrainingCause:
 
 
 MOST_WORDS = 600
-AFTER_REFUSAL = (
-    "Mend what it names (docs/certificate.md), then: trader check MODEL, or train another: trader retrain"
-)
+AFTER_REFUSAL = "Repair the cause (docs/certificate.md), then run trader check MODEL; or train another model: trader retrain"
 
 FIRST = TrainingCause("first", "the first training begins the bot")
 CALENDAR = TrainingCause("calendar", "the calendar's refit")

@@ -213,7 +213,7 @@ def run(
     """Tick once now, then by the schedule until SIGTERM. Ticks run inside this process, other jobs of the schedule as child
     processes.
 
-    With --stream the schedule stands as it is, and a stream only wakes a tick earlier: docs/streams.md.
+    With --stream the schedule runs unchanged; the stream only lets a tick begin earlier: docs/streams.md.
 
     Example: trader run --cron-job cron-job --stream
     """

@@ -41,7 +41,9 @@ Check = Annotated[
 def check(
     model: Annotated[
         str,
-        typer.Argument(help="a model's id, or the beginning of it; champion: the one that serves newest"),
+        typer.Argument(
+            help="a model's id or the beginning of it; champion: the newest champion, also before its first hour"
+        ),
     ] = "champion",
     symbol: Symbol = None,
     book: BookFile = None,
@@ -49,11 +51,11 @@ def check(
     bars: BarsDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Examine a model and keep what was found as a numbered certificate beside its card. Exit 1 if it failed.
+    """Examine a model and store the result as a numbered certificate beside its card. Exit 1 if it failed.
 
-    It must say live what the walk-forward says, be as good on its newest hours, stay within bounds on extreme ones, refuse
-    what it was not fitted for, and agree with its exported forms. Of a book every symbol's model is examined,
-    or that of --symbol. Example: trader check 20220101T00 --json
+    The model must predict live what the walk-forward predicts, be as good on its newest hours, stay within bounds on extreme
+    input, refuse input that it was not fitted for, and agree with its exported forms. With a book the models of all symbols are
+    examined, or only that of --symbol. Example: trader check 20220101T00 --json
     """
     from trader import wiring
     from trader.app.certificates import keep
@@ -111,7 +113,7 @@ def examined(settings: Settings, bot: Bot, card: ModelCard) -> Certificate:
 
     now_ms = bot.exchange.time_ms()
     subject = subject_of(bot, card, floor_hour(now_ms))
-    terminal.say(f"{bot.symbol}: the certificate of {card.model_id} is made")
+    terminal.say(f"{bot.symbol}: examining {card.model_id}")
     with terminal.progress("windows") as update:
         return certify(
             subject,

@@ -27,7 +27,7 @@ Format = Annotated[
     typer.Option(
         "--format",
         metavar="|".join(FORMS),
-        help="onnx, of families xgboost, lightgbm and tft; or torchscript, of tft: legacy, deprecated by PyTorch",
+        help="onnx for xgboost, lightgbm and tft; torchscript for tft only: legacy, deprecated by PyTorch",
     ),
 ]
 Out = Annotated[Path, typer.Option(help="the file to write")]
@@ -42,11 +42,11 @@ def export(
     bars: BarsDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a model as ONNX or TorchScript, once it is proved that the file says what the model says.
+    """Write a model as ONNX or TorchScript, after a proof that the file predicts what the model predicts.
 
-    Trees are asked at every split, at its threshold, at both float32 neighbours and with NaN, and on the newest collected hours;
-    a network on real and drawn windows. One unequal answer ends with exit 1, and nothing is written. A proved ONNX file is also
-    kept in the store, beside the model.
+    Trees are compared at every split, at its threshold, at both float32 neighbours and with NaN, and on the newest collected
+    hours; a network on real and random windows. If one prediction differs, the command ends with exit 1 and writes no file. A
+    proved ONNX file is also stored beside the model.
     Example: trader export champion --format onnx --out champion.onnx
     """
     from trader import wiring

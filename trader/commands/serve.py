@@ -1,4 +1,4 @@
-"""`trader serve`: what the bot would say, over HTTP."""
+"""`trader serve`: the bot's forecasts over HTTP."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def serve(
     model: Annotated[
         str,
         typer.Option(
-            help="whose forecasts: champion, challenger (published, first hour still to come), or a model's id"
+            help="the model that answers: champion, challenger (published, first hour still to come), or a model's id"
         ),
     ] = "champion",
     runtime: Annotated[
@@ -50,7 +50,7 @@ def serve(
     check: Annotated[
         Path | None,
         typer.Option(
-            help="serve nothing: derive the answers in this file again from the store, and compare; - reads standard input"
+            help="do not serve: derive the answers in this file again from the store and compare; - is standard input"
         ),
     ] = None,
     symbol: Symbol = None,
@@ -59,10 +59,10 @@ def serve(
     bars: BarsDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer over HTTP what the bot would say: POST /v1/forecast, and /v2/models for rows. Decides nothing, writes nothing.
+    """Serve the bot's forecasts over HTTP: POST /v1/forecast, and /v2/models for rows of features. Trades and writes nothing.
 
-    It reloads when the champion changes, serves all symbols of a book, and ends on SIGTERM once what was asked is answered. With
-    --json the ready line is one line of JSON with the url. See docs/serving.md.
+    The server loads a new champion without a restart, serves all symbols of a book, and answers open requests before it ends on
+    SIGTERM. With --json the ready line is one line of JSON with the url. See docs/serving.md.
     Example: trader serve --port 8080 --json
     """  # fmt: skip
     _require_installed()
@@ -88,8 +88,8 @@ def token_for(host: str, token: str) -> str:
     """The token that callers must send. Raises ConfigError where there is none and others than this machine may call."""
     if host not in LOOPBACK and not token:
         raise ConfigError(
-            f"trader serve listens on {host}, which others reach: set TRADER_SERVE_TOKEN (such as: openssl rand -hex 32), "
-            f"which callers send as Authorization: Bearer TOKEN; or listen on 127.0.0.1"
+            f"trader serve listens on {host}, which other machines reach: set TRADER_SERVE_TOKEN (such as from: openssl rand "
+            "-hex 32), which callers send as Authorization: Bearer TOKEN; or listen on 127.0.0.1"
         )
     return token
 
@@ -152,5 +152,5 @@ def _check(path: Path, sources: Sources, as_json: bool) -> None:
             terminal.show(terminal.paragraph(f"{it.answer.symbol} {it.answer.hour}: {said}", 2))
     if any(it.differences for it in found):
         raise ConfigError(
-            "an answer differs from what the store's model says of these bars: another server, other bars, or it was changed"
+            "an answer differs from what the store's model predicts: it was changed, or comes from another store or other bars"
         )

@@ -59,7 +59,7 @@ class StreamWaking:
         self._run_now = run_now
         symbols = plural(len(self._bots), "symbol")
         _say(
-            f"a stream of klines at {self._stream.state.address} wakes ticks of {symbols}; the schedule stands"
+            f"a stream of klines at {self._stream.state.address} wakes ticks of {symbols}; the schedule runs unchanged"
         )
         self._stream.start()
         try:
@@ -83,7 +83,7 @@ class StreamWaking:
         self._waker.settled(hour, confirmed)
         if not confirmed:
             _say(
-                f"the stream closed {wake_up.symbol} {iso(hour)}, REST has no such bar; nothing is done before the schedule"
+                f"the stream says that {wake_up.symbol} closed at {iso(hour)}, but REST has no such bar; the schedule ticks next"
             )
             return
         for _ in range(TRIES):

@@ -41,12 +41,12 @@ NAME = "hourly-trader"
 _JSON = "application/json"
 # What a route may answer beside 200, and when.
 _WHY = {
-    400: "the request is no HTTP",
+    400: "the request is not valid HTTP",
     401: "the bearer token is missing or wrong",
     404: "no such model",
     408: "the body came too slowly",
     413: "the body is too large",
-    422: "the request is wrong; the message says where, and the way out",
+    422: "the request is wrong; the message says where, and how to correct it",
     503: "not now: no model, no bar yet, or too much at once; Retry-After says when",
 }
 
@@ -110,7 +110,11 @@ class Routes:
 
     async def livez(self, request: Request) -> Response:
         """Whether the server runs, for a supervisor."""
-        return _text("alive\n", 200) if self._service.alive else _text("it looks for no new model\n", 500)
+        return (
+            _text("alive\n", 200)
+            if self._service.alive
+            else _text("the server no longer looks for new models\n", 500)
+        )
 
     async def readyz(self, request: Request) -> Response:
         """Which model answers for each symbol, for a supervisor; 503 while there is none."""
@@ -137,7 +141,7 @@ def app_of(service: Service, closing: Callable[[], None] = lambda: None) -> Fast
 
     app = FastAPI(
         title="trader serve", version=version("hourly-trader"), lifespan=life, docs_url=None, redoc_url=None,
-        description="What the bot would say, over HTTP: forecasts of hours, and the Open Inference Protocol for rows of "
+        description="The bot's forecasts over HTTP: of single hours, and by the Open Inference Protocol for rows of "
         "features. Every answer names its model, the hash of its card and of its input, and can be derived again.",
     )  # fmt: skip
     app.state.documented = []

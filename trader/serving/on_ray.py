@@ -58,7 +58,8 @@ def application(given: dict[str, str]) -> Any:
     settings = load_settings()
     if not settings.serve_token.get_secret_value().strip():
         raise ConfigError(
-            "on Ray Serve TRADER_SERVE_TOKEN must be set (such as: openssl rand -hex 32): machines of a cluster call each other"
+            "on Ray Serve TRADER_SERVE_TOKEN must be set (such as: openssl rand -hex 32): every machine of the cluster can call "
+            "a replica"
         )
     serve = _ray_serve()
     # Folders are those of whoever starts it; a replica's own folder is another one.

@@ -34,20 +34,24 @@ class Told(BaseModel):
 
 
 class ForecastRequest(Asked):
-    """What is asked about one hour of one symbol."""
+    """A request for the forecast of one hour of one symbol."""
 
     symbol: SymbolText
     hour: Annotated[
         str | None,
         Field(
             max_length=40,
-            description="close of the hour in UTC, such as 2022-01-23T02:00Z; null: the newest closed one, or that of `bars`",
+            description="close of the hour in UTC, such as 2022-01-23T02:00Z; null: the newest closed one, or the last of `bars`",
             examples=["2022-01-23T02:00:00Z"],
         ),
     ] = None
     horizon_hours: Annotated[
         int | None,
-        Field(ge=1, le=LONGEST_FORECAST_HOURS, description="hours ahead; null: those that the bot trades by"),
+        Field(
+            ge=1,
+            le=LONGEST_FORECAST_HOURS,
+            description="hours ahead; null: the horizon that the bot trades by",
+        ),
     ] = None
     bars: Annotated[
         list[BarRow] | None,
@@ -61,13 +65,13 @@ class ForecastRequest(Asked):
 
 
 class ForecastRequests(Asked):
-    """Several at once, answered in their order."""
+    """Several requests at once, answered in their order."""
 
     requests: Annotated[list[ForecastRequest], Field(min_length=1, max_length=MOST_REQUESTS)]
 
 
 class ForecastAnswer(Told):
-    """What the bot would say of an hour: P(up), and quantiles where the family gives them."""
+    """The bot's forecast at an hour: P(up), and quantiles if the family gives them."""
 
     symbol: str
     model_id: str
@@ -77,41 +81,56 @@ class ForecastAnswer(Told):
     family: str
     runtime: Runtime
     input_hash: Annotated[
-        str, Field(description="of the bars that were read; the decision's bars_hash of that hour")
+        str,
+        Field(
+            description="SHA-256 of the bars that were read; equals bars_hash of the bot's decision for that hour"
+        ),
     ]
     source: Annotated[
         Literal["collected", "request"],
-        Field(description="whose bars were read: the bot's, or the request's"),
+        Field(description="which bars were read: the bot's collected ones, or those of the request"),
     ]
     hour: Annotated[str, Field(description="close of the hour that the forecast is made at, UTC")]
     horizon_hours: int
-    p_up: Annotated[float | None, Field(description="P(close[hour + horizon_hours] is up); null: see reason")]
+    p_up: Annotated[
+        float | None,
+        Field(
+            description="probability that the close rises over horizon_hours by more than the label's hurdle; null: see reason"
+        ),
+    ]
     reason: Annotated[str, Field(description='why there is no p_up: gap or warm_up; "" where there is one')]
     levels: Annotated[
-        list[float] | None, Field(description="of the quantiles; null for a family without them")
+        list[float] | None, Field(description="levels of the quantiles; null for a family without quantiles")
     ]
     quantiles: Annotated[
         list[float] | None,
-        Field(description="of log(close[hour + horizon_hours] / close[hour]) at the levels"),
+        Field(description="quantiles of log(close[hour + horizon_hours] / close[hour]) at the levels"),
     ]
-    model_late: Annotated[bool, Field(description="a newer model should serve this hour and cannot")]
+    model_late: Annotated[
+        bool, Field(description="a newer model should serve this hour, and is missing or cannot be loaded")
+    ]
     serves_from: Annotated[
         str | None,
-        Field(description="from when on the model trades, where it does not trade this hour; else null"),
+        Field(
+            description="the hour from which the model trades, if it does not trade this hour yet; else null"
+        ),
     ]
     in_sample: Annotated[
-        bool, Field(description="the model was trained on this hour: it is no evidence of its worth")
+        bool,
+        Field(
+            description="the hour lies within the model's training, so the forecast is no evidence of skill"
+        ),
     ]
 
 
 class Problem(Told):
-    """Why there is no answer, and the way out."""
+    """Why there is no answer, and how to correct the request."""
 
     error: str
 
 
 class RefusedForecast(Told):
-    """One of several that was not answered. status: that of the request alone."""
+    """One of several requests that was refused. status: the HTTP status of this request alone."""
 
     symbol: str
     status: int
