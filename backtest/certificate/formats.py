@@ -16,6 +16,7 @@ from trader.core.errors import DataError
 from trader.core.features import features, preset_named
 from trader.core.model import RANGE_QUANTILES, ranges_of
 from trader.core.panel import Panel
+from trader.core.text import plural
 from trader.core.training import context_from
 from trader.core.types import HOUR_MS, REQUIRED_COLUMNS, Bars, Ints, Matrix
 
@@ -56,12 +57,12 @@ def _columns(subject: Subject, hour: int) -> Iterator[CertificateCheck]:
     """Names and order by the card; and by the values: each column's distribution in training is that of the card."""
     preset, card = preset_named(subject.params.features), subject.card
     same = list(preset.columns) == card.columns
-    words = f"{len(card.columns)} columns in the order of the card"
+    words = f"{plural(len(card.columns), 'column')} in the order of the card"
     if not same:
         words = f"the card names {', '.join(card.columns)}; the bot computes {', '.join(preset.columns)}"
     yield check_of("columns and their order", same, words)
     row = features(subject.bars.until(hour), preset, hour, hour + HOUR_MS)
-    words = f"a row is {row.dtype}, {row.shape[1]} columns"
+    words = f"a row is {row.dtype}, {plural(row.shape[1], 'column')}"
     yield check_of("type of a row", row.dtype == np.float32 and row.shape[1] == len(card.columns), words)
     known = card.known_ranges(subject.bars.symbol)
     if not known or not same:
@@ -76,14 +77,15 @@ def _columns(subject: Subject, hour: int) -> Iterator[CertificateCheck]:
 
 def _scales(now: dict[str, list[float]], then: dict[str, list[float]]) -> CertificateCheck:
     wrong = [name for name in then if now.get(name) != then[name]]
-    words = f"{len(then)} columns have the distribution in training that the card records"
+    words = f"{plural(len(then), 'column')} distributed in training as the card records"
     if wrong:
         middle = RANGE_QUANTILES.index(0.5)
         name = wrong[0]
         was, there = then[name], now.get(name) or [float("nan")] * len(RANGE_QUANTILES)
         words = (
             f"{name} lay within {was[0]:g} to {was[-1]:g} (median {was[middle]:g}) in training; today's code gives {there[0]:g} "
-            f"to {there[-1]:g} (median {there[middle]:g}) for the same hours; {len(wrong)} of {len(then)} columns differ"
+            f"to {there[-1]:g} (median {there[middle]:g}) for the same hours; "
+            f"{len(wrong)} of {plural(len(then), 'column')} differ"
         )
     return check_of("scale of every column", not wrong, words)
 

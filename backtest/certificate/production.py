@@ -48,7 +48,7 @@ def _training_rows(subject: Subject) -> CertificateCheck:
     except DataError as error:
         return check_of("training rows", False, str(error))
     same = now == subject.card.data_hash
-    words = f"{subject.card.rows:,} rows, hash {now}" if same else (
+    words = f"{plural(subject.card.rows, 'row')}, hash {now}" if same else (
         f"today's bars, columns and labels give rows of the hash {now}; the model was fitted on {subject.card.data_hash}"
     )  # fmt: skip  # one sentence each
     return check_of("training rows", same, words)

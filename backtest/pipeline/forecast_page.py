@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from trader.core.text import plural
+
 WIDTH, HEIGHT = 560, 160
 # Intervals of 95, 80 and 50 %: the index of the lower level, and how dark it is.
 _BANDS = ((0, 0.15), (1, 0.2), (2, 0.3))
@@ -24,7 +26,8 @@ def page_of(forecasts: Mapping[Pair, Mapping[str, Any]], hours: int) -> str:
     body = "".join(_section(pair, told, hours) for pair, told in forecasts.items())
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Forecasts</title>'
-        f"<style>{STYLE}</style></head><body><h1>Forecasts</h1><p>The newest closes, and the forecast of at most {hours} hours "
+        f"<style>{STYLE}</style></head><body><h1>Forecasts</h1><p>The newest closes, and the forecast of at most "
+        f"{plural(hours, 'hour')} "
         "after them: shaded the intervals of 50, 80 and 95 %, dashed the median. A family without a distribution says P(up) "
         f"alone.</p>{body}</body></html>\n"
     )

@@ -13,6 +13,7 @@ from backtest.pipeline.spec_values import Table
 from trader.core.errors import ConfigError
 from trader.core.model_params import FAMILIES
 from trader.core.params import Params
+from trader.core.text import plural
 from trader.core.types import DAY_MS, HOUR_MS, iso, parse_hour
 from trader.plain_file import NotTextError, read_plain, text_of
 
@@ -209,4 +210,4 @@ def _own_stages(path: Path, told: Any) -> tuple[OwnStage, ...]:
 
 def hours_text(start: int, stop: int) -> str:
     """A span for messages."""
-    return f"{iso(start)} to {iso(stop)} ({(stop - start) // HOUR_MS:,} hours)"
+    return f"{iso(start)} to {iso(stop)} ({plural((stop - start) // HOUR_MS, 'hour')})"

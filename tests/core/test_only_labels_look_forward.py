@@ -29,6 +29,7 @@ from trader.core.metrics import hourly_returns
 from trader.core.model import RANGE_QUANTILES
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.policy import Signals, Thresholds
+from trader.core.pooled_rows import with_symbol
 from trader.core.presets import Preset, computed
 from trader.core.probability import shortest_all
 from trader.core.training import labels_between, usable_hours
@@ -126,6 +127,7 @@ ONLY_BACKWARD: dict[str, Callable[[Bars], npt.NDArray[Any]]] = {
         :, None
     ],
     "presets.computed": lambda bars: computed(SHIPPED[0], bars),
+    "pooled_rows.with_symbol": lambda bars: with_symbol(two(bars).astype(np.float32), 1),
 }
 FORWARD: dict[str, Callable[[Bars, int], Floats]] = {
     "labels.direction": direction,
@@ -143,6 +145,9 @@ NO_ROW_OF_AN_HOUR = {
     "export_scene.scene_of": "rows of `features.features` and the bars as they are, for a proof that asks two forms of a model",
     "lookahead.poisoned": "spoils the future on purpose",
     "panel.on_grid": "the bars as they are, and before the first one rows that are no hours of the symbol",
+    "pooled_rows.whole_grid": "the same as panel.on_grid, to the window's end",
+    "revisions.known_at": "each bar as it was stored at a time: only the revised bar itself changes",
+    "model.rows_by_symbol": "rows of a training set, taken apart by symbol",
     "peers.all_parts": "parts of a batch, from every process of a fit",
     "shares.hierarchical_risk_parity": "a covariance of symbols, from bars that `shares_at` has cut a day before the hour",
     "training.train_bars": "bars as they are, those that a fit sees",
@@ -152,11 +157,12 @@ NO_ROW_OF_AN_HOUR = {
 }
 
 
-def holds_arrays(hint: Any) -> bool:
-    """Whether a type is an array, or something that holds one."""
+def holds_arrays(hint: Any, within: frozenset[Any] = frozenset()) -> bool:
+    """Whether a type is an array, or something that holds one. within: the classes around it; one may hold itself."""
     if inspect.isclass(hint) and is_dataclass(hint):
-        return any(holds_arrays(held) for held in get_type_hints(hint).values())
-    return "ndarray" in str(hint).lower() or any(holds_arrays(held) for held in get_args(hint))
+        held = get_type_hints(hint).values() if hint not in within else ()
+        return any(holds_arrays(it, within | {hint}) for it in held)
+    return "ndarray" in str(hint).lower() or any(holds_arrays(it, within) for it in get_args(hint))
 
 
 def functions_of_arrays() -> set[str]:
