@@ -142,8 +142,8 @@ RESOLVE := $(COMPILE) pyproject.toml
 EXTRAS   := $(addprefix --extra ,observability mlflow lightgbm neptune serve traces export sql redis)
 OTHERS   := $(addprefix --extra ,observability lightgbm arima prophet tft ray serve export) --group families
 # What the image has: the page, and the answers of `trader serve`.
-SERVED   := $(addprefix --extra ,observability serve onnx redis)
-TRACKED  := $(addprefix --extra ,mlflow lightgbm neptune sql postgresql traces)
+SERVED   := $(addprefix --extra ,observability serve redis)
+TRACKED  := $(addprefix --extra ,mlflow lightgbm neptune traces)
 # What a study needs to be computed by other machines: its tests start the real engines.
 MACHINES := $(addprefix --extra ,ray ray-serve slurm postgresql)
 
