@@ -71,10 +71,7 @@ def _figures(size: Size) -> list[Figure]:
         finally:
             os.sched_setaffinity(0, cores)
         found += _overload(size, client_core, native)
-    return [*found, Figure("Ray Serve, requests a second, one client", None, note=RAY)]
-
-
-RAY = "tests/system/test_serve_ray.py prints it: Ray lives in the environment of make system"
+    return found
 
 
 @dataclass(frozen=True, slots=True)
