@@ -22,7 +22,6 @@ from typing import Any
 import requests
 
 from backtest.executors.own_network import entered
-from backtest.executors.ray_broker import NOT_FOUND
 from tests.system.ray_nodes import insisted
 
 TOKEN = "t" * 32
@@ -46,15 +45,13 @@ def main() -> None:
     os.environ |= {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AUTH_MODE": "disabled",
+        "RAY_LOG_TO_STDERR": "1",
         "RAY_TMPDIR": str(folder),
         "RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING": "0",
         "TRADER_TRACKERS": "none",
         "TRADER_SERVE_TOKEN": TOKEN,
     }
-    (folder / "stubs").mkdir()
-    for name in NOT_FOUND:
-        (folder / "stubs" / f"{name}.py").write_text("raise ModuleNotFoundError\n")
-    path = os.pathsep.join(filter(None, [str(folder / "stubs"), *sys.path]))
+    path = os.pathsep.join(filter(None, sys.path))
     exchange = started("exchange", "--synthetic", "7", "--at", "2022-01-23T01:00Z", "--json")
     try:
         prepared()
