@@ -142,7 +142,7 @@ RESOLVE := $(COMPILE) pyproject.toml
 EXTRAS   := $(addprefix --extra ,observability mlflow lightgbm neptune serve traces export sql redis)
 OTHERS   := $(addprefix --extra ,observability lightgbm arima prophet tft ray serve export) --group families
 # What the image has: the page, and the answers of `trader serve`.
-SERVED   := $(addprefix --extra ,observability serve redis)
+SERVED   := $(addprefix --extra ,observability serve)
 TRACKED  := $(addprefix --extra ,mlflow lightgbm neptune)
 # What a study needs to be computed by other machines: its tests start the real engines.
 MACHINES := $(addprefix --extra ,ray ray-serve slurm postgresql)
