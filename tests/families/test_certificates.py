@@ -46,7 +46,7 @@ def _of_the_price(told: LiveForecast, move: float, scale: float) -> LiveForecast
 @pytest.mark.parametrize(
     ("family", "spoil", "said"),
     [
-        ("arima", _wider, "a linear model has one of each"),
+        ("arima", _wider, "a linear model has a single value of each"),
         ("prophet", _following, "off minus the shock"),
         ("tft", _of_the_price, "move the quantiles from"),
     ],
