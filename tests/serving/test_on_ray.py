@@ -1,4 +1,4 @@
-"""What is asked of Ray Serve wrongly; tests/system/test_serve_ray.py runs it."""
+"""The application for Ray Serve: its words, and what it answers in this process."""
 
 from __future__ import annotations
 
