@@ -141,6 +141,16 @@ def delayed(p_up: Matrix, hours: int = 1) -> Matrix:
     return late
 
 
+def cost_per_side(bps: float) -> dict[str, Decimal | None]:
+    """The keys of parameters by which a fill costs so many bps and nothing else."""
+    return {
+        "fee_rate": Decimal(repr(bps * 1e-4)),
+        "fee_discount": None,
+        "half_spread_bps": Decimal(0),
+        "slippage_bps": Decimal(0),
+    }
+
+
 def break_even_bps(bars: Bars, p_up: Matrix, params: Params, start: int, stop: int) -> float | None:
     """The cost of one side, in 1/10,000, at which the net return is zero; 0.0 where there is no gain even for free.
 
@@ -150,13 +160,7 @@ def break_even_bps(bars: Bars, p_up: Matrix, params: Params, start: int, stop: i
     free = never_halting(params)
 
     def gain(bps: float) -> float:
-        costs = {
-            "fee_rate": Decimal(repr(bps * 1e-4)),
-            "fee_discount": None,
-            "half_spread_bps": Decimal(0),
-            "slippage_bps": Decimal(0),
-        }
-        ideal = simulate_ideal(bars, p_up, free.model_copy(update=costs), start, stop)
+        ideal = simulate_ideal(bars, p_up, free.model_copy(update=cost_per_side(bps)), start, stop)
         return float(ideal.equity[-1]) - float(params.allocation_usdt) if len(ideal.orders) else float("nan")
 
     low, high = 0.0, HIGHEST_BREAK_EVEN_BPS

@@ -15,6 +15,7 @@ from backtest.evidence.baselines import (
     HIGHEST_BREAK_EVEN_BPS,
     Baseline,
     RandomEntryTest,
+    cost_per_side,
     costs_times,
     delayed,
     never_halting,
@@ -207,13 +208,7 @@ def _break_even_bps(book: TradedBook) -> float | None:
     p_up = np.array([it.p_up for it in book.sleeves])
 
     def gain(bps: float) -> float:
-        costs = {
-            "fee_rate": Decimal(repr(bps * 1e-4)),
-            "fee_discount": None,
-            "half_spread_bps": Decimal(0),
-            "slippage_bps": Decimal(0),
-        }
-        dear = [it.model_copy(update=costs) for it in free]
+        dear = [it.model_copy(update=cost_per_side(bps)) for it in free]
         return float(IdealBook.of(bars, dear, rules, book.hours).equity(dear, p_up)[-1]) - book.capital
 
     if not any(it.run.state.ledger.orders for it in book.run.sleeves) or gain(HIGHEST_BREAK_EVEN_BPS) > 0:

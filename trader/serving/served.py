@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from trader.app.model_alias import CHALLENGER, CHAMPION
 from trader.app.models import card_of
 from trader.app.retrain import champions, deployment
 from trader.core.errors import TraderError
@@ -16,7 +17,6 @@ from trader.serving.refusal import RETRY_AFTER_S, Refused
 from trader.serving.schemas import Runtime
 from trader.serving.sources import SymbolSource
 
-CHAMPION, CHALLENGER = "champion", "challenger"
 # A model that could not be loaded is tried again after so long: a copy may be restored, a library installed.
 RETRY_LOAD_S = 15.0
 # Models of past hours that are kept beside those of now.
