@@ -19,7 +19,7 @@ INCLUDED = "ca-certificates,python3,python3-venv"
 CANARY = "canary-9f1c2b7e-do-not-ship"
 STRAY = (".env", "trader.toml", "trader/secrets.pem.env", "infra/ecs/keys.json", "state/key", "P.json")
 # What podman needs where there is neither systemd nor cgroups of its own.
-RUN = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000", "--no-healthcheck"]
+RUN = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000", "--no-healthcheck")
 
 
 def run(*command: str, **options: Any) -> str:

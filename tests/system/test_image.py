@@ -56,7 +56,7 @@ def traded(
     """Hours traded in the image, with a secret in the environment of every container."""
     folder = tmp_path_factory.mktemp("state")
     folder.chmod(0o777)
-    machine = Machine(engine.podman, image, folder, RUN, {"AWS_SECRET_ACCESS_KEY": CANARY})
+    machine = Machine(engine.podman, image, folder, list(RUN), {"AWS_SECRET_ACCESS_KEY": CANARY})
     return machine, smoke(machine, HOURS)
 
 
@@ -113,7 +113,7 @@ def test_a_tick_is_measured(traded: tuple[Machine, dict[str, Any]], engine: Engi
         try:
             assert exchange.stdout is not None
             url = json.loads(exchange.stdout.readline())["url"]
-            bot = Machine(engine.podman, image, folder, RUN, {"TRADER_VENUE_URL": url})
+            bot = Machine(engine.podman, image, folder, list(RUN), {"TRADER_VENUE_URL": url})
             (folder / "P.json").write_text((machine.folder / "P.json").read_text())
             bot.trader("retrain", "--params", "/state/P.json", "--serve-from", stamp(BEGIN))
             bot.options += ["--entrypoint", "python"]
@@ -167,7 +167,7 @@ def test_no_secret_is_in_a_log_a_record_or_a_settings_dump(
 ) -> None:
     """A key that the exchange refuses, and one for AWS, are printed and stored nowhere."""
     machine, said = traded
-    bot = Machine(engine.podman, image, machine.folder, RUN, dict(machine.environment))
+    bot = Machine(engine.podman, image, machine.folder, list(RUN), dict(machine.environment))
     bot.environment |= {
         "TRADER_API_KEY": CANARY,
         "TRADER_API_SECRET": CANARY,
