@@ -8,6 +8,7 @@
     records/         the same of stages that run by themselves (--stage), a file each; taken into the journal by the next run
     manifests/       a numbered JSON a run: everything that reproduces it
     work/            what unfinished stages have kept
+    refused/         what a stage found of a model that it refuses, until it refuses none
     cache/           what need not be read again; may be removed
     index.html       the graph
 
@@ -29,7 +30,7 @@ from typing import Any
 
 from backtest.pipeline.record import Record
 from backtest.study.results_folder import ResultsFolder
-from trader.core.errors import ConfigError, DataError, Retry
+from trader.core.errors import ConfigError, DataError
 
 _CHUNK = 1 << 20
 
@@ -62,22 +63,12 @@ class PipelineFolder(ResultsFolder):
     def shared(self) -> Iterator[None]:
         """For processes that run a stage each, beside one another; not beside one that runs the pipeline. Raises Retry while
         there is such a one."""
-        with self.errors():
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError:
-                other = os.read(handle, 32).decode(errors="replace").strip() or "another one"
-                raise Retry(
-                    f"pipeline folder {self.path} is being written by process {other}. Wait until it has ended"
-                ) from None
+        with self._locked(fcntl.LOCK_SH):
             self._alone = False
-            yield
-        finally:
-            self._alone = True
-            os.close(handle)
+            try:
+                yield
+            finally:
+                self._alone = True
 
     def records(self) -> list[Record]:
         """What has ever finished here, oldest first. Raises DataError for a damaged line."""
@@ -186,10 +177,18 @@ class PipelineFolder(ResultsFolder):
             path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def done_with(self, key: str) -> None:
-        """Remove it."""
-        with suppress(OSError):
-            shutil.rmtree(self.path / "work" / key[:32])
+    def done_with(self, job: str, key: str) -> None:
+        """Remove it, and what the job refused before."""
+        for path in (self.path / "work" / key[:32], self.path / "refused" / job):
+            with suppress(OSError):
+                shutil.rmtree(path)
+
+    def keep_refused(self, job: str, files: Mapping[str, bytes]) -> Path:
+        """Findings of a job that ends with a refusal, for people: they are outputs of nothing. The folder that they are in."""
+        folder = self.path / "refused" / job
+        for name, data in files.items():
+            self._put(folder / name, data)
+        return folder
 
     def cache(self, name: str) -> Path | None:
         """A file of the cache; None where no folder can be made for it."""
