@@ -75,6 +75,7 @@ ARROWS = {
         "trader.forecasters",
         "trader.own_families",
         "backtest.executors.packing",
+        "backtest.certificate",
         "backtest.engine",
         "backtest.evidence",
         "backtest.study",

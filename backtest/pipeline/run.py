@@ -23,6 +23,7 @@ from backtest.pipeline.judge import Judge, Verdict
 from backtest.pipeline.record import Record
 from backtest.pipeline.stage_run import StageRun, Stoppable
 from trader.core.errors import ConfigError, TraderError
+from trader.core.text import plural
 
 _MOST_AT_ONCE = 64
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -64,8 +65,14 @@ class Outcome:
         waits = f" {len(self.blocked)} that need them did not run." if self.blocked else ""
         done = len(self.ran) + len(self.kept)
         raise _with_text(
-            error, f"stage {name} failed: {error}\n{done} stages are up to date and kept.{more}{waits}"
+            error,
+            f"stage {name} failed: {_sentence(error)} {plural(done, 'stage')} up to date and kept.{more}{waits}",
         )
+
+
+def _sentence(error: TraderError) -> str:
+    text = str(error)
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _with_text(error: TraderError, text: str) -> TraderError:
@@ -172,7 +179,7 @@ class PipelineRun:
             count_look(self._evidence, said["look"])
         self._folder.finished(record)
         self._folder.link(job.name, record.outputs)
-        self._folder.done_with(record.key)
+        self._folder.done_with(job.name, record.key)
         self._judge.finished(record)
         self._up_to_date(job, record)
         self.outcome.ran.append(record)
