@@ -8,6 +8,7 @@ from typing import Any
 
 from backtest.pipeline.job import Input, Job
 from backtest.pipeline.own_jobs import own_jobs
+from backtest.pipeline.published_names import named, published_files
 from backtest.pipeline.spec import COSTS, DECISIONS, Spec
 from backtest.pipeline.stage_inputs import (
     BARS,
@@ -18,7 +19,6 @@ from backtest.pipeline.stage_inputs import (
     PARAMS,
     PREDICTIONS,
 )
-from backtest.pipeline.stage_publish import published_files
 from backtest.pipeline.user_code import families_file, preset_code
 from trader.core.errors import ConfigError
 from trader.core.forecast import Traits
@@ -238,7 +238,7 @@ def _publish(spec: Spec) -> Job:
             ("check", CERTIFICATE),
         ):
             inputs.append(
-                Input(f"{symbol}-{family}/{output}", job=f"{kind}/{symbol}/{family}", output=output)
+                Input(f"{named(symbol, family)}/{output}", job=f"{kind}/{symbol}/{family}", output=output)
             )
     params = {"pairs": [list(pair) for pair in pairs], "hours": spec.forecast_hours}
     return Job("publish", "publish", tuple(inputs), published_files(pairs), params, code=(CODE["publish"],))

@@ -7,6 +7,7 @@ from typing import Any
 
 from backtest.executors.protocol import Arrays, TaskSettings, task_function
 from backtest.pipeline.forecast_page import page_of
+from backtest.pipeline.published_names import named
 from backtest.pipeline.stage_check import card_of
 from backtest.pipeline.stage_inputs import CARD, CERTIFICATE, Given, Made, json_bytes
 from trader.core.certificate import read_certificate
@@ -32,13 +33,6 @@ TABLE = (
 )
 
 
-def published_files(pairs: list[tuple[str, str]]) -> tuple[str, ...]:
-    """Names of what the stage makes."""
-    models = [name for pair in pairs for name in (f"models/{_named(pair)}", f"models/{_named(pair)}.json")]
-    more = [f"{folder}/{_named(pair)}.json" for folder in ("params", "certificates") for pair in pairs]
-    return ("table.csv", "table.json", "forecasts.csv", "forecasts.html", *models, *more)
-
-
 @task_function
 def publish_stage(arrays: Arrays, settings: TaskSettings) -> bytes:
     """table.csv and .json: a row a symbol and family, best Sharpe ratio first. forecasts.csv: prices by step and level.
@@ -46,9 +40,9 @@ def publish_stage(arrays: Arrays, settings: TaskSettings) -> bytes:
     `trader retrain --params`."""
     given = Given(arrays, settings)
     pairs = [(symbol, family) for symbol, family in settings["pairs"]]
-    summaries = [given.json(f"{_named(pair)}/summary.json") for pair in pairs]
+    summaries = [given.json(f"{named(*pair)}/summary.json") for pair in pairs]
     rows = sorted(summaries, key=lambda it: (-it["sharpe"], it["symbol"], it["family"]))
-    forecasts = {pair: given.json(f"{_named(pair)}/forecast.json") for pair in pairs}
+    forecasts = {pair: given.json(f"{named(*pair)}/forecast.json") for pair in pairs}
     files = {
         "table.csv": _csv([TABLE, *([row[name] for name in TABLE] for row in rows)]),
         "table.json": json_bytes(rows),
@@ -60,13 +54,9 @@ def publish_stage(arrays: Arrays, settings: TaskSettings) -> bytes:
     return Made(files).packed()
 
 
-def _named(pair: tuple[str, str]) -> str:
-    return "-".join(pair)
-
-
 def _model(given: Given, pair: tuple[str, str]) -> dict[str, bytes]:
     symbol, family = pair
-    name = _named(pair)
+    name = named(*pair)
     params, model = given.json(f"{name}/P.json"), given.file(f"{name}/model")
     trained, certificate = _certified(given, name, symbol, model)
     card = {
