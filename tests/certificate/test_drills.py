@@ -12,11 +12,11 @@ import pytest
 from backtest.certificate.certify import certify, exported
 from backtest.certificate.extremes import extremes
 from backtest.certificate.formats import formats
+from backtest.certificate.live import said_live
 from backtest.certificate.newest import newest
 from backtest.certificate.production import production
 from backtest.certificate.subject import LiveForecast, RecordedHour, Spans, Subject
 from tests.support.certified import SPANS, Fault, subject_for, trending
-from trader.commands.check import said_live
 from trader.core.certificate import PARTS, CertificatePart
 from trader.core.forecast import Forecast
 from trader.core.panel import Panel
