@@ -122,8 +122,8 @@ def retrain_pool_if_due(
             chosen, at = params, hour
     if not causes:
         return None
-    told = TrainingCause("breach", "; ".join(it.message for it in causes.values()))
-    return retrain_pool(bots, chosen, at, told, causes, certifiers)
+    together = TrainingCause("breach", "; ".join(it.message for it in causes.values()))
+    return retrain_pool(bots, chosen, at, together, causes, certifiers)
 
 
 def begin_pool(bots: Mapping[str, Bot], clock: MovableClock, params: Params, start: int) -> None:
@@ -163,9 +163,9 @@ def _pool_bars(bots: Mapping[str, Bot], params: Params, window: Refit) -> list[B
         require_no_jump(known, f"the history of {it.symbol}", but_for_prints=True)
     coming = [it for it in there if reach - ENDED_MS < it.last < reach]
     if coming:
-        said = ", ".join(f"{it.symbol} (newest {iso(it.last)})" for it in coming)
+        late = ", ".join(f"{it.symbol} (newest {iso(it.last)})" for it in coming)
         raise Retry(
-            f"the training of all symbols for {iso(window.serve_from)} needs the bar of {iso(reach)} of {said}; a symbol without "
+            f"the training of all symbols for {iso(window.serve_from)} needs the bar of {iso(reach)} of {late}; a symbol without "
             "bars for a day counts as no longer traded"
         )
     return [*there, *(it for it in found if not learns_from(it, window))]
