@@ -190,8 +190,8 @@ def require_tradable(book: GivenBook) -> None:
         least = least_allocation(it.rules, float(it.bars.close[it.bars.row(book.start)]))
         if amount < least and first_hour.weights[symbol]:
             raise ConfigError(
-                f"{symbol}: its share of {plain(first_hour.weights[symbol])} is {plain(amount)} USDT at {iso(book.start)}, and the "
-                f"smallest order needs {plain(least)}. Raise capital_usdt ({plain(book.params.capital_usdt)}), or name fewer "
+                f"{symbol}: its share of {plain(first_hour.weights[symbol])} is {plain(amount)} USDT at {iso(book.start)}, and "
+                f"the smallest order needs {plain(least)}. Raise capital_usdt ({plain(book.params.capital_usdt)}), or name fewer "
                 "symbols"
             )
 
