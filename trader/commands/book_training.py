@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trader import terminal, wiring
@@ -9,7 +10,7 @@ from trader.adapters.book_file import BookFile, with_params
 from trader.app import book_symbols
 from trader.app.journal import Journal
 from trader.app.layout import BOOK, birth_of
-from trader.app.pool import retrain_pool, retrain_pool_if_due
+from trader.app.pool import require_seen, retrain_pool, retrain_pool_if_due
 from trader.app.retrain import deployment, newest_readable_params, next_serve_hour, retrain
 from trader.app.retrain_rules import retrain_if_due
 from trader.commands.book import opened
@@ -18,6 +19,7 @@ from trader.commands.common import answer
 from trader.core.errors import ConfigError, TraderError, Uncertified
 from trader.core.text import plural
 from trader.core.types import iso, parse_hour
+from trader.forecasters.registry import forecaster_of
 from trader.observers import process
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def retrain_book(
     if request.params is not None and settings.book is not None:
         given = with_params(book, terminal.read_text(request.params, "parameters"), str(request.params))
     if reason is not None:
-        change_symbols(settings, book, reason, write_off)
+        _change_symbols(settings, given, request, reason, write_off)
     if book.params.is_pooled:
         _train_pool(settings, given, request, as_json)
     else:
@@ -88,8 +90,11 @@ def _train_each(
         raise next(iter(errors.values()))
 
 
-def change_symbols(settings: Settings, book: BookFile, reason: str, write_off: bool) -> None:
-    """Change the symbols of the running book to those of its file, if they are others. Raises ConfigError."""
+def _change_symbols(
+    settings: Settings, book: BookFile, request: TrainingRequest, reason: str, write_off: bool
+) -> None:
+    """Change the symbols of the running book to those of its file, if they are others. Raises ConfigError, and for a pooled book
+    whose next fit would not see an added symbol DataError: then nothing is changed."""
     store = wiring.make_store(settings)
     birth = birth_of(store, BOOK)
     if birth is None:
@@ -97,10 +102,27 @@ def change_symbols(settings: Settings, book: BookFile, reason: str, write_off: b
             f"{settings.store} holds no book yet, so there is no list to change: leave out --reason"
         )
     journal, now_ms = Journal(store, BOOK, birth.symbols), wiring.make_clock(settings).now_ms()
+    added = sorted(set(book.params.symbols) - {*birth.symbols, *birth.former})
+    if added and book.params.is_pooled:
+        _require_seen(settings, book, request, added)
     changed = book_symbols.change_symbols(journal, book.params.symbols, now_ms, reason, write_off=write_off)
     if changed is not None:
         lost = f"; {changed.written_off_usdt:.2f} USDT written off" if changed.written_off_usdt else ""
         terminal.say(f"the book is of {', '.join(changed.symbols)} from now on{lost}; start trader run again")
+
+
+def _require_seen(settings: Settings, book: BookFile, request: TrainingRequest, added: Sequence[str]) -> None:
+    """`require_seen` of the next fit. Before the list is changed: afterwards an unseen symbol would hold up every training."""
+    params = next(iter(book.strategies.values()))
+    market = wiring.make_market(settings, wiring.make_clock(settings))
+    try:
+        main = wiring.make_collector(settings, market, say=terminal.say)
+        asked = request.serve_from
+        first = parse_hour(asked) if asked else next_serve_hour(market.time_ms(), params.gap_hours)
+        collectors = {it: main.of(it) for it in book.params.symbols}
+        require_seen(collectors, params, first, forecaster_of(params.model.family).traits, added)
+    finally:
+        market.close()
 
 
 def _train_one(
