@@ -92,9 +92,8 @@ def _survivorship(outcome: BookOutcome, untraded: Sequence[str]) -> list[str]:
         )
     if untraded:
         most = ", ".join(untraded[:MOST_NAMED]) + (", ..." if len(untraded) > MOST_NAMED else "")
-        sentences.append(
-            f"Bars of {plural(len(untraded), 'further symbol')} were given, and the book does not trade them: {most}."
-        )
+        given = plural(len(untraded), "further symbol")
+        sentences.append(f"The folder of bars also holds {given} that the book does not trade: {most}.")
     return sentences
 
 
