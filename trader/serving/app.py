@@ -20,6 +20,7 @@ from starlette.routing import Route
 from trader.serving.bodies import body_of
 from trader.serving.inference import Inference
 from trader.serving.refusal import Refused
+from trader.serving.rows import HEAD_LENGTH
 from trader.serving.schemas import (
     ForecastAnswer,
     ForecastAnswers,
@@ -82,7 +83,13 @@ class Routes:
         """P(up) of rows of features."""
         body, deadline = await request.body(), self._deadline()
         name, of_version = request.path_params["name"], request.path_params.get("version")
-        return _json(await self._inference.infer(name, of_version, body, deadline))
+        head_length = request.headers.get(HEAD_LENGTH)
+        scored = await self._inference.infer(name, of_version, body, head_length, deadline)
+        if scored.head_bytes is None:
+            return _json(scored.body)
+        return Response(
+            scored.body, headers={HEAD_LENGTH: str(scored.head_bytes)}, media_type="application/octet-stream"
+        )
 
     async def model(self, request: Request) -> Response:
         """What a model reads and writes."""
@@ -97,7 +104,9 @@ class Routes:
 
     async def server(self, request: Request) -> Response:
         """The server's name and version."""
-        return _told(ServerMetadata(name=NAME, version=version("hourly-trader"), extensions=[]))
+        return _told(
+            ServerMetadata(name=NAME, version=version("hourly-trader"), extensions=["binary_tensor_data"])
+        )
 
     async def health_live(self, request: Request) -> Response:
         """Whether the server runs."""
@@ -140,10 +149,14 @@ def app_of(service: Service, closing: Callable[[], None] = lambda: None) -> Fast
             closing()
 
     app = FastAPI(
-        title="trader serve", version=version("hourly-trader"), lifespan=life, docs_url=None, redoc_url=None,
+        title="trader serve",
+        version=version("hourly-trader"),
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
         description="The bot's forecasts over HTTP: of single hours, and by the Open Inference Protocol for rows of "
         "features. Every answer names its model, the hash of its card and of its input, and can be derived again.",
-    )  # fmt: skip
+    )
     app.state.documented = []
     routes = Routes(service)
     _post(
