@@ -21,10 +21,12 @@ from typing import Any
 import requests
 
 from backtest.executors.own_network import entered
+from backtest.executors.ray_broker import NOT_FOUND
 
 PATIENCE_S = 300
-# Ray's node gives its two agents 15 s to say which ports they have found, and itself 30 s to be up; neither can be set (Ray's
-# issue 65983). With ports that are given it waits for no agent. Nobody else is in this network, so that they are free.
+# Ray's node ends where its agents have not said in 15 s which ports they listen on. That cannot be set (Ray's issue 65983), and
+# beside other work the agents take a minute. So their ports are given, and `agents_ports` writes what the agents would write.
+# Nobody else is in this network, so that the ports are free.
 PORTS = {
     "metrics_agent_port": 21_001,
     "metrics_export_port": 21_002,
@@ -70,7 +72,10 @@ def main() -> None:
         "TRADER_SERVE_TOKEN": TOKEN,
         **{name: str(value) for name, value in PATIENT.items()},
     }
-    path = os.pathsep.join(filter(None, sys.path))
+    # Without this module Ray's processes do not spend five seconds each on a grammar of addresses that nobody here checks.
+    (folder / "stubs").mkdir()
+    (folder / "stubs" / f"{NOT_FOUND[0]}.py").write_text("raise ModuleNotFoundError\n")
+    path = os.pathsep.join([str(folder / "stubs"), *filter(None, sys.path)])
     exchange = started("exchange", "--synthetic", "7", "--at", "2022-01-23T01:00Z", "--json")
     try:
         prepared()
@@ -131,6 +136,7 @@ def by_ray(told: list[tuple[int, Any]]) -> dict[str, Any]:
 
     head = {"num_cpus": 4, "node_ip_address": "127.0.0.1", "object_store_memory": 100_000_000, **PORTS}
     began = time.monotonic()
+    threading.Thread(target=agents_ports, args=(Path.cwd(),), daemon=True).start()
     cluster = Cluster(
         initialize_head=True, head_node_args={**head, "include_dashboard": False, "no_monitor": True}
     )
@@ -169,6 +175,20 @@ def by_ray(told: list[tuple[int, Any]]) -> dict[str, Any]:
         "scaled_down": calm,
         "one_client_a_second": round(rate, 1),
     }
+
+
+def agents_ports(folder: Path) -> None:
+    """As soon as Ray's session has a node, say the ports of its agents in the files that the node waits for."""
+    first = "gcs_server_port_"
+    until = time.monotonic() + PATIENCE_S
+    while not (found := list(folder.glob(f"ray/session_2*/{first}*"))):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    node_id = found[0].name.removeprefix(first)
+    for name, port in PORTS.items():
+        part = found[0].with_name(f"{name}.part")
+        part.write_text(str(port))
+        part.rename(found[0].with_name(f"{name}_{node_id}"))
 
 
 def insisted(start: Callable[[], Any], tries: int = 5) -> Any:

@@ -39,7 +39,7 @@ from trader.serving.schemas import (
 from trader.serving.service import Service
 
 NAME = "hourly-trader"
-_JSON = "application/json"
+_JSON, _BYTES = "application/json", "application/octet-stream"
 # What a route may answer beside 200, and when.
 _WHY = {
     400: "the request is not valid HTTP",
@@ -87,9 +87,7 @@ class Routes:
         scored = await self._inference.infer(name, of_version, body, head_length, deadline)
         if scored.head_bytes is None:
             return _json(scored.body)
-        return Response(
-            scored.body, headers={HEAD_LENGTH: str(scored.head_bytes)}, media_type="application/octet-stream"
-        )
+        return Response(scored.body, headers={HEAD_LENGTH: str(scored.head_bytes)}, media_type=_BYTES)
 
     async def model(self, request: Request) -> Response:
         """What a model reads and writes."""
@@ -169,7 +167,7 @@ def app_of(service: Service, closing: Callable[[], None] = lambda: None) -> Fast
     for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         _get(app, path, routes.model, ModelMetadata, 401, 404, 503)
         _get(app, f"{path}/ready", routes.model_ready, ModelReady, 401, 404, 503)
-        _post(app, f"{path}/infer", routes.infer, (InferRequest,), InferAnswer, 404)
+        _post(app, f"{path}/infer", routes.infer, (InferRequest,), InferAnswer, 404, also_bytes=True)
     _get(app, "/v2", routes.server, ServerMetadata, 401)
     _get(app, "/v2/health/live", routes.health_live, ServerLive)
     _get(app, "/v2/health/ready", routes.health_ready, ServerReady, also={503: ServerReady})
@@ -200,12 +198,25 @@ def _get(
 
 
 def _post(
-    app: FastAPI, path: str, handler: Handler, asked: tuple[type[BaseModel], ...], kind: Any, *codes: int
+    app: FastAPI,
+    path: str,
+    handler: Handler,
+    asked: tuple[type[BaseModel], ...],
+    kind: Any,
+    *codes: int,
+    also_bytes: bool = False,
 ) -> None:
-    told: dict[int | str, dict[str, Any]] = {200: {"model": kind, "description": "the answer"}}
+    """also_bytes: JSON may be followed by a tensor's bytes, both ways."""
+    more = {_BYTES: {"schema": {"type": "string", "format": "binary"}}} if also_bytes else {}
+    answer: dict[str, Any] = {
+        "model": kind,
+        "description": "the answer",
+        **({"content": more} if more else {}),
+    }
     refs = [{"$ref": f"#/components/schemas/{it.__name__}"} for it in asked]
     schema = refs[0] if len(refs) == 1 else {"oneOf": refs}
-    body = {"requestBody": {"required": True, "content": {_JSON: {"schema": schema}}}}
+    body = {"requestBody": {"required": True, "content": {_JSON: {"schema": schema}, **more}}}
+    told: dict[int | str, dict[str, Any]] = {200: answer}
     _route(app, "POST", path, handler, told | _problems(401, 408, 413, 422, 503, *codes), body)
 
 

@@ -1,18 +1,15 @@
-"""Rows of features in the body of an inference request, as an array: from JSON, or from bytes behind it.
+"""Rows of features in the body of an inference request, as an array: from JSON, or from bytes that follow it.
 
-A tensor of a thousand rows holds ten thousand numbers. Pydantic checks each by itself, which takes longer than most models need
-for all of them. Here they are checked together; a body with any fault is read by pydantic again, which names the fault.
+The bytes are the Open Inference Protocol's extension for binary tensors, which clients of the protocol send by default.
+A thousand rows of nine features are 180 kB of JSON, which take 2 ms to read, and 37 kB of bytes, which take none.
 """
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
-from pydantic_core import from_json
 
 from trader.core.types import Floats, Matrix
 from trader.serving.bodies import body_of
@@ -24,7 +21,7 @@ ROWS = "rows"
 # Of the Open Inference Protocol's extension for binary tensors.
 HEAD_LENGTH = "inference-header-content-length"
 BINARY_SIZE = "binary_data_size"
-_LITTLE_ENDIAN = {"FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
+_LITTLE_ENDIAN = {"FP32": "<f4", "FP64": "<f8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ def asked_rows(body: bytes, head_length: str | None) -> AskedRows:
     """The request of a body. head_length: the header that says how many bytes of the body are JSON, None where all are. Raises
     Refused 422 that names the fault."""
     if head_length is None:
-        return _quickly(body) or _strictly(body)
+        return _from_json(body)
     if not head_length.isdecimal() or not 0 < int(head_length) <= len(body):
         raise Refused(
             422,
@@ -59,33 +56,7 @@ def asked_rows(body: bytes, head_length: str | None) -> AskedRows:
     return AskedRows(request, _floats(tensor))
 
 
-def _quickly(body: bytes) -> AskedRows | None:
-    """The same by fewer checks; None for a body that has any fault."""
-    try:
-        value = from_json(body, allow_inf_nan=False)
-        tensor = value["inputs"][0]
-        values = _numbers(tensor["data"])
-        tensor["data"] = []
-        return AskedRows(InferRequest.model_validate(value), values)
-    except (ValueError, TypeError, LookupError, OverflowError):
-        return None
-
-
-def _numbers(data: Any) -> Floats | Matrix:
-    """The numbers of a JSON list, or of lists of one length. Raises ValueError or TypeError for anything else, and OverflowError
-    for a whole number beyond float64."""
-    shape: tuple[int, ...] = (len(data),)
-    if type(data[0]) is list:
-        shape = (len(data), len(data[0]))
-        if {type(row) for row in data} != {list} or {len(row) for row in data} != {shape[1]}:
-            raise ValueError
-        data = list(chain.from_iterable(data))
-    if not set(map(type, data)) <= {float, int}:
-        raise TypeError  # true is no number here, and a text is none
-    return np.frombuffer(array("d", data), np.float64).reshape(shape)
-
-
-def _strictly(body: bytes) -> AskedRows:
+def _from_json(body: bytes) -> AskedRows:
     request = body_of(InferRequest, body)
     if request.inputs[0].data is None:
         raise Refused(
@@ -104,7 +75,7 @@ def _floats(tensor: TensorIn) -> Floats | Matrix:
 
 def _binary(tensor: TensorIn, binary: bytes) -> Floats | Matrix:
     """The tensor's bytes, which are all that stands behind the JSON."""
-    kind = _LITTLE_ENDIAN[tensor.datatype]
+    kind: np.dtype[np.floating[Any]] = np.dtype(_LITTLE_ENDIAN[tensor.datatype])
     said = (tensor.parameters or {}).get(BINARY_SIZE)
     wanted = tensor.shape[0] * tensor.shape[1] * kind.itemsize
     if type(said) is not int or not said == len(binary) == wanted:
@@ -113,7 +84,8 @@ def _binary(tensor: TensorIn, binary: bytes) -> Floats | Matrix:
             f"inputs.0.parameters.{BINARY_SIZE} is {said}, behind the JSON stand {len(binary):,} bytes, and {tensor.datatype} of "
             f"shape {tensor.shape} has {wanted:,}; all three must be equal",
         )
-    return np.frombuffer(binary, kind)
+    values: Floats | Matrix = np.frombuffer(binary, kind)
+    return values
 
 
 def matrix_of(asked: AskedRows, columns: int) -> Matrix:
