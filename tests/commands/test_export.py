@@ -93,7 +93,7 @@ def test_a_changed_export_is_told_by_verify(store: Path) -> None:
 
 def test_inference_is_timed_in_every_form(store: Path) -> None:
     """Native and ONNX at 1, 32 and 1,024 rows, each in a process of its own, with cold load and memory."""
-    words = ("time-inference", "20210311", "--store", "store", "--seconds", "0.05", "--json")
+    words = ("time-inference", "champion", "--store", "store", "--seconds", "0.05", "--json")
     rows = json.loads(command("backtest", *words, cwd=store.parent).stdout)
     assert [(it["form"], it["rows"]) for it in rows] == [
         (form, n) for form in ("native", "onnx") for n in (1, 32, 1_024)
