@@ -12,7 +12,8 @@ import pytest
 
 from tests.exports.ensembles import FORECASTERS, Ensemble, grown, labels, rows, walked
 from trader.core.errors import UnequalExport
-from trader.forecasters.trees import LEAF, rows_by_split
+from trader.forecasters.split_rows import missing_by_split
+from trader.forecasters.trees import LEAF
 
 X = rows()
 MODELS = {
@@ -97,9 +98,10 @@ def test_a_missing_value_that_goes_the_other_way_is_refused(family: str) -> None
     it = MODELS[family]
     trees, first = it.trees, 0 if it.trees.in_double else 1
     reached = 0
-    for batch in rows_by_split(trees, it.scene.drawn):
-        for x, split in zip(batch.with_feature(np.nan), batch.split.tolist(), strict=True):
-            if split not in walked(trees, x)[0]:
+    for batch in missing_by_split(trees, it.scene.drawn):
+        X, _ = batch.missing()
+        for row, split in zip(batch.row.tolist(), batch.split.tolist(), strict=True):
+            if split not in walked(trees, X[row])[0]:
                 continue
             reached += 1
             turned = in_numbers("nodes_missing_value_tracks_true", split + first, lambda left: 1 - left)

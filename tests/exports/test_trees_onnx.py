@@ -25,7 +25,8 @@ from trader.core.exports import ExportProof
 from trader.core.types import Matrix
 from trader.forecasters.lightgbm_onnx import ZERO
 from trader.forecasters.onnx_runtime import row_predictor
-from trader.forecasters.trees import LARGEST, Trees, rows_by_split
+from trader.forecasters.split_rows import HIGHEST_STEP, LOWEST_STEP, missing_by_split, rows_by_split
+from trader.forecasters.trees import LARGEST, Trees
 
 KINDS = cache(kinds)
 NAMES = [
@@ -80,19 +81,55 @@ def test_an_export_of_each_kind_is_proved(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["xgboost, plain", "xgboost, deep", "lightgbm, plain", "lightgbm, many leaves"]
 )
-def test_each_row_of_the_proof_reaches_its_split(name: str) -> None:
-    """By a twin that walks node by node: the last value that goes left does, the next one goes right, both through this split."""
-    trees = KINDS()[name].trees
+def test_each_row_of_the_proof_reaches_its_splits(name: str) -> None:
+    """By a twin that walks node by node, though a row asks several splits at once: the last value that goes left does, the next
+    one goes right, both through this split; all steps reach it that its own path allows. Every split has a row, and there are
+    fewer rows than splits."""
+    trees, base = KINDS()[name].trees, rows(50)
     seen: set[int] = set()
-    for batch in rows_by_split(trees, rows(50)):
-        for side, goes_left in ((0, True), (1, False)):
-            for x, split in zip(batch.at(side), batch.split.tolist(), strict=True):
-                passed, _ = walked(trees, x)
-                assert split in passed
-                value, threshold = float(x[trees.feature[split]]), trees.threshold[split]
-                assert (value < threshold if trees.is_below else value <= threshold) == goes_left
+    shared = 0
+    for batch in rows_by_split(trees, base):
+        shared += len(batch.X)
+        for steps in range(LOWEST_STEP, HIGHEST_STEP + 1):
+            X, asked = batch.at(steps)
+            assert asked.tolist() == list(range(len(batch.X)))
+            for row, split in zip(batch.row.tolist(), batch.split.tolist(), strict=True):
+                passed, _ = walked(trees, X[row])
+                if steps in (0, 1):
+                    assert split in passed
+                    value, threshold = float(X[row][trees.feature[split]]), trees.threshold[split]
+                    assert (value < threshold if trees.is_below else value <= threshold) == (steps == 0)
+                elif split not in passed:  # a split above compares the same feature there
+                    assert trees.feature[split] in trees.feature[list(_above(trees, split))]
         seen |= set(batch.split.tolist())
     assert seen == set(trees.splits.tolist())
+    assert shared < len(seen)
+
+
+@pytest.mark.parametrize("name", ["xgboost, deep", "lightgbm, many leaves", "lightgbm, NaN in many places"])
+def test_each_row_without_a_feature_reaches_its_splits(name: str) -> None:
+    """Unless a split above compares the same feature, which has sent the missing value elsewhere."""
+    trees, reached = KINDS()[name].trees, 0
+    for batch in missing_by_split(trees, rows(50)):
+        X, _ = batch.missing()
+        for row, split in zip(batch.row.tolist(), batch.split.tolist(), strict=True):
+            assert np.isnan(X[row][trees.feature[split]])
+            is_reached = split in walked(trees, X[row])[0]
+            assert is_reached or trees.feature[split] in trees.feature[list(_above(trees, split))]
+            reached += is_reached
+    assert reached > len(trees.splits) // 2
+
+
+def _above(trees: Trees, node: int) -> set[int]:
+    """The splits above a node."""
+    parent = {
+        child: at for at in trees.splits.tolist() for child in (int(trees.left[at]), int(trees.right[at]))
+    }
+    found: set[int] = set()
+    while node in parent:
+        node = parent[node]
+        found.add(node)
+    return found
 
 
 @pytest.mark.parametrize("name", ["xgboost, plain", "lightgbm, plain", "lightgbm, NaN in many places"])
