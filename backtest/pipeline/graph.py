@@ -8,9 +8,17 @@ from typing import Any
 
 from backtest.pipeline.job import Input, Job
 from backtest.pipeline.own_jobs import own_jobs
+from backtest.pipeline.published_names import named, published_files
 from backtest.pipeline.spec import COSTS, DECISIONS, Spec
-from backtest.pipeline.stage_inputs import BARS, FEATURES, MODEL_PARAMS, PARAMS, PREDICTIONS
-from backtest.pipeline.stage_publish import published_files
+from backtest.pipeline.stage_inputs import (
+    BARS,
+    CARD,
+    CERTIFICATE,
+    FEATURES,
+    MODEL_PARAMS,
+    PARAMS,
+    PREDICTIONS,
+)
 from backtest.pipeline.user_code import families_file, preset_code
 from trader.core.errors import ConfigError
 from trader.core.forecast import Traits
@@ -26,7 +34,7 @@ CODE = {
     "predict": f"{_FITTED}:predict_stage",
     "backtest": f"{_JUDGED}:backtest_stage",
     "train": f"{_JUDGED}:train_stage",
-    "check": f"{_JUDGED}:check_stage",
+    "check": "backtest.pipeline.stage_check:check_stage",
     "publish": "backtest.pipeline.stage_publish:publish_stage",
 }
 
@@ -186,7 +194,7 @@ class _Family:
 
     def _train(self, symbol: str) -> Job:
         inputs = [self._of("tune", symbol, MODEL_PARAMS)]
-        outputs = ("model", "train.json", "forecast.json")
+        outputs = ("model", CARD, "train.json", "forecast.json")
         return self._job("train", symbol, inputs, outputs, {"to": iso(self._spec.stop)})
 
     def _check(self, symbol: str) -> Job:
@@ -194,10 +202,11 @@ class _Family:
         inputs = [
             self._of("tune", symbol, MODEL_PARAMS),
             self._of("train", symbol, "model"),
-            self._of("train", symbol, "train.json"),
+            self._of("train", symbol, CARD),
         ]
         start = max(spec.test_from, spec.stop - spec.check_days * DAY_MS)
-        return self._job("check", symbol, inputs, ("check.json",), self._hours(start))
+        params = {**self._hours(start), "newest_days": spec.newest_days}
+        return self._job("check", symbol, inputs, ("check.json", CERTIFICATE), params)
 
     def _hours(self, start: int) -> dict[str, Any]:
         return {"from": iso(start), "to": iso(self._spec.stop)}
@@ -223,12 +232,13 @@ def _publish(spec: Spec) -> Job:
             ("backtest", "summary.json"),
             ("backtest", PARAMS),
             ("train", "model"),
-            ("train", "train.json"),
+            ("train", CARD),
             ("train", "forecast.json"),
             ("check", "check.json"),
+            ("check", CERTIFICATE),
         ):
             inputs.append(
-                Input(f"{symbol}-{family}/{output}", job=f"{kind}/{symbol}/{family}", output=output)
+                Input(f"{named(symbol, family)}/{output}", job=f"{kind}/{symbol}/{family}", output=output)
             )
     params = {"pairs": [list(pair) for pair in pairs], "hours": spec.forecast_hours}
     return Job("publish", "publish", tuple(inputs), published_files(pairs), params, code=(CODE["publish"],))

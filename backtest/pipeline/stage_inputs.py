@@ -16,12 +16,14 @@ from backtest.pipeline.tables import bars_of
 from trader.core.params import Params, params_of
 from trader.core.types import Bars, parse_hour
 
-BARS, FEATURES, MODEL_PARAMS, PARAMS, PREDICTIONS = (
+BARS, FEATURES, MODEL_PARAMS, PARAMS, PREDICTIONS, CARD, CERTIFICATE = (
     "bars.parquet",
     "features.parquet",
     "model.json",
     "P.json",
     "predictions.parquet",
+    "card.json",
+    "certificate.json",
 )
 
 

@@ -74,7 +74,8 @@ def tune_stage(given: Given, work: Work) -> Made:
 
 def _study(given: Given, base: Params, work: Work) -> Any:
     from backtest.evidence.ledger import EvidenceLedger, data_hash
-    from backtest.pipeline.counted import of_trial
+    from backtest.pipeline.counted import BY
+    from backtest.study.counted import of_trial
     from backtest.study.space import space_of
     from backtest.study.tune import SearchTask, tune
     from trader.forecasters.registry import forecaster_of
@@ -93,7 +94,7 @@ def _study(given: Given, base: Params, work: Work) -> Any:
         objective=settings["objective"],
         executor=work.executor,
         folder=work.folder / "study",
-        on_trial=lambda it: ledger.append(of_trial(it, start, stop)),
+        on_trial=lambda it: ledger.append(of_trial(it, start, stop, f"{BY}, seed {settings['seed']}")),
     )
 
 

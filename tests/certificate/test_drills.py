@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from backtest.certificate.certify import certify
+from backtest.certificate.live import said_live
 from backtest.certificate.production import production
 from backtest.certificate.subject import LiveForecast, RecordedHour, Subject
 from tests.support.certified import SPANS, Fault, clean_subject, subject_for
-from trader.commands.check import said_live
 from trader.core.certificate import PARTS
 from trader.core.forecast import Forecast
 from trader.core.panel import Panel

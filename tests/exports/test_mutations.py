@@ -17,7 +17,7 @@ from trader.forecasters.trees import LEAF
 
 X = rows()
 MODELS = {
-    "xgboost": grown("xgboost", X, labels(X), n_estimators=3),
+    "xgboost": grown("xgboost", X, labels(X), n_estimators=2),
     "lightgbm": grown("lightgbm", X, labels(X), n_estimators=3),
 }
 Change = Callable[[Any], None]
@@ -71,7 +71,7 @@ def test_a_threshold_that_is_a_step_off_is_refused(family: str, steps: int) -> N
     it = MODELS[family]
     first = 0 if it.trees.in_double else 1
     splits = it.trees.splits
-    assert len(splits) > 10
+    assert len(splits) >= 10
     base = it.trees.last_left(splits) if it.trees.in_double else it.trees.threshold[splits].astype(np.float32)
     for split, off in zip(
         splits.tolist(), np.nextafter(base, np.float32(steps * np.inf)).tolist(), strict=True

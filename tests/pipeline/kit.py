@@ -34,6 +34,7 @@ trials = {trials}
 
 [check]
 days = 2
+newest_days = 10
 
 [backtest]
 enter_edge = 0.001

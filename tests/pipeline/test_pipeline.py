@@ -136,8 +136,8 @@ def test_a_search_chooses_on_earlier_hours(kitchen: Kitchen) -> None:
     entries = EvidenceLedger(kitchen.folder / "evidence", data_hash(bars)).entries()
     looks = [it for it in entries if it.kind == "look"]
     assert len(looks) == 1
-    searched = [it for it in entries if "trial" in it.by]
-    assert len({it.by for it in searched}) == 2
+    searched = [it for it in entries if it.by == "backtest pipeline, seed 0"]
+    assert len([it for it in searched if it.kind != "swept"]) == 2
     assert {it.stop for it in searched} == {looks[0].start}
     assert count(entries, bars.first, bars.last).configurations > 2
     assert kitchen.run() == []
@@ -235,9 +235,9 @@ def test_the_graph_is_drawn_for_people(kitchen: Kitchen) -> None:
 def test_a_failing_check_publishes_nothing(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model of which something is found is named, and the table is not made."""
     from backtest.engine.lookahead import Check
-    from backtest.pipeline import stages_judged
+    from backtest.pipeline import stage_check
 
-    monkeypatch.setattr(stages_judged, "examine", lambda *_: [Check("decisions", 1, ("hour 5 changes",))])
+    monkeypatch.setattr(stage_check, "examine", lambda *_: [Check("decisions", 1, ("hour 5 changes",))])
     code, err = kitchen.fails()
     assert code == 2
     assert "stage check/BTCUSDT/naive failed" in err

@@ -84,10 +84,10 @@ class FaultyForecaster:
 
     def fit(self, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int) -> bytes:
         """Spoilt."""
-        X, labels = self.fault(panel.X[0], y)
-        return self.inner.fit(
-            Panel.of(panel.bars, [X]), labels, params, horizon=horizon, until=until, seed=seed
-        )
+        spoilt = [self.fault(X, y[i : i + 1]) for i, X in enumerate(panel.X)]
+        wrong = Panel.of(panel.bars, [X for X, _ in spoilt])
+        labels = np.concatenate([it for _, it in spoilt])
+        return self.inner.fit(wrong, labels, params, horizon=horizon, until=until, seed=seed)
 
     def load(self, model: bytes, source: str) -> Predictor:
         """As the family does."""

@@ -144,13 +144,14 @@ class ForecastAnswers(Told):
 
 
 class TensorIn(Asked):
-    """Rows of features. data: row after row, flat or nested."""
+    """Rows of features. data: row after row, flat or nested; left out where the numbers follow the JSON as bytes, and then
+    `parameters.binary_data_size` is how many."""
 
     name: Annotated[str, Field(max_length=100, examples=["rows"])]
     shape: Annotated[list[Annotated[int, Field(ge=0, le=1_000_000)]], Field(min_length=2, max_length=2)]
     datatype: Literal["FP32", "FP64"]
     parameters: dict[str, Any] | None = None
-    data: Annotated[list[Number] | list[list[Number]], Field(union_mode="left_to_right")]
+    data: Annotated[list[Number] | list[list[Number]] | None, Field(union_mode="left_to_right")] = None
 
 
 class TensorAsked(Asked):
@@ -170,12 +171,13 @@ class InferRequest(Asked):
 
 
 class TensorOut(Told):
-    """P(up) of each row."""
+    """P(up) of each row. data: left out where the numbers follow the JSON as bytes, `parameters.binary_data_size` of them."""
 
     name: str
     shape: list[int]
     datatype: Literal["FP32"]
-    data: list[float]
+    parameters: dict[str, int] | None = None
+    data: list[float] | None = None
 
 
 class InferAnswer(Told):
