@@ -50,8 +50,8 @@ def facts_in(session: Any, source: str) -> ExportFacts:
 
 
 class _SingleRow:
-    """One row at a time, as a bot or a server asks, through memory that the session is bound to once: it takes less time than a run
-    with arrays of its own (ADR 34). One thread at a time has it."""
+    """One row at a time, as a bot or a server asks, through memory that the session is bound to once: it takes less time than
+    a run with arrays of its own (ADR 34). One thread at a time has it."""
 
     def __init__(self, session: Any, features: int) -> None:
         self._session, self._lock = session, threading.Lock()
