@@ -36,7 +36,9 @@ class ServeMetrics:
             "trader_serve_shed", "requests and connections refused for load", ("what",), **own
         )
         for what in ("request", "connection"):
-            self._shed.labels(what)  # 0 is said too: a rate sees the first only where it knows what was before
+            self._shed.labels(
+                what
+            )  # 0 is said too: a rate sees the first only where it knows what was before
         self._model = Gauge(
             "trader_serve_model_info",
             "1 for the model that answers",
