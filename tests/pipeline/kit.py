@@ -63,13 +63,17 @@ class Kitchen:
         trials: int = 0,
     ) -> None:
         """The pipeline's file, and the bars of its symbols."""
-        (self.folder / "data").mkdir(exist_ok=True)
         for seed, symbol in enumerate(symbols, start=1):
-            path = self.folder / "data" / f"{symbol}-1h.parquet"
-            if not path.exists():
-                write_bars(path, bars_made(75 * 24, seed, symbol=symbol))
+            self.write_bars(symbol, seed)
         text = SMALL.format(symbols=json.dumps(symbols), families=json.dumps(families), trials=trials)
         self.file.write_text(text + more)
+
+    def write_bars(self, symbol: str, seed: int) -> None:
+        """A symbol's bars, where it has none."""
+        path = self.folder / "data" / f"{symbol}-1h.parquet"
+        path.parent.mkdir(exist_ok=True)
+        if not path.exists():
+            write_bars(path, bars_made(75 * 24, seed, symbol=symbol))
 
     def edit(self, old: str, new: str) -> None:
         """In the pipeline's file."""
