@@ -10,10 +10,10 @@ import pytest
 
 from tests.serving.kit import BARS, GAP, NAIVE, START, Client, Stage, hour_text, rows_until, serving, until
 from trader.app.bot import loaded
-from trader.app.prediction import bars_hash_of, predict
 from trader.core.features import anchor_of
 from trader.core.forecast import LEVELS, probability_above
 from trader.core.model import digest_of
+from trader.core.prediction import bars_hash_of, predict
 from trader.core.types import HOUR_MS, iso
 from trader.forecasters.registry import forecaster_of
 from trader.serving.bounds import MOST_BARS, MOST_REQUESTS
