@@ -65,6 +65,7 @@ ARROWS = {
         "trader.core",
         "backtest.engine",
         "backtest.evidence.block_errors",
+        "backtest.evidence.forecasts",
         "backtest.study.cache",
         *TASKS,
     },

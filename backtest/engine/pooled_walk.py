@@ -73,8 +73,8 @@ class Pool:
 
     def served(self, window: Refit) -> list[tuple[str, int]]:
         """The symbols that have hours in a window, and the hour after the last of them."""
-        told = ((it, min(window.serve_until, stop)) for it, stop in sorted(self.stops.items()))
-        return [(symbol, until) for symbol, until in told if until > window.serve_from]
+        ends = ((it, min(window.serve_until, stop)) for it, stop in sorted(self.stops.items()))
+        return [(symbol, until) for symbol, until in ends if until > window.serve_from]
 
     def require_trainable(self, source: str) -> None:
         """Raises DataError where a window has too few rows, or none of a symbol that it serves."""
@@ -98,11 +98,11 @@ class Pool:
         """What a task of a window is told, beside the parameters."""
         return {**self.history.settings(), "window": window.numbers(), "served": self.served(window)}
 
-    def by_symbol(self, window: Refit, told: Matrix) -> dict[str, Matrix]:
+    def by_symbol(self, window: Refit, predicted: Matrix) -> dict[str, Matrix]:
         """A task's predictions (..., hours of all symbols), parted by symbol."""
         served = self.served(window)
         counts = [(until - window.serve_from) // HOUR_MS for _, until in served]
-        parts = np.split(told, np.cumsum(counts)[:-1], axis=-1)
+        parts = np.split(predicted, np.cumsum(counts)[:-1], axis=-1)
         return {symbol: part for (symbol, _), part in zip(served, parts, strict=True)}
 
 
@@ -124,8 +124,8 @@ def pooled_walks(
 ) -> Iterator[Matrix]:
     """P(up) of each symbol's hours, in their order, as `walks_by_symbol` with a fit of its own for each would give it. Raises
     DataError where the fit of a window would not see a symbol that it serves."""
-    for told in pooled_walks_by_seed(symbols, [symbols[0].params.seed], executor, progress):
-        yield from told
+    for walks in pooled_walks_by_seed(symbols, [symbols[0].params.seed], executor, progress):
+        yield from walks
 
 
 def pooled_walks_by_seed(
@@ -142,10 +142,10 @@ def pooled_walks_by_seed(
     windows = pool.windows
     results = in_order(executor or InProcess(), pool.tasks(seeds))
     for turn in range(len(seeds)):
-        told: dict[str, list[Matrix]] = {it.bars.symbol: [] for it in symbols}
+        parts: dict[str, list[Matrix]] = {it.bars.symbol: [] for it in symbols}
         for done, window in enumerate(windows, start=turn * len(windows) + 1):
             for symbol, part in pool.by_symbol(window, np.frombuffer(next(results), np.float32)).items():
-                told[symbol].append(part)
+                parts[symbol].append(part)
             if progress:
                 progress(done, len(windows) * len(seeds))
-        yield [np.concatenate(told[it.bars.symbol]) for it in symbols]
+        yield [np.concatenate(parts[it.bars.symbol]) for it in symbols]

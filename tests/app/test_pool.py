@@ -12,7 +12,7 @@ from trader.app.bot import Bot
 from trader.app.codec_events import CHAMPION
 from trader.app.collect import Collector
 from trader.app.journal import Journal
-from trader.app.pool import retrain_pool, retrain_pool_if_due
+from trader.app.pool import require_seen, retrain_pool, retrain_pool_if_due
 from trader.app.retrain import champions, load_model
 from trader.core.errors import ConfigError, DataError, Retry
 from trader.core.types import DAY_MS, HOUR_MS, Bars, no_bars, parse_hour
@@ -132,6 +132,20 @@ def test_what_cannot_be_trained_is_said_and_nothing_is_written() -> None:
     with pytest.raises(DataError, match="CCUSDT: the first training on all symbols finds no bars there"):
         retrain_pool(bots_of(store, CCUSDT=SERIES["CCUSDT"].first), pooled_params(), START)
     assert not [key for key in store.objects if not key.startswith("caches/")]
+
+
+def test_a_symbol_that_the_next_fit_would_not_see_is_not_added() -> None:
+    """Its bars ended before the window: a person who adds it is told so, with the hours of the window."""
+    params, traits = pooled_params(look_back_days=12), forecaster_of("xgboost").traits
+    for ends, unseen in ((START - 13 * DAY_MS, True), (START, False)):
+        collectors = {it: bot.collector for it, bot in bots_of(MemoryStore(), BBUSDT=ends).items()}
+        if unseen:
+            with pytest.raises(
+                DataError, match=r"BBUSDT: .* would not see it, .* between 2021-01-28T23.* is not changed"
+            ):
+                require_seen(collectors, params, START, traits, ["BBUSDT"])
+        else:
+            require_seen(collectors, params, START, traits, ["BBUSDT"])
 
 
 def naive() -> Any:

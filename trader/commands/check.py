@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trader.core.certificate import Certificate
     from trader.core.model import ModelCard
     from trader.core.prediction import LoadedModel
-    from trader.core.types import Bars
+    from trader.core.types import Bars, Floats
 
 # Folds of the walk-forward, by their content, in the folder of unfinished trainings.
 FOLDS = "certificate-folds"
@@ -150,10 +150,22 @@ def subject_of(bot: Bot, card: ModelCard, known_at: int) -> Subject:
         model=stored,
         bars=bars,
         live=live_path_of(model),
+        ahead=lambda seen, hour: shown_ahead(seen, hour, model),
         others=others,
         recorded=_recorded(bot, card, bars, read_by),
         differences=_differences(journal, card, bars),
     )
+
+
+def shown_ahead(bars: Bars, hour: int, model: LoadedModel) -> Floats | None:
+    """The quantiles of the closes ahead of an hour (h, level), by the very function of `trader forecast`; None where it shows
+    none."""
+    from trader.app.forecast import fan_forecast
+
+    try:
+        return fan_forecast(bars, hour, model, model.params.forecast_hours).prices
+    except TraderError:  # it has no distribution, or says nothing of this hour
+        return None
 
 
 def _models_of_hours(bot: Bot, known_at: int, hours: int) -> dict[int, LoadedModel | None]:
@@ -190,7 +202,14 @@ def _recorded(
             continue
         now = "" if model is None else bars_hash_of(bars.span(model.reads_from(hour), hour + HOUR_MS))
         rows.append(
-            RecordedHour(hour, decision.model_id == card.model_id, decision.p_up, decision.bars_hash, now)
+            RecordedHour(
+                hour,
+                decision.model_id == card.model_id,
+                decision.p_up,
+                decision.bars_hash,
+                now,
+                decision.quantiles,
+            )
         )
     return rows
 

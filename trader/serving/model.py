@@ -115,9 +115,10 @@ def _require_horizon(model: ServedModel, h: int) -> None:
         return
     what = f"1 to {params.forecast_hours}" if distribution else f"{params.horizon_hours} alone"
     raise Refused(
-        422, f"{model.model_id} ({model.loaded.card.family}) answers for horizon_hours {what}, not {h}. Leave it "
-        "out, or ask for one of these"
-    )  # fmt: skip
+        422,
+        f"{model.model_id} ({model.loaded.card.family}) answers for horizon_hours {what}, not {h}. Leave it "
+        "out, or ask for one of these",
+    )
 
 
 def _at_horizon(
