@@ -54,6 +54,11 @@ class PipelineFolder(ResultsFolder):
         """Turn an OSError of the block into CannotWrite, which says the way out."""
         try:
             yield
+        except (FileExistsError, NotADirectoryError):
+            raise CannotWrite(
+                f"pipeline folder {self.path} cannot be made: a file is in its place. Move it away, or name another folder as "
+                "[pipeline] out"
+            ) from None
         except OSError as error:
             raise CannotWrite(
                 f"pipeline folder {self.path} cannot be written: {error.strerror or error}. Stages that have finished are kept: "
