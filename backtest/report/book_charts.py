@@ -76,6 +76,8 @@ def symbols(report: Part, paper: Paper) -> str:
             by_date(axes.xaxis, paper)
             axes.xaxis.get_offset_text().set_visible(False)
             axes.tick_params(axis="x", labelsize=7, rotation=30)
+        for axes in grid.flat[max(0, len(index) - columns) : len(index)]:
+            axes.tick_params(axis="x", labelbottom=True)  # also above a place that is empty
         return svg(made, "worth of 1 USDT in the sleeve of each symbol by day", paper)
 
 

@@ -167,8 +167,7 @@ def _train_pool(settings: Settings, book: BookFile, request: TrainingRequest, as
     words = "no retrain is due"
     if card is not None:
         words = (
-            f"model {card.model_id} on {plural(card.rows, 'row')} of {plural(len(card.symbols), 'symbol')} serves all of them "
-            f"from {iso(card.valid_from)}"
+            f"model {card.model_id} on {card.rows_in_words} serves all of them from {iso(card.valid_from)}"
         )
     answer(fields, words, as_json)
     if trained:
