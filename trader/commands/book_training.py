@@ -117,10 +117,10 @@ def _require_seen(settings: Settings, book: BookFile, request: TrainingRequest, 
     market = wiring.make_market(settings, wiring.make_clock(settings))
     try:
         main = wiring.make_collector(settings, market, say=terminal.say)
-        asked = request.serve_from
-        first = parse_hour(asked) if asked else next_serve_hour(market.time_ms(), params.gap_hours)
+        asked, now_ms = request.serve_from, market.time_ms()
+        first = parse_hour(asked) if asked else next_serve_hour(now_ms, params.gap_hours)
         collectors = {it: main.of(it) for it in book.params.symbols}
-        require_seen(collectors, params, first, forecaster_of(params.model.family).traits, added)
+        require_seen(collectors, params, first, forecaster_of(params.model.family).traits, now_ms, added)
     finally:
         market.close()
 
