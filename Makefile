@@ -48,7 +48,7 @@ test: setup ## every test that needs Python only, and no hour or example more th
 	$(PYTEST) -m "not long"
 
 test-long: setup ## the same claims over more hours and examples; before a release
-	$(PYTEST) -m long
+	HOURLY_TRADER_ALL_EXAMPLES=yes $(PYTEST) -m "long or hypothesis"
 
 # Each package of the bot's decisions is judged alone.
 COVERED := core app adapters

@@ -129,7 +129,7 @@ class Judge:
         """Outputs whose content is not what was made."""
         told = []
         for output, name in record.outputs.items():
-            now = self._hashes.of(self.folder.object(name))
+            now = self._hashes.of(self.folder.place_of(name))
             if now != name:
                 told.append(f"output {output} {'is lost' if now is None else 'was edited'}")
         return tuple(told)
@@ -138,7 +138,7 @@ class Judge:
         """Outputs that are not the ones a person finds."""
         told = []
         for output, name in record.outputs.items():
-            link = self.folder.link_of(job.name, output)
+            link = self.folder.link_place(job.name, output)
             try:
                 there = os.readlink(link)  # noqa: PTH115  # as it stands, not resolved
             except FileNotFoundError:

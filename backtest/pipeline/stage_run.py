@@ -17,11 +17,12 @@ from backtest.pipeline.job import Job
 from backtest.pipeline.judge import Verdict
 from backtest.pipeline.own_process import run_own
 from backtest.pipeline.record import Record
+from backtest.pipeline.stage_check import REFUSAL, check_stage
 from backtest.pipeline.stage_inputs import Given, Made, Work
 from backtest.pipeline.stage_publish import publish_stage
 from backtest.pipeline.stages_fitted import collected, features_stage, predict_stage, tune_stage
-from backtest.pipeline.stages_judged import backtest_stage, check_stage, train_stage
-from trader.core.errors import Retry
+from backtest.pipeline.stages_judged import backtest_stage, train_stage
+from trader.core.errors import DataError, Retry
 from trader.core.families import own_family
 from trader.core.features import preset_named
 
@@ -76,13 +77,17 @@ class StageRun:
     bring: Callable[[Job], None]
 
     def compute(self, job: Job, verdict: Verdict) -> tuple[Record, Mapping[str, Any]]:
-        """The record of a job that was run, its outputs kept, and what it says beside them. Raises what the stage raises, and
-        Retry where a file changed meanwhile."""
+        """The record of a job that was run, its outputs kept, and what it says beside them. Raises what the stage raises,
+        DataError for a model that the stage refuses, and Retry where a file changed meanwhile."""
         assert verdict.basis is not None and verdict.reached is not None  # noqa: PT018, S101  # nothing else is run
         began = time.perf_counter()
         basis, key = verdict.basis, verdict.basis.key
         made = self._made(job, verdict, key)
         self._require_unchanged(job, basis.inputs)
+        if REFUSAL in made.said:
+            raise DataError(
+                f"{made.said[REFUSAL]}. All findings: {self.folder.keep_refused(job.name, made.files)}"
+            )
         outputs = {name: self.folder.keep(made.files[name]) for name in job.outputs}
         self.folder.keep_code(verdict.reached.digest, verdict.reached.code)
         seconds = round(time.perf_counter() - began, 3)

@@ -12,6 +12,7 @@ import pytest
 
 from backtest.certificate.certify import certify
 from backtest.certificate.formats import formats
+from backtest.certificate.live import said_live
 from backtest.certificate.production import production
 from backtest.certificate.subject import Spans, Subject
 from tests.support.bars_made import bars_made
@@ -22,7 +23,7 @@ from trader.app.bot import Bot
 from trader.app.collect import Collector
 from trader.app.journal import Journal
 from trader.app.pool import retrain_pool
-from trader.commands.check import said_live, subject_of
+from trader.commands.check import subject_of
 from trader.core.forecast import Forecast
 from trader.core.model import ModelCard
 from trader.core.panel import Panel

@@ -177,8 +177,7 @@ def _short(job: Job) -> str:
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
     """One copy for all mutations."""
     folder = tmp_path_factory.mktemp("code")
-    patch = pytest.MonkeyPatch()
-    Kitchen(folder, patch, None).write(families=("naive", "xgboost"))  # type: ignore[arg-type]  # nothing is shown
+    Kitchen(folder).write(families=("naive", "xgboost"))
     return Sources(folder, Pipeline.of(folder / "p.toml").jobs)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ class MarketOf:
 def params_for(family: str, **changes: Any) -> Params:
     """Quick ones, of a family."""
     model = {} if family == "xgboost" else {"model": {"family": family, **QUICK[family]}}
-    return params_of(quick_params(step_days=10, **model, **changes), "tests")
+    return params_of(quick_params(step_days=10, **{**model, **changes}), "tests")
 
 
 def a_bot(bars: Bars, store: MemoryStore | None = None) -> Bot:
@@ -121,3 +122,9 @@ def subject_for(
     )
     card = trained(fitting, params_for(family, **changes), bars.last + HOUR_MS)
     return subject_of(bot, card, bars.last)
+
+
+@cache
+def clean_subject() -> Subject:
+    """A clean model by XGBoost, made once in a process; nobody changes it."""
+    return subject_for()
