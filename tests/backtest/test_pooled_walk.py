@@ -118,9 +118,9 @@ def test_a_delisted_symbol_is_learnt_from_as_long_as_it_reaches_into_the_window(
 
 
 def test_the_old_model_serves_until_the_bar_that_a_fit_needs_is_known() -> None:
-    """A refit at START + 24 h needs the bar of the hour before: where it is there, the new model serves at once. Where bars of three
-    hours are missing, the model is trained in the hour in which a bar opens again, and serves from the next. A symbol whose
-    bars end is waited for until it has had none for a day, and not at all where it ended a day before."""
+    """A refit at START + 24 h needs the bar of the hour before, and serves at once where it is there. Where bars of three hours
+    are missing, it is trained in the hour in which a bar opens again, and serves from the next. A symbol whose bars end is
+    waited for until it has had none for a day, and not at all where it ended a day before."""
     params, forecaster = pooled_params(), forecaster_of("xgboost")
     reach = START + 23 * HOUR_MS
     row = BB.row(reach)
