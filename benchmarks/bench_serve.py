@@ -16,16 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks import serve_load
+from benchmarks import serve_load, serve_rows
 from benchmarks.figure import Figure
 from benchmarks.scene import ROOT, bars, bars_file, median, params_file, process, trader
 from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal
 from trader.core.features import features, preset_named
 from trader.core.types import HOUR_MS, Matrix, iso, parse_hour
-from trader.serving.model import load_served, row_scores
+from trader.serving.model import load_served
+from trader.serving.schemas import Runtime
 
 AT = parse_hour("2021-12-01")
 NEWEST = json.dumps({"symbol": "BTCUSDT", "hour": None, "horizon_hours": 1}).encode()
@@ -62,15 +61,17 @@ def _figures(size: Size) -> list[Figure]:
         scene.served("native", server_core) as native,
         scene.served("onnx", server_core) as onnx,
     ):
-        found = _rates(size, client_core, echo, native, onnx, scene)
+        found = _rates(size, client_core, echo, native.url, onnx.url, scene)
         os.sched_setaffinity(0, {client_core})
         try:
-            found += _waits(size, native)
-            found += _many(size, scene, native, "native", server_core)
-            found += _many(size, scene, onnx, "onnx", server_core)
+            found += _waits(size, native.url)
+            served: dict[Runtime, serve_rows.Server] = {"native": native, "onnx": onnx}
+            for runtime, server in served.items():
+                model = load_served(scene.journal, scene.model_id, runtime)
+                found += serve_rows.many_rows(server, model, scene.X, size.many, server_core)
         finally:
             os.sched_setaffinity(0, cores)
-        found += _overload(size, client_core, native)
+        found += _overload(size, client_core, native.url)
     return found
 
 
@@ -84,40 +85,46 @@ class Scene:
     X: Matrix
 
     @property
+    def journal(self) -> Journal:
+        """What the store says."""
+        return Journal(LocalStore(self.folder / "state"), "BTCUSDT")
+
+    @property
     def environment(self) -> dict[str, str]:
         """Of the commands."""
         own = {"TRADER_VENUE_URL": self.url, "TRADER_TRACKERS": "none", "PYTHONPATH": str(ROOT)}
         return {**{k: v for k, v in os.environ.items() if not k.startswith("TRADER_")}, **own}
 
     @contextmanager
-    def served(self, runtime: str, core: int) -> Iterator[str]:
-        """The address of `trader serve` on a core."""
+    def served(self, runtime: str, core: int) -> Iterator[serve_rows.Server]:
+        """`trader serve` on a core, once it answers."""
         words = trader("serve", "--port", "0", "--json", "--runtime", runtime)
-        with _pinned(words, core, self.folder, self.environment) as line:
+        with _pinned(words, core, self.folder, self.environment) as (line, pid):
             url = str(json.loads(line)["url"])
             until = time.monotonic() + 60
             while _post(f"{url}/v1/forecast", NEWEST)[0] != 200:
                 if time.monotonic() > until:
                     raise RuntimeError(f"trader serve --runtime {runtime} does not answer")
                 time.sleep(0.2)
-            yield url
+            yield serve_rows.Server(url, pid)
 
     @contextmanager
     def echo(self, core: int) -> Iterator[str]:
         """The address of the echo on a core."""
         side = str(Path(__file__).with_name("serve_side.py"))
-        with _pinned([sys.executable, side], core, self.folder, self.environment) as line:
+        with _pinned([sys.executable, side], core, self.folder, self.environment) as (line, _):
             yield line.strip()
 
 
 @contextmanager
-def _pinned(words: list[str], core: int, cwd: Path, env: dict[str, str]) -> Iterator[str]:
+def _pinned(words: list[str], core: int, cwd: Path, env: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """The first line of a command on a core, and its process."""
+    pinned = ["taskset", "-c", str(core), *words]
     with subprocess.Popen(
-        ["taskset", "-c", str(core), *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=cwd,
-        env=env,
-    ) as child:  # fmt: skip
+        pinned, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=cwd, env=env
+    ) as child:
         try:
-            yield child.stdout.readline() if child.stdout else ""
+            yield child.stdout.readline() if child.stdout else "", child.pid
         finally:
             child.terminate()
 
@@ -143,23 +150,13 @@ def _prepared(folder: Path, size: Size) -> Iterator[Scene]:
             exchange.terminate()
 
 
-def _rows(X: Matrix) -> bytes:
-    tensor = {
-        "name": "rows",
-        "shape": list(X.shape),
-        "datatype": "FP32",
-        "data": X.ravel().astype(float).tolist(),
-    }
-    return json.dumps({"inputs": [tensor]}).encode()
-
-
 def _rates(size: Size, core: int, echo: str, native: str, onnx: str, scene: Scene) -> list[Figure]:
     """Rates beside the echo of the same body, taken in turn."""
     if not serve_load.has_wrk():
         return [
             Figure("the newest hour, of an echo's rate", None, "at least", 0.7, note="apt-get install wrk")
         ]
-    one, infer = _rows(scene.X[:1]), f"/v2/models/{scene.model_id}/infer"
+    one, infer = serve_rows.as_json(scene.X[:1]), f"/v2/models/{scene.model_id}/infer"
     asked = {
         "the newest hour": (f"{native}/v1/forecast", NEWEST, 0.7),
         "a row by ONNX": (f"{onnx}{infer}", one, 0.7),
@@ -232,31 +229,6 @@ def _slow_answers(url: str) -> float:
 
     name = "trader_serve_request_seconds"
     return total(f"{name}_count{{", "") - total(f"{name}_bucket{{", 'le="1.0"')
-
-
-def _many(size: Size, scene: Scene, url: str, runtime: Any, core: int) -> list[Figure]:
-    """1,024 rows in one request beside the model's own time for them, both on one core."""
-    body, infer = _rows(scene.X), f"{url}/v2/models/{scene.model_id}/infer"
-    model = load_served(Journal(LocalStore(scene.folder / "state"), "BTCUSDT"), scene.model_id, runtime)
-    client = os.sched_getaffinity(0)
-    own, asked = [], []
-    for _ in range(size.many):
-        os.sched_setaffinity(0, {core})
-        began = time.perf_counter()
-        scores = row_scores(model, scene.X)
-        own.append(time.perf_counter() - began)
-        os.sched_setaffinity(0, client)
-        began = time.perf_counter()
-        status, told = _post(infer, body)
-        asked.append(time.perf_counter() - began)
-        data = np.array(told["outputs"][0]["data"], np.float32) if status == 200 else np.zeros(0)
-    same = float(np.array_equal(data, scores))
-    note = f"medians {median(asked) * 1000:.1f} and {median(own) * 1000:.1f} ms"
-    name = f"1,024 rows in a request ({runtime}), of the model's own time"
-    return [
-        Figure(name, median(asked) / median(own), "at most", 3, note=note),
-        Figure(f"the same numbers ({runtime})", same, "exactly", 1, is_result=True),
-    ]
 
 
 def _post(url: str, body: bytes) -> tuple[int, Any]:

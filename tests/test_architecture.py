@@ -65,6 +65,7 @@ ARROWS = {
         "trader.core",
         "backtest.engine",
         "backtest.evidence.block_errors",
+        "backtest.evidence.forecasts",
         "backtest.study.cache",
         *TASKS,
     },
@@ -75,6 +76,7 @@ ARROWS = {
         "trader.forecasters",
         "trader.own_families",
         "backtest.executors.packing",
+        "backtest.certificate",
         "backtest.engine",
         "backtest.evidence",
         "backtest.study",
@@ -178,6 +180,10 @@ def imports_of(module: str) -> frozenset[str]:
             found |= {name if name in MODULES else node.module for name in names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and ":" in node.value:
+            found |= {node.value.partition(":")[0]} & set(
+                MODULES
+            )  # `module:name`, imported when it is needed
     return frozenset(name for name in found if name.split(".")[0] in ("trader", "backtest"))
 
 

@@ -34,12 +34,12 @@ from trader.app.collect import Collector
 from trader.app.cover import OrderLimits
 from trader.app.journal import Journal
 from trader.app.layout import BOOK
-from trader.app.prediction import LoadedModel
 from trader.config import Settings
 from trader.core.book_params import BookParams
 from trader.core.errors import ConfigError, Retry, TraderError, WrongStore
 from trader.core.params import MOST_USDT, Params
 from trader.core.ports import Clock, MarketData, Store
+from trader.core.prediction import LoadedModel
 from trader.core.types import HOUR_MS, Bars, Progress, iso, no_bars, plain
 from trader.forecasters.registry import forecaster_of
 

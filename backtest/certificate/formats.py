@@ -64,7 +64,10 @@ def _columns(subject: Subject, hour: int) -> Iterator[CertificateCheck]:
     row = features(subject.bars.until(hour), preset, hour, hour + HOUR_MS)
     words = f"a row is {row.dtype}, {plural(row.shape[1], 'column')}"
     yield check_of("type of a row", row.dtype == np.float32 and row.shape[1] == len(card.columns), words)
-    known = card.known_ranges(subject.bars.symbol)
+    known, symbol = card.known_ranges(subject.bars.symbol), subject.bars.symbol
+    if not known:
+        words = f"the card records no distribution of {symbol}'s columns; train again: trader retrain"
+        yield check_of("scale of every column", False, words)
     if not known or not same:
         return
     try:

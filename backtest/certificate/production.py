@@ -14,7 +14,7 @@ from backtest.certificate.subject import LiveForecast, Subject
 from backtest.engine.history import History
 from trader.core.certificate import CertificateCheck, CertificatePart, check_of, figures_of
 from trader.core.errors import DataError
-from trader.core.forecast import Forecast
+from trader.core.forecast import LEVELS, Forecast
 from trader.core.long_training import LearnsInEpochs
 from trader.core.ports import Predictor
 from trader.core.text import plural
@@ -68,13 +68,22 @@ def _predicted_twice(subject: Subject, hours: int) -> CertificateCheck:
         lived = subject.told(subject.bars, hour)
         if difference := _difference(lived, tested, i, subject.params.horizon_hours):
             return check_of(name, False, f"{iso(hour)}: {difference}")
+        if difference := _difference_ahead(subject, hour, tested, i):
+            return check_of(name, False, f"{iso(hour)}: {difference}")
         compared += lived.p_up is not None
     if not compared:
         return check_of(
             name, False, f"none of the {plural(hours, 'newest hour')} has a prediction; collect more bars"
         )
+    what = (
+        ""
+        if tested.quantiles is None
+        else f" with their quantiles {plural(tested.quantiles.shape[1], 'hour')} ahead"
+    )
     return check_of(
-        name, True, f"{plural(compared, 'hour')} up to {iso(subject.bars.last)} are equal to the bit, {how}"
+        name,
+        True,
+        f"{plural(compared, 'hour')} up to {iso(subject.bars.last)}{what} are equal to the bit, {how}",
     )
 
 
@@ -109,6 +118,34 @@ def _difference(lived: LiveForecast, tested: Forecast, row: int, horizon: int) -
     return ""
 
 
+def _difference_ahead(subject: Subject, hour: int, tested: Forecast, row: int) -> str:
+    """Between the closes that `trader forecast` shows at an hour (UTC ms) and those of the walk-forward, of every hour ahead: in
+    words; "" where both say the same."""
+    if subject.ahead is None or tested.quantiles is None:
+        return ""
+    returns = tested.quantiles[row, : subject.params.forecast_hours]
+    shown = subject.ahead(subject.bars.until(hour), hour)
+    if np.isnan(returns).any():
+        return (
+            ""
+            if shown is None
+            else "a forecast is shown, and the walk-forward says nothing of some hour ahead"
+        )
+    if shown is None:
+        return "no forecast is shown, and the walk-forward gives one"
+    wanted = float(subject.bars.close[subject.bars.row(hour)]) * np.exp(np.sort(returns, axis=1))
+    if shown.shape != wanted.shape:
+        return f"a forecast {plural(len(shown), 'hour')} ahead is shown, and the walk-forward gives {len(wanted)}"
+    odd = np.argwhere(shown != wanted)
+    if not len(odd):
+        return ""
+    h, level = odd[0].tolist()
+    return (
+        f"the quantile {LEVELS[level]:g} of the close {plural(h + 1, 'hour')} ahead is shown as {shown[h, level]:.9g}, and the "
+        f"walk-forward gives {wanted[h, level]:.9g}"
+    )
+
+
 def _recorded(subject: Subject) -> Iterator[CertificateCheck]:
     """What stands in the journal of traded hours against what the same path says today."""
     stale = [it for it in subject.recorded if it.bars_hash_now and it.bars_hash_now != it.bars_hash_then]
@@ -122,13 +159,21 @@ def _recorded(subject: Subject) -> Iterator[CertificateCheck]:
         )
     yield check_of("bars of traded hours", not stale, words)
     own = [it for it in subject.recorded if it.own and subject.bars.has(it.close_time)]
-    wrong = [(it, now) for it in own if (now := subject.told(subject.bars, it.close_time).p_up) != it.p_up]
+    today = [subject.told(subject.bars, it.close_time) for it in own]
+    wrong = [
+        (it, now)
+        for it, now in zip(own, today, strict=True)
+        if now.p_up != it.p_up or (it.quantiles and now.quantiles != it.quantiles)
+    ]
     words = f"{plural(len(own), 'hour')} that this model traded say the same today"
     if wrong:
         first, now = wrong[0]
+        was, there = f"P(up) {_text(first.p_up)}", _text(now.p_up)
+        if now.p_up == first.p_up:
+            was, there = f"the quantiles {list(first.quantiles)}", f"{list(now.quantiles)}"
         words = (
-            f"{iso(first.close_time)} was traded at P(up) {_text(first.p_up)}, the same path gives {_text(now)} today "
-            f"({plural(len(wrong), 'hour')} of {len(own)})"
+            f"{plural(len(wrong), 'hour')} of {len(own)} differ: {iso(first.close_time)} was traded at {was}, the same path "
+            f"gives {there} today"
         )
     yield check_of("predictions of traded hours", not wrong, words)
 

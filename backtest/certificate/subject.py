@@ -9,7 +9,7 @@ from trader.core.model import ModelCard, rows_by_symbol
 from trader.core.params import Params
 from trader.core.ports import Forecaster, Predictor
 from trader.core.training import Training, training_of
-from trader.core.types import DAY_MS, HOUR_MS, Bars, Matrix
+from trader.core.types import DAY_MS, HOUR_MS, Bars, Floats, Matrix
 from trader.core.windows import Refit, refit_of
 
 LIVE_HOURS = 48
@@ -28,18 +28,23 @@ class LiveForecast:
 
 # (bars up to an hour, the hour in UTC ms) -> what the bot would say of it
 LivePath = Callable[[Bars, int], LiveForecast]
+# (bars up to an hour, the hour in UTC ms) -> quantiles of the closes ahead of it (h, level), as a person is shown them; None
+# where nothing is shown
+AheadPath = Callable[[Bars, int], Floats | None]
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedHour:
     """An hour that the bot has traded. p_up: what the model of the certificate said at it, where `own`. bars_hash_then: of the
-    bars that the hour's prediction was computed from; bars_hash_now: of the same hours of today's bars, "" where unknown."""
+    bars that the hour's prediction was computed from; bars_hash_now: of the same hours of today's bars, "" where unknown.
+    quantiles: what it said of the return over the horizon, () of a family that gives P(up) alone."""
 
     close_time: int
     own: bool
     p_up: float | None
     bars_hash_then: str
     bars_hash_now: str
+    quantiles: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,8 @@ class Spans:
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
     """A model that asks for a certificate. bars: of its symbol, up to the newest that is known. others: of the further symbols
-    that its fit saw. live: the bot's own path. differences: of exported forms, None where none is stored."""
+    that its fit saw. live: the bot's own path. ahead: that of `trader forecast`; None: it is not compared. differences: of
+    exported forms, None where none is stored."""
 
     card: ModelCard
     params: Params
@@ -63,6 +69,7 @@ class Subject:
     model: bytes
     bars: Bars
     live: LivePath
+    ahead: AheadPath | None = None
     others: tuple[Bars, ...] = ()
     recorded: Sequence[RecordedHour] = ()
     differences: Sequence[str] | None = None

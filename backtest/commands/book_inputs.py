@@ -178,7 +178,7 @@ def require_tradable(book: GivenBook) -> None:
     over the window that shares are computed from."""
     rules, settings = book.rules, book.params.share_settings
     bars = [it.bars.extended_to(book.stop) for it in book.symbols]
-    said = book_hour(
+    first_hour = book_hour(
         rules,
         book.start,
         rules.before_first(),
@@ -186,12 +186,12 @@ def require_tradable(book: GivenBook) -> None:
         lambda _: shares_at(bars, book.start, settings),
     )
     for it in book.symbols:
-        symbol, amount = it.bars.symbol, said.transfer(it.bars.symbol)
+        symbol, amount = it.bars.symbol, first_hour.transfer(it.bars.symbol)
         least = least_allocation(it.rules, float(it.bars.close[it.bars.row(book.start)]))
-        if amount < least and said.weights[symbol]:
+        if amount < least and first_hour.weights[symbol]:
             raise ConfigError(
-                f"{symbol}: its share of {plain(said.weights[symbol])} is {plain(amount)} USDT at {iso(book.start)}, and the "
-                f"smallest order needs {plain(least)}. Raise capital_usdt ({plain(book.params.capital_usdt)}), or name fewer "
+                f"{symbol}: its share of {plain(first_hour.weights[symbol])} is {plain(amount)} USDT at {iso(book.start)}, and "
+                f"the smallest order needs {plain(least)}. Raise capital_usdt ({plain(book.params.capital_usdt)}), or name fewer "
                 "symbols"
             )
 

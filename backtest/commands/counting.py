@@ -1,4 +1,5 @@
-"""What a study and a rule of retraining write into the evidence ledger; of a single run, `backtest.evidence.looks` says it."""
+"""What a forecast, a candidate and a rule of retraining write into the evidence ledger. `backtest.evidence.looks` says what a run
+writes, `backtest.study.counted` what a trial does."""
 
 from __future__ import annotations
 
@@ -8,37 +9,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from backtest.evidence.ledger import Entry, config_hash
-from backtest.evidence.looks import looked_at, now_ms
+from backtest.evidence.ledger import Entry, config_hash, now_ms
+from backtest.evidence.looks import looked_at
 from trader.core.metrics import HOURS_PER_YEAR
 from trader.core.params import Params
 from trader.core.summary import net_sharpe
-from trader.core.text import plural
 
 if TYPE_CHECKING:
     from backtest.lifecycle.market import LifecycleMarket
     from backtest.lifecycle.rules import RuleResult
-    from backtest.study.trials import Trial
-    from trader.core.params import Params
-
-
-def of_trial(trial: Trial, start: int, stop: int, by: str) -> list[Entry]:
-    """Everything that a trial looked at; Sharpe ratios per hour. Of one that learnt in epochs, how many and why it ended."""
-    if trial.epochs:
-        ended = trial.reason or trial.state
-        by = f"{by}, trial {trial.number}, {plural(trial.epochs, 'epoch')}: {ended}"
-    return [
-        Entry(
-            kind,
-            config_hash(params),
-            start,
-            stop,
-            None if sharpe is None else sharpe / HOURS_PER_YEAR**0.5,
-            by,
-            now_ms(),
-        )
-        for kind, params, sharpe in trial.configurations()
-    ]
 
 
 def of_forecast(params: Params, start: int, stop: int, by: str) -> list[Entry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from trader.core.text import plural
 
 if TYPE_CHECKING:
     from backtest.pipeline.retention import Model, Removal
+    from trader.core.ports import Store
 
 File = Annotated[Path, typer.Argument(help="the pipeline's TOML file")]
 Budget = Annotated[
@@ -27,10 +29,13 @@ Budget = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would be removed, and remove nothing")]
 Stores = Annotated[
-    list[Path] | None,
-    typer.Option("--store", help="store of a bot: what its models were made of stays; repeatable"),
+    list[str] | None,
+    typer.Option(
+        "--store",
+        help="store of a bot, a folder or s3://bucket/prefix: what its models were made of stays; repeatable",
+    ),
 ]
-_MB = 1_000_000
+_MB, _PAGE = 1_000_000, 1_000
 
 
 def gc(
@@ -49,7 +54,7 @@ def gc(
     from backtest.pipeline.retention import GB, removal_of, removed
 
     folder = Pipeline.of(file).folder
-    models = [it for root in store or () for it in _models(root)]
+    models = [it for place in store or () for it in models_in(place)]
     with folder.held():
         folder.mend()
         found = removal_of(folder, models, None if budget_gb is None else round(budget_gb * GB))
@@ -58,22 +63,56 @@ def gc(
     _tell(found, budget_gb, dry_run=dry_run, as_json=as_json)
 
 
-def _models(root: Path) -> list[Model]:
-    """Every model that a bot's store keeps. Raises DataError for a folder that is no store, or a card that cannot be read."""
+def models_in(place: str) -> list[Model]:
+    """Every model that a bot's store keeps. Raises DataError for a folder that is no store, or a card that cannot be read; Retry
+    or ConfigError where a bucket cannot be read."""
     from backtest.pipeline.retention import Model
-    from trader.adapters.store_local import LocalStore
 
-    if not root.is_dir():
-        raise DataError(f"--store {root} is no folder; give the folder of a bot's store")
-    store, found = LocalStore(root), []
-    for key in store.list("models/", limit=100_000):
+    store, found = _store(place), []
+    for key in _keys(store):
         if key.endswith(("/card", "/card.json")):
             try:
                 card = json.loads(store.get(key) or b"")
                 found.append(Model(card["model_sha256"], card["params"]))
             except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"{root}/{key} is no card of a model ({error!r})") from None
+                raise DataError(f"{place}/{key} is no card of a model ({error!r})") from None
     return found
+
+
+def _store(place: str) -> Store:
+    """A bucket is reached by the settings that a bot's store in S3 has."""
+    if "://" not in place:
+        from trader.adapters.store_local import LocalStore
+
+        if not Path(place).is_dir():
+            raise DataError(
+                f"--store {place} is no folder; give the folder of a bot's store, or s3://bucket/prefix"
+            )
+        return LocalStore(Path(place))
+    from trader.adapters.store_s3 import S3Store
+    from trader.config import load_settings
+
+    settings = load_settings(store=place)
+    if settings.bucket is None:
+        raise DataError(
+            f"--store {place} is no store; give the folder of a bot's store, or s3://bucket/prefix"
+        )
+    bucket, prefix = settings.bucket
+    return S3Store(
+        bucket,
+        prefix,
+        region=settings.s3_region,
+        endpoint_url=settings.s3_endpoint_url,
+        timeout_s=settings.timeout_s,
+    )
+
+
+def _keys(store: Store) -> Iterator[str]:
+    """All that lies below models/."""
+    last = ""
+    while page := store.list("models/", after=last, limit=_PAGE):
+        yield from page
+        last = page[-1]
 
 
 def _tell(found: Removal, budget_gb: float | None, *, dry_run: bool, as_json: bool) -> None:

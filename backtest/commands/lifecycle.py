@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backtest.commands.computing import Computing, computed
-from backtest.commands.counting import of_rule, of_trial
+from backtest.commands.counting import of_rule
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours
 from backtest.evidence.looks import ledger_in
+from backtest.study.counted import of_trial
 from trader import terminal
 from trader.core.errors import ConfigError
 from trader.core.lifecycle import MEASURES, BreachRule, DriftRule, Measure

@@ -143,8 +143,19 @@ def _run(
         raise SystemExit(terminal.EXIT_INTERRUPTED) from None
     finally:
         caches.keep()
-    outcome.raise_failure()
+    _raise_failure(outcome)
     return outcome, _noted(opened, outcome, time.perf_counter() - began)
+
+
+def _raise_failure(outcome: Outcome) -> None:
+    """What a person's own stages printed before they failed, a line each; then the first failure."""
+    from backtest.pipeline.own_process import OwnStageFailed
+
+    for name, error in outcome.failed.items():
+        if isinstance(error, OwnStageFailed):
+            for line in error.printed:
+                terminal.say(f"{name}: {line}")
+    outcome.raise_failure()
 
 
 def _noted(opened: Pipeline, outcome: Outcome, seconds: float) -> int:
@@ -215,7 +226,7 @@ def _run_stage(opened: Pipeline, name: str, computing: Computing, evidence: Path
             )
             outcome = run.to_the_end()
         caches.keep()
-        outcome.raise_failure()
+        _raise_failure(outcome)
     if as_json:
         terminal.emit({"ran": [it.job for it in outcome.ran], "kept": len(outcome.kept)})
     else:

@@ -13,7 +13,9 @@ from backtest.commands.book import or_book
 from backtest.commands.book_report import report_of_book
 from backtest.commands.computing import Computing, computed
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
+from backtest.commands.model_folder import STORE, OptionalStore
 from trader import terminal
+from trader.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from backtest.evidence.judgement import Evidence
@@ -22,9 +24,18 @@ Page = Annotated[Path, typer.Option("--out", help="the page; its figures lie bes
 StudyDir = Annotated[
     Path | None, typer.Option("--study", help="folder of the study that chose the parameters")
 ]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="champion, or a model's id in --store, the beginning of it, or its folder: the report shows its newest "
+        "certificate, and the model must have the report's parameters; default: none"
+    ),
+]
 
 
-@or_book(report_of_book, help_text="book.toml: say what its symbols on one capital are worth")
+@or_book(
+    report_of_book, "model", "store", help_text="book.toml: say what its symbols on one capital are worth"
+)
 @on_hours
 @computed
 def report(
@@ -33,6 +44,8 @@ def report(
     out: Page = Path("report.html"),
     study: StudyDir = None,
     evidence: EvidenceDir = EVIDENCE,
+    model: Model = None,
+    store: OptionalStore = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a strategy is worth on hours that did not choose it: baselines, costs, ten seeds, everything tried, a verdict.
@@ -44,11 +57,12 @@ def report(
     from backtest.report.study import study_evidence
 
     chosen_by = study_evidence(study) if study else None
+    certificate = _certificate(model, store, given)
     writable(out)
     span = EvaluatedSpan(given.bars, given.rules, given.start, given.stop, given.source, given.others)
     with computing.opened(study) as executor:
         made = made_report(
-            span, executor, evidence, by="backtest report", chosen_by=chosen_by,
+            span, executor, evidence, by="backtest report", chosen_by=chosen_by, certificate=certificate,
             showing=partial(terminal.progress, quiet=as_json), began=given.began,
         )  # fmt: skip  # what is evaluated, then how it is told
     figures = written(made.report, out)
@@ -56,8 +70,29 @@ def report(
         terminal.emit(made.report)
         return
     _show(given.title, made.evidence, made.summary, made.report["notes"])
+    if certificate is not None:
+        from backtest.report.certificate import certificate_rows
+
+        terminal.show("", terminal.labelled(certificate_rows(certificate)))
     seconds = time.perf_counter() - given.began
     terminal.show(terminal.paragraph(f"the page: {out}; its figures: {figures}; {seconds:.0f} s"))
+
+
+def _certificate(model: str | None, store: Path | None, given: Given) -> dict[str, Any] | None:
+    """The certificate of the model that a person named, for the report. Raises ConfigError for a model of other parameters,
+    DataError for a model or a certificate that is damaged."""
+    if model is None:
+        if store is not None:
+            raise ConfigError("--store names where --model lies; give --model, or leave --store out")
+        return None
+    from backtest.commands.model_folder import model_folder, newest_certificate_in, read_model
+    from backtest.report.certificate import certificate_part, require_same_params
+
+    symbol = given.bars.symbol
+    folder = model_folder(model, store or STORE, symbol)
+    card, _ = read_model(folder)
+    require_same_params(card, given.rules.params, symbol)
+    return certificate_part(card, newest_certificate_in(folder, card, symbol))
 
 
 def _show(title: str, told: Evidence, summary: dict[str, Any], notes: list[str]) -> None:

@@ -8,23 +8,21 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from backtest.commands.inputs import AsJson
+from backtest.commands.model_folder import STORE, ModelsStore, model_folder, read_model
 from trader import terminal
 from trader.core.errors import ConfigError, DataError
-from trader.core.text import plural
-
-if TYPE_CHECKING:
-    from trader.core.model import ModelCard
 
 Model = Annotated[
     str,
-    typer.Argument(help="a model's id in --store, or the beginning of it; or the path of a model's folder"),
+    typer.Argument(
+        help="champion, or a model's id in --store, or the beginning of it; or the path of a model's folder"
+    ),
 ]
-Store = Annotated[Path, typer.Option(help="a folder that holds a bot's models")]
 Seconds = Annotated[
     float,
     typer.Option(
@@ -35,7 +33,7 @@ NATIVE = "native"
 
 
 def time_inference(
-    model: Model, store: Store = Path("state"), seconds: Seconds = 1.0, as_json: AsJson = False
+    model: Model, store: ModelsStore = STORE, seconds: Seconds = 1.0, as_json: AsJson = False
 ) -> None:
     """Measure how long a model takes for 1, 32 and 1,024 rows: native, and in each form that trader export writes.
 
@@ -53,43 +51,6 @@ def time_inference(
         terminal.emit(rows)
         return
     _show(folder.name, rows)
-
-
-def model_folder(model: str, store: Path) -> Path:
-    """The folder of a model that a person named. Raises ConfigError where there is none, or several."""
-    given = Path(model)
-    folder = given if given.is_dir() else given.parent if given.is_file() else None
-    if folder is not None:
-        if not (folder / "model").is_file() or not (folder / "card").is_file():
-            raise ConfigError(f"{folder} is no folder of a model: it needs the files model and card")
-        return folder
-    if not (store / "models").is_dir():
-        raise ConfigError(
-            f"{store} holds no models, so {model!r} is not there. Name the store: --store DIR; copy a bucket first: trader store "
-            "sync"
-        )
-    found = sorted(it for it in (store / "models").iterdir() if it.name.startswith(model))
-    if len(found) != 1:
-        what = (
-            f"names {plural(len(found), 'model')}: {', '.join(it.name for it in found)}"
-            if found
-            else "names no model"
-        )
-        raise ConfigError(f"{model!r} {what} in {store}. See: trader models list --store {store}")
-    return found[0]
-
-
-def read_model(folder: Path) -> tuple[ModelCard, bytes]:
-    """A model's card and bytes, without the tags of a signed store. Raises DataError where they do not belong together."""
-    from trader.core.model import read_card
-    from trader.core.tags import split
-
-    try:
-        text, model = ((folder / name).read_bytes() for name in ("card", "model"))
-    except OSError as error:
-        raise DataError(f"{folder} cannot be read: {error.strerror}. Restore it from a copy") from None
-    text, model = split(text)[0], split(model)[0]
-    return read_card(text, model, folder.resolve().name, str(folder / "card")), model
 
 
 def _forms(folder: Path, work: Path) -> Iterator[str]:

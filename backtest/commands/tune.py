@@ -14,10 +14,10 @@ import typer
 
 from backtest.commands.book import or_book
 from backtest.commands.computing import Computing, computed
-from backtest.commands.counting import of_trial
 from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
 from backtest.commands.tune_screen import answer_of, show_trials, watched
 from backtest.evidence.looks import ledger_in
+from backtest.study.counted import of_trial
 from backtest.study.objectives import MEANING, Objective, objective_named
 from trader import terminal
 

@@ -47,9 +47,9 @@ class SleeveRun:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BookRun:
-    """n hours of a book: what it said of each, their lines, and every symbol's own hours, in alphabetical order."""
+    """n hours of a book: the book record of each, their lines, and every symbol's own hours, in alphabetical order."""
 
-    said: list[BookHour]
+    hours: list[BookHour]
     lines: list[BookLine]
     sleeves: list[SleeveRun]
 
@@ -60,11 +60,11 @@ def simulate_book(sleeves: Sequence[Sleeve], rules: BookRules, stop: int) -> Boo
     hours = (stop - rules.start) // HOUR_MS
     trading = [_SleeveTrading(it, rules.start, stop) for it in sorted(sleeves, key=lambda it: it.bars.symbol)]
     book = _BookTrading(rules, trading)
-    while len(book.said) < hours:
+    while len(book.hours) < hours:
         book.trade_until_next_move(hours)
     cash = sums([it.cash for it in trading])
-    lines = list(map(line_of_sums, book.said, book.equity, cash))
-    return BookRun(book.said, lines, [it.ended() for it in trading])
+    lines = list(map(line_of_sums, book.hours, book.equity, cash))
+    return BookRun(book.hours, lines, [it.ended() for it in trading])
 
 
 def sums(columns: Sequence[Sequence[Decimal]]) -> list[Decimal]:
@@ -73,11 +73,11 @@ def sums(columns: Sequence[Sequence[Decimal]]) -> list[Decimal]:
 
 
 class _BookTrading:
-    """The book while it is traded: what it has said so far, hour by hour. equity: USDT of all sleeves after each hour so far."""
+    """The book while it is traded: its records so far, hour by hour. equity: USDT of all sleeves after each hour so far."""
 
     def __init__(self, rules: BookRules, sleeves: Sequence[_SleeveTrading]) -> None:
         self.rules, self.sleeves = rules, sleeves
-        self.said: list[BookHour] = []
+        self.hours: list[BookHour] = []
         self._bars = [it.bars for it in sleeves]
         self.equity: list[Decimal] = []
         self._names = [it.bars.symbol for it in sleeves]
@@ -87,10 +87,11 @@ class _BookTrading:
         self._usual = (np.all(newest == np.arange(newest.shape[1]) - 1, axis=0) & ~self._shut).tolist()
 
     def trade_until_next_move(self, stop: int) -> None:
-        """Say the next hour, then trade all sleeves until the book may move cash again or halts, at most up to index `stop`."""
-        first = len(self.said)
-        now = self._say(first)
-        self.said.append(now)
+        """Make the record of the next hour, then trade all sleeves until the book may move cash again or halts, at most up to
+        index `stop`."""
+        first = len(self.hours)
+        now = self._record_of(first)
+        self.hours.append(now)
         for it in self.sleeves:
             it.begin(first, now)
         until = self._next_move(first + 1, stop, now)
@@ -113,26 +114,30 @@ class _BookTrading:
         return next(moves, stop)
 
     def _first_change(self, first: int, stop: int) -> int:
-        """Say the hours first <= i < stop, at which no cash moves, up to the one that halts the book or holds back a purchase;
-        its index, or `stop`."""
+        """Make the records of the hours first <= i < stop, at which no cash moves, up to the one that halts the book or holds
+        back a purchase; its index, or `stop`."""
         by_sums = not self.rules.params.limits_purchases
         for i in range(first, stop):
-            said = self._say_marked(i, self.equity[i - 1]) if self._usual[i] and by_sums else self._say(i)
-            if said.halted and not self.said[-1].halted:
+            record = (
+                self._marked_record(i, self.equity[i - 1])
+                if self._usual[i] and by_sums
+                else self._record_of(i)
+            )
+            if record.halted and not self.hours[-1].halted:
                 return i
             if any(
-                it.bought_usdt(i) > said.limits[it.bars.symbol].most_usdt
+                it.bought_usdt(i) > record.limits[it.bars.symbol].most_usdt
                 for it in self.sleeves
-                if it.bars.symbol in said.limits
+                if it.bars.symbol in record.limits
             ):
                 return i
-            self.said.append(said)
+            self.hours.append(record)
         return stop
 
-    def _say(self, i: int) -> BookHour:
-        """The book record of hour i. While the exchange is closed for all symbols nobody says anything."""
+    def _record_of(self, i: int) -> BookHour:
+        """The book record of hour i. While the exchange is closed for all symbols the hour is missed."""
         hour = self._hour(i)
-        before = self.said[-1] if self.said else self.rules.before_first()
+        before = self.hours[-1] if self.hours else self.rules.before_first()
         if self._shut[i]:
             return missed_book_hour(hour, before)
         return book_hour(
@@ -147,9 +152,9 @@ class _BookTrading:
         bars = [it for it in self._bars if it.symbol in symbols]
         return shares_at(bars, hour, self.rules.params.share_settings)
 
-    def _say_marked(self, i: int, sleeves_equity: Decimal) -> BookHour:
-        """`_say` of an hour before which every symbol has closed its own, whose equities are `sleeves_equity` together."""
-        hour, before = self._hour(i), self.said[-1]
+    def _marked_record(self, i: int, sleeves_equity: Decimal) -> BookHour:
+        """`_record_of` for an hour before which every symbol has closed its own, whose equities are `sleeves_equity` together."""
+        hour, before = self._hour(i), self.hours[-1]
         records = dict.fromkeys(self._names, hour - HOUR_MS)
         return marked_hour(self.rules, hour, before, before.reserve_usdt + sleeves_equity, records, {})
 
@@ -177,7 +182,7 @@ class _SleeveTrading:
         self._run: Run | None = None
 
     def standing(self, i: int, hour: int) -> SleeveStanding:
-        """What the newest record says when hour i (`hour`, UTC ms) begins."""
+        """What the newest record holds when hour i (`hour`, UTC ms) begins."""
         newest = self.newest[i]
         if newest < 0:
             return SleeveStanding(self.bars.symbol)
@@ -223,9 +228,9 @@ class _SleeveTrading:
             raise ValueError("nothing was traded")
         return self._run.track.marks
 
-    def begin(self, i: int, said: BookHour) -> None:
+    def begin(self, i: int, record: BookHour) -> None:
         """Take in the book record of hour i: its transfer, then its halt."""
-        amount = said.transfer(self.bars.symbol)
+        amount = record.transfer(self.bars.symbol)
         if amount:
             mark = first_mark(self.columns.part(i, i + 1), self._state)
             equity = self._state.ledger.equity(mark)
@@ -233,14 +238,14 @@ class _SleeveTrading:
             self._scale = worth / float(equity + amount) if equity + amount else 0.0
             self._worth = worth
             self._state = with_transfer(self._state, amount, mark)
-        if said.halted:
-            risk = halted(self._state.risk, said.close_time, BOOK_HALT, frozen=said.risk.frozen)
+        if record.halted:
+            risk = halted(self._state.risk, record.close_time, BOOK_HALT, frozen=record.risk.frozen)
             self._state = replace(self._state, risk=risk)
 
-    def trade(self, first: int, stop: int, said: BookHour) -> None:
-        """Trade the hours first <= i < stop, in place of what was traded from `first` on and not kept. said: what the book
-        said of the first of them."""
-        most = said.most_usdt(self.bars.symbol)
+    def trade(self, first: int, stop: int, record: BookHour) -> None:
+        """Trade the hours first <= i < stop, in place of what was traded from `first` on and not kept. record: the
+        book record of the first of them."""
+        most = record.most_usdt(self.bars.symbol)
         self._run = trade(self.columns.part(first, stop), self._state, most)
         if len(self._firsts) == len(self._runs):
             self._firsts.append(first)

@@ -75,19 +75,19 @@ def quote_volume(bars: Bars) -> Floats:
 def regrets(run: BookRun, sleeves: Sequence[Sleeve]) -> dict[str, Regret]:
     """By symbol, over every rebalance: what its share of the book's equity would buy at that hour's quote, by the bot's own
     sizing of an order."""
-    moves = [said for said in run.said if said.weights]
+    moves = [hour for hour in run.hours if hour.weights]
     return {it.bars.symbol: _regret(it, moves) for it in sleeves}
 
 
 def _regret(sleeve: Sleeve, moves: Sequence[BookHour]) -> Regret:
     symbol, wished, taken, small, weights = sleeve.bars.symbol, 0.0, 0.0, 0, []
-    for said in moves:
-        weight = said.weights.get(symbol)
+    for hour in moves:
+        weight = hour.weights.get(symbol)
         if weight is None:
             continue  # it gives and takes nothing at this rebalance
         weights.append(float(weight))
-        cash = weight * said.equity_usdt
-        bought = _bought(sleeve, said.close_time, cash)
+        cash = weight * hour.equity_usdt
+        bought = _bought(sleeve, hour.close_time, cash)
         wished += float(cash)
         if bought is not None:
             spendable = cash * (1 - sleeve.rules.params.cash_buffer)

@@ -66,13 +66,15 @@ def run_book(
     by_symbol = {it.bars.symbol: it for it in symbols}
     equity = np.array([float(line.equity) for line in run.lines])
     returns = hourly_returns(equity, float(rules.params.capital_usdt))
-    told = {it.symbol: _sleeve_summary(it, by_symbol[it.symbol], run, equity, returns) for it in run.sleeves}
+    by_name = {
+        it.symbol: _sleeve_summary(it, by_symbol[it.symbol], run, equity, returns) for it in run.sleeves
+    }
     for symbol, regret in regrets(run, sleeves).items():
-        told[symbol]["regret"] = asdict(regret)
+        by_name[symbol]["regret"] = asdict(regret)
     summary = _summary(run, rules, equity, returns)
     summary["correlation"] = correlations([it.index for it in run.sleeves])
-    summary["symbols"] = told
-    carried = [it["capacity"]["capital_usdt"] for it in told.values()]
+    summary["symbols"] = by_name
+    carried = [it["capacity"]["capital_usdt"] for it in by_name.values()]
     summary["capacity_usdt"] = min((it for it in carried if it is not None), default=None)
     summary["bars_end_early"] = {
         it.bars.symbol: iso(it.walked.bars.last) for it in symbols if it.walked.bars.last < stop
@@ -131,7 +133,7 @@ def _until(stop: int, start: int, p_up: Matrix) -> Matrix:
 def _summary(run: BookRun, rules: BookRules, equity: Floats, returns: Floats) -> dict[str, Any]:
     """Of the whole book. turnover: value of all fills over the mean equity, of all hours."""
     capital, final = rules.params.capital_usdt, run.lines[-1].equity
-    halted = run.said[-1].risk.halted_at
+    halted = run.hours[-1].risk.halted_at
     return {
         "hours": len(run.lines),
         "shares": rules.params.shares,
@@ -141,7 +143,7 @@ def _summary(run: BookRun, rules: BookRules, equity: Floats, returns: Floats) ->
         "fees_usdt": plain(sum((it.run.state.ledger.fees_usdt for it in run.sleeves), Decimal(0))),
         "max_drawdown": max_drawdown(equity, float(capital)),
         "sharpe": sharpe(returns),
-        "transfers": sum(len(said.transfers) for said in run.said),
+        "transfers": sum(len(it.transfers) for it in run.hours),
         "turnover": sum(traded_usdt(it) for it in run.sleeves) / float(equity.mean()),
         "capital_usdt": plain(capital),
         "final_equity_usdt": plain(final),
@@ -167,7 +169,7 @@ def _sleeve_summary(
         track.fees_usdt,
     )
     halted, final = sleeve.run.state.risk.halted_at, run_final(sleeve)
-    given_usdt = sum((it.transfer(sleeve.symbol) for it in run.said), Decimal(0))
+    given_usdt = sum((it.transfer(sleeve.symbol) for it in run.hours), Decimal(0))
     summary = summary_of(
         columns,
         given.bars,
@@ -185,7 +187,7 @@ def _sleeve_summary(
         "final_equity_usdt": plain(final),
         "share": float(final) / float(equity[-1]) if equity[-1] else 0.0,
         "mean_share": float(np.mean(sleeve.run.equity / equity)),
-        "transfers": sum(sleeve.symbol in said.transfers for said in run.said),
+        "transfers": sum(sleeve.symbol in it.transfers for it in run.hours),
         "transferred_usdt": plain(given_usdt),
         "contribution_usdt": plain(final - given_usdt),
         "turnover": traded_usdt(sleeve) / float(equity.mean()),
@@ -197,7 +199,7 @@ def _sleeve_summary(
 
 def run_capital(run: BookRun) -> Decimal:
     """What the book began with, USDT."""
-    return run.said[0].equity_usdt
+    return run.hours[0].equity_usdt
 
 
 def run_final(sleeve: SleeveRun) -> Decimal:

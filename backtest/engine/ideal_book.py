@@ -49,8 +49,8 @@ class IdealBook:
 
     def equity(self, strategies: Sequence[Params], p_up: Matrix) -> Floats:
         """(n,) the book's equity in USDT after each hour, from p_up (s, n) traded by the parameters of each symbol."""
-        told = zip(self.quotes, strategies, p_up, strict=True)
-        index = np.array([_worth(at, params, row) for at, params, row in told])
+        rows = zip(self.quotes, strategies, p_up, strict=True)
+        index = np.array([_worth(at, params, row) for at, params, row in rows])
         capital = float(self.rules.params.capital_usdt)
         equity, value, reserve = np.empty(self.hours), np.zeros(len(index)), capital
         stops = [*(it.at for it in self.moves[1:]), self.hours]
@@ -73,8 +73,8 @@ def _resharing(bars: Sequence[Bars], rules: BookRules, i: int) -> Resharing:
     hour = rules.start + i * HOUR_MS
     moving = np.array([it.has(hour) or i == 0 for it in bars])
     there = [it for it, moves in zip(bars, moving, strict=True) if moves]
-    told = shares_at(there, hour, rules.params.share_settings).weights if there else {}
-    return Resharing(i, moving, np.array([float(told.get(it.symbol, 0)) for it in bars]))
+    weights = shares_at(there, hour, rules.params.share_settings).weights if there else {}
+    return Resharing(i, moving, np.array([float(weights.get(it.symbol, 0)) for it in bars]))
 
 
 def _worth(at: Quotes, params: Params, row: Matrix) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from trader.core.errors import DataError
 from trader.core.features import features, preset_named
 from trader.core.panel import Panel, on_grid
 from trader.core.params import Params
+from trader.core.pooled_rows import trained_at
 from trader.core.ports import Forecaster
 from trader.core.training import labels_between
 from trader.core.types import HOUR_MS, Bars, Matrix, Progress
@@ -38,10 +39,11 @@ def fit_once_predict_each(arrays: Arrays, settings: TaskSettings) -> bytes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """The symbols of a pooled book. history: what every window is fitted on. stops: the hour after the last that is predicted,
-    UTC ms, by symbol. start: the first hour."""
+    """The symbols of a pooled book. history: what every window is fitted on. series: their bars. stops: the hour after the last
+    that is predicted, UTC ms, by symbol. start: the first hour."""
 
     history: History
+    series: Sequence[Bars]
     params: Params
     start: int
     stops: Mapping[str, int]
@@ -62,19 +64,34 @@ class Pool:
         first = refits(widest, start, max(stops.values()))[0]
         oldest = min(series, key=lambda it: it.first)
         require_history(oldest, first, widest, source)
-        return Pool(
-            _history(forecaster, params, series, first.train_from, max(stops.values())), params, start, stops
-        )
+        stop = max(stops.values())
+        history = _history(forecaster, params, series, first.train_from, stop)
+        return Pool(history, series, params, start, stops)
 
     @property
     def windows(self) -> list[Refit]:
-        """Every refit of the book."""
-        return refits(self.params, self.start, max(self.stops.values()))
+        """Every refit of the book, with the hours that its model really serves: while a bar that it needs is missing the one
+        before goes on, as the bot's does (`trained_at`)."""
+        stop = max(self.stops.values())
+        calendar = refits(self.params, self.start, stop)
+        begins = [calendar[0].serve_from, *(self._begin(it) for it in calendar[1:])]
+        ends = [*begins[1:], calendar[-1].serve_until]
+        lives = zip(calendar, begins, ends, strict=True)
+        return [
+            replace(it, serve_from=begin, serve_until=end)
+            for it, begin, end in lives
+            if begin < min(end, stop)
+        ]
+
+    def _begin(self, window: Refit) -> int:
+        """The first hour that a window's model serves, UTC ms: the hour in which it is trained is decided before."""
+        reach = window.train_until + self.params.horizon_hours * HOUR_MS
+        return max(window.serve_from, trained_at(self.series, window, reach) + HOUR_MS)
 
     def served(self, window: Refit) -> list[tuple[str, int]]:
         """The symbols that have hours in a window, and the hour after the last of them."""
-        told = ((it, min(window.serve_until, stop)) for it, stop in sorted(self.stops.items()))
-        return [(symbol, until) for symbol, until in told if until > window.serve_from]
+        ends = ((it, min(window.serve_until, stop)) for it, stop in sorted(self.stops.items()))
+        return [(symbol, until) for symbol, until in ends if until > window.serve_from]
 
     def require_trainable(self, source: str) -> None:
         """Raises DataError where a window has too few rows, or none of a symbol that it serves."""
@@ -98,11 +115,11 @@ class Pool:
         """What a task of a window is told, beside the parameters."""
         return {**self.history.settings(), "window": window.numbers(), "served": self.served(window)}
 
-    def by_symbol(self, window: Refit, told: Matrix) -> dict[str, Matrix]:
+    def by_symbol(self, window: Refit, predicted: Matrix) -> dict[str, Matrix]:
         """A task's predictions (..., hours of all symbols), parted by symbol."""
         served = self.served(window)
         counts = [(until - window.serve_from) // HOUR_MS for _, until in served]
-        parts = np.split(told, np.cumsum(counts)[:-1], axis=-1)
+        parts = np.split(predicted, np.cumsum(counts)[:-1], axis=-1)
         return {symbol: part for (symbol, _), part in zip(served, parts, strict=True)}
 
 
@@ -124,8 +141,8 @@ def pooled_walks(
 ) -> Iterator[Matrix]:
     """P(up) of each symbol's hours, in their order, as `walks_by_symbol` with a fit of its own for each would give it. Raises
     DataError where the fit of a window would not see a symbol that it serves."""
-    for told in pooled_walks_by_seed(symbols, [symbols[0].params.seed], executor, progress):
-        yield from told
+    for walks in pooled_walks_by_seed(symbols, [symbols[0].params.seed], executor, progress):
+        yield from walks
 
 
 def pooled_walks_by_seed(
@@ -142,10 +159,10 @@ def pooled_walks_by_seed(
     windows = pool.windows
     results = in_order(executor or InProcess(), pool.tasks(seeds))
     for turn in range(len(seeds)):
-        told: dict[str, list[Matrix]] = {it.bars.symbol: [] for it in symbols}
+        parts: dict[str, list[Matrix]] = {it.bars.symbol: [] for it in symbols}
         for done, window in enumerate(windows, start=turn * len(windows) + 1):
             for symbol, part in pool.by_symbol(window, np.frombuffer(next(results), np.float32)).items():
-                told[symbol].append(part)
+                parts[symbol].append(part)
             if progress:
                 progress(done, len(windows) * len(seeds))
-        yield [np.concatenate(told[it.bars.symbol]) for it in symbols]
+        yield [np.concatenate(parts[it.bars.symbol]) for it in symbols]

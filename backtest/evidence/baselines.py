@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -13,10 +14,11 @@ from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns, max_drawdown, sharpe
 from trader.core.params import Params
 from trader.core.policy import LONG, Codes
-from trader.core.types import HOUR_MS, Bars, Bools, Floats, Matrix
+from trader.core.types import HOUR_MS, Bars, Bools, Floats, Ints, Matrix
 
 DRAWS = 1_000
 HIGHEST_BREAK_EVEN_BPS = 1_000.0
+HALVINGS = 30  # of HIGHEST_BREAK_EVEN_BPS leave a millionth of a bps
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +90,40 @@ def random_entry_test(
     bars: Bars, target: Codes, params: Params, start: int, stop: int, *, seed: int = 0, draws: int = DRAWS
 ) -> RandomEntryTest | None:
     """Random entries at the same turnover; None for a strategy that never holds, or always does."""
-    long = target == LONG
-    edges = np.flatnonzero(np.diff(long.astype(np.int8))) + 1
-    if not len(edges):
+
+    def net_return(held: Sequence[Bools]) -> float:
+        return _ideal_return(bars, held[0], params, start, stop)
+
+    return random_entries([target == LONG], net_return, draws, seed)
+
+
+def random_entries(
+    long: Sequence[Bools], net_return: Callable[[Sequence[Bools]], float], draws: int, seed: int = 0
+) -> RandomEntryTest | None:
+    """Spans of holding and waiting in random order, of each symbol by itself; None where no symbol ever changes sides.
+
+    long: whether a symbol is held, (n,) each. net_return: of symbols that are held so, after costs.
+    """
+    edges = [np.flatnonzero(np.diff(it.astype(np.int8))) + 1 for it in long]
+    if not any(len(it) for it in edges):
         return None
-    lengths = np.diff(np.concatenate(([0], edges, [len(long)])))
-    ours = _ideal_return(bars, long, params, start, stop)
-    rng = np.random.default_rng(seed)
-    others = np.empty(draws)
-    for draw in range(draws):
-        shuffled = lengths.copy()
-        shuffled[0::2] = rng.permutation(lengths[0::2])
-        shuffled[1::2] = rng.permutation(lengths[1::2])
-        side = (np.arange(len(shuffled)) % 2 == 0) == bool(long[0])
-        others[draw] = _ideal_return(bars, np.repeat(side, shuffled), params, start, stop)
+    ours, rng = net_return(long), np.random.default_rng(seed)
+    others = np.array(
+        [net_return([_shuffled(*it, rng) for it in zip(long, edges, strict=True)]) for _ in range(draws)]
+    )
     below = float(np.mean(others < ours) + np.mean(others == ours) / 2)
     return RandomEntryTest(draws, float(np.median(others)), float(others.max()), ours, below)
+
+
+def _shuffled(long: Bools, edges: Ints, rng: np.random.Generator) -> Bools:
+    """The same spans in another order: those of holding among themselves, and those of waiting."""
+    if not len(edges):
+        return long
+    lengths = np.diff(np.concatenate(([0], edges, [len(long)])))
+    lengths[0::2], lengths[1::2] = rng.permutation(lengths[0::2]), rng.permutation(lengths[1::2])
+    side = (np.arange(len(lengths)) % 2 == 0) == bool(long[0])
+    result: Bools = np.repeat(side, lengths)
+    return result
 
 
 def without_limits(params: Params) -> Params:
@@ -152,23 +172,28 @@ def cost_per_side(bps: float) -> dict[str, Decimal | None]:
 
 
 def break_even_bps(bars: Bars, p_up: Matrix, params: Params, start: int, stop: int) -> float | None:
-    """The cost of one side, in 1/10,000, at which the net return is zero; 0.0 where there is no gain even for free.
-
-    In the ideal account without limits, by bisection: its return falls in the cost. None where nothing is traded, and where even
-    HIGHEST_BREAK_EVEN_BPS a side leaves a gain.
-    """
+    """`break_even` of one symbol, in the ideal account without limits."""
     free = never_halting(params)
 
     def gain(bps: float) -> float:
         ideal = simulate_ideal(bars, p_up, free.model_copy(update=cost_per_side(bps)), start, stop)
         return float(ideal.equity[-1]) - float(params.allocation_usdt) if len(ideal.orders) else float("nan")
 
-    low, high = 0.0, HIGHEST_BREAK_EVEN_BPS
-    if np.isnan(gain(low)) or gain(high) > 0:
+    return break_even(gain)
+
+
+def break_even(gain: Callable[[float], float]) -> float | None:
+    """The cost of one side, in 1/10,000, at which the net return is zero; 0.0 where there is no gain even for free.
+
+    gain: what is left at a cost of one side, NaN where nothing is traded. By bisection: the gain falls in the cost. None where
+    nothing is traded, and where even HIGHEST_BREAK_EVEN_BPS a side leaves a gain.
+    """
+    low, high, free = 0.0, HIGHEST_BREAK_EVEN_BPS, gain(0.0)
+    if np.isnan(free) or gain(high) > 0:
         return None
-    if gain(low) <= 0:
+    if free <= 0:
         return 0.0
-    for _ in range(50):
+    for _ in range(HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if gain(middle) > 0 else (low, middle)
     return round(low, 4)
@@ -182,15 +207,36 @@ def break_even_words(bps: float | None, orders: int | None) -> str:
 
 
 def cost_stress(bars: Bars, p_up: Matrix, rules: Rules, start: int, stop: int) -> list[Baseline]:
-    """The strategy at one, two and three times its costs, and with every signal one bar late."""
-    allocation = float(rules.params.allocation_usdt)
-    cases = [
-        (f"costs x {factor}", p_up, replace(rules, params=costs_times(rules.params, Decimal(factor))))
-        for factor in (1, 2, 3)
-    ]
-    cases.append(("one bar late", delayed(p_up), rules))
-    rows = []
-    for name, signal, changed in cases:
-        run = simulate(bars, signal, changed, start, stop)
-        rows.append(Baseline.of(name, run.equity, allocation, run.state.ledger.orders))
-    return rows
+    """`stressed` of one symbol."""
+
+    def traded(case: Stress) -> Baseline:
+        run = simulate(bars, case.signal(p_up), case.rules(rules), start, stop)
+        return Baseline.of(
+            case.name, run.equity, float(rules.params.allocation_usdt), run.state.ledger.orders
+        )
+
+    return stressed(traded)
+
+
+@dataclass(frozen=True, slots=True)
+class Stress:
+    """A harder way to trade the same predictions: at so many times the costs, or with every signal one bar late."""
+
+    name: str
+    cost_factor: Decimal = Decimal(1)
+    late: bool = False
+
+    def rules(self, rules: Rules) -> Rules:
+        """The rules with these costs."""
+        return replace(rules, params=costs_times(rules.params, self.cost_factor))
+
+    def signal(self, p_up: Matrix) -> Matrix:
+        """P(up) as it is acted on, (n,)."""
+        return delayed(p_up) if self.late else p_up
+
+
+def stressed(traded: Callable[[Stress], Baseline]) -> list[Baseline]:
+    """The strategy at one, two and three times its costs, and with every signal one bar late. traded: what it is worth in each
+    case."""
+    cases = [Stress(f"costs x {factor}", Decimal(factor)) for factor in (1, 2, 3)]
+    return [traded(it) for it in (*cases, Stress("one bar late", late=True))]

@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 
 from backtest.engine.book import BookRun, Sleeve, simulate_book
 from backtest.engine.ideal_book import IdealBook
 from backtest.evidence.baselines import (
-    HIGHEST_BREAK_EVEN_BPS,
     Baseline,
     RandomEntryTest,
+    Stress,
+    break_even,
     cost_per_side,
-    costs_times,
-    delayed,
     never_halting,
+    random_entries,
+    stressed,
     without_limits,
 )
-from backtest.evidence.judgement import Evidence, Seeds, objections
+from backtest.evidence.judgement import Evidence, Seeds, TradedFigures, evidence_of
 from backtest.evidence.ledger import Count
 from backtest.evidence.overfitting import Overfitting
-from backtest.evidence.significance import Moments, deflated_sharpe, probabilistic_sharpe
 from trader.core.book import BookRules
 from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns
@@ -71,26 +70,18 @@ def assess_book(
 ) -> Evidence:
     """The evidence about a book. naive: P(up) of each symbol, (n,), by the family of that name. seeds: the same by the book's own
     families, for each random seed. trials: what was tried on any of its symbols' hours."""
-    strategy = _baseline("strategy", book.run, book.capital)
-    returns = hourly_returns(equity_of(book.run), book.capital)
-    moments, deviation = Moments.of(returns), trials.sharpe_deviation
-    partial: dict[str, Any] = {
-        "strategy": strategy,
-        "baselines": list(_baselines(book, naive)),
-        "stress": list(_stress(book)),
-        "random_entry_test": _random_entries(book),
-        "break_even_bps": _break_even_bps(book),
-        "seeds": Seeds([_traded(book, it).net_return for it in seeds]),
-        "psr": probabilistic_sharpe(moments),
-        "dsr": deflated_sharpe(moments, max(trials.configurations, 1), deviation),
-        "dsr_effective": None if effective is None else deflated_sharpe(moments, effective, deviation),
-        "trials": trials,
-        "effective": effective,
-        "pbo": None if fitted is None else fitted.pbo,
-    }
-    risk = book.run.said[-1].risk
-    halted = None if risk.halted_at is None else str(risk.halt_reason)
-    return Evidence(**partial, objections=objections(partial, halted))
+    risk = book.run.hours[-1].risk
+    traded = TradedFigures(
+        strategy=_baseline("strategy", book.run, book.capital),
+        baselines=list(_baselines(book, naive)),
+        stress=_stress(book),
+        random_entry_test=_random_entries(book),
+        break_even_bps=_break_even_bps(book),
+        seeds=Seeds([_traded(book, it).net_return for it in seeds]),
+        returns=hourly_returns(equity_of(book.run), book.capital),
+        halt_reason=None if risk.halted_at is None else str(risk.halt_reason),
+    )
+    return evidence_of(traded, trials, effective, fitted)
 
 
 def equity_of(run: BookRun) -> Floats:
@@ -156,53 +147,31 @@ def _yesterday(sleeve: Sleeve, book: TradedBook) -> Matrix:
     return result
 
 
-def _stress(book: TradedBook) -> Iterator[Baseline]:
-    """The book at one, two and three times its costs, and with every signal one bar late."""
-    for factor in (1, 2, 3):
-        sleeves = [
-            Sleeve(it.bars, replace(it.rules, params=costs_times(it.rules.params, Decimal(factor))), it.p_up)
-            for it in book.sleeves
-        ]
-        yield _baseline(f"costs x {factor}", simulate_book(sleeves, book.rules, book.stop), book.capital)
-    yield _traded(book, [delayed(it.p_up) for it in book.sleeves], "one bar late")
+def _stress(book: TradedBook) -> list[Baseline]:
+    """`stressed` of the whole book."""
+
+    def traded(case: Stress) -> Baseline:
+        sleeves = [Sleeve(it.bars, case.rules(it.rules), case.signal(it.p_up)) for it in book.sleeves]
+        return _baseline(case.name, simulate_book(sleeves, book.rules, book.stop), book.capital)
+
+    return stressed(traded)
 
 
-def _random_entries(book: TradedBook, seed: int = 0) -> RandomEntryTest | None:
+def _random_entries(book: TradedBook) -> RandomEntryTest | None:
     """Each symbol's spans of holding and waiting in random order, with costs; None for a book that never holds."""
-    long = [it.run.track.target == LONG for it in book.run.sleeves]
-    edges = [np.flatnonzero(np.diff(it.astype(np.int8))) + 1 for it in long]
-    if not any(len(it) for it in edges):
-        return None
     strategies = [without_limits(it) for it in book.strategies]
     bars = [it.bars for it in book.sleeves]
     ideal = IdealBook.of(bars, strategies, _never_halting(book.rules), book.hours)
 
-    def ends(held: Sequence[Bools]) -> float:
+    def net_return(held: Sequence[Bools]) -> float:
         equity = ideal.equity(strategies, np.array([it.astype(np.float32) for it in held]))
         return float(equity[-1]) / book.capital - 1
 
-    ours, rng = ends(long), np.random.default_rng(seed)
-    others = np.array(
-        [ends([_shuffled(*it, rng) for it in zip(long, edges, strict=True)]) for _ in range(DRAWS)]
-    )
-    below = float(np.mean(others < ours) + np.mean(others == ours) / 2)
-    return RandomEntryTest(DRAWS, float(np.median(others)), float(others.max()), ours, below)
-
-
-def _shuffled(long: Bools, edges: Any, rng: np.random.Generator) -> Bools:
-    """The same spans in another order."""
-    if not len(edges):
-        return long
-    lengths = np.diff(np.concatenate(([0], edges, [len(long)])))
-    lengths[0::2], lengths[1::2] = rng.permutation(lengths[0::2]), rng.permutation(lengths[1::2])
-    side = (np.arange(len(lengths)) % 2 == 0) == bool(long[0])
-    result: Bools = np.repeat(side, lengths)
-    return result
+    return random_entries([it.run.track.target == LONG for it in book.run.sleeves], net_return, DRAWS)
 
 
 def _break_even_bps(book: TradedBook) -> float | None:
-    """The cost of one side, in 1/10,000, at which the book's net return is zero, by bisection in the book of ideal accounts; as
-    `break_even_bps` of a single symbol."""
+    """`break_even` of the whole book, in ideal accounts."""
     free = [never_halting(it) for it in book.strategies]
     rules, bars = _never_halting(book.rules), [it.bars for it in book.sleeves]
     p_up = np.array([it.p_up for it in book.sleeves])
@@ -211,12 +180,4 @@ def _break_even_bps(book: TradedBook) -> float | None:
         dear = [it.model_copy(update=cost_per_side(bps)) for it in free]
         return float(IdealBook.of(bars, dear, rules, book.hours).equity(dear, p_up)[-1]) - book.capital
 
-    if not any(it.run.state.ledger.orders for it in book.run.sleeves) or gain(HIGHEST_BREAK_EVEN_BPS) > 0:
-        return None
-    if gain(0.0) <= 0:
-        return 0.0
-    low, high = 0.0, HIGHEST_BREAK_EVEN_BPS
-    for _ in range(30):
-        middle = (low + high) / 2
-        low, high = (middle, high) if gain(middle) > 0 else (low, middle)
-    return round(low, 4)
+    return break_even(gain) if any(it.run.state.ledger.orders for it in book.run.sleeves) else None

@@ -6,7 +6,7 @@ Every figure is out of sample. "Do not trade" is an answer, and the usual one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns
 from trader.core.model_params import NaiveParams
 from trader.core.ports import Forecaster
-from trader.core.types import Bars, Matrix, Progress
+from trader.core.types import Bars, Floats, Matrix, Progress
 
 SEEDS = 10
 ENOUGH = 0.95  # least DSR, and least share of random entries that do worse
@@ -113,27 +113,57 @@ def assess(
     """
     run = simulate(bars, p_up, rules, start, stop)
     allocation = float(rules.params.allocation_usdt)
-    returns = hourly_returns(run.equity, allocation)
-    moments = Moments.of(returns)
-    strategy = Baseline.of("strategy", run.equity, allocation, run.state.ledger.orders)
-    deviation = trials.sharpe_deviation
     plain = rules.params.model_copy(update={"model": NaiveParams(), "train_symbols": None})
     naive_p_up = walk_forward(naive, bars, plain, start, stop, source=source)
-    partial = {
-        "strategy": strategy,
-        "baselines": baselines(bars, run.track.target, naive_p_up, rules, start, stop),
-        "stress": cost_stress(bars, p_up, rules, start, stop),
-        "random_entry_test": random_entry_test(bars, run.track.target, rules.params, start, stop),
-        "break_even_bps": break_even_bps(bars, p_up, rules.params, start, stop),
-        "seeds": _seeds(forecaster, bars, rules, start, stop, source, others, executor, progress),
-        "psr": probabilistic_sharpe(moments),
-        "dsr": deflated_sharpe(moments, max(trials.configurations, 1), deviation),
-        "dsr_effective": None if effective is None else deflated_sharpe(moments, effective, deviation),
-        "trials": trials,
-        "effective": effective,
-        "pbo": None if fitted is None else fitted.pbo,
-    }
-    return Evidence(**partial, objections=objections(partial, _halt_of(run)))  # type: ignore[arg-type]  # a value for each field
+    traded = TradedFigures(
+        strategy=Baseline.of("strategy", run.equity, allocation, run.state.ledger.orders),
+        baselines=baselines(bars, run.track.target, naive_p_up, rules, start, stop),
+        stress=cost_stress(bars, p_up, rules, start, stop),
+        random_entry_test=random_entry_test(bars, run.track.target, rules.params, start, stop),
+        break_even_bps=break_even_bps(bars, p_up, rules.params, start, stop),
+        seeds=_seeds(forecaster, bars, rules, start, stop, source, others, executor, progress),
+        returns=hourly_returns(run.equity, allocation),
+        halt_reason=_halt_of(run),
+    )
+    return evidence_of(traded, trials, effective, fitted)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TradedFigures:
+    """What was traded, of one symbol or of a book, as `Evidence` has it. returns: (n,) hourly. halt_reason: None where nothing
+    halted."""
+
+    strategy: Baseline
+    baselines: list[Baseline]
+    stress: list[Baseline]
+    random_entry_test: RandomEntryTest | None
+    break_even_bps: float | None
+    seeds: Seeds
+    returns: Floats
+    halt_reason: str | None
+
+
+def evidence_of(
+    traded: TradedFigures, trials: Count, effective: float | None, fitted: Overfitting | None
+) -> Evidence:
+    """The evidence: how probable such returns are by luck after all that was tried, and every objection."""
+    moments, deviation = Moments.of(traded.returns), trials.sharpe_deviation
+    evidence = Evidence(
+        strategy=traded.strategy,
+        baselines=traded.baselines,
+        stress=traded.stress,
+        random_entry_test=traded.random_entry_test,
+        break_even_bps=traded.break_even_bps,
+        seeds=traded.seeds,
+        psr=probabilistic_sharpe(moments),
+        dsr=deflated_sharpe(moments, max(trials.configurations, 1), deviation),
+        dsr_effective=None if effective is None else deflated_sharpe(moments, effective, deviation),
+        trials=trials,
+        effective=effective,
+        pbo=None if fitted is None else fitted.pbo,
+        objections=[],
+    )
+    return replace(evidence, objections=_objections(evidence, traded.halt_reason))
 
 
 def _seeds(
@@ -165,12 +195,11 @@ def _halt_of(run: Run) -> str | None:
     return None if risk.halted_at is None else str(risk.halt_reason)
 
 
-def objections(seen: dict[str, Any], halt_reason: str | None) -> list[str]:
-    """Every reason not to trade, the plainest first. seen: the fields of Evidence by name. halt_reason: None where nothing
-    halted."""
-    strategy: Baseline = seen["strategy"]
-    hold = next(baseline for baseline in seen["baselines"] if baseline.name == "buy and hold")
-    double = next(case for case in seen["stress"] if case.name == "costs x 2")
+def _objections(found: Evidence, halt_reason: str | None) -> list[str]:
+    """Every reason not to trade, the plainest first. halt_reason: None where nothing halted."""
+    strategy, random = found.strategy, found.random_entry_test
+    hold = next(baseline for baseline in found.baselines if baseline.name == "buy and hold")
+    double = next(case for case in found.stress if case.name == "costs x 2")
     reasons = []
     if not strategy.orders:
         return ["it never trades"]
@@ -184,15 +213,13 @@ def objections(seen: dict[str, Any], halt_reason: str | None) -> list[str]:
         )
     if strategy.net_return > 0 >= double.net_return:
         reasons.append(f"at twice the costs it returns {double.net_return:+.1%}")
-    if strategy.net_return > 0 >= seen["seeds"].median:
-        reasons.append(f"under ten seeds its median return is {seen['seeds'].median:+.1%}")
-    if seen["dsr"] < ENOUGH:
-        tried = max(seen["trials"].configurations, 1)
-        reasons.append(f"DSR is {seen['dsr']:.3f}, below {ENOUGH}; configurations tried: {tried}")
-    if seen["pbo"] is not None and seen["pbo"] >= TOO_FITTED:
-        reasons.append(f"the chance that the search overfitted is {seen['pbo']:.0%}")
-    if seen["random_entry_test"] is not None and seen["random_entry_test"].share_below < ENOUGH:
-        reasons.append(
-            f"{1 - seen['random_entry_test'].share_below:.0%} of random entries at its turnover did as well"
-        )
+    if strategy.net_return > 0 >= found.seeds.median:
+        reasons.append(f"under ten seeds its median return is {found.seeds.median:+.1%}")
+    if found.dsr < ENOUGH:
+        tried = max(found.trials.configurations, 1)
+        reasons.append(f"DSR is {found.dsr:.3f}, below {ENOUGH}; configurations tried: {tried}")
+    if found.pbo is not None and found.pbo >= TOO_FITTED:
+        reasons.append(f"the chance that the search overfitted is {found.pbo:.0%}")
+    if random is not None and random.share_below < ENOUGH:
+        reasons.append(f"{1 - random.share_below:.0%} of random entries at its turnover did as well")
     return reasons

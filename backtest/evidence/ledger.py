@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,6 +46,11 @@ class Entry:
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return {name: getattr(self, name) for name in Entry.__dataclass_fields__}
+
+
+def now_ms() -> int:
+    """Of this machine's clock, UTC: when something was evaluated."""
+    return round(time.time() * 1000)
 
 
 def data_hash(bars: Bars) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
-from backtest.evidence.ledger import Entry, EvidenceLedger, config_hash, data_hash
+from backtest.evidence.ledger import Entry, EvidenceLedger, config_hash, data_hash, now_ms
 from backtest.evidence.significance import Moments
 from trader.core.metrics import hourly_returns
 from trader.core.params import Params
@@ -33,8 +32,3 @@ def looked_at(config: str, start: int, stop: int, sharpe: float | None, by: str)
         Entry("run", config, start, stop, sharpe, by, now),
         Entry("look", config, start, stop, None, by, now),
     ]
-
-
-def now_ms() -> int:
-    """Of this machine's clock, UTC."""
-    return round(time.time() * 1000)

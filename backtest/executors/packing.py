@@ -8,6 +8,7 @@ the arrays in C order, each padded with zeros to a multiple of 16
 from __future__ import annotations
 
 import json
+import math
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -43,7 +44,7 @@ def unpacked(data: bytes | memoryview) -> tuple[dict[str, Any], dict[str, Array]
         described = json.loads(bytes(data[8:at]))
         arrays = {}
         for name, kind, shape in described["arrays"]:
-            dtype, count = np.dtype(kind), int(np.prod(shape, dtype=np.int64))
+            dtype, count = np.dtype(kind), math.prod(shape)
             if dtype.kind not in _KINDS:
                 raise ValueError(f"an array of {dtype}")  # noqa: TRY301  # the one below names it
             arrays[name] = np.frombuffer(data, dtype, count, at).reshape(shape)

@@ -17,11 +17,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from backtest.pipeline.kept_answers import Answer, KeptAnswers, SourceFile, source_files
 from backtest.pipeline.libraries import Versions
 from backtest.pipeline.source_module import AT_IMPORT, SourceModule, content_of, module_of, script_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("trader", "backtest")
+PACKAGES_BEGIN = tuple(f"{it}." for it in PACKAGES)
 # Definitions that list the families: of these only what a named family has is followed.
 TABLES_OF_FAMILIES = frozenset(
     {
@@ -42,14 +44,14 @@ _SCHEMA = 2
 _taken_apart: dict[tuple[str, str], SourceModule] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reached:
     """code: hash of each definition by `module:name`. libraries: versions by distribution, Python among them."""
 
     code: Mapping[str, str]
     libraries: Mapping[str, str]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of all the code, in one word."""
         return hashlib.sha256(json.dumps(dict(self.code), sort_keys=True).encode()).hexdigest()[:32]
@@ -72,7 +74,8 @@ class Code:
         self._families = frozenset(families)
         self.versions = versions or Versions()
         self._modules: dict[tuple[str, Path | None], SourceModule | None] = {}
-        self._answers: dict[tuple[Any, ...], Reached] = {}
+        self._located: dict[tuple[str, Path | None], tuple[SourceModule | None, list[str]]] = {}
+        self._reached: dict[tuple[Any, ...], Reached] = {}
         self._stale = False
 
     @cached_property
@@ -90,17 +93,24 @@ class Code:
         return {}
 
     @cached_property
+    def _sources(self) -> list[SourceFile]:
+        return source_files(self._root, PACKAGES)
+
+    @cached_property
     def _index(self) -> dict[str, Path]:
         """This project's files by the module that each is."""
-        found = {}
-        for package in PACKAGES:
-            for path in (self._root / package).rglob("*.py"):
-                parts = path.relative_to(self._root).with_suffix("").parts
-                found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-        return found
+        return {it.module: Path(it.path) for it in self._sources}
+
+    @cached_property
+    def _answers(self) -> KeptAnswers:
+        kept = self._kept.with_name(f"reached-{self._kept.name}") if self._kept else None
+        answers = KeptAnswers(kept, self._sources, self._families)
+        self.versions.known |= answers.libraries
+        return answers
 
     def keep(self) -> None:
         """Write what was taken apart, if anything was; a folder that cannot be written costs the next call its time alone."""
+        self._answers.keep(self.versions.known)
         if self._kept is None or not (self._stale or self.versions.asked):
             return
         told = {
@@ -126,9 +136,22 @@ class Code:
         """From `module:name` roots on, and from a person's own file, which is run as a whole; `source` is what is run of a file
         that is no Python itself, such as a notebook. Raises DataError for a file that is no Python."""
         asked = (tuple(roots), tuple(sorted(families)), file, source)
-        if asked not in self._answers:
-            self._answers[asked] = _Walk(self, frozenset(families), file, source).from_roots(asked[0])
-        return self._answers[asked]
+        if asked not in self._reached:
+            found = self._answer(*asked)
+            self._reached[asked] = Reached(found.code, self.versions.of(found.imports))
+        return self._reached[asked]
+
+    def _answer(
+        self, roots: tuple[str, ...], families: tuple[str, ...], file: Path | None, source: str | None
+    ) -> Answer:
+        """From before, where only this project's own sources matter, and none of them has changed."""
+        known = self._answers.get(roots, families) if file is None else None
+        if known is not None:
+            return known
+        found = _Walk(self, frozenset(families), file, source).from_roots(roots)
+        if file is None:
+            self._answers.put(roots, families, found)
+        return found
 
     def module(self, name: str, folder: Path | None) -> SourceModule | None:
         """A module of this project, or of a file in `folder`; None for any other."""
@@ -137,6 +160,15 @@ class Code:
             path = self._path(name, folder)
             self._modules[place] = None if path is None else self._read(name, path)
         return self._modules[place]
+
+    def located(self, dotted: str, folder: Path | None) -> tuple[SourceModule | None, list[str]]:
+        """The module that a dotted name begins with, and the rest of it; of any other all of its words."""
+        place, parts = (dotted, folder), dotted.split(".")
+        if place not in self._located:
+            cuts = range(len(parts), 0, -1)
+            found = ((self.module(".".join(parts[:cut]), folder), parts[cut:]) for cut in cuts)
+            self._located[place] = next((it for it in found if it[0] is not None), (None, parts))
+        return self._located[place]
 
     def is_other_family(self, dotted: str, families: frozenset[str]) -> bool:
         """Whether a name in a table of families belongs to one that was not named."""
@@ -194,14 +226,14 @@ class _Walk:
         if file is not None:
             self._script(file, source)
 
-    def from_roots(self, roots: Iterable[str]) -> Reached:
+    def from_roots(self, roots: Iterable[str]) -> Answer:
         """All that is reached from them."""
         for root in roots:
             module, _, name = root.partition(":")
             self._follow(f"{module}.{name}" if name else module)
         while self._waiting:
             self._visit(*self._waiting.pop())
-        return Reached(dict(sorted(self._found.items())), self._code.versions.of(self._imports))
+        return Answer(dict(sorted(self._found.items())), sorted(self._imports))
 
     def _script(self, file: Path, source: str | None) -> None:
         text = file.read_bytes() if source is None else source.encode()
@@ -216,14 +248,10 @@ class _Walk:
     def _import_all(self, module: SourceModule) -> None:
         """What happens in a person's own modules when this one imports them, though nothing of them may be used."""
         for dotted in module.imported.values():
-            parts = dotted.split(".")
-            found = (
-                self._code.module(".".join(parts[:cut]), self._folder) for cut in range(len(parts), 0, -1)
-            )
-            other = next((it for it in found if it is not None), None)
+            other, rest = self._code.located(dotted, self._folder)
             if other is None:
-                self._imports.add(parts[0])
-            elif parts[0] not in PACKAGES and other.name not in self._imported:
+                self._imports.add(rest[0])
+            elif not dotted.startswith(PACKAGES_BEGIN) and other.name not in self._imported:
                 self._imported.add(other.name)
                 self._visit(other.name, AT_IMPORT)
                 self._import_all(other)
@@ -252,13 +280,11 @@ class _Walk:
         """To the definition that a dotted name leads to, through modules that only import it."""
         if dotted.startswith(NO_RESULT):
             return
-        parts = dotted.split(".")
-        for cut in range(len(parts), 0, -1):
-            module = self._code.module(".".join(parts[:cut]), self._folder)
-            if module is not None:
-                self._into(module, parts[cut:], depth)
-                return
-        self._imports.add(parts[0])
+        module, rest = self._code.located(dotted, self._folder)
+        if module is None:
+            self._imports.add(rest[0])
+        else:
+            self._into(module, rest, depth)
 
     def _into(self, module: SourceModule, rest: list[str], depth: int) -> None:
         if not rest:

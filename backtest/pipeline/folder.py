@@ -8,6 +8,7 @@
     records/         the same of stages that run by themselves (--stage), a file each; taken into the journal by the next run
     manifests/       a numbered JSON a run: everything that reproduces it
     work/            what unfinished stages have kept
+    refused/         what a stage found of a model that it refuses, until it refuses none
     cache/           what need not be read again; may be removed
     index.html       the graph
 
@@ -29,9 +30,10 @@ from typing import Any
 
 from backtest.pipeline.record import Record
 from backtest.study.results_folder import ResultsFolder
-from trader.core.errors import ConfigError, DataError, Retry
+from trader.core.errors import ConfigError, DataError
 
 _CHUNK = 1 << 20
+_PAGES = (".html", ".htm", ".svg")
 
 
 class CannotWrite(ConfigError):
@@ -45,13 +47,18 @@ class PipelineFolder(ResultsFolder):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._alone = True
+        self._alone, self._root = True, str(path)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
         """Turn an OSError of the block into CannotWrite, which says the way out."""
         try:
             yield
+        except (FileExistsError, NotADirectoryError):
+            raise CannotWrite(
+                f"pipeline folder {self.path} cannot be made: a file is in its place. Move it away, or name another folder as "
+                "[pipeline] out"
+            ) from None
         except OSError as error:
             raise CannotWrite(
                 f"pipeline folder {self.path} cannot be written: {error.strerror or error}. Stages that have finished are kept: "
@@ -62,22 +69,12 @@ class PipelineFolder(ResultsFolder):
     def shared(self) -> Iterator[None]:
         """For processes that run a stage each, beside one another; not beside one that runs the pipeline. Raises Retry while
         there is such a one."""
-        with self.errors():
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError:
-                other = os.read(handle, 32).decode(errors="replace").strip() or "another one"
-                raise Retry(
-                    f"pipeline folder {self.path} is being written by process {other}. Wait until it has ended"
-                ) from None
+        with self._locked(fcntl.LOCK_SH):
             self._alone = False
-            yield
-        finally:
-            self._alone = True
-            os.close(handle)
+            try:
+                yield
+            finally:
+                self._alone = True
 
     def records(self) -> list[Record]:
         """What has ever finished here, oldest first. Raises DataError for a damaged line."""
@@ -129,7 +126,11 @@ class PipelineFolder(ResultsFolder):
 
     def object(self, name: str) -> Path:
         """Where an output lies."""
-        return self.path / "objects" / name[:2] / name
+        return Path(self.place_of(name))
+
+    def place_of(self, name: str) -> str:
+        """The same as text, for who asks after thousands."""
+        return f"{self._root}/objects/{name[:2]}/{name}"
 
     def read_object(self, name: str) -> bytes:
         """An output. Raises DataError where it is lost or was changed."""
@@ -144,17 +145,22 @@ class PipelineFolder(ResultsFolder):
 
     def link_of(self, job: str, output: str) -> Path:
         """Where a person finds an output."""
-        return self.path / "current" / job / output
+        return Path(self.link_place(job, output))
+
+    def link_place(self, job: str, output: str) -> str:
+        """The same as text."""
+        return f"{self._root}/current/{job}/{output}"
 
     def target_of(self, job: str, output: str, name: str) -> str:
-        """What the link there says."""
-        depth = len(Path(job, output).parts)
-        return "/".join([*[".."] * depth, "objects", name[:2], name])
+        """What the link there says. Chromium takes a file's type from the name that a link leads to, so pages keep theirs."""
+        depth = f"{job}/{output}".count("/") + 1
+        return f"{'../' * depth}objects/{name[:2]}/{name}{page_ending(output)}"
 
     def link(self, job: str, outputs: Mapping[str, str]) -> None:
         """Make a stage's outputs the newest ones. Safe to repeat."""
         for output, name in outputs.items():
             link, target = self.link_of(job, output), self.target_of(job, output, name)
+            self._name_page(name, page_ending(output))
             if link.is_symlink() and os.readlink(link) == target:  # noqa: PTH115  # as it stands, not resolved
                 continue
             unfinished = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
@@ -164,6 +170,16 @@ class PipelineFolder(ResultsFolder):
                     shutil.rmtree(link)
                 unfinished.symlink_to(target)
                 unfinished.replace(link)
+
+    def _name_page(self, name: str, ending: str) -> None:
+        """The same file under a name with its ending, for a page."""
+        path, page = self.object(name), self.object(name + ending)
+        if page.exists() and page.samefile(path):
+            return
+        unfinished = page.with_name(f"{page.name}.{secrets.token_hex(4)}.tmp")
+        with self.errors():
+            unfinished.hardlink_to(path)
+            unfinished.replace(page)
 
     def keep_code(self, digest: str, code: Mapping[str, str]) -> None:
         """What a stage reached, to say later what has changed."""
@@ -186,10 +202,18 @@ class PipelineFolder(ResultsFolder):
             path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def done_with(self, key: str) -> None:
-        """Remove it."""
-        with suppress(OSError):
-            shutil.rmtree(self.path / "work" / key[:32])
+    def done_with(self, job: str, key: str) -> None:
+        """Remove it, and what the job refused before."""
+        for path in (self.path / "work" / key[:32], self.path / "refused" / job):
+            with suppress(OSError):
+                shutil.rmtree(path)
+
+    def keep_refused(self, job: str, files: Mapping[str, bytes]) -> Path:
+        """Findings of a job that ends with a refusal, for people: they are outputs of nothing. The folder that they are in."""
+        folder = self.path / "refused" / job
+        for name, data in files.items():
+            self._put(folder / name, data)
+        return folder
 
     def cache(self, name: str) -> Path | None:
         """A file of the cache; None where no folder can be made for it."""
@@ -213,6 +237,11 @@ class PipelineFolder(ResultsFolder):
             (self.path / "manifests").mkdir(parents=True, exist_ok=True)
         self.write(f"manifests/{number}.json", json.dumps({**content, "number": number}, indent=1) + "\n")
         return self.path / "manifests" / f"{number}.json"
+
+
+def page_ending(output: str) -> str:
+    """The ending of an output that a browser shows by its ending, "" of any other."""
+    return next((it for it in _PAGES if output.endswith(it)), "")
 
 
 def sha256_of(path: Path) -> str:

@@ -8,9 +8,18 @@ from typing import Any
 
 from backtest.pipeline.job import Input, Job
 from backtest.pipeline.own_jobs import own_jobs
+from backtest.pipeline.published_names import named, published_files
 from backtest.pipeline.spec import COSTS, DECISIONS, Spec
-from backtest.pipeline.stage_inputs import BARS, FEATURES, MODEL_PARAMS, PARAMS, PREDICTIONS
-from backtest.pipeline.stage_publish import published_files
+from backtest.pipeline.stage_inputs import (
+    BARS,
+    CARD,
+    CERTIFICATE,
+    FEATURES,
+    MODEL_PARAMS,
+    PARAMS,
+    PREDICTIONS,
+    features_of_other,
+)
 from backtest.pipeline.user_code import families_file, preset_code
 from trader.core.errors import ConfigError
 from trader.core.forecast import Traits
@@ -26,7 +35,7 @@ CODE = {
     "predict": f"{_FITTED}:predict_stage",
     "backtest": f"{_JUDGED}:backtest_stage",
     "train": f"{_JUDGED}:train_stage",
-    "check": f"{_JUDGED}:check_stage",
+    "check": "backtest.pipeline.stage_check:check_stage",
     "publish": "backtest.pipeline.stage_publish:publish_stage",
 }
 
@@ -51,9 +60,11 @@ def _built_in(spec: Spec) -> Iterator[Job]:
     families = [_Family(spec, name) for name in spec.families]
     for symbol in sorted({*spec.symbols, *(it for family in families for it in family.seen)}):
         yield _collect(spec, symbol)
-    for symbol in spec.symbols:
-        if any(family.traits.reads == "rows" for family in families):
+    of_rows = [family for family in families if family.traits.reads == "rows"]
+    if of_rows:
+        for symbol in sorted({*spec.symbols, *(it for family in of_rows for it in family.seen)}):
             yield _features(families[0].preset, symbol)
+    for symbol in spec.symbols:
         for family in families:
             yield from family.jobs(symbol)
     yield _publish(spec)
@@ -174,7 +185,8 @@ class _Family:
 
     def _predict(self, symbol: str) -> Job:
         rows = self.traits.reads == "rows"
-        features = [Input(FEATURES, job=f"features/{symbol}", output=FEATURES)] if rows else []
+        named = {symbol: FEATURES} | {it: features_of_other(it) for it in self.seen if it != symbol}
+        features = [Input(name, job=f"features/{it}", output=FEATURES) for it, name in named.items() if rows]
         inputs = [*features, self._of("tune", symbol, MODEL_PARAMS)]
         return self._job("predict", symbol, inputs, (PREDICTIONS,), self._hours(self._spec.test_from))
 
@@ -186,7 +198,7 @@ class _Family:
 
     def _train(self, symbol: str) -> Job:
         inputs = [self._of("tune", symbol, MODEL_PARAMS)]
-        outputs = ("model", "train.json", "forecast.json")
+        outputs = ("model", CARD, "train.json", "forecast.json")
         return self._job("train", symbol, inputs, outputs, {"to": iso(self._spec.stop)})
 
     def _check(self, symbol: str) -> Job:
@@ -194,10 +206,11 @@ class _Family:
         inputs = [
             self._of("tune", symbol, MODEL_PARAMS),
             self._of("train", symbol, "model"),
-            self._of("train", symbol, "train.json"),
+            self._of("train", symbol, CARD),
         ]
         start = max(spec.test_from, spec.stop - spec.check_days * DAY_MS)
-        return self._job("check", symbol, inputs, ("check.json",), self._hours(start))
+        params = {**self._hours(start), "newest_days": spec.newest_days}
+        return self._job("check", symbol, inputs, ("check.json", CERTIFICATE), params)
 
     def _hours(self, start: int) -> dict[str, Any]:
         return {"from": iso(start), "to": iso(self._spec.stop)}
@@ -206,7 +219,7 @@ class _Family:
 def _base_params(spec: Spec, family: str, traits: Traits) -> Params:
     """What a search begins with."""
     shared = dict(spec.params)
-    if (traits.scope, traits.reads) != ("global", "series"):
+    if not traits.pools and (traits.scope, traits.reads) != ("global", "series"):
         shared.pop("train_symbols", None)  # a family of one symbol sees that symbol
     model = completed({"family": family, **spec.model.get(family, {})})
     where = f"{spec.path}: [params] and [model.{family}]"
@@ -223,12 +236,13 @@ def _publish(spec: Spec) -> Job:
             ("backtest", "summary.json"),
             ("backtest", PARAMS),
             ("train", "model"),
-            ("train", "train.json"),
+            ("train", CARD),
             ("train", "forecast.json"),
             ("check", "check.json"),
+            ("check", CERTIFICATE),
         ):
             inputs.append(
-                Input(f"{symbol}-{family}/{output}", job=f"{kind}/{symbol}/{family}", output=output)
+                Input(f"{named(symbol, family)}/{output}", job=f"{kind}/{symbol}/{family}", output=output)
             )
     params = {"pairs": [list(pair) for pair in pairs], "hours": spec.forecast_hours}
     return Job("publish", "publish", tuple(inputs), published_files(pairs), params, code=(CODE["publish"],))

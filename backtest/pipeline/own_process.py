@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 import threading
@@ -14,11 +15,20 @@ from trader.core.errors import ConfigError, DataError
 
 _LOOK_EVERY_S = 0.1
 _LINES_SHOWN = 12
+_AN_ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Warning)\b.*")
+
+
+class OwnStageFailed(DataError):
+    """A person's own stage ended with an error. printed: the last lines that it printed."""
+
+    def __init__(self, message: str, printed: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.printed = printed
 
 
 def run_own(job: Job, inputs: Mapping[str, Path], folder: Path, stop: threading.Event) -> dict[str, bytes]:
-    """Its declared outputs. Raises DataError, with the last lines it printed, where it fails or makes less than it declared;
-    ConfigError where a notebook cannot be run here; KeyboardInterrupt where it was stopped."""
+    """Its declared outputs. Raises OwnStageFailed where it fails, DataError where it makes less than it declared,
+    ConfigError where a notebook cannot be run here, KeyboardInterrupt where it was stopped."""
     assert job.run is not None  # noqa: S101  # only such jobs come here
     for name, path in inputs.items():
         link = folder / name
@@ -39,11 +49,12 @@ def run_own(job: Job, inputs: Mapping[str, Path], folder: Path, stop: threading.
                 process.kill()
                 process.wait()
     if code:
-        raise DataError(f"stage {job.name}: {job.run.name} ended with {code}:\n{_last_lines(log)}")
+        printed = _last_lines(log)
+        raise OwnStageFailed(f"{job.run.name} ended with {code}: {_reason(printed)}", printed)
     lacking = [name for name in job.outputs if not (folder / name).is_file()]
     if lacking:
         raise DataError(
-            f"stage {job.name}: {job.run.name} ended well and did not make {', '.join(lacking)}, which [stage.{job.name}] "
+            f"{job.run.name} ended well and did not make {', '.join(lacking)}, which [stage.{job.name}] "
             "outputs declares; it must write that file below the folder it is run in"
         )
     return {name: (folder / name).read_bytes() for name in job.outputs}
@@ -69,6 +80,12 @@ def _ended(process: subprocess.Popen[bytes], stop: threading.Event) -> int:
                 raise KeyboardInterrupt from None
 
 
-def _last_lines(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return "\n".join(f"  {it}" for it in lines[-_LINES_SHOWN:])
+def _reason(printed: tuple[str, ...]) -> str:
+    """The line that names an exception, else the last one."""
+    named = [it for it in printed if _AN_ERROR.fullmatch(it)]
+    return [*printed[-1:], *named][-1] if printed else "it printed nothing"
+
+
+def _last_lines(log: Path) -> tuple[str, ...]:
+    lines = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
+    return tuple(lines[-_LINES_SHOWN:])

@@ -7,12 +7,13 @@ import os
 import statistics
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backtest.executors.futures import InFlight
 from backtest.executors.protocol import Executor
@@ -21,8 +22,11 @@ from backtest.pipeline.folder import CannotWrite, PipelineFolder
 from backtest.pipeline.job import Job
 from backtest.pipeline.judge import Judge, Verdict
 from backtest.pipeline.record import Record
-from backtest.pipeline.stage_run import StageRun, Stoppable
-from trader.core.errors import ConfigError, TraderError
+from trader.core.errors import ConfigError, DataError, TraderError
+from trader.core.text import plural
+
+if TYPE_CHECKING:
+    from backtest.pipeline.stage_run import StageRun
 
 _MOST_AT_ONCE = 64
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -64,13 +68,19 @@ class Outcome:
         waits = f" {len(self.blocked)} that need them did not run." if self.blocked else ""
         done = len(self.ran) + len(self.kept)
         raise _with_text(
-            error, f"stage {name} failed: {error}\n{done} stages are up to date and kept.{more}{waits}"
+            error,
+            f"stage {name} failed: {_sentence(error)} Kept: {plural(done, 'stage')}.{more}{waits}",
         )
+
+
+def _sentence(error: TraderError) -> str:
+    text = str(error)
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _with_text(error: TraderError, text: str) -> TraderError:
     """The same kind of error, which says more."""
-    kind = type(error)
+    kind = DataError if isinstance(error, DataError) else type(error)
     try:
         return kind(text)
     except TypeError:
@@ -95,14 +105,24 @@ class PipelineRun:
         self._jobs, self._judge, self._folder = jobs, judge, folder
         self._executor, self._evidence, self._tell = executor, evidence, tell
         self._stop = threading.Event()
-        own = threading.Semaphore(max(1, min(executor.capacity, os.cpu_count() or 1)))
-        self._stage = StageRun(folder, Stoppable(executor, self._stop), evidence, self._stop, own, bring)
+        self._bring = bring
         self._verdicts: dict[str, Verdict] = dict(known or {})
         self._seconds: dict[str, list[float]] = defaultdict(list)
+        self._left_of = Counter(job.kind for job in jobs)
         for job in jobs:
             if last := judge.newest(job.name):
                 self._seconds[job.kind].append(last.seconds)
         self.outcome = Outcome()
+
+    @cached_property
+    def _stage(self) -> StageRun:
+        """What stages are computed with: its imports take longer than a run that has nothing to do."""
+
+        from backtest.pipeline.stage_run import StageRun, Stoppable
+
+        own = threading.Semaphore(max(1, min(self._executor.capacity, os.cpu_count() or 1)))
+        stoppable = Stoppable(self._executor, self._stop)
+        return StageRun(self._folder, stoppable, self._evidence, self._stop, own, self._bring)
 
     def to_the_end(self) -> Outcome:
         """Everything that can be done. Raises KeyboardInterrupt, CannotWrite; other failures stand in the outcome."""
@@ -172,7 +192,7 @@ class PipelineRun:
             count_look(self._evidence, said["look"])
         self._folder.finished(record)
         self._folder.link(job.name, record.outputs)
-        self._folder.done_with(record.key)
+        self._folder.done_with(job.name, record.key)
         self._judge.finished(record)
         self._up_to_date(job, record)
         self.outcome.ran.append(record)
@@ -182,6 +202,7 @@ class PipelineRun:
     def _up_to_date(self, job: Job, record: Record) -> None:
         verdict = Verdict(job, True, (), record.basis, None, record)
         self._verdicts[job.name] = self.outcome.verdicts[job.name] = verdict
+        self._left_of[job.kind] -= 1
 
     def _told(self, job: Job, seconds: float | None) -> None:
         done = len(self.outcome.ran) + len(self.outcome.kept)
@@ -189,14 +210,13 @@ class PipelineRun:
 
     def _left(self) -> float | None:
         """By what stages of the same kind took, at the speed of as many at once as there are workers."""
-        left = [job for job in self._jobs if job.name not in self._verdicts]
+        left = {kind: count for kind, count in self._left_of.items() if count}
         if not left:
             return 0.0
-        known = [it for kind in self._seconds.values() for it in kind]
-        if not known or any(not self._seconds[job.kind] for job in left):
+        if any(not self._seconds[kind] for kind in left):
             return None
-        total = sum(statistics.median(self._seconds[job.kind]) for job in left)
-        return total / min(self._executor.capacity, len(left))
+        total = sum(count * statistics.median(self._seconds[kind]) for kind, count in left.items())
+        return total / min(self._executor.capacity, sum(left.values()))
 
 
 def manifest_of(

@@ -67,6 +67,7 @@ class Spec:
     seed: int = 0
     objective: str = "net_sharpe"
     check_days: int = 60
+    newest_days: int = 180
     forecast_hours: int = 24
     params: Mapping[str, Any] = field(default_factory=dict)
     model: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -123,6 +124,7 @@ def spec_of(path: Path, text: str, told: Mapping[str, Any]) -> Spec:
         seed=of["tune"].number("seed", 0, least=0),
         objective=of["tune"].text("objective", "net_sharpe"),
         check_days=of["check"].number("days", 60, least=1),
+        newest_days=of["check"].number("newest_days", 180, least=1),
         forecast_hours=of["publish"].number("hours", 24, least=1),
         params=_params(of["params"], of["features"]),
         model={name: _keys(path, name, it) for name, it in of["model"].rest().items()},

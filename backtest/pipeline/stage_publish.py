@@ -6,10 +6,16 @@ import io
 from typing import Any
 
 from backtest.executors.protocol import Arrays, TaskSettings, task_function
+from backtest.pipeline.cards import card_of
 from backtest.pipeline.forecast_page import page_of
-from backtest.pipeline.stage_inputs import Given, Made, json_bytes
+from backtest.pipeline.published_names import named
+from backtest.pipeline.stage_inputs import CARD, CERTIFICATE, Given, Made, json_bytes
+from trader.core.certificate import read_certificate
+from trader.core.errors import DataError
 from trader.core.forecast import LEVELS
+from trader.core.model import ModelCard
 from trader.core.text import write_csv_rows
+from trader.core.types import iso
 
 MODEL_SCHEMA = "selected/1"  # as backtest/select/publish.py writes it, so that `backtest predict` reads it
 TABLE = (
@@ -27,22 +33,16 @@ TABLE = (
 )
 
 
-def published_files(pairs: list[tuple[str, str]]) -> tuple[str, ...]:
-    """Names of what the stage makes."""
-    models = [name for pair in pairs for name in (f"models/{_named(pair)}", f"models/{_named(pair)}.json")]
-    params = [f"params/{_named(pair)}.json" for pair in pairs]
-    return ("table.csv", "table.json", "forecasts.csv", "forecasts.html", *models, *params)
-
-
 @task_function
 def publish_stage(arrays: Arrays, settings: TaskSettings) -> bytes:
     """table.csv and .json: a row a symbol and family, best Sharpe ratio first. forecasts.csv: prices by step and level.
-    models/ with a card each, as `backtest predict` reads them; params/ for `trader retrain --params`."""
+    models/ with a card each, as `backtest predict` reads them, and certificates/ that each of them passed; params/ for
+    `trader retrain --params`."""
     given = Given(arrays, settings)
     pairs = [(symbol, family) for symbol, family in settings["pairs"]]
-    summaries = [given.json(f"{_named(pair)}/summary.json") for pair in pairs]
+    summaries = [given.json(f"{named(*pair)}/summary.json") for pair in pairs]
     rows = sorted(summaries, key=lambda it: (-it["sharpe"], it["symbol"], it["family"]))
-    forecasts = {pair: given.json(f"{_named(pair)}/forecast.json") for pair in pairs}
+    forecasts = {pair: given.json(f"{named(*pair)}/forecast.json") for pair in pairs}
     files = {
         "table.csv": _csv([TABLE, *([row[name] for name in TABLE] for row in rows)]),
         "table.json": json_bytes(rows),
@@ -54,32 +54,41 @@ def publish_stage(arrays: Arrays, settings: TaskSettings) -> bytes:
     return Made(files).packed()
 
 
-def _named(pair: tuple[str, str]) -> str:
-    return "-".join(pair)
-
-
 def _model(given: Given, pair: tuple[str, str]) -> dict[str, bytes]:
     symbol, family = pair
-    name = _named(pair)
-    params, trained = given.json(f"{name}/P.json"), given.json(f"{name}/train.json")
+    name = named(*pair)
+    params, model = given.json(f"{name}/P.json"), given.file(f"{name}/model")
+    trained, certificate = _certified(given, name, symbol, model)
     card = {
         "schema": MODEL_SCHEMA,
         "symbol": symbol,
         "candidate": family,
         "family": family,
-        "format": trained["format"],
+        "format": trained.format,
         "freq": "1h",
         "params": params,
-        "train_until": trained["train_until"],
-        "model_sha256": trained["model_sha256"],
+        "train_until": iso(trained.train_until),
+        "model_sha256": trained.model_sha256,
         "bars": f"../../collect/{symbol}/bars.parquet",  # from the folder of the card
         "checks": [it["what"] for it in given.json(f"{name}/check.json")["checks"]],
+        "certificate": f"../certificates/{name}.json",
     }
     return {
-        f"models/{name}": given.file(f"{name}/model"),
+        f"models/{name}": model,
         f"models/{name}.json": json_bytes(card),
         f"params/{name}.json": json_bytes(params),
+        f"certificates/{name}.json": certificate,
     }
+
+
+def _certified(given: Given, name: str, symbol: str, model: bytes) -> tuple[ModelCard, bytes]:
+    """The model's card and its certificate. Raises DataError for a model without one that it passed."""
+    text, source = given.file(f"{name}/{CERTIFICATE}"), f"check/{'/'.join(name.split('-', 1))}/{CERTIFICATE}"
+    card = card_of(given.file(f"{name}/{CARD}"), model, symbol)
+    certificate = read_certificate(text, card, source)
+    if certificate.symbol != symbol or not certificate.passed:
+        raise DataError(f"{source}: {certificate.model_id} {certificate.verdict}; it is not published")
+    return card, text
 
 
 def _forecast_rows(forecasts: dict[tuple[str, str], dict[str, Any]], hours: int) -> list[list[Any]]:

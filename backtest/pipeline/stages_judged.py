@@ -1,14 +1,12 @@
-"""The stages that follow from predictions and parameters: backtest, train, check. Pure functions of their inputs."""
+"""The stages that follow from predictions and parameters: backtest, train. Pure functions of their inputs."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from backtest.engine.lookahead import Check, examine
 from backtest.engine.no_order import why_no_order
 from backtest.engine.outcome import summary_of_run
 from backtest.engine.simulate import simulate
@@ -17,20 +15,20 @@ from backtest.evidence.significance import Moments
 from backtest.executors.protocol import Arrays, TaskSettings, task_function
 from backtest.pipeline.stage_inputs import MODEL_PARAMS, PARAMS, PREDICTIONS, Given, Made, json_bytes
 from backtest.pipeline.tables import columns_of
-from trader.core.errors import DataError
-from trader.core.families import own_family
 from trader.core.features import features, preset_named
 from trader.core.forecast import LEVELS
 from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns
+from trader.core.model import ModelCard, card_for, id_of
 from trader.core.panel import Panel
 from trader.core.params import Params, params_of
 from trader.core.ports import Forecaster, Predictor
-from trader.core.training import context_from, training_of
+from trader.core.training import Training, context_from, training_of
 from trader.core.types import HOUR_MS, Bars, Filters, iso
 from trader.core.windows import Refit, refit_of, require_history
 
 CLOSES_SHOWN = 72  # before a forecast, in its picture
+CODE_VERSION, REASON = "backtest pipeline", "trained by a pipeline"
 
 
 @task_function
@@ -89,25 +87,41 @@ def train_stage(arrays: Arrays, settings: TaskSettings) -> bytes:
         until=window.train_until,
         seed=params.seed,
     )
-    told = {
-        "family": forecaster.family,
-        "format": forecaster.format,
-        "serve_from": iso(window.serve_from),
-        "train_from": iso(window.train_from),
-        "train_until": iso(window.train_until),
-        "rows": training.rows,
-        "data_hash": training.data_hash,
-        "model_sha256": hashlib.sha256(model).hexdigest(),
-    }
+    card = _card(model, forecaster, params, window, training)
     predictor = forecaster.load(model, f"the model of {given.symbol}")
     ahead = _forecast(forecaster, predictor, bars, params, window, hour)
     closes = bars.close[max(0, bars.row(hour) + 1 - CLOSES_SHOWN) : bars.row(hour) + 1]
     files = {
         "model": model,
-        "train.json": json_bytes(told),
+        "card.json": card.to_bytes(),
+        "train.json": json_bytes(_told(card)),
         "forecast.json": json_bytes({**ahead, "closes": closes.tolist()}),
     }
     return Made(files).packed()
+
+
+def _card(
+    model: bytes, forecaster: Forecaster, params: Params, window: Refit, training: Training
+) -> ModelCard:
+    """What a certificate is about: the card that a bot's model has. The code that computed it counts in the stage's key, where
+    comments and white space are no change; so the card leaves out the hashes of whole source files."""
+    whole = card_for(model, forecaster, params, window, training, CODE_VERSION, REASON)
+    card = replace(whole, features_hash="", family_hash="")
+    return replace(card, model_id=id_of(card))
+
+
+def _told(card: ModelCard) -> dict[str, Any]:
+    """The same for people."""
+    return {
+        "family": card.family,
+        "format": card.format,
+        "serve_from": iso(card.valid_from),
+        "train_from": iso(card.train_from),
+        "train_until": iso(card.train_until),
+        "rows": card.rows,
+        "data_hash": card.data_hash,
+        "model_sha256": card.model_sha256,
+    }
 
 
 def _forecast(
@@ -138,56 +152,3 @@ def _forecast(
         "levels": list(LEVELS),
         "forecast": ahead,
     }
-
-
-@task_function
-def check_stage(arrays: Arrays, settings: TaskSettings) -> bytes:
-    """What is examined before a model is published, as JSON. Raises DataError, naming what was found, for one that fails."""
-    from trader.adapters.talib_features import register_shipped
-    from trader.forecasters.registry import forecaster_of
-
-    register_shipped()  # in a process that is no command
-    given = Given(arrays, settings)
-    params = given.params(MODEL_PARAMS)
-    forecaster = forecaster_of(params.model.family)
-    checks = [*examined(given, forecaster, params), *_own_contract(params.model.family)]
-    if failed := [it for it in checks if it.found]:
-        said = "; ".join(f"{it.what}: {it.found[0]}" for it in failed[:3])
-        raise DataError(
-            f"{given.symbol} by {params.model.family} fails its check, so nothing is published: {said}"
-        )
-    told = {"symbol": given.symbol, "family": params.model.family, "checks": [asdict(it) for it in checks]}
-    return Made({"check.json": json_bytes(told)}).packed()
-
-
-def examined(given: Given, forecaster: Forecaster, params: Params) -> list[Check]:
-    """The newest hours of the backtest with their future removed and distorted, and whether the model can be loaded."""
-    bars, start, stop = given.bars(), given.hour("from"), given.hour("to")
-    rules = Rules(params, Filters.derived(float(bars.close[bars.row(start)])))
-    checks = examine(forecaster, bars, rules, start, stop, given.source, given.others())
-    return [*checks, _loads(given, forecaster)]
-
-
-def _loads(given: Given, forecaster: Forecaster) -> Check:
-    """The model's bytes are what its training says, and a model of its family."""
-    model, told = given.file("model"), given.json("train.json")
-    found = []
-    if hashlib.sha256(model).hexdigest() != told["model_sha256"]:
-        found.append("the model's bytes are not those that were trained")
-    try:
-        forecaster.load(model, f"the model of {given.symbol}")
-    except DataError as error:
-        found.append(str(error))
-    return Check("the model's bytes", len(model), tuple(found))
-
-
-def _own_contract(family: str) -> list[Check]:
-    """What every family promises, of a user's own one."""
-    own = own_family(family)
-    if own is None:
-        return []
-    from trader.own_families import findings
-
-    told = list(findings(own))
-    broken = tuple(f"{it.check}: {it.problem}" for it in told if it.problem)
-    return [Check("what every family promises", len(told), broken)]

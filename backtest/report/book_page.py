@@ -67,7 +67,7 @@ def report_of(
 def _months(outcome: BookOutcome) -> list[Part]:
     """Net return of the whole in each calendar month, UTC, compounded."""
     lines = outcome.run.lines
-    before, rows = float(outcome.run.said[0].equity_usdt), []
+    before, rows = float(outcome.run.hours[0].equity_usdt), []
     for i, line in enumerate(lines):
         month = iso(line.close_time)[:7]
         if i + 1 == len(lines) or iso(lines[i + 1].close_time)[:7] != month:
@@ -80,22 +80,22 @@ def _months(outcome: BookOutcome) -> list[Part]:
 def _survivorship(outcome: BookOutcome, untraded: Sequence[str]) -> list[str]:
     """Sentences that say which symbols the figures are about, and which they are not."""
     symbols, ended = len(outcome.sleeves), outcome.summary["bars_end_early"]
-    said = [
+    sentences = [
         f"Bars of {name} end at {hour[:16]} UTC: it is traded until then, what it holds is marked by its last close, and it "
         "counts in every figure."
         for name, hour in ended.items()
     ]
     if not ended:
-        said.append(
+        sentences.append(
             f"All {symbols} symbols have bars to the last hour. A list that was made afterwards leaves out what was delisted "
             "meanwhile, and looks better than it was: name delisted symbols too, whose bars end within the hours."
         )
     if untraded:
-        most = ", ".join(untraded[:MOST_NAMED]) + (", ..." if len(untraded) > MOST_NAMED else "")
-        said.append(
-            f"Bars of {plural(len(untraded), 'further symbol')} were given, and the book does not trade them: {most}."
-        )
-    return said
+        left = len(untraded) - MOST_NAMED
+        most = ", ".join(untraded[:MOST_NAMED]) + (f" and {left} more" if left > 0 else "")
+        given = plural(len(untraded), "further symbol")
+        sentences.append(f"The folder of bars also holds {given} that the book does not trade: {most}.")
+    return sentences
 
 
 def _last_hours(hours: Ints) -> Ints:

@@ -41,6 +41,7 @@ def report_of(
     versions: dict[str, str],
     study: Part | None = None,
     weights: Part | None = None,
+    certificate: Part | None = None,
 ) -> Part:
     """Everything about one strategy over start <= T < stop (UTC ms), out of sample. Shares are compounded."""
     allocation = float(rules.params.allocation_usdt)
@@ -72,6 +73,7 @@ def report_of(
         "p_up": _scores(run.track.p_up, rules.params),
         "study": study,
         **({"weights": weights} if weights else {}),
+        **({"certificate": certificate} if certificate else {}),
     }
 
 

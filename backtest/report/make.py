@@ -63,10 +63,12 @@ def made_report(
     *,
     by: str,
     chosen_by: StudyEvidence | None = None,
+    certificate: dict[str, Any] | None = None,
     showing: Showing = _unseen,
     began: float | None = None,
 ) -> MadeReport:
-    """Walk forward, count the look in the evidence `folder`, judge, and say all of it. Raises ConfigError or DataError."""
+    """Walk forward, count the look in the evidence `folder`, judge, and say all of it. certificate: of a model with the span's
+    parameters, as `certificate_part` gives it. Raises ConfigError or DataError."""
     from backtest.engine.outcome import run_backtest
     from backtest.report.data import report_of
     from trader.forecasters.registry import forecaster_of
@@ -85,7 +87,7 @@ def made_report(
     made = report_of(
         span.bars, span.rules, outcome.run, outcome.summary, told, *hours,
         source=Path(span.source).name, versions=_versions(), study=chosen_by.part if chosen_by else None,
-        weights=weights,
+        weights=weights, certificate=certificate,
     )  # fmt: skip  # what is told, then what it is of
     return MadeReport(made, outcome.summary, told)
 

@@ -54,9 +54,9 @@ class BookEvaluation:
             return done
 
         def parted(p_up: Matrix) -> Matrix:
-            told = pool.by_symbol(self._context.window(plan, k), p_up)
+            parts = pool.by_symbol(self._context.window(plan, k), p_up)
             names = [it.bars.symbol for it in self._context.task.symbols]
-            return self._whole(plan, k, {names.index(symbol): part for symbol, part in told.items()})
+            return self._whole(plan, k, {names.index(symbol): part for symbol, part in parts.items()})
 
         kept = self._cache.get(task.key, len(plan.stages)) if self._cache else None
         if kept is not None:
@@ -71,11 +71,11 @@ class BookEvaluation:
 
         return Derived(self._executor.submit(task), keep)
 
-    def _whole(self, plan: TrialPlan, k: int, told: dict[int, Matrix]) -> Matrix:
-        """The predictions of single symbols as those of all: told by the symbol's place."""
+    def _whole(self, plan: TrialPlan, k: int, parts: dict[int, Matrix]) -> Matrix:
+        """The predictions of single symbols as those of all: by the symbol's place."""
         shape = len(plan.stages), len(self._context.task.symbols), self._context.hours(k)
         whole = np.full(shape, np.nan, np.float32)
-        for place, part in told.items():
+        for place, part in parts.items():
             whole[:, place, : part.shape[1]] = part
         return whole
 

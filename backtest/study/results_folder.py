@@ -31,21 +31,27 @@ class ResultsFolder:
     @contextmanager
     def held(self) -> Iterator[None]:
         """For one process at a time. Raises Retry, naming the other, while somebody else holds it."""
+        with self._locked(fcntl.LOCK_EX, f", or choose another {self.option} folder") as handle:
+            os.write(handle, f"{os.getpid()}\n".encode())
+            yield
+
+    @contextmanager
+    def _locked(self, kind: int, way_out: str = "") -> Iterator[int]:
+        """The lock, of a `kind` of fcntl.flock, and the file that names its holder. way_out: what else than waiting helps."""
         with self.errors():
             self.path.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(handle, kind | fcntl.LOCK_NB)
             except OSError:
-                other = os.read(handle, 32).decode(errors="replace").strip() or "another one"
+                holder = os.read(handle, 32).decode(errors="replace").strip()
+                by = f"process {holder}" if holder else "another process"
                 raise Retry(
-                    f"{self.named}{self.path} is being {self.work} by process {other}. Wait until it has ended, or choose "
-                    f"another {self.option} folder"
+                    f"{self.named}{self.path} is being {self.work} by {by}. Wait until it has ended{way_out}"
                 ) from None
-            os.ftruncate(handle, 0)
-            os.write(handle, f"{os.getpid()}\n".encode())
-            yield
+            os.ftruncate(handle, 0)  # who held it before holds it no more
+            yield handle
         finally:
             os.close(handle)
 
@@ -93,11 +99,11 @@ class ResultsFolder:
 
     def write(self, name: str, content: str | bytes) -> None:
         """A file of the folder, moved to its place whole."""
-        file = self.path / name
-        unfinished = file.with_name(file.name + ".tmp")
+        file = f"{self.path}/{name}"  # a selection writes thousands: paths as text cost a fifth
         with self.errors():
-            unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
-            unfinished.replace(file)
+            with open(f"{file}.tmp", "wb") as unfinished:  # noqa: PTH123
+                unfinished.write(content.encode() if isinstance(content, str) else content)
+            os.replace(f"{file}.tmp", file)  # noqa: PTH105
 
     @contextmanager
     def errors(self) -> Iterator[None]:

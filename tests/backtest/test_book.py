@@ -121,7 +121,9 @@ def book_of(
     return sleeves, BookRules(params, start), start + HOURS * HOUR_MS
 
 
-@pytest.mark.parametrize("examples", [12, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "examples", [12, pytest.param(300, marks=[pytest.mark.long, pytest.mark.timeout(1_800)])]
+)
 def test_a_book_writes_the_bytes_of_its_slow_twin(examples: int) -> None:
     """The book records, its lines, every symbol's lines and state: equal to a bot a symbol that closes no hour while its
     exchange is closed, over random prices, outages of one symbol and of all, wrong prints, shares, halts of one and of all."""
@@ -132,8 +134,8 @@ def compare_with_the_slow_twin(**drawn: Any) -> None:
     """One book over one market."""
     sleeves, rules, stop = book_of(**drawn)
     run = simulate_book(sleeves, rules, stop)
-    said, lines, bots = book_hour_by_hour(sleeves, rules, stop)
-    assert run.said == said
+    hours, lines, bots = book_hour_by_hour(sleeves, rules, stop)
+    assert run.hours == hours
     assert list(map(book_line_text, run.lines)) == list(map(book_line_text, lines))
     for sleeve, bot in zip(run.sleeves, bots, strict=True):
         assert sleeve.run.track.texts() == [line_text(line) for line in bot.lines]
@@ -142,9 +144,9 @@ def compare_with_the_slow_twin(**drawn: Any) -> None:
 
 def reasons(run: BookRun) -> Counter[str]:
     """How many hours of each reason the book had, and how many with a late symbol or a pending transfer."""
-    counted = Counter(str(said.reason) for said in run.said)
-    counted["late"] = sum(bool(said.late) for said in run.said)
-    counted["pending"] = sum(bool(said.pending) for said in run.said)
+    counted = Counter(str(it.reason) for it in run.hours)
+    counted["late"] = sum(bool(it.late) for it in run.hours)
+    counted["pending"] = sum(bool(it.pending) for it in run.hours)
     return counted
 
 
@@ -180,9 +182,9 @@ def test_limits_of_the_book_hold_in_every_hour() -> None:
     sleeves, rules, stop = book_of(3, rebalance_hours=5, limits=limits)
     run = simulate_book(sleeves, rules, stop)
     free = simulate_book(*book_of(3, rebalance_hours=5))
-    assert {it.limit for said in run.said for it in said.limits.values()} == set(limits)
+    assert {it.limit for hour in run.hours for it in hour.limits.values()} == set(limits)
     worst, orders = Decimal(0), list[int]()
-    for i in range(len(run.said)):
+    for i in range(len(run.hours)):
         lines = [it.run.lines[i] for it in run.sleeves]
         left = rules.params.orders_a_day - sum(i - at < 24 for at in orders)  # type: ignore[operator]
         buys = [line for line in lines if line.order_side == "BUY"]
@@ -206,7 +208,7 @@ def test_transfers_are_no_gain_and_no_loss() -> None:
     still = [Sleeve(it.bars, it.rules, np.full(HOURS, np.nan, np.float32)) for it in sleeves]
     run = simulate_book(still, rules, stop)
     assert {line.equity for line in run.lines} == {rules.params.capital_usdt}
-    assert {said.equity_usdt for said in run.said} == {rules.params.capital_usdt}
+    assert {it.equity_usdt for it in run.hours} == {rules.params.capital_usdt}
     assert all(np.allclose(it.index, 1, rtol=1e-12, atol=0) for it in run.sleeves)
     assert reasons(run)["pending"] > 0
 

@@ -167,7 +167,7 @@ def test_the_page_says_all_of_it(folder: Path) -> None:
     assert len(set(evidence["seeds"]["net_returns"])) > 3
     said = " ".join(told["survivorship"])
     assert "Bars of BBUSDT end at 2021-02-11T16:00 UTC" in said
-    assert "1 further symbol were given, and the book does not trade them: ZZUSDT" in said
+    assert "The folder of bars also holds 1 further symbol that the book does not trade: ZZUSDT" in said
     assert all(it["regret"]["rebalances"] and it["capacity"]["fills"] for it in summary["symbols"].values())
     page = (folder / "page.html").read_text()
     for text in (

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from backtest.commands.counting import of_trial
 from backtest.commands.tune_screen import show_trials
 from backtest.executors.futures import at_once
 from backtest.executors.protocol import Executor, Task
 from backtest.executors.registry import Setup, open_executor
 from backtest.report.study import study_evidence
+from backtest.study.counted import of_trial
 from backtest.study.halving import RungProgress, goes_on, planned, rungs_of_epochs, share_kept
 from backtest.study.trials import Study
 from backtest.study.tune import SearchTask, tune

@@ -24,7 +24,7 @@ from trader.config import Settings
 from trader.core import errors
 from trader.terminal import EXIT_INTERRUPTED, WIDTH, run
 
-PROGRAMS = {"trader": trader.cli.app, "backtest": backtest.cli.app}
+PROGRAMS = {"trader": trader.cli.app, "backtest": backtest.cli.app_of()}
 
 
 def leaves(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -140,7 +140,7 @@ def test_an_address_with_a_password_is_refused_and_not_repeated(name: str, tmp_p
 @pytest.mark.parametrize(("earlier", "now"), [("reproduce-seed", "reproduce-reference")])
 def test_an_earlier_name_of_a_command_still_calls_it(earlier: str, now: str) -> None:
     """With the same options, though help shows the new one alone."""
-    commands: dict[str, Any] = getattr(typer.main.get_command(backtest.cli.app), "commands")  # noqa: B009  # of a group
+    commands: dict[str, Any] = getattr(typer.main.get_command(PROGRAMS["backtest"]), "commands")  # noqa: B009  # of a group
     assert commands[earlier].hidden
     assert options(commands[earlier]) == options(commands[now])
 

@@ -270,7 +270,7 @@ def test_a_symbol_that_cannot_move_is_left_out_of_the_sharing() -> None:
 
 
 def test_a_released_symbol_gives_all_its_cash_to_the_book_and_takes_none() -> None:
-    """A person releases B1, which is late since hour 1: its cash of 300 is the book's from the next word on, and at the next
+    """A person releases B1, which is late since hour 1: its cash of 300 is the book's from the next record on, and at the next
     rebalance A1 may have it. B1's position stays where it is, and the book's equity is the same before and after."""
     rules = rules_of()
     said = begun(rules)

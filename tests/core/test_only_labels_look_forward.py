@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import is_dataclass
+from types import SimpleNamespace
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
@@ -20,7 +21,14 @@ from trader.core.costs import exact
 from trader.core.drift import calibration_decay, feature_drift
 from trader.core.errors import ConfigError
 from trader.core.features import features
-from trader.core.forecast import LEVELS, interval, normal_forecast, normal_quantiles, probability_above
+from trader.core.forecast import (
+    LEVELS,
+    Traits,
+    interval,
+    normal_forecast,
+    normal_quantiles,
+    probability_above,
+)
 from trader.core.labels import direction, label_of
 from trader.core.ledger import Ledger
 from trader.core.lookahead import leaks, made_bars, require_no_lookahead
@@ -30,6 +38,7 @@ from trader.core.model import RANGE_QUANTILES
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.policy import Signals, Thresholds
 from trader.core.pooled_rows import with_symbol
+from trader.core.prediction import LoadedModel, panel_of
 from trader.core.presets import Preset, computed
 from trader.core.probability import shortest_all
 from trader.core.training import labels_between, usable_hours
@@ -101,6 +110,17 @@ def normal(bars: Bars) -> Floats:
     return np.column_stack([told.quantiles[:, 0], told.p_up])
 
 
+def asked_live(bars: Bars) -> Floats:
+    """What a model reads as the bot asks it, of every hundredth hour; other hours are left unknown."""
+    card: Any = SimpleNamespace(features=SHIPPED[0].name)  # nothing else of it is asked
+    predictor: Any = None
+    model = LoadedModel(card, PARAMS, Traits("local", "rows", 0, "none"), predictor)
+    rows = np.full((len(bars), len(SHIPPED[0].columns)), np.nan)
+    for i in range(0, len(bars), 100):
+        rows[i] = panel_of(bars, int(bars.close_time[i]), model).X[0][0]
+    return rows
+
+
 def one_column(rows: Callable[[Bars], Any]) -> Callable[[Bars], Floats]:
     """(n,) as (n, 1)."""
     return lambda bars: np.asarray(rows(bars), np.float64).reshape(len(bars), -1)
@@ -126,6 +146,7 @@ ONLY_BACKWARD: dict[str, Callable[[Bars], npt.NDArray[Any]]] = {
     "training.usable_hours": lambda bars: usable_hours(two(bars).astype(np.float32), up_already(bars))[
         :, None
     ],
+    "prediction.panel_of": asked_live,
     "presets.computed": lambda bars: computed(SHIPPED[0], bars),
     "pooled_rows.with_symbol": lambda bars: with_symbol(two(bars).astype(np.float32), 1),
 }

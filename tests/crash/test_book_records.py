@@ -60,8 +60,8 @@ def move_within(book: Book, made: BookScene, symbol: str, to: int) -> None:
 
 @pytest.mark.parametrize("symbol", SYMBOLS)
 def test_an_hour_that_begins_within_a_tick_is_not_decided_unheard(fresh_book: BookScene, symbol: str) -> None:
-    """The clock passes into the next rebalance hour while a tick is on its way: no symbol decides that hour before the book has
-    book_record of it, so that every transfer is booked."""
+    """The clock passes into the next rebalance hour while a tick is on its way: no symbol decides that hour before its
+    book record is made, so that every transfer is booked."""
     for hour in range(HOUR, HOUR + 3 * HOUR_MS, HOUR_MS):
         fresh_book.move_to(hour)
         fresh_book.finish(hour)
@@ -161,7 +161,7 @@ def test_a_symbol_that_was_halted_by_itself_stays_so(fresh_book: BookScene) -> N
 
 
 @pytest.mark.parametrize("lost", [(HOUR,), (HOUR, HOUR - HOUR_MS), (START,), (HOUR - 4 * HOUR_MS,)])
-def test_a_lost_word_is_noticed(fresh_book: BookScene, lost: tuple[int, ...]) -> None:
+def test_a_lost_book_record_is_noticed(fresh_book: BookScene, lost: tuple[int, ...]) -> None:
     """A book record that symbols have decided by is gone: none is made in its place, which would move its cash a second time; the
     message names the object and the way out. Once the object is back, the book goes on."""
     fresh_book.finish()
@@ -180,7 +180,7 @@ def test_a_lost_word_is_noticed(fresh_book: BookScene, lost: tuple[int, ...]) ->
     fresh_book.check_money(HOUR + HOUR_MS)
 
 
-def test_an_edited_word_is_noticed(fresh_book: BookScene) -> None:
+def test_an_edited_book_record_is_noticed(fresh_book: BookScene) -> None:
     """A transfer is changed after symbols have decided by it: nothing is sent for a decision that was made by another record."""
     trap = Fall(3, "after")  # the book record, and two decisions
     with fresh_book.book() as book:

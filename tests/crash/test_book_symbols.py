@@ -151,9 +151,9 @@ def test_an_added_symbol_begins_with_nothing_and_gets_its_share(two_of_three: Bo
         given = done.book_record.hour.transfer(SOL)
         assert (given > 1_000) == (hour == 4), (hour, given)
     journals = {it: of_list(made, it) for it in SYMBOLS}
-    words = BookJournal(of_list(made, BOOK))
-    assert [len(it.records) for it in closed_hours(words, journals)][-6:] == [2, 2, 3, 3, 3, 3]
-    status = book_status(words.journal, journals, book_params(), HOUR + 4 * HOUR_MS)
+    book_journal = BookJournal(of_list(made, BOOK))
+    assert [len(it.records) for it in closed_hours(book_journal, journals)][-6:] == [2, 2, 3, 3, 3, 3]
+    status = book_status(book_journal.journal, journals, book_params(), HOUR + 4 * HOUR_MS)
     assert (status.state, status.behind_hours) == ("trading", 0)
     checks = check_book(list(journals.values()))
     assert [it.problems for it in checks.values()] == [[]] * 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -25,7 +26,8 @@ from trader.core.exports import ExportProof
 from trader.core.types import Matrix
 from trader.forecasters.lightgbm_onnx import ZERO
 from trader.forecasters.onnx_runtime import row_predictor
-from trader.forecasters.trees import LARGEST, Trees, rows_by_split
+from trader.forecasters.split_rows import HIGHEST_STEP, LOWEST_STEP, missing_by_split, rows_by_split
+from trader.forecasters.trees import LARGEST, Trees
 
 KINDS = cache(kinds)
 NAMES = [
@@ -80,19 +82,62 @@ def test_an_export_of_each_kind_is_proved(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["xgboost, plain", "xgboost, deep", "lightgbm, plain", "lightgbm, many leaves"]
 )
-def test_each_row_of_the_proof_reaches_its_split(name: str) -> None:
-    """By a twin that walks node by node: the last value that goes left does, the next one goes right, both through this split."""
-    trees = KINDS()[name].trees
+def test_each_row_of_the_proof_reaches_its_splits(name: str) -> None:
+    """By a twin that walks node by node, though a row asks several splits at once: the last value that goes left does, the next
+    one goes right, both through this split; all steps reach it that its own path allows. Every split has a row, and there are
+    fewer rows than splits."""
+    trees, base = KINDS()[name].trees, rows(50)
+    parents = _parents(trees)
     seen: set[int] = set()
-    for batch in rows_by_split(trees, rows(50)):
-        for side, goes_left in ((0, True), (1, False)):
-            for x, split in zip(batch.at(side), batch.split.tolist(), strict=True):
-                passed, _ = walked(trees, x)
-                assert split in passed
-                value, threshold = float(x[trees.feature[split]]), trees.threshold[split]
-                assert (value < threshold if trees.is_below else value <= threshold) == goes_left
+    shared = 0
+    for batch in rows_by_split(trees, base):
+        shared += len(batch.X)
+        for steps in range(LOWEST_STEP, HIGHEST_STEP + 1):
+            X, asked = batch.at(steps)
+            assert asked.tolist() == list(range(len(batch.X)))
+            ways = [walked(trees, x)[0] for x in X]
+            for row, split in zip(batch.row.tolist(), batch.split.tolist(), strict=True):
+                if steps in (0, 1):
+                    assert split in ways[row]
+                    value, threshold = float(X[row][trees.feature[split]]), trees.threshold[split]
+                    assert (value < threshold if trees.is_below else value <= threshold) == (steps == 0)
+                elif split not in ways[row]:  # a split above compares the same feature there
+                    assert _compares_above(trees, parents, split)
         seen |= set(batch.split.tolist())
     assert seen == set(trees.splits.tolist())
+    assert shared < len(seen)
+
+
+@pytest.mark.parametrize("name", ["xgboost, deep", "lightgbm, many leaves", "lightgbm, NaN in many places"])
+def test_each_row_without_a_feature_reaches_its_splits(name: str) -> None:
+    """Unless a split above compares the same feature, which has sent the missing value elsewhere."""
+    trees, reached = KINDS()[name].trees, 0
+    parents = _parents(trees)
+    for batch in missing_by_split(trees, rows(50)):
+        X, _ = batch.missing()
+        ways = [walked(trees, x)[0] for x in X]
+        for row, split in zip(batch.row.tolist(), batch.split.tolist(), strict=True):
+            assert np.isnan(X[row][trees.feature[split]])
+            is_reached = split in ways[row]
+            assert is_reached or _compares_above(trees, parents, split)
+            reached += is_reached
+    assert reached > len(trees.splits) // 2
+
+
+def _parents(trees: Trees) -> dict[int, int]:
+    """The split above each node but the roots."""
+    splits = trees.splits.tolist()
+    return {int(children[at]): at for at in splits for children in (trees.left, trees.right)}
+
+
+def _compares_above(trees: Trees, parents: dict[int, int], split: int) -> bool:
+    """Whether a split above another compares the same feature."""
+    node, feature = split, trees.feature[split]
+    while node in parents:
+        node = parents[node]
+        if trees.feature[node] == feature:
+            return True
+    return False
 
 
 @pytest.mark.parametrize("name", ["xgboost, plain", "lightgbm, plain", "lightgbm, NaN in many places"])
@@ -159,6 +204,23 @@ def test_equal_models_give_equal_bytes() -> None:
     """So that an export that is repeated is found in the store."""
     for name in ("xgboost, plain", "lightgbm, plain"):
         assert KINDS()[name].exported() == KINDS()[name].exported()
+
+
+@pytest.mark.parametrize("name", ["xgboost, plain", "lightgbm, many leaves"])
+def test_a_row_alone_is_scored_as_among_others(name: str) -> None:
+    """To the bit, though its memory is used again: an answer that was given stays, several threads do not mix their rows, and a
+    row of another width is refused."""
+    predictor = row_predictor(KINDS()[name].exported(), "a test")
+    X = rows(200, seed=4)
+    X[::7, 3] = np.nan
+    together = predictor.scores(X)
+    alone = [predictor.scores(X[i : i + 1]) for i in range(len(X))]
+    assert np.array_equal(np.concatenate(alone), together)
+    with ThreadPoolExecutor(4) as pool:
+        asked = list(pool.map(lambda i: predictor.scores(X[i : i + 1]), range(len(X))))
+    assert np.array_equal(np.concatenate(asked), together)
+    with pytest.raises(Exception, match="invalid dimensions"):
+        predictor.scores(X[:1, :1])
 
 
 @st.composite

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,16 @@ from trader.forecasters.tft import TFTForecaster, TFTPredictor
 from trader.forecasters.tft_training import Training
 from trader.forecasters.tft_windows import KNOWN, OBSERVED, Hours, targets_at, windows_at
 
-SMALL = {"encoder_hours": 24, "hidden_size": 8, "attention_heads": 2, "epochs": 2, "batch_size": 512}
+# TFT_DEVICE=cuda runs all of it on a GPU.
+DEVICE = os.environ.get("TFT_DEVICE", "cpu")
+SMALL = {
+    "device": DEVICE,
+    "encoder_hours": 24,
+    "hidden_size": 8,
+    "attention_heads": 2,
+    "epochs": 2,
+    "batch_size": 512,
+}
 GAPS = (400, 401, 1_300, 1_301, 1_302, 1_650)
 
 

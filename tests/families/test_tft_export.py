@@ -55,8 +55,8 @@ def test_a_form_is_proved(form: ExportForm) -> None:
     proof = FAMILY.prove(scene().model, exported(form), form, facts(), asked())
     assert proof.real_rows == 40
     assert proof.rows > 200
-    assert 0 < proof.quantile_difference <= proof.quantile_tolerance == 2e-5
-    assert proof.p_up_difference <= proof.p_up_tolerance == 1e-5
+    assert 0 < proof.quantile_difference <= proof.quantile_tolerance == 1e-6
+    assert proof.p_up_difference <= proof.p_up_tolerance == 1e-6
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +24,7 @@ from trader.forecasters.registry import forecaster_of
 from trader.serving import server
 from trader.serving.bounds import Bounds
 from trader.serving.metrics import ServeMetrics
+from trader.serving.schemas import Runtime
 from trader.serving.service import Service
 from trader.serving.sources import Sources, SymbolSource
 
@@ -36,34 +37,40 @@ QUICK = Bounds(head_s=0.4, body_s=0.4, refresh_s=0.05)
 
 @dataclass
 class Stage:
-    """A store, a market and a clock, before and while they are served."""
+    """A store, a market and a clock, before and while they are served. book: all symbols of the store, where it has several."""
 
     bars: Bars = BARS
     clock: FakeClock = field(default_factory=lambda: FakeClock(START + 5_000))
     store: MemoryStore = field(default_factory=MemoryStore)
     said: list[str] = field(default_factory=list)
+    book: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.symbol = self.bars.symbol
         self.collector = Collector(MemoryMarket(self.bars, self.clock), self.symbol)
-        self.journal = Journal(self.store, self.symbol)
+        self.journal = Journal(self.store, self.symbol, self.book)
 
     def train(self, hour: int = START, model: dict[str, Any] | None = None, **changes: Any) -> ModelCard:
         """Publish a model that serves from an hour (UTC ms) on: by a journal of its own, as another process would."""
         params = params_of(quick_params(model=model or QUICK_TREES, **changes), "tests")
         collector = Collector(MemoryMarket(self.bars, FakeClock(hour)), self.symbol)
-        journal = Journal(self.store, self.symbol)
+        journal = Journal(self.store, self.symbol, self.book)
         return retrain(journal, collector, forecaster_of, params, hour, "tests", ASKED)
 
     def at(self, hour: int) -> None:
         """Move the clock to just after an hour."""
         self.clock.time_ms = hour + 5_000
 
-    def service(self, alias: str = "champion", bounds: Bounds = QUICK) -> Service:
-        """What is served, not yet begun."""
-        source = SymbolSource(self.journal, self.collector)
-        sources = Sources({self.symbol: source}, self.clock)
-        return Service(sources, alias, "native", ServeMetrics(), self._say, bounds)
+    def service(
+        self,
+        alias: str = "champion",
+        bounds: Bounds = QUICK,
+        runtime: Runtime = "native",
+        beside: Sequence[Stage] = (),
+    ) -> Service:
+        """What is served, not yet begun. beside: stages of other symbols, served by this one's clock."""
+        sources = {it.symbol: SymbolSource(it.journal, it.collector) for it in (self, *beside)}
+        return Service(Sources(sources, self.clock), alias, runtime, ServeMetrics(), self._say, bounds)
 
     def _say(self, text: str, *_: Any, **__: Any) -> None:
         self.said.append(text)

@@ -10,10 +10,10 @@ import pytest
 
 from tests.serving.kit import BARS, GAP, NAIVE, START, Client, Stage, hour_text, rows_until, serving, until
 from trader.app.bot import loaded
-from trader.app.prediction import bars_hash_of, predict
 from trader.core.features import anchor_of
 from trader.core.forecast import LEVELS, probability_above
 from trader.core.model import digest_of
+from trader.core.prediction import bars_hash_of, predict
 from trader.core.types import HOUR_MS, iso
 from trader.forecasters.registry import forecaster_of
 from trader.serving.bounds import MOST_BARS, MOST_REQUESTS
@@ -143,6 +143,18 @@ BAD: dict[str, tuple[Any, str]] = {
     "seconds": (
         {"symbol": "BTCUSDT", "bars": [[BAR[0] // 1000, *BAR[1:]]]},
         "is in seconds; this needs milliseconds",
+    ),
+    "an open time beyond 64 bits": (
+        {"symbol": "BTCUSDT", "bars": [[2**70, *BAR[1:]]]},
+        "bars.0.0: Input should be less than",
+    ),
+    "an open time before 1970": (
+        {"symbol": "BTCUSDT", "bars": [[-3_600_000, *BAR[1:]]]},
+        "bars.0.0: Input should be greater than or equal to 0",
+    ),
+    "seventy thousand unknown keys": (
+        {"symbol": "BTCUSDT", **dict.fromkeys(map(str, range(70_000)), 0)},
+        "the body has 70,000 faults; its form is described at /openapi.json",
     ),
     "a negative price": (
         {"symbol": "BTCUSDT", "bars": [[BAR[0], -1, -1, -1, -1, 1]]},

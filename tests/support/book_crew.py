@@ -13,20 +13,15 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import requests
-
-from tests.support.crew import STATE, STORE, Trap, TrappedStore
-from tests.support.forked import crew
+from tests.support.crew import STATE, STORE, AtExchange, Trap, TrappedStore, trap_requests, was_killed
 from tests.support.rig import quick_params
 from tests.support.rig_bars import made_bars
 from tests.support.served import settings_at
 from trader import wiring
-from trader.adapters.binance_klines import BinanceKlines
-from trader.adapters.binance_spot import BinanceSpot
 from trader.adapters.clocks import ExchangeClock, SimClock
 from trader.adapters.files import read_bars
 from trader.app.book import Book
@@ -122,17 +117,8 @@ def a_book(url: str, store: Path, *, lanes: int = 1, **changes: Any) -> Iterator
         yield book
 
 
-@dataclass
-class BookScene:
+class BookScene(AtExchange):
     """An exchange, and a folder that holds a book whose hours before `HOUR` are closed; the clock stands at `HOUR`."""
-
-    exchange: EmbeddedExchange
-    store: Path
-
-    @property
-    def url(self) -> str:
-        """The exchange's address."""
-        return self.exchange.url
 
     def book(self, **more: Any) -> Any:
         """The book in this process."""
@@ -142,25 +128,15 @@ class BookScene:
         """A symbol's journal, or the book's own."""
         return Journal(wiring.make_store(settings_for(self.url, self.store)), symbol, SYMBOLS)
 
-    def sim(self, path: str, body: Any = None) -> Any:
-        """GET, or POST with a body, outside /api."""
-        reply = (
-            requests.get(self.url + path, timeout=20)
-            if body is None
-            else requests.post(self.url + path, json=body, timeout=20)
-        )
-        assert reply.status_code == 200, reply.text
-        return reply.json()
-
     def move_to(self, hour: int) -> None:
         """Set the exchange's clock forward."""
         self.sim("/sim/clock", {"to": hour})
 
     def book_hour(self, hour: int) -> BookHour:
         """The book record of an hour."""
-        word = BookJournal(self.journal(BOOK)).hour(hour)
-        assert word is not None
-        return word.hour
+        book_record = BookJournal(self.journal(BOOK)).hour(hour)
+        assert book_record is not None
+        return book_record.hour
 
     def orders(self, symbol: str, hour: int = HOUR) -> list[dict[str, Any]]:
         """The orders of a symbol that the exchange executed within an hour."""
@@ -168,7 +144,7 @@ class BookScene:
         return [it for it in ledger if hour <= it["time"] < hour + HOUR_MS]
 
     def objects(self, *hours: int) -> dict[str, Any]:
-        """What decides and closes these hours, without who wrote it: words, decisions and records by their keys."""
+        """What decides and closes these hours, without who wrote it: book records, decisions and records by their keys."""
         folders = [(it, hour) for it in SYMBOLS for hour in hours]
         keys = [hour_key(hour) for hour in hours]
         keys += [f"{hour_folder(it, hour)}/{name}" for it, hour in folders for name in ("decision", "record")]
@@ -301,11 +277,7 @@ def trap_book(book: Book, kind: str, trap: Trap) -> None:
         for bot in book.sleeves.values():
             bot.journal = Journal(TrappedStore(inner, trap), bot.symbol, SYMBOLS)
         return
-    hosts = [host for bot in book.sleeves.values() for host in (bot.exchange, bot.collector._market)]
-    for host in {id(it): it for it in hosts}.values():
-        assert isinstance(host, BinanceSpot | BinanceKlines)
-        session = host._api.client.session
-        session.request = partial(trap.around_call, session.request)
+    trap_requests([it for bot in book.sleeves.values() for it in (bot.exchange, bot.collector._market)], trap)
 
 
 def fall(made: BookScene, kind: str, n: int, when: str, **changes: Any) -> bool:
@@ -328,11 +300,7 @@ def _trapped(url: str, store: Path, kind: str, n: int, when: str) -> None:
 
 def kill(made: BookScene, kind: str, n: int, when: str) -> bool:
     """The same in a process of its own, ended by SIGKILL."""
-    child = crew.Process(target=_trapped, args=(made.url, made.store, kind, n, when))
-    child.start()
-    child.join(200)
-    assert child.exitcode in (0, -signal.SIGKILL), child.exitcode
-    return child.exitcode != 0
+    return was_killed(_trapped, made.url, made.store, kind, n, when)
 
 
 def book_racer(url: str, store: Path, rounds: int, lanes: int, barrier: Any) -> None:

@@ -52,19 +52,19 @@ class Bot:
 
     def close_hours(self) -> None:
         """Decide and close every hour that waits."""
-        for said in self.waiting:
-            self._close(said)
+        for record in self.waiting:
+            self._close(record)
         self.waiting.clear()
 
-    def _close(self, said: BookHour) -> None:
-        bars, rules, hour = self.sleeve.bars, self.sleeve.rules, said.close_time
+    def _close(self, record: BookHour) -> None:
+        bars, rules, hour = self.sleeve.bars, self.sleeve.rules, record.close_time
         p_up = self.sleeve.p_up[(hour - self.start) // HOUR_MS]
         seen = seen_at(bars, p_up, rules, hour)
         mark = marked_at(seen.close, doubt_at(self.state, seen, rules))
-        state = with_transfer(self.state, said.transfer(bars.symbol), mark)
-        if said.halted:
+        state = with_transfer(self.state, record.transfer(bars.symbol), mark)
+        if record.halted:
             state = replace(state, risk=halted(state.risk, hour, BOOK_HALT, frozen=False))
-        line, self.state = hour_by_hour(bars, p_up, rules, hour, state, said.most_usdt(bars.symbol))
+        line, self.state = hour_by_hour(bars, p_up, rules, hour, state, record.most_usdt(bars.symbol))
         self.lines.append(line)
         self.states.append(self.state)
 
@@ -81,26 +81,26 @@ def book_hour_by_hour(
     bots = [Bot(it, rules.start) for it in sorted(sleeves, key=lambda it: it.bars.symbol)]
     bars = [it.sleeve.bars for it in bots]
     settings = rules.params.share_settings
-    said = [rules.before_first()]
+    hours = [rules.before_first()]
     for hour in range(rules.start, stop, HOUR_MS):
         opened = [it for it in bots if it.opened(hour)]
         for bot in opened:
             bot.close_hours()
         if opened:
             standings = [it.standing(hour) for it in bots]
-            now = book_hour(rules, hour, said[-1], standings, partial(shares_among, bars, settings, hour))
+            now = book_hour(rules, hour, hours[-1], standings, partial(shares_among, bars, settings, hour))
         else:
-            now = missed_book_hour(hour, said[-1])
-        said.append(now)
+            now = missed_book_hour(hour, hours[-1])
+        hours.append(now)
         for bot in bots:
             bot.waiting.append(now)
         for bot in opened:
             bot.close_hours()
     for bot in bots:
         bot.close_hours()  # what the bots do when the exchange opens after the last hour
-    del said[0]
+    del hours[0]
     lines = [
         book_line(now, [SleeveHour(it.lines[i].equity, it.states[i].ledger.cash) for it in bots])
-        for i, now in enumerate(said)
+        for i, now in enumerate(hours)
     ]
-    return said, lines, bots
+    return hours, lines, bots

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ class MarketOf:
 def params_for(family: str, **changes: Any) -> Params:
     """Quick ones, of a family."""
     model = {} if family == "xgboost" else {"model": {"family": family, **QUICK[family]}}
-    return params_of(quick_params(step_days=10, **model, **changes), "tests")
+    return params_of(quick_params(step_days=10, **{**model, **changes}), "tests")
 
 
 def a_bot(bars: Bars, store: MemoryStore | None = None) -> Bot:
@@ -83,10 +84,10 @@ class FaultyForecaster:
 
     def fit(self, panel: Panel, y: Floats, params: Params, *, horizon: int, until: int, seed: int) -> bytes:
         """Spoilt."""
-        X, labels = self.fault(panel.X[0], y)
-        return self.inner.fit(
-            Panel.of(panel.bars, [X]), labels, params, horizon=horizon, until=until, seed=seed
-        )
+        spoilt = [self.fault(X, y[i : i + 1]) for i, X in enumerate(panel.X)]
+        wrong = Panel.of(panel.bars, [X for X, _ in spoilt])
+        labels = np.concatenate([it for _, it in spoilt])
+        return self.inner.fit(wrong, labels, params, horizon=horizon, until=until, seed=seed)
 
     def load(self, model: bytes, source: str) -> Predictor:
         """As the family does."""
@@ -121,3 +122,9 @@ def subject_for(
     )
     card = trained(fitting, params_for(family, **changes), bars.last + HOUR_MS)
     return subject_of(bot, card, bars.last)
+
+
+@cache
+def clean_subject() -> Subject:
+    """A clean model by XGBoost, made once in a process; nobody changes it."""
+    return subject_for()

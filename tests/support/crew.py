@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -48,17 +48,33 @@ STORE, STATE = "store", "exchange"
 
 
 @dataclass
-class Scene:
-    """An exchange, and a folder that holds a bot which has begun at `start` and has not ticked yet."""
+class AtExchange:
+    """An exchange in this process, and the folder of a store that trades on it."""
 
     exchange: EmbeddedExchange
     store: Path
-    start: int
 
     @property
     def url(self) -> str:
         """The exchange's address."""
         return self.exchange.url
+
+    def sim(self, path: str, body: Any = None) -> Any:
+        """GET, or POST with a body, outside /api."""
+        reply = (
+            requests.get(self.url + path, timeout=20)
+            if body is None
+            else requests.post(self.url + path, json=body, timeout=20)
+        )
+        assert reply.status_code == 200, reply.text
+        return reply.json()
+
+
+@dataclass
+class Scene(AtExchange):
+    """An exchange, and a folder that holds a bot which has begun at `start` and has not ticked yet."""
+
+    start: int
 
     def bot(self) -> AbstractContextManager[Bot]:
         """A bot in this process, on the exchange's clock."""
@@ -67,16 +83,6 @@ class Scene:
     def journal(self) -> Journal:
         """The bot's journal."""
         return Journal(wiring.make_store(settings_for(self.url, self.store)), "BTCUSDT")
-
-    def sim(self, path: str, body: Any = None) -> Any:
-        """GET, or POST with a body, outside /api."""
-        reply = (
-            requests.get(self.url + path, timeout=10)
-            if body is None
-            else requests.post(self.url + path, json=body, timeout=10)
-        )
-        assert reply.status_code == 200, reply.text
-        return reply.json()
 
     def executed(self) -> list[dict[str, Any]]:
         """Every order that the exchange executed."""
@@ -246,18 +252,28 @@ def trapped(url: str, store: Path, work: str, kind: str, n: int, when: str, numb
         if kind == "write":
             bot = replace(bot, journal=Journal(TrappedStore(bot.journal.store, trap), bot.symbol))
         else:
-            for host in (bot.exchange, bot.collector._market):
-                assert isinstance(host, BinanceSpot | BinanceKlines)
-                session = host._api.client.session
-                session.request = partial(trap.around_call, session.request)
+            trap_requests((bot.exchange, bot.collector._market), trap)
         with suppress(Halt):
             WORK[work](bot)
     os._exit(0 if trap.left > 0 else 3)
 
 
+def trap_requests(hosts: Iterable[object], trap: Trap) -> None:
+    """Make every request of these hosts a step of the trap; a host that is named twice is trapped once."""
+    for host in {id(it): it for it in hosts}.values():
+        assert isinstance(host, BinanceSpot | BinanceKlines)
+        session = host._api.client.session
+        session.request = partial(trap.around_call, session.request)
+
+
 def run_trapped(made: Scene, kind: str, n: int, when: str, work: str = "tick") -> bool:
     """Kill a working child at a step; False if it ended before that step, so there are no more."""
-    child = crew.Process(target=trapped, args=(made.url, made.store, work, kind, n, when, signal.SIGKILL))
+    return was_killed(trapped, made.url, made.store, work, kind, n, when, signal.SIGKILL)
+
+
+def was_killed(work: Callable[..., None], *args: Any) -> bool:
+    """Whether a child that does this work was ended by SIGKILL; False where it came to its end."""
+    child = crew.Process(target=work, args=args)
     child.start()
     child.join(200)
     assert child.exitcode in (0, -signal.SIGKILL), child.exitcode

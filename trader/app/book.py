@@ -111,13 +111,13 @@ class Book:
         """The book record of the hour before; hours that passed without one get it now. start: the book's first hour. Raises
         DataError where a book record is lost that a symbol has decided by."""
         newest = self.hours.newest(hour - HOUR_MS, start)
-        said = BookRules(self.params, start).before_first() if newest is None else newest.hour
+        last = BookRules(self.params, start).before_first() if newest is None else newest.hour
         if newest is not None:
             self._require_capital(start)
-        for missed in range(said.close_time + HOUR_MS, hour, HOUR_MS):
+        for missed in range(last.close_time + HOUR_MS, hour, HOUR_MS):
             self._require_undecided(missed, hour, start)
-            said = self.hours.record_hour(missed_book_hour(missed, said)).hour
-        return said
+            last = self.hours.record_hour(missed_book_hour(missed, last)).hour
+        return last
 
     def _require_newest_list(self) -> None:
         """Raises ConfigError where the symbols changed since this process began: it would not count what an added one has."""

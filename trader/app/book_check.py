@@ -78,11 +78,11 @@ def read_book_records(journal: Journal, problems: list[str], progress: Progress 
     hours: dict[int, BookRecord] = {}
     for key, data in read_all(journal.store, keys_of(journal.store, f"journal/{BOOK}/"), progress).items():
         try:
-            said = BOOK_HOUR.decode(key, data, BOOK)
-            if key != hour_key(said.close_time):
-                problems.append(f"{key}: holds an object of {iso(hour_of_key(hour_key(said.close_time)))}")
+            current = BOOK_HOUR.decode(key, data, BOOK)
+            if key != hour_key(current.close_time):
+                problems.append(f"{key}: holds an object of {iso(hour_of_key(hour_key(current.close_time)))}")
                 continue
-            hours[said.close_time] = BookRecord.of(said)
+            hours[current.close_time] = BookRecord.of(current)
         except TraderError as error:
             problems.append(str(error))
     return BookRecords(symbols, hours)
@@ -98,86 +98,86 @@ def check_book_records(
     by_hour = {symbol: {it.close_time: it for it in them} for symbol, them in records.items()}
     halts, before = journal.events(HALT), None
     for hour, book_record in sorted(book_records.hours.items()):
-        said = book_record.hour
+        current = book_record.hour
         if before is not None and hour != before.close_time + HOUR_MS:
             problems.append(
-                f"{hour_key(before.close_time + HOUR_MS)}: missing, although later hours were book_record of"
+                f"{hour_key(before.close_time + HOUR_MS)}: missing, although there are book records of later hours"
             )
-        elif before is not None or said.records == {}:
-            first = _before_first(said) if before is None else _known_to(journal, said, before)
-            problems += (f"{hour_key(hour)}: {it}" for it in _wrong(said, first, by_hour, halts))
-        if said.halt_event > len(halts):
+        elif before is not None or current.records == {}:
+            first = _before_first(current) if before is None else _known_to(journal, current, before)
+            problems += (f"{hour_key(hour)}: {it}" for it in _wrong(current, first, by_hour, halts))
+        if current.halt_event > len(halts):
             problems.append(
-                f"{hour_key(hour)}: it has taken in {said.halt_event} halts and resumes, the store has {len(halts)}"
+                f"{hour_key(hour)}: it has taken in {current.halt_event} halts and resumes, the store has {len(halts)}"
             )
-        before = said
+        before = current
 
 
-def _known_to(journal: Journal, said: BookHour, before: BookHour) -> BookHour:
-    """The hour before, as `said` counted it: without what was on its way to symbols that were removed meanwhile."""
-    same = said.reason == "missed" or said.symbols_event == before.symbols_event
-    return before if same else of_symbols(before, symbols_at(journal, said.symbols_event))
+def _known_to(journal: Journal, current: BookHour, before: BookHour) -> BookHour:
+    """The hour before, as `current` counted it: without what was on its way to symbols that were removed meanwhile."""
+    same = current.reason == "missed" or current.symbols_event == before.symbols_event
+    return before if same else of_symbols(before, symbols_at(journal, current.symbols_event))
 
 
-def _before_first(said: BookHour) -> BookHour:
+def _before_first(current: BookHour) -> BookHour:
     """The book before its first hour: the capital is what that hour says."""
-    capital = said.equity_usdt
-    return BookHour(said.close_time - HOUR_MS, "", capital, said.risk, capital, {}, {}, "", {})
+    capital = current.equity_usdt
+    return BookHour(current.close_time - HOUR_MS, "", capital, current.risk, capital, {}, {}, "", {})
 
 
 def _wrong(
-    said: BookHour,
+    current: BookHour,
     before: BookHour,
     by_hour: Mapping[str, Mapping[int, HourRecord]],
     halts: Sequence[Event[HaltEvent | ResumeEvent]],
 ) -> Iterator[str]:
-    if said.reason == "missed":
-        if said != missed_book_hour(said.close_time, before):
+    if current.reason == "missed":
+        if current != missed_book_hour(current.close_time, before):
             yield "it was missed, and is not what the hour before leaves"
         return
-    moved = sum(said.transfers.values(), Decimal(0))
-    if said.reserve_usdt != before.reserve_usdt - moved:
+    moved = sum(current.transfers.values(), Decimal(0))
+    if current.reserve_usdt != before.reserve_usdt - moved:
         yield (
-            f"reserve_usdt is {plain(said.reserve_usdt)}, and {plain(before.reserve_usdt - moved)} is left of "
+            f"reserve_usdt is {plain(current.reserve_usdt)}, and {plain(before.reserve_usdt - moved)} is left of "
             f"{plain(before.reserve_usdt)} after its transfers"
         )
-    if said.reserve_usdt < 0:
-        yield f"its transfers give {plain(-said.reserve_usdt)} USDT more than there is"
+    if current.reserve_usdt < 0:
+        yield f"its transfers give {plain(-current.reserve_usdt)} USDT more than there is"
     standings = []
-    for symbol, hour in said.records.items():
+    for symbol, hour in current.records.items():
         record = by_hour.get(symbol, {}).get(hour)
-        if record is None or hour >= said.close_time:
+        if record is None or hour >= current.close_time:
             yield f"it marks {symbol} by a record of {iso(hour)}, which is not there"
             return
         standings.append(SleeveStanding(symbol, hour, record.line.equity, record.ledger.cash, record.halted))
-    if said.equity_usdt != (equity := book_equity(before, standings)):
-        yield f"equity_usdt is {plain(said.equity_usdt)}, and its symbols' records add up to {plain(equity)}"
-    yield from _wrong_limits(said, before, equity, halts[: said.halt_event])
+    if current.equity_usdt != (equity := book_equity(before, standings)):
+        yield f"equity_usdt is {plain(current.equity_usdt)}, and its symbols' records add up to {plain(equity)}"
+    yield from _wrong_limits(current, before, equity, halts[: current.halt_event])
     for it in standings:
-        coming = said.pending.get(it.symbol)
-        if -said.transfer(it.symbol) > it.cash_usdt + (coming.total_usdt if coming else 0):
-            yield f"{it.symbol} gives {plain(-said.transfer(it.symbol))} USDT, and has {plain(it.cash_usdt)}"
+        coming = current.pending.get(it.symbol)
+        if -current.transfer(it.symbol) > it.cash_usdt + (coming.total_usdt if coming else 0):
+            yield f"{it.symbol} gives {plain(-current.transfer(it.symbol))} USDT, and has {plain(it.cash_usdt)}"
 
 
 def _wrong_limits(
-    said: BookHour, before: BookHour, equity: Decimal, halts: Sequence[Event[HaltEvent | ResumeEvent]]
+    current: BookHour, before: BookHour, equity: Decimal, halts: Sequence[Event[HaltEvent | ResumeEvent]]
 ) -> Iterator[str]:
     """What is wrong with the state of the limits. equity: by the symbols' records, USDT. Which losses halt the book stands in
     book.toml, which may have had others then: of a halt it is compared that there was a loss of its kind."""
-    risk = risk_after(before.risk, halts, before.halt_event, said.close_time, equity)
-    counted = assess(risk, equity, said.close_time, LossLimits(None, None, False))
-    told = said.risk
+    risk = risk_after(before.risk, halts, before.halt_event, current.close_time, equity)
+    counted = assess(risk, equity, current.close_time, LossLimits(None, None, False))
+    stored = current.risk
     for what, one, other in (
-        ("base_equity_usdt", told.base_equity, counted.base_equity),
-        ("peak_equity_usdt", told.peak_equity, counted.peak_equity),
+        ("base_equity_usdt", stored.base_equity, counted.base_equity),
+        ("peak_equity_usdt", stored.peak_equity, counted.peak_equity),
     ):
         if one != other:
             yield f"{what} is {plain(one)}, and {plain(other)} follows from the hour before"
-    if counted.halted_at is not None and told != counted:
+    if counted.halted_at is not None and stored != counted:
         yield f"the book was halted at {iso(counted.halted_at)} ({counted.halt_reason}), and it says otherwise"
-    if counted.halted_at is None and told.halted_at is not None:
+    if counted.halted_at is None and stored.halted_at is not None:
         least = {"cumulative_return": counted.base_equity, "drawdown": counted.peak_equity}
-        if told.halted_at != said.close_time or told.halt_reason not in least:
-            yield f"it is halted ({told.halt_reason}), and nobody has halted the book"
-        elif equity >= least[told.halt_reason]:
-            yield f"it halts by {told.halt_reason}, and nothing was lost: the equity is {plain(equity)}"
+        if stored.halted_at != current.close_time or stored.halt_reason not in least:
+            yield f"it is halted ({stored.halt_reason}), and nobody has halted the book"
+        elif equity >= least[stored.halt_reason]:
+            yield f"it halts by {stored.halt_reason}, and nothing was lost: the equity is {plain(equity)}"

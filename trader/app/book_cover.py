@@ -30,7 +30,7 @@ WAYS = (
 def halt_uncovered(book: Book, hour: int) -> None:
     """Halt the book at `hour` (UTC ms) where the account does not cover what its journals count on.
 
-    Compared only while the book has not book_record of the hour: until then no symbol has decided it, so no order of it has left.
+    Compared only while there is no book record of the hour: until then no symbol has decided it, so no order of it has left.
     Every symbol was caught up before, as far as it could be. Raises Retry where the venue does not tell its balances.
     """
     start = book.start
@@ -41,8 +41,8 @@ def halt_uncovered(book: Book, hour: int) -> None:
     for bot in book.sleeves.values():
         bot.journal.new_events(ACCOUNT, len(bot.journal.events(ACCOUNT)))
     if missing := _missing(book, hour, start):
-        said = f"the account does not cover the book: {'; '.join(missing)}. {WAYS}"
-        announce(book.hours.journal, hour, "reconcile", freeze=book.freeze_on_halt, message=said)
+        message = f"the account does not cover the book: {'; '.join(missing)}. {WAYS}"
+        announce(book.hours.journal, hour, "reconcile", freeze=book.freeze_on_halt, message=message)
 
 
 def _missing(book: Book, hour: int, start: int) -> list[str]:

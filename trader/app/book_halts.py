@@ -48,12 +48,14 @@ def resume_book(journal: Journal, sleeves: Sequence[Journal], at_ms: int, messag
 
 def follow_book(bot: Bot, hour: int, current: int, newest: HourRecord | None) -> None:
     """Before a symbol decides an hour (UTC ms) that nobody has decided: where its book had halted it and does no more, it goes
-    on. newest: the record of the hour before. Raises Retry where the book has not book_record of the hour yet, whose transfer a
-    decision without its book record would miss."""
+    on. newest: the record of the hour before. Raises Retry where the book record of the hour is not
+    made yet: a decision without it would miss its transfer."""
     if bot.book is None:
         return
     if bot.book.awaits_record(hour, current):
-        raise Retry(f"the book has not book_record of {iso(hour)} yet; the next tick decides it")
+        raise Retry(
+            f"there is no book record of {iso(hour)} yet; the next tick makes it and decides the hour"
+        )
     book_record = bot.book.book_record(hour, current)
     halted = newest is not None and newest.halted and newest.risk.halt_reason == BOOK_HALT
     if halted and book_record is not None and not book_record.hour.halted:

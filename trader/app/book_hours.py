@@ -27,9 +27,9 @@ class ClosedBookHour:
         return line_of(self.hour, self.records.values())
 
 
-def line_of(said: BookHour, records: Iterable[HourRecord]) -> BookLine:
+def line_of(book_hour: BookHour, records: Iterable[HourRecord]) -> BookLine:
     """The book's line of an hour, from its record and those of its symbols."""
-    return book_line(said, [SleeveHour(it.line.equity, it.ledger.cash) for it in records])
+    return book_line(book_hour, [SleeveHour(it.line.equity, it.ledger.cash) for it in records])
 
 
 def closed_hours(
@@ -56,10 +56,14 @@ def closed_hours(
         yield ClosedBookHour(book_record.hour, closed)
 
 
-def trading_at(journal: Journal, said: BookHour, sleeves: Mapping[str, Journal], start: int) -> list[str]:
+def trading_at(
+    journal: Journal, book_hour: BookHour, sleeves: Mapping[str, Journal], start: int
+) -> list[str]:
     """The symbols that traded an hour of the book, alphabetical. journal: the book's own; start: its first hour, UTC ms."""
-    firsts = {it: first_hour(start, sleeves[it]) for it in sorted(symbols_at(journal, said.symbols_event))}
-    return [it for it, first in firsts.items() if first is not None and first <= said.close_time]
+    firsts = {
+        it: first_hour(start, sleeves[it]) for it in sorted(symbols_at(journal, book_hour.symbols_event))
+    }
+    return [it for it, first in firsts.items() if first is not None and first <= book_hour.close_time]
 
 
 def _with_former(hours: BookJournal, sleeves: Mapping[str, Journal]) -> dict[str, Journal]:
@@ -73,7 +77,7 @@ def half_closed(
     hours: BookJournal, sleeves: Mapping[str, Journal], after: int | None
 ) -> tuple[int, tuple[str, ...]] | None:
     """The hour after the closed ones (UTC ms; `after` is the last of those, None without one) and the symbols that it waits for;
-    None where the book has not book_record of it."""
+    None where there is no book record of it."""
     start = book_start(hours.journal, sleeves.values())
     if start is None:
         return None

@@ -115,9 +115,9 @@ class BookRecord:
     digest: str
 
     @staticmethod
-    def of(said: BookHour) -> BookRecord:
+    def of(book_hour: BookHour) -> BookRecord:
         """The hour with its digest, which does not depend on who wrote it."""
-        return BookRecord(said, hashlib.sha256(encode(BOOK_HOUR.content(said))).hexdigest())
+        return BookRecord(book_hour, hashlib.sha256(encode(BOOK_HOUR.content(book_hour))).hexdigest())
 
 
 def hour_key(hour: int) -> str:
@@ -142,20 +142,20 @@ class BookJournal:
             self._keep(hour, BOOK_HOUR.decode(key, data, BOOK))
         return self._known[hour]
 
-    def _keep(self, hour: int, said: BookHour) -> BookRecord:
-        if said.close_time != hour:
+    def _keep(self, hour: int, book_hour: BookHour) -> BookRecord:
+        if book_hour.close_time != hour:
             raise DataError(
-                f"{hour_key(hour)} holds an object of {iso(said.close_time)}; restore it from a copy"
+                f"{hour_key(hour)} holds an object of {iso(book_hour.close_time)}; restore it from a copy"
             )
         self._known = {it: book_record for it, book_record in self._known.items() if it >= hour - 2 * HOUR_MS}
-        self._known[hour] = BookRecord.of(said)
+        self._known[hour] = BookRecord.of(book_hour)
         return self._known[hour]
 
-    def record_hour(self, said: BookHour) -> BookRecord:
+    def record_hour(self, book_hour: BookHour) -> BookRecord:
         """Create an hour's record if absent: what is there now, whoever made it."""
-        key = hour_key(said.close_time)
-        there, _ = self.journal.create(key, BOOK_HOUR, said)
-        return self._keep(said.close_time, there)
+        key = hour_key(book_hour.close_time)
+        there, _ = self.journal.create(key, BOOK_HOUR, book_hour)
+        return self._keep(book_hour.close_time, there)
 
     def newest(self, until: int, since: int) -> BookRecord | None:
         """The newest record of an hour since <= T <= until (UTC ms), None without one. Records are made in the order of hours,
@@ -182,27 +182,27 @@ def book_record_json(journal: Journal, decision: Decision) -> Json | None:
     book_record = BookJournal(Journal(journal.store, BOOK)).hour(decision.close_time)
     if book_record is None or book_record.digest != decision.book:
         return {"known": False, "transfer": plain(decision.transfer_usdt)}
-    said = book_record.hour
-    weight = said.weights.get(journal.symbol)
+    book_hour = book_record.hour
+    weight = book_hour.weights.get(journal.symbol)
     return {
         "known": True,
-        "reason": said.reason,
+        "reason": book_hour.reason,
         "transfer": plain(decision.transfer_usdt),
         "weight": None if weight is None else plain(weight),
-        "equity": plain(said.equity_usdt),
-        "reserve": plain(said.reserve_usdt),
-        "halted": said.halted,
-        "halt_reason": said.risk.halt_reason,
-        "late": list(said.late),
-        **_limit_json(said, journal.symbol),
+        "equity": plain(book_hour.equity_usdt),
+        "reserve": plain(book_hour.reserve_usdt),
+        "halted": book_hour.halted,
+        "halt_reason": book_hour.risk.halt_reason,
+        "late": list(book_hour.late),
+        **_limit_json(book_hour, journal.symbol),
     }
 
 
-def _limit_json(said: BookHour, symbol: str) -> Json:
+def _limit_json(book_hour: BookHour, symbol: str) -> Json:
     """The limit of the book that held for a symbol's purchase, nothing without one."""
-    if symbol not in said.limits:
+    if symbol not in book_hour.limits:
         return {}
-    found = said.limits[symbol]
+    found = book_hour.limits[symbol]
     return {"limit": found.limit, "most_usdt": plain(found.most_usdt)}
 
 

@@ -97,7 +97,7 @@ def held_back(sleeve: Journal, newest_hour: BookHour) -> str:
 
 
 def _last_possible(now_ms: int | None, start: int) -> int:
-    """The last hour that the book may have book_record of: now, or as far as anybody could have come."""
+    """The last hour of which there may be a book record: now, or as far as anybody could have come."""
     return max(start, FAR_FUTURE_MS - HOUR_MS if now_ms is None else floor_hour(now_ms))
 
 

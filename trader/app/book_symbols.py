@@ -97,7 +97,7 @@ def _require_new(journal: Journal, symbol: str) -> None:
         )
 
 
-def _left_of(journal: Journal, symbol: str, said: BookHour, write_off: bool) -> Decimal:
+def _left_of(journal: Journal, symbol: str, newest: BookHour, write_off: bool) -> Decimal:
     """What a removed symbol's sleeve is still worth, USDT: less than an order, or what is written off. Raises ConfigError where
     it must be halted, sold or released first."""
     sleeve = Journal(journal.store, symbol, journal.book)
@@ -115,7 +115,7 @@ def _left_of(journal: Journal, symbol: str, said: BookHour, write_off: bool) -> 
         raise ConfigError(
             f"{symbol}: {at} is decided and not closed, so an order may be on its way: trader tick, then again"
         )
-    cash = record.ledger.cash + pending_after(said, symbol, record.close_time)
+    cash = record.ledger.cash + pending_after(newest, symbol, record.close_time)
     if cash > 0:
         raise ConfigError(
             f"{symbol} still has {plain(cash)} USDT. Give them back to the book first: trader release {symbol} --reason ..., "

@@ -67,7 +67,7 @@ def tick_book(book: Book, before: int | None = None) -> BookTicked:
     # Every connection measures its own clock.
     clocks = [book.sleeves[lane[0]].exchange.time_ms() for lane in book.lanes]
     now = clocks[0]
-    # The book records stays, so of a wrong hour it says nothing.
+    # A book record stays for ever, so none is made of a wrong hour.
     require_our_time(book.sleeves[book.lanes[0][0]], now)
     hour = floor_hour(now) if before is None else min(floor_hour(now), before - HOUR_MS)
     if book.start is None or hour < book.start:
@@ -101,8 +101,8 @@ def _ticked(book: Book, hour: int, begun: _Round[Ticked | Pending], *, current: 
 
 
 def _caught_up(book: Book, hour: int, before: int | None, now: int) -> _Round[Ticked | Pending]:
-    """Every symbol up to the hour that is to be decided. One whose hour before is not closed is tried again, until the book has
-    book_record, or the others wait for it no longer."""
+    """Every symbol up to the hour that is to be decided. One whose hour before is not closed is tried again, until there is a
+    book record of the hour, or the others wait for it no longer."""
     clock = next(iter(book.sleeves.values())).clock
     begun = _each(book, book.sleeves, lambda bot: catch_up(bot, before, now))
     while late := [it for it in begun.failed if not _is_closed(book, book.sleeves[it], hour - HOUR_MS)]:

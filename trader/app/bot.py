@@ -11,12 +11,12 @@ from trader.app.collect import Collector
 from trader.app.cover import OrderLimits
 from trader.app.journal import Journal
 from trader.app.orders import ExecutionContext
-from trader.app.prediction import LoadedModel
 from trader.app.retrain import champions, load_model, params_or_newest_readable
 from trader.core.errors import ConfigError, DataError
 from trader.core.hours import HourState
 from trader.core.params import Params, params_of
 from trader.core.ports import Clock, Exchange, ForecasterOf
+from trader.core.prediction import LoadedModel
 from trader.core.records import HourRecord, Totals
 from trader.core.types import DAY_MS, Filters, Quote
 

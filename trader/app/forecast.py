@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from trader.app.bot import Bot
-from trader.app.prediction import LoadedModel, panel_of
 from trader.app.retrain import champions, deployment
 from trader.core.errors import ConfigError, DataError, Retry
 from trader.core.forecast import LEVELS, probability_above
 from trader.core.labels import hurdle_of
 from trader.core.lifecycle import Champion, is_late, serving
+from trader.core.prediction import LoadedModel, panel_of
 from trader.core.text import plural
 from trader.core.types import HOUR_MS, Bars, Floats, floor_hour, iso
 

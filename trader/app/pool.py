@@ -3,12 +3,13 @@ fit saw. Safe to repeat and to kill."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
 from trader.app.bot import Bot
 from trader.app.certificates import Certifier
+from trader.app.collect import Collector
 from trader.app.history import collected
 from trader.app.replay import LONGEST_OUTAGE_MS, MovableClock, at_once_or_later
 from trader.app.retrain import (
@@ -26,17 +27,16 @@ from trader.app.retrain import (
 )
 from trader.app.retrain_rules import require_not_refused, wanted
 from trader.core.errors import DataError, Retry
+from trader.core.forecast import Traits
 from trader.core.jumps import require_no_jump
 from trader.core.lifecycle import BreachRule, DriftRule
 from trader.core.model import ModelCard, card_for
 from trader.core.params import Params
-from trader.core.pooled_rows import learns_from, require_pools
-from trader.core.training import training_of
-from trader.core.types import DAY_MS, HOUR_MS, Bars, iso
+from trader.core.pooled_rows import awaits, learns_from, require_pools
+from trader.core.training import Training, training_of
+from trader.core.types import HOUR_MS, Bars, iso
 from trader.core.windows import Refit, refit_of, require_history
 
-# A symbol without bars for so long before a fit is traded no more: what it had is learnt from, and it is waited for no longer.
-ENDED_MS = DAY_MS
 # The cause of a symbol's new model by its name; a symbol that is not there has the training's own cause.
 CausesBySymbol = Mapping[str, TrainingCause]
 # Who examines a symbol's new model, by its name; nobody where there is none.
@@ -68,15 +68,14 @@ def retrain_pool(
     require_pools(params.model.family, forecaster.traits)
     for bot in bots.values():
         bot.journal.require_whole()
-    window = refit_of(params, 0, serve_from)
-    first, *others = _pool_bars(bots, params, window)
-    training = training_of(first, window, params, forecaster.traits, others)
+    collectors = {symbol: bot.collector for symbol, bot in bots.items()}
+    window, training = pool_training(collectors, params, serve_from, forecaster.traits, one.clock.now_ms())
     _require_begun_or_seen(bots, training.panel.symbols)
     model = forecaster.fit(
         training.panel, training.y, params,
         horizon=params.horizon_hours, until=training.until, seed=params.seed,
     )  # fmt: skip  # what is learnt from, then by which rules
-    begun = deployment(bots[training.panel.symbols[0]].journal) is not None
+    begun = any(deployment(bot.journal) for bot in bots.values())
     card = card_for(
         model, forecaster, params, window, training, one.version, cause.message if begun else FIRST.message
     )
@@ -122,8 +121,8 @@ def retrain_pool_if_due(
             chosen, at = params, hour
     if not causes:
         return None
-    told = TrainingCause("breach", "; ".join(it.message for it in causes.values()))
-    return retrain_pool(bots, chosen, at, told, causes, certifiers)
+    together = TrainingCause("breach", "; ".join(it.message for it in causes.values()))
+    return retrain_pool(bots, chosen, at, together, causes, certifiers)
 
 
 def begin_pool(bots: Mapping[str, Bot], clock: MovableClock, params: Params, start: int) -> None:
@@ -146,14 +145,45 @@ def _is_missing(bots: Mapping[str, Bot], late: list[str], hour: int) -> bool:
     return True
 
 
-def _pool_bars(bots: Mapping[str, Bot], params: Params, window: Refit) -> list[Bars]:
-    """Of every symbol, in the order of the bots. Raises DataError where none reaches over the window or a price jumps, Retry for
-    a newest bar that is still to come."""
-    forecaster = next(iter(bots.values())).forecaster_of(params.model.family)
-    found = [collected(bot.collector, params, window, forecaster.traits) for bot in bots.values()]
+def pool_training(
+    collectors: Mapping[str, Collector], params: Params, serve_from: int, traits: Traits, now_ms: int
+) -> tuple[Refit, Training]:
+    """What one fit on all of these symbols learns from for the hours from `serve_from` (UTC ms) on, and its window. Raises as
+    `retrain_pool`."""
+    params = params.model_copy(update={"train_symbols": tuple(sorted(collectors))})
+    window = refit_of(params, 0, serve_from)
+    first, *others = _pool_bars(collectors, params, window, traits, now_ms)
+    return window, training_of(first, window, params, traits, others)
+
+
+def require_seen(
+    collectors: Mapping[str, Collector],
+    params: Params,
+    serve_from: int,
+    traits: Traits,
+    now_ms: int,
+    added: Sequence[str],
+) -> None:
+    """Raises DataError where the next fit on all symbols would not see one that is to be added, and as `retrain_pool`."""
+    window, training = pool_training(collectors, params, serve_from, traits, now_ms)
+    if unseen := [it for it in added if it not in training.panel.symbols]:
+        raise DataError(
+            f"{', '.join(unseen)}: a fit on all symbols would not see it, for it has no bars between {iso(window.train_from)} "
+            f"and {iso(window.train_until)}. The list of symbols is not changed; add it later, or lengthen look_back_days"
+        )
+
+
+def _pool_bars(
+    collectors: Mapping[str, Collector], params: Params, window: Refit, traits: Traits, now_ms: int
+) -> list[Bars]:
+    """Of every symbol, in the order of the collectors. Raises DataError where none reaches over the window or a price jumps,
+    Retry for a newest bar that is still to come."""
+    found = [collected(it, params, window, traits) for it in collectors.values()]
     there = [it for it in found if learns_from(it, window)]
     if not there:
-        raise DataError(f"{', '.join(bots)}: there are no bars up to {iso(window.train_until)}; begin later")
+        raise DataError(
+            f"{', '.join(collectors)}: there are no bars up to {iso(window.train_until)}; begin later"
+        )
     oldest = min(there, key=lambda it: it.first)
     require_history(oldest, window, params, f"the history of {oldest.symbol}")
     known_at = window.serve_from - params.gap_hours * HOUR_MS
@@ -161,11 +191,11 @@ def _pool_bars(bots: Mapping[str, Bot], params: Params, window: Refit) -> list[B
     for it in there:
         known = it.span(window.train_from, known_at + HOUR_MS)
         require_no_jump(known, f"the history of {it.symbol}", but_for_prints=True)
-    coming = [it for it in there if reach - ENDED_MS < it.last < reach]
+    coming = [it for it in there if awaits(it, reach, now_ms)]
     if coming:
-        said = ", ".join(f"{it.symbol} (newest {iso(it.last)})" for it in coming)
+        late = ", ".join(f"{it.symbol} (newest {iso(it.last)})" for it in coming)
         raise Retry(
-            f"the training of all symbols for {iso(window.serve_from)} needs the bar of {iso(reach)} of {said}; a symbol without "
+            f"the training of all symbols for {iso(window.serve_from)} needs the bar of {iso(reach)} of {late}; a symbol without "
             "bars for a day counts as no longer traded"
         )
     return [*there, *(it for it in found if not learns_from(it, window))]

@@ -9,7 +9,6 @@ from trader.app.adoption import with_account
 from trader.app.book_journal import halted_with_book, with_transfer_booked
 from trader.app.bot import Bot
 from trader.app.halts import with_events
-from trader.app.prediction import LoadedModel, Prediction, bars_hash_of, predict
 from trader.app.retrain import champions, deployment
 from trader.core.costs import exact
 from trader.core.errors import ConfigError, OtherSymbol
@@ -18,6 +17,7 @@ from trader.core.hours import MISSED, HourInputs, Rules, decide_hour, doubt_at
 from trader.core.labels import hurdle_of, is_up
 from trader.core.lifecycle import Champion, is_late, serving
 from trader.core.params import Params
+from trader.core.prediction import LoadedModel, Prediction, bars_hash_of, predict
 from trader.core.records import Decision, HourRecord, Order, Totals
 from trader.core.sanity import marked_at, mid
 from trader.core.types import HOUR_MS, Bars, iso

@@ -69,7 +69,7 @@ def check(journal: Journal, progress: Progress | None = None) -> StoreCheck:
     found.objects = len(objects)
     models = {} if found.problems else _models(journal, found.problems)
     found.models = len(models)
-    if found.problems:  # what follows would only repeat them in other book_records
+    if found.problems:  # what follows would only repeat them in other words
         return found
     begun = deployment(journal)
     if begun is None and hours:

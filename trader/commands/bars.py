@@ -97,10 +97,6 @@ def collect(
 
     Example: trader collect --from 2021-01-01 --archive ~/Downloads/klines
     """
-    from trader import wiring
-    from trader.adapters.clocks import WallClock
-    from trader.app.collect import collect
-
     settings = load_settings(symbol=symbol, store=store, bars=bars)
     wanted = _wanted(settings, symbols, params)
     if revisions or known_at or out:
@@ -111,21 +107,53 @@ def collect(
         else:
             write_known(settings, wanted, known_at, out, as_json)
         return
-    decision = _decision(settings, compare, accept_revisions, keep_stored)
+    request = Request(
+        wanted,
+        parse_hour(start) if start else None,
+        parse_hour(stop) if stop else None,
+        archive or [],
+        KEPT[prefer],
+        _decision(settings, compare, accept_revisions, keep_stored),
+    )
+    _tell(settings, _collected(settings, request, as_json), as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be collected. start: the first hour, UTC ms, None to go on from what is there; stop: exclusive, None for now.
+    archives: that are read first. kept: whose bars count where an archive and the market differ. decision: of stored bars that
+    differ, None where these are not compared."""
+
+    symbols: tuple[str, ...]
+    start: int | None
+    stop: int | None
+    archives: list[str]
+    kept: Side
+    decision: Decision | None
+
+
+def _collected(settings: Settings, request: Request, as_json: bool) -> list[Collected]:
+    """Bring every symbol's file to cover the span."""
+    from trader import wiring
+    from trader.adapters.clocks import WallClock
+    from trader.app.collect import collect
+
     found: list[Collected] = []
     with terminal.progress("bars", quiet=as_json) as update:
         market = wiring.make_market(settings, WallClock(), update)
         try:
             main = wiring.make_collector(settings, market, say=terminal.say)
-            last = parse_hour(stop) if stop else floor_hour(market.time_ms()) + HOUR_MS
-            for collector in map(main.of, wanted):
-                first = parse_hour(start) if start else _first_known(collector, main)
-                stock = _archived(settings, collector.symbol, archive, first, last) if archive else None
-                collected = collect(collector, first, last, stock, KEPT[prefer], decision)
-                found.append(Collected(collected, stock))
+            last = floor_hour(market.time_ms()) + HOUR_MS if request.stop is None else request.stop
+            for collector in map(main.of, request.symbols):
+                first = _first_known(collector, main) if request.start is None else request.start
+                stock = None
+                if request.archives:
+                    stock = _archived(settings, collector.symbol, request.archives, first, last)
+                bars = collect(collector, first, last, stock, request.kept, request.decision)
+                found.append(Collected(bars, stock))
         finally:
             market.close()
-    _tell(settings, found, as_json)
+    return found
 
 
 def _decision(settings: Settings, compare: bool, accept: bool, keep: bool) -> Decision | None:

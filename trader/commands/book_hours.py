@@ -84,9 +84,13 @@ def _show(
 
 
 def _row(hour: ClosedBookHour, wide: bool) -> tuple[str, ...]:
-    line, said = hour.line, hour.hour
-    notes: list[str] = [said.reason] if said.reason in ("halt", "halted", "missed") else []
-    notes += [f"late: {', '.join(said.late)}" if wide else f"{len(said.late)} late"] if said.late else []
+    line, book_hour = hour.line, hour.hour
+    notes: list[str] = [book_hour.reason] if book_hour.reason in ("halt", "halted", "missed") else []
+    notes += (
+        [f"late: {', '.join(book_hour.late)}" if wide else f"{len(book_hour.late)} late"]
+        if book_hour.late
+        else []
+    )
     return (
         terminal.minute(iso(line.close_time)),
         f"{float(line.equity):,.2f}",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from trader import terminal
-from trader.commands.check import Check, told_if_refused
+from trader.commands.check import Check
 from trader.commands.common import (
     AsJson,
     BarsDir,
@@ -23,10 +23,9 @@ from trader.commands.common import (
 from trader.commands.schedule import CronJobFile, schedule_of
 from trader.commands.search import CORES
 from trader.commands.shared_fits import RayAddress, RayOpenPorts, TrainWorkers, sharing
-from trader.commands.training import Search, trained
+from trader.commands.training import Search, TrainingRequest, retrain_symbol
 from trader.config import load_settings
 from trader.core.errors import ConfigError, Halt, TraderError
-from trader.core.text import plural
 from trader.core.types import iso
 from trader.observers import process
 
@@ -131,64 +130,25 @@ def retrain(
 
     Example: trader retrain --params P.json
     """
-    from trader import wiring
-
     settings = load_settings(symbol=symbol, book=book, symbols=symbols, store=store, bars=bars)
     whole = traded(settings, symbol, None if settings.book is not None else params)
-    settings, search = whole.settings, Search(trials, seed, workers)
-    if whole.book is None and (reason is not None or write_off):
-        raise ConfigError(
-            "--reason and --write-off are of a book whose list of symbols changes; name it: --book or --symbols"
-        )
-    if whole.book is not None:
-        from trader.commands import book_training
-
-        given = whole.book
-        if params is not None and settings.book is not None:
-            from trader.adapters.book_file import with_params
-
-            given = with_params(given, terminal.read_text(params, "parameters"), str(params))
-        if train_workers > 1:
+    request = TrainingRequest(params, serve_from, if_due, Search(trials, seed, workers), check)
+    if whole.book is None:
+        if reason is not None or write_off:
             raise ConfigError(
-                f"--train-workers shares the fit of one symbol's model; leave it out with {book or 'a book'}"
+                "--reason and --write-off are of a book whose list of symbols changes; name it: --book or --symbols"
             )
-        tuner, chosen = search.tuner(settings), params is not None
-        if reason is not None:
-            book_training.change_symbols(settings, whole.book, reason, write_off)
-        book_training.train(
-            settings,
-            given,
-            serve_from,
-            if_due,
-            search.asked,
-            tuner,
-            as_json,
-            chosen=chosen,
-            added_only=reason is not None,
-            check=check,
+        retrain_symbol(
+            whole, request, lambda bot: sharing(bot, train_workers, ray_address, ray_open_ports), as_json
         )
         return
-    with wiring.open_bot(settings, say=terminal.say) as bot:
-        fitting = sharing(bot, train_workers, ray_address, ray_open_ports)
-        with told_if_refused(settings):
-            card = trained(bot, fitting, settings, params, whole.strategy, search, serve_from, if_due, check)
-        if card is not None:
-            bot.collector.save()
-    if card is None:
-        answer({"retrained": False}, f"{bot.symbol}: no retrain is due", as_json)
-        return
-    said = {
-        "retrained": True,
-        "model_id": card.model_id,
-        "valid_from": iso(card.valid_from),
-        "rows": card.rows,
-    }
-    answer(
-        said,
-        f"{bot.symbol}: model {card.model_id} ({card.family}) on {plural(card.rows, 'hour')} serves from {iso(card.valid_from)}",
-        as_json,
-    )
-    process.tell_observers(settings)
+    if train_workers > 1:
+        raise ConfigError(
+            f"--train-workers shares the fit of one symbol's model; leave it out with {book or 'a book'}"
+        )
+    from trader.commands.book_training import retrain_book
+
+    retrain_book(whole.settings, whole.book, request, reason, write_off, as_json)
 
 
 def run(

@@ -16,15 +16,15 @@ from trader.core.types import FAR_FUTURE_MS, HOUR_MS, Json, floor_hour, iso
 from trader.observers import process
 
 if TYPE_CHECKING:
-    from backtest.certificate.subject import LiveForecast, RecordedHour, Subject
+    from backtest.certificate.subject import RecordedHour, Subject
     from trader.app.bot import Bot
     from trader.app.certificates import Certifier, StoredCertificate
     from trader.app.journal import Journal
-    from trader.app.prediction import LoadedModel
     from trader.config import Settings
     from trader.core.certificate import Certificate
     from trader.core.model import ModelCard
-    from trader.core.types import Bars
+    from trader.core.prediction import LoadedModel
+    from trader.core.types import Bars, Floats
 
 # Folds of the walk-forward, by their content, in the folder of unfinished trainings.
 FOLDS = "certificate-folds"
@@ -127,6 +127,7 @@ def examined(settings: Settings, bot: Bot, card: ModelCard) -> Certificate:
 def subject_of(bot: Bot, card: ModelCard, known_at: int) -> Subject:
     """A stored model with everything that it is examined by, as it was known at an hour (UTC ms)."""
     from backtest.certificate.certify import first_bar_needed
+    from backtest.certificate.live import live_path_of
     from backtest.certificate.subject import LIVE_HOURS, Subject
     from trader.app.bot import loaded
     from trader.app.retrain import load_model
@@ -148,20 +149,23 @@ def subject_of(bot: Bot, card: ModelCard, known_at: int) -> Subject:
         forecaster=bot.forecaster_of(card.family),
         model=stored,
         bars=bars,
-        live=lambda seen, hour: said_live(seen, hour, model),
+        live=live_path_of(model),
+        ahead=lambda seen, hour: shown_ahead(seen, hour, model),
         others=others,
         recorded=_recorded(bot, card, bars, read_by),
         differences=_differences(journal, card, bars),
     )
 
 
-def said_live(bars: Bars, hour: int, model: LoadedModel) -> LiveForecast:
-    """What a tick says of an hour, by the very function of a tick."""
-    from backtest.certificate.subject import LiveForecast
-    from trader.app.prediction import predict
+def shown_ahead(bars: Bars, hour: int, model: LoadedModel) -> Floats | None:
+    """The quantiles of the closes ahead of an hour (h, level), by the very function of `trader forecast`; None where it shows
+    none."""
+    from trader.app.forecast import fan_forecast
 
-    told = predict(bars, hour, model)
-    return LiveForecast(told.p_up, told.quantiles)
+    try:
+        return fan_forecast(bars, hour, model, model.params.forecast_hours).prices
+    except TraderError:  # it has no distribution, or says nothing of this hour
+        return None
 
 
 def _models_of_hours(bot: Bot, known_at: int, hours: int) -> dict[int, LoadedModel | None]:
@@ -189,7 +193,7 @@ def _recorded(
     bot: Bot, card: ModelCard, bars: Bars, read_by: dict[int, LoadedModel | None]
 ) -> Sequence[RecordedHour]:
     from backtest.certificate.subject import RecordedHour
-    from trader.app.prediction import bars_hash_of
+    from trader.core.prediction import bars_hash_of
 
     rows = []
     for hour, model in read_by.items():
@@ -198,7 +202,14 @@ def _recorded(
             continue
         now = "" if model is None else bars_hash_of(bars.span(model.reads_from(hour), hour + HOUR_MS))
         rows.append(
-            RecordedHour(hour, decision.model_id == card.model_id, decision.p_up, decision.bars_hash, now)
+            RecordedHour(
+                hour,
+                decision.model_id == card.model_id,
+                decision.p_up,
+                decision.bars_hash,
+                now,
+                decision.quantiles,
+            )
         )
     return rows
 

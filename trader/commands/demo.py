@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trader.app.bot import Bot
     from trader.core.params import Params
     from trader.core.types import Bars
+    from trader.simulation.demo import Span
 
 
 def demo(
@@ -57,56 +58,72 @@ def demo(
 
         demo_book(bars, folder or Path("demo-book"), seed, as_json)
         return
+    from trader.simulation import demo as script
+
+    began, folder = time.perf_counter(), folder or Path("demo-run")
+    market = markets.market_of(bars, None if bars else seed, None)
+    span = script.span_of(market)
+    script.clean(folder)
+    summary = _acted(market, bars, span, folder, trials, seed, began, as_json)
+    (folder / "summary.json").write_text(json.dumps(summary, indent=1))
+    if as_json:
+        terminal.emit(summary)
+        return
+    _show(summary, f"{market.symbol}, {iso(span.traded_from)} to {iso(span.traded_until)}")
+
+
+def _acted(
+    market: Bars,
+    bars: str | None,
+    span: Span,
+    folder: Path,
+    trials: int,
+    seed: int,
+    began: float,
+    quiet: bool,
+) -> Json:
+    """The whole job at an embedded exchange of its own: the summary, its `seconds` counted from `began`."""
     from trader import wiring
     from trader.adapters.clocks import SimClock
     from trader.app.retrain_rules import unanswered
     from trader.simulation import demo as script
     from trader.simulation import rehearsal
 
-    began, folder = time.perf_counter(), folder or Path("demo-run")
-    market = markets.market_of(bars, None if bars else seed, None)
+    def search(bot: Bot, params: Params, hour: int) -> Params:
+        event = unanswered(bot)  # None while there is no champion to begin from
+        draw = seed + (event.number if event else 0)
+        return search_of(bot, params, hour, trials, draw, CORES, warm=(params,) if event else ())
+
     name = markets.synthetic_name(seed) if bars is None else said_of(bars)
-    span, base = script.span_of(market), params_from(None, None)
-    hours = span.traded_from, span.traded_until
-    script.clean(folder)
+    base, first, last = params_from(None, None), span.traded_from, span.traded_until
     served = ["--symbol", market.symbol, *_served(bars, seed, market, folder)]
-    with wiring.embedded_exchange(served, base, span.traded_from) as venue:
+    with wiring.embedded_exchange(served, base, first) as venue:
         settings = rehearsal.embedded_settings(venue, market.symbol, folder / "store", folder / "bars")
-
-        def search(bot: Bot, params: Params, hour: int) -> Params:
-            event = unanswered(bot)  # None while there is no champion to begin from
-            draw = seed + (event.number if event else 0)
-            return search_of(bot, params, hour, trials, draw, CORES, warm=(params,) if event else ())
-
         clock_at = closing(SimClock(settings.exchange_url))
         with clock_at as clock, wiring.open_bot(settings, clock, durable=False) as bot:
-            chosen = script.act(bot, clock, base, span, search, name, as_json)
+            chosen = script.act(bot, clock, base, span, search, name, quiet)
             rules, breaches = script.rules_of(bot, chosen), script.breaches(bot)
             seconds = time.perf_counter() - began
             summary, _ = rehearsal.summary_of(
-                bot, market, rules, *hours, seconds, known_until=span.traded_until - HOUR_MS
+                bot, market, rules, first, last, seconds, known_until=last - HOUR_MS
             )
             page = script.show(bot, settings, folder / "page")
-    summary["market"] = name
-    summary["true_hit_rate"] = (
-        None if bars else rehearsal.true_hit_rate(seed, span.traded_from, span.traded_until - HOUR_MS)
-    )
-    summary["breaches"] = breaches
-    summary["store"], summary["page"] = settings.store, page
-    (folder / "summary.json").write_text(json.dumps(summary, indent=1))
-    if as_json:
-        terminal.emit(summary)
-        return
-    title = f"{market.symbol}, {iso(span.traded_from)} to {iso(span.traded_until)} ({name})"
+    edge = None if bars else rehearsal.true_hit_rate(seed, first, last - HOUR_MS)
+    more = {"true_hit_rate": edge, "breaches": breaches, "store": settings.store, "page": page}
+    return {**summary, "market": name, **more}
+
+
+def _show(summary: Json, hours: str) -> None:
+    """The figures, the page's address, and what to type next."""
     rows = terminal.summary_rows(summary)
-    rows += [("retrained on a breach", event["at"]) for event in breaches]
-    if summary["true_hit_rate"] is not None:
-        rows.append(
-            ("the market's true edge: an oracle's hit rate", f"{summary['true_hit_rate'] * 100:.2f} %")
-        )
-    terminal.show(terminal.table(title, rows))
-    said = [f"{summary['seconds']:.0f} s", *([f"the page: {page}"] if page else []), "next:"]
-    for line in [*said, *next_commands(settings.store, breaches)]:
+    rows += [("retrained on a breach", event["at"]) for event in summary["breaches"]]
+    if (edge := summary["true_hit_rate"]) is not None:
+        rows.append(("the market's true edge: an oracle's hit rate", f"{edge * 100:.2f} %"))
+    terminal.show(terminal.table(f"{hours} ({summary['market']})", rows))
+    terminal.say(f"{summary['seconds']:.0f} s")
+    if summary["page"]:
+        terminal.say(f"the page: {summary['page']}")
+    for line in ["next:", *next_commands(summary["store"], summary["breaches"])]:
         terminal.say(line)
 
 

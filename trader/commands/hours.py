@@ -30,7 +30,10 @@ from trader.core.types import iso, parse_hour
 from trader.simulation import markets
 
 if TYPE_CHECKING:
+    from trader.adapters.bar_folder import BarSources
     from trader.app.journal import Journal
+    from trader.core.params import Params
+    from trader.core.types import Json
 
 
 def replay(
@@ -74,10 +77,6 @@ def replay(
 
     Example: trader replay --bars BTCUSDT-1h.parquet --from 2022-01-01 --to 2022-03-01 --hours-out hours.jsonl
     """
-    from trader import wiring
-    from trader.core.hours import Rules
-    from trader.simulation import rehearsal
-
     if book is not None:
         options = {"--params": params, "--symbol": symbol, "--filters": filters, "--venue-url": venue_url}
         if named := [name for name, value in options.items() if value is not None]:
@@ -86,31 +85,43 @@ def replay(
 
         replay_book(book, bars, start, stop, hours_out, store, as_json)
         return
-    sources = markets.sources_of(bars, symbol)
-    traded, market = sources.path(sources.traded), sources.read(sources.traded, terminal.say)
-    first, last = parse_hour(start), parse_hour(stop)
-    chosen = params_from(params, None)
-    rehearsal.require_replayable(market, first, last, chosen, traded)
-    beside = sources.beside(chosen.train_symbols or ())
+    sources, span = markets.sources_of(bars, symbol), (parse_hour(start), parse_hour(stop))
+    elsewhere = {"url": venue_url, "api_key": api_key, "api_secret": api_secret} if venue_url else None
+    summary, lines = _replayed(sources, span, params_from(params, None), filters, store, elsewhere, as_json)
+    if hours_out:
+        terminal.write_lines(hours_out, iter(lines))
+    title = f"{sources.traded}, {iso(span[0])} to {iso(span[1])}, replayed through HTTP"
+    _show_summary(summary, title, as_json)
+
+
+def _replayed(
+    sources: BarSources,
+    span: tuple[int, int],
+    params: Params,
+    filters: Path | None,
+    store: str | None,
+    elsewhere: Json | None,
+    quiet: bool,
+) -> tuple[Json, list[str]]:
+    """The summary and the lines of one symbol's hours first <= T < last (UTC ms). store: a temporary folder without one.
+    elsewhere: the address and keys of an embedded exchange that runs already, None to start one."""
+    from trader import wiring
+    from trader.core.hours import Rules
+    from trader.simulation import rehearsal
+
+    (first, last), market = span, sources.read(sources.traded, terminal.say)
+    rehearsal.require_replayable(market, first, last, params, sources.path(sources.traded))
+    read = {it: sources.read(it, terminal.say) for it in sources.beside(params.train_symbols or ())}
     row, accepted = markets.rules_for(filters, market, first)
     with tempfile.TemporaryDirectory(prefix="trader-replay-") as folder:
         markets.write_info_row(Path(folder) / "filters.json", row, accepted, market.symbol)
         served = ["--symbol", market.symbol, "--filters", str(Path(folder) / "filters.json")]
-        read = {market.symbol: market, **{it: sources.read(it, terminal.say) for it in beside}}
-        for name, found in read.items():
+        for name, found in {market.symbol: market, **read}.items():
             served += ["--bars", str(local_file(sources.path(name), found, Path(folder)))]
-        elsewhere = {"url": venue_url or "", "api_key": api_key, "api_secret": api_secret}
-        with (
-            nullcontext(elsewhere) if venue_url else wiring.embedded_exchange(served, chosen, first) as venue
-        ):
+        started = nullcontext(elsewhere) if elsewhere else wiring.embedded_exchange(served, params, first)
+        with started as venue:
             settings = rehearsal.embedded_settings(venue, market.symbol, store or Path(folder) / "store")
-            summary, lines = rehearsal.replay_hours(
-                settings, market, Rules(chosen, accepted), first, last, as_json
-            )
-    if hours_out:
-        terminal.write_lines(hours_out, iter(lines))
-    title = f"{market.symbol}, {iso(first)} to {iso(last)}, replayed through HTTP"
-    _show_summary(summary, title, as_json)
+            return rehearsal.replay_hours(settings, market, Rules(params, accepted), first, last, quiet)
 
 
 def journal(

@@ -64,7 +64,7 @@ def serve(
     The server loads a new champion without a restart, serves all symbols of a book, and answers open requests before it ends on
     SIGTERM. With --json the ready line is one line of JSON with the url. See docs/serving.md.
     Example: trader serve --port 8080 --json
-    """  # fmt: skip
+    """
     _require_installed()
     from trader.serving.model import require_runtime
     from trader.serving.sources import open_sources

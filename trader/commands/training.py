@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trader import terminal
-from trader.commands.check import certifier_of
-from trader.commands.common import params_from
+from trader.commands.check import certifier_of, told_if_refused
+from trader.commands.common import answer, params_from
 from trader.commands.search import search_of
 from trader.core.errors import DataError, OtherSymbol
 from trader.core.text import plural
-from trader.core.types import parse_hour
+from trader.core.types import iso, parse_hour
+from trader.observers import process
 
 if TYPE_CHECKING:
     from trader.app.bot import Bot
     from trader.app.retrain_rules import Tuner
+    from trader.commands.common import Traded
     from trader.config import Settings
     from trader.core.long_training import Epoch
     from trader.core.model import ModelCard
@@ -56,28 +58,59 @@ class Search:
         return search if settings.retune_trials else None
 
 
-def trained(
-    bot: Bot,
-    fitting: Bot,
-    settings: Settings,
-    params: Path | None,
-    strategy: Params | None,
-    search: Search,
-    serve_from: str | None,
-    if_due: bool,
-    check: bool | None = None,
+@dataclass(frozen=True, slots=True)
+class TrainingRequest:
+    """What the command line asks of a training. params: a P.json. serve_from: the model's first hour, None for the next by the
+    calendar. if_due: train only if the calendar or a breach asks for it. check: whether models must pass their certificates,
+    None for what the settings say."""
+
+    params: Path | None
+    serve_from: str | None
+    if_due: bool
+    search: Search
+    check: bool | None = None
+
+
+def retrain_symbol(
+    whole: Traded, request: TrainingRequest, share_fits: Callable[[Bot], Bot], as_json: bool
+) -> None:
+    """What `trader retrain` does for one symbol. share_fits: the bot with its models fitted where the command line says."""
+    from trader import wiring
+
+    settings = whole.settings
+    with wiring.open_bot(settings, say=terminal.say) as bot:
+        fitting = share_fits(bot)
+        with told_if_refused(settings):
+            card = _trained(bot, fitting, settings, whole.strategy, request)
+        if card is not None:
+            bot.collector.save()
+    if card is None:
+        answer({"retrained": False}, f"{bot.symbol}: no retrain is due", as_json)
+        return
+    fields = {
+        "retrained": True,
+        "model_id": card.model_id,
+        "valid_from": iso(card.valid_from),
+        "rows": card.rows,
+    }
+    model = f"model {card.model_id} ({card.family}) on {card.rows_in_words}"
+    answer(fields, f"{bot.symbol}: {model} serves from {iso(card.valid_from)}", as_json)
+    process.tell_observers(settings)
+
+
+def _trained(
+    bot: Bot, fitting: Bot, settings: Settings, strategy: Params | None, request: TrainingRequest
 ) -> ModelCard | None:
-    """Train by the calendar or a breach (`if_due`), else now; None if nothing is due. Epochs of a long training are told.
-    fitting: the bot with its models fitted where the command line says; a search fits its own here. check: whether the model must
-    pass its certificate, None for what the settings say."""
+    """Train by the calendar or a breach, else now; None if nothing is due. Epochs of a long training are told. fitting: the bot
+    with its models fitted where the command line says; a search fits its own here. strategy: what a book of one symbol gives."""
     from trader.app.retrain import next_serve_hour, retrain
     from trader.app.retrain_rules import retrain_if_due
     from trader.core.long_training import heard_by
 
-    certifier = certifier_of(settings, bot, check)
+    certifier, search = certifier_of(settings, bot, request.check), request.search
     with heard_by(_say_epochs()):
         now_ms = bot.exchange.time_ms()
-        if if_due:
+        if request.if_due:
             tuner = search.tuner(settings)
 
             def here(_: Bot, base: Params, hour: int) -> Params:
@@ -86,8 +119,9 @@ def trained(
             return retrain_if_due(
                 fitting, now_ms, settings.breach_rule, here if tuner else None, settings.drift_rule, certifier
             )
-        chosen = strategy or params_from(params, _serving(bot, params))
-        hour = parse_hour(serve_from) if serve_from else next_serve_hour(now_ms, chosen.gap_hours)
+        chosen = strategy or params_from(request.params, _serving(bot, request.params))
+        asked = request.serve_from
+        hour = parse_hour(asked) if asked else next_serve_hour(now_ms, chosen.gap_hours)
         if search.asked:
             chosen = search.asked(bot, chosen, hour)
         return retrain(

@@ -141,11 +141,11 @@ def book_hour(
     At a rebalance hour the symbols that can give and take share what they and the book have: one that is late, halted, unshared
     or has a transfer on its way keeps what it has, and is left out.
     """
-    said = _with_transfers(rules, hour, before, standings, shares, released, unshared)
-    if said.halted or not rules.params.limits_purchases:
-        return said
+    record = _with_transfers(rules, hour, before, standings, shares, released, unshared)
+    if record.halted or not rules.params.limits_purchases:
+        return record
     return replace(
-        said, limits=purchase_limits(rules.params, hour, said.equity_usdt, standings, said.transfers)
+        record, limits=purchase_limits(rules.params, hour, record.equity_usdt, standings, record.transfers)
     )
 
 
@@ -162,37 +162,37 @@ def _with_transfers(
     pending = _pending_now(before, standings)
     equity = _equity(before, standings, pending)
     records = {it.symbol: it.record_hour for it in standings if it.record_hour is not None}
-    said = _with_released(marked_hour(rules, hour, before, equity, records, pending), standings, released)
-    if said.halted or not rules.rebalances(hour, before):
-        return said
+    record = _with_released(marked_hour(rules, hour, before, equity, records, pending), standings, released)
+    if record.halted or not rules.rebalances(hour, before):
+        return record
     stays = {*pending, *released, *unshared}
     moving = [it for it in standings if it.moves(hour) and it.symbol not in stays]
     if not moving:
-        return said
-    asked, reserve = shares([it.symbol for it in moving]), said.reserve_usdt
+        return record
+    asked, reserve = shares([it.symbol for it in moving]), record.reserve_usdt
     moved = transfers(reserve + sum((it.equity_usdt for it in moving), Decimal(0)), reserve, moving, asked)
     return replace(
-        said,
+        record,
         reason="rebalance",
         reserve_usdt=reserve - sum(moved.values(), Decimal(0)),
-        transfers=dict(sorted({**said.transfers, **moved}.items())),
+        transfers=dict(sorted({**record.transfers, **moved}.items())),
         weights=asked.weights,
         bars_hash=asked.bars_hash,
     )
 
 
 def _with_released(
-    said: BookHour, standings: Sequence[SleeveStanding], released: Collection[str]
+    record: BookHour, standings: Sequence[SleeveStanding], released: Collection[str]
 ) -> BookHour:
     """The record with all cash of released symbols moved to the book, that on its way to them as well."""
     moved: dict[str, Decimal] = {}
     for it in standings:
-        coming = said.pending.get(it.symbol)
+        coming = record.pending.get(it.symbol)
         cash = it.cash_usdt + (coming.total_usdt if coming else 0)
         if it.symbol in released and cash > 0:
             moved[it.symbol] = -cash
     given = sum(moved.values(), Decimal(0))
-    return replace(said, transfers=moved, reserve_usdt=said.reserve_usdt - given) if moved else said
+    return replace(record, transfers=moved, reserve_usdt=record.reserve_usdt - given) if moved else record
 
 
 def marked_hour(
@@ -272,17 +272,17 @@ def _pending(before: BookHour, records: Mapping[str, int | None]) -> dict[str, P
     return {symbol: replace(each[-1], earlier=tuple(each[:-1])) for symbol, each in left.items() if each}
 
 
-def pending_after(said: BookHour, symbol: str, record_hour: int) -> Decimal:
-    """What is on its way to a symbol, or from it, after its record of an hour (UTC ms): transfers up to those of `said`."""
-    earlier = said.pending[symbol].each if symbol in said.pending else ()
+def pending_after(record: BookHour, symbol: str, record_hour: int) -> Decimal:
+    """What is on its way to a symbol, or from it, after its record of an hour (UTC ms): transfers up to those of `record`."""
+    earlier = record.pending[symbol].each if symbol in record.pending else ()
     coming = sum((it.amount_usdt for it in earlier if it.hour > record_hour), Decimal(0))
-    return coming + (said.transfer(symbol) if said.close_time > record_hour else 0)
+    return coming + (record.transfer(symbol) if record.close_time > record_hour else 0)
 
 
-def of_symbols(said: BookHour, symbols: Collection[str]) -> BookHour:
+def of_symbols(record: BookHour, symbols: Collection[str]) -> BookHour:
     """The record of an hour, without what is on its way to others: they were removed since, flat and released."""
     return replace(
-        said,
-        transfers={it: amount for it, amount in said.transfers.items() if it in symbols},
-        pending={it: coming for it, coming in said.pending.items() if it in symbols},
+        record,
+        transfers={it: amount for it, amount in record.transfers.items() if it in symbols},
+        pending={it: coming for it, coming in record.pending.items() if it in symbols},
     )

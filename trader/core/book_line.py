@@ -35,28 +35,28 @@ class BookLine:
     transfers: Mapping[str, Decimal]
 
 
-def book_line(said: BookHour, sleeves: Iterable[SleeveHour]) -> BookLine:
+def book_line(record: BookHour, sleeves: Iterable[SleeveHour]) -> BookLine:
     """The line of an hour, from the book record of it and every symbol's closed hour."""
     hours = list(sleeves)
     return line_of_sums(
-        said,
+        record,
         sum((it.equity_usdt for it in hours), Decimal(0)),
         sum((it.cash_usdt for it in hours), Decimal(0)),
     )
 
 
-def line_of_sums(said: BookHour, sleeves_equity: Decimal, sleeves_cash: Decimal) -> BookLine:
+def line_of_sums(record: BookHour, sleeves_equity: Decimal, sleeves_cash: Decimal) -> BookLine:
     """`book_line`, from the sums over all symbols."""
-    equity, cash = said.reserve_usdt + sleeves_equity, said.reserve_usdt + sleeves_cash
-    peak = max(said.risk.peak_equity, equity)
+    equity, cash = record.reserve_usdt + sleeves_equity, record.reserve_usdt + sleeves_cash
+    peak = max(record.risk.peak_equity, equity)
     return BookLine(
-        said.close_time,
+        record.close_time,
         equity,
         cash,
         _share(equity - cash, equity),
         _share(peak - equity, peak),
-        said.halted,
-        said.transfers,
+        record.halted,
+        record.transfers,
     )
 
 

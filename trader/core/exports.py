@@ -86,8 +86,8 @@ class ExportProof:
 
     trees, splits, thresholds: of an ensemble; thresholds counts pairs of feature and value. unreachable_splits: those that no
     row can reach, since the splits above them contradict each other. rows: all that were compared; missing_rows of them had a
-    NaN, real_rows came from bars. Differences and tolerances are absolute: of P(up) and, where a family gives quantiles, of
-    those in units of the window's scale.
+    NaN, real_rows came from bars. Differences and tolerances of P(up) are absolute; where a family gives quantiles, theirs are
+    relative to the largest quantile of the window.
     """
 
     form: str

@@ -33,13 +33,12 @@ class Series:
     @staticmethod
     def daily(bars: Bars) -> Series:
         """The closes at 00:00 UTC, each the last known one of its day; a day without any bar has none."""
-        hours = Series.hourly(bars).log_close
         begin = -(-bars.first // DAY_MS) * DAY_MS
         days = np.arange(begin, bars.last + 1, DAY_MS, dtype=np.int64)
         rows = (days - bars.first) // HOUR_MS
-        newest = np.maximum.accumulate(np.where(np.isnan(hours), -1, np.arange(len(hours))))[rows]
+        newest = np.maximum.accumulate(np.where(bars.flagged, -1, np.arange(len(bars))))[rows]
         of_the_day = newest > np.maximum(rows - 24, -1)
-        return Series(bars.symbol, begin, DAY_MS, np.where(of_the_day, hours[newest], np.nan))
+        return Series(bars.symbol, begin, DAY_MS, np.where(of_the_day, np.log(bars.close[newest]), np.nan))
 
     def __len__(self) -> int:
         return len(self.log_close)

@@ -22,15 +22,15 @@ def fresh_book() -> Json:
     return {"schema": SCHEMA, "until": 0, "hours": [], "days": [], "moves": []}
 
 
-def fold_book(series: Json, said: BookHour) -> None:
+def fold_book(series: Json, book_hour: BookHour) -> None:
     """Take one hour's record in. Records come in the order of their hours; one that was taken in already is passed over."""
-    if said.close_time <= series["until"]:
+    if book_hour.close_time <= series["until"]:
         return
-    series["hours"].append(_row(said))
-    if said.transfers:
-        moved = {symbol: plain(amount) for symbol, amount in said.transfers.items()}
-        series["moves"] = [*series["moves"], [said.close_time, moved]][-KEPT_MOVES:]
-    series["until"] = said.close_time
+    series["hours"].append(_row(book_hour))
+    if book_hour.transfers:
+        moved = {symbol: plain(amount) for symbol, amount in book_hour.transfers.items()}
+        series["moves"] = [*series["moves"], [book_hour.close_time, moved]][-KEPT_MOVES:]
+    series["until"] = book_hour.close_time
     if len(series["hours"]) > KEPT_HOURS + 24:
         rows = series["hours"]
         day = rows[0][0] // DAY_MS
@@ -39,16 +39,16 @@ def fold_book(series: Json, said: BookHour) -> None:
         series["hours"] = rows[cut:]
 
 
-def _row(said: BookHour) -> list[Any]:
+def _row(book_hour: BookHour) -> list[Any]:
     """time, cash in no symbol, peak and base of the risk epoch, halted, late symbols."""
-    risk = said.risk
+    risk = book_hour.risk
     return [
-        said.close_time,
-        round(float(said.reserve_usdt), 2),
+        book_hour.close_time,
+        round(float(book_hour.reserve_usdt), 2),
         round(float(risk.peak_equity), 2),
         round(float(risk.base_equity), 2),
-        int(said.halted),
-        len(said.late),
+        int(book_hour.halted),
+        len(book_hour.late),
     ]
 
 
@@ -77,25 +77,29 @@ class BookColumns:
 
 def columns_of(book: Json, symbols: Mapping[str, Json]) -> BookColumns:
     """The series of a book and of its symbols, side by side."""
-    words = {row[0]: row for row in [*book["days"], *book["hours"]]}
+    book_rows = {row[0]: row for row in [*book["days"], *book["hours"]]}
     days = {name: {row[0]: row for row in it["days"]} for name, it in symbols.items()}
     hours = {name: {row[0]: row for row in it["hours"]} for name, it in symbols.items()}
-    times = sorted(words.keys() & set.intersection(*(days[it].keys() | hours[it].keys() for it in symbols)))
+    times = sorted(
+        book_rows.keys() & set.intersection(*(days[it].keys() | hours[it].keys() for it in symbols))
+    )
     in_hours = [time for time in times if all(time in hours[it] for it in symbols)]
     # A row's place of cash and equity is another by the day than by the hour.
     cells = {
         name: [_cells(hours[name].get(time), days[name].get(time)) for time in times] for name in symbols
     }
-    reserve = [float(words[time][1]) for time in times]
+    reserve = [float(book_rows[time][1]) for time in times]
     equity = [round(kept + sum(cells[it][i][2] for it in symbols), 2) for i, kept in enumerate(reserve)]
-    peaks = [max(float(words[time][2]), now) for time, now in zip(times, equity, strict=True)]
+    peaks = [max(float(book_rows[time][2]), now) for time, now in zip(times, equity, strict=True)]
     return BookColumns(
         times=times,
         equity=equity,
         cash=[round(kept + sum(cells[it][i][1] for it in symbols), 2) for i, kept in enumerate(reserve)],
         reserve=reserve,
         drawdown=[round(1 - now / peak, 6) for now, peak in zip(equity, peaks, strict=True)],
-        epoch_return=[round(now / float(words[t][3]) - 1, 6) for t, now in zip(times, equity, strict=True)],
+        epoch_return=[
+            round(now / float(book_rows[t][3]) - 1, 6) for t, now in zip(times, equity, strict=True)
+        ],
         linked={it: [row[0] for row in cells[it]] for it in symbols},
         sleeves={it: [row[2] for row in cells[it]] for it in symbols},
         closes={it: [float(hours[it][time][1]) for time in in_hours] for it in symbols},

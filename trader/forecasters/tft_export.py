@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from trader.core.errors import UnequalExport
-from trader.core.exports import ExportFacts, ExportForm, ExportProof, ProofScene
+from trader.core.exports import TOLERANCE, ExportFacts, ExportForm, ExportProof, ProofScene
 from trader.core.forecast import LEVELS
 from trader.core.types import Ints, iso
 from trader.forecasters.tft_head import Head, WindowPredictor
@@ -19,10 +19,9 @@ from trader.forecasters.tft_onnx import OnnxWindowPredictor, onnx_of, window_pre
 from trader.forecasters.tft_torchscript import TorchScriptPredictor, torchscript_of, traced_predictor
 from trader.forecasters.tft_windows import KNOWN, LARGEST, OBSERVED, Windows
 
-# The same sums in another order. Windows at the bounds of what the network reads give quantiles of tens of units, of which
-# float32 has seven digits; P(up) is as steep as two quantiles are near.
-QUANTILE_TOLERANCE = 2e-5
-P_UP_TOLERANCE = 1e-5
+# Both forms compute in float32, and each is off the exact quantiles by its own roundings: in proportion to the largest of them
+# (ADR 34). So quantiles are compared in units of the largest of their window, or of LEAST_QUANTILE units of the window.
+LEAST_QUANTILE = 3.0
 DRAWN_WINDOWS = 200
 
 
@@ -70,10 +69,10 @@ class ExportsNetwork(ABC):
             len(scene.hours) if scene.is_real else 0,
             comparison.without_answer,
             comparison.p_up,
-            P_UP_TOLERANCE,
+            TOLERANCE,
             round(time.perf_counter() - began, 3),
             quantile_difference=comparison.quantile,
-            quantile_tolerance=QUANTILE_TOLERANCE,
+            quantile_tolerance=TOLERANCE,
         )
 
 
@@ -116,9 +115,9 @@ class _Comparison:
         unit = np.where(windows.scale > 0, windows.scale, 1.0)[:, None, None] * steps[None, :, None]
         self._quantiles(ours.quantiles / unit, theirs.quantiles / unit, hours)
         apart = self._apart(ours.p_up.astype(np.float64), theirs.p_up.astype(np.float64))
-        if not (apart <= P_UP_TOLERANCE).all():
-            i = int(np.argmax(~(apart <= P_UP_TOLERANCE)))
-            self._refuse(_window(i, hours), "P(up)", ours.p_up[i], theirs.p_up[i], P_UP_TOLERANCE)
+        if not (apart <= TOLERANCE).all():
+            i = int(np.argmax(~(apart <= TOLERANCE)))
+            self._refuse(_window(i, hours), "P(up)", ours.p_up[i], theirs.p_up[i], TOLERANCE)
         self.p_up = max(self.p_up, float(apart.max(initial=0.0)))
         self.windows += len(windows.scale)
         self.without_answer += int(np.isnan(ours.p_up).sum())
@@ -130,11 +129,14 @@ class _Comparison:
         self._quantiles(ours, self.exported.raw(symbol, windows.observed, windows.known), None)
 
     def _quantiles(self, ours: Any, theirs: Any, hours: Ints | None) -> None:
-        apart = self._apart(ours, theirs)
-        if not (apart <= QUANTILE_TOLERANCE).all():
-            at = np.unravel_index(int(np.argmax(~(apart <= QUANTILE_TOLERANCE))), apart.shape)
+        """Quantiles (m, ahead, level) in units of each window, relative to the largest of the window."""
+        largest = np.abs(ours).max(axis=(1, 2), keepdims=True, initial=LEAST_QUANTILE, where=~np.isnan(ours))
+        apart = self._apart(ours, theirs) / largest
+        if not (apart <= TOLERANCE).all():
+            at = np.unravel_index(int(np.argmax(~(apart <= TOLERANCE))), apart.shape)
             what = f"quantile {LEVELS[at[2]]:g} of hour {at[1] + 1}, in units of the window,"
-            self._refuse(_window(int(at[0]), hours), what, ours[at], theirs[at], QUANTILE_TOLERANCE)
+            allowed = TOLERANCE * float(largest[at[0], 0, 0])
+            self._refuse(_window(int(at[0]), hours), what, ours[at], theirs[at], allowed)
         self.quantile = max(self.quantile, float(apart.max(initial=0.0)))
 
     def _apart(self, ours: Any, theirs: Any) -> Any:

@@ -99,7 +99,7 @@ class Network(nn.Module):
         self.register_buffer("unseen", unseen, persistent=False)
 
     def begin(self, generator: torch.Generator) -> None:
-        """Draw all weights anew. Biases are 0, norms 1."""
+        """Draw all weights anew, by a generator of the processor whatever device they lie on. Biases are 0, norms 1."""
         for name, values in self.named_parameters():
             own = name.rsplit(".", 1)[-1]
             if own in ("weight", "gate") or own.endswith("_bias") or own == "bias":
@@ -111,7 +111,7 @@ class Network(nn.Module):
                     values.zero_()
                     continue
                 bound = math.sqrt(6 / (values.shape[-1] + values.shape[-2]))
-                values.uniform_(-bound, bound, generator=generator)
+                values.copy_(torch.empty(values.shape).uniform_(-bound, bound, generator=generator))
         with torch.no_grad():
             # Wide enough apart from the start: the levels of a normal distribution lie so, about.
             self.output_bias.fill_(-0.2)

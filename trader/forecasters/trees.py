@@ -62,48 +62,10 @@ class Trees:
         return np.where(found.astype(np.float64) > wanted, below, found)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SplitRows:
-    """Rows that reach splits. X: (m, k) float32, as each split's path asks; last: (m,) the largest value of its feature that goes
-    left. split: (m,) rows of `Trees`."""
-
-    X: Matrix
-    split: Ints
-    feature: Ints
-    last: Matrix
-
-    def some(self, which: slice | Bools) -> SplitRows:
-        """Some of them."""
-        return SplitRows(self.X[which], self.split[which], self.feature[which], self.last[which])
-
-    def at(self, steps: int) -> Matrix:
-        """(m, k) the rows with the split's feature so many float32 steps above the largest value that goes left."""
-        value = self.last
-        for _ in range(abs(steps)):
-            value = np.nextafter(value, np.float32(np.copysign(np.inf, steps)))
-        return self.with_feature(value)
-
-    def with_feature(self, value: Matrix | float) -> Matrix:
-        """(m, k) the rows with another value of the split's feature."""
-        X = self.X.copy()
-        X[np.arange(len(X)), self.feature] = value
-        return X
-
-
-def rows_by_split(trees: Trees, base: Matrix) -> Iterator[SplitRows]:
-    """A row for every split that can be reached: one of `base` (b, k), without NaN, moved no further than the splits above ask.
-    In batches."""
-    done = 0
-    for nodes, (low, high) in _boxes(trees):
-        chosen = base[(done + np.arange(len(nodes))) % len(base)]
-        done += len(nodes)
-        X = np.clip(chosen, low, high)
-        yield SplitRows(X, nodes, trees.feature[nodes], trees.last_left(nodes))
-
-
-def _boxes(trees: Trees) -> Iterator[tuple[Ints, tuple[Matrix, Matrix]]]:
+def reachable(trees: Trees) -> Iterator[tuple[Ints, Matrix, Matrix]]:
     """Some trees at a time: the splits (m,) that a row can reach, and the lowest and the highest value of each feature, (m, k)
-    float32 each, with which a row reaches them. The splits above some contradict each other, so that no row does."""
+    float32 each, with which a row reaches them: -LARGEST and LARGEST where any value does. The splits above some contradict each
+    other, so that no row does."""
     ends = np.append(trees.roots[1:], len(trees.tree))
     begin, most = 0, max(1, MOST_CELLS // max(1, trees.features))
     for end, after in zip(ends, np.append(ends[1:], 2**62), strict=True):
@@ -112,7 +74,7 @@ def _boxes(trees: Trees) -> Iterator[tuple[Ints, tuple[Matrix, Matrix]]]:
             begin = int(end)
 
 
-def _boxes_of(trees: Trees, begin: int, end: int) -> tuple[Ints, tuple[Matrix, Matrix]]:
+def _boxes_of(trees: Trees, begin: int, end: int) -> tuple[Ints, Matrix, Matrix]:
     low = np.full((end - begin, trees.features), -LARGEST, np.float32)
     high = np.full((end - begin, trees.features), LARGEST, np.float32)
     level = trees.roots[(trees.roots >= begin) & (trees.roots < end)]
@@ -127,4 +89,4 @@ def _boxes_of(trees: Trees, begin: int, end: int) -> tuple[Ints, tuple[Matrix, M
         level = np.concatenate([trees.left[level], trees.right[level]])
     splits = np.flatnonzero(trees.left[begin:end] != LEAF)
     there = splits[(low[splits] <= high[splits]).all(axis=1)]
-    return there + begin, (low[there], high[there])
+    return there + begin, low[there], high[there]

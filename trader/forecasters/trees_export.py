@@ -7,22 +7,24 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 
 from trader.core.errors import UnequalExport
 from trader.core.exports import TOLERANCE, ExportFacts, ExportForm, ExportProof, ProofScene
+from trader.core.text import plural
 from trader.core.types import Bools, Ints, Matrix, iso
 from trader.forecasters.onnx_runtime import OnnxRowPredictor, row_predictor
 from trader.forecasters.rows import RowPredictor
-from trader.forecasters.trees import SplitRows, Trees, rows_by_split
+from trader.forecasters.split_rows import SplitRows, missing_by_split, rows_by_split, stepped
+from trader.forecasters.trees import Trees
 from trader.forecasters.trees_onnx import onnx_of
 
 ROWS_AT_ONCE = 8_192
 MISSING_ROWS = 200  # with NaN, at least
 NEAR_ZERO = 2e-35
-Words = Callable[[int], str]
+# Of a row (k,) and its number among those that were asked: the row that shows a difference, and what is asked there, in words.
+Blame = Callable[[int, Matrix], tuple[Matrix, str]]
 
 
 class ExportsTrees(ABC):
@@ -58,8 +60,9 @@ class ExportsTrees(ABC):
         reached = 0
         for batch in rows_by_split(trees, scene.drawn):
             reached += len(batch.split)
-            for part in _parts(batch):
-                comparison.of_splits(part, trees)
+            comparison.of_splits(batch, trees)
+        for batch in missing_by_split(trees, scene.drawn):
+            comparison.of_missing(batch, trees)
         comparison.of_rows(_with_missing(scene.drawn), "a row with missing features")
         comparison.of_rows(scene.drawn, "a drawn row")
         if scene.is_real:
@@ -93,12 +96,6 @@ def _require_facts(exported: OnnxRowPredictor, facts: ExportFacts) -> None:
         )
 
 
-def _parts(rows: SplitRows) -> Iterator[SplitRows]:
-    for at in range(0, len(rows.X), ROWS_AT_ONCE):
-        which = slice(at, at + ROWS_AT_ONCE)
-        yield rows.some(which)
-
-
 def _asked_at(trees: Trees, splits: Ints) -> Iterator[tuple[int, Bools]]:
     """How many steps above the largest value that goes left, and which of the splits are asked there: a threshold that is a
     float32 has two neighbours and itself, one between two of them only these."""
@@ -111,12 +108,6 @@ def _asked_at(trees: Trees, splits: Ints) -> Iterator[tuple[int, Bools]]:
         yield -1, threshold == threshold.astype(np.float32)
     yield from ((0, every), (1, every))
     yield 2, np.abs(threshold) < NEAR_ZERO  # LightGBM's own threshold may be the next
-
-
-def _words(batch: SplitRows, trees: Trees, facts: ExportFacts, row: int) -> str:
-    split = int(batch.split[row])
-    name, threshold = facts.columns[int(batch.feature[row])], float(trees.threshold[split])
-    return f"a row that tree {int(trees.tree[split])} splits by {name} at {threshold:.9g}"
 
 
 def _with_missing(base: Matrix) -> Matrix:
@@ -143,32 +134,63 @@ class _Comparison:
     largest: float = field(default=0.0)
 
     def of_splits(self, batch: SplitRows, trees: Trees) -> None:
-        """At the threshold, at both float32 neighbours, and with NaN. Where x < t goes left, the largest value that does is the
-        lower neighbour of t; else it is t, or the float32 below a t that is none."""
+        """At the threshold and at both float32 neighbours. Where x < t goes left, the largest value that does is the lower
+        neighbour of t; else it is t, or the float32 below a t that is none."""
         for steps, which in _asked_at(trees, batch.split):
             if which.any():
-                self._of(batch.some(which).at(steps), partial(_words, batch.some(which), trees, self.facts))
-        self._of(batch.with_feature(np.nan), partial(_words, batch, trees, self.facts))
+                X, rows = batch.at(steps, which)
+                self._of(
+                    X, self._blame(batch, trees, rows, np.flatnonzero(which), stepped(batch.last, steps))
+                )
+
+    def of_missing(self, batch: SplitRows, trees: Trees) -> None:
+        """With NaN in place of the features of the splits."""
+        X, rows = batch.missing()
+        nothing = np.full(len(batch.split), np.nan, np.float32)
+        self._of(X, self._blame(batch, trees, rows, np.arange(len(batch.split)), nothing))
 
     def of_rows(self, X: Matrix, what: str, hours: Ints | None = None) -> None:
         """Rows as they are. hours: of real ones."""
-        self._of(X, lambda row: what if hours is None else f"{what} {iso(int(hours[row]))}")
+        self._of(X, lambda row, x: (x, what if hours is None else f"{what} {iso(int(hours[row]))}"))
         self.real_rows += 0 if hours is None else len(X)
 
-    def _of(self, X: Matrix, words: Words) -> None:
+    def _blame(self, batch: SplitRows, trees: Trees, rows: Ints, asked: Ints, value: Matrix) -> Blame:
+        """Of a row that asks several splits: the first of them that shows a difference by itself, else the first of them in the
+        row of all. rows: which rows were asked; asked: which splits; value: (m,) at which value of their features."""
+
+        def blamed(row: int, x: Matrix) -> tuple[Matrix, str]:
+            splits = asked[batch.row[asked] == rows[row]]
+            for i in splits.tolist():
+                alone = batch.alone(i, value[i])
+                if _unequal(*self._both(alone)).any():
+                    return alone[0], self._words(batch, trees, i)
+            others = "" if len(splits) == 1 else f", as {plural(len(splits) - 1, 'other tree')} by theirs,"
+            return x, self._words(batch, trees, int(splits[0])) + others
+
+        return blamed
+
+    def _words(self, batch: SplitRows, trees: Trees, i: int) -> str:
+        split = int(batch.split[i])
+        name, threshold = self.facts.columns[int(batch.feature[i])], float(trees.threshold[split])
+        return f"a row that tree {int(trees.tree[split])} splits by {name} at {threshold:.9g}"
+
+    def _both(self, X: Matrix) -> tuple[Matrix, Matrix]:
+        return self.model.scores(X), self.exported.scores(X)
+
+    def _of(self, X: Matrix, blame: Blame) -> None:
         for at in range(0, len(X), ROWS_AT_ONCE):
             part = X[at : at + ROWS_AT_ONCE]
-            ours, theirs = self.model.scores(part), self.exported.scores(part)
-            apart = np.abs(ours.astype(np.float64) - theirs)
-            unequal = ~(apart <= TOLERANCE)  # a NaN is unequal, too
+            ours, theirs = self._both(part)
+            unequal = _unequal(ours, theirs)
             if unequal.any():
                 row = int(np.argmax(unequal))
-                self._refuse(part[row], words(at + row), float(ours[row]), float(theirs[row]))
+                self._refuse(*blame(at + row, part[row]))
             self.rows += len(part)
             self.missing_rows += int(np.isnan(part).any(axis=1).sum())
-            self.largest = max(self.largest, float(apart.max(initial=0.0)))
+            self.largest = max(self.largest, float(np.abs(ours.astype(np.float64) - theirs).max(initial=0.0)))
 
-    def _refuse(self, row: Matrix, what: str, ours: float, theirs: float) -> None:
+    def _refuse(self, row: Matrix, what: str) -> None:
+        (ours,), (theirs,) = self._both(row[None])
         said = ", ".join(
             f"{name}={value:.9g}" for name, value in zip(self.facts.columns, row.tolist(), strict=True)
         )
@@ -176,3 +198,9 @@ class _Comparison:
             f"{self.facts.model_id}: at {what} the model says P(up) {ours:.9g} and the exported file {theirs:.9g}, more than "
             f"{TOLERANCE:g} apart. Nothing was written. The row: {said}"
         )
+
+
+def _unequal(ours: Matrix, theirs: Matrix) -> Bools:
+    """Where two answers (m,) are too far apart; a NaN is, too."""
+    found: Bools = ~(np.abs(ours.astype(np.float64) - theirs) <= TOLERANCE)
+    return found

@@ -57,16 +57,16 @@ class BookMetrics(Served):
         for it in self._symbols.values():
             it.ticked(type(error).__name__)
 
-    def _tell_book(self, said: BookHour) -> None:
-        self._halted = said.halted
-        self._gauges["halted"].set(said.halted)
-        self._gauges["late_symbols"].set(len(said.late))
-        self._gauges["reserve_usdt"].set(float(said.reserve_usdt))
-        records = [bot.journal.record(said.close_time) for bot in self._book.sleeves.values()]
+    def _tell_book(self, book_hour: BookHour) -> None:
+        self._halted = book_hour.halted
+        self._gauges["halted"].set(book_hour.halted)
+        self._gauges["late_symbols"].set(len(book_hour.late))
+        self._gauges["reserve_usdt"].set(float(book_hour.reserve_usdt))
+        records = [bot.journal.record(book_hour.close_time) for bot in self._book.sleeves.values()]
         closed = [it for it in records if it is not None]
         if len(closed) < len(records):
             return  # the hour is not closed yet: the figures of the one before stay
-        line = line_of(said, closed)
+        line = line_of(book_hour, closed)
         self._gauges["last_hour_timestamp_seconds"].set(line.close_time / 1000)
         self._gauges["equity_usdt"].set(float(line.equity))
         self._gauges["cash_usdt"].set(float(line.cash))

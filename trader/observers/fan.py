@@ -16,8 +16,8 @@ from trader.core.types import HOUR_MS, Bars, Json
 
 if TYPE_CHECKING:
     from trader.app.journal import Journal
-    from trader.app.prediction import LoadedModel
     from trader.config import Settings
+    from trader.core.prediction import LoadedModel
 
 BEFORE_HOURS = 72
 

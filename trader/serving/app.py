@@ -20,6 +20,7 @@ from starlette.routing import Route
 from trader.serving.bodies import body_of
 from trader.serving.inference import Inference
 from trader.serving.refusal import Refused
+from trader.serving.rows import HEAD_LENGTH
 from trader.serving.schemas import (
     ForecastAnswer,
     ForecastAnswers,
@@ -38,7 +39,7 @@ from trader.serving.schemas import (
 from trader.serving.service import Service
 
 NAME = "hourly-trader"
-_JSON = "application/json"
+_JSON, _BYTES = "application/json", "application/octet-stream"
 # What a route may answer beside 200, and when.
 _WHY = {
     400: "the request is not valid HTTP",
@@ -82,7 +83,11 @@ class Routes:
         """P(up) of rows of features."""
         body, deadline = await request.body(), self._deadline()
         name, of_version = request.path_params["name"], request.path_params.get("version")
-        return _json(await self._inference.infer(name, of_version, body, deadline))
+        head_length = request.headers.get(HEAD_LENGTH)
+        scored = await self._inference.infer(name, of_version, body, head_length, deadline)
+        if scored.head_bytes is None:
+            return _json(scored.body)
+        return Response(scored.body, headers={HEAD_LENGTH: str(scored.head_bytes)}, media_type=_BYTES)
 
     async def model(self, request: Request) -> Response:
         """What a model reads and writes."""
@@ -97,7 +102,9 @@ class Routes:
 
     async def server(self, request: Request) -> Response:
         """The server's name and version."""
-        return _told(ServerMetadata(name=NAME, version=version("hourly-trader"), extensions=[]))
+        return _told(
+            ServerMetadata(name=NAME, version=version("hourly-trader"), extensions=["binary_tensor_data"])
+        )
 
     async def health_live(self, request: Request) -> Response:
         """Whether the server runs."""
@@ -140,10 +147,14 @@ def app_of(service: Service, closing: Callable[[], None] = lambda: None) -> Fast
             closing()
 
     app = FastAPI(
-        title="trader serve", version=version("hourly-trader"), lifespan=life, docs_url=None, redoc_url=None,
+        title="trader serve",
+        version=version("hourly-trader"),
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
         description="The bot's forecasts over HTTP: of single hours, and by the Open Inference Protocol for rows of "
         "features. Every answer names its model, the hash of its card and of its input, and can be derived again.",
-    )  # fmt: skip
+    )
     app.state.documented = []
     routes = Routes(service)
     _post(
@@ -156,7 +167,7 @@ def app_of(service: Service, closing: Callable[[], None] = lambda: None) -> Fast
     for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         _get(app, path, routes.model, ModelMetadata, 401, 404, 503)
         _get(app, f"{path}/ready", routes.model_ready, ModelReady, 401, 404, 503)
-        _post(app, f"{path}/infer", routes.infer, (InferRequest,), InferAnswer, 404)
+        _post(app, f"{path}/infer", routes.infer, (InferRequest,), InferAnswer, 404, also_bytes=True)
     _get(app, "/v2", routes.server, ServerMetadata, 401)
     _get(app, "/v2/health/live", routes.health_live, ServerLive)
     _get(app, "/v2/health/ready", routes.health_ready, ServerReady, also={503: ServerReady})
@@ -187,12 +198,25 @@ def _get(
 
 
 def _post(
-    app: FastAPI, path: str, handler: Handler, asked: tuple[type[BaseModel], ...], kind: Any, *codes: int
+    app: FastAPI,
+    path: str,
+    handler: Handler,
+    asked: tuple[type[BaseModel], ...],
+    kind: Any,
+    *codes: int,
+    also_bytes: bool = False,
 ) -> None:
-    told: dict[int | str, dict[str, Any]] = {200: {"model": kind, "description": "the answer"}}
+    """also_bytes: JSON may be followed by a tensor's bytes, both ways."""
+    more = {_BYTES: {"schema": {"type": "string", "format": "binary"}}} if also_bytes else {}
+    answer: dict[str, Any] = {
+        "model": kind,
+        "description": "the answer",
+        **({"content": more} if more else {}),
+    }
     refs = [{"$ref": f"#/components/schemas/{it.__name__}"} for it in asked]
     schema = refs[0] if len(refs) == 1 else {"oneOf": refs}
-    body = {"requestBody": {"required": True, "content": {_JSON: {"schema": schema}}}}
+    body = {"requestBody": {"required": True, "content": {_JSON: {"schema": schema}, **more}}}
+    told: dict[int | str, dict[str, Any]] = {200: answer}
     _route(app, "POST", path, handler, told | _problems(401, 408, 413, 422, 503, *codes), body)
 
 

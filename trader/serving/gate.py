@@ -89,9 +89,11 @@ class Gate:
             await send(message)
 
         tracer = self._tracer
-        span = nullcontext() if tracer is None else tracer.request(
-            scope["method"], route, headers, request_id.decode()
-        )  # fmt: skip
+        span = (
+            nullcontext()
+            if tracer is None
+            else tracer.request(scope["method"], route, headers, request_id.decode())
+        )
         with span as traced:
             try:
                 await self._let_in(scope, given, receive, told)

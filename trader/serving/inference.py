@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
+from pydantic_core import to_json
 
 from trader.core.errors import TraderError
+from trader.core.probability import shortest, shortest_all
+from trader.core.text import visible
 from trader.core.types import Matrix
-from trader.serving.bodies import body_of
-from trader.serving.bounds import INLINE_ROWS, MOST_ROWS
+from trader.serving.bounds import INLINE_ROWS
 from trader.serving.model import ServedModel, row_scores
 from trader.serving.refusal import Refused, refusal_of
-from trader.serving.schemas import InferRequest, ModelMetadata, TensorIn, TensorMetadata
+from trader.serving.rows import BINARY_SIZE, ROWS, asked_rows, matrix_of
+from trader.serving.schemas import InferRequest, ModelMetadata, TensorMetadata
 from trader.serving.served import SymbolModels
 from trader.serving.service import Service
 
-ROWS, P_UP = "rows", "p_up"
+P_UP = "p_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The body of an answer. head_bytes: how many bytes of it are JSON, None where all are."""
+
+    body: bytes
+    head_bytes: int | None
 
 
 class Inference:
@@ -35,14 +48,16 @@ class Inference:
         found = self._of(models, newest) if models is not None else self._by_id(name, newest)
         if found is None:
             raise Refused(
-                404, f"no model {name} answers here; there are {', '.join(service.models)}, and the ids that "
-                "GET /v2/models/NAME lists"
-            )  # fmt: skip
+                404,
+                f"no model {visible(name)[:60]} answers here; there are {', '.join(service.models)}, and the ids that "
+                "GET /v2/models/NAME lists",
+            )
         if version is not None and version != found.model_id:
             raise Refused(
-                404, f"version {version} of {name} does not answer; {found.model_id} does. Leave the version out, or start "
-                f"trader serve --model {version}"
-            )  # fmt: skip
+                404,
+                f"version {visible(version)[:60]} of {visible(name)[:60]} does not answer; {found.model_id} does. Leave the "
+                "version out, or start trader serve --model with it",
+            )
         return found
 
     def _of(self, models: SymbolModels, newest: int) -> ServedModel:
@@ -70,8 +85,10 @@ class Inference:
             outputs=[TensorMetadata(name=P_UP, datatype="FP32", shape=[-1])] if model.reads_rows else [],
         )
 
-    async def infer(self, name: str, version: str | None, body: bytes, deadline: float) -> bytes:
-        """P(up) of each row, as JSON. Raises Refused."""
+    async def infer(
+        self, name: str, version: str | None, body: bytes, head_length: str | None, deadline: float
+    ) -> Scored:
+        """P(up) of each row. head_length: the header that says how much of the body is JSON. Raises Refused."""
         model = self.model(name, version)
         card = model.loaded.card
         if not model.reads_rows:
@@ -85,74 +102,58 @@ class Inference:
                 "/v1/forecast",
             )
         if len(body) <= _SMALL_BODY:
-            return self._answer(name, model, body)
-        return await self._service.compute.run(partial(self._answer, name, model, body), deadline)
+            return self._answer(name, model, body, head_length)
+        return await self._service.compute.run(
+            partial(self._answer, name, model, body, head_length), deadline
+        )
 
-    def _answer(self, name: str, model: ServedModel, body: bytes) -> bytes:
-        asked = body_of(InferRequest, body)
-        X = rows_of(asked.inputs[0], len(model.loaded.card.columns))
-        for output in asked.outputs or ():
+    def _answer(self, name: str, model: ServedModel, body: bytes, head_length: str | None) -> Scored:
+        asked = asked_rows(body, head_length)
+        X = matrix_of(asked, len(model.loaded.card.columns))
+        for output in asked.request.outputs or ():
             if output.name != P_UP:
                 raise Refused(422, f"outputs: there is no {output.name!r}; the one output is {P_UP!r}")
         try:
             scores = row_scores(model, X)
         except TraderError as error:
             raise refusal_of(error) from None
-        return _told(name, model, asked.id, X, scores)
+        return _told(name, model, asked.request, X, scores)
 
 
 # A body of so many bytes holds a few rows at most: a thread would take longer to wake than they to be scored.
 _SMALL_BODY = 220 * INLINE_ROWS
 
 
-def rows_of(tensor: TensorIn, columns: int) -> Matrix:
-    """Rows of features: (n, k) finite float32. Raises Refused for another shape, too many rows, and numbers that FP32 cannot
-    hold."""
-    if tensor.name != ROWS:
-        raise Refused(422, f"inputs: there is no {tensor.name!r}; the one input is {ROWS!r}")
-    n, k = tensor.shape
-    if k != columns or n < 1:
-        raise Refused(
-            422, f"shape {tensor.shape} is not [rows, {columns}]; GET /v2/models/NAME lists the columns"
-        )
-    if n > MOST_ROWS:
-        raise Refused(422, f"{n:,} rows are more than {MOST_ROWS:,}; send them in several requests")
-    try:
-        values = np.array(tensor.data, dtype=np.float64)
-    except ValueError:  # rows of several lengths
-        raise Refused(422, f"data: its rows are not all of {k} numbers") from None
-    if values.size != n * k or values.shape not in ((n * k,), (n, k)):
-        raise Refused(
-            422, f"data holds {values.size:,} numbers of shape {list(values.shape)}, not {n:,} x {k}"
-        )
-    with np.errstate(over="ignore"):
-        X = np.ascontiguousarray(values.reshape(n, k), dtype=np.float32)
-    if not np.isfinite(X).all():
-        row, column = (int(it[0]) for it in np.nonzero(~np.isfinite(X)))
-        raise Refused(
-            422,
-            f"data: row {row}, column {column} holds {values.reshape(n, k)[row, column]:g}, which FP32 cannot",
-        )
-    return X
+def _wants_bytes(asked: InferRequest) -> bool:
+    """Whether the output is asked for as bytes: by itself, or else by the request for all outputs."""
+    of_all = (asked.parameters or {}).get("binary_data_output") is True
+    if not asked.outputs:
+        return of_all
+    return (asked.outputs[0].parameters or {}).get("binary_data", of_all) is True
 
 
-def _told(name: str, model: ServedModel, asked_id: str | None, X: Matrix, scores: Matrix) -> bytes:
-    """An `InferAnswer` as JSON, written by hand: a float32 in its shortest decimal is its own text."""
-    from pydantic_core import to_json
-
+def _told(name: str, model: ServedModel, asked: InferRequest, X: Matrix, scores: Matrix) -> Scored:
+    """An `InferAnswer`, its numbers as decimals or as bytes. A decimal is the shortest that reads back as the same float32."""
     if not np.isfinite(scores).all():
         raise Refused(503, f"{model.model_id} gave a P(up) that is no number; see trader store verify")
-    input_hash = hashlib.sha256(X.tobytes()).hexdigest()
-    head = {
-        "model_name": name,
-        "model_version": model.model_id,
-        "id": asked_id,
-        "parameters": {
-            "symbol": ",".join(model.loaded.card.symbols),
-            "card_hash": model.card_hash,
-            "input_hash": input_hash,
-        },
-    }
-    data = ",".join(map(str, scores))
-    tensor = f'"outputs":[{{"name":"{P_UP}","shape":[{len(scores)}],"datatype":"FP32","data":[{data}]}}]'
-    return to_json(head)[:-1] + b"," + tensor.encode() + b"}"
+    binary = scores.astype("<f4", copy=False).tobytes() if _wants_bytes(asked) else b""
+    output: dict[str, Any] = {"name": P_UP, "shape": [len(scores)], "datatype": "FP32"}
+    if binary:
+        output["parameters"] = {BINARY_SIZE: len(binary)}
+    else:
+        few = len(scores) <= INLINE_ROWS
+        output["data"] = [shortest(it) for it in scores] if few else shortest_all(scores).tolist()
+    head = to_json(
+        {
+            "model_name": name,
+            "model_version": model.model_id,
+            "id": asked.id,
+            "parameters": {
+                "symbol": ",".join(model.loaded.card.symbols),
+                "card_hash": model.card_hash,
+                "input_hash": hashlib.sha256(X.tobytes()).hexdigest(),
+            },
+            "outputs": [output],
+        }
+    )
+    return Scored(head + binary, len(head) if binary else None)

@@ -35,9 +35,16 @@ class ServeMetrics:
         self._shed = Counter(
             "trader_serve_shed", "requests and connections refused for load", ("what",), **own
         )
+        for what in ("request", "connection"):
+            self._shed.labels(
+                what
+            )  # 0 is said too: a rate sees the first only where it knows what was before
         self._model = Gauge(
-            "trader_serve_model_info", "1 for the model that answers", ("symbol", "model_id", "family", "runtime"), **own
-        )  # fmt: skip
+            "trader_serve_model_info",
+            "1 for the model that answers",
+            ("symbol", "model_id", "family", "runtime"),
+            **own,
+        )
         self._reloads = Counter("trader_serve_reloads", "loads of models", ("symbol", "outcome"), **own)
         self._hour = Gauge(
             "trader_serve_hour_timestamp_seconds", "the newest hour that was answered", ("symbol",), **own

@@ -11,7 +11,6 @@ import numpy as np
 from trader import wiring
 from trader.app.exports import load_exported
 from trader.app.journal import Journal
-from trader.app.prediction import LoadedModel, bars_hash_of, panel_of, predict
 from trader.app.retrain import load_model
 from trader.core.errors import ConfigError
 from trader.core.forecast import LEVELS, probability_above
@@ -20,6 +19,7 @@ from trader.core.labels import hurdle_of
 from trader.core.model import digest_of
 from trader.core.panel import Panel
 from trader.core.params import params_of
+from trader.core.prediction import LoadedModel, bars_hash_of, panel_of, predict
 from trader.core.text import how_to_install
 from trader.core.types import HOUR_MS, Bars, Matrix, flat_bars, iso
 from trader.forecasters.registry import traits_of
@@ -115,9 +115,10 @@ def _require_horizon(model: ServedModel, h: int) -> None:
         return
     what = f"1 to {params.forecast_hours}" if distribution else f"{params.horizon_hours} alone"
     raise Refused(
-        422, f"{model.model_id} ({model.loaded.card.family}) answers for horizon_hours {what}, not {h}. Leave it "
-        "out, or ask for one of these"
-    )  # fmt: skip
+        422,
+        f"{model.model_id} ({model.loaded.card.family}) answers for horizon_hours {what}, not {h}. Leave it "
+        "out, or ask for one of these",
+    )
 
 
 def _at_horizon(

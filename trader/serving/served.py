@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from trader.app.model_alias import CHALLENGER, CHAMPION
+from trader.app.model_alias import CHALLENGER, CHAMPION, aliased, is_alias
 from trader.app.models import card_of
 from trader.app.retrain import champions, deployment
 from trader.core.errors import TraderError
@@ -79,7 +79,7 @@ class SymbolModels:
         journal, before = self.source.journal, self.published
         try:
             known, begun = tuple(champions(journal)), deployment(journal)
-            named = () if self._alias in (CHAMPION, CHALLENGER) else (card_of(journal, self._alias).model_id,)
+            named = () if is_alias(self._alias) else (card_of(journal, self._alias).model_id,)
         except TraderError as error:
             self._tell_trouble(str(error))
             return
@@ -170,12 +170,12 @@ class SymbolModels:
         if self._alias == CHAMPION:
             return self._champion(there, hour, newest)
         if self._alias == CHALLENGER:
-            waiting = [it for it in there.usable() if it.valid_from > newest]
-            if not waiting:
+            waiting = aliased(there.usable(), CHALLENGER, newest)
+            if waiting is None:
                 raise Refused(
                     503, f"{self.symbol}: there is no challenger; no published model waits for its first hour"
                 )
-            chosen = max(waiting, key=lambda it: it.valid_from)
+            chosen = waiting
         else:
             named = [it for it in there.champions if it.model_id.startswith(self._alias)]
             broken = [why for name, why in there.failures.items() if name.startswith(self._alias)]
@@ -191,7 +191,7 @@ class SymbolModels:
 
     def _champion(self, there: Published, hour: int, newest: int) -> Choice:
         usable = there.usable()
-        chosen, meant = serving(usable, hour), serving(there.champions, hour)
+        chosen, meant = aliased(usable, CHAMPION, hour), aliased(there.champions, CHAMPION, hour)
         if chosen is not None:
             late = meant is not None and meant.model_id != chosen.model_id
             return Choice(chosen.model_id, Standing(late or self._is_late(there, chosen, hour)))
@@ -202,9 +202,10 @@ class SymbolModels:
         if hour == newest:
             return Choice(first.model_id, Standing(False, first.valid_from))
         raise Refused(
-            422, f"{self.symbol}: no model served {iso(hour)}; the first serves from {iso(first.valid_from)}. Ask for that "
-            "hour or a later one, or serve a model by its id: --model ID"
-        )  # fmt: skip
+            422,
+            f"{self.symbol}: no model served {iso(hour)}; the first serves from {iso(first.valid_from)}. Ask for that "
+            "hour or a later one, or serve a model by its id: --model ID",
+        )
 
     def _is_late(self, there: Published, chosen: Champion, hour: int) -> bool:
         model = there.models.get(chosen.model_id)

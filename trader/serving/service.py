@@ -148,9 +148,10 @@ class Service:
         models = self.models.get(asked.symbol)
         if models is None:
             raise Refused(
-                422, f"{asked.symbol} is not served here; there are {', '.join(self.models)}. Start trader serve --symbol "
-                f"{asked.symbol}"
-            )  # fmt: skip
+                422,
+                f"{asked.symbol} is not served here; there are {', '.join(self.models)}. Start trader serve --symbol "
+                f"{asked.symbol}",
+            )
         if asked.bars is not None:
             return await self._from_request(models, asked, asked.bars, newest, deadline)
         hour = newest if asked.hour is None else hour_of(asked.hour, newest)
@@ -191,8 +192,9 @@ class Service:
         card = model.loaded.card
         if key.hour < card.train_from:
             raise Refused(
-                422, f"{iso(key.hour)} is before what {card.model_id} was trained on, which begins at {iso(card.train_from)}"
-            )  # fmt: skip
+                422,
+                f"{iso(key.hour)} is before what {card.model_id} was trained on, which begins at {iso(card.train_from)}",
+            )
         begin = model.loaded.reads_from(key.hour)
         try:
             bars = await self._bars.run(lambda: models.source.bars_for(begin, key.hour), deadline)
@@ -212,9 +214,15 @@ class Service:
             raise refusal_of(error) from None
 
     async def _predicted(
-        self, model: ServedModel, bars: Bars, hour: int, horizon: int | None, standing: Standing,
-        deadline: float | None, source: str = "collected",
-    ) -> bytes:  # fmt: skip
+        self,
+        model: ServedModel,
+        bars: Bars,
+        hour: int,
+        horizon: int | None,
+        standing: Standing,
+        deadline: float | None,
+        source: str = "collected",
+    ) -> bytes:
         def work() -> ForecastAnswer:
             return forecast_answer(model, bars, hour, horizon, standing, source)
 
@@ -241,22 +249,25 @@ class Service:
         hour = bars.last if asked.hour is None else hour_of(asked.hour, newest)
         if bars.last > newest:
             raise Refused(
-                422, f"bars of the request reach {iso(bars.last)}, and the newest closed hour is {iso(newest)}; leave out what "
-                "is not over"
-            )  # fmt: skip
+                422,
+                f"bars of the request reach {iso(bars.last)}, and the newest closed hour is {iso(newest)}; leave out what "
+                "is not over",
+            )
         if not bars.first <= hour <= bars.last:
             raise Refused(
-                422, f"bars of the request close from {iso(bars.first)} to {iso(bars.last)}, without {iso(hour)}; send that "
-                "hour's bar too"
-            )  # fmt: skip
+                422,
+                f"bars of the request close from {iso(bars.first)} to {iso(bars.last)}, without {iso(hour)}; send that "
+                "hour's bar too",
+            )
         choice = models.choose(hour, newest)
         model = await self._model(models, choice.model_id, deadline)
         begin = model.loaded.reads_from(hour)
         if bars.first > begin:
             raise Refused(
-                422, f"{model.model_id} reads the bars from {iso(begin)} to {iso(hour)}, {(hour - begin) // HOUR_MS + 1:,} of "
-                f"them; yours begin at {iso(bars.first)}. Send all: with fewer the numbers would differ from the bot's"
-            )  # fmt: skip
+                422,
+                f"{model.model_id} reads the bars from {iso(begin)} to {iso(hour)}, {(hour - begin) // HOUR_MS + 1:,} of "
+                f"them; yours begin at {iso(bars.first)}. Send all: with fewer the numbers would differ from the bot's",
+            )
         return await self._predicted(
             model, bars, hour, asked.horizon_hours, choice.standing, deadline, "request"
         )

@@ -1,0 +1,101 @@
+"""Which definitions were reached before: valid as long as every source of this project is the file that it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file of this project by the module that it is, with its size and the time of its newest change."""
+
+    module: str
+    path: str
+    stamp: tuple[int, int]
+
+
+def source_files(root: Path, packages: Iterable[str]) -> list[SourceFile]:
+    """Every Python file of the packages, by name."""
+    return sorted(
+        (it for package in packages for it in _files(root / package, package)), key=lambda it: it.module
+    )
+
+
+def _files(folder: str | Path, dotted: str) -> Iterator[SourceFile]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name, dot, kind = entry.name.partition(".")
+            if kind == "py":
+                told = entry.stat()
+                module = dotted if name == "__init__" else f"{dotted}.{name}"
+                yield SourceFile(module, entry.path, (told.st_size, told.st_mtime_ns))
+            elif not dot and name != "__pycache__" and entry.is_dir():
+                yield from _files(entry.path, f"{dotted}.{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """code: hash of each definition by `module:name`. imports: names of what is imported of others."""
+
+    code: dict[str, str]
+    imports: list[str]
+
+
+class KeptAnswers:
+    """kept: the file that holds them, None keeps nothing. sources, families: of which they are."""
+
+    def __init__(self, kept: Path | None, sources: Iterable[SourceFile], families: Iterable[str]) -> None:
+        self._kept, self._changed = kept, False
+        told = [sys.version, sorted(families), [[it.path, *it.stamp] for it in sources]]
+        self._of = hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        self._known: dict[str, Answer] = {}
+        self.libraries: dict[str, str] = {}
+        if kept is not None:
+            self._read(kept)
+
+    def _read(self, kept: Path) -> None:
+        try:
+            told: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+            if (told["schema"], told["of"]) == (_SCHEMA, self._of):
+                self._known = {
+                    key: Answer(dict(it["code"]), list(it["imports"])) for key, it in told["answers"].items()
+                }
+                self.libraries = dict(told["libraries"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            self._known = {}  # a cache that cannot be read is one that is not there
+
+    def get(self, roots: tuple[str, ...], families: tuple[str, ...]) -> Answer | None:
+        """What was reached from these before."""
+        return self._known.get(_key(roots, families))
+
+    def put(self, roots: tuple[str, ...], families: tuple[str, ...], answer: Answer) -> None:
+        """For the next time."""
+        self._known[_key(roots, families)] = answer
+        self._changed = True
+
+    def keep(self, libraries: dict[str, str]) -> None:
+        """Write them, if one is new. libraries: distributions by imported name."""
+        if self._kept is None or not self._changed:
+            return
+        answers = {key: {"code": it.code, "imports": it.imports} for key, it in self._known.items()}
+        told = {"schema": _SCHEMA, "of": self._of, "libraries": libraries, "answers": answers}
+        unfinished = self._kept.with_name(f"{self._kept.name}.{os.getpid()}.tmp")
+        try:
+            unfinished.write_text(json.dumps(told), encoding="utf-8")
+            unfinished.replace(self._kept)
+        except OSError:
+            return
+        self._changed = False
+
+
+def _key(roots: tuple[str, ...], families: tuple[str, ...]) -> str:
+    return json.dumps([roots, families])
