@@ -1,4 +1,4 @@
-"""Exports of trees: what the proof of an ensemble takes, and a single row by the library and by the exported form, in this process."""
+"""Exports of trees: what the proof of an ensemble takes, and a single row by the library and by the export, in this process."""
 
 from __future__ import annotations
 
