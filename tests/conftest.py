@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.bars_made import bars_made
+from tests.support.examples import share_of
 from trader.adapters.files import read_bars
 from trader.adapters.talib_features import register_shipped
 from trader.core.types import Bars
@@ -53,7 +54,7 @@ if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Shared runners pause for seconds; a deadline per example would measure them and not the code.
-settings.register_profile("here", deadline=None, derandomize=True)
+settings.register_profile("here", deadline=None, derandomize=True, max_examples=share_of(100))
 settings.load_profile("here")
 
 

@@ -23,6 +23,7 @@ from backtest.pipeline.source_module import AT_IMPORT, SourceModule, content_of,
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("trader", "backtest")
+PACKAGES_BEGIN = tuple(f"{it}." for it in PACKAGES)
 # Definitions that list the families: of these only what a named family has is followed.
 TABLES_OF_FAMILIES = frozenset(
     {
@@ -73,6 +74,7 @@ class Code:
         self._families = frozenset(families)
         self.versions = versions or Versions()
         self._modules: dict[tuple[str, Path | None], SourceModule | None] = {}
+        self._located: dict[tuple[str, Path | None], tuple[SourceModule | None, list[str]]] = {}
         self._reached: dict[tuple[Any, ...], Reached] = {}
         self._stale = False
 
@@ -159,6 +161,15 @@ class Code:
             self._modules[place] = None if path is None else self._read(name, path)
         return self._modules[place]
 
+    def located(self, dotted: str, folder: Path | None) -> tuple[SourceModule | None, list[str]]:
+        """The module that a dotted name begins with, and the rest of it; of any other all of its words."""
+        place, parts = (dotted, folder), dotted.split(".")
+        if place not in self._located:
+            cuts = range(len(parts), 0, -1)
+            found = ((self.module(".".join(parts[:cut]), folder), parts[cut:]) for cut in cuts)
+            self._located[place] = next((it for it in found if it[0] is not None), (None, parts))
+        return self._located[place]
+
     def is_other_family(self, dotted: str, families: frozenset[str]) -> bool:
         """Whether a name in a table of families belongs to one that was not named."""
         words = {it.lstrip("_").lower().removesuffix("params") for it in dotted.replace(":", ".").split(".")}
@@ -237,14 +248,10 @@ class _Walk:
     def _import_all(self, module: SourceModule) -> None:
         """What happens in a person's own modules when this one imports them, though nothing of them may be used."""
         for dotted in module.imported.values():
-            parts = dotted.split(".")
-            found = (
-                self._code.module(".".join(parts[:cut]), self._folder) for cut in range(len(parts), 0, -1)
-            )
-            other = next((it for it in found if it is not None), None)
+            other, rest = self._code.located(dotted, self._folder)
             if other is None:
-                self._imports.add(parts[0])
-            elif parts[0] not in PACKAGES and other.name not in self._imported:
+                self._imports.add(rest[0])
+            elif not dotted.startswith(PACKAGES_BEGIN) and other.name not in self._imported:
                 self._imported.add(other.name)
                 self._visit(other.name, AT_IMPORT)
                 self._import_all(other)
@@ -273,13 +280,11 @@ class _Walk:
         """To the definition that a dotted name leads to, through modules that only import it."""
         if dotted.startswith(NO_RESULT):
             return
-        parts = dotted.split(".")
-        for cut in range(len(parts), 0, -1):
-            module = self._code.module(".".join(parts[:cut]), self._folder)
-            if module is not None:
-                self._into(module, parts[cut:], depth)
-                return
-        self._imports.add(parts[0])
+        module, rest = self._code.located(dotted, self._folder)
+        if module is None:
+            self._imports.add(rest[0])
+        else:
+            self._into(module, rest, depth)
 
     def _into(self, module: SourceModule, rest: list[str], depth: int) -> None:
         if not rest:

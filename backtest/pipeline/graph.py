@@ -18,6 +18,7 @@ from backtest.pipeline.stage_inputs import (
     MODEL_PARAMS,
     PARAMS,
     PREDICTIONS,
+    features_of_other,
 )
 from backtest.pipeline.user_code import families_file, preset_code
 from trader.core.errors import ConfigError
@@ -59,9 +60,11 @@ def _built_in(spec: Spec) -> Iterator[Job]:
     families = [_Family(spec, name) for name in spec.families]
     for symbol in sorted({*spec.symbols, *(it for family in families for it in family.seen)}):
         yield _collect(spec, symbol)
-    for symbol in spec.symbols:
-        if any(family.traits.reads == "rows" for family in families):
+    of_rows = [family for family in families if family.traits.reads == "rows"]
+    if of_rows:
+        for symbol in sorted({*spec.symbols, *(it for family in of_rows for it in family.seen)}):
             yield _features(families[0].preset, symbol)
+    for symbol in spec.symbols:
         for family in families:
             yield from family.jobs(symbol)
     yield _publish(spec)
@@ -182,7 +185,8 @@ class _Family:
 
     def _predict(self, symbol: str) -> Job:
         rows = self.traits.reads == "rows"
-        features = [Input(FEATURES, job=f"features/{symbol}", output=FEATURES)] if rows else []
+        named = {symbol: FEATURES} | {it: features_of_other(it) for it in self.seen if it != symbol}
+        features = [Input(name, job=f"features/{it}", output=FEATURES) for it, name in named.items() if rows]
         inputs = [*features, self._of("tune", symbol, MODEL_PARAMS)]
         return self._job("predict", symbol, inputs, (PREDICTIONS,), self._hours(self._spec.test_from))
 
@@ -215,7 +219,7 @@ class _Family:
 def _base_params(spec: Spec, family: str, traits: Traits) -> Params:
     """What a search begins with."""
     shared = dict(spec.params)
-    if (traits.scope, traits.reads) != ("global", "series"):
+    if not traits.pools and (traits.scope, traits.reads) != ("global", "series"):
         shared.pop("train_symbols", None)  # a family of one symbol sees that symbol
     model = completed({"family": family, **spec.model.get(family, {})})
     where = f"{spec.path}: [params] and [model.{family}]"

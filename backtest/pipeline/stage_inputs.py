@@ -27,6 +27,15 @@ BARS, FEATURES, MODEL_PARAMS, PARAMS, PREDICTIONS, CARD, CERTIFICATE = (
 )
 
 
+# In what a stage says beside its files: why these refuse what it examined.
+REFUSAL = "refusal"
+
+
+def features_of_other(symbol: str) -> str:
+    """The name of the features of a symbol that a fit on several symbols sees beside the traded one."""
+    return f"others/{symbol}-features.parquet"
+
+
 @dataclass(frozen=True, slots=True)
 class Made:
     """What a stage gives: files by name, and what is said of it beside them, such as what the evidence ledger counts."""

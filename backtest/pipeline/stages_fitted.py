@@ -14,12 +14,19 @@ from backtest.engine.walkforward import fit_and_predict
 from backtest.executors.futures import in_order
 from backtest.executors.protocol import Arrays, Placement, SharedArrays, Task, TaskSettings, task_function
 from backtest.pipeline.cached_tasks import CachedTasks
-from backtest.pipeline.stage_inputs import FEATURES, MODEL_PARAMS, Given, Made, Work, json_bytes
+from backtest.pipeline.stage_inputs import (
+    FEATURES,
+    MODEL_PARAMS,
+    Given,
+    Made,
+    Work,
+    features_of_other,
+    json_bytes,
+)
 from backtest.pipeline.tables import bars_bytes, columns_of, parquet_of
 from trader.core.errors import DataError
 from trader.core.families import own_family
 from trader.core.features import features, preset_named
-from trader.core.forecast import Traits
 from trader.core.jumps import require_no_jump
 from trader.core.panel import Panel
 from trader.core.params import Params
@@ -132,21 +139,31 @@ def _history(given: Given, params: Params, first: Refit, stop: int) -> History:
     begin = first.train_from
     if traits.reads == "series":
         begin = max(bars.first, begin - traits.context_hours * HOUR_MS)
-    X = _rows(given, bars, traits, begin, stop)
+    X: list[Matrix] = []
+    if traits.reads == "rows":
+        files = [FEATURES, *(features_of_other(it.symbol) for it in chosen)]
+        X = [
+            _rows(given.file(name), it, begin, stop) for name, it in zip(files, (bars, *chosen), strict=True)
+        ]
     y: Floats = np.stack([labels_between(it, params, begin, stop) for it in (bars, *chosen)])
     beside = tuple(it.span(begin, stop) for it in chosen)
-    return History(forecaster, Panel.of([bars.span(begin, stop)], X), y, beside)
+    return History(forecaster, Panel.of([bars.span(begin, stop)], X[:1]), y, beside, tuple(X[1:]))
 
 
-def _rows(given: Given, bars: Bars, traits: Traits, begin: int, stop: int) -> list[Matrix]:
-    if traits.reads != "rows":
-        return []
-    columns = columns_of(given.file(FEATURES), FEATURES)
+def _rows(file: bytes, bars: Bars, begin: int, stop: int) -> Matrix:
+    """Features of the hours begin <= T < stop (UTC ms), (n, k) float32, NaN where the symbol has no bar. Raises DataError for a
+    file that is not of these bars."""
+    columns = columns_of(file, FEATURES)
     times = columns.pop("close_time")
     if int(times[0]) != bars.first or len(times) != len(bars):
-        raise DataError(f"{FEATURES} of {given.symbol} is not of its bars; remove it, and it is made again")
-    rows = slice((begin - bars.first) // HOUR_MS, (stop - bars.first) // HOUR_MS)
-    return [np.column_stack([column[rows] for column in columns.values()]).astype(np.float32)]
+        raise DataError(f"{FEATURES} of {bars.symbol} is not of its bars; remove it, and it is made again")
+    rows: Matrix = np.full(((stop - begin) // HOUR_MS, len(columns)), np.nan, np.float32)
+    first, last = max(begin, bars.first), min(stop, bars.last + HOUR_MS)
+    if first < last:
+        there = slice((first - bars.first) // HOUR_MS, (last - bars.first) // HOUR_MS)
+        known = np.column_stack([column[there] for column in columns.values()])
+        rows[(first - begin) // HOUR_MS : (last - begin) // HOUR_MS] = known
+    return rows
 
 
 def _tasks(history: History, params: Params, windows: list[Refit], stop: int) -> list[Task]:

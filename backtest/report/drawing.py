@@ -84,10 +84,16 @@ def pair(paper: Paper, height: float, shares: Sequence[int] = (1, 1)) -> Iterato
 def svg(made: Any, words: str, paper: Paper) -> str:
     """The figure as an <svg> element that says in words what it shows."""
     import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     text = io.StringIO()
     # Ids are hashes of content and salt: equal ones of two pictures would let one be cut by the other's frame.
     with matplotlib.rc_context({"svg.hashsalt": f"{words}, {paper.name}"}):
+        FigureCanvasSVG(made)
+        made.dpi = 72  # an SVG's, at which its texts are measured
+        # Laid out here, once: savefig would draw all of it for that, and then draw it again.
+        made.get_layout_engine().execute(made)
+        made.set_layout_engine("none")
         made.savefig(text, format="svg", metadata={"Date": None})
     body = text.getvalue()
     body = body[body.index("<svg") :]

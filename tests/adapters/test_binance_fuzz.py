@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.adapters.test_binance_orders import ORDER, REPLY
 from tests.adapters.test_binance_reads import BALANCES, STATE
+from tests.support.examples import share_of
 from tests.support.fakes import FakeClock
 from tests.support.raw_server import NOW, RawServer, klines, raw, serving, spot
 from trader.adapters.binance_klines import BinanceKlines
@@ -133,7 +134,7 @@ def prepared(scene: Scene, data: bytes) -> None:
 
 
 @given(data=answers() | st.binary(max_size=80), name=st.sampled_from(sorted(READS)))
-@settings(max_examples=300)
+@settings(max_examples=share_of(300))
 def test_no_stranger_leaves_a_read(scene: Scene, data: bytes, name: str) -> None:
     """Random status, headers, framing and body: a value, Retry, ConfigError or Halt, in at most a handful of requests."""
     prepared(scene, data)
@@ -144,7 +145,7 @@ def test_no_stranger_leaves_a_read(scene: Scene, data: bytes, name: str) -> None
 
 
 @given(data=answers() | st.binary(max_size=80))
-@settings(max_examples=300)
+@settings(max_examples=share_of(300))
 def test_no_stranger_leaves_an_order(scene: Scene, data: bytes) -> None:
     """An order ends as accepted, refused or unknown, and its bytes have been sent once.
 
@@ -161,7 +162,7 @@ def test_no_stranger_leaves_an_order(scene: Scene, data: bytes) -> None:
 
 
 @given(reply=changed)
-@settings(max_examples=200)
+@settings(max_examples=share_of(200))
 def test_a_changed_reply_is_believed_only_whole(scene: Scene, reply: dict[str, Any]) -> None:
     """An order counts as accepted only if everything that is booked from its reply stands in it, and fits together."""
     body = json.dumps(reply).encode()

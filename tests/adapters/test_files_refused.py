@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.test_files import CSV_SHAPES, HEADER, assert_same, parquet_of, stamped, synthetic
+from tests.support.examples import share_of
 from trader.adapters.files import read_bars, write_bars
 from trader.core.bars import as_columns
 from trader.core.errors import ConfigError, DataError
@@ -217,7 +218,9 @@ def judged(path: Path) -> Bars | None:
     return bars
 
 
-fuzz = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+fuzz = settings(
+    max_examples=share_of(150), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 
 
 @pytest.mark.parametrize("prefix", [b"", b"PAR1", b"PK\x03\x04", b"open_time,open,high,low,close,volume\n"])

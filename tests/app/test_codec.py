@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.drawn_records import EVENTS, NO_MONEY, NOTES, OBJECTS, SYMBOL
+from tests.support.examples import share_of
 from trader.app import codec, codec_events
 from trader.app.codec_events import FORMATS
 from trader.app.fields import MONEY, InvalidField, shape
@@ -79,7 +80,7 @@ def refused(fmt: Format[Any], content: Any, field: str) -> None:
 
 
 @pytest.mark.parametrize(("fmt", "values"), ALL)
-@settings(max_examples=30)
+@settings(max_examples=share_of(30))
 @given(data=st.data())
 def test_what_is_written_is_read(fmt: Format[Any], values: st.SearchStrategy, data: st.DataObject) -> None:
     """decode(encode(x)) is x, and equal objects have equal bytes with sorted keys."""
@@ -93,7 +94,7 @@ def test_what_is_written_is_read(fmt: Format[Any], values: st.SearchStrategy, da
 
 
 @pytest.mark.parametrize(("fmt", "values"), [pytest.param(*pair, id=pair[0].name) for pair in EVENTS])
-@settings(max_examples=30)
+@settings(max_examples=share_of(30))
 @given(data=st.data())
 def test_an_event_carries_those_before_it(
     fmt: EventFormat[Any], values: st.SearchStrategy, data: st.DataObject
@@ -106,7 +107,7 @@ def test_an_event_carries_those_before_it(
 
 
 @pytest.mark.parametrize(("fmt", "values"), [pytest.param(*pair, id=pair[0].name) for pair in NOTES])
-@settings(max_examples=30)
+@settings(max_examples=share_of(30))
 @given(data=st.data())
 def test_a_note_comes_back_or_is_none(fmt: Any, values: st.SearchStrategy, data: st.DataObject) -> None:
     """A note that is whole is read, one with a damaged value is as good as absent."""
@@ -121,7 +122,7 @@ def test_a_note_comes_back_or_is_none(fmt: Any, values: st.SearchStrategy, data:
 
 
 @pytest.mark.parametrize(("fmt", "values"), ALL)
-@settings(max_examples=30)
+@settings(max_examples=share_of(30))
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_a_damaged_object_is_named(
     fmt: Format[Any], values: st.SearchStrategy, data: st.DataObject, seed: int

@@ -92,7 +92,8 @@ def test_trees_that_know_the_answers_are_shown_in_a_few_digits(ask: Any, folder:
     """Deep trees without costs multiply the stake beyond reason in sample: counted, not a crash, and readable."""
     trees = {"n_estimators": 150, "max_depth": 12, "learning_rate": 0.3}
     free = {"fee_rate": 0, "half_spread_bps": 0, "slippage_bps": 0, "enter_edge": 0}
-    params = {**json.loads((folder / "P.json").read_text()), **free, "model": {"family": "xgboost", **trees}}
+    model = {"family": "xgboost", **trees}
+    params = {**json.loads((folder / "P.json").read_text()), **free, "model": model, "step_days": 17}
     write(folder, "deep.json", json.dumps(params))
     words = (
         "run",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from backtest.engine.ideal import simulate_ideal
 from backtest.engine.simulate import simulate
 from tests.support.bars_made import bars_made
+from tests.support.examples import share_of
 from tests.support.published_study import simulate_hour_by_hour
 from trader.core.errors import ConfigError
 from trader.core.hours import Rules, line_text
@@ -89,7 +90,7 @@ def wrong_prices(seed: int, many: int) -> dict[str, dict[int, float]]:
     }
 
 
-@pytest.mark.parametrize("examples", [80, pytest.param(250, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [25, pytest.param(250, marks=pytest.mark.long)])
 def test_the_lines_are_those_of_the_slow_twin(examples: int) -> None:
     """Every line, its bytes, the final state and the equities as floats: equal to one `decide_hour` an hour, over random
     prices, gaps, wrong prints, price bands, probabilities, thresholds, costs, accounts, filters and halts."""
@@ -208,7 +209,7 @@ def test_no_hour_sees_a_later_one() -> None:
     horizon=st.sampled_from([1, 1, 5]),
     band=st.sampled_from([None, None, 0.02, 0.2]),
 )
-@settings(max_examples=60)
+@settings(max_examples=share_of(60))
 def test_the_exact_account_stays_near_the_ideal_one(
     seed: int, fee: float, discount: float | None, edge: float, horizon: int, band: float | None
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import share_of
 from trader.core.errors import ConfigError
 from trader.core.ports import Store
 
@@ -118,7 +119,7 @@ class StoreContract:
         assert store.list("", limit=2) == ["a-b", "a.b"]
 
     @given(found=st.lists(keys, max_size=12), prefix=keys, after=keys, limit=st.integers(1, 5))
-    @settings(max_examples=60, suppress_health_check=SHARED, deadline=None)
+    @settings(max_examples=share_of(60), suppress_health_check=SHARED, deadline=None)
     def test_lists_equal_the_obvious_ones(
         self, store: Store, found: list[str], prefix: str, after: str, limit: int
     ) -> None:

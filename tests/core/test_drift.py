@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import share_of
 from trader.core.drift import (
     CALIBRATION_LIMIT,
     DRIFT_HOURS,
@@ -49,7 +50,7 @@ def distance(values: list[float], edges: list[float]) -> float:
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=share_of(30), deadline=None)
 @given(seed=st.integers(0, 10_000), missing=st.sets(st.integers(0, 59), max_size=40), ties=st.booleans())
 def test_the_drift_of_every_window_equals_its_slow_twin(seed: int, missing: set[int], ties: bool) -> None:
     """Row by row, column by column: the largest PSI and KS of the defined rows; unknown before a whole window, and

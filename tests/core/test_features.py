@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.bars_made import bars_made
+from tests.support.examples import share_of
 from trader.core.errors import ConfigError
 from trader.core.features import (
     ANCHOR_BARS,
@@ -38,7 +39,7 @@ def live_row(bars: Bars, hour: int) -> bytes:
 
 
 @given(picked=st.lists(st.integers(0, len(MADE) - 1), min_size=1, max_size=5))
-@settings(max_examples=60)
+@settings(max_examples=share_of(60))
 def test_a_live_block_gives_the_bits_of_research_on_made_bars(picked: list[int]) -> None:
     """A row from a live-sized block equals the row of the whole history, to the bit, wherever it lies."""
     for row in picked:
@@ -60,7 +61,7 @@ def test_every_live_row_of_two_symbols_equals_research(two_symbols: tuple[Bars, 
 
 
 @given(cut=st.integers(0, 12_000), start=st.integers(0, 11_000), length=st.integers(1, 900))
-@settings(max_examples=60)
+@settings(max_examples=share_of(60))
 def test_truncating_the_future_changes_no_row(cut: int, start: int, length: int) -> None:
     """Rows up to a cut are the same, to the bit, with and without the bars after it; rows after it are undefined."""
     first, last = int(MADE.close_time[start]), int(MADE.close_time[min(start + length, 11_999)])
@@ -72,7 +73,7 @@ def test_truncating_the_future_changes_no_row(cut: int, start: int, length: int)
 
 
 @given(row=st.integers(1_500, 11_900), poison=st.sampled_from([np.nan, np.inf, 1e300, -1.0, 0.0]))
-@settings(max_examples=40)
+@settings(max_examples=share_of(40))
 def test_poisoning_the_future_changes_no_row(row: int, poison: float) -> None:
     """Whatever stands in later bars, even what no bar may hold, past rows and past labels keep their bits."""
     spoiled = {name: getattr(MADE, name).copy() for name in REQUIRED_COLUMNS}
@@ -87,7 +88,7 @@ def test_poisoning_the_future_changes_no_row(row: int, poison: float) -> None:
 
 
 @given(start=st.integers(0, 11_000), first=st.integers(1, 900), second=st.integers(1, 900))
-@settings(max_examples=40)
+@settings(max_examples=share_of(40))
 def test_rows_do_not_depend_on_how_they_are_asked_for(start: int, first: int, second: int) -> None:
     """Asking in two parts gives the rows of asking once."""
     a, b, c = (int(MADE.close_time[min(start + n, 11_999)]) for n in (0, first, first + second))

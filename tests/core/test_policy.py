@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import share_of
 from trader.core.policy import (
     FLAT,
     LONG,
@@ -203,7 +204,7 @@ def walked(
     horizon=st.just(1) | st.integers(1, 24),
     losses=limits,
 )
-@settings(max_examples=300)
+@settings(max_examples=share_of(300))
 def test_a_walk_at_once_is_the_walk_hour_by_hour(
     seed: int, hours: int, at: Thresholds, horizon: int, losses: LossLimits
 ) -> None:

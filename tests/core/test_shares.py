@@ -13,6 +13,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from tests.support.bars_made import bars_made
+from tests.support.examples import share_of
 from trader.core.errors import DataError
 from trader.core.lookahead import poisoned
 from trader.core.metrics import HOURS_PER_YEAR
@@ -60,7 +61,7 @@ def distance_of(covariance: Floats) -> Floats:
     return distance
 
 
-@settings(max_examples=60)
+@settings(max_examples=share_of(60))
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 12))
 def test_the_leaves_are_those_of_scipys_tree(seed: int, n: int) -> None:
     """Single linkage joins the same clusters, each of which is one run of leaves, and draws the same branch left."""
@@ -105,7 +106,7 @@ def slow_hrp(covariance: Floats) -> Floats:
     return weights
 
 
-@settings(max_examples=60)
+@settings(max_examples=share_of(60))
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 10))
 def test_hierarchical_risk_parity_is_the_papers(seed: int, n: int) -> None:
     """Equal to a recursion over scipy's leaves; all weights are positive and add up to 1."""
@@ -134,7 +135,7 @@ def test_each_rule_is_its_formula() -> None:
         assert [float(it) for it in told.weights.values()] == pytest.approx(want[rule], abs=2e-6), rule
 
 
-@settings(max_examples=40)
+@settings(max_examples=share_of(40))
 @given(
     rule=st.sampled_from(RULES),
     hour=st.integers(130, 199),

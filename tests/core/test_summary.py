@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from backtest.engine.outcome import summary_of_run
 from backtest.engine.simulate import Run, simulate
 from tests.support.bars_made import bars_made
+from tests.support.examples import share_of
 from trader.core.costs import commission, quote_at
 from trader.core.hours import HourLine, Rules
 from trader.core.params import DEFAULT_PARAMS, params_of
@@ -59,7 +60,7 @@ def gross_twin(lines: list[HourLine], rules: Rules) -> Decimal:
 
 
 @given(seed=st.integers(0, 10_000), halt=st.sampled_from([None, -0.02, -0.2]))
-@settings(max_examples=30)
+@settings(max_examples=share_of(30))
 def test_gross_equals_its_slow_twin(seed: int, halt: float | None) -> None:
     """The same targets at zero cost, compounded."""
     run, rules = run_of(seed, halt_cumulative_return=halt)
@@ -109,7 +110,7 @@ def test_a_prediction_counts_only_once_its_outcome_is_known() -> None:
 
 
 @given(seed=st.integers(0, 10_000), fee=st.sampled_from([0, 0.001, 0.01]))
-@settings(max_examples=20)
+@settings(max_examples=share_of(20))
 def test_written_lines_give_the_summary_of_their_columns(seed: int, fee: float) -> None:
     """Read back from its lines, as replay does, a run has the very same figures."""
     run, rules = run_of(seed, fee_rate=fee)

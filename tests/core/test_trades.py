@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from backtest.engine.outcome import summary_of_run
 from backtest.engine.simulate import Run, simulate
 from tests.support.bars_made import bars_made
+from tests.support.examples import share_of
 from trader.core.hours import HourLine, Rules
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.trades import TRADE_KEYS, Trade, TradeFigures, trades_of
@@ -118,7 +119,7 @@ def twin(lines: list[HourLine]) -> list[tuple[int, Decimal]]:
 
 
 @given(seed=st.integers(0, 10_000), fee=st.sampled_from([0, 0.001, 0.01]))
-@settings(max_examples=20)
+@settings(max_examples=share_of(20))
 def test_the_figures_of_a_run_equal_their_slow_twins(seed: int, fee: float) -> None:
     """Count, win rate, profit factor and holding time, counted one by one from the written lines."""
     run, rules = run_of(seed, fee_rate=fee, halt_cumulative_return=None)

@@ -167,9 +167,9 @@ def test_a_session_that_succeeds_fits_the_document(child: Child) -> None:
             schema[path][method].validate_response(requests.get(f"{child.url}{path}", timeout=20))
 
 
-@pytest.mark.parametrize("cases_sent", [200, pytest.param(800, marks=pytest.mark.long)])
+@pytest.mark.parametrize("cases_sent", [80, pytest.param(800, marks=pytest.mark.long)])
 def test_the_command_speaks_as_the_document_says(child: Child, cases_sent: int) -> None:
-    """Hundreds of requests that fit the document, and that break it: every answer has the shape that is written,
+    """Many requests that fit the document, and that break it: every answer has the shape that is written,
     none is a server's error, none that was refused changed anything, and stderr stays empty."""
     from schemathesis.checks import not_a_server_error
     from schemathesis.specs.openapi import checks

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import share_of
 from tests.support.venue_kit import AT, SYMBOL, Sim, config, running
 from trader.core.errors import ConfigError
 from trader.exchange.server import EmbeddedExchange
@@ -86,7 +87,9 @@ def test_expect_continue_is_answered(sim: Sim) -> None:
     assert b"200 OK" in answer
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=share_of(150), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.binary(max_size=300), st.sampled_from([b"", b"GET /api/v3/", b"POST /api/v3/order?", b"GET /sim/"]))
 def test_garbage_breaks_nothing(sim: Sim, garbage: bytes, prefix: bytes) -> None:
     """Whatever bytes arrive, the answer is HTTP or nothing, no thread dies, and nothing is booked."""
@@ -95,7 +98,9 @@ def test_garbage_breaks_nothing(sim: Sim, garbage: bytes, prefix: bytes) -> None
     assert sim.instrument.orders.by_id == {}
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=share_of(100), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     path=st.sampled_from(
         ["klines", "depth", "exchangeInfo", "ticker/price", "account", "order", "myTrades", "allOrders"]

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import share_of
 from tests.support.venue_kit import BOOK, COSTS, config
 from trader.core.types import HOUR_MS
 from trader.exchange.account import Account, VenueOrder
@@ -95,7 +96,7 @@ def check_order(order: VenueOrder) -> None:
             assert trade.price <= order.price if order.side == "BUY" else trade.price >= order.price
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=share_of(150))
 @given(steps)
 def test_balances_follow_from_the_ledger(life: list[object]) -> None:
     """Orders of all kinds in two symbols, thin books, cancels, passing hours: no unit appears or is lost, none goes negative."""

@@ -140,7 +140,7 @@ TROUBLED = told_example(
 )
 
 
-@pytest.mark.parametrize("examples", [6, pytest.param(24, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [3, pytest.param(24, marks=pytest.mark.long)])
 def test_replay_is_the_backtest_on_drawn_markets(examples: int) -> None:
     """Every line is equal, and what was drawn holds what the promise is about: orders, halts, outages, dust."""
     seen: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""A kitchen for every test of pipelines."""
+"""A kitchen for every test of pipelines, with nothing done or with one finished run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,23 @@ from tests.pipeline.kit import Kitchen
 
 
 @pytest.fixture
-def kitchen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kitchen:
+def kitchen(tmp_path: Path) -> Kitchen:
     """A pipeline of one symbol, forecast by the naive family, in a fresh folder."""
-    made = Kitchen(tmp_path, monkeypatch, capsys)
+    made = Kitchen(tmp_path)
     made.write()
     return made
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> Kitchen:
+    """The same after its first run; nobody changes it."""
+    made = Kitchen(tmp_path_factory.mktemp("first-run"))
+    made.write()
+    made.run()
+    return made
+
+
+@pytest.fixture
+def finished(first_run: Kitchen, tmp_path: Path) -> Kitchen:
+    """A copy of it, to be changed."""
+    return first_run.copied(tmp_path)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +47,13 @@ enter_edge = 0.001
 class Kitchen:
     """A pipeline's folder, and the two verbs."""
 
-    def __init__(
-        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        self.folder, self._monkeypatch, self._capsys = folder, monkeypatch, capsys
-        self.file, self.out = folder / "p.toml", folder / "out"
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.file, self.out = folder, folder / "p.toml", folder / "out"
+
+    def copied(self, folder: Path) -> Kitchen:
+        """Another one, in an empty folder, with all that this one has done."""
+        shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
+        return Kitchen(folder)
 
     def write(
         self,
@@ -58,13 +63,17 @@ class Kitchen:
         trials: int = 0,
     ) -> None:
         """The pipeline's file, and the bars of its symbols."""
-        (self.folder / "data").mkdir(exist_ok=True)
         for seed, symbol in enumerate(symbols, start=1):
-            path = self.folder / "data" / f"{symbol}-1h.parquet"
-            if not path.exists():
-                write_bars(path, bars_made(75 * 24, seed, symbol=symbol))
+            self.write_bars(symbol, seed)
         text = SMALL.format(symbols=json.dumps(symbols), families=json.dumps(families), trials=trials)
         self.file.write_text(text + more)
+
+    def write_bars(self, symbol: str, seed: int) -> None:
+        """A symbol's bars, where it has none."""
+        path = self.folder / "data" / f"{symbol}-1h.parquet"
+        path.parent.mkdir(exist_ok=True)
+        if not path.exists():
+            write_bars(path, bars_made(75 * 24, seed, symbol=symbol))
 
     def edit(self, old: str, new: str) -> None:
         """In the pipeline's file."""
@@ -74,12 +83,17 @@ class Kitchen:
 
     def ask(self, words: str) -> tuple[int, str, str]:
         """`backtest` with these words: exit code, what it showed, what it said."""
-        self._monkeypatch.setattr(sys, "argv", ["backtest", *words.split()])
-        self._monkeypatch.chdir(self.folder)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        told = self._capsys.readouterr()
-        return int(ended.value.code or 0), told.out, told.err
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            chdir(self.folder),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            patch.setattr(sys, "argv", ["backtest", *words.split()])
+            with pytest.raises(SystemExit) as ended:
+                main()
+        return int(ended.value.code or 0), out.getvalue(), err.getvalue()
 
     def run(self, words: str = "") -> list[str]:
         """`backtest pipeline` to its good end: the stages that ran."""

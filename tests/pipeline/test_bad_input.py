@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from backtest.pipeline import folder as folder_of
-from backtest.pipeline import stage_run
+from backtest.pipeline import stages_fitted
 from tests.pipeline.kit import Kitchen
 
 WRONG = {
@@ -69,21 +70,20 @@ def test_an_output_named_twice_is_refused(kitchen: Kitchen) -> None:
     assert "outputs names 'y/z', and mine/y is made already" in kitchen.fails()[1]
 
 
-def test_an_input_that_vanished_is_named(kitchen: Kitchen) -> None:
+def test_an_input_that_vanished_is_named(finished: Kitchen) -> None:
     """Status says it, a run ends with 2; what was finished stays, and once the file is back nothing runs."""
-    kitchen.run()
-    before = kitchen.outputs()
-    bars = kitchen.folder / "data" / "BTCUSDT-1h.parquet"
+    before = finished.outputs()
+    bars = finished.folder / "data" / "BTCUSDT-1h.parquet"
     data = bars.read_bytes()
     bars.unlink()
-    assert kitchen.status()["collect/BTCUSDT"].endswith("BTCUSDT-1h.parquet is not there")
-    code, err = kitchen.fails()
+    assert finished.status()["collect/BTCUSDT"].endswith("BTCUSDT-1h.parquet is not there")
+    code, err = finished.fails()
     assert code == 2
     assert "BTCUSDT-1h.parquet is not there; put it back" in err
     assert "6 that need them did not run" in err
-    assert kitchen.outputs() == before
+    assert finished.outputs() == before
     bars.write_bytes(data)
-    assert kitchen.run() == []
+    assert finished.run() == []
 
 
 def test_a_full_disk_keeps_what_was_finished(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,21 +108,35 @@ def test_a_full_disk_keeps_what_was_finished(kitchen: Kitchen, monkeypatch: pyte
     assert "backtest/BTCUSDT/naive" in ran
 
 
-def test_a_stage_that_raises_is_named_and_hinders_no_other(kitchen: Kitchen) -> None:
+def test_a_file_in_the_folder_s_place_is_named(kitchen: Kitchen) -> None:
+    """Nothing is removed; the message says both ways out."""
+    kitchen.out.write_text("mine")
+    code, err = kitchen.fails()
+    assert code == 2
+    assert (
+        "pipeline folder out cannot be made: a file is in its place. Move it away, or name another folder"
+        in err
+    )
+    assert kitchen.out.read_text() == "mine"
+
+
+def test_a_stage_that_raises_is_named_and_hinders_no_other(finished: Kitchen) -> None:
     """Bars that begin too late for one symbol: the other symbol's stages run to their end and are kept."""
     from tests.support.bars_made import bars_made
     from trader.adapters.files import write_bars
 
-    kitchen.write(symbols=("BTCUSDT", "ETHUSDT"))
+    finished.write(symbols=("BTCUSDT", "ETHUSDT"))
+    finished.edit("enter_edge = 0.001", "enter_edge = 0.002")
     young = bars_made(40 * 24, 2, symbol="ETHUSDT", start="2021-02-10")
-    write_bars(kitchen.folder / "data" / "ETHUSDT-1h.parquet", young)
-    code, err = kitchen.fails()
+    write_bars(finished.folder / "data" / "ETHUSDT-1h.parquet", young)
+    code, err = finished.fails()
     assert code == 2
     assert "stage predict/ETHUSDT/naive failed: look_back 20 d + gap 1 h needs 481 bars" in err
     assert "did not run" in err
-    assert (kitchen.out / "current/backtest/BTCUSDT/naive/summary.json").is_file()
-    write_bars(kitchen.folder / "data" / "ETHUSDT-1h.parquet", bars_made(75 * 24, 2, symbol="ETHUSDT"))
-    assert {it for it in kitchen.run() if "BTCUSDT" in it} == set()
+    told = json.loads((finished.out / "current/backtest/BTCUSDT/naive/P.json").read_text())
+    assert told["enter_edge"] == 0.002
+    write_bars(finished.folder / "data" / "ETHUSDT-1h.parquet", bars_made(75 * 24, 2, symbol="ETHUSDT"))
+    assert {it for it in finished.run() if "BTCUSDT" in it} == set()
 
 
 def test_a_bug_in_a_stage_shows_itself(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,18 +145,17 @@ def test_a_bug_in_a_stage_shows_itself(kitchen: Kitchen, monkeypatch: pytest.Mon
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setitem(stage_run.COORDINATED, "tune", broken)
+    monkeypatch.setattr(stages_fitted, "tune_stage", broken)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         kitchen.ask("pipeline p.toml --workers 1")
     assert (kitchen.out / "current/collect/BTCUSDT/bars.parquet").is_file()
 
 
 @pytest.mark.parametrize("how", ["written through", "replaced", "removed"])
-def test_an_edited_output_is_noticed_and_made_again(how: str, kitchen: Kitchen) -> None:
+def test_an_edited_output_is_noticed_and_made_again(how: str, finished: Kitchen) -> None:
     """By its hash, whichever way an editor saves; nothing else runs, since what is made is what was there."""
-    kitchen.run()
-    before = kitchen.outputs()
-    path = kitchen.out / "current/backtest/BTCUSDT/naive/summary.json"
+    before = finished.outputs()
+    path = finished.out / "current/backtest/BTCUSDT/naive/summary.json"
     if how == "written through":
         path.resolve().chmod(0o644)
         path.write_text("{}")
@@ -151,33 +164,33 @@ def test_an_edited_output_is_noticed_and_made_again(how: str, kitchen: Kitchen) 
         if how == "replaced":
             path.write_text("{}")
     said = "is not in current/" if how == "removed" else "was edited"
-    assert kitchen.status()["backtest/BTCUSDT/naive"] == f"output summary.json {said}"
-    assert kitchen.run() == (["backtest/BTCUSDT/naive"] if how == "written through" else [])
-    assert kitchen.outputs() == before
-    assert kitchen.status() == {}
+    assert finished.status()["backtest/BTCUSDT/naive"] == f"output summary.json {said}"
+    assert finished.run() == (["backtest/BTCUSDT/naive"] if how == "written through" else [])
+    assert finished.outputs() == before
+    assert finished.status() == {}
 
 
-def test_a_lost_object_is_made_again(kitchen: Kitchen) -> None:
+def test_a_lost_object_is_made_again(finished: Kitchen) -> None:
     """Whoever tidies up by hand costs one stage."""
-    kitchen.run()
-    path = kitchen.out / "current/predict/BTCUSDT/naive/predictions.parquet"
+    path = finished.out / "current/predict/BTCUSDT/naive/predictions.parquet"
     path.resolve().unlink()
-    assert kitchen.status()["predict/BTCUSDT/naive"] == "output predictions.parquet is lost"
-    assert kitchen.run() == ["predict/BTCUSDT/naive"]
+    assert finished.status()["predict/BTCUSDT/naive"] == "output predictions.parquet is lost"
+    assert finished.run() == ["predict/BTCUSDT/naive"]
 
 
-def test_the_second_of_two_runs_ends_with_three(kitchen: Kitchen) -> None:
+def test_the_second_of_two_runs_ends_with_three(finished: Kitchen) -> None:
     """It names the first one, by its process."""
-    kitchen.write('\n[stage.slow]\nrun = "slow.py"\noutputs = ["x"]\n')
-    (kitchen.folder / "slow.py").write_text("import time\ntime.sleep(60)\n")
+    finished.write('\n[stage.slow]\nrun = "slow.py"\noutputs = ["x"]\n')
+    (finished.folder / "slow.py").write_text("import time\ntime.sleep(200)\n")
     words = [sys.executable, "-m", "backtest.cli", "pipeline", "p.toml", "--workers", "1", "--json"]
-    first = subprocess.Popen(words, cwd=kitchen.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    first = subprocess.Popen(words, cwd=finished.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
-        while not (kitchen.out / "lock").exists() or not (kitchen.out / "lock").read_text():
+        deadline = time.monotonic() + 120
+        while (finished.out / "lock").read_text() != f"{first.pid}\n":
             assert time.monotonic() < deadline
+            assert first.poll() is None
             time.sleep(0.02)
-        code, err = kitchen.fails()
+        code, err = finished.fails()
         assert code == 3
         assert f"pipeline folder {Path('out')} is being written by process {first.pid}" in err
     finally:

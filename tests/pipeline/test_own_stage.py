@@ -34,51 +34,55 @@ def with_stage(kitchen: Kitchen, stage: str = STAGE) -> None:
     (kitchen.folder / "notes.txt").write_text("read by hand")
 
 
-def test_it_runs_on_what_it_declares(kitchen: Kitchen) -> None:
+def test_it_runs_on_what_it_declares(finished: Kitchen) -> None:
     """After what it reads, in a folder of its own; its output lies beside all others, and a repeat runs nothing."""
-    with_stage(kitchen)
-    ran = kitchen.run()
+    with_stage(finished)
+    finished.edit("enter_edge = 0.001", "enter_edge = 0.002")
+    ran = finished.run()
     assert ran.index("mine") > ran.index("backtest/BTCUSDT/naive")
-    orders = json.loads(kitchen.outputs()["backtest/BTCUSDT/naive/summary.json"])["orders"]
-    assert kitchen.outputs()["mine/answer.txt"].decode() == f"{orders} orders read by hand"
-    assert kitchen.run() == []
-    assert not any((kitchen.out / "work").iterdir())
+    orders = json.loads(finished.outputs()["backtest/BTCUSDT/naive/summary.json"])["orders"]
+    assert finished.outputs()["mine/answer.txt"].decode() == f"{orders} orders read by hand"
+    assert finished.run() == []
+    assert not any((finished.out / "work").iterdir())
 
 
-def test_what_changed_is_named_and_runs_it_alone(kitchen: Kitchen) -> None:
+def test_what_changed_is_named_and_runs_it_alone(finished: Kitchen) -> None:
     """Its file, a helper beside it that it calls, a file that it reads; no comment, no function that it does not call."""
-    with_stage(kitchen)
-    kitchen.run()
-    mine, helper, notes = (kitchen.folder / it for it in ("mine.py", "helper.py", "notes.txt"))
+    with_stage(finished)
+    finished.run()
+    mine, helper, notes = (finished.folder / it for it in ("mine.py", "helper.py", "notes.txt"))
     mine.write_text("# another comment\n" + MINE.replace("extra", "more"))
-    assert "your file changed" in kitchen.status()["mine"]
+    assert "your file changed" in finished.status()["mine"]
     mine.write_text("# another comment\n" + MINE)
     helper.write_text(HELPER.replace("return 1", "return 2"))
-    assert kitchen.status() == {}
+    assert finished.status() == {}
     helper.write_text(HELPER.replace("orders'", "trades'"))
-    assert kitchen.status() == {"mine": "code: words of helper changed"}
-    assert kitchen.run() == ["mine"]
+    assert finished.status() == {"mine": "code: words of helper changed"}
+    assert finished.run() == ["mine"]
     notes.write_text("other words")
-    assert kitchen.status()["mine"].endswith("notes.txt changed")
-    assert kitchen.run() == ["mine"]
-    mine.rename(kitchen.folder / "other.py")
-    kitchen.edit("mine.py", "other.py")
-    assert kitchen.status() == {}
+    assert finished.status()["mine"].endswith("notes.txt changed")
+    assert finished.run() == ["mine"]
+    mine.rename(finished.folder / "other.py")
+    finished.edit("mine.py", "other.py")
+    assert finished.status() == {}
 
 
-def test_what_it_may_not_do_is_said(kitchen: Kitchen) -> None:
+def test_what_it_may_not_do_is_said(finished: Kitchen) -> None:
     """It fails, or does not make what it declares; other stages stay, and its last lines are shown."""
-    with_stage(kitchen)
-    (kitchen.folder / "mine.py").write_text("print('so far')\nraise ValueError('no more')\n")
-    code, err = kitchen.fails()
+    with_stage(finished)
+    (finished.folder / "mine.py").write_text("print('so far')\nraise ValueError('no\\\\nmore')\n")
+    code, err = finished.fails()
     assert code == 2
-    assert "mine.py ended with 1" in err
-    assert "ValueError: no more" in err
-    (kitchen.folder / "mine.py").write_text("print('nothing')\n")
-    assert "did not make answer.txt, which [stage.mine] outputs declares" in kitchen.fails()[1]
-    (kitchen.folder / "mine.py").unlink()
-    assert "mine.py is not there" in kitchen.fails()[1]
-    assert kitchen.outputs()["publish/table.csv"]
+    assert err.splitlines()[-1].startswith(
+        "DataError: stage mine failed: mine.py ended with 1: ValueError: no. Kept: 7 stages"
+    )
+    assert "mine: so far\nmine: Traceback" in err
+    assert "\\n" not in err
+    (finished.folder / "mine.py").write_text("print('nothing')\n")
+    assert "did not make answer.txt, which [stage.mine] outputs declares" in finished.fails()[1]
+    (finished.folder / "mine.py").unlink()
+    assert "mine.py is not there" in finished.fails()[1]
+    assert finished.outputs()["publish/table.csv"]
 
 
 def test_names_that_lead_nowhere_are_refused(kitchen: Kitchen) -> None:
@@ -87,6 +91,7 @@ def test_names_that_lead_nowhere_are_refused(kitchen: Kitchen) -> None:
         ("backtest/*/*/summary.json", "backtests/*", "matches no output of a stage"),
         ('outputs = ["answer.txt"]', 'outputs = ["a"]\nafter = ["nobody"]', "after 'nobody' is no stage"),
         ("notes.txt", "../notes.txt", "must be a path below the pipeline's folder"),
+        ("notes.txt", "data", "inputs 'data' is a folder; name the files in it"),
         ("[stage.mine]", "[stage.tune]", "must have a name of its own"),
         ("mine.py", "mine.sh", "must be a Python file or a notebook"),
     ):
@@ -96,18 +101,18 @@ def test_names_that_lead_nowhere_are_refused(kitchen: Kitchen) -> None:
         assert said in err
 
 
-def test_a_stage_may_wait_for_others(kitchen: Kitchen) -> None:
+def test_a_stage_may_wait_for_others(finished: Kitchen) -> None:
     """`after` orders, and changes of what it waits for do not run it."""
-    with_stage(kitchen, '\n[stage.mine]\nrun = "mine.py"\noutputs = ["x"]\nafter = ["publish"]\n')
-    (kitchen.folder / "mine.py").write_text("open('x', 'w').write('1')\n")
-    assert kitchen.run()[-1] == "mine"
-    kitchen.edit("enter_edge = 0.001", "enter_edge = 0.002")
-    assert "mine" not in kitchen.run()
+    with_stage(finished, '\n[stage.mine]\nrun = "mine.py"\noutputs = ["x"]\nafter = ["publish"]\n')
+    (finished.folder / "mine.py").write_text("open('x', 'w').write('1')\n")
+    assert finished.run()[-1] == "mine"
+    finished.edit("enter_edge = 0.001", "enter_edge = 0.002")
+    assert "mine" not in finished.run()
 
 
-def test_a_notebook_is_executed_or_says_what_it_needs(kitchen: Kitchen) -> None:
+def test_a_notebook_is_executed_or_says_what_it_needs(finished: Kitchen) -> None:
     """By nbclient, where that is installed; its executed form may be an output. Its cells count, not what they printed."""
-    with_stage(kitchen, '\n[stage.look]\nrun = "look.ipynb"\noutputs = ["sum.txt"]\n')
+    with_stage(finished, '\n[stage.look]\nrun = "look.ipynb"\noutputs = ["sum.txt"]\n')
     cell: dict[str, Any] = {
         "cell_type": "code",
         "execution_count": None,
@@ -117,16 +122,16 @@ def test_a_notebook_is_executed_or_says_what_it_needs(kitchen: Kitchen) -> None:
     }
     cell["source"] = ["x = 1 + 1\n", "open('sum.txt', 'w').write(str(x))"]
     book = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    (kitchen.folder / "look.ipynb").write_text(json.dumps(book))
+    (finished.folder / "look.ipynb").write_text(json.dumps(book))
     if importlib.util.find_spec("nbclient") is None:
-        code, err = kitchen.fails()
+        code, err = finished.fails()
         assert code == 2
         assert (
             "look.ipynb is a notebook, and nbclient is not installed: python -m pip install nbclient" in err
         )
         return
-    kitchen.run()
-    assert kitchen.outputs()["look/sum.txt"] == b"2"
+    finished.run()
+    assert finished.outputs()["look/sum.txt"] == b"2"
     cell["outputs"] = [{"output_type": "stream", "name": "stdout", "text": ["2"]}]
-    (kitchen.folder / "look.ipynb").write_text(json.dumps(book))
-    assert kitchen.status() == {}
+    (finished.folder / "look.ipynb").write_text(json.dumps(book))
+    assert finished.status() == {}

@@ -7,31 +7,30 @@ import re
 from tests.pipeline.kit import Kitchen
 
 
-def test_every_stage_is_a_rule_and_runs_by_itself(kitchen: Kitchen) -> None:
+def test_every_stage_is_a_rule_and_runs_by_itself(finished: Kitchen) -> None:
     """Run one after the other, as the rules call them, they give the outputs of a run; what they need must be there before."""
-    kitchen.run()
-    wanted = kitchen.outputs()
-    (kitchen.out).rename(kitchen.folder / "first")
-    code, out, _ = kitchen.ask("pipeline p.toml --export snakemake")
+    wanted = finished.outputs()
+    (finished.out).rename(finished.folder / "first")
+    code, out, _ = finished.ask("pipeline p.toml --export snakemake")
     assert code == 0
     assert "7 rules" in out
-    text = (kitchen.folder / "Snakefile").read_text()
+    text = (finished.folder / "Snakefile").read_text()
     commands = re.findall(r"'backtest (pipeline p.toml --stage \S+ --workers) \{threads\}'", text)
     assert len(commands) == text.count("\nrule ") - 1 == 7
     assert "'out/current/predict/BTCUSDT/naive/predictions.parquet'," in text
-    code, _, err = kitchen.ask(f"{commands[-1]} 1")
+    code, _, err = finished.ask(f"{commands[-1]} 1")
     assert code == 2
     assert "is not up to date (it has never run); run that stage first" in err
     for words in commands:
-        assert kitchen.ask(f"{words} 1")[0] == 0
-    assert kitchen.outputs() == wanted
-    assert len(list((kitchen.out / "records").iterdir())) == 7
-    assert kitchen.run() == []
-    assert list((kitchen.out / "records").iterdir()) == []
-    assert kitchen.ask(f"{commands[0]} 1")[1].endswith("was up to date\n")
+        assert finished.ask(f"{words} 1")[0] == 0
+    assert finished.outputs() == wanted
+    assert len(list((finished.out / "records").iterdir())) == 7
+    assert finished.run() == []
+    assert list((finished.out / "records").iterdir()) == []
+    assert finished.ask(f"{commands[0]} 1")[1].endswith("was up to date\n")
     assert (
         "there is no stage 'predict/X'; there are predict/BTCUSDT/naive"
-        in kitchen.ask("pipeline p.toml --stage predict/X")[2]
+        in finished.ask("pipeline p.toml --stage predict/X")[2]
     )
 
 

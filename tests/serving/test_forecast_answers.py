@@ -144,6 +144,18 @@ BAD: dict[str, tuple[Any, str]] = {
         {"symbol": "BTCUSDT", "bars": [[BAR[0] // 1000, *BAR[1:]]]},
         "is in seconds; this needs milliseconds",
     ),
+    "an open time beyond 64 bits": (
+        {"symbol": "BTCUSDT", "bars": [[2**70, *BAR[1:]]]},
+        "bars.0.0: Input should be less than",
+    ),
+    "an open time before 1970": (
+        {"symbol": "BTCUSDT", "bars": [[-3_600_000, *BAR[1:]]]},
+        "bars.0.0: Input should be greater than or equal to 0",
+    ),
+    "seventy thousand unknown keys": (
+        {"symbol": "BTCUSDT", **dict.fromkeys(map(str, range(70_000)), 0)},
+        "the body has 70,000 faults; its form is described at /openapi.json",
+    ),
     "a negative price": (
         {"symbol": "BTCUSDT", "bars": [[BAR[0], -1, -1, -1, -1, 1]]},
         "is not a positive price",

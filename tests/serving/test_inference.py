@@ -127,6 +127,7 @@ def bad_bytes() -> dict[str, tuple[bytes, dict[str, str], str]]:
     return {
         "no header": (body, {}, "body: Invalid JSON"),
         "a header that is no number": (body, {HEAD_LENGTH: "-5"}, "is not the number of bytes of JSON"),
+        "a header of 5,000 digits": (body, {HEAD_LENGTH: "9" * 5_000}, "is not the number of bytes of JSON"),
         "a header beyond the body": (body, {HEAD_LENGTH: "9999"}, "is not the number of bytes of JSON"),
         "a header within the JSON": (body, {HEAD_LENGTH: str(length - 1)}, "body: Invalid JSON"),
         "a byte too few": (
@@ -224,6 +225,16 @@ def test_bad_rows_are_named_and_never_scored(client: Client, name: str) -> None:
     assert status == 422, said
     assert words in said
     assert len(said) < 1_000
+
+
+@pytest.mark.parametrize("part", ['""', "[]", "{}", "null"])
+def test_of_a_body_full_of_faults_one_is_named(client: Client, part: str) -> None:
+    """A megabyte of wrong numbers: to name each would hold up everybody for seconds."""
+    head = '{"inputs":[{"name":"rows","shape":[1,9],"datatype":"FP32","data":'
+    for data in (f"[{','.join([part] * 150_000)}]", f"[[{','.join([part] * 150_000)}]]"):
+        status, said = client.refused(f"{head}{data}}}]}}".encode(), "/v2/models/BTCUSDT/infer")
+        assert status == 422
+        assert said.count("inputs.0.data") == 1
 
 
 def test_a_family_that_reads_the_series_takes_no_rows() -> None:

@@ -47,6 +47,15 @@ crew.set_forkserver_preload(
         "talib",
         "xgboost",
         "_strptime",
+        # Half a second each, for studies, reports, pages, schedules, databases of bars, and errors of usage.
+        "optuna",
+        "matplotlib.figure",
+        "matplotlib.backends.backend_svg",
+        "backtest.report.make",
+        "jinja2",
+        "apscheduler.schedulers.blocking",
+        "sqlalchemy.dialects.sqlite",
+        "typer.rich_utils",
         "tests.support.frozen",
     ]
 )

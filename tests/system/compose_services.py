@@ -71,8 +71,14 @@ def services_of(text: str, environment: Mapping[str, str]) -> dict[str, dict[str
             raise KeyError(f"{name}: {otherwise}")
         return environment.get(name) or (otherwise if how == ":-" else "")
 
-    filled = re.sub(r"\$\{([A-Z_]+)(?:(:[-?])([^}]*))?\}", value, text)
-    found: dict[str, dict[str, Any]] = yaml.safe_load(filled)["services"]
+    def filled(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: filled(it) for key, it in part.items()}
+        if isinstance(part, list):
+            return [filled(it) for it in part]
+        return re.sub(r"\$\{([A-Z_]+)(?:(:[-?])([^}]*))?\}", value, part) if isinstance(part, str) else part
+
+    found: dict[str, dict[str, Any]] = filled(yaml.safe_load(text)["services"])
     return found
 
 
@@ -209,7 +215,8 @@ class Composed:
             own.mkdir(exist_ok=True)
             words = [re.sub(rf"(?<=[=/]){re.escape(target)}(?=/|$)", str(own), word) for word in words]
         inside = self.beside("unshare", "--mount", "sh", "-c", _OWN_MOUNTS, "sh")
-        return [*inside, str(self.folder), *mounted, "--", *words]
+        given = [f"{name}={text}" for name, text in self.services[service].get("environment", {}).items()]
+        return [*inside, str(self.folder), *mounted, "--", "env", *given, *words]
 
     def beside(self, *command: str) -> list[str]:
         """A command of this machine in the network of the services."""

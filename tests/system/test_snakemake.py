@@ -51,11 +51,9 @@ def commands_in(folder: Path, served: Served) -> Path:
 @pytest.mark.timeout(
     PATIENCE_S + 60
 )  # a job a stage, one after the other, each a Snakemake and a `backtest` of its own
-def test_stages_on_slurm_give_the_bytes_of_one_machine(
-    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_stages_on_slurm_give_the_bytes_of_one_machine(served: Served, tmp_path: Path) -> None:
     """Every stage is a job of its own; afterwards `backtest status` has nothing to do, and a run only writes the manifest."""
-    alone, cluster = (Kitchen(tmp_path / it, monkeypatch, capsys) for it in ("alone", "cluster"))
+    alone, cluster = (Kitchen(tmp_path / it) for it in ("alone", "cluster"))
     for kitchen in (alone, cluster):
         kitchen.folder.mkdir()
         kitchen.write()

@@ -43,7 +43,7 @@ class SplitRows:
 
     def alone(self, split: int, value: Matrix | float) -> Matrix:
         """(1, k) the row of one of the m splits, which alone is asked at a value."""
-        X = self.X[self.row[split]][None].copy()
+        X: Matrix = self.X[self.row[split]][None].copy()
         X[0, self.feature[split]] = value
         return X
 

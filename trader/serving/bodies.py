@@ -11,6 +11,8 @@ from trader.serving.refusal import Refused
 
 M = TypeVar("M", bound=BaseModel)
 _MOST_FAULTS = 5
+# Pydantic puts every fault into words before it gives one away: more are counted only, for they would take seconds.
+_MOST_TOLD = 1_000
 
 
 def body_of(kind: type[M], body: bytes) -> M:
@@ -23,6 +25,8 @@ def body_of(kind: type[M], body: bytes) -> M:
 
 def faults_of(error: ValidationError) -> str:
     """The first faults, with their places, in a line."""
+    if error.error_count() > _MOST_TOLD:
+        return f"the body has {error.error_count():,} faults; its form is described at /openapi.json"
     faults = _nearest(error.errors(include_url=False, include_context=False, include_input=False))
     said = [f"{_place(fault['loc'])}: {fault['msg']}" for fault in faults[:_MOST_FAULTS]]
     more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""

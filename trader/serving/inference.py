@@ -11,7 +11,8 @@ import numpy as np
 from pydantic_core import to_json
 
 from trader.core.errors import TraderError
-from trader.core.probability import shortest_all
+from trader.core.probability import shortest, shortest_all
+from trader.core.text import visible
 from trader.core.types import Matrix
 from trader.serving.bounds import INLINE_ROWS
 from trader.serving.model import ServedModel, row_scores
@@ -48,14 +49,14 @@ class Inference:
         if found is None:
             raise Refused(
                 404,
-                f"no model {name} answers here; there are {', '.join(service.models)}, and the ids that "
+                f"no model {visible(name)[:60]} answers here; there are {', '.join(service.models)}, and the ids that "
                 "GET /v2/models/NAME lists",
             )
         if version is not None and version != found.model_id:
             raise Refused(
                 404,
-                f"version {version} of {name} does not answer; {found.model_id} does. Leave the version out, or start "
-                f"trader serve --model {version}",
+                f"version {visible(version)[:60]} of {visible(name)[:60]} does not answer; {found.model_id} does. Leave the "
+                "version out, or start trader serve --model with it",
             )
         return found
 
@@ -140,7 +141,8 @@ def _told(name: str, model: ServedModel, asked: InferRequest, X: Matrix, scores:
     if binary:
         output["parameters"] = {BINARY_SIZE: len(binary)}
     else:
-        output["data"] = shortest_all(scores).tolist()
+        few = len(scores) <= INLINE_ROWS
+        output["data"] = [shortest(it) for it in scores] if few else shortest_all(scores).tolist()
     head = to_json(
         {
             "model_name": name,

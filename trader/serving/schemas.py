@@ -10,15 +10,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from trader.core.model_params import LONGEST_FORECAST_HOURS
-from trader.serving.bounds import MOST_BARS, MOST_REQUESTS
+from trader.serving.bounds import MOST_BARS, MOST_REQUESTS, MOST_ROWS
 
 Runtime = Literal["native", "onnx"]
 SymbolText = Annotated[
     str, Field(pattern=r"^[A-Z0-9]{2,20}$", description="trading pair, such as BTCUSDT", examples=["BTCUSDT"])
 ]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+# Of long lists the first fault is named and no other looked for: half a million faults take seconds to tell.
+Numbers = Annotated[list[Number], Field(fail_fast=True)]
 # A bar as a kline begins: open time (UTC milliseconds), open, high, low, close, volume.
-BarRow = tuple[int, Number, Number, Number, Number, Number]
+BarRow = tuple[Annotated[int, Field(ge=0, lt=2**63)], Number, Number, Number, Number, Number]
 
 
 class Asked(BaseModel):
@@ -54,10 +56,8 @@ class ForecastRequest(Asked):
         ),
     ] = None
     bars: Annotated[
-        list[BarRow] | None,
+        Annotated[list[BarRow], Field(fail_fast=True, min_length=1, max_length=MOST_BARS)] | None,
         Field(
-            min_length=1,
-            max_length=MOST_BARS,
             description="hourly bars to read in place of collected ones, oldest first, each [open time in UTC milliseconds, "
             "open, high, low, close, volume]",
         ),
@@ -67,7 +67,7 @@ class ForecastRequest(Asked):
 class ForecastRequests(Asked):
     """Several requests at once, answered in their order."""
 
-    requests: Annotated[list[ForecastRequest], Field(min_length=1, max_length=MOST_REQUESTS)]
+    requests: Annotated[list[ForecastRequest], Field(fail_fast=True, min_length=1, max_length=MOST_REQUESTS)]
 
 
 class ForecastAnswer(Told):
@@ -151,7 +151,10 @@ class TensorIn(Asked):
     shape: Annotated[list[Annotated[int, Field(ge=0, le=1_000_000)]], Field(min_length=2, max_length=2)]
     datatype: Literal["FP32", "FP64"]
     parameters: dict[str, Any] | None = None
-    data: Annotated[list[Number] | list[list[Number]] | None, Field(union_mode="left_to_right")] = None
+    data: Annotated[
+        Numbers | Annotated[list[Numbers], Field(fail_fast=True, max_length=MOST_ROWS)] | None,
+        Field(union_mode="left_to_right"),
+    ] = None
 
 
 class TensorAsked(Asked):

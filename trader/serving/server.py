@@ -103,6 +103,7 @@ def run(
         log_level="error",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks who the client is
         ws="none",
         lifespan="on",
         backlog=1024,
