@@ -74,8 +74,11 @@ def symbols(report: Part, paper: Paper) -> str:
             axes.plot(days, worth, color=MAIN, lw=1.2)
             axes.set_title(name)
             by_date(axes.xaxis, paper)
-            axes.xaxis.get_offset_text().set_visible(False)
             axes.tick_params(axis="x", labelsize=7, rotation=30)
+        for axes in grid.flat[max(0, len(index) - columns) : len(index)]:
+            axes.tick_params(axis="x", labelbottom=True)  # also above a place that is empty
+        for axes in grid.flat:
+            axes.xaxis.get_offset_text().set_visible(False)
         return svg(made, "worth of 1 USDT in the sleeve of each symbol by day", paper)
 
 

@@ -91,7 +91,8 @@ def _survivorship(outcome: BookOutcome, untraded: Sequence[str]) -> list[str]:
             "meanwhile, and looks better than it was: name delisted symbols too, whose bars end within the hours."
         )
     if untraded:
-        most = ", ".join(untraded[:MOST_NAMED]) + (", ..." if len(untraded) > MOST_NAMED else "")
+        left = len(untraded) - MOST_NAMED
+        most = ", ".join(untraded[:MOST_NAMED]) + (f" and {left} more" if left > 0 else "")
         given = plural(len(untraded), "further symbol")
         sentences.append(f"The folder of bars also holds {given} that the book does not trade: {most}.")
     return sentences

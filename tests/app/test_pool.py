@@ -50,8 +50,8 @@ class DyingStore(MemoryStore):
         return super().create(key, data)
 
 
-def bots_of(store: MemoryStore, **ends: int) -> dict[str, Bot]:
-    """A bot of each symbol on one store."""
+def bots_of(store: MemoryStore, at: int = START - HOUR_MS, **ends: int) -> dict[str, Bot]:
+    """A bot of each symbol on one store, whose clock stands at an hour."""
     return {
         it: Bot(
             name="bot",
@@ -59,7 +59,7 @@ def bots_of(store: MemoryStore, **ends: int) -> dict[str, Bot]:
             exchange=cast(Any, None),  # a training asks the market alone
             collector=Collector(Market(**ends), it),
             forecaster_of=forecaster_of,
-            clock=FakeClock(START),
+            clock=FakeClock(at),
             version="tests",
         )
         for it in SYMBOLS
@@ -99,22 +99,25 @@ def test_a_training_that_is_killed_anywhere_is_finished_by_the_next() -> None:
 
 
 def test_a_late_symbol_makes_all_wait_and_a_delisted_one_does_not() -> None:
-    """A newest bar that is missing is Retry with its name; a symbol without bars for more than a day is learnt from as far as it
-    goes, and after its window it is no part of the model and waits for none."""
+    """A newest bar that is missing is Retry with its name, until the symbol has been without bars for a day: then it is learnt
+    from as far as it goes, and after its window it is no part of the model and waits for none."""
     params = pooled_params(look_back_days=12)
     for missing in (1, 23):
         with pytest.raises(Retry, match=r"needs the bar of .* of BBUSDT \(newest "):
             retrain_pool(bots_of(MemoryStore(), BBUSDT=START - missing * HOUR_MS), params, START)
     store = MemoryStore()
     first = retrain_pool(bots_of(store), params, START)
-    ended = START + 2 * HOUR_MS
-    due = retrain_pool_if_due(bots_of(store, BBUSDT=ended), START + 2 * DAY_MS)
+    ended, refit = START + 20 * HOUR_MS, START + DAY_MS
+    with pytest.raises(Retry, match="counts as no longer traded"):
+        retrain_pool_if_due(bots_of(store, refit, BBUSDT=ended), refit)
+    later = ended + 23 * HOUR_MS  # its last bar closed an hour before `ended`
+    due = retrain_pool_if_due(bots_of(store, later, BBUSDT=ended), later)
     assert due is not None
     assert due.symbols == list(SYMBOLS)
-    assert retrain_pool_if_due(bots_of(store, BBUSDT=ended), START + 2 * DAY_MS) is None
+    assert retrain_pool_if_due(bots_of(store, later, BBUSDT=ended), later) is None
     store = MemoryStore()
     retrain_pool(bots_of(store), params, START)
-    gone = bots_of(store, BBUSDT=START - 13 * DAY_MS)
+    gone = bots_of(store, START + 2 * DAY_MS, BBUSDT=START - 13 * DAY_MS)
     left = retrain_pool_if_due(gone, START + 2 * DAY_MS)
     assert left is not None
     assert left.symbols == ["AAUSDT", "CCUSDT"]
@@ -143,9 +146,9 @@ def test_a_symbol_that_the_next_fit_would_not_see_is_not_added() -> None:
             with pytest.raises(
                 DataError, match=r"BBUSDT: .* would not see it, .* between 2021-01-28T23.* is not changed"
             ):
-                require_seen(collectors, params, START, traits, ["BBUSDT"])
+                require_seen(collectors, params, START, traits, START, ["BBUSDT"])
         else:
-            require_seen(collectors, params, START, traits, ["BBUSDT"])
+            require_seen(collectors, params, START, traits, START, ["BBUSDT"])
 
 
 def naive() -> Any:

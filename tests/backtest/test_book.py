@@ -121,7 +121,9 @@ def book_of(
     return sleeves, BookRules(params, start), start + HOURS * HOUR_MS
 
 
-@pytest.mark.parametrize("examples", [12, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "examples", [12, pytest.param(300, marks=[pytest.mark.long, pytest.mark.timeout(1_800)])]
+)
 def test_a_book_writes_the_bytes_of_its_slow_twin(examples: int) -> None:
     """The book records, its lines, every symbol's lines and state: equal to a bot a symbol that closes no hour while its
     exchange is closed, over random prices, outages of one symbol and of all, wrong prints, shares, halts of one and of all."""

@@ -21,6 +21,9 @@ AT_A_LIMIT = {"halt_cumulative_return": Decimal("-0.0001")}
 WRITES = 1 + 3 * 4
 # Of three symbols: the orders since the newest record, bars, price, the order's query, balances and the order itself.
 REQUESTS = 3 * 6
+# Each step takes a second or two on a machine that others use.
+LONGEST_S = 1_800
+EVERY_STEP = (pytest.mark.long, pytest.mark.timeout(LONGEST_S))
 
 
 def done_again(made: BookScene) -> dict[str, Any]:
@@ -46,16 +49,26 @@ def undisturbed(begun_book: BegunBook, tmp_path_factory: pytest.TempPathFactory)
         return done_again(made)
 
 
-@pytest.mark.parametrize("when", ["after", pytest.param("before", marks=pytest.mark.long)])
-@pytest.mark.parametrize("kind", ["write", "request"])
+@pytest.mark.parametrize(
+    ("kind", "when", "every"),
+    [
+        ("write", "after", 2),
+        ("request", "after", 4),
+        *(
+            pytest.param(kind, when, 1, marks=EVERY_STEP)
+            for kind in ("write", "request")
+            for when in ("before", "after")
+        ),
+    ],
+)
 def test_a_book_that_falls_at_every_step(
-    kind: str, when: str, begun_book: BegunBook, undisturbed: dict[str, Any], tmp_path: Path
+    kind: str, when: str, every: int, begun_book: BegunBook, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
-    """A tick of a book that ends just after every write and every request, and the ticks after it: one order a symbol and hour,
-    transfers once, cash and positions the account's, and book records, decisions and records those of an undisturbed hour. (Just
-    before a step is just after the one before it.)"""
+    """A tick of a book that ends just after writes and requests, every one of them in the long run, and the ticks after it: one
+    order a symbol and hour, transfers once, cash and positions the account's, and book records, decisions and records those of an
+    undisturbed hour. (Just before a step is just after the one before it.)"""
     fallen = 0
-    for n in range(1, MOST_STEPS):
+    for n in range(1, MOST_STEPS, every):
         with begun_book.again(tmp_path / str(n)) as made:
             if not fall(made, kind, n, when):
                 break
@@ -63,23 +76,24 @@ def test_a_book_that_falls_at_every_step(
             assert done_again(made) == undisturbed, n
     else:
         pytest.fail("a tick of a book has more steps than this test tries")
-    assert fallen >= (WRITES if kind == "write" else REQUESTS)
+    assert fallen >= (WRITES if kind == "write" else REQUESTS) // every
 
 
 @pytest.mark.parametrize(
     ("kind", "n"),
-    [("write", 1), ("write", 5), ("request", 20)],
+    [("write", 5), ("request", 20)],
 )
 def test_a_book_killed_in_a_process_of_its_own(
     kind: str, n: int, begun_book: BegunBook, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
-    """SIGKILL after the book record, after a symbol's decision or attempt, in the midst of requests: as above."""
+    """SIGKILL after a symbol's decision, and in the midst of requests: as above."""
     with begun_book.again(tmp_path) as made:
         assert kill(made, kind, n, "after")
         assert done_again(made) == undisturbed
 
 
 @pytest.mark.long
+@pytest.mark.timeout(LONGEST_S)
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("kind", ["write", "request"])
 def test_a_book_killed_at_every_step_in_processes(
@@ -117,19 +131,22 @@ def halted_hours(made: BookScene) -> dict[str, Any]:
     return told(made)
 
 
-def test_a_book_that_falls_at_every_write_of_its_halt(begun_book: BegunBook, tmp_path: Path) -> None:
-    """The hour in which the whole book reaches its limit, ended after every write: one halt of the book and of each symbol, and
-    each sale once."""
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=EVERY_STEP)])
+def test_a_book_that_falls_at_every_write_of_its_halt(
+    every: int, begun_book: BegunBook, tmp_path: Path
+) -> None:
+    """The hour in which the whole book reaches its limit, ended after writes, every one of them in the long run: one halt of the
+    book and of each symbol, and each sale once."""
     with begun_book.again(tmp_path / "clean") as made:
         clean = halted_hours(made)
     assert [len(it) for it in clean["halts"].values()] == [1, 1, 1, 1]
     assert [reason for reason, _, _ in clean["book"]] == ["halt", "halted"]
     fallen = 0
-    for n in range(1, MOST_STEPS):
+    for n in range(1, MOST_STEPS, every):
         with begun_book.again(tmp_path / str(n)) as made:
             if not fall(made, "write", n, "after", **AT_A_LIMIT):
                 break
             fallen += 1
             assert halted_hours(made) == clean, n
     # Halts of the book and of three symbols, the book record, three decisions and records, a sale's attempt and outcome.
-    assert fallen >= 4 + 1 + 3 * 2 + 2
+    assert fallen >= (4 + 1 + 3 * 2 + 2) // every

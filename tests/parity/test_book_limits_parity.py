@@ -22,13 +22,13 @@ orders_a_day = 20
 
 
 def test_a_book_with_limits_is_replayed_to_the_bytes_of_its_backtest(tmp_path: Path) -> None:
-    """Two days with outages and rebalances: every file is equal, and each limit held back or cut some purchase."""
+    """A day and more with outages and rebalances: every file is equal, and each limit held back or cut some purchase."""
     (tmp_path / "bars").mkdir()
     for seed, (symbol, price) in enumerate(SYMBOLS.items(), start=1):
         made_bars(tmp_path / "bars", "2021-02-01", "2021-03-20", symbol, price, seed)
     (tmp_path / "P.json").write_text(json.dumps(quick_params(look_back_days=10)))
     (tmp_path / "book.toml").write_text(BOOK)
-    span = ("--book", "book.toml", "--bars", "bars", "--from", "2021-03-05T12:00", "--to", "2021-03-07T06:00")
+    span = ("--book", "book.toml", "--bars", "bars", "--from", "2021-03-05T12:00", "--to", "2021-03-06T16:00")
     command("backtest", "run", *span, "--out", "tested", cwd=tmp_path)
     command("trader", "replay", *span, "--out", "replayed", cwd=tmp_path)
     files = sorted(it.name for it in (tmp_path / "tested").glob("*.jsonl"))

@@ -200,7 +200,7 @@ def model_check(journal: Journal, hour: int, forecaster_of: ForecasterOf) -> Fin
         return Finding("model", "fail", str(error), "trader models rollback, or: trader retrain")
     forecaster_of(card.family)
     params = params_of(card.params, f"models/{card.model_id}/card")
-    said = f"{card.model_id} ({card.family}), {plural(card.rows, 'hour')} until {iso(card.train_until)}, features {card.features}"
+    said = f"{card.model_id} ({card.family}), {card.rows_in_words} until {iso(card.train_until)}, features {card.features}"
     if is_late(begun.start_ms, params.step_days, champion, hour):
         return Finding("model", "warn", f"{said}; the calendar has a newer refit", "trader retrain --if-due")
     return Finding("model", "pass", said)

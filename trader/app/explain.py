@@ -79,6 +79,7 @@ def _model(card: ModelCard, decision: Decision) -> Json:
         "trained_from": iso(card.train_from),
         "trained_until": iso(card.train_until),
         "rows": card.rows,
+        "symbols": card.symbols,
         "features": card.features,
         "version": decision.code_version,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+from trader.core.model import rows_in_words
 from trader.core.text import plural, visible
 from trader.core.types import Json
 
@@ -44,7 +45,7 @@ def _model(told: Json) -> str:
     model = told["model"]
     late = "; its successor is late" if model["late"] else ""
     return (
-        f"model     {model['id']} ({model['family']}), trained on {plural(model['rows'], 'hour')} "
+        f"model     {model['id']} ({model['family']}), trained on {rows_in_words(model['rows'], len(model['symbols']))} "
         f"{model['trained_from']} to {model['trained_until']}{late}"
     )
 

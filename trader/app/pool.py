@@ -32,13 +32,11 @@ from trader.core.jumps import require_no_jump
 from trader.core.lifecycle import BreachRule, DriftRule
 from trader.core.model import ModelCard, card_for
 from trader.core.params import Params
-from trader.core.pooled_rows import learns_from, require_pools
+from trader.core.pooled_rows import awaits, learns_from, require_pools
 from trader.core.training import Training, training_of
-from trader.core.types import DAY_MS, HOUR_MS, Bars, iso
+from trader.core.types import HOUR_MS, Bars, iso
 from trader.core.windows import Refit, refit_of, require_history
 
-# A symbol without bars for so long before a fit is traded no more: what it had is learnt from, and it is waited for no longer.
-ENDED_MS = DAY_MS
 # The cause of a symbol's new model by its name; a symbol that is not there has the training's own cause.
 CausesBySymbol = Mapping[str, TrainingCause]
 # Who examines a symbol's new model, by its name; nobody where there is none.
@@ -71,7 +69,7 @@ def retrain_pool(
     for bot in bots.values():
         bot.journal.require_whole()
     collectors = {symbol: bot.collector for symbol, bot in bots.items()}
-    window, training = pool_training(collectors, params, serve_from, forecaster.traits)
+    window, training = pool_training(collectors, params, serve_from, forecaster.traits, one.clock.now_ms())
     _require_begun_or_seen(bots, training.panel.symbols)
     model = forecaster.fit(
         training.panel, training.y, params,
@@ -148,13 +146,13 @@ def _is_missing(bots: Mapping[str, Bot], late: list[str], hour: int) -> bool:
 
 
 def pool_training(
-    collectors: Mapping[str, Collector], params: Params, serve_from: int, traits: Traits
+    collectors: Mapping[str, Collector], params: Params, serve_from: int, traits: Traits, now_ms: int
 ) -> tuple[Refit, Training]:
     """What one fit on all of these symbols learns from for the hours from `serve_from` (UTC ms) on, and its window. Raises as
     `retrain_pool`."""
     params = params.model_copy(update={"train_symbols": tuple(sorted(collectors))})
     window = refit_of(params, 0, serve_from)
-    first, *others = _pool_bars(collectors, params, window, traits)
+    first, *others = _pool_bars(collectors, params, window, traits, now_ms)
     return window, training_of(first, window, params, traits, others)
 
 
@@ -163,10 +161,11 @@ def require_seen(
     params: Params,
     serve_from: int,
     traits: Traits,
+    now_ms: int,
     added: Sequence[str],
 ) -> None:
     """Raises DataError where the next fit on all symbols would not see one that is to be added, and as `retrain_pool`."""
-    window, training = pool_training(collectors, params, serve_from, traits)
+    window, training = pool_training(collectors, params, serve_from, traits, now_ms)
     if unseen := [it for it in added if it not in training.panel.symbols]:
         raise DataError(
             f"{', '.join(unseen)}: a fit on all symbols would not see it, for it has no bars between {iso(window.train_from)} "
@@ -175,7 +174,7 @@ def require_seen(
 
 
 def _pool_bars(
-    collectors: Mapping[str, Collector], params: Params, window: Refit, traits: Traits
+    collectors: Mapping[str, Collector], params: Params, window: Refit, traits: Traits, now_ms: int
 ) -> list[Bars]:
     """Of every symbol, in the order of the collectors. Raises DataError where none reaches over the window or a price jumps,
     Retry for a newest bar that is still to come."""
@@ -192,7 +191,7 @@ def _pool_bars(
     for it in there:
         known = it.span(window.train_from, known_at + HOUR_MS)
         require_no_jump(known, f"the history of {it.symbol}", but_for_prints=True)
-    coming = [it for it in there if reach - ENDED_MS < it.last < reach]
+    coming = [it for it in there if awaits(it, reach, now_ms)]
     if coming:
         late = ", ".join(f"{it.symbol} (newest {iso(it.last)})" for it in coming)
         raise Retry(

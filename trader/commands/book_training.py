@@ -117,10 +117,10 @@ def _require_seen(settings: Settings, book: BookFile, request: TrainingRequest, 
     market = wiring.make_market(settings, wiring.make_clock(settings))
     try:
         main = wiring.make_collector(settings, market, say=terminal.say)
-        asked = request.serve_from
-        first = parse_hour(asked) if asked else next_serve_hour(market.time_ms(), params.gap_hours)
+        asked, now_ms = request.serve_from, market.time_ms()
+        first = parse_hour(asked) if asked else next_serve_hour(now_ms, params.gap_hours)
         collectors = {it: main.of(it) for it in book.params.symbols}
-        require_seen(collectors, params, first, forecaster_of(params.model.family).traits, added)
+        require_seen(collectors, params, first, forecaster_of(params.model.family).traits, now_ms, added)
     finally:
         market.close()
 
@@ -167,8 +167,7 @@ def _train_pool(settings: Settings, book: BookFile, request: TrainingRequest, as
     words = "no retrain is due"
     if card is not None:
         words = (
-            f"model {card.model_id} on {plural(card.rows, 'row')} of {plural(len(card.symbols), 'symbol')} serves all of them "
-            f"from {iso(card.valid_from)}"
+            f"model {card.model_id} on {card.rows_in_words} serves all of them from {iso(card.valid_from)}"
         )
     answer(fields, words, as_json)
     if trained:

@@ -93,7 +93,7 @@ def retrain_symbol(
         "valid_from": iso(card.valid_from),
         "rows": card.rows,
     }
-    model = f"model {card.model_id} ({card.family}) on {plural(card.rows, 'hour')}"
+    model = f"model {card.model_id} ({card.family}) on {card.rows_in_words}"
     answer(fields, f"{bot.symbol}: {model} serves from {iso(card.valid_from)}", as_json)
     process.tell_observers(settings)
 

@@ -21,6 +21,7 @@ from trader.core.families import family_hash
 from trader.core.features import preset_named
 from trader.core.params import Params
 from trader.core.ports import Forecaster
+from trader.core.text import plural
 from trader.core.training import Training
 from trader.core.types import Json, Matrix, iso
 from trader.core.windows import Refit
@@ -73,6 +74,11 @@ class ModelCard:
     ranges_by_symbol: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     drift_limits_by_symbol: dict[str, dict[str, float]] = field(default_factory=dict)
 
+    @property
+    def rows_in_words(self) -> str:
+        """How much it was fitted on: hours of its symbol, or rows of several."""
+        return rows_in_words(self.rows, len(self.symbols))
+
     def known_ranges(self, symbol: str) -> dict[str, list[float]]:
         """What the model knows of a symbol, by feature; {} for a family that reads the series."""
         return self.ranges_by_symbol.get(symbol, self.ranges)
@@ -89,6 +95,11 @@ class ModelCard:
             if not values[name]:
                 del values[name]
         return json.dumps(values, indent=1, sort_keys=True).encode()
+
+
+def rows_in_words(rows: int, symbols: int) -> str:
+    """So many hours, or rows of so many symbols."""
+    return plural(rows, "hour") if symbols == 1 else f"{plural(rows, 'row')} of {plural(symbols, 'symbol')}"
 
 
 def card_for(

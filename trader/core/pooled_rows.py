@@ -8,14 +8,18 @@ columns. It stands beside the preset's features, never among them, so that featu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from trader.core.errors import ConfigError
 from trader.core.forecast import Traits
 from trader.core.panel import on_grid
-from trader.core.types import HOUR_MS, Bars, Matrix
+from trader.core.types import DAY_MS, HOUR_MS, Bars, Matrix
 from trader.core.windows import Refit
 
+# A symbol without bars for so long is traded no more.
+ENDED_MS = DAY_MS
 # What the column is called where features are told by their names.
 SYMBOL_COLUMN = "symbol"
 
@@ -41,6 +45,32 @@ def learns_from(bars: Bars, window: Refit) -> bool:
     """Whether bars of a symbol reach into a window's training. One that was delisted before it is no part of the fit, and its
     hours are traded no more."""
     return len(bars) > 0 and bars.last >= window.train_from
+
+
+def awaits(bars: Bars, reach: int, now_ms: int) -> bool:
+    """Whether a fit that needs the bar of `reach` waits for a symbol whose bars up to now are these, all times UTC ms. A symbol
+    without bars for ENDED_MS is traded no more: what it had is learnt from, and it is waited for no longer."""
+    return bars.last < reach and now_ms - bars.last < ENDED_MS
+
+
+def trained_at(series: Sequence[Bars], window: Refit, reach: int) -> int:
+    """The hour (UTC ms) at which a window's model can be trained: that of the newest bar that its labels need (`reach`), or later
+    where a symbol's exchange was closed then, as `awaits` says of every hour between."""
+    return max(
+        [reach, *(_had_at(it, reach) for it in series if learns_from(it, window) and it.first <= reach)]
+    )
+
+
+def _had_at(bars: Bars, reach: int) -> int:
+    """The hour at which `awaits` ends for a symbol: as soon as a bar opens after those that are missing, they are known to be
+    none."""
+    genuine = bars.close_time[~bars.flagged]
+    at = int(np.searchsorted(genuine, reach))
+    if at == 0:
+        return reach
+    ended = int(genuine[at - 1]) + ENDED_MS
+    again = int(genuine[at]) - HOUR_MS if at < len(genuine) else ended
+    return max(reach, min(again, ended))
 
 
 def whole_grid(bars: Bars, start: int, stop: int) -> Bars:

@@ -279,7 +279,7 @@ def _card_rows(card: ModelCard, report: Json, certificate: str) -> list[tuple[st
         ("model", card.model_id),
         ("serves from", iso(card.valid_from)),
         ("why", why),
-        ("trained on", f"{plural(card.rows, 'hour')}, {iso(card.train_from)} to {iso(card.train_until)}"),
+        ("trained on", f"{card.rows_in_words}, {iso(card.train_from)} to {iso(card.train_until)}"),
         (
             "features",
             f"{card.features}: {', '.join(card.columns)}" if card.features else "reads the series itself",
