@@ -55,7 +55,7 @@ COVERED := core app adapters
 
 coverage: setup ## the tests with branch coverage; fails below 95 % of trader/core, trader/app or trader/adapters
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run $(TESTS) -m "not long" --timeout 900
+	HOURLY_TRADER_ALL_EXAMPLES=yes $(BIN)/coverage run $(TESTS) -m "not long" --timeout 900
 	@echo "adding up; of some processes that tests killed no count is left, which is warned of"
 	@$(BIN)/coverage combine --quiet && rm -f .coverage.*
 	@low=0; for package in $(COVERED); do \
@@ -106,10 +106,15 @@ ENGINE   ?= $(if $(shell command -v docker),docker build,buildah bud --layers --
 image: ## the container image (IMAGE=name, TRACKERS=yes, BASE=image with Python 3.11)
 	$(ENGINE) $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg TRACKERS=$(TRACKERS) -t $(IMAGE) .
 
-check: setup ## ruff, ruff format, mypy strict
+# mypy keeps one core busy. On another one the tests are collected, which compiles them and every library that they import: each
+# worker of `make test` would do that for itself.
+check: setup ## ruff, ruff format, mypy strict; every test can be collected
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@$(BIN)/python -m pytest --ignore=tests/system --collect-only -qq > $(VENV)/collected.txt 2>&1 & collecting=$$!; \
+	echo $(BIN)/mypy; $(BIN)/mypy; code=$$?; \
+	wait $$collecting || { cat $(VENV)/collected.txt; exit 1; }; \
+	exit $$code
 
 format: setup ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .

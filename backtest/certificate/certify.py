@@ -23,7 +23,7 @@ from trader.core.features import anchor_of
 from trader.core.forecast import Traits
 from trader.core.model import ModelCard, digest_of
 from trader.core.params import Params
-from trader.core.types import HOUR_MS, Progress
+from trader.core.types import HOUR_MS, Progress, iso
 from trader.core.windows import refit_of
 
 
@@ -39,22 +39,23 @@ def certify(
 ) -> Certificate:
     """What is found of a model. cache: a folder of folds of the walk-forward; None keeps none. progress(done, of) is called after
     each fold. What bars or model do not hold is a failed part, in words; only trouble of this machine is raised."""
-    chosen = spans or Spans()
-    parts = (
-        _part("production", lambda: production(subject, chosen.live_hours)),
-        _part("newest", lambda: newest(subject, chosen, cache=cache, executor=executor, progress=progress)),
-        _part("extremes", lambda: extremes(subject)),
-        _part("format", lambda: formats(subject)),
-        exported(subject),
-    )
+    chosen, bars = spans or Spans(), subject.bars
+    works: dict[PartName, Callable[[], CertificatePart]] = {
+        "production": lambda: production(subject, chosen.live_hours),
+        "newest": lambda: newest(subject, chosen, cache=cache, executor=executor, progress=progress),
+        "extremes": lambda: extremes(subject),
+        "format": lambda: formats(subject),
+    }
+    early = _too_early(subject)
+    parts = (*(_part(name, work, early) for name, work in works.items()), exported(subject))
     return Certificate(
         schema=SCHEMA,
         model_id=subject.card.model_id,
         card_sha256=digest_of(subject.card),
-        symbol=subject.bars.symbol,
+        symbol=bars.symbol,
         family=subject.card.family,
         made_at_ms=made_at_ms,
-        known_until=subject.bars.last,
+        known_until=bars.last if len(bars) else 0,
         code_version=code_version,
         parts=parts,
     )
@@ -82,7 +83,20 @@ def first_bar_needed(
     return min(anchor_of(begin), begin) if traits.reads == "rows" else begin
 
 
-def _part(name: PartName, work: Callable[[], CertificatePart]) -> CertificatePart:
+def _too_early(subject: Subject) -> str:
+    """Why nothing can be said by these bars, as where a clock went back: they end before the model's training does; "" where they
+    do not."""
+    bars, until = subject.bars, subject.card.train_until
+    if len(bars) and bars.last >= until:
+        return ""
+    there = f"the bars end at {iso(bars.last)}" if len(bars) else "there are no bars"
+    return f"{there}, and the model was trained up to {iso(until)}: set the clock right, or collect bars, and examine it again"
+
+
+def _part(name: PartName, work: Callable[[], CertificatePart], early: str) -> CertificatePart:
+    """The part, or in words why it cannot be examined."""
+    if early:
+        return CertificatePart(name, (check_of("examined", False, early),), {})
     try:
         return work()
     except DataError as error:

@@ -20,10 +20,7 @@ from backtest.evidence.ledger import EvidenceLedger, count
 from backtest.evidence.selection import FEWEST_SERIES
 from backtest.select.candidates import Freq, Score, candidates_of
 from backtest.select.folder import SelectionFolder
-from backtest.select.publish import publish, summary_of
-from backtest.select.selection import Selection
 from backtest.select.spec import SelectionSpec, common_stop, facts_of
-from backtest.select.winners import winners_of
 from trader import terminal
 from trader.core.errors import ConfigError
 from trader.core.text import plural
@@ -32,6 +29,7 @@ from trader.core.types import parse_hour
 if TYPE_CHECKING:
     from backtest.evidence.ledger import Entry
     from backtest.select.row_tasks import Row
+    from backtest.select.selection import Selection
     from backtest.select.winners import Winners
     from trader.core.params import Params
 
@@ -73,6 +71,9 @@ def select(
     shrunk towards the other series.
     Example: backtest select --bars data --families naive,xgboost --freq 1h --out selected
     """
+    from backtest.select.publish import publish, summary_of
+    from backtest.select.winners import winners_of
+
     began = time.perf_counter()
     asked, by = freq_of(freq), _score(score, freq)
     base = read_params(params, {})
@@ -102,6 +103,7 @@ def _prepared(
     to: str | None,
 ) -> Selection:
     """What is asked for, every option checked before the first fit."""
+    from backtest.select.selection import Selection
     from trader.forecasters.registry import forecaster_of
 
     candidates = candidates_of(families.split(","), base, freq, forecaster_of)

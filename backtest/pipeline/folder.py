@@ -33,6 +33,7 @@ from backtest.study.results_folder import ResultsFolder
 from trader.core.errors import ConfigError, DataError
 
 _CHUNK = 1 << 20
+_PAGES = (".html", ".htm", ".svg")
 
 
 class CannotWrite(ConfigError):
@@ -53,6 +54,11 @@ class PipelineFolder(ResultsFolder):
         """Turn an OSError of the block into CannotWrite, which says the way out."""
         try:
             yield
+        except (FileExistsError, NotADirectoryError):
+            raise CannotWrite(
+                f"pipeline folder {self.path} cannot be made: a file is in its place. Move it away, or name another folder as "
+                "[pipeline] out"
+            ) from None
         except OSError as error:
             raise CannotWrite(
                 f"pipeline folder {self.path} cannot be written: {error.strerror or error}. Stages that have finished are kept: "
@@ -146,14 +152,15 @@ class PipelineFolder(ResultsFolder):
         return f"{self._root}/current/{job}/{output}"
 
     def target_of(self, job: str, output: str, name: str) -> str:
-        """What the link there says."""
+        """What the link there says. Chromium takes a file's type from the name that a link leads to, so pages keep theirs."""
         depth = f"{job}/{output}".count("/") + 1
-        return f"{'../' * depth}objects/{name[:2]}/{name}"
+        return f"{'../' * depth}objects/{name[:2]}/{name}{page_ending(output)}"
 
     def link(self, job: str, outputs: Mapping[str, str]) -> None:
         """Make a stage's outputs the newest ones. Safe to repeat."""
         for output, name in outputs.items():
             link, target = self.link_of(job, output), self.target_of(job, output, name)
+            self._name_page(name, page_ending(output))
             if link.is_symlink() and os.readlink(link) == target:  # noqa: PTH115  # as it stands, not resolved
                 continue
             unfinished = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
@@ -163,6 +170,16 @@ class PipelineFolder(ResultsFolder):
                     shutil.rmtree(link)
                 unfinished.symlink_to(target)
                 unfinished.replace(link)
+
+    def _name_page(self, name: str, ending: str) -> None:
+        """The same file under a name with its ending, for a page."""
+        path, page = self.object(name), self.object(name + ending)
+        if page.exists() and page.samefile(path):
+            return
+        unfinished = page.with_name(f"{page.name}.{secrets.token_hex(4)}.tmp")
+        with self.errors():
+            unfinished.hardlink_to(path)
+            unfinished.replace(page)
 
     def keep_code(self, digest: str, code: Mapping[str, str]) -> None:
         """What a stage reached, to say later what has changed."""
@@ -220,6 +237,11 @@ class PipelineFolder(ResultsFolder):
             (self.path / "manifests").mkdir(parents=True, exist_ok=True)
         self.write(f"manifests/{number}.json", json.dumps({**content, "number": number}, indent=1) + "\n")
         return self.path / "manifests" / f"{number}.json"
+
+
+def page_ending(output: str) -> str:
+    """The ending of an output that a browser shows by its ending, "" of any other."""
+    return next((it for it in _PAGES if output.endswith(it)), "")
 
 
 def sha256_of(path: Path) -> str:

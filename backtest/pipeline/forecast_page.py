@@ -13,9 +13,13 @@ WIDTH, HEIGHT = 560, 160
 _BANDS = ((0, 0.15), (1, 0.2), (2, 0.3))
 _MEDIAN = 3
 STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}"
-    "svg{width:100%;height:auto;background:#f6f8fa}polyline{fill:none;stroke:#1b1f24;stroke-width:1.5}"
-    "polyline.median{stroke:#0969da;stroke-dasharray:4 3}polygon{fill:#0969da}h2{font-size:1.1rem;margin:1.5rem 0 .3rem}"
+    ":root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--field:#f6f8fa;--blue:#0969da}"
+    "@media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--paper:#0d1117;--field:#161b22;--blue:#58a6ff}}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "body{color:var(--ink);background:var(--paper)}"
+    "svg{width:100%;height:auto;background:var(--field)}polyline{fill:none;stroke:var(--ink);stroke-width:1.5}"
+    "polyline.median{stroke:var(--blue);stroke-dasharray:4 3}polygon{fill:var(--blue)}h2{font-size:1.1rem;margin:1.5rem 0 .3rem}"
+    "text{font:10px system-ui,sans-serif;fill:var(--ink)}"
 )
 
 Pair = tuple[str, str]
@@ -25,7 +29,8 @@ def page_of(forecasts: Mapping[Pair, Mapping[str, Any]], hours: int) -> str:
     """A section a symbol and family."""
     body = "".join(_section(pair, told, hours) for pair, told in forecasts.items())
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Forecasts</title>'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1"><title>Forecasts</title>'
         f"<style>{STYLE}</style></head><body><h1>Forecasts</h1><p>The newest closes, and the forecast of at most "
         f"{plural(hours, 'hour')} "
         "after them: shaded the intervals of 50, 80 and 95 %, dashed the median. A family without a distribution says P(up) "
@@ -63,3 +68,4 @@ def _drawn(closes: list[float], ahead: list[list[float]]) -> Iterator[str]:
     if ahead:
         yield f'<polyline class="median" points="{" ".join(points([closes[-1], *(row[_MEDIAN] for row in ahead)], at))}"/>'
     yield f'<polyline points="{" ".join(points(closes, 0))}"/>'
+    yield f'<text x="4" y="13">{high:,g}</text><text x="4" y="{HEIGHT - 6}">{low:,g}</text>'

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from backtest.pipeline.code import Code, Reached
 from backtest.pipeline.file_hashes import FileHashes
-from backtest.pipeline.folder import PipelineFolder
+from backtest.pipeline.folder import PipelineFolder, page_ending
 from backtest.pipeline.job import Job
 from backtest.pipeline.notebook import code_of_notebook
 from backtest.pipeline.record import Basis, Record
@@ -149,6 +150,8 @@ class Judge:
                 continue
             if there != self.folder.target_of(job.name, output, name):
                 told.append(f"output {output} is of another run")
+            elif page_ending(output) and not Path(link).exists():
+                told.append(f"output {output} is not in current/")
         return tuple(told)
 
 

@@ -51,6 +51,10 @@ def _inputs(spec: Spec, stage: OwnStage, name: str, made: dict[str, tuple[str, s
             f"{spec.path}: [stage.{stage.name}] inputs {name!r} matches no output of a stage; they are named like "
             f"backtest/{spec.symbols[0]}/{spec.families[0]}/summary.json"
         )
+    if (spec.folder / name).is_dir():
+        raise ConfigError(
+            f"{spec.path}: [stage.{stage.name}] inputs {name!r} is a folder; name the files in it that the stage reads"
+        )
     yield Input(name, path=spec.folder / name)
 
 

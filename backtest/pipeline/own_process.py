@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from trader.core.errors import ConfigError, DataError
 
 _LOOK_EVERY_S = 0.1
 _LINES_SHOWN = 12
+_AN_ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Warning)\b.*")
 
 
 class OwnStageFailed(DataError):
@@ -48,9 +50,7 @@ def run_own(job: Job, inputs: Mapping[str, Path], folder: Path, stop: threading.
                 process.wait()
     if code:
         printed = _last_lines(log)
-        raise OwnStageFailed(
-            f"{job.run.name} ended with {code}: {printed[-1] if printed else 'it printed nothing'}", printed
-        )
+        raise OwnStageFailed(f"{job.run.name} ended with {code}: {_reason(printed)}", printed)
     lacking = [name for name in job.outputs if not (folder / name).is_file()]
     if lacking:
         raise DataError(
@@ -78,6 +78,12 @@ def _ended(process: subprocess.Popen[bytes], stop: threading.Event) -> int:
         except subprocess.TimeoutExpired:
             if stop.is_set():
                 raise KeyboardInterrupt from None
+
+
+def _reason(printed: tuple[str, ...]) -> str:
+    """The line that names an exception, else the last one."""
+    named = [it for it in printed if _AN_ERROR.fullmatch(it)]
+    return [*printed[-1:], *named][-1] if printed else "it printed nothing"
 
 
 def _last_lines(log: Path) -> tuple[str, ...]:

@@ -38,7 +38,9 @@ class Removal:
 def removal_of(folder: PipelineFolder, models: Sequence[Model], budget: int | None) -> Removal:
     """What may go. budget: bytes; the oldest manifests go until no more is kept, but never the newest one, what is in current/,
     nor what a bot's model was made of. Raises DataError for a manifest that cannot be read."""
-    sizes = {it.name: it.stat().st_size for it in (folder.path / "objects").glob("*/*") if it.is_file()}
+    # A page has a second name, with its ending.
+    files = [it for it in (folder.path / "objects").glob("*/*") if it.is_file() and not it.suffix]
+    sizes = {it.name: it.stat().st_size for it in files}
     named = {path: _read(path) for path in folder.manifests()}
     newest = {record.job: record for record in folder.records()}
     always = {name for record in newest.values() for name in record.outputs.values()}
@@ -67,7 +69,8 @@ def removed(folder: PipelineFolder, what: Removal) -> None:
     used = {it.basis.code for it in kept}
     with folder.errors():
         for name in what.objects:
-            folder.object(name).unlink(missing_ok=True)
+            for path in folder.object(name).parent.glob(f"{name}*"):
+                path.unlink(missing_ok=True)
         for path in (folder.path / "code").glob("*.json"):
             if path.stem not in used:
                 path.unlink()

@@ -22,7 +22,7 @@ from backtest.pipeline.folder import CannotWrite, PipelineFolder
 from backtest.pipeline.job import Job
 from backtest.pipeline.judge import Judge, Verdict
 from backtest.pipeline.record import Record
-from trader.core.errors import ConfigError, TraderError
+from trader.core.errors import ConfigError, DataError, TraderError
 from trader.core.text import plural
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Outcome:
         done = len(self.ran) + len(self.kept)
         raise _with_text(
             error,
-            f"stage {name} failed: {_sentence(error)} {plural(done, 'stage')} up to date and kept.{more}{waits}",
+            f"stage {name} failed: {_sentence(error)} Kept: {plural(done, 'stage')}.{more}{waits}",
         )
 
 
@@ -80,7 +80,7 @@ def _sentence(error: TraderError) -> str:
 
 def _with_text(error: TraderError, text: str) -> TraderError:
     """The same kind of error, which says more."""
-    kind = type(error)
+    kind = DataError if isinstance(error, DataError) else type(error)
     try:
         return kind(text)
     except TypeError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 from backtest.certificate.certify import certify
@@ -10,20 +9,16 @@ from backtest.certificate.live import live_path_of
 from backtest.certificate.subject import LIVE_HOURS, Spans, Subject
 from backtest.engine.lookahead import Check, examine
 from backtest.executors.protocol import Arrays, TaskSettings, task_function
-from backtest.pipeline.stage_inputs import CARD, CERTIFICATE, MODEL_PARAMS, Given, Made, json_bytes
+from backtest.pipeline.cards import card_of
+from backtest.pipeline.stage_inputs import CARD, CERTIFICATE, MODEL_PARAMS, REFUSAL, Given, Made, json_bytes
 from backtest.pipeline.stages_judged import CODE_VERSION
 from trader.core.certificate import Certificate
-from trader.core.errors import DataError
 from trader.core.families import own_family
 from trader.core.hours import Rules
-from trader.core.model import ModelCard, own_card
 from trader.core.params import Params
 from trader.core.ports import Forecaster
 from trader.core.prediction import LoadedModel
 from trader.core.types import Filters
-
-# In what a stage says beside its files: why these refuse what it examined.
-REFUSAL = "refusal"
 
 
 @task_function
@@ -80,16 +75,6 @@ def certified(given: Given, forecaster: Forecaster, params: Params) -> Certifica
     )
     spans = Spans(live_hours=LIVE_HOURS, newest_days=given.settings["newest_days"])
     return certify(subject, bars.last, CODE_VERSION, spans)
-
-
-def card_of(text: bytes, model: bytes, symbol: str) -> ModelCard:
-    """The card that a training wrote beside its model. Raises DataError where it is none, or not of these bytes."""
-    source = f"{CARD} of {symbol}"
-    try:
-        name = str(json.loads(text)["model_id"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{source} is no card of a model ({error!r}); run the pipeline again") from None
-    return own_card(text, model, name, source)
 
 
 def _own_contract(family: str) -> list[Check]:

@@ -27,6 +27,10 @@ BARS, FEATURES, MODEL_PARAMS, PARAMS, PREDICTIONS, CARD, CERTIFICATE = (
 )
 
 
+# In what a stage says beside its files: why these refuse what it examined.
+REFUSAL = "refusal"
+
+
 def features_of_other(symbol: str) -> str:
     """The name of the features of a symbol that a fit on several symbols sees beside the traded one."""
     return f"others/{symbol}-features.parquet"

@@ -6,9 +6,9 @@ import io
 from typing import Any
 
 from backtest.executors.protocol import Arrays, TaskSettings, task_function
+from backtest.pipeline.cards import card_of
 from backtest.pipeline.forecast_page import page_of
 from backtest.pipeline.published_names import named
-from backtest.pipeline.stage_check import card_of
 from backtest.pipeline.stage_inputs import CARD, CERTIFICATE, Given, Made, json_bytes
 from trader.core.certificate import read_certificate
 from trader.core.errors import DataError

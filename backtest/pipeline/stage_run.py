@@ -11,31 +11,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backtest.executors.protocol import Executor, Placement, SharedArrays, Task, TaskFunction
+from backtest.executors.protocol import Executor, Placement, SharedArrays, Task, resolved
 from backtest.pipeline.folder import PipelineFolder, sha256_of
 from backtest.pipeline.job import Job
 from backtest.pipeline.judge import Verdict
 from backtest.pipeline.own_process import run_own
 from backtest.pipeline.record import Record
-from backtest.pipeline.stage_check import REFUSAL, check_stage
-from backtest.pipeline.stage_inputs import Given, Made, Work
-from backtest.pipeline.stage_publish import publish_stage
-from backtest.pipeline.stages_fitted import collected, features_stage, predict_stage, tune_stage
-from backtest.pipeline.stages_judged import backtest_stage, train_stage
+from backtest.pipeline.stage_inputs import REFUSAL, Given, Made, Work
 from trader.core.errors import DataError, Retry
 from trader.core.families import own_family
 from trader.core.features import preset_named
 
-# Stages that are one task: files in, files out.
-TASKS: Mapping[str, TaskFunction] = {
-    "features": features_stage,
-    "backtest": backtest_stage,
-    "train": train_stage,
-    "check": check_stage,
-    "publish": publish_stage,
-}
-# Stages that give out fits, a task each.
-COORDINATED: Mapping[str, Callable[[Given, Work], Made]] = {"tune": tune_stage, "predict": predict_stage}
+# Stages that give out fits, a task each; any other is one task: files in, files out.
+COORDINATED = ("tune", "predict")
 
 
 class Stopped(Exception):  # no error: somebody wants no more
@@ -97,7 +85,8 @@ class StageRun:
         assert verdict.basis is not None  # noqa: S101  # as above
         if job.kind == "collect":
             self.bring(job)
-            return collected(Path(job.hints["file"]), job.params)
+            bars: Made = _function(job)(Path(job.hints["file"]), job.params)
+            return bars
         if job.run is not None:
             paths = {
                 it.name: it.path or self.folder.object(verdict.basis.inputs[it.name]) for it in job.inputs
@@ -108,15 +97,22 @@ class StageRun:
         arrays, settings = Given.arrays_of(files), {**job.params, **job.hints}
         if job.kind in COORDINATED:
             work = Work(self.executor, self.folder.work_of(key), self.evidence)
-            return COORDINATED[job.kind](Given(arrays, settings), work)
+            made: Made = _function(job)(Given(arrays, settings), work)
+            return made
         shared, placement = SharedArrays({}), _placement(job)
-        task = Task(TASKS[job.kind], settings, shared, arrays, placement, known_key=key, label=job.name)
+        task = Task(_function(job), settings, shared, arrays, placement, known_key=key, label=job.name)
         return Made.of(self.executor.submit(task).result())
 
     def _require_unchanged(self, job: Job, inputs: Mapping[str, str]) -> None:
         for it in job.inputs:
             if it.path is not None and sha256_of(it.path) != inputs[it.name]:
                 raise Retry(f"{it.path} changed while stage {job.name} read it; run the pipeline again")
+
+
+def _function(job: Job) -> Callable[..., Any]:
+    """What computes a built-in stage, imported when it runs."""
+    found: Callable[..., Any] = resolved(job.code[0])
+    return found
 
 
 def _placement(job: Job) -> Placement:

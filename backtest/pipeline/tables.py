@@ -51,8 +51,20 @@ def _numbers(column: Any) -> Array:
     chunk = chunk.chunk(0) if isinstance(chunk, pa.ChunkedArray) else chunk
     if chunk.null_count:
         raise ValueError("a value is missing")
-    kind = np.dtype(np.int64) if pa.types.is_timestamp(chunk.type) else np.dtype(chunk.type.to_pandas_dtype())
+    kind = _numpy_kind(chunk.type)
     return np.frombuffer(chunk.buffers()[1], kind, len(chunk), chunk.offset * kind.itemsize)
+
+
+def _numpy_kind(kind: Any) -> np.dtype[Any]:
+    """Of a column's type; pyarrow's own answer imports pandas. Raises ValueError for what is no number."""
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(kind):
+        return np.dtype(np.int64)
+    name = {"float": "float32", "double": "float64"}.get(str(kind), str(kind))
+    if not name.startswith(("float", "int", "uint")):
+        raise ValueError(f"a column holds {kind}")
+    return np.dtype(name)
 
 
 def bars_bytes(bars: Bars) -> bytes:

@@ -69,6 +69,16 @@ def test_a_failed_part_fails_the_certificate_and_is_named(clean: Subject) -> Non
     assert len(made.parts) == len(PARTS)
 
 
+@pytest.mark.parametrize("hours_back", [1, 24 * 30, 24 * 365])
+def test_a_clock_that_went_back_passes_nothing(clean: Subject, hours_back: int) -> None:
+    """By bars that end before the training ended, or by none, nothing can be said of the model; no part raises."""
+    known = clean.bars.until(clean.card.train_until - hours_back * HOUR_MS)
+    made = certify(replace(clean, bars=known, _learnt=[]), NOW, "tests", SPANS)
+    assert made.failed == PARTS[:-1]
+    assert made.known_until == (known.last if len(known) else 0)
+    assert "set the clock right, or collect bars, and examine it again" in made.verdict
+
+
 def test_bars_that_do_not_hold_the_training_fail_in_words(clean: Subject) -> None:
     """Not a traceback: each part says what it lacks."""
     short: Bars = clean.bars.span(clean.stop - 100 * HOUR_MS, clean.stop)

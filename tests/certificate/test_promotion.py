@@ -11,6 +11,7 @@ import pytest
 from tests.support.bars_made import bars_made
 from tests.support.certified import HOURS, a_bot, params_for, trained
 from tests.support.fakes import MemoryStore
+from trader.adapters.store_signed import SignedStore
 from trader.app.bot import Bot
 from trader.app.certificates import (
     Certifier,
@@ -31,6 +32,7 @@ from trader.core.errors import ConfigError, DataError, Uncertified
 from trader.core.events import BreachEvent, Event, RefusalEvent
 from trader.core.lifecycle import BreachRule
 from trader.core.model import ModelCard, digest_of
+from trader.core.tags import Signer, split
 from trader.core.types import DAY_MS, HOUR_MS
 from trader.observers.messages import messages
 
@@ -150,6 +152,27 @@ def test_a_certificate_of_another_model_is_refused(bot: Bot) -> None:
         DataError, match=f"is the certificate of {other.model_id}, not of the card of {one.model_id}"
     ):
         newest_certificate(bot.journal, one)
+
+
+def test_an_edited_certificate_is_refused_in_a_store_with_a_key(bot: Bot) -> None:
+    """A failed one whose bytes were changed to passed, with its own tag, with another's, and without any."""
+    plain, card = MemoryStore(), trained(bot, PARAMS, START)
+    signed = Journal(SignedStore(plain, Signer(b"k" * 32)), "BTCUSDT")
+    for key, data in bot.journal.store.objects.items():  # type: ignore[attr-defined]  # a MemoryStore
+        signed.store.create(key, data)
+    key = certificate_key(card.model_id, keep(signed, certificate_of(card, passes=False)).number)
+    failed = plain.objects[key]
+    edited = failed.replace(b'"passed": false', b'"passed": true')
+    assert edited != failed
+    passed = plain.objects[certificate_key(card.model_id, keep(signed, certificate_of(card)).number)]
+    del plain.objects[certificate_key(card.model_id, 2)]
+    for data in (edited, split(edited)[0], split(edited)[0] + split(passed)[1]):
+        plain.objects[key] = data
+        with pytest.raises(DataError, match=key):
+            newest_certificate(Journal(signed.store, "BTCUSDT"), card)
+    plain.objects[key] = failed
+    with pytest.raises(Uncertified, match="certificate 1 failed"):
+        require_passed(Journal(signed.store, "BTCUSDT"), card)
 
 
 def test_a_model_of_several_symbols_is_certified_for_each(bot: Bot) -> None:

@@ -46,3 +46,41 @@ def test_executors_and_serving_are_not_promised() -> None:
     assert ("not yet" in answers["one file that names the steps and runs them as a pipeline"]) == (
         not pipelines
     )
+
+
+# Of each part of "Models in production, at scale": a test that presses it, and what that test says to the program or asks it.
+PRESSED = {
+    "before training: the horizon, reasons, speed of inference, one model or many": (
+        "select/test_choices.py",
+        "choices --bars",
+    ),
+    "the whole horizon predicted at once, not step by step": ("app/test_forecast_ahead.py", '"forecast"'),
+    "production gives the predictions that the test gave": ("certificate/test_drills.py", "production("),
+    "the newest data is predicted well, not only the average": ("certificate/test_newest.py", "newest("),
+    "extreme input moves the output the right way": ("certificate/test_extremes.py", "extremes("),
+    "the scaler and the input's format are checked": ("certificate/test_formats.py", "formats("),
+    "nothing is promoted that was not checked": (
+        "certificate/test_traded_hours.py",
+        '"TRADER_CERTIFICATE": "always"',
+    ),
+    "confidence intervals": ("backtest/test_forecast_forward.py", '"forecast"'),
+    "export to TorchScript and ONNX": ("commands/test_export.py", '"--format"'),
+    "inference timed in each form": ("commands/test_export.py", '"time-inference", "champion"'),
+    "data from SQL": ("sources/test_source_commands.py", "sqlite"),
+    "data from Parquet and object stores": ("sources/test_source_commands.py", "s3://"),
+    "data from streams": ("streams/test_run_stream.py", '"--stream"'),
+    "predictions as a stream": ("streams/test_signals_redis.py", "Signals"),
+    "an inference API in a container": ("system/test_image.py", "serve"),
+    "monitoring": ("infra/test_compose.py", "grafana"),
+    "regular updates": ("app/test_breach_command.py", '"--if-due"'),
+    "scaling with load": ("serving/test_gate.py", "503 Service Unavailable"),
+}
+
+
+def test_every_part_of_production_is_pressed_by_a_test() -> None:
+    """Each row has a test, and that test asks for it: a part without one, or a test that was renamed, is found here."""
+    section = PAGE.read_text().split("## Models in production, at scale")[1]
+    parts = {part for part in re.findall(r"^\| (.+?) \| .+ \|$", section, re.MULTILINE) if part != "its part"}
+    assert parts == set(PRESSED)
+    for part, (file, asked) in PRESSED.items():
+        assert asked in (ROOT / "tests" / file).read_text(), f"{part}: {file} does not ask for {asked}"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
 from tests.infra.stack_kit import REGION, STACK, TEMPLATE, Rendered
+from tests.support.once import once
 from tests.support.proxy import proxy_to
 from tests.support.rig import Venue, command, quick_params, venue
 from tests.support.rig_bars import made_bars
@@ -18,6 +21,7 @@ from tests.support.s3_kit import Bucketry, moto
 from trader.core.types import HOUR_MS, iso, parse_hour
 
 BEGIN = parse_hour("2021-03-05T00:00")
+RECORDED = "recorded.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +106,16 @@ def stack(aws: Bucketry) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def recorded(aws: Bucketry, stack: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """A bot begun, ticked, halted and looked at on the stack's bucket, every verb a process of its own."""
-    import json
+    folder = once(tmp_path_factory, "bot-on-the-stack", lambda folder: _record(aws, stack, folder))
+    told = json.loads((folder / RECORDED).read_text())
+    return Recorded(
+        {name: [Call(**call) for call in calls] for name, calls in told["calls"].items()},
+        told["said"],
+        told["codes"],
+    )
 
-    folder = tmp_path_factory.mktemp("bot")
+
+def _record(aws: Bucketry, stack: dict[str, str], folder: Path) -> None:
     (folder / "P.json").write_text(json.dumps(quick_params()))
     bars, seen = made_bars(folder, "2020-12-01", "2021-03-20"), Recorded()
     with proxy_to(aws.url) as proxy, venue(folder, bars, BEGIN) as exchange:
@@ -135,7 +146,7 @@ def recorded(aws: Bucketry, stack: dict[str, str], tmp_path_factory: pytest.Temp
         run("halt", "halt", "--reason", "a test")
         exchange.move_to(int(exchange.sim("/sim/clock")["now"]) + HOUR_MS)
         run("halted", "tick")
-    return seen
+    (folder / RECORDED).write_text(json.dumps(asdict(seen)))
 
 
 def _tick_until_an_order(exchange: Venue, run: Any, seen: Recorded) -> None:

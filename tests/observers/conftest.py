@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.crew import PARAMS, a_bot, scene
+from tests.support.crew import PARAMS, STORE, a_bot, scene
 from tests.support.mlflow_made import empty_database
+from tests.support.once import once
 from tests.support.rig_bars import made_bars
 from trader.adapters.store_local import LocalStore
 from trader.app.journal import Journal
@@ -76,7 +77,11 @@ def a_study() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def traded(tmp_path_factory: pytest.TempPathFactory, bars_file: Path) -> Path:
     """The store of a bot that ticked through 50 hours at a real embedded exchange, an outage among them."""
-    with scene(bars_file, tmp_path_factory.mktemp("traded"), START) as made:
+    return once(tmp_path_factory, "fifty-hours", lambda folder: _traded(bars_file, folder)) / STORE
+
+
+def _traded(bars_file: Path, folder: Path) -> None:
+    with scene(bars_file, folder, START) as made:
         with a_bot(made.url, made.store) as bot:
             for hour in range(START, START + HOURS * HOUR_MS, HOUR_MS):
                 made.sim("/sim/clock", {"to": hour})
@@ -86,7 +91,6 @@ def traded(tmp_path_factory: pytest.TempPathFactory, bars_file: Path) -> Path:
         report = a_study()
         journal.store.create(study_key(report["id"]), json.dumps(report).encode())
         journal.append(StudyEvent("BTCUSDT", report["id"], START))
-        return made.store
 
 
 @dataclass

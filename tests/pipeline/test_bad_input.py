@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from backtest.pipeline import folder as folder_of
-from backtest.pipeline import stage_run
+from backtest.pipeline import stages_fitted
 from tests.pipeline.kit import Kitchen
 
 WRONG = {
@@ -108,6 +108,18 @@ def test_a_full_disk_keeps_what_was_finished(kitchen: Kitchen, monkeypatch: pyte
     assert "backtest/BTCUSDT/naive" in ran
 
 
+def test_a_file_in_the_folder_s_place_is_named(kitchen: Kitchen) -> None:
+    """Nothing is removed; the message says both ways out."""
+    kitchen.out.write_text("mine")
+    code, err = kitchen.fails()
+    assert code == 2
+    assert (
+        "pipeline folder out cannot be made: a file is in its place. Move it away, or name another folder"
+        in err
+    )
+    assert kitchen.out.read_text() == "mine"
+
+
 def test_a_stage_that_raises_is_named_and_hinders_no_other(finished: Kitchen) -> None:
     """Bars that begin too late for one symbol: the other symbol's stages run to their end and are kept."""
     from tests.support.bars_made import bars_made
@@ -133,7 +145,7 @@ def test_a_bug_in_a_stage_shows_itself(kitchen: Kitchen, monkeypatch: pytest.Mon
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setitem(stage_run.COORDINATED, "tune", broken)
+    monkeypatch.setattr(stages_fitted, "tune_stage", broken)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         kitchen.ask("pipeline p.toml --workers 1")
     assert (kitchen.out / "current/collect/BTCUSDT/bars.parquet").is_file()

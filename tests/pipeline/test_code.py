@@ -119,6 +119,12 @@ MUTATIONS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
         {"publish"},
     ),
     "the reader of bars": ("trader/adapters/files.py", line_in("read_bars"), {"collect"}),
+    "the certificate": (
+        "backtest/certificate/extremes.py",
+        put("SEARCHED_HOURS = 48", "SEARCHED_HOURS = 49"),
+        {"check/naive", "check/xgboost"},
+    ),
+    "the bot's path": ("trader/core/prediction.py", line_in("predict"), {"check/naive", "check/xgboost"}),
     "look-ahead": (
         "backtest/engine/lookahead.py",
         put("BLOCK_HOURS = 1_744", "BLOCK_HOURS = 1_745"),
@@ -200,6 +206,10 @@ def test_what_was_taken_apart_is_kept(sources: Sources) -> None:
     assert sources.digests(sources.kept) == sources.before
     assert read == []
     patch.undo()
+    with sources.changed("trader/core/costs.py", line_in("quote_at")):
+        after = sources.digests(sources.kept)
+    assert {stage for stage, digest in sources.before.items() if after[stage] != digest} == TRADES
+    assert sources.digests(sources.kept) == sources.before
 
 
 def test_a_library_s_version_counts_where_it_is_used(sources: Sources) -> None:

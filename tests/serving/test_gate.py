@@ -16,6 +16,7 @@ import pytest
 
 from tests.serving.kit import QUICK, START, Client, Stage, hour_text, serving, until
 from trader.core.types import HOUR_MS, Bars
+from trader.serving import tracing
 from trader.serving.gate import OPEN, route_of
 from trader.serving.tracing import Tracer
 
@@ -237,3 +238,16 @@ def test_a_collector_of_traces_is_sent_a_span_a_request(
         "http.response.status_code": 422,
     }
     assert second.parent_span_id == b""
+
+
+def test_a_collector_that_does_not_answer_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the connection and says nothing: what is left is given up after its time, far below the exporter's own."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        tracer = Tracer()
+        monkeypatch.setattr(tracing, "LAST_SPANS_S", 0.1)
+        with tracer.request("POST", "/v1/forecast", [(b"traceparent", b"\xff")], "id") as span:
+            tracer.answered(span, 503)
+        began = time.monotonic()
+        tracer.close()
+        assert time.monotonic() - began < 5  # OpenTelemetry would try for ten seconds

@@ -85,28 +85,20 @@ def test_all_are_up(composed: Composed) -> None:
 
 
 def test_the_server_says_what_the_bot_decides(composed: Composed) -> None:
-    """Asked over HTTP with the token, and refused without it; the hour is one that the bot's journal has, with the same P(up)."""
-    url = "http://127.0.0.1:8080/v1/forecast"
-    asked = {"symbol": "BTCUSDT"}
+    """Refused without the token; with it, asked about an hour that the bot's journal has, it says the same P(up)."""
+    url, asked = "http://127.0.0.1:8080/v1/forecast", {"symbol": "BTCUSDT"}
     assert composed.network.ask(url, asked)[0] == 401
     token = {"Authorization": f"Bearer {TOKEN}"}
     until(lambda: composed.network.ask(url, asked, **token)[0] == 200, lambda: composed.said("serve"))
-    told = composed.network.answer(url, asked, **token)
 
-    def line() -> dict[str, Any] | None:
-        inside = [
-            *composed.engine.podman,
-            "exec",
-            f"{composed.project}-bot",
-            "trader",
-            "journal",
-            "--jsonl",
-        ]
+    def decided() -> dict[str, Any] | None:
+        inside = [*composed.engine.podman, "exec", f"{composed.project}-bot", "trader", "journal", "--jsonl"]
         lines = [json.loads(it) for it in containers.run(*inside).splitlines()]
-        return next((it for it in lines if it["close_time"] == told["hour"]), None)
+        return next((it for it in reversed(lines) if it["p_up"] is not None), None)
 
-    found = until(line, lambda: composed.said("bot"))
-    assert (found["p_up"], found["model_id"]) == (told["p_up"], told["model_id"])
+    line = until(decided, lambda: composed.said("bot"))
+    told = composed.network.answer(url, {**asked, "hour": line["close_time"]}, **token)
+    assert (told["hour"], told["p_up"]) == (line["close_time"], line["p_up"])
 
 
 def queries() -> list[str]:

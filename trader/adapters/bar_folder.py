@@ -10,7 +10,7 @@ from trader.adapters.files import Say, symbol_named
 from trader.adapters.source_files import ENDING, FilePlace, in_folder, local_object
 from trader.adapters.source_s3 import BucketPlace, S3Access
 from trader.adapters.source_table import TableSource
-from trader.adapters.sources import Access, BarPlace, Place, TablePlace, path_of, table_of
+from trader.adapters.sources import Access, BarPlace, Place, TablePlace, path_of, table_of, tidy
 from trader.core.errors import ConfigError
 from trader.core.types import Bars
 
@@ -130,7 +130,7 @@ def places_of(place: Place, access: Access = S3Access) -> dict[str, BarPlace]:
 
 def _opened(place: Place, access: Access) -> _Opened:
     """Raises ConfigError for a place that cannot be opened, and a folder or a bucket without bars."""
-    path = path_of(place)
+    path, place = path_of(place), tidy(place)
     if path is not None:
         if _is_folder(path):
             return _Opened(dict(in_folder(path)))
@@ -146,7 +146,7 @@ def _opened(place: Place, access: Access) -> _Opened:
 
 def said_of(place: Place) -> str:
     """A place for messages, without user and password. Raises ConfigError for an address that is none of bars."""
-    path = path_of(place)
+    path, place = path_of(place), tidy(place)
     if path is not None:
         return str(path)
     return str(place) if str(place).startswith("s3://") else table_of(str(place)).said

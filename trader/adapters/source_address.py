@@ -33,6 +33,8 @@ _OWN = ("table", "query", "holds", "time_zone", "time_unit")
 _OF_THE_CLIENT = ("sslmode", "sslrootcert", "sslcert", "sslkey", "application_name", "connect_timeout")
 _SELECTS = re.compile(r"\s*(SELECT|WITH)\b", re.IGNORECASE)
 _NAME = re.compile(r"[A-Z0-9]{2,20}")
+# How long a query may take, in seconds; that of one symbol's hours takes less.
+QUERY_S = 60.0
 EXAMPLE = "such as sqlite:///bars.db?table=bars, duckdb:///bars.duckdb?table=bars or postgresql://USER@HOST/DATABASE?table=bars"
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trader.adapters.source_address import TableAddress
+from trader.adapters.source_address import QUERY_S, TableAddress
 from trader.core.errors import ConfigError, Retry
 from trader.core.text import how_to_install
 
@@ -25,9 +26,10 @@ _LOCKED = ("lock", "in use")
 
 @dataclass(frozen=True, slots=True)
 class DuckDatabase:
-    """A file of DuckDB."""
+    """A file of DuckDB. query_s: how long a query may take."""
 
     address: TableAddress
+    query_s: float = QUERY_S
 
     @contextmanager
     def opened(self) -> Iterator[_DuckConnection]:
@@ -45,7 +47,16 @@ class DuckDatabase:
         try:
             with duckdb.connect(str(path), read_only=True, config=dict(_CONFIG)) as connection:
                 connection.execute("SET TimeZone = 'UTC'")
-                yield _DuckConnection(connection)
+                ending = threading.Timer(self.query_s, connection.interrupt)
+                ending.daemon = True
+                ending.start()
+                try:
+                    yield _DuckConnection(connection)
+                finally:
+                    ending.cancel()
+        except duckdb.InterruptException:
+            told = f"the query was ended after {self.query_s:g} s; give a table, or a query that ends"
+            raise Retry(f"{said} does not answer: {told}; try again later") from None
         except duckdb.Error as error:
             words = " ".join(str(error).split())[:300]
             if isinstance(error, duckdb.IOException) and any(it in words.lower() for it in _LOCKED):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,13 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from trader.adapters.source_address import TableAddress
+from trader.adapters.source_address import QUERY_S, TableAddress
 from trader.core.errors import ConfigError, Retry
 from trader.core.text import how_to_install
 
 ANSWER_S = 10
-# A query of one symbol's hours takes less.
-QUERY_S = 60
 # What a person must mend; anything else that a server says may pass.
 _OF_A_PERSON = (
     *(
@@ -40,6 +39,10 @@ _OF_A_PERSON = (
         "pg_hba",
     ),
 )
+# What SQLite says that passes: another process writes, the disk is slow, a query took too long.
+_PASSES_IN_SQLITE = ("locked", "busy", "disk i/o error", "interrupted")
+# Steps of SQLite between two looks at the clock.
+_STEPS = 100_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _INT64 = 1 << 63
@@ -47,9 +50,11 @@ _INT64 = 1 << 63
 
 @dataclass(frozen=True, slots=True)
 class SqlDatabase:
-    """SQLite or PostgreSQL. Each read has a connection of its own, so that a server may be restarted between two."""
+    """SQLite or PostgreSQL. Each read has a connection of its own, so that a server may be restarted between two. query_s: how
+    long a query may take."""
 
     address: TableAddress
+    query_s: float = QUERY_S
 
     @contextmanager
     def opened(self) -> Iterator[_SqlConnection]:
@@ -81,7 +86,7 @@ class SqlDatabase:
         url = sqlalchemy.URL.create(
             "postgresql+psycopg", it.user or None, it.password or None, it.host or None, it.port, it.database
         )
-        options = f"-c default_transaction_read_only=on -c statement_timeout={QUERY_S * 1000} -c timezone=UTC"
+        options = f"-c default_transaction_read_only=on -c statement_timeout={round(self.query_s * 1000)} -c timezone=UTC"
         told = {
             "connect_timeout": ANSWER_S,
             "tcp_user_timeout": ANSWER_S * 1000,
@@ -103,14 +108,23 @@ class SqlDatabase:
             raise ConfigError(
                 f"{self.address.said}: there is no file {path}; check the path (four slashes begin an absolute one)"
             )
-        return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=ANSWER_S)
+        made = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=ANSWER_S)
+        end_s = time.monotonic() + self.query_s
+        made.set_progress_handler(lambda: time.monotonic() > end_s, _STEPS)
+        return made
 
     def _named(self, error: Exception, may_pass: bool) -> ConfigError | Retry:
         said = " ".join(str(getattr(error, "orig", None) or error).split())
         for secret in {self.address.password, quote(self.address.password, safe="")} - {""}:
             said = said.replace(secret, "***")
-        if not may_pass or any(it in said.lower() for it in _OF_A_PERSON):
+        if self.address.kind == "sqlite":
+            may_pass = any(it in said.lower() for it in _PASSES_IN_SQLITE)
+        elif any(it in said.lower() for it in _OF_A_PERSON):
+            may_pass = False
+        if not may_pass:
             return ConfigError(f"{self.address.said} cannot be read: {said}")
+        if self.address.kind == "sqlite" and "interrupted" in said.lower():
+            said = f"the query was ended after {self.query_s:g} s; give a table, or a query that ends"
         return Retry(f"{self.address.said} does not answer: {said}; try again later")
 
 

@@ -59,8 +59,15 @@ class TablePlace:
         return self._source.read(symbol, say=say)
 
 
+def tidy(place: Place) -> Place:
+    """An address without the blanks around it, which a copied line or a file of settings leaves; a path as it is, since the name
+    of a file may have blanks."""
+    return place.strip() if isinstance(place, str) and "://" in place else place
+
+
 def path_of(place: Place) -> Path | None:
     """The path that a place is, None for a bucket or a database. Raises ConfigError for an address of an unknown kind."""
+    place = tidy(place)
     if isinstance(place, Path):
         return place
     if "://" not in place:
@@ -94,7 +101,7 @@ def table_of(place: str) -> TableSource:
 def span_source(place: str, access: Access = S3Access) -> FileSource | TableSource:
     """The source that spans are read from, hour after hour. Nothing is opened yet. Raises ConfigError for an address that cannot
     be read."""
-    path = path_of(place)
+    path, place = path_of(place), place.strip()
     if path is None and not place.startswith("s3://"):
         return table_of(place)
     bucket = BucketPlace(place, access)

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic_core import to_json
 
 from trader.core.errors import TraderError
-from trader.core.probability import shortest_all
+from trader.core.probability import shortest, shortest_all
 from trader.core.text import visible
 from trader.core.types import Matrix
 from trader.serving.bounds import INLINE_ROWS
@@ -141,7 +141,8 @@ def _told(name: str, model: ServedModel, asked: InferRequest, X: Matrix, scores:
     if binary:
         output["parameters"] = {BINARY_SIZE: len(binary)}
     else:
-        output["data"] = shortest_all(scores).tolist()
+        few = len(scores) <= INLINE_ROWS
+        output["data"] = [shortest(it) for it in scores] if few else shortest_all(scores).tolist()
     head = to_json(
         {
             "model_name": name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -10,6 +11,8 @@ from typing import Any
 from trader.core.errors import ConfigError
 from trader.core.text import how_to_install
 
+# A container has ten seconds to end, and requests that were begun take up to eight of them.
+LAST_SPANS_S = 1.5
 Headers = Sequence[tuple[bytes, bytes]]
 
 
@@ -30,7 +33,7 @@ class Tracer:
                 f"{how_to_install('traces')}"
             ) from None
         named = Resource.create({SERVICE_NAME: "trader-serve", "service.version": version("hourly-trader")})
-        self._provider = TracerProvider(resource=named)
+        self._provider = TracerProvider(resource=named, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("trader.serving")
         self._callers = TraceContextTextMapPropagator()
@@ -58,5 +61,7 @@ class Tracer:
             span.set_status(StatusCode.ERROR)
 
     def close(self) -> None:
-        """Send what was not sent yet."""
-        self._provider.shutdown()
+        """Send what was not sent yet; a collector that does not answer holds up the end for seconds only, not for its retries."""
+        last = threading.Thread(target=self._provider.shutdown, daemon=True)
+        last.start()
+        last.join(LAST_SPANS_S)

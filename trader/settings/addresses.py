@@ -39,6 +39,7 @@ def long_enough(key: SecretStr) -> SecretStr:
 def bars_address(address: str) -> str:
     """A host without a user, or the address of a source of bars, which is looked at when it is opened. Raises ValueError, which
     repeats nothing."""
+    address = address.strip()
     parts = urlsplit(address)
     if parts.scheme not in SOURCES:
         return without_user("bars are public", address)
