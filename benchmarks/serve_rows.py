@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -23,6 +24,7 @@ from trader.core.types import Matrix
 from trader.serving.model import ServedModel, row_scores
 from trader.serving.rows import BINARY_SIZE, HEAD_LENGTH
 
+T = TypeVar("T")
 AS_BYTES = [{"name": "p_up", "parameters": {"binary_data": True}}]
 
 
@@ -63,7 +65,7 @@ class Spans:
     wall: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
 
-    def measure(self, work: Callable[[], Matrix], processor_s: Callable[[], float]) -> Matrix:
+    def measure(self, work: Callable[[], T], processor_s: Callable[[], float]) -> T:
         """What `work` returns."""
         spent, began = processor_s(), time.perf_counter()
         found = work()
@@ -88,20 +90,23 @@ def many_rows(server: Server, model: ServedModel, X: Matrix, times: int, core: i
     plain, (packed, head_length) = as_json(X), as_bytes(X)
     own, by_json, by_bytes = Spans(), Spans(), Spans()
 
-    def ask_json() -> Matrix:
-        return np.array(json.loads(_ask(link, path, plain, {})[0])["outputs"][0]["data"], np.float32)
+    def ask_json() -> bytes:
+        return _ask(link, path, plain, {})[0]
 
-    def ask_bytes() -> Matrix:
-        told, length = _ask(link, path, packed, {HEAD_LENGTH: str(head_length)})
-        return np.frombuffer(told[length:], "<f4")
+    def ask_bytes() -> tuple[bytes, int]:
+        return _ask(link, path, packed, {HEAD_LENGTH: str(head_length)})
 
     equal = True
     for _ in range(times):
         os.sched_setaffinity(0, {core})
         scores = own.measure(lambda: row_scores(model, X), time.process_time)
         os.sched_setaffinity(0, client)
-        told = by_json.measure(ask_json, server.processor_s), by_bytes.measure(ask_bytes, server.processor_s)
-        equal = equal and all(np.array_equal(it, scores) for it in told)
+        text = by_json.measure(ask_json, server.processor_s)
+        told, length = by_bytes.measure(ask_bytes, server.processor_s)
+        decimals = np.array(json.loads(text)["outputs"][0]["data"], np.float32)
+        equal = equal and all(
+            np.array_equal(it, scores) for it in (decimals, np.frombuffer(told[length:], "<f4"))
+        )
     link.close()
     name = f"({model.runtime}), of the model's own time"
     return [

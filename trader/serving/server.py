@@ -100,6 +100,7 @@ def run(
     bounds = service.bounds
     config = uvicorn.Config(
         gated(service, token, log, tracer),
+        loop="asyncio",  # uvloop accepts one connection a turn: in a crowd it would wait seconds to be told 503
         log_level="error",
         access_log=False,
         server_header=False,
