@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from tests.support import forked
+from tests.support.once import once
 from tests.support.rig import NOTHING_LEFT_BEHIND, command
 from trader.app.story import HOUR_HEAD
 from trader.core.types import HOUR_MS, iso, parse_hour
 from trader.simulation.demo import BREACH
 from trader.terminal import WIDTH
 
+STREAMS = ("stdout", "stderr")
 README = Path(__file__).resolve().parents[1] / "README.md"
 DEMO_PATIENCE_S = 800  # half a minute alone; what counts its branches on a busy machine needs many times that
 
@@ -25,10 +27,17 @@ class Demo:
     """One run of the demo: what it printed and where its folder lies."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.table, self.said = ((folder / stream).read_text().strip() for stream in STREAMS)
+
+    @staticmethod
+    def run(folder: Path) -> None:
+        """`trader demo`, its streams kept beside what it leaves."""
         surroundings = {"PATH": os.defpath, **NOTHING_LEFT_BEHIND}
         done = forked.run(("trader", "demo"), folder, surroundings, DEMO_PATIENCE_S)
         assert done.returncode == 0, done.stderr
-        self.folder, self.table, self.said = folder, done.stdout.strip(), done.stderr
+        for stream, said in zip(STREAMS, (done.stdout, done.stderr), strict=True):
+            (folder / stream).write_text(said)
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -44,7 +53,7 @@ class Demo:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """`trader demo` in an empty folder."""
-    return Demo(tmp_path_factory.mktemp("demo"))
+    return Demo(once(tmp_path_factory, "demo", Demo.run))
 
 
 def test_the_readme_shows_what_the_demo_prints(demo: Demo) -> None:

@@ -29,6 +29,8 @@ from trader.core.windows import refit_of
 
 # Standard errors on either side of a mean: 99 of 100 intervals hold it, so one clean model of two hundred is refused by chance.
 Z = 2.576
+# The same of quantiles, 99.9 of 100: their loss has no bound, so a mean over few wild days is less normal than a Brier score.
+Z_QUANTILES = 3.291
 NAME, QUANTILES = "error on the newest hours", "quantiles on the newest hours"
 
 
@@ -103,8 +105,9 @@ def _compared(
 ) -> _Judged:
     """The loss (m,) of hours (m,) from row `first` on beside that of all of them."""
     every, last = block_mean(loss, hours, horizon), block_mean(loss[first:], hours[first:], horizon)
-    low, high = interval_of(last)
-    low_all, high_all = interval_of(every)
+    z = Z if figure == "brier" else Z_QUANTILES
+    low, high = interval_of(last, z)
+    low_all, high_all = interval_of(every, z)
     prefix = "" if figure == "brier" else f"{figure}_"
     figures = figures_of(
         **{
@@ -138,8 +141,8 @@ def brier_of(bars: Bars, params: Params, hours: Ints, p_up: Matrix) -> Floats:
     return found
 
 
-def interval_of(estimate: Estimate) -> tuple[float | None, float | None]:
-    """The ends of the interval of a mean; None where there are too few blocks for one."""
+def interval_of(estimate: Estimate, z: float = Z) -> tuple[float | None, float | None]:
+    """The ends of the interval of a mean, z standard errors on either side; None where there are too few blocks for one."""
     if estimate.value is None or estimate.error is None:
         return None, None
-    return estimate.value - Z * estimate.error, estimate.value + Z * estimate.error
+    return estimate.value - z * estimate.error, estimate.value + z * estimate.error

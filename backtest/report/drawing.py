@@ -112,8 +112,11 @@ def in_percent(axis: Any) -> None:
 
 def by_date(axis: Any, paper: Paper) -> None:
     """Format the ticks of an axis of dates, few enough for the width."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.dates import HOURLY, MONTHLY, AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(maxticks=5 if paper.is_narrow else 10)
+    # A few days are too many hours for its own list, and a few years too many months: a tick a day, a tick a year.
+    for unit, more in ((HOURLY, (24, 48)), (MONTHLY, (12, 24))):
+        locator.intervald[unit] = [*locator.intervald[unit], *more]
     axis.set_major_locator(locator)
     axis.set_major_formatter(ConciseDateFormatter(locator))

@@ -122,7 +122,7 @@ def book_of(
 
 
 @pytest.mark.parametrize(
-    "examples", [12, pytest.param(300, marks=[pytest.mark.long, pytest.mark.timeout(1_800)])]
+    "examples", [12, pytest.param(300, marks=[pytest.mark.long, pytest.mark.timeout(3_600)])]
 )
 def test_a_book_writes_the_bytes_of_its_slow_twin(examples: int) -> None:
     """The book records, its lines, every symbol's lines and state: equal to a bot a symbol that closes no hour while its

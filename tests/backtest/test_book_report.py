@@ -17,6 +17,7 @@ from backtest.engine.book import Sleeve, simulate_book
 from backtest.engine.book_capacity import capacity_of, quote_volume, regrets
 from backtest.evidence.book_judgement import TradedBook, assess_book
 from backtest.evidence.ledger import Count, Entry, count_of_all
+from backtest.report.drawing import NARROW, WIDE, Paper, by_date, figure, svg
 from tests.support.bars_made import bars_made
 from tests.support.rig import command, quick_params
 from trader.adapters.files import write_bars
@@ -202,3 +203,15 @@ def test_signals_of_a_symbol_that_ended_are_none() -> None:
     said = _yesterday(replace(book.sleeves[0], p_up=gone), book)
     assert np.isnan(said[50:]).all()
     assert set(said[:50].tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("paper", "days"), [(WIDE, 5), (NARROW, 1), (NARROW, 4), (NARROW, 1_500)])
+def test_dates_of_any_span_are_drawn_without_a_warning(paper: Paper, days: int) -> None:
+    """A report of a few days, and of a few years: nothing is said on standard error, and the dates fit the width."""
+    first = np.datetime64("2021-01-29")
+    with figure(paper, 2.0) as (made, axes):
+        axes.plot(np.arange(first, first + days, dtype="datetime64[D]"), np.arange(days))
+        by_date(axes.xaxis, paper)
+        assert "<svg" in svg(made, "a line", paper)
+        assert 2 < len(axes.get_xticklabels()) <= 11

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
@@ -15,6 +16,7 @@ from backtest.report.drawing import NARROW, ROLES, WIDE
 from backtest.report.page import page_of
 from backtest.report.study_charts import STUDY_CHARTS
 from backtest.study.importance import importance
+from tests.support.once import once
 from tests.support.rig import command, quick_params
 from tests.support.rig_bars import made_bars
 from trader.terminal import WIDTH
@@ -25,13 +27,15 @@ SPAN = ("--from", "2021-03-05", "--to", "2021-04-06")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of a month, and the run that it is about."""
-    there = tmp_path_factory.mktemp("report")
+    return once(tmp_path_factory, "report", _reported)
+
+
+def _reported(there: Path) -> None:
     bars = made_bars(there, "2020-12-01", "2021-05-01")
     (there / "P.json").write_text(json.dumps(quick_params(step_days=10)))
     given = ("--bars", str(bars), *SPAN, "--params", "P.json")
     command("backtest", "report", *given, "--out", "one.html", cwd=there)
     command("backtest", "run", *given, "--hours-out", "hours.jsonl", "--evidence", "other", cwd=there)
-    return there
 
 
 @pytest.fixture(scope="module")
@@ -99,19 +103,21 @@ def test_every_figure_of_the_verdict_is_on_the_page(folder: Path, told: dict[str
     assert len(evidence["seeds"]["net_returns"]) == 10
 
 
-def test_each_look_is_counted_and_a_configuration_once(folder: Path, told: dict[str, Any]) -> None:
-    """Looking again at the same hours is an earlier look for the next; another configuration deflates."""
-    bars = str(folder / "BTCUSDT-1h.parquet")
-    (folder / "Q.json").write_text(json.dumps(quick_params(step_days=10, seed=3)))
-    counts = []
-    for params in ("P.json", "Q.json"):
-        given = ("--bars", bars, *SPAN, "--params", params, "--out", "again.html", "--json")
-        again = json.loads(command("backtest", "report", *given, cwd=folder).stdout)
-        counts.append(again["evidence"]["trials"])
-    assert told["evidence"]["trials"]["configurations"] == 1
+def test_each_look_is_counted_and_a_configuration_once(
+    folder: Path, told: dict[str, Any], tmp_path: Path
+) -> None:
+    """Looking again at the same hours, by a run, is an earlier look for the next report; another configuration deflates."""
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "Q.json").write_text(json.dumps(quick_params(step_days=10, seed=3)))
+    given = ("--bars", "BTCUSDT-1h.parquet", *SPAN, "--json", "--params")
+    command("backtest", "run", *given, "P.json", cwd=tmp_path)
+    again = json.loads(
+        command("backtest", "report", *given, "Q.json", "--out", "again.html", cwd=tmp_path).stdout
+    )
+    counts = [it["evidence"]["trials"] for it in (told, again)]
     assert [count["configurations"] for count in counts] == [1, 2]
-    assert [count["looks"] for count in counts] == [1, 2]
-    done = command("backtest", "compare", "one.json", "again.json", cwd=folder).stdout
+    assert [count["looks"] for count in counts] == [0, 2]
+    done = command("backtest", "compare", "one.json", "again.json", cwd=tmp_path).stdout
     assert re.search(r"^seed +7 +3$", done, re.MULTILINE)
     assert "Do not trade" in done
     assert max(map(len, done.splitlines())) <= WIDTH
@@ -165,10 +171,10 @@ def test_importance_finds_what_matters() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"schema": "other"}'])
-def test_what_is_no_report_is_not_compared(folder: Path, text: str) -> None:
+def test_what_is_no_report_is_not_compared(folder: Path, tmp_path: Path, text: str) -> None:
     """With the way out."""
-    (folder / "bad.json").write_text(text)
-    done = command("backtest", "compare", "one.json", "bad.json", cwd=folder, check=False)
+    (tmp_path / "bad.json").write_text(text)
+    done = command("backtest", "compare", str(folder / "one.json"), "bad.json", cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert "backtest report" in done.stderr
 

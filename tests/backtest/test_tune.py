@@ -204,7 +204,9 @@ def test_pruning_looks_at_completed_trials_of_earlier_batches_only(
             assert trial.windows_run == rungs[low[0]]
         else:
             assert (low, trial.windows_run) == ([], WINDOWS)
-    assert all(t.state == "complete" for t in run(task, tmp_path / "exact", prune=False).trials)
+    first = next(trial.number for trial in found.trials if trial.state == "pruned")
+    exact = run(task, tmp_path / "exact", prune=False, objective=objective, space=space, trials=first + 1)
+    assert all(trial.state == "complete" for trial in exact.trials)
 
 
 def deepest(trial: Trial) -> Params:

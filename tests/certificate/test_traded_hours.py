@@ -125,6 +125,12 @@ def test_a_model_that_fails_ends_with_one_and_begins_no_bot(begun: tuple[Path, d
     done = command("trader", "check", cwd=folder, check=False, **demanded)
     assert done.returncode == 1
     assert "FAILED: today's bars, columns and labels give rows of the hash" in " ".join(done.stdout.split())
+    card = command("trader", "models", "card", told["model_id"], cwd=folder, check=True, **demanded).stdout
+    assert "failed: production (training rows: today's bars" in " ".join(card.split())
+    command("trader", "dashboard", "--out", "page", cwd=folder, check=True, **demanded)
+    assert (
+        "failed: production (training rows: today&#39;s bars" in (folder / "page" / "index.html").read_text()
+    )
     rollback = ("models", "rollback", told["model_id"], "--reason", "x", "--from", "2021-03-20")
     done = command("trader", *rollback, cwd=folder, check=False, **demanded)
     assert done.returncode == 1

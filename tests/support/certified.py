@@ -18,7 +18,8 @@ from trader.app.collect import Collector
 from trader.app.journal import Journal
 from trader.app.retrain import retrain
 from trader.commands.check import subject_of
-from trader.core.model import ModelCard
+from trader.core.certificate import PARTS, SCHEMA, Certificate, CertificatePart, check_of
+from trader.core.model import ModelCard, digest_of
 from trader.core.panel import Panel
 from trader.core.params import Params, params_of
 from trader.core.ports import Forecaster, Predictor
@@ -128,3 +129,22 @@ def subject_for(
 def clean_subject() -> Subject:
     """A clean model by XGBoost, made once in a process; nobody changes it."""
     return subject_for()
+
+
+def certificate_of(card: ModelCard, *, passes: bool = True, made_at_ms: int = 0) -> Certificate:
+    """Of all parts, the second of which may have failed, made at a time (UTC ms)."""
+    parts = tuple(
+        CertificatePart(part, (check_of("a look", passes or part != "newest", "as planted"),), {"hours": 2.0})
+        for part in PARTS
+    )
+    return Certificate(
+        SCHEMA,
+        card.model_id,
+        digest_of(card),
+        card.symbols[0],
+        card.family,
+        made_at_ms,
+        card.valid_from,
+        "tests",
+        parts,
+    )

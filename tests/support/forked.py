@@ -56,6 +56,10 @@ crew.set_forkserver_preload(
         "apscheduler.schedulers.blocking",
         "sqlalchemy.dialects.sqlite",
         "typer.rich_utils",
+        # Seconds each; they are there only where `make families` tests them.
+        "trader.forecasters.tft_training",
+        "statsforecast.models",
+        "prophet_batch",
         "tests.support.frozen",
     ]
 )

@@ -56,9 +56,10 @@ class SplitRows:
 
 def stepped(values: Matrix, steps: int) -> Matrix:
     """The float32 so many steps above each value."""
+    found = values
     for _ in range(abs(steps)):
-        values = np.nextafter(values, np.float32(np.copysign(np.inf, steps)))
-    return values
+        found = np.nextafter(found, np.float32(np.copysign(np.inf, steps)))
+    return found
 
 
 def rows_by_split(trees: Trees, base: Matrix) -> Iterator[SplitRows]:

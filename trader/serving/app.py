@@ -164,10 +164,12 @@ def app_of(service: Service, closing: Callable[[], None] = lambda: None) -> Fast
         (ForecastRequest, ForecastRequests),
         ForecastAnswer | ForecastAnswers,
     )
-    for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+    of_model = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
+    for path in of_model:  # before what is asked seldom: routes are tried in their order
+        _post(app, f"{path}/infer", routes.infer, (InferRequest,), InferAnswer, 404, also_bytes=True)
+    for path in of_model:
         _get(app, path, routes.model, ModelMetadata, 401, 404, 503)
         _get(app, f"{path}/ready", routes.model_ready, ModelReady, 401, 404, 503)
-        _post(app, f"{path}/infer", routes.infer, (InferRequest,), InferAnswer, 404, also_bytes=True)
     _get(app, "/v2", routes.server, ServerMetadata, 401)
     _get(app, "/v2/health/live", routes.health_live, ServerLive)
     _get(app, "/v2/health/ready", routes.health_ready, ServerReady, also={503: ServerReady})
