@@ -45,6 +45,8 @@ def post(url: str, body: bytes, **headers: str) -> tuple[int, Any]:
             return reply.status, json.loads(reply.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
+    except OSError:  # cut off: there are far more connections than it takes
+        return 0, None
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -74,7 +76,7 @@ def test_more_clients_than_it_takes_are_answered_or_told_to_come_back(tmp_path: 
             (tmp_path / "post.lua").write_text(f"wrk.method='POST'\nwrk.body='{ASKED.decode()}'\n")
             wrk = ["wrk", "-t1", "-c400", "-d4s", "--timeout", "10s", "-s", "post.lua", url]
             done = subprocess.run(wrk, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-            assert post(url, ASKED)[0] == 200
+            until(lambda: post(url, ASKED)[0] == 200)  # once the many connections are closed
             metrics = urllib.request.urlopen(url.replace("/v1/forecast", "/metrics")).read().decode()
     print(done)
     answered = int(re.search(r"(\d+) requests in", done)[1])  # type: ignore[index]
