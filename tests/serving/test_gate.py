@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving.kit import QUICK, START, Client, Stage, hour_text, serving, until
+from tests.serving.kit import HASTY, PATIENT, START, Client, Stage, hour_text, serving, until
 from trader.core.types import HOUR_MS, Bars
 from trader.serving import tracing
 from trader.serving.gate import OPEN, route_of
@@ -34,8 +34,8 @@ def stage() -> Stage:
 
 @pytest.fixture(scope="module")
 def client(stage: Stage) -> Iterator[Client]:
-    """The server, without a token."""
-    with serving(stage.service()) as made:
+    """The server, without a token, which cuts slow clients off."""
+    with serving(stage.service(bounds=HASTY)) as made:
         yield made
 
 
@@ -55,7 +55,7 @@ def test_a_token_is_asked_for_by_every_route_but_those_of_a_supervisor(stage: St
 
 def test_a_body_that_is_too_large_is_refused_unread(client: Client) -> None:
     """By its announced length, and by its bytes where it announces none."""
-    status, said = client.refused(b"x" * (QUICK.body_bytes + 1))
+    status, said = client.refused(b"x" * (HASTY.body_bytes + 1))
     assert (status, "larger than 1,048,576 bytes" in said) == (413, True)
     parts = (b"x" * 65_536 for _ in range(40))
     assert client.http.post("/v1/forecast", content=parts).status_code == 413
@@ -77,7 +77,7 @@ def test_a_head_that_never_ends_is_cut_off(client: Client) -> None:
     """The connection is closed after its time, whatever trickles in; others are answered meanwhile."""
     began = time.monotonic()
     assert sent(client, b"POST /v1/forecast HTTP/1.1\r\nHost: x\r\n") == b""
-    assert time.monotonic() - began < 20 * QUICK.head_s
+    assert time.monotonic() - began < 20 * HASTY.head_s
     assert sent(client) == b""
     assert client.forecast()["p_up"] is not None
 
@@ -99,7 +99,7 @@ def test_a_body_that_never_ends_is_408_and_holds_no_slot(client: Client) -> None
 
 def test_more_connections_than_it_takes_are_told_503(stage: Stage) -> None:
     """At once, with Retry-After; when others leave there is room again."""
-    with serving(stage.service(bounds=replace(QUICK, connections=3, head_s=5))) as client:
+    with serving(stage.service(bounds=replace(PATIENT, connections=3, head_s=5))) as client:
         assert client.forecast()
         held = [socket.create_connection(("127.0.0.1", client.port), timeout=10) for _ in range(2)]
         until(lambda: b"503 Service Unavailable" in sent(client, b"GET /livez HTTP/1.1\r\n"), 5)
@@ -128,7 +128,7 @@ def test_a_source_that_hangs_sheds_within_a_second_and_recovers(stage: Stage) ->
     when the source answers again nothing is left over."""
     hung = Stage(store=stage.store)
     hung.at(START + 20 * HOUR_MS)
-    with serving(hung.service(bounds=replace(QUICK, computations=2, answer_s=0.5))) as client:
+    with serving(hung.service(bounds=replace(PATIENT, computations=2, answer_s=0.5))) as client:
         assert client.forecast()
         holding = Holding(hung)
         object.__setattr__(client.service.sources.symbols["BTCUSDT"], "collector", holding)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving.kit import NAIVE, QUICK, START, Client, Stage, hour_text, serving, until
+from tests.serving.kit import NAIVE, PATIENT, START, Client, Stage, hour_text, serving, until
 from trader.app.journal import Journal
 from trader.app.models import card_of, roll_back
 from trader.core.types import HOUR_MS, iso
@@ -109,7 +109,7 @@ def test_a_model_that_was_swapped_on_disk_does_not_answer(
     monkeypatch.setattr(served, "RETRY_LOAD_S", 0.1)
     stage.at(SECOND)
     old = card_of(stage.journal, "").model_id
-    with serving(stage.service(bounds=replace(QUICK, refresh_s=0.5))) as client:
+    with serving(stage.service(bounds=replace(PATIENT, refresh_s=0.5))) as client:
         new = stage.train(SECOND, model=NAIVE).model_id
         key = f"models/{new}/{part}"
         right = stage.store.objects[key]

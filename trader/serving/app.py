@@ -134,7 +134,7 @@ class Routes:
         return Response(text, media_type=kind)
 
 
-def app_of(service: Service, closing: Callable[[], None] = lambda: None) -> FastAPI:
+def app_of(service: Service, routes: Routes, closing: Callable[[], None] = lambda: None) -> FastAPI:
     """The application, which starts and stops the service. closing: called when it has stopped."""
 
     @asynccontextmanager
@@ -156,7 +156,6 @@ def app_of(service: Service, closing: Callable[[], None] = lambda: None) -> Fast
         "features. Every answer names its model, the hash of its card and of its input, and can be derived again.",
     )
     app.state.documented = []
-    routes = Routes(service)
     _post(
         app,
         "/v1/forecast",

@@ -14,9 +14,10 @@ from typing import Any
 import uvicorn
 
 from trader.core.errors import ConfigError
-from trader.serving.app import app_of
+from trader.serving.app import Routes, app_of
 from trader.serving.connection import bounded_protocol
 from trader.serving.gate import Gate
+from trader.serving.often_asked import OftenAsked
 from trader.serving.service import Service
 from trader.serving.tracing import Tracer
 
@@ -84,8 +85,9 @@ def gated(
             tracer.close()
         closed()
 
-    app: Any = app_of(service, close)
-    return Gate(app, service.metrics, service.bounds, token, log, tracer)
+    routes = Routes(service)
+    app: Any = app_of(service, routes, close)
+    return Gate(OftenAsked(app, routes), service.metrics, service.bounds, token, log, tracer)
 
 
 def run(
