@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +67,10 @@ class Served:
 
     def listening(self) -> set[str]:
         """The addresses that its daemons listen on, of IPv4 in hexadecimal as the kernel writes them."""
-        held = {str(it.readlink()) for pid in self.daemons for it in Path(f"/proc/{pid}/fd").iterdir()}
+        held = set()
+        for file in [it for pid in self.daemons for it in Path(f"/proc/{pid}/fd").iterdir()]:
+            with suppress(FileNotFoundError):  # closed in between
+                held.add(str(file.readlink()))
         rows = [
             line.split()
             for table in ("tcp", "tcp6")
