@@ -17,7 +17,7 @@ from benchmarks.figure import Figure
 from benchmarks.scene import median
 from tests.support.bars_made import bars_made
 from trader import wiring
-from trader.adapters.bar_folder import bar_file
+from trader.adapters.bar_names import bar_file
 from trader.adapters.book_file import BookFile, read_book
 from trader.adapters.clocks import SimClock
 from trader.adapters.files import write_bars

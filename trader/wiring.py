@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from trader.adapters.bans import BanFile
-from trader.adapters.bar_folder import bar_file
+from trader.adapters.bar_names import bar_file
 from trader.adapters.binance_client import VenueAddress
 from trader.adapters.binance_connection import Quota
 from trader.adapters.binance_klines import BinanceKlines

@@ -71,7 +71,7 @@ def _built_in(spec: Spec) -> Iterator[Job]:
 
 
 def _collect(spec: Spec, symbol: str) -> Job:
-    from trader.adapters.bar_folder import bar_file
+    from trader.adapters.bar_names import bar_file
 
     is_file = bool(spec.bars.suffix) and not spec.bars.is_dir()
     if is_file and len(spec.symbols) > 1:

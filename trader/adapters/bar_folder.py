@@ -6,20 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trader.adapters.bar_names import ENDING
 from trader.adapters.files import Say, symbol_named
-from trader.adapters.source_files import ENDING, FilePlace, in_folder, local_object
+from trader.adapters.source_files import FilePlace, in_folder, local_object
 from trader.adapters.source_s3 import BucketPlace, S3Access
 from trader.adapters.source_table import TableSource
 from trader.adapters.sources import Access, BarPlace, Place, TablePlace, path_of, table_of, tidy
 from trader.core.errors import ConfigError
 from trader.core.types import Bars
 
-__all__ = ["ENDING", "BarSources", "bar_file", "places_of", "read_place", "said_of"]
-
-
-def bar_file(folder: Path, symbol: str) -> Path:
-    """Where a symbol's collected bars lie in a folder."""
-    return folder / f"{symbol}{ENDING}"
+__all__ = ["BarSources", "places_of", "read_place", "said_of"]
 
 
 @dataclass(frozen=True, slots=True)

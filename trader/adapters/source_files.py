@@ -11,13 +11,13 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from trader.adapters.archive_files import NAME as OF_THE_ARCHIVE
+from trader.adapters.bar_names import ENDING
 from trader.adapters.files import Say, archived_bars_of_bytes, bars_of_bytes, read_file, symbol_named
 from trader.core.bars import contradictions, merge
 from trader.core.errors import ConfigError, DataError
 from trader.core.text import plural
 from trader.core.types import Bars, iso, no_bars
 
-ENDING = "-1h.parquet"
 SUFFIXES = (".parquet", ".csv", ".zip")
 # Of a folder these are bars: BTCUSDT-1h.parquet, BTCUSDT-1h-2024-01.zip, BTCUSDT-1h-2021.csv, BTCUSDT.csv.
 _OURS = re.compile(r"([A-Z0-9]{2,30})(-1h[^/]*)?\.(parquet|csv|zip)")

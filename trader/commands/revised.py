@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trader import terminal
-from trader.adapters.bar_folder import bar_file
+from trader.adapters.bar_names import bar_file
 from trader.adapters.files import read_bars, write_bars
 from trader.adapters.revisions_file import RevisionsFile
 from trader.config import Settings

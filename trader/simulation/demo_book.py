@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from trader import terminal, wiring
-from trader.adapters.bar_folder import ENDING, BarSources
+from trader.adapters.bar_folder import BarSources
+from trader.adapters.bar_names import ENDING
 from trader.adapters.book_file import BookFile, read_book
 from trader.adapters.clocks import SimClock
 from trader.adapters.sources import Place, path_of
