@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from backtest.pipeline.kept_answers import Answer, KeptAnswers, SourceFile, source_files
+from backtest.pipeline.kept_answers import Answer, KeptAnswers, SourceFile, source_files, stamp_of, written
 from backtest.pipeline.libraries import Versions
 from backtest.pipeline.source_module import AT_IMPORT, SourceModule, content_of, module_of, script_of
 
@@ -119,12 +118,7 @@ class Code:
             "modules": self._known,
             "libraries": self.versions.known,
         }
-        unfinished = self._kept.with_name(f"{self._kept.name}.{os.getpid()}.tmp")
-        try:
-            unfinished.write_text(json.dumps(told), encoding="utf-8")
-            unfinished.replace(self._kept)
-        except OSError:
-            return
+        written(self._kept, told)
 
     def reached(
         self,
@@ -190,7 +184,7 @@ class Code:
     def _read(self, name: str, path: Path) -> SourceModule | None:
         try:
             stat = path.stat()
-            stamp = [stat.st_size, stat.st_mtime_ns]
+            stamp = [*stamp_of(stat)]
             there = self._known.get(str(path))
             if there and there["stamp"] == stamp:
                 return SourceModule.of_json(there["module"])

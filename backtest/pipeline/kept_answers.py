@@ -16,11 +16,27 @@ _SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file of this project by the module that it is, with its size and the time of its newest change."""
+    """A file of this project by the module that it is, with what changes when its content does."""
 
     module: str
     path: str
-    stamp: tuple[int, int]
+    stamp: tuple[int, ...]
+
+
+def stamp_of(told: os.stat_result) -> tuple[int, ...]:
+    """Of a file: an edit that keeps its length and sets its time back still has another time of change."""
+    return told.st_size, told.st_ino, told.st_mtime_ns, told.st_ctime_ns
+
+
+def written(kept: Path, told: dict[str, Any]) -> bool:
+    """Whether a cache stands in its place, whole. One that cannot be written costs the next call its time alone."""
+    unfinished = kept.with_name(f"{kept.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_text(json.dumps(told), encoding="utf-8")
+        unfinished.replace(kept)
+    except OSError:
+        return False
+    return True
 
 
 def source_files(root: Path, packages: Iterable[str]) -> list[SourceFile]:
@@ -37,7 +53,7 @@ def _files(folder: str | Path, dotted: str) -> Iterator[SourceFile]:
             if kind == "py":
                 told = entry.stat()
                 module = dotted if name == "__init__" else f"{dotted}.{name}"
-                yield SourceFile(module, entry.path, (told.st_size, told.st_mtime_ns))
+                yield SourceFile(module, entry.path, stamp_of(told))
             elif not dot and name != "__pycache__" and entry.is_dir():
                 yield from _files(entry.path, f"{dotted}.{name}")
 
@@ -88,13 +104,7 @@ class KeptAnswers:
             return
         answers = {key: {"code": it.code, "imports": it.imports} for key, it in self._known.items()}
         told = {"schema": _SCHEMA, "of": self._of, "libraries": libraries, "answers": answers}
-        unfinished = self._kept.with_name(f"{self._kept.name}.{os.getpid()}.tmp")
-        try:
-            unfinished.write_text(json.dumps(told), encoding="utf-8")
-            unfinished.replace(self._kept)
-        except OSError:
-            return
-        self._changed = False
+        self._changed = not written(self._kept, told)
 
 
 def _key(roots: tuple[str, ...], families: tuple[str, ...]) -> str:

@@ -12,7 +12,7 @@ from backtest.certificate.certify import certify
 from backtest.certificate.live import said_live
 from backtest.certificate.production import production
 from backtest.certificate.subject import LiveForecast, RecordedHour, Subject
-from tests.support.certified import SPANS, Fault, clean_subject, subject_for
+from tests.support.certified import SPANS, Fault, an_hour_off, clean_subject, scaled, subject_for, swapped
 from trader.core.certificate import PARTS
 from trader.core.forecast import Forecast
 from trader.core.panel import Panel
@@ -50,25 +50,11 @@ def test_a_clean_model_of_a_longer_horizon_passes(horizon: int) -> None:
 # --- faults in the training: the card says one thing, the bytes have learnt another ------------------------------------------
 
 
-def _swapped(X: Matrix, y: Floats) -> tuple[Matrix, Floats]:
-    return np.ascontiguousarray(X[:, ::-1]), y
-
-
-def _scaled(X: Matrix, y: Floats) -> tuple[Matrix, Floats]:
-    return ((X - np.nanmean(X, axis=0)) / np.nanstd(X, axis=0)).astype(np.float32), y
-
-
-def _an_hour_off(X: Matrix, y: Floats) -> tuple[Matrix, Floats]:
-    later = np.roll(y, -1, axis=1)
-    later[:, -1] = np.nan
-    return X, later
-
-
-def _halved(X: Matrix, y: Floats) -> tuple[Matrix, Floats]:
+def halved(X: Matrix, y: Floats) -> tuple[Matrix, Floats]:
     return X.astype(np.float16).astype(np.float32), y
 
 
-@pytest.mark.parametrize("fault", [_swapped, _scaled, _an_hour_off, _halved], ids=lambda it: it.__name__[1:])
+@pytest.mark.parametrize("fault", [swapped, scaled, an_hour_off, halved], ids=lambda it: it.__name__)
 def test_a_fault_in_the_training_is_caught(fault: Fault) -> None:
     """Column order swapped, scaler fitted, horizon off by one, a smaller type: the walk-forward predicts otherwise."""
     found = production(subject_for("xgboost", fault), 24)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, cast
 
-import numpy as np
 import pytest
 
 from backtest.certificate.certify import certify
@@ -16,7 +15,7 @@ from backtest.certificate.live import said_live
 from backtest.certificate.production import production
 from backtest.certificate.subject import Spans, Subject
 from tests.support.bars_made import bars_made
-from tests.support.certified import Fault, FaultyForecaster, MarketOf
+from tests.support.certified import Fault, FaultyForecaster, MarketOf, an_hour_off, scaled, swapped
 from tests.support.fakes import FakeClock, MemoryStore
 from tests.support.rig import quick_params
 from trader.app.bot import Bot
@@ -29,7 +28,7 @@ from trader.core.model import ModelCard
 from trader.core.panel import Panel
 from trader.core.params import params_of
 from trader.core.ports import Predictor
-from trader.core.types import HOUR_MS, Floats, Ints, Matrix
+from trader.core.types import HOUR_MS, Ints
 from trader.forecasters.registry import forecaster_of
 
 SYMBOLS = ("AAUSDT", "BBUSDT")
@@ -83,21 +82,7 @@ def test_a_clean_pooled_model_passes(symbol: str) -> None:
     assert "6 hours" in checks["live path and walk-forward"].words
 
 
-def _swapped(X: Matrix, y: Floats) -> tuple[Matrix, Floats]:
-    return np.ascontiguousarray(X[:, ::-1]), y
-
-
-def _scaled(X: Matrix, y: Floats) -> tuple[Matrix, Floats]:
-    return ((X - np.nanmean(X, axis=0)) / np.nanstd(X, axis=0)).astype(np.float32), y
-
-
-def _an_hour_off(X: Matrix, y: Floats) -> tuple[Matrix, Floats]:
-    later = np.roll(y, -1, axis=1)
-    later[:, -1] = np.nan
-    return X, later
-
-
-@pytest.mark.parametrize("fault", [_swapped, _scaled, _an_hour_off], ids=lambda it: it.__name__[1:])
+@pytest.mark.parametrize("fault", [swapped, scaled, an_hour_off], ids=lambda it: it.__name__)
 def test_a_fault_in_the_training_is_caught(fault: Fault) -> None:
     """Column order swapped, rows scaled, horizon off by one: the walk-forward predicts otherwise, for every symbol."""
     for subject in pooled_subjects(fault).values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import threading
@@ -19,6 +20,7 @@ from backtest.pipeline import code as code_of
 from backtest.pipeline.code import NO_RESULT, Code
 from backtest.pipeline.graph import CODE
 from backtest.pipeline.job import Job
+from backtest.pipeline.kept_answers import source_files
 from backtest.pipeline.libraries import Versions
 from backtest.pipeline.opened import Pipeline
 from backtest.pipeline.run import PipelineRun
@@ -309,3 +311,15 @@ def test_a_module_that_is_no_python_is_named(kitchen: Kitchen) -> None:
     code, _, err = kitchen.ask("status p.toml")
     assert code == 2
     assert "mine.py, line 2: is no Python" in err
+
+
+def test_an_edit_that_keeps_its_length_and_its_time_is_seen(tmp_path: Path) -> None:
+    """As a copy that keeps times makes it: the kept answers are of other sources."""
+    (tmp_path / "p").mkdir()
+    file = tmp_path / "p" / "m.py"
+    file.write_text("A = 1\n")
+    before, told = source_files(tmp_path, ["p"]), file.stat()
+    file.write_text("A = 2\n")
+    os.utime(file, ns=(told.st_atime_ns, told.st_mtime_ns))
+    assert file.stat().st_mtime_ns == told.st_mtime_ns
+    assert source_files(tmp_path, ["p"]) != before

@@ -28,6 +28,25 @@ from trader.forecasters.registry import forecaster_of
 
 # (X (n, k), y (symbols, n)) -> what is learnt from instead
 Fault = Callable[[Matrix, Floats], tuple[Matrix, Floats]]
+
+
+def swapped(X: Matrix, y: Floats) -> tuple[Matrix, Floats]:
+    """The columns in another order than the card says."""
+    return np.ascontiguousarray(X[:, ::-1]), y
+
+
+def scaled(X: Matrix, y: Floats) -> tuple[Matrix, Floats]:
+    """Rows by a scaler that was fitted anew."""
+    return ((X - np.nanmean(X, axis=0)) / np.nanstd(X, axis=0)).astype(np.float32), y
+
+
+def an_hour_off(X: Matrix, y: Floats) -> tuple[Matrix, Floats]:
+    """The labels of the hour after."""
+    later = np.roll(y, -1, axis=1)
+    later[:, -1] = np.nan
+    return X, later
+
+
 # 100 days: a look-back of 20, and a walk-forward of 30 whose newest tenth has too few days to be judged.
 HOURS = 2_400
 SPANS = Spans(live_hours=24, newest_days=30)
