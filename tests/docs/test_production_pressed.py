@@ -1,4 +1,4 @@
-"""docs/systems.md, "Models in production, at scale": the commands of each row are typed as the page has them, in one bot's folder.
+"""docs/systems.md, "Models in production, at scale": the commands of each row are typed as the page has them, for one bot.
 
 What a row needs beside its own words (a file of bars, an hour to stop at) is added behind them. Commands that would take a
 container or half a minute are typed by tests of their own, which are named here with the words that they type.

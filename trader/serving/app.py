@@ -17,7 +17,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from trader.serving.bodies import body_of
+from trader.serving.bodies import read_body
 from trader.serving.inference import Inference
 from trader.serving.refusal import Refused
 from trader.serving.rows import HEAD_LENGTH
@@ -64,9 +64,12 @@ class Routes:
     async def forecast(self, request: Request) -> Response:
         """What the bot says of an hour: P(up) and quantiles."""
         body, deadline = await request.body(), self._deadline()
+        lane = self._service.compute
         if b'"requests"' in body:
-            return _json(await self._forecasts(body_of(ForecastRequests, body), deadline))
-        return _json(await self._service.forecast(body_of(ForecastRequest, body), deadline))
+            many = await read_body(ForecastRequests, body, lane, deadline)
+            return _json(await self._forecasts(many, deadline))
+        one = await read_body(ForecastRequest, body, lane, deadline)
+        return _json(await self._service.forecast(one, deadline))
 
     async def _forecasts(self, asked: ForecastRequests, deadline: float) -> bytes:
         """Each in its turn: what is refused is said in its place, and the others are answered."""
@@ -117,11 +120,9 @@ class Routes:
 
     async def livez(self, request: Request) -> Response:
         """Whether the server runs, for a supervisor."""
-        return (
-            _text("alive\n", 200)
-            if self._service.alive
-            else _text("the server no longer looks for new models\n", 500)
-        )
+        if self._service.alive:
+            return _text("alive\n", 200)
+        return _text("the server no longer looks for new models\n", 500)
 
     async def readyz(self, request: Request) -> Response:
         """Which model answers for each symbol, for a supervisor; 503 while there is none."""
@@ -152,6 +153,7 @@ def app_of(service: Service, routes: Routes, closing: Callable[[], None] = lambd
         lifespan=life,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         description="The bot's forecasts over HTTP: of single hours, and by the Open Inference Protocol for rows of "
         "features. Every answer names its model, the hash of its card and of its input, and can be derived again.",
     )

@@ -7,6 +7,8 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from trader.serving.bounds import INLINE_BODY
+from trader.serving.lane import Lane
 from trader.serving.refusal import Refused
 
 M = TypeVar("M", bound=BaseModel)
@@ -23,14 +25,25 @@ def body_of(kind: type[M], body: bytes) -> M:
         raise Refused(422, faults_of(error)) from None
 
 
+async def read_body(kind: type[M], body: bytes, lane: Lane, deadline: float) -> M:
+    """The body as `kind`: thousands of bars in a thread, since to read them takes longer than many answers."""
+    if len(body) <= INLINE_BODY:
+        return body_of(kind, body)
+    return await lane.run(lambda: body_of(kind, body), deadline)
+
+
 def faults_of(error: ValidationError) -> str:
     """The first faults, with their places, in a line."""
     if error.error_count() > _MOST_TOLD:
         return f"the body has {error.error_count():,} faults; its form is described at /openapi.json"
     faults = _nearest(error.errors(include_url=False, include_context=False, include_input=False))
-    said = [f"{_place(fault['loc'])}: {fault['msg']}" for fault in faults[:_MOST_FAULTS]]
+    said = [f"{_place(fault['loc'])}: {fault['msg']}{_way_out(fault)}" for fault in faults[:_MOST_FAULTS]]
     more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
     return "; ".join(said) + more
+
+
+def _way_out(fault: ErrorDetails) -> str:
+    return "; send JSON in UTF-8, as /openapi.json describes it" if fault["type"] == "json_invalid" else ""
 
 
 def _nearest(faults: list[ErrorDetails]) -> list[ErrorDetails]:

@@ -12,6 +12,12 @@ MOST_ROWS = 4_096
 # Rows of so many features are scored at once on the event loop: a thread would take longer to wake than they to be scored.
 INLINE_ROWS = 8
 
+# Bodies of a forecast up to so many bytes are read on the event loop, in a millisecond at most.
+INLINE_BODY = 16_384
+# Of the hours that a model reads, the share that may be missing among bars of a request. No outage of an exchange was so long:
+# whoever sends fewer has left bars out, and would get numbers of a market that stood still.
+MOST_MISSING = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:

@@ -13,6 +13,8 @@ from trader.serving.refusal import RETRY_AFTER_S
 # After its answer a refused connection may still send what it had begun, for so long: closed before, it would be reset, and a
 # client that is reset while it sends does not read its answer.
 LINGER_S = 1.0
+# h11 has this bound, and httptools, which uvicorn takes where it is installed, has none. It is looked at after each reading.
+MOST_HEAD_BYTES = 1 << 16
 # So many times the connections that are taken may wait to be told that there are too many. One turn of the event loop accepts as
 # many as the listener's queue holds, 1,024, and hears them a few turns later.
 MOST_REFUSED = 4
@@ -23,19 +25,25 @@ _FULL_BODY = b'{"error":"too many connections; ask again"}'
 _BUSY_BODY = b'{"error":"too many requests wait for their turn; ask again"}'
 
 
-def _unavailable(body: bytes, *headers: bytes) -> bytes:
-    """A whole answer of 503."""
+def _whole_answer(status: bytes, body: bytes, *headers: bytes) -> bytes:
     lines = (
-        b"HTTP/1.1 503 Service Unavailable",
+        b"HTTP/1.1 %b" % status,
         b"content-type: application/json",
-        b"retry-after: %b" % _RETRY,
         b"content-length: %d" % len(body),
         *headers,
     )
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
-FULL, BUSY = _unavailable(_FULL_BODY, b"connection: close"), _unavailable(_BUSY_BODY)
+_UNAVAILABLE, _ENDS, _LATER = b"503 Service Unavailable", b"connection: close", b"retry-after: %b" % _RETRY
+FULL = _whole_answer(_UNAVAILABLE, _FULL_BODY, _LATER, _ENDS)
+BUSY = _whole_answer(_UNAVAILABLE, _BUSY_BODY, _LATER)
+MALFORMED = _whole_answer(
+    b"400 Bad Request",
+    b'{"error":"this is not valid HTTP/1.1: the request line, a header, Content-Length or a chunk is malformed, or the head '
+    b'is too large; send the request by an HTTP library"}',
+    _ENDS,
+)
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*(?:\r\n|\Z)")
 # What makes a request more than a head and a body, or its connection end: the HTTP parser reads these.
@@ -117,7 +125,8 @@ def bounded_protocol(  # noqa: C901  # a class of small methods
 
         _head_timer: asyncio.TimerHandle | None = None
         _refused = False
-        _told = False
+        _drops = False
+        _head_bytes = 0  # since the last request began
         _whole = True  # so far each reading was one whole request, so that the parser waits for a first byte
 
         def connection_made(self, transport: Any) -> None:
@@ -143,8 +152,10 @@ def bounded_protocol(  # noqa: C901  # a class of small methods
 
         def data_received(self, data: bytes) -> None:
             """Read on; until a whole head is there its time runs, and again after an answer that came before the body's end."""
+            if self._drops:
+                return
             if self._refused:
-                self._tell_refused()
+                self._end_with(FULL)
                 return
             idle = self.cycle is None or self.cycle.response_complete
             self._whole = self._whole and idle and is_whole(data)
@@ -156,9 +167,18 @@ def bounded_protocol(  # noqa: C901  # a class of small methods
                 self._close_after(bounds.head_s)
                 return
             self.app = turns.busy if busy else turns
+            self._head_bytes += len(data)
             super().data_received(data)
+            self._await_the_next_head()
+
+        def _await_the_next_head(self) -> None:
+            if self._drops:
+                return
             if self.cycle is not None and not self.cycle.response_complete:
+                self._head_bytes = 0
                 self._head_is_there()
+            elif self._head_bytes > MOST_HEAD_BYTES and (self.cycle is None or not self.cycle.more_body):
+                self.send_400_response("too large a head")
             elif self._head_timer is None:
                 self._close_after(bounds.head_s)
 
@@ -167,12 +187,26 @@ def bounded_protocol(  # noqa: C901  # a class of small methods
             if not self._refused:
                 super().eof_received()
 
-        def _tell_refused(self) -> None:
-            """503 to its first bytes; what follows them is read and dropped."""
-            if self._told:
-                return
-            self._told = True
-            self.transport.write(FULL)
+        def send_400_response(self, msg: str) -> None:
+            """400 to bytes that are no HTTP. What was answered before, or is being answered, is no longer mended."""
+            cycle = self.cycle
+            if cycle is not None and not cycle.response_complete and not cycle.more_body:
+                cycle.keep_alive, self._drops = (
+                    False,
+                    True,
+                )  # a request before these bytes: it gets its answer
+            elif cycle is not None and cycle.more_body and cycle.response_started:
+                self.transport.close()
+            else:
+                if cycle is not None and cycle.more_body:
+                    cycle.disconnected = True
+                    cycle.message_event.set()
+                self._end_with(MALFORMED)
+
+        def _end_with(self, answer: bytes) -> None:
+            """A last answer; what follows the bytes that it is for is read and dropped."""
+            self._drops = True
+            self.transport.write(answer)
             self.transport.write_eof()
             self._close_after(LINGER_S)
 
@@ -187,7 +221,7 @@ def bounded_protocol(  # noqa: C901  # a class of small methods
 
         def _too_slow(self) -> None:
             self._head_timer = None
-            if self._refused or self.cycle is None or self.cycle.response_complete:
+            if self._drops or self._refused or self.cycle is None or self.cycle.response_complete:
                 self.transport.close()
 
     return BoundedProtocol

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from trader.core.errors import DataError
 from trader.core.text import visible
 from trader.core.types import parse_hour
+from trader.serving.asked_bars import bars_of
 from trader.serving.model import Standing, forecast_answer, load_served
 from trader.serving.refusal import Refused
 from trader.serving.schemas import ForecastAnswer, ForecastRequest
-from trader.serving.service import bars_of
 from trader.serving.sources import Sources
 
 # What depends on when it was asked, not on the model and the bars.

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from trader.core.text import visible
 from trader.serving.bounds import Bounds
 from trader.serving.metrics import ServeMetrics
 from trader.serving.refusal import RETRY_AFTER_S, Refused
@@ -120,6 +121,12 @@ class Gate:
         if scope["method"] != "POST":
             await self._app(scope, receive, told)
             return
+        encoding = given.get(b"content-encoding", b"identity").lower()
+        if encoding != b"identity":
+            raise Refused(
+                422,
+                f"content-encoding: {visible(encoding.decode('latin-1'))[:40]} is not read; send the body as it is",
+            )
         body = await self._body(given.get(b"content-length"), receive)
         if body is None:
             return  # the client went away

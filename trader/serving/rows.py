@@ -70,6 +70,11 @@ def _from_json(body: bytes) -> AskedRows:
 
 
 def _floats(tensor: TensorIn) -> Floats | Matrix:
+    if BINARY_SIZE in (tensor.parameters or {}):
+        raise Refused(
+            422,
+            f"inputs.0 has data as JSON, and parameters.{BINARY_SIZE}, which is for bytes; leave one of them out",
+        )
     try:
         return np.array(tensor.data, dtype=np.float64)
     except ValueError:  # rows of several lengths

@@ -8,11 +8,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
-from trader.core.bars import bars_from_columns
-from trader.core.errors import ConfigError, DataError, TraderError
-from trader.core.types import HOUR_MS, Bars, iso, parse_hour
+from trader.core.errors import DataError, TraderError
+from trader.core.types import HOUR_MS, Bars, iso
+from trader.serving.asked_bars import bars_of, hour_of, require_whole
 from trader.serving.bounds import Bounds
 from trader.serving.lane import Lane
 from trader.serving.metrics import ServeMetrics
@@ -24,9 +22,6 @@ from trader.serving.sources import Sources
 
 # Answers of hours that are over never change, but for a champion that changes, which is part of their key.
 MOST_ANSWERS = 4_096
-# 2000-01-01: no bar closed before it.
-FIRST_HOUR_MS = 946_684_800_000
-_COLUMNS = ("open", "high", "low", "close", "volume")
 
 Say = Callable[..., None]
 
@@ -268,27 +263,7 @@ class Service:
                 f"{model.model_id} reads the bars from {iso(begin)} to {iso(hour)}, {(hour - begin) // HOUR_MS + 1:,} of "
                 f"them; yours begin at {iso(bars.first)}. Send all: with fewer the numbers would differ from the bot's",
             )
+        require_whole(model, bars, begin, hour)
         return await self._predicted(
             model, bars, hour, asked.horizon_hours, choice.standing, deadline, "request"
         )
-
-
-def hour_of(text: str, newest: int) -> int:
-    """An hour that is over, UTC ms. Raises Refused for a text that is none, and for one that is still to come."""
-    try:
-        hour = parse_hour(text)
-    except (ConfigError, OverflowError, ValueError) as error:
-        raise Refused(422, f"hour: {error}") from None
-    if hour < FIRST_HOUR_MS:
-        raise Refused(422, f"{text} is before every bar; the newest closed hour is {iso(newest)}")
-    if hour > newest:
-        raise Refused(422, f"{text} is not over yet; the newest closed hour is {iso(newest)}")
-    return hour
-
-
-def bars_of(symbol: str, rows: list[BarRow]) -> Bars:
-    """Bars of a request, checked as those of a file are; missing hours are flagged. Raises DataError that names the row."""
-    opens = np.array([row[0] for row in rows], dtype=np.int64)
-    values = np.array([row[1:] for row in rows], dtype=np.float64)
-    columns = {name: np.ascontiguousarray(values[:, i]) for i, name in enumerate(_COLUMNS)}
-    return bars_from_columns(symbol, opens, columns, "bars of the request")
