@@ -121,6 +121,12 @@ def _work(
         number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(number, stream)
         os.close(number)
+    begin(arguments, cwd, environment)
+
+
+def begin(arguments: tuple[str, ...], cwd: Path, environment: dict[str, str]) -> NoReturn:
+    """Become this command, whose standard streams are 0, 1 and 2, as if the console script had been started."""
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the fork server hears none
