@@ -70,7 +70,7 @@ SYSTEM   := .venv-system
 SNAKEMAKE := .venv-snakemake
 
 system: packages $(SYSTEM)/.installed $(SNAKEMAKE)/.installed ## every test against real servers, containers and browsers (Debian, root or sudo)
-	$(SYSTEM)/bin/python -m pytest tests/system -n 0 --durations=15
+	$(SYSTEM)/bin/python -m pytest tests/system -n 2 --dist loadgroup --no-loadscope-reorder --timeout 900 --durations=15
 
 packages:
 	@dpkg-query -W $(PACKAGES) >/dev/null 2>&1 || { $(AS_ROOT)apt-get update -qq && \

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import os
 import signal
 import subprocess
@@ -19,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from trader.adapters.talib_features import register_shipped
 
@@ -64,6 +66,23 @@ crew.set_forkserver_preload(
     ]
 )
 register_shipped()  # for children that are no command and begin below `begin`
+
+# Where the controller of pytest's workers says to them how its fork server is reached.
+SHARED = "HOURLY_TRADER_TESTS_FORK_SERVER"
+_server: Any = multiprocessing.forkserver._forkserver
+
+
+def share() -> None:
+    """Start the fork server of this process, for all workers of pytest that are started next: it imports while they collect."""
+    _server.ensure_running()
+    os.environ[SHARED] = _server._forkserver_address.encode().hex()
+
+
+if "PYTEST_XDIST_WORKER" in os.environ and SHARED in os.environ:
+    # A worker has no fork server to start, and none to wait for at its end.
+    _server._forkserver_address = bytes.fromhex(os.environ[SHARED]).decode()
+    _server._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)
+    _server.ensure_running = multiprocessing.resource_tracker.ensure_running
 
 
 def start(
