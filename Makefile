@@ -90,7 +90,7 @@ TORCH    ?= torch==2.13.0
 FAMILIES := .venv-families
 
 families: $(FAMILIES)/.installed ## .venv-families (torch, Prophet, statsforecast; pandas 2.3): the tests of their families
-	$(FAMILIES)/bin/python -m pytest tests/families -n $(PYTEST_WORKERS) --dist loadfile --durations=10
+	$(FAMILIES)/bin/python -m pytest tests/families -n $(PYTEST_WORKERS) --dist loadgroup --no-loadscope-reorder --durations=10
 
 $(FAMILIES)/.installed: requirements-families.lock pyproject.toml
 	@$(ENVIRONMENT) $(FAMILIES) requirements-families.lock --compile-bytecode

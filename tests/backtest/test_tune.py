@@ -72,7 +72,15 @@ def run(task: SearchTask, folder: Path, trials: int = 9, workers: int = 1, **how
     with open_executor("local", Setup(workers)) as executor:
         return tune(
             task,
-            **{"trials": trials, "seed": 5, "batch": 3, "folder": folder, "executor": executor, "space": FEW, **how},
+            **{
+                "trials": trials,
+                "seed": 5,
+                "batch": 3,
+                "folder": folder,
+                "executor": executor,
+                "space": FEW,
+                **how,
+            },
         )
 
 

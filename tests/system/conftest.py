@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.observers.conftest import Told, bars_file, traded
+from tests.support.groups import grouped
 from tests.system.mlflow_served import MlflowUi, local_ui
 
 __all__ = ["bars_file", "traded"]  # fixtures
@@ -45,8 +46,5 @@ def group_of(item: pytest.Item) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its group, and put the groups in their order."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
-    order = [*GROUPS]
-    items.sort(key=lambda item: order.index(found) if (found := group_of(item)) in order else len(order))
+    """Groups, the longest first."""
+    grouped(items, group_of, [*GROUPS])
