@@ -1,4 +1,4 @@
-"""The first promise while a fit sees symbols that are late, ended or not listed: by which bars a refit learns, and when it serves."""
+"""The first promise while a fit sees symbols that are late, ended or not listed: what a refit learns from, and when it serves."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from trader.app.retrain import champions, load_card
 from trader.core.errors import ConfigError, DataError
 from trader.core.types import HOUR_MS, Bars, parse_hour
 
-START, HOURS = parse_hour("2021-02-02"), 60
+START, HOURS = parse_hour("2021-02-03"), 29
 REFIT = parse_hour("2021-02-04")
 BTC = bars_made(900, 3, missing=(850, 851))
 PAIR = ["BTCUSDT", "ETHUSDT"]
-# Small trees on rows of both, refitted after two days; and a family of scope global that reads the series.
+# Small trees on rows of both, refitted after a day; and a family of scope global that reads the series.
 KINDS: dict[str, dict[str, Any]] = {
-    "rows": quick_params(step_days=2, look_back_days=10, train_symbols=PAIR),
-    "series": params_text(step_days=2, look_back_days=10, train_symbols=PAIR),
+    "rows": quick_params(step_days=1, look_back_days=10, train_symbols=PAIR),
+    "series": params_text(step_days=1, look_back_days=10, train_symbols=PAIR),
 }
 
 
@@ -53,7 +53,7 @@ def index_of(close_time: int) -> int:
 
 def twins(kind: str, other: Bars) -> Twins:
     """BTCUSDT, trained with another symbol."""
-    return replace(twins_of(BTC, "2021-02-02", HOURS, KINDS[kind]), others=(other,))
+    return replace(twins_of(BTC, "2021-02-03", HOURS, KINDS[kind]), others=(other,))
 
 
 NEEDED = index_of(REFIT - HOUR_MS)  # the newest bar that the refit's outcomes need
@@ -72,12 +72,12 @@ CASES = {
 def test_a_refit_serves_from_its_hour_on_by_the_bars_that_there_are(
     tmp_path: Path, kind: str, case: str
 ) -> None:
-    """Equal lines. Both models serve from the calendar's hour on, whatever the other symbol lacks; a symbol whose bars ended before
-    the window is no part of the fit, and the card says so."""
+    """Equal lines. Both models serve from the calendar's hour on, whatever the other symbol lacks; a symbol whose bars ended
+    before the window is no part of the fit, and the card says so."""
     market = twins(kind, CASES[case])
     backtest = market.backtest()
     assert market.replay(tmp_path / "store") == backtest
-    assert told(backtest)["orders"] >= 2
+    assert told(backtest)["orders"] >= 1
     journal = Journal(LocalStore(tmp_path / "store"), "BTCUSDT")
     published = champions(journal)
     assert [it.valid_from for it in published] == [START, REFIT]
@@ -90,7 +90,7 @@ def test_a_symbol_that_is_not_listed_yet_is_refused_by_both(tmp_path: Path, kind
     """By the backtest before anything is fitted, by the bot at its first training: the exchange knows no such symbol."""
     market = twins(kind, eth(first=BEGUN + 20))
     with pytest.raises(
-        DataError, match="ETHUSDT: there are no bars up to 2021-02-01T23:00:00Z; leave it out"
+        DataError, match="ETHUSDT: there are no bars up to 2021-02-02T23:00:00Z; leave it out"
     ):
         market.backtest()
     with pytest.raises(ConfigError, match="Invalid symbol"):
@@ -99,8 +99,8 @@ def test_a_symbol_that_is_not_listed_yet_is_refused_by_both(tmp_path: Path, kind
 
 @pytest.mark.parametrize("pool", [True, None])
 def test_a_book_refits_while_the_exchange_has_no_bar_of_a_symbol(tmp_path: Path, pool: bool | None) -> None:
-    """An outage of one of three traded symbols over the first training and over the refit, with one model for all and with a model
-    for each that learns from all: equal bytes of every file, and the others trade by the new model meanwhile."""
+    """An outage of one of three traded symbols over the first training and over the refit, with one model for all and with a
+    model for each that learns from all: equal bytes of every file, and all models serve from the calendar's hours on."""
     written_book(tmp_path, pool=pool)
     seen = {} if pool else {"train_symbols": list(SYMBOLS)}
     (tmp_path / "P.json").write_text(json.dumps(quick_params(step_days=1, look_back_days=12, **seen)))
@@ -122,7 +122,7 @@ def test_a_book_refits_while_the_exchange_has_no_bar_of_a_symbol(tmp_path: Path,
         "--from",
         "2021-02-10T12:00Z",
         "--to",
-        "2021-02-11T20:00Z",
+        "2021-02-11T16:00Z",
     )
     command("backtest", "run", *span, "--out", "tested", cwd=tmp_path)
     command("trader", "replay", *span, "--out", "replayed", "--store", "kept", cwd=tmp_path)
