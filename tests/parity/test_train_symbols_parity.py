@@ -85,9 +85,7 @@ def test_a_refit_serves_from_its_hour_on_by_the_bars_that_there_are(
 def test_a_symbol_that_is_not_listed_yet_is_refused_by_both(tmp_path: Path, kind: str) -> None:
     """By the backtest before anything is fitted, by the bot at its first training: the exchange knows no such symbol."""
     market = twins(kind, other("AUSDT", 4, first=BEGUN + 20))
-    with pytest.raises(
-        DataError, match="AUSDT: there are no bars up to 2021-02-02T23:00:00Z; leave it out"
-    ):
+    with pytest.raises(DataError, match="AUSDT: there are no bars up to 2021-02-02T23:00:00Z; leave it out"):
         market.backtest()
     with pytest.raises(ConfigError, match="Invalid symbol"):
         market.replay(tmp_path / "store")
