@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import os
 import signal
 import subprocess
@@ -19,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from trader.adapters.talib_features import register_shipped
 
@@ -64,6 +66,23 @@ crew.set_forkserver_preload(
     ]
 )
 register_shipped()  # for children that are no command and begin below `begin`
+
+# Where the controller of pytest's workers says to them how its fork server is reached.
+SHARED = "HOURLY_TRADER_TESTS_FORK_SERVER"
+_server: Any = multiprocessing.forkserver._forkserver
+
+
+def share() -> None:
+    """Start the fork server of this process, for all workers of pytest that are started next: it imports while they collect."""
+    _server.ensure_running()
+    os.environ[SHARED] = _server._forkserver_address.encode().hex()
+
+
+if "PYTEST_XDIST_WORKER" in os.environ and SHARED in os.environ:
+    # A worker has no fork server to start, and none to wait for at its end.
+    _server._forkserver_address = bytes.fromhex(os.environ[SHARED]).decode()
+    _server._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)
+    _server.ensure_running = multiprocessing.resource_tracker.ensure_running
 
 
 def start(
@@ -121,6 +140,12 @@ def _work(
         number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(number, stream)
         os.close(number)
+    begin(arguments, cwd, environment)
+
+
+def begin(arguments: tuple[str, ...], cwd: Path, environment: dict[str, str]) -> NoReturn:
+    """Become this command, whose standard streams are 0, 1 and 2, as if the console script had been started."""
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the fork server hears none

@@ -179,17 +179,16 @@ def _pool_bars(
     """Of every symbol, in the order of the collectors. Raises DataError where none reaches over the window or a price jumps,
     Retry for a newest bar that is still to come."""
     found = [collected(it, params, window, traits) for it in collectors.values()]
-    there = [it for it in found if learns_from(it, window)]
+    reach = window.train_until + params.horizon_hours * HOUR_MS
+    there = [it for it in found if learns_from(it, window, reach)]
     if not there:
         raise DataError(
             f"{', '.join(collectors)}: there are no bars up to {iso(window.train_until)}; begin later"
         )
     oldest = min(there, key=lambda it: it.first)
     require_history(oldest, window, params, f"the history of {oldest.symbol}")
-    known_at = window.serve_from - params.gap_hours * HOUR_MS
-    reach = window.train_until + params.horizon_hours * HOUR_MS
     for it in there:
-        known = it.span(window.train_from, known_at + HOUR_MS)
+        known = it.span(window.train_from, reach + HOUR_MS)
         require_no_jump(known, f"the history of {it.symbol}", but_for_prints=True)
     coming = [it for it in there if awaits(it, reach, now_ms)]
     if coming:
@@ -198,7 +197,7 @@ def _pool_bars(
             f"the training of all symbols for {iso(window.serve_from)} needs the bar of {iso(reach)} of {late}; a symbol without "
             "bars for a day counts as no longer traded"
         )
-    return [*there, *(it for it in found if not learns_from(it, window))]
+    return [*there, *(it for it in found if not learns_from(it, window, reach))]
 
 
 def _require_begun_or_seen(bots: Mapping[str, Bot], symbols: tuple[str, ...]) -> None:
