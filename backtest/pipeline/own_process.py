@@ -17,6 +17,7 @@ from trader.core.errors import ConfigError, DataError
 
 _LOOK_EVERY_S = 0.1
 _LINES_SHOWN = 12
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _AN_ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Warning)\b.*")
 
 
@@ -91,5 +92,5 @@ def _reason(printed: tuple[str, ...]) -> str:
 
 
 def _last_lines(log: Path) -> tuple[str, ...]:
-    lines = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
+    lines = _COLOUR.sub("", log.read_text(encoding="utf-8", errors="replace")).rstrip().splitlines()
     return tuple(lines[-_LINES_SHOWN:])

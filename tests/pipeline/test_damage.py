@@ -39,12 +39,13 @@ def test_a_clock_that_went_back_makes_nothing_old(finished: Kitchen) -> None:
         told = json.loads(path.read_text())
         path.chmod(0o644)
         path.write_text(json.dumps({**told, "at": "2001-01-01T00:00:00+00:00"}))
+    finished.edit("enter_edge = 0.2", "enter_edge = 0.3")
+    assert finished.status()["backtest/BTCUSDT/naive"] == "parameter decisions.enter_edge 0.2, now 0.3"
+    finished.edit("enter_edge = 0.3", "enter_edge = 0.2")
     before = finished.outputs()
     assert finished.ask("gc p.toml --budget-gb 0")[0] == 0
     assert finished.outputs() == before
     assert finished.status() == {}
-    finished.edit("enter_edge = 0.2", "enter_edge = 0.3")
-    assert finished.status()["backtest/BTCUSDT/naive"] == "parameter decisions.enter_edge 0.2, now 0.3"
 
 
 def test_gc_keeps_what_is_in_current(finished: Kitchen) -> None:
