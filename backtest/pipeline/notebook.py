@@ -37,8 +37,8 @@ def _code(path: Path, _stamp: tuple[int, ...]) -> str:
 
 
 def _as_python(cell: str) -> str:
-    """A cell that is Python, or Python but for lines of the shell, such as one of `%%time`; any other, such as one of `%%bash`, by
-    its text."""
+    """A cell that is Python, or Python but for lines of the shell, such as one of `%%time`; any other, such as one of `%%bash`,
+    by its text."""
     for said in (cell, "\n".join(map(_line_as_python, cell.splitlines()))):
         if _is_python(said):
             return said
