@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import serve_load, serve_rows
+from benchmarks import serve_beside, serve_load, serve_rows
 from benchmarks.figure import Figure
 from benchmarks.scene import ROOT, bars, bars_file, median, params_file, process, trader
 from trader.adapters.store_local import LocalStore
@@ -32,13 +32,16 @@ NEWEST = json.dumps({"symbol": "BTCUSDT", "hour": None, "horizon_hours": 1}).enc
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """seconds of each measurement, rounds of rates, asks of many rows, a second at which waits are taken, trees."""
+    """seconds of each measurement, rounds of rates, asks of many rows, a second at which waits are taken, trees, epochs of the
+    network beside them, past hours that are asked for."""
 
     seconds: float = 5.0
     rounds: int = 5
     many: int = 20
     per_second: float = 300.0
     trees: int = 355
+    epochs: int = 3
+    hours: int = 100
 
 
 def run() -> list[Figure]:
@@ -48,15 +51,22 @@ def run() -> list[Figure]:
 
 def run_small() -> list[Figure]:
     """A second of each, at a tenth of the rate."""
-    return _figures(Size(seconds=1.0, rounds=1, many=3, per_second=30.0, trees=20))
+    return _figures(Size(seconds=1.0, rounds=1, many=3, per_second=30.0, trees=20, epochs=1, hours=10))
 
 
 def _figures(size: Size) -> list[Figure]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        found = _by_uvicorn(size, folder)
+        beside = serve_beside.figures(bars_file(folder), size.seconds, size.trees, size.epochs, size.hours)
+    return found + beside
+
+
+def _by_uvicorn(size: Size, folder: Path) -> list[Figure]:
     cores = sorted(os.sched_getaffinity(0))
     server_core, client_core = cores[0], cores[-1]
     with (
-        tempfile.TemporaryDirectory() as name,
-        _prepared(Path(name), size) as scene,
+        _prepared(folder, size) as scene,
         scene.echo(server_core) as echo,
         scene.served("native", server_core) as native,
         scene.served("onnx", server_core) as onnx,
@@ -201,7 +211,8 @@ def _overload(size: Size, core: int, url: str) -> list[Figure]:
     shares = ", ".join(f"{code}: {waits.share(code):.1%}" for code in sorted(waits.codes))
     failed = f"; failed: {dict(waits.failures)}" if waits.failures else ""
     answered = f"by status {shares}{failed}; the client has at most 1,000 connections"
-    note = f"from when it was due: median {waits.percentile(0.5):.2f} s, longest {max(waits.seconds):.2f} s with the client's queue"
+    longest = max(waits.seconds)
+    note = f"from when it was due: median {waits.percentile(0.5):.2f} s, longest {longest:.2f} s with the client's own queue"
     figures = [
         Figure(
             f"answered by 200 or 503 at {rate:,g} requests a second",

@@ -40,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from tests.support import forked
 
         forked.share()
+        forked.share_programs()
 
 
 @pytest.hookimpl(trylast=True)

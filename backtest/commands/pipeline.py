@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backtest.commands.computing import Computing, computed
-from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir
+from backtest.commands.options import EVIDENCE, AsJson, EvidenceDir
 from backtest.commands.pipeline_words import progress_words, show_outcome, show_status
 from trader import terminal
 from trader.core.errors import ConfigError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,10 @@ def named(page: Path) -> str:
     return page.stem
 
 
-@pytest.fixture(scope="module")
-def forked() -> Iterator[Path]:
+@pytest.fixture
+def forked() -> Path:
     """Both programs, for a shell's path; each call is forked and imports nothing anew."""
-    with programs() as folder:
-        yield folder
+    return programs()
 
 
 @pytest.mark.parametrize("page", TYPED_PAGES, ids=named)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,10 @@ from tests.support.forked_programs import programs
 PATIENCE_S = 120
 
 
-@pytest.fixture(scope="module")
-def forked() -> Iterator[Path]:
-    """Both programs, for a shell's path."""
-    with programs() as folder:
-        yield folder
+@pytest.fixture
+def forked() -> Path:
+    """Both programs, for a shell's path; each call is forked and imports nothing anew."""
+    return programs()
 
 
 def said(place: Path, words: str, cwd: Path, **environment: str) -> tuple[int, str, str]:

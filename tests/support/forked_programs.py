@@ -1,7 +1,7 @@
-"""`trader` and `backtest` for a shell's PATH, each call a process that is forked: a script that types forty commands waits for
-no imports.
+"""`trader`, `backtest` and their Python for commands of tests, each call a process that is forked: a script that types forty
+commands, or a command that starts four workers, waits for no imports.
 
-The program on the PATH is a small client. It hands its words, folder, environment and the three standard streams to a
+The program on the PATH is a small client (`forked_client`). It hands its words, folder, environment and descriptors to a
 server, which forks the command from what the fork server of the tests has imported; it passes signals on, and ends as the
 command does. When a client is killed, so is its command. That the installed console scripts start is shown by
 `tests/docs/test_console_scripts.py`, and by the README in `make system`.
@@ -9,118 +9,137 @@ command does. When a client is killed, so is its command. That the installed con
 
 from __future__ import annotations
 
+import atexit
+import fcntl
+import functools
 import json
-import multiprocessing
 import os
 import select
+import shutil
 import signal
 import socket
 import struct
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing.process import BaseProcess
+from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
-from tests.support.forked import begin, crew
+from tests.support.forked import FOLDER, begin, crew
 
-PROGRAMS = ("trader", "backtest")
-STREAMS = (0, 1, 2)
+PROGRAMS = ("trader", "backtest", "python")
 LENGTH = struct.Struct("!I")
 STATUS = struct.Struct("!i")
 CLIENT = Path(__file__).with_name("forked_client.py")
+MOST_DESCRIPTORS = 250
+PATIENCE_S = 120
+# Above whatever number a command's descriptors may have where it was started.
+ASIDE = 400
 
 
-@contextmanager
-def programs() -> Iterator[Path]:
-    """A folder that holds both programs, while their server runs."""
-    with tempfile.TemporaryDirectory(prefix="programs-") as name:
-        folder = Path(name)
-        server = crew.Process(target=_serve, args=(str(folder / "socket"),))
-        server.start()
-        try:
-            for program in PROGRAMS:
-                (folder / program).write_text(
-                    f'#!/bin/sh\nexec {sys.executable} -IS {CLIENT} {folder / "socket"} {program} "$@"\n'
-                )
-                (folder / program).chmod(0o755)
-            while not (folder / "socket").exists():
-                assert server.is_alive(), "the server of forked programs did not start"
-                time.sleep(0.01)
-            yield folder
-        finally:
-            server.terminate()
-            server.join()
+@functools.cache
+def programs() -> Path:
+    """A folder that holds the programs, once they are served; their server runs until this process ends. Workers of pytest have
+    that of the process that started them."""
+    if FOLDER in os.environ:
+        folder = Path(os.environ[FOLDER])
+    else:
+        folder = new_folder()
+        serve(folder)
+    began = time.monotonic()
+    while not (folder / "socket").exists():
+        assert time.monotonic() - began < PATIENCE_S, "the server of forked programs did not start"
+        time.sleep(0.01)
+    return folder
 
 
-def _serve(place: str) -> NoReturn:
-    """Fork a keeper for each client."""
+def new_folder() -> Path:
+    """The programs, which nobody serves yet; removed when this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="programs-"))
+    atexit.register(shutil.rmtree, folder)
+    for program in PROGRAMS:
+        (folder / program).write_text(f"#!{sys.executable} -IS\n{CLIENT.read_text()}")
+        (folder / program).chmod(0o755)
+    return folder
+
+
+def serve(folder: Path) -> None:
+    """Start the server of a folder, once the fork server has imported everything."""
+    server = crew.Process(target=_serve, args=(str(folder / "socket"),))
+    server.start()
+    atexit.register(server.terminate)
+
+
+def _serve(place: str) -> None:
+    """Fork a keeper for each client. Returns in a command alone, which has ended the process by then."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a keeper
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(place + ".new")
-        listening.listen(32)
+        listening.listen(64)
         Path(place + ".new").rename(place)
         while True:
             client, _ = listening.accept()
             if os.fork() == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 listening.close()
-                with suppress(BaseException):
-                    _keep(client)
-                os._exit(0)
+                _keep(client, str(Path(place).parent))
             client.close()
 
 
-def _keep(client: socket.socket) -> None:
+def _keep(client: socket.socket, folder: str) -> None:
     """Start a client's command, pass signals on, tell how it ended. A client that is gone ends its command."""
-    head, streams, _, _ = socket.recv_fds(client, LENGTH.size, len(STREAMS))
-    asked = json.loads(_read(client, LENGTH.unpack(head)[0]))
-    command = multiprocessing.get_context("fork").Process(
-        target=_command,
-        args=(client, tuple(asked["words"]), Path(asked["cwd"]), asked["environment"], streams),
-    )
-    command.start()
-    for stream in streams:
-        os.close(stream)
-    _watch(client, command)
-    command.join()
-    code = command.exitcode
-    assert code is not None
-    client.sendall(STATUS.pack(code))
+    try:
+        head, given, _, _ = socket.recv_fds(client, LENGTH.size, MOST_DESCRIPTORS)
+        asked = json.loads(_read(client, LENGTH.unpack(head)[0]))
+        ready, leads = os.pipe()
+        command = os.fork()
+        if command:
+            os.close(leads)
+            os.read(ready, 1)  # it leads a group of its own, so that all of it can be ended
+            for descriptor in given:
+                os.close(descriptor)
+            _watch(client, command)
+            code = os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])
+            client.sendall(STATUS.pack(code))
+    except BaseException:
+        os._exit(1)
+    if command:
+        os._exit(0)
+    os.setsid()
+    os.close(leads)
+    client.close()
+    _take(given, asked["descriptors"])
+    os.umask(asked["umask"])
+    begin(tuple(asked["words"]), Path(asked["cwd"]), asked["environment"], folder)
 
 
-def _watch(client: socket.socket, command: BaseProcess) -> None:
-    assert command.pid is not None
-    while command.sentinel not in select.select([client.fileno(), command.sentinel], [], [])[0]:
+def _watch(client: socket.socket, command: int) -> None:
+    ended = os.pidfd_open(command)
+    while ended not in select.select([client.fileno(), ended], [], [])[0]:
         told = client.recv(1)
         if not told:
-            for kill in (os.killpg, os.kill):  # it may not have a group of its own yet
-                with suppress(ProcessLookupError):
-                    kill(command.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(command, signal.SIGKILL)
             return
-        os.kill(command.pid, told[0])
+        os.kill(command, told[0])
 
 
-def _command(
-    client: socket.socket, words: tuple[str, ...], cwd: Path, environment: dict[str, str], streams: list[int]
-) -> NoReturn:
-    """The command: its own process group, so that what it starts dies with it when its client is killed."""
-    os.setsid()
-    client.close()
-    for stream, given in zip(STREAMS, streams, strict=True):
-        os.dup2(given, stream)
-        os.close(given)
-    begin(words, cwd, environment)
+def _take(given: list[int], numbers: list[int]) -> None:
+    """Give each descriptor the number that it had in the client."""
+    aside = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, ASIDE) for descriptor in given]
+    for descriptor in given:
+        os.close(descriptor)
+    for descriptor, number in zip(aside, numbers, strict=True):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
 
 
 def _read(client: socket.socket, size: int) -> bytes:
     data = b""
     while len(data) < size:
-        more = client.recv(size - len(data))
+        more: Any = client.recv(size - len(data))
         assert more, "the client left in the middle of what it asks"
         data += more
     return data

@@ -110,9 +110,8 @@ def retrain_pool_if_due(
     if by_calendar:
         params, hour = max(by_calendar, key=lambda it: it[1])
         late = [it for it, (_, at, answered) in asked.items() if answered is None and at == hour]
-        if not _is_missing(bots, late, hour):
-            return None
-        return retrain_pool(bots, params, hour, CALENDAR, certifiers=certifiers)
+        if _is_missing(bots, late, hour):
+            return retrain_pool(bots, params, hour, CALENDAR, certifiers=certifiers)
     causes: dict[str, TrainingCause] = {}
     for symbol, (params, hour, answered) in asked.items():
         if answered is not None:
@@ -139,9 +138,9 @@ def _is_missing(bots: Mapping[str, Bot], late: list[str], hour: int) -> bool:
     """Whether one of these symbols still waits for the model of an hour (UTC ms): one that was delisted before the fit is no part
     of it, and waits for nothing."""
     for bot in bots.values():
-        newest = champions(bot.journal)
-        if newest and newest[-1].valid_from == hour:
-            return any(it in load_card(bot.journal, newest[-1].model_id).symbols for it in late)
+        made = [it.model_id for it in champions(bot.journal) if it.valid_from == hour]
+        if made:
+            return any(it in load_card(bot.journal, made[-1]).symbols for it in late)
     return True
 
 
