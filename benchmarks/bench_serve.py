@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import serve_load, serve_rows
+from benchmarks import serve_beside, serve_load, serve_rows
 from benchmarks.figure import Figure
 from benchmarks.scene import ROOT, bars, bars_file, median, params_file, process, trader
 from trader.adapters.store_local import LocalStore
@@ -32,13 +32,16 @@ NEWEST = json.dumps({"symbol": "BTCUSDT", "hour": None, "horizon_hours": 1}).enc
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """seconds of each measurement, rounds of rates, asks of many rows, a second at which waits are taken, trees."""
+    """seconds of each measurement, rounds of rates, asks of many rows, a second at which waits are taken, trees, epochs of the
+    network beside them, past hours that are asked for."""
 
     seconds: float = 5.0
     rounds: int = 5
     many: int = 20
     per_second: float = 300.0
     trees: int = 355
+    epochs: int = 3
+    hours: int = 100
 
 
 def run() -> list[Figure]:
@@ -48,15 +51,22 @@ def run() -> list[Figure]:
 
 def run_small() -> list[Figure]:
     """A second of each, at a tenth of the rate."""
-    return _figures(Size(seconds=1.0, rounds=1, many=3, per_second=30.0, trees=20))
+    return _figures(Size(seconds=1.0, rounds=1, many=3, per_second=30.0, trees=20, epochs=1, hours=10))
 
 
 def _figures(size: Size) -> list[Figure]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        found = _by_uvicorn(size, folder)
+        beside = serve_beside.figures(bars_file(folder), size.seconds, size.trees, size.epochs, size.hours)
+    return found + beside
+
+
+def _by_uvicorn(size: Size, folder: Path) -> list[Figure]:
     cores = sorted(os.sched_getaffinity(0))
     server_core, client_core = cores[0], cores[-1]
     with (
-        tempfile.TemporaryDirectory() as name,
-        _prepared(Path(name), size) as scene,
+        _prepared(folder, size) as scene,
         scene.echo(server_core) as echo,
         scene.served("native", server_core) as native,
         scene.served("onnx", server_core) as onnx,
@@ -195,22 +205,36 @@ def _waits(size: Size, url: str) -> list[Figure]:
 
 
 def _overload(size: Size, core: int, url: str) -> list[Figure]:
-    """Ten times as many as above by a schedule, and more clients than it takes: what it cannot answer is 503 at once."""
-    waits = serve_load.open_loop(f"{url}/v1/forecast", NEWEST, 10 * size.per_second, size.seconds, 1_000)
-    shares = ", ".join(
-        f"{code}: {count / len(waits.seconds):.1%}" for code, count in sorted(waits.codes.items())
-    )
-    note = f"by status {shares}; median {waits.percentile(0.5):.2f} s; the client's own queue is in it"
+    """Ten times as many as above by a schedule, and more clients than it answers: what it cannot answer is 503 at once."""
+    rate = 10 * size.per_second
+    waits = serve_load.open_loop(f"{url}/v1/forecast", NEWEST, rate, size.seconds, 1_000)
+    shares = ", ".join(f"{code}: {waits.share(code):.1%}" for code in sorted(waits.codes))
+    failed = f"; failed: {dict(waits.failures)}" if waits.failures else ""
+    answered = f"by status {shares}{failed}; the client has at most 1,000 connections"
+    longest = max(waits.seconds)
+    note = f"from when it was due: median {waits.percentile(0.5):.2f} s, longest {longest:.2f} s with the client's own queue"
     figures = [
-        Figure("longest wait at ten times that rate, by the client", max(waits.seconds), unit="s", note=note)
+        Figure(
+            f"answered by 200 or 503 at {rate:,g} requests a second",
+            waits.share(200, 503),
+            "at least",
+            0.999,
+            note=answered,
+        ),
+        Figure(
+            "longest wait at that rate, from when it was sent", max(waits.from_sent), "at most", 1, "s", note
+        ),
     ]
     if serve_load.has_wrk():
         full = serve_load.wrk(f"{url}/v1/forecast", NEWEST, core, 400, size.seconds)
         note = (
             f"{full.per_second:.0f} answers a second, {full.refused / max(1, full.requests):.1%} of them 503"
         )
-        figures.append(Figure("longest wait of 400 clients at once", full.longest_s, "at most", 1, "s", note))
-    until = time.monotonic() + 10  # the connections of before are still being closed
+        figures += [
+            Figure("longest wait of 400 clients at once", full.longest_s, "at most", 1, "s", note),
+            Figure("of their requests those without an answer", full.failed, "exactly", 0, is_result=True),
+        ]
+    until = time.monotonic() + 10  # what those clients left behind is answered first
     while (status := _post(f"{url}/v1/forecast", NEWEST)[0]) != 200 and time.monotonic() < until:
         time.sleep(0.2)
     slow = _slow_answers(url)
@@ -240,5 +264,5 @@ def _post(url: str, body: bytes) -> tuple[int, Any]:
             return reply.status, json.loads(reply.read())
     except urllib.error.HTTPError as error:
         return error.code, None
-    except OSError:  # cut off: there are far more connections than it takes
+    except OSError:  # it does not listen yet
         return 0, None

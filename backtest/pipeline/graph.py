@@ -15,6 +15,7 @@ from backtest.pipeline.stage_inputs import (
     CARD,
     CERTIFICATE,
     FEATURES,
+    FORECAST,
     MODEL_PARAMS,
     PARAMS,
     PREDICTIONS,
@@ -198,7 +199,7 @@ class _Family:
 
     def _train(self, symbol: str) -> Job:
         inputs = [self._of("tune", symbol, MODEL_PARAMS)]
-        outputs = ("model", CARD, "train.json", "forecast.json")
+        outputs = ("model", CARD, "train.json", FORECAST)
         return self._job("train", symbol, inputs, outputs, {"to": iso(self._spec.stop)})
 
     def _check(self, symbol: str) -> Job:
@@ -207,6 +208,7 @@ class _Family:
             self._of("tune", symbol, MODEL_PARAMS),
             self._of("train", symbol, "model"),
             self._of("train", symbol, CARD),
+            self._of("train", symbol, FORECAST),
         ]
         start = max(spec.test_from, spec.stop - spec.check_days * DAY_MS)
         params = {**self._hours(start), "newest_days": spec.newest_days}
@@ -237,7 +239,7 @@ def _publish(spec: Spec) -> Job:
             ("backtest", PARAMS),
             ("train", "model"),
             ("train", CARD),
-            ("train", "forecast.json"),
+            ("train", FORECAST),
             ("check", "check.json"),
             ("check", CERTIFICATE),
         ):

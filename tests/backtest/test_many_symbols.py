@@ -123,11 +123,11 @@ def test_a_kept_fold_is_named_by_every_symbol(pooled: Forecaster) -> None:
     assert identities[0] != identities[1]
 
 
-def test_what_ends_too_early_or_is_too_young_is_said_before_anything_is_fitted(pooled: Forecaster) -> None:
+def test_what_is_not_listed_or_too_young_is_said_before_anything_is_fitted(pooled: Forecaster) -> None:
     """With the file, the symbol and the way out."""
     params = pooled_params()
     for others, says in (
-        ((ETH, SOL.until(START)), r"made: SOLUSDT: a fit reads the hours up to .*Collect them"),
+        ((ETH, SOL.rows(SOL.row(START), len(SOL))), r"SOLUSDT: there are no bars up to .*or begin later"),
         ((ETH, SOL.rows(150, 400)), r"made: SOLUSDT: \d+ hours of bars .*needs 98"),
         ((ETH,), "names SOLUSDT, whose bars are not there"),
     ):

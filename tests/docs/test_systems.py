@@ -48,7 +48,8 @@ def test_executors_and_serving_are_not_promised() -> None:
     )
 
 
-# Of each part of "Models in production, at scale": a test that presses it, and what that test says to the program or asks it.
+# Of each part of "Models in production, at scale": a test that presses it in depth, and what that test says to the program or
+# asks it. test_production_pressed.py types the page's own commands.
 PRESSED = {
     "before training: the horizon, reasons, speed of inference, one model or many": (
         "select/test_choices.py",
@@ -67,13 +68,13 @@ PRESSED = {
     "export to TorchScript and ONNX": ("commands/test_export.py", '"--format"'),
     "inference timed in each form": ("commands/test_export.py", '"time-inference", "champion"'),
     "data from SQL": ("sources/test_source_commands.py", "sqlite"),
-    "data from Parquet and object stores": ("sources/test_source_commands.py", "s3://"),
+    "data from Parquet and object stores": ("sources/test_source_contract.py", "s3://{bucket}"),
     "data from streams": ("streams/test_run_stream.py", '"--stream"'),
     "predictions as a stream": ("streams/test_signals_redis.py", "Signals"),
-    "an inference API in a container": ("system/test_image.py", "serve"),
+    "an inference API in a container": ("system/test_serve.py", '("serve", "--host", "0.0.0.0"'),
     "monitoring": ("infra/test_compose.py", "grafana"),
     "regular updates": ("app/test_breach_command.py", '"--if-due"'),
-    "scaling with load": ("serving/test_gate.py", "503 Service Unavailable"),
+    "scaling with load": ("serving/test_overload.py", "BUSY"),
 }
 
 

@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from trader.serving.bounds import Bounds
 from trader.serving.metrics import ServeMetrics
-from trader.serving.refusal import Refused
+from trader.serving.refusal import RETRY_AFTER_S, Refused
 from trader.serving.tracing import Tracer
 
 Message = MutableMapping[str, Any]
@@ -68,6 +68,7 @@ class Gate:
         self._token = token.encode()
         self._log, self._tracer = log, tracer
         self._in_flight = 0
+        self._receiving = 0  # bytes of bodies that came in parts and are not whole yet
         metrics.in_flight.set_function(lambda: self._in_flight)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -147,21 +148,28 @@ class Gate:
             if len(body) > most:
                 raise too_large
             return body
-        return await self._rest(bytearray(message.get("body", b"")), receive, too_large)
+        return await self._rest(receive, message.get("body", b""), too_large)
 
-    async def _rest(self, parts: bytearray, receive: Receive, too_large: Refused) -> bytes | None:
-        until = asyncio.get_running_loop().time() + self._bounds.body_s
-        while True:
-            if len(parts) > self._bounds.body_bytes:
-                raise too_large
-            message = await self._next(receive, until)
-            if message["type"] == "http.disconnect":
-                return None
-            parts += message.get("body", b"")
-            if not message.get("more_body", False):
+    async def _rest(self, receive: Receive, first: bytes, too_large: Refused) -> bytes | None:
+        """A body that comes in parts, after its first."""
+        until, parts = asyncio.get_running_loop().time() + self._bounds.body_s, bytearray()
+        try:
+            message: Message = {"type": "http.request", "body": first, "more_body": True}
+            while message["type"] != "http.disconnect":
+                part = message.get("body", b"")
+                parts += part
+                self._receiving += len(part)
                 if len(parts) > self._bounds.body_bytes:
                     raise too_large
-                return bytes(parts)
+                if not message.get("more_body", False):
+                    return bytes(parts)
+                if self._receiving > self._bounds.bodies_bytes:
+                    self._metrics.shed("request")
+                    raise Refused(503, "too many large bodies at once; ask again", RETRY_AFTER_S)
+                message = await self._next(receive, until)
+            return None
+        finally:
+            self._receiving -= len(parts)
 
     async def _next(self, receive: Receive, until: float | None = None) -> Message:
         """The next part of a body: the first is usually there already."""

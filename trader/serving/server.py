@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import resource
 import signal
 import socket
 import threading
@@ -15,11 +16,14 @@ import uvicorn
 
 from trader.core.errors import ConfigError
 from trader.serving.app import Routes, app_of
-from trader.serving.connection import bounded_protocol
+from trader.serving.connection import MOST_REFUSED, Turns, bounded_protocol
 from trader.serving.gate import Gate
 from trader.serving.often_asked import OftenAsked
 from trader.serving.service import Service
 from trader.serving.tracing import Tracer
+
+# Of the store, of libraries, and of models.
+_OTHER_FILES = 512
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -34,6 +38,14 @@ def listen(host: str, port: int) -> socket.socket:
             f"trader serve cannot listen on {host}:{port} ({error.strerror or error}); choose another --port or --host"
         ) from None
     return listener
+
+
+def allow_open_files(most: int) -> None:
+    """Raise this process's soft limit of open files to `most`, or to its hard limit; many systems begin with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def address_of(listener: socket.socket) -> str:
@@ -102,9 +114,9 @@ def run(
 ) -> None:
     """Serve until SIGTERM or Ctrl-C. ready: called once when requests are answered; started: is given the server before, which
     ends once its `should_exit` is set. Raises the bug that ended it, if one did."""
-    bounds = service.bounds
+    bounds, turns = service.bounds, Turns(gated(service, token, log, tracer))
     config = uvicorn.Config(
-        gated(service, token, log, tracer),
+        turns,
         loop="asyncio",  # uvloop accepts one connection a turn: in a crowd it would wait seconds to be told 503
         log_level="error",
         access_log=False,
@@ -116,8 +128,11 @@ def run(
         timeout_keep_alive=math.ceil(bounds.head_s),
         timeout_graceful_shutdown=math.ceil(bounds.stop_s),
     )
+    allow_open_files((1 + MOST_REFUSED) * bounds.connections + _OTHER_FILES)
     config.load()
-    config.http_protocol_class = bounded_protocol(config.http_protocol_class, bounds, service.metrics.shed)
+    config.http_protocol_class = bounded_protocol(
+        config.http_protocol_class, bounds, service.metrics.shed, turns
+    )
     server = _Server(config, ready)
 
     def end() -> None:
