@@ -4,9 +4,8 @@ Numbers are ratios or medians within one run, since the machine is shared; what 
 a floor that was measured in the same run. The exit code says whether any was missed.
 
 `--small` runs the small form of each: the same code and the same other side within seconds. It judges results, not
-times, so a busy machine cannot fail it, and as many modules run at once as there are cores; a figure that could not be
-measured fails it. `before --commit REV` names what to
-compare with; `soak` takes its hours, its seed and a file of bars.
+times, so a busy machine cannot fail it, and one module more than there are cores runs at once; a figure that could not be
+measured fails it. `before --commit REV` names what to compare with; `soak` takes its hours, its seed and a file of bars.
 """
 
 from __future__ import annotations
@@ -28,6 +27,8 @@ from trader import terminal
 from trader.core.errors import ConfigError
 
 HERE = Path(__file__).parent
+# Their small forms take longest, so that they begin first: nothing runs beside the last one's end.
+LONGEST = ("tick", "study", "before", "pipeline", "simulate", "serve", "stream")
 # Options that are one module's own, and which of its functions takes them.
 OPTIONS = {"before": ("commit",), "soak": ("hours", "seed", "bars", "as_json")}
 TAKES = {"before": "against", "soak": "asked"}
@@ -77,8 +78,10 @@ def small_of(name: str) -> list[str]:
 
 
 def side_by_side(modules: Sequence[str], command: Callable[[str], list[str]] = small_of) -> list[str]:
-    """Each module in a process of its own, as many at once as there are cores, printed whole when it ends. Those that failed."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    """Each module in a process of its own, the longest first, one more at once than there are cores, since many wait for servers
+    that they start. Printed whole when it ends. Those that failed."""
+    modules = sorted(modules, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
         begun = {
             pool.submit(subprocess.run, command(name), capture_output=True, text=True): name
             for name in modules

@@ -34,6 +34,15 @@ register_shipped()  # as every command does before its verb
 gc.disable()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers share the fork server of the process that starts them."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        from tests.support import forked
+
+        forked.share()
+        forked.share_programs()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     """The tests are there: garbage is collected as usual from now on."""

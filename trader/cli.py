@@ -2,87 +2,62 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+
 import typer
 
 from trader import terminal
-from trader.commands import (
-    account,
-    bars,
-    bot,
-    check,
-    config,
-    dashboard,
-    demo,
-    doctor,
-    export,
-    forecast,
-    health,
-    hours,
-    models,
-    serve,
-    store,
-    tracker,
-    venue,
-)
-from trader.startup import Version, begin, one_value_each
+from trader.startup import Program
 
-# Verbs that fit models in this process; `trader run` trains in a process of its own.
-TRAINS = ("retrain", "replay", "demo", "check")
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+PROGRAM = Program(
     help="An hourly trading bot. Exit codes: 0 done, 1 bug, or a model that failed its certificate, 2 mend a setting or file, "
     "3 try again later, 4 halted, 130 interrupted.",
+    verbs={
+        "exchange": "trader.commands.venue:exchange",
+        "collect": "trader.commands.bars:collect",
+        "retrain": "trader.commands.bot:retrain",
+        "check": "trader.commands.check:check",
+        "tick": "trader.commands.bot:tick",
+        "run": "trader.commands.bot:run",
+        "halt": "trader.commands.bot:halt",
+        "resume": "trader.commands.bot:resume",
+        "adopt": "trader.commands.account:adopt",
+        "ignore": "trader.commands.account:ignore",
+        "close-attempt": "trader.commands.account:close_attempt",
+        "flatten": "trader.commands.account:flatten",
+        "epoch": "trader.commands.account:epoch",
+        "release": "trader.commands.account:release",
+        "replay": "trader.commands.hours:replay",
+        "journal": "trader.commands.hours:journal",
+        "status": "trader.commands.hours:status",
+        "health": "trader.commands.health:health",
+        "dashboard": "trader.commands.dashboard:dashboard",
+        "forecast": "trader.commands.forecast:forecast",
+        "serve": "trader.commands.serve:serve",
+        "export": "trader.commands.export:export",
+        "explain": "trader.commands.models:explain",
+        "doctor": "trader.commands.doctor:doctor",
+        "config": "trader.commands.config:config",
+        "demo": "trader.commands.demo:demo",
+        "observe": "trader.commands.tracker:observe",
+        "models": "trader.commands.models:models",
+        "store": "trader.commands.store:app",
+        "tracker": "trader.commands.tracker:app",
+    },
+    # `trader run` trains in a process of its own.
+    trains=("retrain", "replay", "demo", "check"),
 )
 
 
-@app.callback()
-def _root(context: typer.Context, version: Version = False) -> None:
-    begin(context.invoked_subcommand, trains=context.invoked_subcommand in TRAINS)
-
-
-VERBS = (
-    venue.exchange,
-    bars.collect,
-    bot.retrain,
-    check.check,
-    bot.tick,
-    bot.run,
-    bot.halt,
-    bot.resume,
-    account.adopt,
-    account.ignore,
-    account.close_attempt,
-    account.flatten,
-    account.epoch,
-    account.release,
-    hours.replay,
-    hours.journal,
-    hours.status,
-    health.health,
-    dashboard.dashboard,
-    forecast.forecast,
-    serve.serve,
-    export.export,
-    models.explain,
-    doctor.doctor,
-    config.config,
-    demo.demo,
-    tracker.observe,
-)
-for verb in VERBS:
-    app.command()(verb)
-app.add_typer(models.models, name="models")
-app.add_typer(store.app, name="store")
-app.add_typer(tracker.app, name="tracker")
-one_value_each(app)
+def asked(words: Sequence[str]) -> typer.Typer:
+    """The command line for these words."""
+    return PROGRAM.asked(words)
 
 
 def main() -> None:
     """The console command."""
-    terminal.run(app)
+    terminal.run(lambda: asked(sys.argv[1:])())
 
 
 if __name__ == "__main__":

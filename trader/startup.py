@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from importlib.metadata import version
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -51,6 +53,8 @@ def begin(verb: str | None, *, trains: bool) -> None:
 
 def _show_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version
+
         terminal.show(f"hourly-trader {version('hourly-trader')}")
         raise typer.Exit
 
@@ -119,3 +123,44 @@ def one_value_each(app: typer.Typer) -> None:
     for group in app.registered_groups:
         if group.typer_instance is not None:
             one_value_each(group.typer_instance)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A command line whose verbs are imported when they are asked for: all of them together take longer than a short verb does.
+
+    verbs: `module:name` of a function, or of an app of further verbs, by the verb's name and in the order of the help. trains:
+    those that fit models of a user's own features or family in this process. earlier_names: renamed ones, which no help tells.
+    """
+
+    help: str
+    verbs: Mapping[str, str]
+    trains: tuple[str, ...]
+    earlier_names: tuple[str, ...] = ()
+
+    def asked(self, words: Sequence[str]) -> typer.Typer:
+        """The command line for these words: with the verb that they begin with alone, with all where they begin with none."""
+        first = words[0] if words else ""
+        if first == "--version":
+            return self.app_of(())
+        return self.app_of((first,) if first in self.verbs else self.verbs)
+
+    def app_of(self, names: Iterable[str]) -> typer.Typer:
+        """The command line with these verbs."""
+        app = typer.Typer(
+            no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=self.help
+        )
+
+        @app.callback()
+        def _root(context: typer.Context, version: Version = False) -> None:
+            begin(context.invoked_subcommand, trains=context.invoked_subcommand in self.trains)
+
+        for name in names:
+            module, _, attribute = self.verbs[name].partition(":")
+            found = getattr(import_module(module), attribute)
+            if isinstance(found, typer.Typer):
+                app.add_typer(found, name=name)
+            else:
+                app.command(name, hidden=name in self.earlier_names)(found)
+        one_value_each(app)
+        return app

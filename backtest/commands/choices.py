@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backtest.commands.counting import config_of_candidate, of_candidate
-from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, ParamsFile, read_params
+from backtest.commands.inputs import read_params
 from backtest.commands.many_bars import Bars, Frequency, More, bars_files, freq_of
+from backtest.commands.options import EVIDENCE, AsJson, EvidenceDir, ParamsFile
 from backtest.evidence.looks import ledger_in
 from trader import terminal
 from trader.core.errors import ConfigError

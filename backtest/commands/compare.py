@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backtest.commands.inputs import AsJson
+from backtest.commands.options import AsJson
 from trader import terminal
 from trader.core.errors import ConfigError, DataError
 from trader.core.params import params_of

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backtest.commands.inputs import CORES, Workers
+from backtest.commands.options import CORES, Workers
 from backtest.executors.interrupts import interrupts_noted
 from backtest.executors.registry import EXECUTORS, Setup, open_executor
 from trader import terminal

@@ -11,7 +11,8 @@ import typer
 
 from backtest.commands.computing import Computing, computed
 from backtest.commands.counting import of_forecast
-from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
+from backtest.commands.inputs import Given, on_hours, writable
+from backtest.commands.options import EVIDENCE, AsJson, EvidenceDir
 from backtest.evidence.looks import ledger_in
 from trader import terminal
 from trader.core.errors import ConfigError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backtest.commands.inputs import AsJson
+from backtest.commands.options import AsJson
 from trader import terminal
 from trader.core.errors import DataError
 from trader.core.text import plural

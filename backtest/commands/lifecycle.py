@@ -8,7 +8,8 @@ import typer
 
 from backtest.commands.computing import Computing, computed
 from backtest.commands.counting import of_rule
-from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours
+from backtest.commands.inputs import Given, on_hours
+from backtest.commands.options import EVIDENCE, AsJson, EvidenceDir
 from backtest.evidence.looks import ledger_in
 from backtest.study.counted import of_trial
 from trader import terminal

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from backtest.commands.inputs import AsJson, Given, on_hours
+from backtest.commands.inputs import Given, on_hours
+from backtest.commands.options import AsJson
 from trader import terminal
 from trader.core.errors import ConfigError
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from backtest.commands.inputs import AsJson
+from backtest.commands.options import AsJson
 from trader import terminal
 from trader.core.errors import ConfigError
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from backtest.commands.inputs import AsJson
+from backtest.commands.options import AsJson
 from trader import terminal
 from trader.core.errors import ConfigError
 from trader.core.model_params import DEFAULT_MODEL, FAMILIES, default_model, keys_of

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backtest.commands.computing import Computing, computed
-from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir
+from backtest.commands.options import EVIDENCE, AsJson, EvidenceDir
 from backtest.commands.pipeline_words import progress_words, show_outcome, show_status
 from trader import terminal
 from trader.core.errors import ConfigError
@@ -104,7 +104,6 @@ def status(file: File, why: Why = False, dot: AsDot = False, as_json: AsJson = F
 
     Example: backtest status pipeline.toml --why
     """
-    from backtest.pipeline import picture
     from backtest.pipeline.opened import Pipeline
 
     opened = Pipeline.of(file)
@@ -112,6 +111,8 @@ def status(file: File, why: Why = False, dot: AsDot = False, as_json: AsJson = F
     if as_json:
         terminal.emit([it.as_json() for it in verdicts])
     elif dot:
+        from backtest.pipeline import picture
+
         terminal.show(picture.dot(picture.nodes_of(verdicts, len(verdicts))))
     else:
         show_status(opened, verdicts, why=why)

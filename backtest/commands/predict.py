@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backtest.commands.inputs import AsJson, s3_access, writable
+from backtest.commands.inputs import s3_access, writable
+from backtest.commands.options import AsJson
 from trader import terminal
 from trader.core.errors import DataError
 from trader.core.model_params import LONGEST_FORECAST_HOURS

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from backtest.commands.computing import Computing, computed
-from backtest.commands.inputs import AsJson, BarsFile, Symbol, s3_access
+from backtest.commands.inputs import s3_access
+from backtest.commands.options import AsJson, BarsFile, Symbol
 from trader import terminal
 
 HEAD = ("", "published", "reproduced", "other seeds", "changes of mind", "net of 0.1 %", "reopened hourly")

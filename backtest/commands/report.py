@@ -12,8 +12,9 @@ import typer
 from backtest.commands.book import or_book
 from backtest.commands.book_report import report_of_book
 from backtest.commands.computing import Computing, computed
-from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
+from backtest.commands.inputs import Given, on_hours, writable
 from backtest.commands.model_folder import STORE, OptionalStore
+from backtest.commands.options import EVIDENCE, AsJson, EvidenceDir
 from trader import terminal
 from trader.core.errors import ConfigError
 

@@ -10,7 +10,8 @@ import typer
 
 from backtest.commands.book import or_book, run_of_book
 from backtest.commands.computing import Computing, computed
-from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
+from backtest.commands.inputs import Given, on_hours, writable
+from backtest.commands.options import EVIDENCE, AsJson, EvidenceDir
 from backtest.commands.run_screen import show_run
 from backtest.evidence.looks import ledger_in, of_run
 from trader import terminal

@@ -14,8 +14,9 @@ import typer
 
 from backtest.commands.computing import Computing, computed
 from backtest.commands.counting import config_of_candidate, of_candidate
-from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, ParamsFile, read_params
+from backtest.commands.inputs import read_params
 from backtest.commands.many_bars import Bars, Frequency, More, bars_files, freq_of
+from backtest.commands.options import EVIDENCE, AsJson, EvidenceDir, ParamsFile
 from backtest.evidence.ledger import EvidenceLedger, count
 from backtest.evidence.selection import FEWEST_SERIES
 from backtest.select.candidates import Freq, Score, candidates_of

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from backtest.commands.inputs import AsJson
 from backtest.commands.model_folder import STORE, ModelsStore, model_folder, read_model
+from backtest.commands.options import AsJson
 from trader import terminal
 from trader.core.errors import ConfigError, DataError
 

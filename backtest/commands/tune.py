@@ -14,7 +14,8 @@ import typer
 
 from backtest.commands.book import or_book
 from backtest.commands.computing import Computing, computed
-from backtest.commands.inputs import EVIDENCE, AsJson, EvidenceDir, Given, on_hours, writable
+from backtest.commands.inputs import Given, on_hours, writable
+from backtest.commands.options import EVIDENCE, AsJson, EvidenceDir
 from backtest.commands.tune_screen import answer_of, show_trials, watched
 from backtest.evidence.looks import ledger_in
 from backtest.study.counted import of_trial

@@ -16,7 +16,7 @@ from trader.core.forecast import Forecast
 from trader.core.long_training import LearnsInEpochs, Learnt
 from trader.core.panel import Panel
 from trader.core.params import Params
-from trader.core.pooled_rows import learns_from, whole_grid
+from trader.core.pooled_rows import learns_from, learnt, require_listed, whole_grid
 from trader.core.ports import Forecaster, Predictor, StagedPredictor, fitted
 from trader.core.training import (
     context_from,
@@ -97,6 +97,8 @@ class History:
         and DataError as `train_bars`."""
         traits = forecaster.traits
         chosen = train_bars(bars, others, params, traits)
+        for it in chosen:
+            require_listed(it, stop - HOUR_MS)
         if traits.reads == "series":
             begin = max(bars.first, begin - traits.context_hours * HOUR_MS)
         X: list[Matrix] = []
@@ -119,7 +121,7 @@ class History:
 
     def training(self, window: Refit, params: Params) -> tuple[Panel, Floats]:
         """What a window's model is fitted on, sharing memory: (panel, y), of several symbols sorted by name. Raises DataError
-        where another symbol's bars end too early for a family that reads the series, or are too few."""
+        where another symbol is not listed yet or has too few bars."""
         begin, stop = window.train_from, window.train_until + HOUR_MS
         traits = self.forecaster.traits
         if traits.reads == "series":
@@ -127,23 +129,31 @@ class History:
         rows = slice(self.panel.row(begin), self.panel.row(stop))
         if not self.others:
             return self.panel.span(begin, stop), self.y[:, rows]
+        reach = window.train_until + params.horizon_hours * HOUR_MS
+        series = self._listed(reach)
         if traits.reads == "rows":
-            return self._pooled(window, rows)
+            return self._pooled(series, window, reach, rows)
         # As far as the last label's outcome, as when the bot trains; the rows of the panel end with the last label.
-        reach = stop + params.horizon_hours * HOUR_MS
-        whole = train_panel([self.panel.bars[0].span(begin, reach), *self.others], begin, reach)
+        whole = train_panel(learnt(series, window, reach), begin, reach + HOUR_MS)
         require_hours(whole, window.train_until, params, traits)
-        names = [self.panel.symbols[0], *(it.symbol for it in self.others)]
+        names = [it.symbol for it in series]
         order = [names.index(symbol) for symbol in whole.symbols]
         return whole.span(begin, stop), self.y[order, rows]
 
-    def _pooled(self, window: Refit, rows: slice) -> tuple[Panel, Floats]:
+    def _listed(self, reach: int) -> tuple[Bars, ...]:
+        """The bars of all symbols, the traded one's first. Raises DataError for one that is not listed at the hour `reach`."""
+        for it in self.others:
+            if len(it):  # else it ended before the first hour here
+                require_listed(it, reach)
+        return (self.panel.bars[0], *self.others)
+
+    def _pooled(self, series: Sequence[Bars], window: Refit, reach: int, rows: slice) -> tuple[Panel, Floats]:
         """The rows of all symbols that reach into the window, sorted by name."""
         begin, stop = window.train_from, window.train_until + HOUR_MS
-        series = (self.panel.bars[0], *self.others)
         X = (self.panel.X[0], *self.others_features)
         order = sorted(
-            (i for i, it in enumerate(series) if learns_from(it, window)), key=lambda i: series[i].symbol
+            (i for i, it in enumerate(series) if learns_from(it, window, reach)),
+            key=lambda i: series[i].symbol,
         )
         panel = Panel.of([whole_grid(series[i], begin, stop) for i in order], [X[i][rows] for i in order])
         return panel, self.y[order, rows]

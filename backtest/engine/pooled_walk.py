@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from trader.core.errors import DataError
 from trader.core.features import features, preset_named
 from trader.core.panel import Panel, on_grid
 from trader.core.params import Params
-from trader.core.pooled_rows import trained_at
 from trader.core.ports import Forecaster
 from trader.core.training import labels_between
 from trader.core.types import HOUR_MS, Bars, Matrix, Progress
@@ -39,11 +38,10 @@ def fit_once_predict_each(arrays: Arrays, settings: TaskSettings) -> bytes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """The symbols of a pooled book. history: what every window is fitted on. series: their bars. stops: the hour after the last
+    """The symbols of a pooled book. history: what every window is fitted on. stops: the hour after the last
     that is predicted, UTC ms, by symbol. start: the first hour."""
 
     history: History
-    series: Sequence[Bars]
     params: Params
     start: int
     stops: Mapping[str, int]
@@ -66,27 +64,12 @@ class Pool:
         require_history(oldest, first, widest, source)
         stop = max(stops.values())
         history = _history(forecaster, params, series, first.train_from, stop)
-        return Pool(history, series, params, start, stops)
+        return Pool(history, params, start, stops)
 
     @property
     def windows(self) -> list[Refit]:
-        """Every refit of the book, with the hours that its model really serves: while a bar that it needs is missing the one
-        before goes on, as the bot's does (`trained_at`)."""
-        stop = max(self.stops.values())
-        calendar = refits(self.params, self.start, stop)
-        begins = [calendar[0].serve_from, *(self._begin(it) for it in calendar[1:])]
-        ends = [*begins[1:], calendar[-1].serve_until]
-        lives = zip(calendar, begins, ends, strict=True)
-        return [
-            replace(it, serve_from=begin, serve_until=end)
-            for it, begin, end in lives
-            if begin < min(end, stop)
-        ]
-
-    def _begin(self, window: Refit) -> int:
-        """The first hour that a window's model serves, UTC ms: the hour in which it is trained is decided before."""
-        reach = window.train_until + self.params.horizon_hours * HOUR_MS
-        return max(window.serve_from, trained_at(self.series, window, reach) + HOUR_MS)
+        """Every refit of the book, by the calendar."""
+        return refits(self.params, self.start, max(self.stops.values()))
 
     def served(self, window: Refit) -> list[tuple[str, int]]:
         """The symbols that have hours in a window, and the hour after the last of them."""

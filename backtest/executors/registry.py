@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from backtest.executors.futures import Resubmitting
-from backtest.executors.protocol import Executor
 from trader.core.errors import ConfigError
 from trader.core.text import how_to_install
+
+if TYPE_CHECKING:
+    from backtest.executors.protocol import Executor
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,8 @@ def require_installed(option: str, library: str, extra: str) -> None:
 def open_executor(name: str, setup: Setup, tell: Callable[[str], None] = _nobody) -> Iterator[Executor]:
     """An executor by its name, closed at the end; lost tasks are given again, and `tell` hears of it. Raises
     ConfigError for a name that is not registered, or whose library is not installed."""
+    from backtest.executors.futures import Resubmitting
+
     chosen = EXECUTORS.get(name)
     if chosen is None:
         known = "; ".join(f"{it} ({what.summary})" for it, what in EXECUTORS.items())

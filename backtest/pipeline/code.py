@@ -16,29 +16,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from backtest.pipeline.code_tables import (
+    NO_RESULT,
+    PACKAGES,
+    PACKAGES_BEGIN,
+    TABLES_OF_FAMILIES,
+    TABLES_OF_PRESETS,
+)
 from backtest.pipeline.kept_answers import Answer, KeptAnswers, SourceFile, source_files, stamp_of, written
 from backtest.pipeline.libraries import Versions
-from backtest.pipeline.source_module import AT_IMPORT, SourceModule, content_of, module_of, script_of
+from backtest.pipeline.source_module import SourceModule, content_of, module_of, script_of
+from backtest.pipeline.source_text import AT_IMPORT
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("trader", "backtest")
-PACKAGES_BEGIN = tuple(f"{it}." for it in PACKAGES)
-# Definitions that list the families: of these only what a named family has is followed.
-TABLES_OF_FAMILIES = frozenset(
-    {
-        "trader.forecasters.registry:BUILDERS",
-        "trader.forecasters.registry:NEEDS",
-        "trader.core.model_params:_Shipped",
-        "trader.core.model_params:SHIPPED",
-        "backtest.study.space:_ALL",
-        "backtest.study.space:SPACES",
-    }
-)
-# One that lists presets of features: a stage that computes features names its preset's function itself.
-TABLES_OF_PRESETS = frozenset({"trader.adapters.talib_features:SHIPPED"})
-# What computes tasks changes no result, and what a person is shown is none.
-NO_RESULT = ("backtest.executors.", "trader.terminal", "backtest.pipeline.run", "backtest.pipeline.stage_run")
-_SCHEMA = 2
+_SCHEMA = 3
 # Of this process: a module that was taken apart is not taken apart again.
 _taken_apart: dict[tuple[str, str], SourceModule] = {}
 
@@ -57,10 +48,8 @@ class Reached:
 
 
 class Code:
-    """Sources, read when they are reached. kept: a file that holds what was taken apart before; None keeps nothing.
-
-    A module whose file has the size and the time of its newest change that it had is not read again.
-    """
+    """Sources, read when they are reached. kept: a file that holds what was taken apart before; None keeps nothing. A module
+    whose file has the size and the times that it had is not read again."""
 
     def __init__(
         self,
@@ -151,8 +140,7 @@ class Code:
         """A module of this project, or of a file in `folder`; None for any other."""
         place = name, folder
         if place not in self._modules:
-            path = self._path(name, folder)
-            self._modules[place] = None if path is None else self._read(name, path)
+            self._modules[place] = self._read(name, path) if (path := self._path(name, folder)) else None
         return self._modules[place]
 
     def located(self, dotted: str, folder: Path | None) -> tuple[SourceModule | None, list[str]]:
@@ -176,7 +164,7 @@ class Code:
         if folder is None:
             return None
         path = folder.joinpath(*parts)
-        for it in (path.with_suffix(".py") if path.name else path, path / "__init__.py"):
+        for it in (path / "__init__.py", path.with_suffix(".py") if path.name else path):  # as Python looks
             if it.is_file():
                 return it
         return None
@@ -241,14 +229,25 @@ class _Walk:
 
     def _import_all(self, module: SourceModule) -> None:
         """What happens in a person's own modules when this one imports them, though nothing of them may be used."""
-        for dotted in module.imported.values():
-            other, rest = self._code.located(dotted, self._folder)
-            if other is None:
-                self._imports.add(rest[0])
-            elif not dotted.startswith(PACKAGES_BEGIN) and other.name not in self._imported:
-                self._imported.add(other.name)
-                self._visit(other.name, AT_IMPORT)
-                self._import_all(other)
+        for dotted in (*module.imported.values(), *module.stars):
+            self._imported_by_name(dotted)
+
+    def _imported_by_name(self, dotted: str) -> None:
+        """What happens when a module is imported: in it, in the packages that it lies in, and, of a person's own, in what it
+        imports itself. Those of this project do nothing then that another module could see."""
+        other, rest = self._code.located(dotted, self._folder)
+        if other is None:
+            self._imports.add(rest[0])
+            return
+        if dotted.startswith(PACKAGES_BEGIN):
+            return
+        parts = other.name.split(".")
+        for name in (".".join(parts[:n]) for n in range(1, len(parts) + 1)):
+            package = self._code.module(name, self._folder)
+            if package is not None and name not in self._imported:
+                self._imported.add(name)
+                self._waiting.append((name, AT_IMPORT))
+                self._import_all(package)
 
     def _visit(self, module_name: str, name: str) -> None:
         node = f"{module_name}:{name}"
@@ -274,11 +273,16 @@ class _Walk:
         """To the definition that a dotted name leads to, through modules that only import it."""
         if dotted.startswith(NO_RESULT):
             return
+        if dotted.endswith(f".{AT_IMPORT}"):
+            self._imported_by_name(dotted.removesuffix(f".{AT_IMPORT}").removesuffix(".*"))
+            return
         module, rest = self._code.located(dotted, self._folder)
         if module is None:
             self._imports.add(rest[0])
-        else:
-            self._into(module, rest, depth)
+            return
+        if not f"{module.name}.".startswith(PACKAGES_BEGIN):
+            self._imported_by_name(module.name)
+        self._into(module, rest, depth)
 
     def _into(self, module: SourceModule, rest: list[str], depth: int) -> None:
         if not rest:
@@ -286,7 +290,11 @@ class _Walk:
         elif rest[0] in module.definitions:
             self._waiting.append((module.name, rest[0]))
         elif rest[0] in module.imported and depth < 20:
+            self._found[f"{module.name}:{rest[0]}"] = f"is {module.imported[rest[0]]}"
             self._follow(".".join([module.imported[rest[0]], *rest[1:]]), depth + 1)
-        elif module.stars:
+        elif module.stars and f"{module.name}:{rest[0]}" not in self._found:
+            self._found[f"{module.name}:{rest[0]}"] = f"is of {', '.join(module.stars)}"
             for star in module.stars:
                 self._follow(f"{star}.{rest[0]}", depth + 1)
+        if "__getattr__" in module.definitions and rest and rest[0] not in module.definitions:
+            self._waiting.append((module.name, "__getattr__"))

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from backtest.pipeline.folder import sha256_of
+from backtest.pipeline.kept_answers import stamp_of, written
 
 
 class FileHashes:
@@ -14,11 +15,11 @@ class FileHashes:
 
     def __init__(self, kept: Path | None) -> None:
         self._kept, self._changed = kept, False
-        self._known: dict[str, list[str]] = {}
+        self._known: dict[str, tuple[list[int], str]] = {}
         if kept is not None:
             try:
                 told = json.loads(kept.read_text(encoding="utf-8"))
-                self._known = {str(path): [str(it) for it in row] for path, row in told.items()}
+                self._known = {str(path): (list(stamp), str(name)) for path, (stamp, name) in told.items()}
             except (OSError, ValueError, AttributeError, TypeError):
                 self._known = {}
 
@@ -28,14 +29,14 @@ class FileHashes:
             stat = os.stat(path)  # noqa: PTH116  # a thousand of them: a Path each would take as long as the disk
         except (OSError, ValueError):
             return None
-        stamp = f"{stat.st_size} {stat.st_ino} {stat.st_mtime_ns} {stat.st_ctime_ns}"
+        stamp = [*stamp_of(stat)]
         known = self._known.get(str(path))
         if known and known[0] == stamp:
             return known[1]
         if not Path(path).is_file():
             return None
         found = sha256_of(Path(path))
-        self._known[str(path)] = [stamp, found]
+        self._known[str(path)] = stamp, found
         self._changed = True
         return found
 
@@ -43,10 +44,4 @@ class FileHashes:
         """Write them, if one is new."""
         if self._kept is None or not self._changed:
             return
-        unfinished = self._kept.with_name(f"{self._kept.name}.{os.getpid()}.tmp")
-        try:
-            unfinished.write_text(json.dumps(self._known), encoding="utf-8")
-            unfinished.replace(self._kept)
-        except OSError:
-            return
-        self._changed = False
+        self._changed = not written(self._kept, self._known)

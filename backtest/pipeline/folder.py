@@ -23,7 +23,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -54,16 +54,24 @@ class PipelineFolder(ResultsFolder):
         """Turn an OSError of the block into CannotWrite, which says the way out."""
         try:
             yield
-        except (FileExistsError, NotADirectoryError):
-            raise CannotWrite(
-                f"pipeline folder {self.path} cannot be made: a file is in its place. Move it away, or name another folder as "
-                "[pipeline] out"
-            ) from None
+        except (FileExistsError, NotADirectoryError) as error:
+            raise CannotWrite(self._in_the_way(Path(error.filename or self.path))) from None
         except OSError as error:
             raise CannotWrite(
                 f"pipeline folder {self.path} cannot be written: {error.strerror or error}. Stages that have finished are kept: "
                 f"make room or correct the folder's permissions; the same command then goes on"
             ) from None
+
+    def _in_the_way(self, place: Path) -> str:
+        """What stands where a folder belongs: the place, or one above it."""
+        found = next((it for it in (place, *place.parents) if it.is_symlink() or it.exists()), place)
+        what = "a file" if found.exists() else f"a link to {found.readlink()}, which is not there,"
+        if found in (self.path, *self.path.parents):
+            return (
+                f"pipeline folder {self.path} cannot be made: {what} is in its place. Move it away, or name another folder as "
+                "[pipeline] out"
+            )
+        return f"pipeline folder {self.path} cannot be written: {what} is in the place of the folder {found}. Move it away"
 
     @contextmanager
     def shared(self) -> Iterator[None]:
@@ -78,18 +86,30 @@ class PipelineFolder(ResultsFolder):
 
     def records(self) -> list[Record]:
         """What has ever finished here, oldest first. Raises DataError for a damaged line."""
-        found = [Record.of_json(row) for row in self.lines()]
-        single = [Record.of_json(json.loads(it.read_bytes())) for it in self.path.glob("records/*.json")]
-        return sorted([*found, *single], key=lambda it: it.at) if single else found
+        return [*(Record.of_json(row) for row in self.lines()), *self._single(self._single_files())]
+
+    def _single_files(self) -> list[Path]:
+        return sorted(self.path.glob("records/*.json"))
+
+    def _single(self, files: Sequence[Path]) -> list[Record]:
+        """Of stages that ran by themselves since the newest line of the journal, oldest first."""
+        found = []
+        for path in files:
+            try:
+                found.append(Record.of_json(json.loads(path.read_bytes())))
+            except FileNotFoundError:  # a run that has begun meanwhile took it into the journal
+                continue
+            except (OSError, ValueError, DataError) as error:
+                raise DataError(f"{path} cannot be read ({error}). Remove it: its stage runs again") from None
+        return sorted(found, key=lambda it: it.at)
 
     def mend(self) -> None:
         """Cut off a line that a crash left unfinished, and take in what single stages have finished."""
         self.ended()
-        single = sorted(self.path.glob("records/*.json"))
-        rows = [Record.of_json(json.loads(it.read_bytes())) for it in single]
-        self.append_lines([it.as_json() for it in sorted(rows, key=lambda it: it.at)])
+        files = self._single_files()
+        self.append_lines([it.as_json() for it in self._single(files)])
         with self.errors():
-            for path in single:
+            for path in files:
                 path.unlink()
 
     def finished(self, record: Record) -> None:
@@ -225,9 +245,23 @@ class PipelineFolder(ResultsFolder):
         return folder / name
 
     def manifests(self) -> list[Path]:
-        """By number, oldest first."""
-        found = [it for it in self.path.glob("manifests/*.json") if it.stem.isdigit()]
-        return sorted(found, key=lambda it: int(it.stem))
+        """By number, oldest first. Raises ConfigError where they cannot be listed: what they name must not seem forgotten."""
+        folder = self.path / "manifests"
+        try:
+            found = [folder / it for it in os.listdir(folder)]  # noqa: PTH208  # a glob is silent where it may not look
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise ConfigError(f"{folder} cannot be read: {error.strerror}. Correct its permissions") from None
+        return sorted(
+            (it for it in found if it.suffix == ".json" and it.stem.isdigit()), key=lambda it: int(it.stem)
+        )
+
+    def forget_work(self) -> None:
+        """Remove what unfinished stages have kept, once all have finished."""
+        with suppress(OSError):
+            for path in (self.path / "work").iterdir():
+                shutil.rmtree(path)
 
     def write_manifest(self, content: Mapping[str, Any]) -> Path:
         """The next number."""

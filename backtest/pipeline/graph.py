@@ -15,6 +15,7 @@ from backtest.pipeline.stage_inputs import (
     CARD,
     CERTIFICATE,
     FEATURES,
+    FORECAST,
     MODEL_PARAMS,
     PARAMS,
     PREDICTIONS,
@@ -120,6 +121,7 @@ class _Family:
         self._spec, self.name = spec, name
         self.traits: Traits = traits_of(name)
         self._base = _base_params(spec, name, self.traits)
+        self._base_told = self._base.as_json()
         self.preset = self._base.features
         self.seen = self._base.train_symbols or ()
         self._preset, self._preset_told = preset_code(self.preset)
@@ -170,9 +172,8 @@ class _Family:
 
     def _tune(self, symbol: str) -> Job:
         spec = self._spec
-        base = self._base.as_json()
         beyond_cost = self._base.label == "direction_beyond_cost"
-        params: dict[str, Any] = {"params": base, "trials": spec.trials}
+        params: dict[str, Any] = {"params": self._base_told, "trials": spec.trials}
         params["decisions"] = [*DECISIONS, *(() if beyond_cost else COSTS)]
         if spec.trials:
             params |= {
@@ -198,7 +199,7 @@ class _Family:
 
     def _train(self, symbol: str) -> Job:
         inputs = [self._of("tune", symbol, MODEL_PARAMS)]
-        outputs = ("model", CARD, "train.json", "forecast.json")
+        outputs = ("model", CARD, "train.json", FORECAST)
         return self._job("train", symbol, inputs, outputs, {"to": iso(self._spec.stop)})
 
     def _check(self, symbol: str) -> Job:
@@ -207,6 +208,7 @@ class _Family:
             self._of("tune", symbol, MODEL_PARAMS),
             self._of("train", symbol, "model"),
             self._of("train", symbol, CARD),
+            self._of("train", symbol, FORECAST),
         ]
         start = max(spec.test_from, spec.stop - spec.check_days * DAY_MS)
         params = {**self._hours(start), "newest_days": spec.newest_days}
@@ -237,7 +239,7 @@ def _publish(spec: Spec) -> Job:
             ("backtest", PARAMS),
             ("train", "model"),
             ("train", CARD),
-            ("train", "forecast.json"),
+            ("train", FORECAST),
             ("check", "check.json"),
             ("check", CERTIFICATE),
         ):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def stamp_of(told: os.stat_result) -> tuple[int, ...]:
     return told.st_size, told.st_ino, told.st_mtime_ns, told.st_ctime_ns
 
 
-def written(kept: Path, told: dict[str, Any]) -> bool:
+def written(kept: Path, told: Mapping[str, Any]) -> bool:
     """Whether a cache stands in its place, whole. One that cannot be written costs the next call its time alone."""
     unfinished = kept.with_name(f"{kept.name}.{os.getpid()}.tmp")
     try:

@@ -35,6 +35,10 @@ def _job(spec: Spec, stage: OwnStage, built: Sequence[Job], made: dict[str, tupl
     names = [it.name for it in inputs]
     if twice := [it for it in names if names.count(it) > 1]:
         raise ConfigError(f"{spec.path}: [stage.{stage.name}] inputs names {twice[0]} twice; name it once")
+    if both := [it for it in names if any(_clash(it, output) for output in stage.outputs)]:
+        raise ConfigError(
+            f"{spec.path}: [stage.{stage.name}] names {both[0]!r} in inputs and in outputs; write to another file"
+        )
     after = tuple(it for name in stage.after for it in _after(spec, stage, name, built))
     return Job(stage.name, stage.name, tuple(inputs), stage.outputs, run=stage.run, after=after)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import secrets
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ from trader.core.errors import ConfigError, DataError
 
 _LOOK_EVERY_S = 0.1
 _LINES_SHOWN = 12
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _AN_ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Warning)\b.*")
 
 
@@ -30,14 +33,16 @@ def run_own(job: Job, inputs: Mapping[str, Path], folder: Path, stop: threading.
     """Its declared outputs. Raises OwnStageFailed where it fails, DataError where it makes less than it declared,
     ConfigError where a notebook cannot be run here, KeyboardInterrupt where it was stopped."""
     assert job.run is not None  # noqa: S101  # only such jobs come here
+    # Another one each time: a process that outlived a kill of its run may still write in the folder that it had.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder = folder / secrets.token_hex(4)
+    folder.mkdir(parents=True)
     for name, path in inputs.items():
         link = folder / name
         link.parent.mkdir(parents=True, exist_ok=True)
-        link.unlink(missing_ok=True)
         link.symlink_to(path.resolve())
     for name in job.outputs:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).unlink(missing_ok=True)
     command = _command(job.run)
     log = folder / ".log"
     with log.open("wb") as out:
@@ -87,5 +92,5 @@ def _reason(printed: tuple[str, ...]) -> str:
 
 
 def _last_lines(log: Path) -> tuple[str, ...]:
-    lines = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
+    lines = _COLOUR.sub("", log.read_text(encoding="utf-8", errors="replace")).rstrip().splitlines()
     return tuple(lines[-_LINES_SHOWN:])

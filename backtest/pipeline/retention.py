@@ -1,4 +1,5 @@
-"""What of a pipeline's folder may be removed: outputs that no manifest names and that are not the newest of their stage."""
+"""What of a pipeline's folder may be removed: outputs that no manifest names and that are not the newest of their stage, and what
+a kill left unfinished."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ def removal_of(folder: PipelineFolder, models: Sequence[Model], budget: int | No
     sizes = {it.name: it.stat().st_size for it in files}
     named = {path: _read(path) for path in folder.manifests()}
     newest = {record.job: record for record in folder.records()}
-    always = {name for record in newest.values() for name in record.outputs.values()}
+    always = {name for record in newest.values() for name in record.outputs.values()} | _linked(folder)
     guarded = {path: record for path, record in named.items() if _made(folder, record, models)}
     left = list(named)
     while budget is not None and _bytes(sizes, always, [named[it] for it in left]) > budget:
@@ -71,12 +72,27 @@ def removed(folder: PipelineFolder, what: Removal) -> None:
         for name in what.objects:
             for path in folder.object(name).parent.glob(f"{name}*"):
                 path.unlink(missing_ok=True)
+        for path in _leftovers(folder):
+            path.unlink(missing_ok=True)
         for path in (folder.path / "code").glob("*.json"):
             if path.stem not in used:
                 path.unlink()
         for path in (folder.path / "objects").iterdir():
             with suppress(OSError):  # it holds others
                 path.rmdir()
+
+
+def _linked(folder: PipelineFolder) -> set[str]:
+    """The hashes of the outputs that are in current/."""
+    links = (it for it in (folder.path / "current").rglob("*") if it.is_symlink())
+    return {it.readlink().name.partition(".")[0] for it in links}
+
+
+def _leftovers(folder: PipelineFolder) -> list[Path]:
+    """Files that a kill left unfinished; nobody else may be writing."""
+    rooms = ("objects", "code", "records", "manifests", "cache")
+    files = [it for room in rooms for it in (folder.path / room).rglob("*.tmp")]
+    return files + [it for it in (folder.path / "current").rglob(".*") if it.is_symlink()]
 
 
 def _read(path: Path) -> list[Record]:

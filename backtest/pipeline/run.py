@@ -101,10 +101,10 @@ class PipelineRun:
         tell: Callable[[Progress], None],
         known: Mapping[str, Verdict] | None = None,
     ) -> None:
-        """known: of jobs that are up to date and not among these."""
+        """known: of jobs that are up to date and not among these; None: these are all."""
         self._jobs, self._judge, self._folder = jobs, judge, folder
         self._executor, self._evidence, self._tell = executor, evidence, tell
-        self._stop = threading.Event()
+        self._stop, self._whole = threading.Event(), known is None
         self._bring = bring
         self._verdicts: dict[str, Verdict] = dict(known or {})
         self._seconds: dict[str, list[float]] = defaultdict(list)
@@ -139,6 +139,8 @@ class PipelineRun:
             if len(flying):
                 self._executor.close()
             threads.shutdown(cancel_futures=True)
+        if self._whole and len(self.outcome.verdicts) == len(self._jobs):
+            self._folder.forget_work()
         return self.outcome
 
     def _begin(

@@ -9,74 +9,66 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-# A function that calls one of these sees its variables, or others, by a name that is no syntax.
-LOOKS_AT_NAMES = frozenset({"locals", "vars", "eval", "exec", "dir", "globals"})
-# What imports a module that no syntax names.
-IMPORTS_BY_TEXT = frozenset({"import_module", "__import__", "eval", "exec", "globals"})
+from backtest.pipeline.source_scopes import (
+    COMPREHENSIONS,
+    FUNCTIONS,
+    absolute,
+    scope_of,
+    without_docstring,
+)
+
+# What imports a module, or finds something in one, that no syntax names.
+IMPORTS_BY_TEXT = frozenset({"import_module", "__import__"})
+BY_TEXT = IMPORTS_BY_TEXT | {"eval", "exec", "globals"}
+# What happens when a module is imported, beside its definitions.
+AT_IMPORT = "(at import)"
+SUBCLASSES = frozenset({"__subclasses__", "__init_subclass__"})
+_A_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """hash: of a definition's syntax. refers: dotted names outside it, sorted. by_text: it imports or evaluates what only its
-    text at run time says, so that nothing can be said of what it reaches."""
+    """hash: of a definition's syntax. refers: dotted names outside it, sorted; of a module that is imported by a text, that text.
+    by_text: it imports or evaluates what only its text at run time says, so that nothing can be said of what it reaches."""
 
     hash: str
     refers: tuple[str, ...]
     by_text: bool
 
 
-def written(nodes: Iterable[ast.stmt], home: str, imported: Mapping[str, str]) -> Written:
-    """Statements of the module `home`. imported: its imports, local name to dotted target."""
-    writer = _Writer(home, imported)
+def written(
+    nodes: Iterable[ast.stmt], home: str, imported: Mapping[str, str], inside: str | None = None
+) -> Written:
+    """Statements of the module `home`. imported: its imports, local name to dotted target. inside: see `imports_in`."""
+    writer = _Writer(home, imported, inside or home)
     for node in nodes:
         writer.node(node)
     text = "\n".join(writer.out)
-    return Written(
-        hashlib.sha256(text.encode()).hexdigest()[:16], tuple(sorted(writer.refers)), writer.by_text
-    )
-
-
-def imports_in(node: ast.stmt, home: str) -> dict[str, str]:
-    """What an import statement binds: local name to dotted target. A star is bound as `*<module>`."""
-    found: dict[str, str] = {}
-    if isinstance(node, ast.Import):
-        for it in node.names:
-            found[it.asname or it.name.partition(".")[0]] = (
-                it.name if it.asname else it.name.partition(".")[0]
-            )
-    elif isinstance(node, ast.ImportFrom):
-        base = _absolute(node, home)
-        for it in node.names:
-            name = it.asname or it.name
-            found[f"*{base}" if name == "*" else name] = base if name == "*" else f"{base}.{it.name}"
-    return found
-
-
-def _absolute(node: ast.ImportFrom, home: str) -> str:
-    if not node.level:
-        return node.module or ""
-    package = home.split(".")[: -node.level]
-    return ".".join([*package, *([node.module] if node.module else [])])
+    refers = writer.refers | (writer.texts if writer.imports_by_text else set())
+    return Written(hashlib.sha256(text.encode()).hexdigest()[:16], tuple(sorted(refers)), writer.by_text)
 
 
 class _Writer:
     """Writes syntax as tokens. scopes: of the functions around, innermost last, each name to the token it is written as; a name
     that a local import binds is written as the dotted target."""
 
-    def __init__(self, home: str, imported: Mapping[str, str]) -> None:
-        self._home, self._imported = home, imported
+    def __init__(self, home: str, imported: Mapping[str, str], inside: str) -> None:
+        self._home, self._imported, self._inside = home, imported, inside
         self._scopes: list[dict[str, str | None]] = []
         self._targets: list[dict[str, str]] = []
         self._count = 0
         self._silent = 0
+        self._types = 0
+        self._in_function = False
         self.out: list[str] = []
         self.refers: set[str] = set()
+        self.texts: set[str] = set()
         self.by_text = False
+        self.imports_by_text = False
 
     def node(self, node: ast.AST) -> None:
         """Any node."""
@@ -90,10 +82,14 @@ class _Writer:
             self._comprehension(node)
         elif isinstance(node, ast.ClassDef):
             self._class(node)
-        elif isinstance(node, ast.AnnAssign) and self._scopes:
-            self._local_annotation(node)
+        elif isinstance(node, ast.AnnAssign):
+            self._annotated(node)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            self.out.append("import")  # what is used of it is written where it is used
+            self._import(node)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            self._text(node.value)
+        elif isinstance(node, (ast.MatchAs, ast.MatchStar, ast.MatchMapping)):
+            self._captured(node)
         elif isinstance(node, ast.ExceptHandler):
             self._handler(node)
         elif isinstance(node, (ast.Nonlocal, ast.Global)):
@@ -144,13 +140,46 @@ class _Writer:
             self._refer(token if name in self._imported else f"{self._home}.{name}")
         elif name in found[1]:
             self._refer(token)
-        if name in IMPORTS_BY_TEXT and found is None:
+        if name in BY_TEXT and found is None:
             self.by_text = True
+            self.imports_by_text |= name in IMPORTS_BY_TEXT
 
     def _refer(self, dotted: str) -> None:
         if not self._silent:
             self.refers.add(dotted)
-            self.by_text |= dotted == "importlib.import_module"
+            if dotted == "importlib.import_module":
+                self.by_text = self.imports_by_text = True
+
+    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
+        """What is used of it is written where it is used; a module may do something when it is imported."""
+        self.out.append("import")
+        base = f"{absolute(node, self._inside)}." if isinstance(node, ast.ImportFrom) else ""
+        for it in node.names:
+            self._refer(f"{base}{it.name}.{AT_IMPORT}")
+
+    def _text(self, value: str) -> None:
+        self.out.append(f"Constant {value!r}")
+        if self._types:
+            self._quoted_type(value)
+        elif _A_MODULE.fullmatch(value):
+            self.texts.add(value)
+
+    def _quoted_type(self, value: str) -> None:
+        """The names in a type that stands in quotes."""
+        try:
+            names = {it.id for it in ast.walk(ast.parse(value, mode="eval")) if isinstance(it, ast.Name)}
+        except (SyntaxError, ValueError):
+            return
+        for name in names:
+            if self._found(name) is None:
+                self._refer(self._imported.get(name, f"{self._home}.{name}"))
+
+    def _captured(self, node: ast.MatchAs | ast.MatchStar | ast.MatchMapping) -> None:
+        self.out.append(type(node).__name__)
+        for field in node._fields:
+            value = getattr(node, field)
+            bound = field in ("name", "rest") and value is not None
+            self.out.append(self._token(value)) if bound else self._value(value)
 
     def _attribute(self, node: ast.Attribute) -> None:
         names, root = [node.attr], node.value
@@ -165,6 +194,7 @@ class _Writer:
                 self._refer(dotted)
                 return
         self.out.append(f"Attribute {node.attr}")
+        self.by_text |= node.attr in SUBCLASSES
         self.node(node.value)
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
@@ -174,19 +204,22 @@ class _Writer:
             self.out.append(node.name)
             self._value(node.decorator_list)
             # Of a parameter the type says whose methods are called; what a function gives, its body says.
-            self._value([it.annotation for it in _parameters(args)])
+            self._type([it.annotation for it in _parameters(args)])
             self._unevaluated([node.returns])
+            self.by_text |= node.name in SUBCLASSES
         self._value([*args.defaults, *args.kw_defaults])
         names = [it.arg for it in _parameters(args)]
         self.out.append(" ".join([*names, str(len(args.posonlyargs)), str(len(args.kwonlyargs))]))
         self.out.append(f"{args.vararg is not None} {args.kwarg is not None}")
-        scope, targets = _scope_of(node, self._home)
+        scope, targets = scope_of(node, self._inside)
         self._within({**scope, **{name: name for name in names}}, targets, without_docstring(node))
 
     def _within(self, scope: dict[str, str | None], targets: dict[str, str], body: Iterable[ast.AST]) -> None:
         self._scopes.append(scope)
         self._targets.append(targets)
+        within, self._in_function = self._in_function, True
         self._value(list(body))
+        self._in_function = within
         self._scopes.pop()
         self._targets.pop()
 
@@ -196,10 +229,20 @@ class _Writer:
         self._value(list(nodes))
         self._silent -= 1
 
-    def _local_annotation(self, node: ast.AnnAssign) -> None:
+    def _type(self, value: object) -> None:
+        """Annotations that are followed, in quotes or not."""
+        self._types += 1
+        self._value(value)
+        self._types -= 1
+
+    def _annotated(self, node: ast.AnnAssign) -> None:
+        """Of a local variable the type is nothing that is reached; of a field it may say how values are read."""
         self.out.append("AnnAssign")
         self.node(node.target)
-        self._unevaluated([node.annotation])
+        if self._in_function:
+            self._unevaluated([node.annotation])
+        else:
+            self._type(node.annotation)
         self._value(node.value)
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
@@ -217,7 +260,9 @@ class _Writer:
         self.out.append(f"ClassDef {node.name}")
         self._value([*node.decorator_list, *node.bases])
         self._value(node.keywords)
+        within, self._in_function = self._in_function, False
         self._value(without_docstring(node))
+        self._in_function = within
 
     def _handler(self, node: ast.ExceptHandler) -> None:
         self.out.append("ExceptHandler")
@@ -229,70 +274,3 @@ class _Writer:
 def _parameters(args: ast.arguments) -> list[ast.arg]:
     more = [it for it in (args.vararg, args.kwarg) if it is not None]
     return [*args.posonlyargs, *args.args, *args.kwonlyargs, *more]
-
-
-def without_docstring(
-    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef | ast.Module,
-) -> list[ast.AST]:
-    """The body; of a lambda its expression."""
-    if isinstance(node, ast.Lambda):
-        return [node.body]
-    body: list[ast.AST] = list(node.body)
-    first = body[0] if body else None
-    if (
-        isinstance(first, ast.Expr)
-        and isinstance(first.value, ast.Constant)
-        and isinstance(first.value.value, str)
-    ):
-        return body[1:]
-    return body
-
-
-def _scope_of(
-    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, home: str
-) -> tuple[dict[str, str | None], dict[str, str]]:
-    """Names that a function binds, to None where they may be renamed; and the targets of its imports."""
-    renamed: set[str] = set()
-    kept: set[str] = set()
-    outside: set[str] = set()
-    targets: dict[str, str] = {}
-    by_name = False
-    for it in _of_this_scope(node):
-        if isinstance(it, ast.Name):
-            if isinstance(it.ctx, ast.Load):
-                by_name |= it.id in LOOKS_AT_NAMES
-            else:
-                renamed.add(it.id)
-        elif isinstance(it, ast.ExceptHandler) and it.name:
-            renamed.add(it.name)
-        elif isinstance(it, (ast.Global, ast.Nonlocal)):
-            outside |= set(it.names)
-        elif isinstance(it, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            kept.add(it.name)
-        elif isinstance(it, (ast.Import, ast.ImportFrom)):
-            targets |= {name: to for name, to in imports_in(it, home).items() if not name.startswith("*")}
-        elif isinstance(it, (ast.MatchAs, ast.MatchStar)) and it.name:
-            kept.add(it.name)
-        elif isinstance(it, ast.MatchMapping) and it.rest:
-            kept.add(it.rest)
-    scope: dict[str, str | None] = {name: (name if by_name else None) for name in renamed - kept}
-    scope |= {name: name for name in (kept | targets.keys())}
-    return {name: token for name, token in scope.items() if name not in outside}, targets
-
-
-def _of_this_scope(node: ast.AST) -> Iterator[ast.AST]:
-    """Every node of a function's own body. Of functions and classes within it the node alone; of comprehensions what a walrus
-    binds, which belongs to the function around them."""
-    waiting: list[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else list(getattr(node, "body", ()))
-    while waiting:
-        it = waiting.pop()
-        if isinstance(it, COMPREHENSIONS):
-            for inner in ast.walk(it):
-                if isinstance(inner, ast.NamedExpr):
-                    yield inner.target
-                elif isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
-                    yield inner
-            continue
-        yield it
-        if not isinstance(it, (*FUNCTIONS, ast.ClassDef)):
-            waiting += ast.iter_child_nodes(it)

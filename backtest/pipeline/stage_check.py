@@ -5,20 +5,31 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from backtest.certificate.certify import certify
-from backtest.certificate.live import live_path_of
+from backtest.certificate.live import ahead_path_of, live_path_of, shown_ahead
 from backtest.certificate.subject import LIVE_HOURS, Spans, Subject
 from backtest.engine.lookahead import Check, examine
 from backtest.executors.protocol import Arrays, TaskSettings, task_function
 from backtest.pipeline.cards import card_of
-from backtest.pipeline.stage_inputs import CARD, CERTIFICATE, MODEL_PARAMS, REFUSAL, Given, Made, json_bytes
+from backtest.pipeline.forecast_numbers import p_up_written, prices_written
+from backtest.pipeline.stage_inputs import (
+    CARD,
+    CERTIFICATE,
+    FORECAST,
+    MODEL_PARAMS,
+    REFUSAL,
+    Given,
+    Made,
+    json_bytes,
+)
 from backtest.pipeline.stages_judged import CODE_VERSION
 from trader.core.certificate import Certificate
 from trader.core.families import own_family
 from trader.core.hours import Rules
 from trader.core.params import Params
 from trader.core.ports import Forecaster
-from trader.core.prediction import LoadedModel
-from trader.core.types import Filters
+from trader.core.prediction import LoadedModel, predict
+from trader.core.text import plural
+from trader.core.types import HOUR_MS, Filters, iso
 
 
 @task_function
@@ -31,8 +42,10 @@ def check_stage(arrays: Arrays, settings: TaskSettings) -> bytes:
     given = Given(arrays, settings)
     params = given.params(MODEL_PARAMS)
     forecaster = forecaster_of(params.model.family)
+    loaded = _loaded(given, forecaster, params)
     checks = [*_lookahead(given, forecaster, params), *_own_contract(params.model.family)]
-    certificate = certified(given, forecaster, params)
+    checks.append(_published_forecast(given, loaded))
+    certificate = certified(given, forecaster, loaded)
     told = {"symbol": given.symbol, "family": params.model.family, "checks": [asdict(it) for it in checks]}
     files = {"check.json": json_bytes(told), CERTIFICATE: certificate.to_bytes()}
     found = _refusal(checks, certificate)
@@ -56,21 +69,49 @@ def _lookahead(given: Given, forecaster: Forecaster, params: Params) -> list[Che
     return examine(forecaster, bars, rules, start, stop, given.source, given.others())
 
 
-def certified(given: Given, forecaster: Forecaster, params: Params) -> Certificate:
-    """The certificate of the trained model, by bars up to the hour from which it serves. It follows from the inputs alone, so
-    it is dated by that hour and not by a clock. Raises DataError where card and model are not those that the training gave."""
-    bars, model = given.bars(), given.file("model")
+def _loaded(given: Given, forecaster: Forecaster, params: Params) -> LoadedModel:
+    """The trained model. Raises DataError where card and model are not those that the training gave."""
+    model = given.file("model")
     card = card_of(given.file(CARD), model, given.symbol)
-    loaded = LoadedModel(
+    return LoadedModel(
         card, params, forecaster.traits, forecaster.load(model, f"the model of {given.symbol}")
     )
+
+
+def _published_forecast(given: Given, model: LoadedModel) -> Check:
+    """What will be published is what the bot would say and show at the same hour: P(up), and every hour ahead."""
+    bars, hour, told = given.bars(), given.hour("to"), given.json(FORECAST)
+    now = p_up_written(predict(bars, hour, model).p_up)
+    shown = prices_written(shown_ahead(bars, hour, model))
+    wanted = [(iso(hour + h * HOUR_MS), row) for h, row in enumerate(shown, start=1)]
+    there = [(it["time"], it["prices"]) for it in told["forecast"]]
+    found = [f"its P(up) is {told['p_up']}, the bot would say {now}"] if told["p_up"] != now else []
+    if len(there) != len(wanted):
+        found.append(f"it reaches {plural(len(there), 'hour')} ahead, the bot would show {len(wanted)}")
+    found += [
+        f"{plural(h, 'hour')} ahead it gives {_row(*said)}, the bot would show {_row(*right)}"
+        for h, (said, right) in enumerate(zip(there, wanted, strict=False), start=1)
+        if said != right
+    ]
+    return Check("the published forecast", 1 + len(wanted), tuple(found))
+
+
+def _row(time: str, prices: list[float]) -> str:
+    return f"{', '.join(f'{it:.10g}' for it in prices)} at {time}"
+
+
+def certified(given: Given, forecaster: Forecaster, loaded: LoadedModel) -> Certificate:
+    """The certificate of the trained model, by bars up to the hour from which it serves. It follows from the inputs alone, so
+    it is dated by that hour and not by a clock."""
+    bars = given.bars()
     subject = Subject(
-        card=card,
-        params=params,
+        card=loaded.card,
+        params=loaded.params,
         forecaster=forecaster,
-        model=model,
+        model=given.file("model"),
         bars=bars,
         live=live_path_of(loaded),
+        ahead=ahead_path_of(loaded),
         others=given.others(),
     )
     spans = Spans(live_hours=LIVE_HOURS, newest_days=given.settings["newest_days"])

@@ -16,7 +16,7 @@ from backtest.pipeline.tables import bars_of
 from trader.core.params import Params, params_of
 from trader.core.types import Bars, parse_hour
 
-BARS, FEATURES, MODEL_PARAMS, PARAMS, PREDICTIONS, CARD, CERTIFICATE = (
+BARS, FEATURES, MODEL_PARAMS, PARAMS, PREDICTIONS, CARD, CERTIFICATE, FORECAST = (
     "bars.parquet",
     "features.parquet",
     "model.json",
@@ -24,6 +24,7 @@ BARS, FEATURES, MODEL_PARAMS, PARAMS, PREDICTIONS, CARD, CERTIFICATE = (
     "predictions.parquet",
     "card.json",
     "certificate.json",
+    "forecast.json",
 )
 
 

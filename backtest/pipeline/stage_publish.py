@@ -9,7 +9,7 @@ from backtest.executors.protocol import Arrays, TaskSettings, task_function
 from backtest.pipeline.cards import card_of
 from backtest.pipeline.forecast_page import page_of
 from backtest.pipeline.published_names import named
-from backtest.pipeline.stage_inputs import CARD, CERTIFICATE, Given, Made, json_bytes
+from backtest.pipeline.stage_inputs import CARD, CERTIFICATE, FORECAST, Given, Made, json_bytes
 from trader.core.certificate import read_certificate
 from trader.core.errors import DataError
 from trader.core.forecast import LEVELS
@@ -42,7 +42,7 @@ def publish_stage(arrays: Arrays, settings: TaskSettings) -> bytes:
     pairs = [(symbol, family) for symbol, family in settings["pairs"]]
     summaries = [given.json(f"{named(*pair)}/summary.json") for pair in pairs]
     rows = sorted(summaries, key=lambda it: (-it["sharpe"], it["symbol"], it["family"]))
-    forecasts = {pair: given.json(f"{named(*pair)}/forecast.json") for pair in pairs}
+    forecasts = {pair: given.json(f"{named(*pair)}/{FORECAST}") for pair in pairs}
     files = {
         "table.csv": _csv([TABLE, *([row[name] for name in TABLE] for row in rows)]),
         "table.json": json_bytes(rows),

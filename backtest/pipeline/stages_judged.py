@@ -5,25 +5,32 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
+from backtest.certificate.live import shown_ahead
 from backtest.engine.no_order import why_no_order
 from backtest.engine.outcome import summary_of_run
 from backtest.engine.simulate import simulate
 from backtest.evidence.ledger import config_hash, data_hash
 from backtest.evidence.significance import Moments
 from backtest.executors.protocol import Arrays, TaskSettings, task_function
-from backtest.pipeline.stage_inputs import MODEL_PARAMS, PARAMS, PREDICTIONS, Given, Made, json_bytes
+from backtest.pipeline.forecast_numbers import p_up_written, prices_written
+from backtest.pipeline.stage_inputs import (
+    FORECAST,
+    MODEL_PARAMS,
+    PARAMS,
+    PREDICTIONS,
+    Given,
+    Made,
+    json_bytes,
+)
 from backtest.pipeline.tables import columns_of
-from trader.core.features import features, preset_named
 from trader.core.forecast import LEVELS
 from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns
 from trader.core.model import ModelCard, card_for, id_of
-from trader.core.panel import Panel
 from trader.core.params import Params, params_of
-from trader.core.ports import Forecaster, Predictor
-from trader.core.training import Training, context_from, training_of
+from trader.core.ports import Forecaster
+from trader.core.prediction import LoadedModel, predict
+from trader.core.training import Training, training_of
 from trader.core.types import HOUR_MS, Bars, Filters, iso
 from trader.core.windows import Refit, refit_of, require_history
 
@@ -89,13 +96,13 @@ def train_stage(arrays: Arrays, settings: TaskSettings) -> bytes:
     )
     card = _card(model, forecaster, params, window, training)
     predictor = forecaster.load(model, f"the model of {given.symbol}")
-    ahead = _forecast(forecaster, predictor, bars, params, window, hour)
+    ahead = _forecast(bars, hour, LoadedModel(card, params, forecaster.traits, predictor))
     closes = bars.close[max(0, bars.row(hour) + 1 - CLOSES_SHOWN) : bars.row(hour) + 1]
     files = {
         "model": model,
         "card.json": card.to_bytes(),
         "train.json": json_bytes(_told(card)),
-        "forecast.json": json_bytes({**ahead, "closes": closes.tolist()}),
+        FORECAST: json_bytes({**ahead, "closes": closes.tolist()}),
     }
     return Made(files).packed()
 
@@ -124,31 +131,17 @@ def _told(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def _forecast(
-    forecaster: Forecaster, predictor: Predictor, bars: Bars, params: Params, window: Refit, hour: int
-) -> dict[str, Any]:
-    """What a model says at an hour: P(up), and prices by step and level where its family gives a distribution."""
-    traits = forecaster.traits
-    if traits.reads == "series":
-        begin = max(bars.first, context_from(traits, window.train_until, hour))
-        panel = Panel.of([bars.span(begin, hour + HOUR_MS)])
-    else:
-        rows = features(bars, preset_named(params.features), hour, hour + HOUR_MS)
-        panel = Panel.of([bars.span(hour, hour + HOUR_MS)], [rows])
-    told = predictor.predict(panel, np.array([hour]))
-    p_up, close = float(told.p_up[0]), float(bars.close[bars.row(hour)])
-    ahead: list[Any] = []
-    if told.quantiles is not None and not np.isnan(told.quantiles[0]).any():
-        prices = close * np.exp(np.sort(told.quantiles[0], axis=1))
-        ahead = [
-            {"step": i, "time": iso(hour + i * HOUR_MS), "prices": [float(f"{it:.10g}") for it in row]}
-            for i, row in enumerate(prices.tolist(), start=1)
-        ]
+def _forecast(bars: Bars, hour: int, model: LoadedModel) -> dict[str, Any]:
+    """What the model says at an hour by the very functions of the bot: P(up), and prices by step and level where its family gives
+    a distribution."""
+    rows = prices_written(shown_ahead(bars, hour, model))
     return {
         "from": iso(hour),
-        "close": close,
-        "horizon_hours": params.horizon_hours,
-        "p_up": None if np.isnan(p_up) else round(p_up, 6),
+        "close": float(bars.close[bars.row(hour)]),
+        "horizon_hours": model.params.horizon_hours,
+        "p_up": p_up_written(predict(bars, hour, model).p_up),
         "levels": list(LEVELS),
-        "forecast": ahead,
+        "forecast": [
+            {"step": i, "time": iso(hour + i * HOUR_MS), "prices": row} for i, row in enumerate(rows, start=1)
+        ],
     }

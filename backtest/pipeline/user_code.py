@@ -6,7 +6,8 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from backtest.pipeline.source_module import AT_IMPORT, script_of
+from backtest.pipeline.source_module import script_of
+from backtest.pipeline.source_text import AT_IMPORT
 from trader.core.families import own_family
 from trader.core.features import preset_named
 

@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +92,7 @@ class ResultsFolder:
         with self.errors():
             handle = os.open(self._journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
-                os.write(handle, text.encode())
-                os.fsync(handle)
+                _append(handle, text.encode())
             finally:
                 os.close(handle)
 
@@ -114,3 +113,17 @@ class ResultsFolder:
             raise ConfigError(
                 f"{self.named}{self.path} cannot be written: {error.strerror or error}. Choose another {self.option} folder"
             ) from None
+
+
+def _append(handle: int, data: bytes) -> None:
+    """Whole and on the disk, or not at all: a disk that fills up in the middle of a line takes a part of it without an error, and
+    the next line would stand behind that part."""
+    before = os.fstat(handle).st_size
+    try:
+        while data:
+            data = data[os.write(handle, data) :]
+        os.fsync(handle)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(handle, before)
+        raise

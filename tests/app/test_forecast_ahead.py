@@ -16,10 +16,11 @@ from trader.adapters.talib_features import register_shipped
 from trader.app.bot import Bot
 from trader.app.collect import Collector
 from trader.app.fan_text import PLAIN, SHADES, fan_lines, price_text, shown_steps
-from trader.app.forecast import FanForecast, fan_forecast, newest_forecast
+from trader.app.forecast import newest_forecast
 from trader.app.journal import Journal
 from trader.app.retrain import ASKED, retrain
 from trader.core.errors import ConfigError, DataError, Retry
+from trader.core.fan import FanForecast, fan_forecast
 from trader.core.forecast import LEVELS
 from trader.core.params import params_of
 from trader.core.series import Series

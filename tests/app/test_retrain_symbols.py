@@ -60,10 +60,13 @@ class Files:
         self.kept[bars.symbol] = bars
 
 
-def train(store: MemoryStore, collector: Collector, hour: int = START, **changes: Any) -> ModelCard:
+def train(
+    store: MemoryStore, collector: Collector, hour: int = START, now_ms: int | None = None, **changes: Any
+) -> ModelCard:
     """One training for the collector's symbol."""
     journal = Journal(store, collector.symbol)
-    return retrain(journal, collector, forecaster_of, pooled_params(**changes), hour, "tests", CALENDAR)
+    params = pooled_params(**changes)
+    return retrain(journal, collector, forecaster_of, params, hour, "tests", CALENDAR, now_ms=now_ms)
 
 
 def test_every_symbol_is_collected_and_stands_on_the_card() -> None:
@@ -99,13 +102,35 @@ def test_a_late_symbol_holds_up_the_training_and_nothing_else(symbol: str) -> No
     later = START + 2 * DAY_MS
     market = ManyBars(**{symbol: later - HOUR_MS})
     collector = Collector(market, "BTCUSDT")
-    with pytest.raises(Retry, match=rf"{symbol}: training for .* needs the bar of .*leave it out"):
+    named = "" if symbol == "BTCUSDT" else "; if it is traded no more, leave it out of train_symbols"
+    with pytest.raises(
+        Retry, match=rf"{symbol}: training for .* needs the bar of .*; the newest is [-0-9T:]+Z{named}"
+    ):
         train(store, collector, later)
     assert store.objects == before
     market.late.clear()
     second = train(store, collector, later)
     assert [it.model_id for it in champions(Journal(store, "BTCUSDT"))] == [first.model_id, second.model_id]
     assert second.model_id == train(MemoryStore(), Collector(ManyBars(), "BTCUSDT"), later).model_id
+
+
+def test_a_symbol_of_which_nothing_is_told_for_a_day_is_waited_for_no_longer() -> None:
+    """Its source tells nothing after an hour: within a day the training waits, then it learns from what there is; once the window
+    has no row of it, it is no part of the fit."""
+    newest = START - HOUR_MS - HOUR_MS
+    for now, waits in ((newest + 23 * HOUR_MS, True), (newest + 24 * HOUR_MS, False)):
+        collector = Collector(ManyBars(ETHUSDT=newest + HOUR_MS), "BTCUSDT")
+        if waits:
+            with pytest.raises(Retry, match="a symbol without bars for a day counts as no longer traded"):
+                train(MemoryStore(), collector, now_ms=now)
+        else:
+            assert train(MemoryStore(), collector, now_ms=now).symbols == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+    for hours, symbols in ((0, ["BTCUSDT", "ETHUSDT"]), (1, ["BTCUSDT"])):
+        # A window of 15 days has a row of a symbol whose last bar is the outcome of the window's first hour.
+        ended = START - HOUR_MS - 15 * DAY_MS + (1 - hours) * HOUR_MS
+        market = ManyBars(ETHUSDT=ended + HOUR_MS)
+        card = train(MemoryStore(), Collector(market, "BTCUSDT"), train_symbols=["BTCUSDT", "ETHUSDT"])
+        assert card.symbols == symbols
 
 
 def test_a_symbol_that_the_market_does_not_have_is_said() -> None:

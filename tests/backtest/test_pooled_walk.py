@@ -117,27 +117,20 @@ def test_a_delisted_symbol_is_learnt_from_as_long_as_it_reaches_into_the_window(
     assert fitted.panel.symbols == ("AAUSDT", "CCUSDT")
 
 
-def test_the_old_model_serves_until_the_bar_that_a_fit_needs_is_known() -> None:
-    """A refit at START + 24 h needs the bar of the hour before, and serves at once where it is there. Where bars of three hours
-    are missing, it is trained in the hour in which a bar opens again, and serves from the next. A symbol whose bars end is
-    waited for until it has had none for a day, and not at all where it ended a day before."""
+def test_a_model_serves_from_its_hour_on_whatever_bars_are_missing() -> None:
+    """A refit at START + 24 h needs the bar of the hour before. A quarter past that hour a missing bar is known to be none,
+    so the new model serves at once: over an outage, and where the bars of a symbol ended an hour or a day before."""
     params, forecaster = pooled_params(), forecaster_of("xgboost")
     reach = START + 23 * HOUR_MS
     row = BB.row(reach)
     closed = replace(BB, flagged=BB.flagged | ((np.arange(len(BB)) >= row) & (np.arange(len(BB)) < row + 3)))
-    cases = (
-        (BB, 24),
-        (closed, 23 + 3),
-        (BB.until(reach - 5 * HOUR_MS), 23 - 5 + 24 + 1),
-        (BB.until(reach - 24 * HOUR_MS), 24),
-    )
-    for bars, begins in cases:
+    for bars in (BB, closed, BB.until(reach - HOUR_MS), BB.until(reach - 24 * HOUR_MS)):
         stops = {it.symbol: STOP for it in (AA, CC)} | {"BBUSDT": min(STOP, bars.last + HOUR_MS)}
         pool = Pool.of(forecaster, params, [AA, bars, CC], START, stops, "made")
         first, second, *_ = pool.windows
-        assert (second.serve_from - START) // HOUR_MS == begins
-        assert first.serve_until == second.serve_from
+        assert first.serve_until == second.serve_from == START + 24 * HOUR_MS
         assert second.train_until == reach - HOUR_MS
+        assert pool.history.training(second, params)[0].symbols == SYMBOLS
 
 
 ERRORS = [

@@ -7,10 +7,11 @@ import signal
 import time
 from pathlib import Path
 
+from tests.support.rig import command
 from tests.support.tuned import PATIENCE_S, contents, end, study_of_seconds, tune_words, tuned, until_files
 
-WHOLE = tune_words("--study", "whole", "--workers", "1")
-CUT = tune_words("--study", "cut", "--workers", "2")
+WHOLE = ("backtest", *tune_words("--study", "whole", "--workers", "1", trials=3)[3:])
+CUT = tune_words("--study", "cut", "--workers", "2", trials=3)
 
 
 def group(leader: int) -> list[int]:
@@ -62,9 +63,7 @@ def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -
         assert "ended by SIGKILL; it is given again" in said
         assert len(said.splitlines()) == 1
 
-        processes.append(tuned(tmp_path, WHOLE))
-        _, said = processes[-1].communicate(timeout=PATIENCE_S)
-        assert processes[-1].returncode == 0, said
+        command(*WHOLE, cwd=tmp_path)
     finally:
         for process in processes:
             end(process)

@@ -39,6 +39,8 @@ from trader.forecasters.xgboost import XGBoostForecaster
 
 START, STOP = parse_hour("2021-07-12"), parse_hour("2021-08-01")
 WINDOWS = 10
+# Four pairs of thresholds a candidate instead of 26: each is looked at in every round, which is most of what these studies cost.
+FEW = Space(enter_quantiles=(0.5, 0.9), exit_quantiles=(0.5, 0.1))
 
 
 def base(**changes: Any) -> Params:
@@ -70,7 +72,15 @@ def run(task: SearchTask, folder: Path, trials: int = 9, workers: int = 1, **how
     with open_executor("local", Setup(workers)) as executor:
         return tune(
             task,
-            **{"trials": trials, "seed": 5, "batch": 3, "folder": folder, "executor": executor, **how},
+            **{
+                "trials": trials,
+                "seed": 5,
+                "batch": 3,
+                "folder": folder,
+                "executor": executor,
+                "space": FEW,
+                **how,
+            },
         )
 
 
@@ -183,7 +193,7 @@ def test_pruning_looks_at_completed_trials_of_earlier_batches_only(
 ) -> None:
     """A trial ends early exactly where its value is below the threshold that those set; the first batch runs to its end."""
     sides = replace(task, base=base(exposure="long_short", enter_edge=0.0, exit_edge=0.0))
-    task, space = (sides, Space(enter_quantiles=(), exit_quantiles=())) if always else (task, Space())
+    task, space = (sides, Space(enter_quantiles=(), exit_quantiles=())) if always else (task, FEW)
     needed = min_completed_trials(objective, task.base, swept=not always)
     found = run(task, tmp_path, trials=15, objective=objective, space=space)
     rungs, together = rungs_of(WINDOWS), list(batches(15, 3, needed))

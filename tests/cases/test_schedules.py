@@ -10,7 +10,7 @@ import typer
 
 from trader.adapters.scheduler import crontab
 from trader.app.run import CronJob, parse_cron_jobs
-from trader.cli import app
+from trader.cli import asked
 from trader.commands.schedule import schedule_of
 from trader.core.errors import ConfigError
 
@@ -108,7 +108,7 @@ EDITED = {
 
 def root() -> typer.Context:
     """What `trader run` is called within."""
-    return typer.Context(typer.main.get_command(app), info_name="trader")
+    return typer.Context(typer.main.get_command(asked(())), info_name="trader")
 
 
 @pytest.mark.parametrize("text", EDITED)

@@ -17,7 +17,7 @@ from trader.adapters.exchange_info import read_filters
 from trader.adapters.user_features import load
 from trader.app.halts import announce, newest_event
 from trader.app.journal import Journal
-from trader.cli import app
+from trader.cli import asked
 from trader.commands.common import params_from
 from trader.core.errors import ConfigError
 from trader.core.types import Filters
@@ -80,7 +80,7 @@ def test_a_reason_is_text(
     """What cannot be shown is not stored, by no verb that stores a person's words."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=why):
-        app([*verb, "--reason", reason], standalone_mode=False)
+        asked(verb)([*verb, "--reason", reason], standalone_mode=False)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -24,7 +24,7 @@ from trader.config import Settings
 from trader.core import errors
 from trader.terminal import EXIT_INTERRUPTED, WIDTH, run
 
-PROGRAMS = {"trader": trader.cli.app, "backtest": backtest.cli.app_of()}
+PROGRAMS = {"trader": trader.cli.asked(()), "backtest": backtest.cli.asked(())}
 
 
 def leaves(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -57,6 +57,31 @@ def test_after_a_long_pause_only_the_newest_is_due() -> None:
     assert due_refit(START, 30, 1, late, [Champion("a", START)]) == START + 90 * DAY_MS
 
 
+def test_of_several_that_are_due_the_oldest_is_trained_first() -> None:
+    """With a gap of 49 hours and a refit a day two wait when a bot begins; after a pause the model that still has hours to serve
+    goes before that of the next day, unless the next hour is the first of that."""
+    first = [Champion("a", START)]
+    days = [START + day * DAY_MS for day in range(4)]
+    assert due_refit(START, 1, 49, START, first) == days[1]
+    assert due_refit(START, 1, 49, START, [*first, Champion("b", days[1])]) == days[2]
+    assert due_refit(START, 1, 49, START, [*first, Champion("b", days[1]), Champion("c", days[2])]) is None
+    assert due_refit(START, 1, 5, days[3] - 3 * HOUR_MS, first) == days[2]
+    assert due_refit(START, 1, 5, days[3] - HOUR_MS, first) == days[3]
+
+
+@given(step=st.integers(1, 4), gap=st.integers(1, 120), hours=st.integers(0, 400), trained=st.integers(0, 6))
+def test_what_is_due_equals_its_slow_twin(step: int, gap: int, hours: int, trained: int) -> None:
+    """The first refit of the calendar that is newer than every champion, serves an hour after this one, and has begun its gap."""
+    now, champions = START + hours * HOUR_MS, [Champion("a", START + trained * DAY_MS)]
+    length = step * DAY_MS
+    found = None
+    for k in reversed(range(400)):
+        s = START + k * length
+        if s > champions[0].valid_from and s + length > now + HOUR_MS and s - gap * HOUR_MS <= now:
+            found = s
+    assert due_refit(START, step, gap, now, champions) == found
+
+
 def test_the_newest_valid_champion_serves_and_a_later_event_wins() -> None:
     """A model waits for its hour; a rollback to an hour's other model is the later event."""
     a, b, c = Champion("a", START), Champion("b", START + DAY_MS), Champion("c", START + DAY_MS)

@@ -17,7 +17,7 @@ ALWAYS_MORE = {
     "trader/simulation/demo.py: TRADED_DAYS",
     "trader/simulation/demo.py: rule.hours",
     "trader/app/account_care.py: MAX_ATTEMPTS",
-    "trader/app/forecast.py: model.traits.context_hours",
+    "trader/core/fan.py: model.traits.context_hours",
     "backtest/select/tasks.py: STEPS",
     "trader/app/models.py: len(named)",
     "trader/core/bar_checks.py: LONGEST_GAP_HOURS // 24",

@@ -166,6 +166,7 @@ NO_ROW_OF_AN_HOUR = {
     "export_scene.scene_of": "rows of `features.features` and the bars as they are, for a proof that asks two forms of a model",
     "lookahead.poisoned": "spoils the future on purpose",
     "panel.on_grid": "the bars as they are, and before the first one rows that are no hours of the symbol",
+    "pooled_rows.learnt": "bars as they are, those that a fit sees",
     "pooled_rows.whole_grid": "the same as panel.on_grid, to the window's end",
     "revisions.known_at": "each bar as it was stored at a time: only the revised bar itself changes",
     "model.rows_by_symbol": "rows of a training set, taken apart by symbol",

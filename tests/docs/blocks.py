@@ -90,9 +90,18 @@ class Typed:
     failure: str
 
 
-def typed(blocks: list[Block], folder: Path, timeout_s: float) -> Typed:
-    """Type the blocks of a page into one shell in a folder, with this environment's commands first in its path and a free port
-    instead of the exchange's usual one. Nothing that they start outlives the page."""
+INSTALLED = Path(sys.executable).parent
+# Patience with an exchange that starts: a busy machine needs more, an idle one less.
+PATIENCE = re.compile(r"^sleep \d(?= |$)", re.MULTILINE)
+READY = "for _ in $(seq 600); do curl -s -o /dev/null $TRADER_VENUE_URL/api/v3/time && break; sleep 0.1; done"
+
+
+def typed(blocks: list[Block], folder: Path, timeout_s: float, programs: Path = INSTALLED) -> Typed:
+    """Type the blocks of a page into one shell in a folder, with a free port instead of the exchange's usual one, and for the
+    seconds that a reader waits for an exchange, until it answers. Nothing that they start outlives the page.
+
+    programs: a folder with both commands, first in the shell's path; else those that this environment has installed.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -101,7 +110,7 @@ def typed(blocks: list[Block], folder: Path, timeout_s: float) -> Typed:
     script = out / "typed.sh"
     script.write_text("".join(_lines(blocks, out)).replace("8900", port))
     environment = {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}",
+        "PATH": os.pathsep.join((str(programs), str(INSTALLED), os.defpath)),
         "HOME": str(folder),
         "TRADER_VENUE_URL": f"http://127.0.0.1:{port}",
         "TRADER_TRACKERS": "none",
@@ -124,11 +133,11 @@ def typed(blocks: list[Block], folder: Path, timeout_s: float) -> Typed:
     return Typed(printed, _failure(blocks, out, code))
 
 
-def type_page(page: Path, folder: Path, timeout_s: float) -> None:
+def type_page(page: Path, folder: Path, timeout_s: float, programs: Path = INSTALLED) -> None:
     """Type a whole page in a folder that holds what the checkout's does: `cron-job`. Raises AssertionError."""
     shutil.copy(ROOT / "cron-job", folder)
     blocks = [block for block in blocks_of(page) if block.is_typed]
-    said = typed(blocks, folder, timeout_s)
+    said = typed(blocks, folder, timeout_s, programs)
     assert not said.failure, said.failure
     for block in blocks:
         if block.prints is not None:
@@ -150,7 +159,7 @@ def _lines(blocks: list[Block], out: Path) -> Iterator[str]:
         elif block.language == "python":
             yield f"python - {streams} <<'END OF BLOCK'\n{block.body}END OF BLOCK\n"
         else:
-            yield f"{{\n{block.body}}} {streams}\n"
+            yield f"{{\n{PATIENCE.sub(READY, block.body)}}} {streams}\n"
         yield f'touch "{out}/{block.line}.done"\n'
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.docs.blocks import PAGES, ROOT, TYPED, Block, blocks_of, matches, type_page, typed
+from tests.support.forked_programs import programs
 
 # These let hours pass, or start a dozen processes: `tests/system/test_pages_typed.py` types them.
 SLOW = ("README.md", "architecture.md", "book.md")
@@ -25,10 +26,16 @@ def named(page: Path) -> str:
     return page.stem
 
 
+@pytest.fixture
+def forked() -> Path:
+    """Both programs, for a shell's path; each call is forked and imports nothing anew."""
+    return programs()
+
+
 @pytest.mark.parametrize("page", TYPED_PAGES, ids=named)
-def test_a_page_types_true(page: Path, tmp_path: Path) -> None:
+def test_a_page_types_true(page: Path, tmp_path: Path, forked: Path) -> None:
     """Every block ends well, and prints what stands below it."""
-    type_page(page, tmp_path, timeout_s=120)
+    type_page(page, tmp_path, timeout_s=120, programs=forked)
 
 
 def test_what_is_not_typed_says_why() -> None:

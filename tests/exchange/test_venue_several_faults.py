@@ -43,10 +43,12 @@ BOTH = "%5B%22BTCUSDT%22,%22ETHUSDT%22%5D"
 
 def test_a_symbol_without_a_bar_is_shut_and_no_other_is(gapped: Sim) -> None:
     """In the hour that ETHUSDT lacks, what names it is 503, in a list of several too; BTCUSDT trades, and what names no symbol
-    is answered. The clock names what is shut."""
+    is answered. The clock names what is shut. Candles of ETHUSDT are told, as on Binance, up to the hour before."""
     gapped.to(AT + HOUR_MS)
+    for name in ("klines", "uiKlines"):
+        told = [gapped.raw("GET", f"/api/v3/{name}?interval=1h&symbol={it}&limit=1").json for it in NAMES[:2]]
+        assert [rows[-1][0] for rows in told] == [AT + HOUR_MS, AT]
     for path in (
-        "klines?interval=1h&symbol=ETHUSDT",
         "exchangeInfo?symbol=ETHUSDT",
         f"ticker/price?symbols={BOTH}",
     ):

@@ -70,7 +70,7 @@ def test_ours_are_sealed_and_their_settings_exist(name: str) -> None:
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
     settings = {it.removeprefix("TRADER_").lower() for it in service["environment"]}
     assert settings <= set(Settings.model_fields)
-    verbs: dict[str, Any] = getattr(get_command(trader.cli.app), "commands")  # noqa: B009  # of a group
+    verbs: dict[str, Any] = getattr(get_command(trader.cli.asked(())), "commands")  # noqa: B009  # of a group
     if "command" in service:
         verb, *words = service["command"]
         known = {spelling for option in verbs[verb].params for spelling in option.opts}

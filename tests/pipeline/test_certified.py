@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backtest.certificate import live
 from backtest.engine.lookahead import Check
 from backtest.pipeline import stage_check, stages_judged
 from backtest.pipeline.stage_inputs import Given
@@ -16,7 +17,9 @@ from backtest.pipeline.stage_publish import publish_stage
 from tests.pipeline.kit import Kitchen
 from trader.core.certificate import PARTS
 from trader.core.errors import DataError
+from trader.core.fan import FanForecast, fan_forecast
 from trader.core.training import Training, training_of
+from trader.core.types import Floats
 
 
 def test_a_certificate_stands_beside_what_is_published(finished: Kitchen) -> None:
@@ -70,6 +73,57 @@ def test_a_model_that_fails_its_certificate_is_not_published(
     told = json.loads((kitchen.out / "refused/check/BTCUSDT/xgboost/certificate.json").read_text())
     failed = {it["part"] for it in told["parts"] if not all(check["passed"] for check in it["checks"])}
     assert failed == {"production"}
+    assert not (kitchen.out / "current" / "publish").exists()
+
+
+AHEAD = "\n[model.naive]\nforecast_hours = 3\n"
+
+
+def test_hours_ahead_that_are_shown_otherwise_are_not_published(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function that `trader forecast` shows swaps two hours ahead that nobody trades: the walk-forward says otherwise, the
+    certificate names hour and quantile, and nothing is published. Without the fault they are compared, and published."""
+
+    def swapped(*given: Any) -> FanForecast:
+        right = fan_forecast(*given)
+        return replace(right, prices=right.prices[[0, 2, 1]])
+
+    kitchen.write(AHEAD)
+    monkeypatch.setattr(live, "fan_forecast", swapped)
+    code, err = kitchen.fails()
+    assert code == 2
+    assert (
+        "BTCUSDT by naive fails its check, so nothing is published: its certificate failed: production" in err
+    )
+    told = json.loads((kitchen.out / "refused/check/BTCUSDT/naive/certificate.json").read_text())
+    words = [row["words"] for part in told["parts"] for row in part["checks"] if not row["passed"]]
+    assert len(words) == 1
+    assert "the quantile 0.025 of the close 2 hours ahead is shown as" in words[0]
+    assert not (kitchen.out / "current" / "publish").exists()
+    monkeypatch.undo()
+    (kitchen.out / "journal.jsonl").unlink()  # what the fault has made is not known to be wrong
+    assert "check/BTCUSDT/naive" in kitchen.run()
+    certificate = (kitchen.out / "current/check/BTCUSDT/naive/certificate.json").read_text()
+    assert "with their quantiles 3 hours ahead are equal to the bit" in certificate
+
+
+def test_a_forecast_that_the_bot_would_not_show_is_not_published(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The training writes the hours ahead in another order beside a sound model: the check names the first that differs."""
+    kitchen.write(AHEAD)
+
+    def rolled(*given: Any) -> Floats:
+        right = live.shown_ahead(*given)
+        assert right is not None
+        return np.roll(right, 1, axis=0)
+
+    monkeypatch.setattr(stages_judged, "shown_ahead", rolled)
+    code, err = kitchen.fails()
+    assert code == 2
+    assert "nothing is published: the published forecast: 1 hour ahead it gives" in err
+    assert "2021-03-12T01:00:00Z, the bot would show" in err
     assert not (kitchen.out / "current" / "publish").exists()
 
 

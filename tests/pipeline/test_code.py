@@ -17,7 +17,8 @@ import pytest
 
 from backtest.executors.futures import InProcess
 from backtest.pipeline import code as code_of
-from backtest.pipeline.code import NO_RESULT, Code
+from backtest.pipeline.code import Code
+from backtest.pipeline.code_tables import NO_RESULT
 from backtest.pipeline.graph import CODE
 from backtest.pipeline.job import Job
 from backtest.pipeline.kept_answers import source_files
@@ -42,6 +43,7 @@ ALL = {
     "features",
     "publish",
 }
+ANSWERS = {"train/naive", "train/xgboost", "check/naive", "check/xgboost"}
 TRADES = {"tune/naive", "tune/xgboost", "check/naive", "check/xgboost", "backtest/naive", "backtest/xgboost"}
 
 
@@ -126,7 +128,8 @@ MUTATIONS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
         put("SEARCHED_HOURS = 48", "SEARCHED_HOURS = 49"),
         {"check/naive", "check/xgboost"},
     ),
-    "the bot's path": ("trader/core/prediction.py", line_in("predict"), {"check/naive", "check/xgboost"}),
+    "the bot's path": ("trader/core/prediction.py", line_in("predict"), ANSWERS),
+    "the hours ahead": ("trader/core/fan.py", line_in("fan_forecast"), ANSWERS),
     "look-ahead": (
         "backtest/engine/lookahead.py",
         put("BLOCK_HOURS = 1_744", "BLOCK_HOURS = 1_745"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from pathlib import Path
 from typing import Any
 
 from tests.pipeline.kit import Kitchen
 
 MINE = """
 import json
+from pathlib import Path
 import helper
 
 told = json.load(open("backtest/BTCUSDT/naive/summary.json"))
@@ -85,6 +87,23 @@ def test_what_it_may_not_do_is_said(finished: Kitchen) -> None:
     assert finished.outputs()["publish/table.csv"]
 
 
+def test_every_attempt_has_a_folder_of_its_own(finished: Kitchen) -> None:
+    """A process that outlived a kill of its run would write where nobody reads any more."""
+    with_stage(finished)
+    places = finished.folder / "places.txt"
+    script = f"import os\nopen({str(places)!r}, 'a').write(os.getcwd() + '\\n')\nopen('answer.txt', 'w').write('1')\n"
+    stop = finished.folder / "stop"
+    (finished.folder / "mine.py").write_text(f"{script}assert not os.path.exists({str(stop)!r})\n")
+    stop.touch()
+    assert "AssertionError" in finished.fails()[1]
+    stop.unlink()
+    assert finished.run() == ["mine"]
+    first, second = map(Path, places.read_text().splitlines())
+    assert first != second
+    assert first.parent == second.parent
+    assert not first.exists()
+
+
 def test_names_that_lead_nowhere_are_refused(kitchen: Kitchen) -> None:
     """A pattern that no stage makes, a stage that is none, a path that leads out, a name that is taken."""
     for old, new, said in (
@@ -93,6 +112,7 @@ def test_names_that_lead_nowhere_are_refused(kitchen: Kitchen) -> None:
         ("notes.txt", "../notes.txt", "must be a path below the pipeline's folder"),
         ("notes.txt", "data", "inputs 'data' is a folder; name the files in it"),
         ("[stage.mine]", "[stage.tune]", "must have a name of its own"),
+        ('outputs = ["answer.txt"]', 'outputs = ["notes.txt"]', "names 'notes.txt' in inputs and in outputs"),
         ("mine.py", "mine.sh", "must be a Python file or a notebook"),
     ):
         with_stage(kitchen, STAGE.replace(old, new))

@@ -55,6 +55,7 @@ RENAMED = {
     "nonlocal": ("def f():\n    {0} = 0\n    def g():\n        nonlocal {0}\n        {0} += 1", "x", "y"),
     "a walrus": ("def f(n):\n    return [({0} := x) for x in n], {0}", "last", "it"),
     "an annotation": ("def f():\n    {0}: int = 1\n    return {0}", "x", "y"),
+    "a pattern": ("def f(n):\n    match n:\n        case [{0}, 1]:\n            return {0}", "x", "y"),
     "an import": ("def f():\n    from a import b as {0}\n    return {0}()", "b", "c"),
 }
 
@@ -90,7 +91,7 @@ def test_what_is_referred_to() -> None:
     )
     module = module_of("pkg.mod", source.encode(), Path("mod.py"))
     assert module.definitions["h"].refers == (
-        "a.b.z", "c.q", "e.f", "k.m.n", "pkg.mod.Typed", "pkg.mod.helper", "pkg.near.g",
+        "a.b.z", "c.q", "e.f", "k.m.(at import)", "k.m.n", "pkg.mod.Typed", "pkg.mod.helper", "pkg.near.g",
     )  # fmt: skip  # as a line
     assert not module.definitions["h"].by_text
     loads = module_of(

@@ -3,11 +3,18 @@ anew, which is more than half of what a short one costs; what is built is the sa
 
 from __future__ import annotations
 
+from types import ModuleType
+
 from typer.main import get_command
 
 import backtest.cli
 import trader.cli
 
-vars(trader.cli)["app"] = get_command(trader.cli.app)
-WHOLE = get_command(backtest.cli.app_of())
-vars(backtest.cli)["asked"] = lambda _words: WHOLE
+
+def _built_once(cli: ModuleType) -> None:
+    whole = get_command(cli.asked(()))
+    vars(cli)["asked"] = lambda _words: whole
+
+
+for program in (trader.cli, backtest.cli):
+    _built_once(program)

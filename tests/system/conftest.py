@@ -1,4 +1,7 @@
-"""What several files of these tests look at, started once."""
+"""What several files of these tests look at, started once; which files run beside each other.
+
+`make system` runs two groups of files at a time: many tests wait for servers that start, or for hours of a clock.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.observers.conftest import Told, bars_file, traded
+from tests.support.groups import grouped
 from tests.system.mlflow_served import MlflowUi, local_ui
 
 __all__ = ["bars_file", "traded"]  # fixtures
@@ -21,3 +25,26 @@ def mlflow_ui(traded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     shutil.copytree(traded, folder / "store")
     with local_ui(Told(folder / "store", folder / "tracking")) as served:
         yield served
+
+
+# Files of one group run one after another, on one worker: they share an engine of containers, a server that a fixture of the
+# session starts, or they start the machines of a cluster, each of which takes whole cores. Any other file is a group of its own.
+# The order is that in which groups begin: the longest first.
+GROUPS = {
+    "machines": ("test_ray", "test_serve_ray", "test_pipeline_executors", "test_slurm", "test_snakemake"),
+    "containers": ("test_image", "test_compose_services", "test_serve"),
+    "pages": ("test_pages_typed",),
+    "browser": ("test_browser",),
+    "mlflow": ("test_mlflow_server", "test_mlflow_pages"),
+}
+GROUP_OF = {file: name for name, files in GROUPS.items() for file in files}
+
+
+def group_of(item: pytest.Item) -> str:
+    """The name of a test's group."""
+    return GROUP_OF.get(item.path.stem, item.path.stem)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups, the longest first."""
+    grouped(items, group_of, [*GROUPS])

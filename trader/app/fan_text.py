@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trader.app.forecast import FanForecast
+from trader.core.fan import FanForecast
 from trader.core.forecast import LEVELS
 from trader.core.types import Floats, Ints
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trader.app.collect import Collector
-from trader.core.errors import DataError, Retry
+from trader.core.errors import Retry
 from trader.core.features import anchor_of
 from trader.core.forecast import Traits
 from trader.core.jumps import require_no_jump
 from trader.core.params import Params
+from trader.core.pooled_rows import awaits, learns_from, require_listed
 from trader.core.training import train_symbols_of
 from trader.core.types import HOUR_MS, Bars, iso
 from trader.core.windows import Refit, require_history
+
+NAMED = "; if it is traded no more, leave it out of train_symbols (a symbol without bars for a day counts as no longer traded)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,19 +26,31 @@ class FitBars:
     others: tuple[Bars, ...]
 
 
-def fit_bars(collector: Collector, params: Params, window: Refit, traits: Traits) -> FitBars:
-    """What is known when a window's model is trained. The traded symbol must have the whole window; another may be younger.
+def fit_bars(
+    collector: Collector, params: Params, window: Refit, traits: Traits, now_ms: int | None = None
+) -> FitBars:
+    """What is known when a window's model is trained. The traded symbol must have the whole window; another may be younger, or
+    have ended: one whose bars ended before the window is no part of the fit. now_ms: the time at which it is trained, UTC; None
+    is the hour of the newest bar that it needs.
 
     Raises ConfigError where `train_symbols` does not suit the symbol or the family, DataError where a history is too short or
-    its price jumps, Retry while the newest bar of any of them is missing.
+    its price jumps, Retry while the newest bar of any of them is missing: of another symbol for a day at most (`awaits`).
     """
     beside = [it for it in train_symbols_of(params, collector.symbol, traits) if it != collector.symbol]
     bars = collected(collector, params, window, traits)
+    reach = window.train_until + params.horizon_hours * HOUR_MS
     require_history(bars, window, params, f"the history of {collector.symbol}")
-    _require_usable(bars, params, window)
+    _require_no_jump(bars, window, reach)
+    if bars.last < reach:
+        raise _late(bars, window, reach)
     others = tuple(collected(collector.of(symbol), params, window, traits) for symbol in beside)
     for it in others:
-        _require_usable(it, params, window)
+        if not len(collector.of(it.symbol).known.until(reach)):
+            require_listed(it, reach)
+        if learns_from(it, window, reach):
+            _require_no_jump(it, window, reach)
+            if awaits(it, reach, reach if now_ms is None else now_ms):
+                raise _late(it, window, reach, NAMED)
     return FitBars(bars, others)
 
 
@@ -46,20 +61,13 @@ def collected(collector: Collector, params: Params, window: Refit, traits: Trait
     return collector.between(min(anchor_of(window.train_from), context_from), known_at + HOUR_MS)
 
 
-def _require_usable(bars: Bars, params: Params, window: Refit) -> None:
-    """Raises DataError for bars whose price jumps, or that are none, Retry for those that end too early."""
-    known_at = window.serve_from - params.gap_hours * HOUR_MS
-    if not len(bars):
-        raise DataError(
-            f"{bars.symbol}: there are no bars up to {iso(known_at)}; leave it out of train_symbols, or begin later"
-        )
-    known = bars.span(window.train_from, known_at + HOUR_MS)
+def _require_no_jump(bars: Bars, window: Refit, reach: int) -> None:
+    known = bars.span(window.train_from, reach + HOUR_MS)
     require_no_jump(known, f"the history of {bars.symbol}", but_for_prints=True)
-    reach = window.train_until + params.horizon_hours * HOUR_MS
-    if bars.last < reach:
-        named = len(params.train_symbols or ()) > 1
-        more = "; if it is traded no more, leave it out of train_symbols" if named else ""
-        raise Retry(
-            f"{bars.symbol}: training for {iso(window.serve_from)} needs the bar of {iso(reach)}; the newest is "
-            f"{iso(bars.last)}{more}"
-        )
+
+
+def _late(bars: Bars, window: Refit, reach: int, more: str = "") -> Retry:
+    return Retry(
+        f"{bars.symbol}: training for {iso(window.serve_from)} needs the bar of {iso(reach)}; the newest is "
+        f"{iso(bars.last)}{more}"
+    )

@@ -110,9 +110,8 @@ def retrain_pool_if_due(
     if by_calendar:
         params, hour = max(by_calendar, key=lambda it: it[1])
         late = [it for it, (_, at, answered) in asked.items() if answered is None and at == hour]
-        if not _is_missing(bots, late, hour):
-            return None
-        return retrain_pool(bots, params, hour, CALENDAR, certifiers=certifiers)
+        if _is_missing(bots, late, hour):
+            return retrain_pool(bots, params, hour, CALENDAR, certifiers=certifiers)
     causes: dict[str, TrainingCause] = {}
     for symbol, (params, hour, answered) in asked.items():
         if answered is not None:
@@ -139,9 +138,9 @@ def _is_missing(bots: Mapping[str, Bot], late: list[str], hour: int) -> bool:
     """Whether one of these symbols still waits for the model of an hour (UTC ms): one that was delisted before the fit is no part
     of it, and waits for nothing."""
     for bot in bots.values():
-        newest = champions(bot.journal)
-        if newest and newest[-1].valid_from == hour:
-            return any(it in load_card(bot.journal, newest[-1].model_id).symbols for it in late)
+        made = [it.model_id for it in champions(bot.journal) if it.valid_from == hour]
+        if made:
+            return any(it in load_card(bot.journal, made[-1]).symbols for it in late)
     return True
 
 
@@ -179,17 +178,16 @@ def _pool_bars(
     """Of every symbol, in the order of the collectors. Raises DataError where none reaches over the window or a price jumps,
     Retry for a newest bar that is still to come."""
     found = [collected(it, params, window, traits) for it in collectors.values()]
-    there = [it for it in found if learns_from(it, window)]
+    reach = window.train_until + params.horizon_hours * HOUR_MS
+    there = [it for it in found if learns_from(it, window, reach)]
     if not there:
         raise DataError(
             f"{', '.join(collectors)}: there are no bars up to {iso(window.train_until)}; begin later"
         )
     oldest = min(there, key=lambda it: it.first)
     require_history(oldest, window, params, f"the history of {oldest.symbol}")
-    known_at = window.serve_from - params.gap_hours * HOUR_MS
-    reach = window.train_until + params.horizon_hours * HOUR_MS
     for it in there:
-        known = it.span(window.train_from, known_at + HOUR_MS)
+        known = it.span(window.train_from, reach + HOUR_MS)
         require_no_jump(known, f"the history of {it.symbol}", but_for_prints=True)
     coming = [it for it in there if awaits(it, reach, now_ms)]
     if coming:
@@ -198,7 +196,7 @@ def _pool_bars(
             f"the training of all symbols for {iso(window.serve_from)} needs the bar of {iso(reach)} of {late}; a symbol without "
             "bars for a day counts as no longer traded"
         )
-    return [*there, *(it for it in found if not learns_from(it, window))]
+    return [*there, *(it for it in found if not learns_from(it, window, reach))]
 
 
 def _require_begun_or_seen(bots: Mapping[str, Bot], symbols: tuple[str, ...]) -> None:

@@ -67,7 +67,7 @@ def begin(bot: Bot, clock: MovableClock, params: Params, start: int, rule: Breac
             train = partial(
                 retrain, bot.journal, bot.collector, bot.forecaster_of, params, start, bot.version
             )
-            at_once_or_later(clock, hour, partial(train, own_rule=rule))
+            at_once_or_later(clock, hour, partial(train, own_rule=rule, now_ms=hour))
             return
     raise Retry("the venue stayed shut at the first hour; start later")
 

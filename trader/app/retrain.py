@@ -157,8 +157,10 @@ def retrain(
     cause: TrainingCause = ASKED,
     own_rule: BreachRule | None = None,
     certifier: Certifier | None = None,
+    now_ms: int | None = None,
 ) -> ModelCard:
-    """Fit for the hours from `serve_from` (UTC ms) on, by what was known `gap_hours` before it, and publish.
+    """Fit for the hours from `serve_from` (UTC ms) on, by what was known `gap_hours` before it, and publish. now_ms: as in
+    `fit_bars`.
 
     The rows follow from `serve_from` alone, not from when this runs. The first training begins the deployment, whatever
     its cause, with the retrain rule of a rehearsal (`own_rule`). A family that is fitted on several symbols is published for
@@ -170,7 +172,7 @@ def retrain(
     journal.require_whole()
     window = refit_of(params, 0, serve_from)
     forecaster = forecaster_of(params.model.family)
-    found = fit_bars(collector, params, window, forecaster.traits)
+    found = fit_bars(collector, params, window, forecaster.traits, now_ms)
     training = training_of(found.bars, window, params, forecaster.traits, found.others)
     model = forecaster.fit(
         training.panel,

@@ -59,10 +59,11 @@ def retrain_if_due(
     if certifier is not None:
         require_not_refused(bot, now_ms, serve_from, answered)
     if answered is None:
-        return _train(bot, params, serve_from, CALENDAR, certifier)
+        return _train(bot, now_ms, params, serve_from, CALENDAR, certifier)
     chosen = tuner(bot, params, serve_from) if tuner else params
     message = f"breach {answered.number}: {answered.content.reason}"
-    return _train(bot, chosen, serve_from, TrainingCause("breach", message, answered.number), certifier)
+    cause = TrainingCause("breach", message, answered.number)
+    return _train(bot, now_ms, chosen, serve_from, cause, certifier)
 
 
 def require_not_refused(bot: Bot, now_ms: int, serve_from: int, answered: Event[BreachEvent] | None) -> None:
@@ -103,7 +104,12 @@ def wanted(
 
 
 def _train(
-    bot: Bot, params: Params, serve_from: int, occasion: TrainingCause, certifier: Certifier | None
+    bot: Bot,
+    now_ms: int,
+    params: Params,
+    serve_from: int,
+    occasion: TrainingCause,
+    certifier: Certifier | None,
 ) -> ModelCard:
     return retrain(
         bot.journal,
@@ -114,6 +120,7 @@ def _train(
         bot.version,
         occasion,
         certifier=certifier,
+        now_ms=now_ms,
     )
 
 

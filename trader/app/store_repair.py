@@ -170,7 +170,8 @@ def _model(bot: Bot, certifier: Certifier | None) -> Iterator[str]:
         raise
     except DataError as error:
         params = params_or_newest_readable(bot.journal, champion.model_id)
-        hour = next_serve_hour(bot.exchange.time_ms(), params.gap_hours)
+        now_ms = bot.exchange.time_ms()
+        hour = next_serve_hour(now_ms, params.gap_hours)
         occasion = TrainingCause(ASKED.cause, f"repair: {error}"[:200])
         card = retrain(
             bot.journal,
@@ -181,5 +182,6 @@ def _model(bot: Bot, certifier: Certifier | None) -> Iterator[str]:
             bot.version,
             occasion,
             certifier=certifier,
+            now_ms=now_ms,
         )
         yield f"models/{champion.model_id}: not whole; {card.model_id} was trained and serves from its hour on"

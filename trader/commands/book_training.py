@@ -137,8 +137,9 @@ def _train_one(
     if search.asked:
         params = search.asked(bot, params, first)
     return retrain(
-        bot.journal, bot.collector, bot.forecaster_of, params, first, bot.version, certifier=certifier
-    )
+        bot.journal, bot.collector, bot.forecaster_of, params, first, bot.version,
+        certifier=certifier, now_ms=now_ms,
+    )  # fmt: skip  # what is trained, then by whom it is examined and when
 
 
 def _train_pool(settings: Settings, book: BookFile, request: TrainingRequest, as_json: bool) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trader.core.certificate import Certificate
     from trader.core.model import ModelCard
     from trader.core.prediction import LoadedModel
-    from trader.core.types import Bars, Floats
+    from trader.core.types import Bars
 
 # Folds of the walk-forward, by their content, in the folder of unfinished trainings.
 FOLDS = "certificate-folds"
@@ -127,7 +127,7 @@ def examined(settings: Settings, bot: Bot, card: ModelCard) -> Certificate:
 def subject_of(bot: Bot, card: ModelCard, known_at: int) -> Subject:
     """A stored model with everything that it is examined by, as it was known at an hour (UTC ms)."""
     from backtest.certificate.certify import first_bar_needed
-    from backtest.certificate.live import live_path_of
+    from backtest.certificate.live import ahead_path_of, live_path_of
     from backtest.certificate.subject import LIVE_HOURS, Subject
     from trader.app.bot import loaded
     from trader.app.retrain import load_model
@@ -150,22 +150,11 @@ def subject_of(bot: Bot, card: ModelCard, known_at: int) -> Subject:
         model=stored,
         bars=bars,
         live=live_path_of(model),
-        ahead=lambda seen, hour: shown_ahead(seen, hour, model),
+        ahead=ahead_path_of(model),
         others=others,
         recorded=_recorded(bot, card, bars, read_by),
         differences=_differences(journal, card, bars),
     )
-
-
-def shown_ahead(bars: Bars, hour: int, model: LoadedModel) -> Floats | None:
-    """The quantiles of the closes ahead of an hour (h, level), by the very function of `trader forecast`; None where it shows
-    none."""
-    from trader.app.forecast import fan_forecast
-
-    try:
-        return fan_forecast(bars, hour, model, model.params.forecast_hours).prices
-    except TraderError:  # it has no distribution, or says nothing of this hour
-        return None
 
 
 def _models_of_hours(bot: Bot, known_at: int, hours: int) -> dict[int, LoadedModel | None]:

@@ -14,7 +14,7 @@ from trader.core.model_params import LONGEST_FORECAST_HOURS
 from trader.core.types import iso
 
 if TYPE_CHECKING:
-    from trader.app.forecast import FanForecast
+    from trader.core.fan import FanForecast
 
 Hours = Annotated[
     int | None,

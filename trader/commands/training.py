@@ -125,8 +125,9 @@ def _trained(
         if search.asked:
             chosen = search.asked(bot, chosen, hour)
         return retrain(
-            bot.journal, bot.collector, fitting.forecaster_of, chosen, hour, bot.version, certifier=certifier
-        )
+            bot.journal, bot.collector, fitting.forecaster_of, chosen, hour, bot.version,
+            certifier=certifier, now_ms=now_ms,
+        )  # fmt: skip  # what is trained, then by whom it is examined and when
 
 
 def _serving(bot: Bot, given: Path | None) -> Params | None:

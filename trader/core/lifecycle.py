@@ -29,13 +29,16 @@ def calendar_refit(start: int, step_days: int, hour: int) -> int | None:
 def due_refit(start: int, step_days: int, gap: int, now: int, champions: Sequence[Champion]) -> int | None:
     """The S_k that should be trained for at time `now`, or None.
 
-    A refit is due from `gap` hours before it serves until a champion of that hour or a later one exists. After a
-    long pause only the newest is due: older ones would never serve.
+    A refit is due from `gap` hours before it serves until a champion of that hour or a later one exists, the oldest first: with a
+    gap longer than a step several are due at once, and after a pause the one that serves now beside the one to come. After a long
+    pause those are not due of which no hour after `now` is left to serve.
     """
-    serve_from = calendar_refit(start, step_days, now + gap * HOUR_MS)
-    if serve_from is None or any(champion.valid_from >= serve_from for champion in champions):
+    newest = calendar_refit(start, step_days, now + gap * HOUR_MS)
+    oldest = calendar_refit(start, step_days, max(start, now + HOUR_MS))
+    if newest is None or oldest is None:
         return None
-    return serve_from
+    trained = max((champion.valid_from for champion in champions), default=oldest - 1)
+    return next((it for it in range(oldest, newest + 1, step_days * DAY_MS) if it > trained), None)
 
 
 def serving(champions: Sequence[Champion], hour: int) -> Champion | None:

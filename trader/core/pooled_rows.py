@@ -8,14 +8,14 @@ columns. It stands beside the preset's features, never among them, so that featu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
-from trader.core.errors import ConfigError
+from trader.core.errors import ConfigError, DataError
 from trader.core.forecast import Traits
 from trader.core.panel import on_grid
-from trader.core.types import DAY_MS, HOUR_MS, Bars, Matrix
+from trader.core.types import DAY_MS, HOUR_MS, Bars, Matrix, iso
 from trader.core.windows import Refit
 
 # A symbol without bars for so long is traded no more.
@@ -41,36 +41,41 @@ def require_pools(family: str, traits: Traits) -> None:
         )
 
 
-def learns_from(bars: Bars, window: Refit) -> bool:
-    """Whether bars of a symbol reach into a window's training. One that was delisted before it is no part of the fit, and its
-    hours are traded no more."""
-    return len(bars) > 0 and bars.last >= window.train_from
+def newest_bar(bars: Bars, at: int) -> int | None:
+    """The newest hour up to `at` (UTC ms) of which a symbol has a bar of its own; None before its first. Flagged rows are none:
+    they tell that the exchange had no bar, however far they reach."""
+    there = np.flatnonzero(~bars.until(at).flagged)
+    return int(bars.close_time[there[-1]]) if len(there) else None
+
+
+def learns_from(bars: Bars, window: Refit, reach: int) -> bool:
+    """Whether a window's fit has a row of a symbol, by what is known at `reach`, the hour of the newest outcome that it reads,
+    UTC ms. A symbol whose bars ended before the window, or that is not listed yet, is no part of the fit."""
+    newest = newest_bar(bars, reach)
+    return newest is not None and newest - (reach - window.train_until) >= window.train_from
+
+
+def learnt(series: Iterable[Bars], window: Refit, reach: int) -> list[Bars]:
+    """The symbols that are part of a window's fit (`learns_from`), in alphabetical order."""
+    return sorted((it for it in series if learns_from(it, window, reach)), key=lambda it: it.symbol)
+
+
+def require_listed(bars: Bars, reach: int) -> None:
+    """Raises DataError for a symbol whose first bar is later than `reach` (UTC ms), or that has none."""
+    if not len(bars) or bars.first > reach:
+        raise DataError(
+            f"{bars.symbol}: there are no bars up to {iso(reach)}; leave it out of train_symbols, or begin later"
+        )
 
 
 def awaits(bars: Bars, reach: int, now_ms: int) -> bool:
-    """Whether a fit that needs the bar of `reach` waits for a symbol whose bars up to now are these, all times UTC ms. A symbol
-    without bars for ENDED_MS is traded no more: what it had is learnt from, and it is waited for no longer."""
+    """Whether a fit that needs the bar of `reach` waits for a symbol whose bars, as far as its source tells them, are these; all
+    times UTC ms.
+
+    A source of klines tells a quarter past an hour that there is no bar of it (a flagged row), and the fit waits no longer; a
+    database never tells that. A symbol of which nothing is told for ENDED_MS is traded no more: what it had is learnt from.
+    """
     return bars.last < reach and now_ms - bars.last < ENDED_MS
-
-
-def trained_at(series: Sequence[Bars], window: Refit, reach: int) -> int:
-    """The hour (UTC ms) at which a window's model can be trained: that of the newest bar that its labels need (`reach`), or later
-    where a symbol's exchange was closed then, as `awaits` says of every hour between."""
-    return max(
-        [reach, *(_had_at(it, reach) for it in series if learns_from(it, window) and it.first <= reach)]
-    )
-
-
-def _had_at(bars: Bars, reach: int) -> int:
-    """The hour at which `awaits` ends for a symbol: as soon as a bar opens after those that are missing, they are known to be
-    none."""
-    genuine = bars.close_time[~bars.flagged]
-    at = int(np.searchsorted(genuine, reach))
-    if at == 0:
-        return reach
-    ended = int(genuine[at - 1]) + ENDED_MS
-    again = int(genuine[at]) - HOUR_MS if at < len(genuine) else ended
-    return max(reach, min(again, ended))
 
 
 def whole_grid(bars: Bars, start: int, stop: int) -> Bars:

@@ -12,9 +12,9 @@ from trader.core.errors import ConfigError, DataError
 from trader.core.features import features, preset_named
 from trader.core.forecast import Traits
 from trader.core.labels import label_of
-from trader.core.panel import Panel, on_grid
+from trader.core.panel import Panel
 from trader.core.params import Params
-from trader.core.pooled_rows import learns_from, whole_grid, with_symbol
+from trader.core.pooled_rows import learnt, whole_grid, with_symbol
 from trader.core.text import plural
 from trader.core.types import HOUR_MS, Bars, Bools, Floats, Matrix, iso
 from trader.core.windows import Refit
@@ -48,9 +48,10 @@ def training_of(
     """What a window's model is fitted on: bars of the traded symbol, and of the `others` that `train_symbols` names.
 
     Bars later than the window's last label are cut away before anything is computed, so nothing can leak. A symbol that is
-    younger than the window has flagged rows up to its first bar. Raises ConfigError where `train_symbols` does not suit the
+    younger than the window has flagged rows up to its first bar, and one whose bars ended within it from its last bar on; one of
+    which the window has no row is no part of the fit (`learns_from`). Raises ConfigError where `train_symbols` does not suit the
     symbol or the family, DataError where rows are too few or of one outcome, where a symbol has too few hours
-    (`require_hours`), where its bars are missing or end before the window's last label.
+    (`require_hours`), where its bars are missing.
     """
     reach = window.train_until + params.horizon_hours * HOUR_MS
     known = bars.until(reach)
@@ -59,7 +60,8 @@ def training_of(
     if traits.reads == "series":
         start = max(window.train_from - traits.context_hours * HOUR_MS, known.first)
         if chosen:
-            panel = train_panel([known, *(it.until(reach) for it in chosen)], start, reach + HOUR_MS)
+            there = learnt([known, *(it.until(reach) for it in chosen)], window, reach)
+            panel = train_panel(there, start, reach + HOUR_MS)
             require_hours(panel, window.train_until, params, traits)
         else:
             panel = Panel.of([known.span(start, stop)])
@@ -76,7 +78,7 @@ def training_of(
 def _pooled(series: Sequence[Bars], window: Refit, params: Params) -> Training:
     """Rows of several symbols, each by its own history; bars end with the window's last label, or before it."""
     start, stop = window.train_from, window.train_until + (params.horizon_hours + 1) * HOUR_MS
-    there = sorted((it for it in series if learns_from(it, window)), key=lambda it: it.symbol)
+    there = learnt(series, window, stop - HOUR_MS)
     preset = preset_named(params.features)
     X = [features(it, preset, start, stop) for it in there]
     panel = Panel.of([whole_grid(it, start, stop) for it in there], X)
@@ -126,9 +128,9 @@ def train_bars(bars: Bars, others: Sequence[Bars], params: Params, traits: Trait
 
 
 def train_panel(series: Sequence[Bars], start: int, stop: int) -> Panel:
-    """The hours start <= close_time < stop (UTC ms) of several symbols on one grid, sorted by symbol. Raises DataError for bars
-    that end before `stop`."""
-    return Panel.of([on_grid(it, start, stop) for it in sorted(series, key=lambda it: it.symbol)])
+    """The hours start <= close_time < stop (UTC ms) of several symbols on one grid, sorted by symbol. Hours before the first bar
+    of a symbol and after its last are flagged rows."""
+    return Panel.of([whole_grid(it, start, stop) for it in sorted(series, key=lambda it: it.symbol)])
 
 
 def require_hours(panel: Panel, until: int, params: Params, traits: Traits) -> None:

@@ -120,13 +120,12 @@ class ExchangeApi:
     def _arrive(self, request: Request, plan: RequestFaults, named: Sequence[str]) -> tuple[Route, ApiCall]:
         venue = self._venue
         real_ms = venue.tick()
-        if venue.is_shut(named, real_ms):
-            raise ApiError(-1001, "Internal error; unable to process your request. Please try again.", 503)
+        route = ROUTES.get((request.method, request.path))
+        _require_open(venue, route, named, real_ms)
         venue.apply_world_faults(plan, real_ms)
         for fault in plan.of("before", "limit_429", "ban_418"):
             refuse = venue.limiter.ban if fault.action == "ban_418" else venue.limiter.block
             raise refuse(real_ms, int(fault.settings["seconds"]))
-        route = ROUTES.get((request.method, request.path))
         params = RequestParams(request.query, b"" if request.method == "GET" else request.body)
         venue.limiter.admit(real_ms, route.cost(params) if route else 1)
         if route is None:
@@ -154,8 +153,7 @@ class ExchangeApi:
 
     def _run(self, route: Route, call: ApiCall) -> Reply:
         venue = self._venue
-        if venue.is_shut(call.named, venue.clock.now()):
-            raise ApiError(-1001, "Internal error; unable to process your request. Please try again.", 503)
+        _require_open(venue, route, call.named, venue.clock.now())
         if route.is_order and call.plan.has("no_trade"):
             raise ApiError(-2015, "Invalid API-key, IP, or permissions for action.", 401)
         result = route.handler(venue, call)
@@ -170,6 +168,13 @@ class ExchangeApi:
         return Reply(
             body=dump(_in_micro(result) if call.time_unit == MICROSECOND else result), headers=headers
         )
+
+
+def _require_open(venue: Venue, route: Route | None, named: Sequence[str], now_ms: int) -> None:
+    """Raises ApiError where nobody answers. Candles of a symbol that cannot be traded now are told as long as another symbol can,
+    as Binance tells those of a symbol whose trading is halted or over."""
+    if venue.is_shut(() if route is not None and route.is_history else named, now_ms):
+        raise ApiError(-1001, "Internal error; unable to process your request. Please try again.", 503)
 
 
 class _Unrouted(ApiError):

@@ -16,12 +16,14 @@ Weight = int | Callable[[RequestParams], int]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An endpoint. `is_order` marks those that cost no weight when they succeed and count as orders."""
+    """An endpoint. `is_order` marks those that cost no weight when they succeed and count as orders, `is_history` those that tell
+    what is over, and that are answered about a symbol which cannot be traded now."""
 
     handler: Callable[[Venue, ApiCall], Any]
     weight: Weight
     is_signed: bool = False
     is_order: bool = False
+    is_history: bool = False
 
     def cost(self, params: RequestParams) -> int:
         """The request weight of one call."""
@@ -46,8 +48,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/api/v3/ping"): Route(public_api.ping, 1),
     ("GET", "/api/v3/time"): Route(public_api.server_time, 1),
     ("GET", "/api/v3/exchangeInfo"): Route(public_api.exchange_info, 20),
-    ("GET", "/api/v3/klines"): Route(public_api.klines, 2),
-    ("GET", "/api/v3/uiKlines"): Route(public_api.klines, 2),
+    ("GET", "/api/v3/klines"): Route(public_api.klines, 2, is_history=True),
+    ("GET", "/api/v3/uiKlines"): Route(public_api.klines, 2, is_history=True),
     ("GET", "/api/v3/avgPrice"): Route(public_api.average_price, 2),
     ("GET", "/api/v3/depth"): Route(public_api.depth, _depth_weight),
     ("GET", "/api/v3/ticker/price"): Route(public_api.ticker_price, _by_symbol(2, 4)),

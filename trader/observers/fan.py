@@ -6,9 +6,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from trader.app.forecast import SHOWN_HOURS, FanForecast, fan_forecast
+from trader.app.forecast import SHOWN_HOURS
 from trader.app.retrain import champions, load_card
 from trader.core.errors import TraderError
+from trader.core.fan import FanForecast, fan_forecast
 from trader.core.forecast import LEVELS
 from trader.core.lifecycle import serving
 from trader.core.params import params_of
