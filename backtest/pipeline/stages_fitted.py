@@ -31,8 +31,8 @@ from trader.core.jumps import require_no_jump
 from trader.core.panel import Panel
 from trader.core.params import Params
 from trader.core.training import labels_between, train_bars
-from trader.core.types import HOUR_MS, Bars, Filters, Floats, Matrix
-from trader.core.windows import Refit, refits, require_history, require_span
+from trader.core.types import HOUR_MS, Bars, Filters, Floats, Matrix, iso
+from trader.core.windows import Refit, refit_of, refits, require_history, require_span
 
 
 def collected(file: Path, settings: TaskSettings) -> Made:
@@ -89,6 +89,7 @@ def _study(given: Given, base: Params, work: Work) -> Any:
 
     settings, bars = given.settings, given.bars()
     start, stop = given.hour("from"), given.hour("to")
+    _require_bars_of_a_search(bars, base, start, given.source)
     filters = Filters.derived(float(bars.close[bars.row(start)]))
     forecaster = forecaster_of(base.model.family)
     task = SearchTask(forecaster, bars, base, filters, start, stop, given.source, given.others())
@@ -102,6 +103,20 @@ def _study(given: Given, base: Params, work: Work) -> Any:
         executor=work.executor,
         folder=work.folder / "study",
         on_trial=lambda it: ledger.append(of_trial(it, start, stop, f"{BY}, seed {settings['seed']}")),
+    )
+
+
+def _require_bars_of_a_search(bars: Bars, base: Params, start: int, source: str) -> None:
+    """Raises DataError, with the ways out, where the bars begin after the longest look-back that a trial may have."""
+    from backtest.study.space import LONGEST_LOOK_BACK_DAYS
+
+    first = refit_of(base.model_copy(update={"look_back_days": LONGEST_LOOK_BACK_DAYS}), 0, start).train_from
+    if len(bars) and bars.first <= first:
+        return
+    begins = f"begins at {iso(bars.first)}" if len(bars) else "is empty"
+    raise DataError(
+        f"a search tries look_back_days up to {LONGEST_LOOK_BACK_DAYS}, whatever [params] says, so it needs bars from "
+        f"{iso(first)} on; {source} {begins}. Give older bars, begin later ([pipeline] from), or search nothing: [tune] trials = 0"
     )
 
 

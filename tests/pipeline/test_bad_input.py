@@ -139,6 +139,18 @@ def test_a_stage_that_raises_is_named_and_hinders_no_other(finished: Kitchen) ->
     assert {it for it in finished.run() if "BTCUSDT" in it} == set()
 
 
+def test_a_search_that_needs_older_bars_names_the_ways_out(kitchen: Kitchen) -> None:
+    """Its trials look back further than the parameters in the file, so shortening those is no way out."""
+    kitchen.write(families=("xgboost",), trials=2)
+    code, err = kitchen.fails()
+    assert code == 2
+    assert (
+        "stage tune/BTCUSDT/xgboost failed: a search tries look_back_days up to 180, whatever [params]" in err
+    )
+    assert "BTCUSDT/bars.parquet begins at 2021-01-" in err
+    assert "or search nothing: [tune] trials = 0" in err
+
+
 def test_a_bug_in_a_stage_shows_itself(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is no error of this project's own is raised as it is, after the others have ended."""
 
