@@ -83,6 +83,12 @@ def given(
     for it in (series, *others):
         read = it.span(refit_of(chosen, 0, first).train_from, last + HOUR_MS)
         require_no_jump(read, str(sources.path(it.symbol)))
+    for it in others:
+        if len(it) and it.last < last:
+            terminal.say(
+                f"{it.symbol}: its bars end at {iso(it.last)}; later fits learn from these, and leave it out once they lie "
+                f"before a window. If it is still traded: trader collect --symbols {it.symbol}"
+            )
     rules = Rules(chosen, _filters(filters, series, first))
     return Given(series, rules, first, last, source, began, others)
 

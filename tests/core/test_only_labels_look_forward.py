@@ -164,6 +164,7 @@ NO_ROW_OF_AN_HOUR = {
     "bars.merge": "two series that both are known",
     "bars.without": "the bars with hours that are named flagged",
     "export_scene.scene_of": "rows of `features.features` and the bars as they are, for a proof that asks two forms of a model",
+    "fan.fan_forecast": "the hours ahead of one hour, by what `prediction.panel_of` lets the model read of the bars",
     "lookahead.poisoned": "spoils the future on purpose",
     "panel.on_grid": "the bars as they are, and before the first one rows that are no hours of the symbol",
     "pooled_rows.learnt": "bars as they are, those that a fit sees",
