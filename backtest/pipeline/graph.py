@@ -121,6 +121,7 @@ class _Family:
         self._spec, self.name = spec, name
         self.traits: Traits = traits_of(name)
         self._base = _base_params(spec, name, self.traits)
+        self._base_told = self._base.as_json()
         self.preset = self._base.features
         self.seen = self._base.train_symbols or ()
         self._preset, self._preset_told = preset_code(self.preset)
@@ -171,9 +172,8 @@ class _Family:
 
     def _tune(self, symbol: str) -> Job:
         spec = self._spec
-        base = self._base.as_json()
         beyond_cost = self._base.label == "direction_beyond_cost"
-        params: dict[str, Any] = {"params": base, "trials": spec.trials}
+        params: dict[str, Any] = {"params": self._base_told, "trials": spec.trials}
         params["decisions"] = [*DECISIONS, *(() if beyond_cost else COSTS)]
         if spec.trials:
             params |= {

@@ -52,8 +52,17 @@ class Versions:
     def version(self, distribution: str) -> str:
         """Of an installed distribution, "" where it is not installed. Looked up once in a process."""
         if distribution not in self._versions:
-            try:
-                self._versions[distribution] = importlib.metadata.version(distribution)
-            except (importlib.metadata.PackageNotFoundError, ValueError):
-                self._versions[distribution] = ""
+            self._versions[distribution] = _installed(distribution)
         return self._versions[distribution]
+
+
+def _installed(distribution: str) -> str:
+    """The version that the distribution's metadata say. They are read as lines: parsed as the message that they are, those of a
+    few libraries take longer than all the stages of a pipeline do."""
+    try:
+        found = importlib.metadata.distribution(distribution)
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return ""
+    text = found.read_text("METADATA") or found.read_text("PKG-INFO") or ""
+    head = text.partition("\n\n")[0].splitlines()
+    return next((line[8:].strip() for line in head if line.startswith("Version:")), "")

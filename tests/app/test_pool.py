@@ -15,6 +15,8 @@ from trader.app.journal import Journal
 from trader.app.pool import require_seen, retrain_pool, retrain_pool_if_due
 from trader.app.retrain import champions, load_model
 from trader.core.errors import ConfigError, DataError, Retry
+from trader.core.events import BreachEvent
+from trader.core.lifecycle import BreachRule
 from trader.core.types import DAY_MS, HOUR_MS, Bars, no_bars, parse_hour
 from trader.forecasters.registry import forecaster_of
 
@@ -123,6 +125,23 @@ def test_a_late_symbol_makes_all_wait_and_a_delisted_one_does_not() -> None:
     assert left.symbols == ["AAUSDT", "CCUSDT"]
     assert told(store)[1] == [first.model_id]
     assert retrain_pool_if_due(gone, START + 2 * DAY_MS) is None
+
+
+def test_a_delisted_symbol_trains_nothing_twice_and_holds_up_no_answer_to_a_breach() -> None:
+    """With a gap of thirty hours and a refit a day tomorrow's model is there while the delisted symbol's newest is older: none
+    of the two is trained again, and a breach of another symbol is answered."""
+    params = pooled_params(look_back_days=12, gap_hours=30)
+    store, ended = MemoryStore(), START - 13 * DAY_MS
+    retrain_pool(bots_of(store, START - 30 * HOUR_MS), params, START)
+    trained = [retrain_pool_if_due(bots_of(store, START, BBUSDT=ended), START) for _ in range(2)]
+    assert [it and it.valid_from for it in trained] == [START + DAY_MS, None]
+    assert trained[0] is not None
+    assert trained[0].symbols == ["AAUSDT", "CCUSDT"]
+    bots = bots_of(store, START, BBUSDT=ended)
+    bots["AAUSDT"].journal.append(BreachEvent("AAUSDT", START, "net return of 24 h is -0.1"))
+    answered = retrain_pool_if_due(bots, START, BreachRule(24, -0.05, None, 24))
+    assert answered is not None
+    assert answered.valid_from == START + 30 * HOUR_MS
 
 
 def test_what_cannot_be_trained_is_said_and_nothing_is_written() -> None:

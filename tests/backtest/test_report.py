@@ -182,7 +182,7 @@ def test_what_is_no_report_is_not_compared(folder: Path, tmp_path: Path, text: s
 def test_a_studys_trials_count_and_are_drawn(folder: Path, tmp_path: Path) -> None:
     """Every configuration of the study deflates; its returns give the effective number and the chance of overfitting."""
     bars = str(made_bars(tmp_path, "2020-07-01", "2021-05-01"))
-    searched = ("--bars", bars, "--from", "2021-01-20", "--to", "2021-03-01", "--trials", "4", "--exact")
+    searched = ("--bars", bars, "--from", "2021-02-10", "--to", "2021-03-01", "--trials", "4", "--exact")
     (tmp_path / "base.json").write_text(json.dumps(quick_params(step_days=10)))
     done = command(
         "backtest", "tune", *searched, "--params", "base.json", "--study", "study", "--json", cwd=tmp_path

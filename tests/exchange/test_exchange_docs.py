@@ -70,7 +70,10 @@ def test_the_tests_that_are_shown_pass(tmp_path: Path, name: str) -> None:
     """A reader who copies the fixture and a test file has tests that pass."""
     (tmp_path / "conftest.py").write_text(BLOCKS["conftest.py"])
     (tmp_path / name).write_text(BLOCKS[name])
-    words = ("-W", "ignore", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", name)
+    without = (
+        word for plugin in ("cacheprovider", "xdist", "schemathesis") for word in ("-p", f"no:{plugin}")
+    )
+    words = ("-W", "ignore", "-m", "pytest", "-q", *without, name)
     assert " passed" in run(tmp_path, sys.executable, *words)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.observers.conftest import START
+from tests.support.forked_programs import programs
 from tests.support.rig import NOTHING_LEFT_BEHIND, Venue, venue
 from trader.app.journal import Journal
 from trader.commands import tracker
@@ -92,8 +93,8 @@ def test_a_tick_tells_and_its_own_process_imports_no_tracker_and_no_pandas(
     address = {"TRADER_NEPTUNE_PROJECT": "me/bot", "TRADER_NEPTUNE_TOKEN": token.decode()}
     tracked(bot, "mlflow,neptune", **address)
     with_database(bot, mlflow_database)
-    code = (
-        "import sys; sys.argv = ['trader', 'tick']\n"
+    code = (  # whom it tells by a process of its own is told by one that is forked
+        f"import sys; sys.argv = ['trader', 'tick']; sys.executable = {str(programs() / 'python')!r}\n"
         "from trader.cli import main\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code, end.code\n"

@@ -91,7 +91,7 @@ def test_a_symbol_that_is_not_listed_yet_is_refused_by_both(tmp_path: Path, kind
         market.replay(tmp_path / "store")
 
 
-@pytest.mark.parametrize("pool", [True, None])
+@pytest.mark.parametrize("pool", [None, pytest.param(True, marks=pytest.mark.long)])
 def test_a_book_refits_while_the_exchange_has_no_bar_of_a_symbol(tmp_path: Path, pool: bool | None) -> None:
     """An outage of one of three traded symbols over the first training and over the refit, with one model for all and with a
     model for each that learns from all: equal bytes of every file, and all models serve from the calendar's hours on."""

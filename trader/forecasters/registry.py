@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from trader.core.errors import ConfigError
-from trader.core.exports import ExportForm
 from trader.core.families import GIVE_THE_FILE, own_families, own_family
 from trader.core.forecast import Traits
-from trader.core.ports import Exportable, Forecaster
 from trader.core.text import how_to_install
+
+if TYPE_CHECKING:
+    from trader.core.exports import ExportForm
+    from trader.core.ports import Forecaster
 
 
 def _xgboost() -> Forecaster:
@@ -103,6 +106,8 @@ def traits_of(family: str) -> Traits:
 
 def export_families(form: ExportForm) -> tuple[str, ...]:
     """The shipped families whose models can be written in a form."""
+    from trader.core.ports import Exportable
+
     found = ((family, make()) for family, make in BUILDERS.items())
     return tuple(family for family, it in found if isinstance(it, Exportable) and form in it.export_forms)
 
