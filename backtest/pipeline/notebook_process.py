@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -12,13 +11,14 @@ def main(path: Path) -> None:
     import nbformat
     from nbclient import NotebookClient
 
-    # Files beside the notebook can be imported, as those beside a script; the kernel runs in the stage's own folder.
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        [str(path.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    )
     notebook = nbformat.read(path, as_version=4)
     folder = {"metadata": {"path": str(Path.cwd())}}
-    NotebookClient(notebook, timeout=None, kernel_name="python3", resources=folder).execute()
+    # Files beside the notebook can be imported, as those beside a script; the kernel runs in the stage's own folder.
+    beside = f"import sys; sys.path.insert(0, {str(path.parent)!r})"
+    options = [f"--InteractiveShellApp.exec_lines={beside}"]
+    NotebookClient(
+        notebook, timeout=None, kernel_name="python3", resources=folder, extra_arguments=options
+    ).execute()
     nbformat.write(notebook, Path(path.name))
 
 

@@ -116,7 +116,8 @@ def _require_bars_of_a_search(bars: Bars, base: Params, start: int, source: str)
     begins = f"begins at {iso(bars.first)}" if len(bars) else "is empty"
     raise DataError(
         f"a search tries look_back_days up to {LONGEST_LOOK_BACK_DAYS}, whatever [params] says, so it needs bars from "
-        f"{iso(first)} on; {source} {begins}. Give older bars, begin later ([pipeline] from), or search nothing: [tune] trials = 0"
+        f"{iso(first)} on; {source} {begins}. Give older bars, begin later ([pipeline] from), or search nothing: "
+        "[tune] trials = 0"
     )
 
 
