@@ -13,6 +13,7 @@ import atexit
 import fcntl
 import functools
 import json
+import multiprocessing
 import os
 import select
 import shutil
@@ -33,7 +34,7 @@ LENGTH = struct.Struct("!I")
 STATUS = struct.Struct("!i")
 CLIENT = Path(__file__).with_name("forked_client.py")
 MOST_DESCRIPTORS = 250
-PATIENCE_S = 120
+PATIENCE_S = 280
 # Above whatever number a command's descriptors may have where it was started.
 ASIDE = 400
 
@@ -72,14 +73,16 @@ def serve(folder: Path) -> None:
 
 
 def _serve(place: str) -> None:
-    """Fork a keeper for each client. Returns in a command alone, which has ended the process by then."""
+    """Fork a keeper for each client, as long as the process lives that asked for this one: pytest may be killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a keeper
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(place + ".new")
         listening.listen(64)
         Path(place + ".new").rename(place)
-        while True:
+        while parent.sentinel not in select.select([listening.fileno(), parent.sentinel], [], [])[0]:
             client, _ = listening.accept()
             if os.fork() == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
