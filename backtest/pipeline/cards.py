@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from backtest.pipeline.stage_inputs import CARD
+from backtest.pipeline.output_names import CARD
 from trader.core.errors import DataError
 from trader.core.model import ModelCard, own_card
 

@@ -7,10 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from backtest.pipeline.job import Input, Job
-from backtest.pipeline.own_jobs import own_jobs
-from backtest.pipeline.published_names import named, published_files
-from backtest.pipeline.spec import COSTS, DECISIONS, Spec
-from backtest.pipeline.stage_inputs import (
+from backtest.pipeline.output_names import (
     BARS,
     CARD,
     CERTIFICATE,
@@ -21,6 +18,9 @@ from backtest.pipeline.stage_inputs import (
     PREDICTIONS,
     features_of_other,
 )
+from backtest.pipeline.own_jobs import own_jobs
+from backtest.pipeline.published_names import named, published_files
+from backtest.pipeline.spec import COSTS, DECISIONS, Spec
 from backtest.pipeline.user_code import families_file, preset_code
 from trader.core.errors import ConfigError
 from trader.core.forecast import Traits

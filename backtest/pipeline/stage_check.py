@@ -11,16 +11,8 @@ from backtest.engine.lookahead import Check, examine
 from backtest.executors.protocol import Arrays, TaskSettings, task_function
 from backtest.pipeline.cards import card_of
 from backtest.pipeline.forecast_numbers import p_up_written, prices_written
-from backtest.pipeline.stage_inputs import (
-    CARD,
-    CERTIFICATE,
-    FORECAST,
-    MODEL_PARAMS,
-    REFUSAL,
-    Given,
-    Made,
-    json_bytes,
-)
+from backtest.pipeline.output_names import CARD, CERTIFICATE, FORECAST, MODEL_PARAMS
+from backtest.pipeline.stage_inputs import REFUSAL, Given, Made, json_bytes
 from backtest.pipeline.stages_judged import CODE_VERSION
 from trader.core.certificate import Certificate
 from trader.core.families import own_family

@@ -12,29 +12,13 @@ import numpy as np
 
 from backtest.executors.packing import packed, unpacked
 from backtest.executors.protocol import Array, Arrays, Executor, TaskSettings
+from backtest.pipeline.output_names import BARS
 from backtest.pipeline.tables import bars_of
 from trader.core.params import Params, params_of
 from trader.core.types import Bars, parse_hour
 
-BARS, FEATURES, MODEL_PARAMS, PARAMS, PREDICTIONS, CARD, CERTIFICATE, FORECAST = (
-    "bars.parquet",
-    "features.parquet",
-    "model.json",
-    "P.json",
-    "predictions.parquet",
-    "card.json",
-    "certificate.json",
-    "forecast.json",
-)
-
-
 # In what a stage says beside its files: why these refuse what it examined.
 REFUSAL = "refusal"
-
-
-def features_of_other(symbol: str) -> str:
-    """The name of the features of a symbol that a fit on several symbols sees beside the traded one."""
-    return f"others/{symbol}-features.parquet"
 
 
 @dataclass(frozen=True, slots=True)

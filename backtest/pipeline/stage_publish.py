@@ -8,8 +8,9 @@ from typing import Any
 from backtest.executors.protocol import Arrays, TaskSettings, task_function
 from backtest.pipeline.cards import card_of
 from backtest.pipeline.forecast_page import page_of
+from backtest.pipeline.output_names import CARD, CERTIFICATE, FORECAST
 from backtest.pipeline.published_names import named
-from backtest.pipeline.stage_inputs import CARD, CERTIFICATE, FORECAST, Given, Made, json_bytes
+from backtest.pipeline.stage_inputs import Given, Made, json_bytes
 from trader.core.certificate import read_certificate
 from trader.core.errors import DataError
 from trader.core.forecast import LEVELS

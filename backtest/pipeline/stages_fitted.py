@@ -14,15 +14,8 @@ from backtest.engine.walkforward import fit_and_predict
 from backtest.executors.futures import in_order
 from backtest.executors.protocol import Arrays, Placement, SharedArrays, Task, TaskSettings, task_function
 from backtest.pipeline.cached_tasks import CachedTasks
-from backtest.pipeline.stage_inputs import (
-    FEATURES,
-    MODEL_PARAMS,
-    Given,
-    Made,
-    Work,
-    features_of_other,
-    json_bytes,
-)
+from backtest.pipeline.output_names import FEATURES, MODEL_PARAMS, features_of_other
+from backtest.pipeline.stage_inputs import Given, Made, Work, json_bytes
 from backtest.pipeline.tables import bars_bytes, columns_of, parquet_of
 from trader.core.errors import DataError
 from trader.core.families import own_family

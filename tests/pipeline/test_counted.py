@@ -8,7 +8,8 @@ import pytest
 
 from backtest.evidence.ledger import EvidenceLedger, data_hash
 from backtest.executors.futures import InProcess
-from backtest.pipeline.stage_inputs import BARS, Given, Work
+from backtest.pipeline.output_names import BARS
+from backtest.pipeline.stage_inputs import Given, Work
 from backtest.pipeline.stages_fitted import tune_stage
 from backtest.pipeline.tables import bars_bytes
 from tests.support.bars_made import bars_made
