@@ -8,13 +8,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from trader.core.errors import ConfigError
 from trader.core.model_params import FAMILIES, FamilyParams, accept
-
-if TYPE_CHECKING:
-    from trader.core.ports import Forecaster
+from trader.core.ports import Forecaster
 
 GIVE_THE_FILE = (
     'name the file in trader.toml, model_module = "FILE.py" (or TRADER_MODEL_MODULE). See docs/families.md'
