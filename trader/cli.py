@@ -47,6 +47,7 @@ PROGRAM = Program(
     },
     # `trader run` trains in a process of its own.
     trains=("retrain", "replay", "demo", "check"),
+    reads_schedule=("run", "doctor"),
 )
 
 

@@ -131,19 +131,23 @@ class Program:
 
     verbs: `module:name` of a function, or of an app of further verbs, by the verb's name and in the order of the help. trains:
     those that fit models of a user's own features or family in this process. earlier_names: renamed ones, which no help tells.
+    reads_schedule: those that parse the command lines of a schedule, in which any verb may stand.
     """
 
     help: str
     verbs: Mapping[str, str]
     trains: tuple[str, ...]
     earlier_names: tuple[str, ...] = ()
+    reads_schedule: tuple[str, ...] = ()
 
     def asked(self, words: Sequence[str]) -> typer.Typer:
-        """The command line for these words: with the verb that they begin with alone, with all where they begin with none."""
+        """The command line for these words: with the verb that they begin with alone, with all where they begin with none or with
+        one that reads a schedule."""
         first = words[0] if words else ""
         if first == "--version":
             return self.app_of(())
-        return self.app_of((first,) if first in self.verbs else self.verbs)
+        alone = first in self.verbs and first not in self.reads_schedule
+        return self.app_of((first,) if alone else self.verbs)
 
     def app_of(self, names: Iterable[str]) -> typer.Typer:
         """The command line with these verbs."""

@@ -48,6 +48,13 @@ def options(command: Any) -> set[str]:
     return {spelling for param in command.params for spelling in param.opts if spelling.startswith("-")}
 
 
+@pytest.mark.parametrize("verb", ["run", "doctor"])
+def test_a_verb_that_reads_a_schedule_knows_every_verb(verb: str) -> None:
+    """Any command may stand in a schedule; other verbs import themselves alone."""
+    whole = typer.main.get_command(trader.cli.asked((verb,)))
+    assert set(getattr(whole, "commands", ())) == set(trader.cli.PROGRAM.verbs)
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_its_help_has_an_example_that_the_program_would_take(words: tuple[str, ...]) -> None:
     """The example calls this command, with options that it has, and values for them."""
