@@ -116,15 +116,35 @@ def test_nothing_after_the_last_label_is_seen() -> None:
     ("others", "says"),
     [
         ((ETH,), "train_symbols names SOLUSDT, whose bars are not there"),
-        ((ETH, SOL.until(START - 3 * HOUR_MS)), "SOLUSDT: a fit reads the hours up to .*leave it out"),
         ((ETH, SOL.rows(250, 400)), r"SOLUSDT: 49 hours of bars .*pooled needs 98"),
-        ((ETH, SOL.rows(320, 400)), r"SOLUSDT: a fit reads the hours up to"),
     ],
 )
 def test_a_symbol_without_enough_bars_is_named(others: tuple[Bars, ...], says: str) -> None:
-    """Not there, delisted before the window's end, listed too late for one example, listed after it: each with the way out."""
+    """Not there, listed too late for one example: each with the way out."""
     with pytest.raises(DataError, match=says):
         trained(*others)
+
+
+def test_a_symbol_that_ended_is_learnt_from_to_its_last_bar() -> None:
+    """Its further hours are flagged and have no label."""
+    last = START - 3 * HOUR_MS
+    found = trained(ETH, SOL.until(last))
+    assert found.panel.symbols == ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+    ended, y = found.panel.bars[2], found.y[2]
+    after = ended.close_time > last
+    assert after.any()
+    assert ended.flagged[after].all()
+    assert np.isnan(y[after]).all()
+    assert not np.isnan(y[ended.close_time == last - HOUR_MS]).any()
+
+
+def test_a_symbol_of_which_the_window_has_no_row_is_no_part_of_the_fit() -> None:
+    """Whether its first bar is later or its last one earlier; whoever trains a bot or walks forward refuses the first before."""
+    begin = trained(ETH, SOL).panel.bars[0].first
+    assert trained(ETH, SOL.rows(320, 400)).panel.symbols == ("BTCUSDT", "ETHUSDT")
+    earlier = ETH.until(begin - HOUR_MS)
+    assert len(earlier)
+    assert trained(earlier, SOL).panel.symbols == ("BTCUSDT", "SOLUSDT")
 
 
 @pytest.mark.parametrize(
