@@ -70,7 +70,7 @@ SYSTEM   := .venv-system
 SNAKEMAKE := .venv-snakemake
 
 system: packages $(SYSTEM)/.installed $(SNAKEMAKE)/.installed ## every test against real servers, containers and browsers (Debian, root or sudo)
-	$(SYSTEM)/bin/python -m pytest tests/system -n 2 --dist loadgroup --no-loadscope-reorder --timeout 900 --durations=15
+	$(SYSTEM)/bin/python -m pytest tests/system -n 2 --dist loadscope --no-loadscope-reorder --timeout 900 --durations=15
 
 packages:
 	@dpkg-query -W $(PACKAGES) >/dev/null 2>&1 || { $(AS_ROOT)apt-get update -qq && \
@@ -90,7 +90,7 @@ TORCH    ?= torch==2.13.0
 FAMILIES := .venv-families
 
 families: $(FAMILIES)/.installed ## .venv-families (torch, Prophet, statsforecast; pandas 2.3): the tests of their families
-	$(FAMILIES)/bin/python -m pytest tests/families -n $(PYTEST_WORKERS) --dist loadgroup --no-loadscope-reorder --durations=10
+	$(FAMILIES)/bin/python -m pytest tests/families -n $(PYTEST_WORKERS) --dist loadscope --no-loadscope-reorder --durations=10
 
 $(FAMILIES)/.installed: requirements-families.lock pyproject.toml
 	@$(ENVIRONMENT) $(FAMILIES) requirements-families.lock --compile-bytecode

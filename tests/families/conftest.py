@@ -5,8 +5,9 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 import pytest
+from xdist.remote import Producer
 
-from tests.support.groups import grouped
+from tests.support.groups import GroupScheduling, in_order
 
 collect_ignore_glob = [] if find_spec("statsforecast") and find_spec("prophet") else ["test_*.py"]
 
@@ -21,14 +22,18 @@ FIRST = (
 APART = "test_parity"
 
 
-def group_of(item: pytest.Item) -> str:
+def group_of(file: str, name: str) -> str:
     """The file of a test, or the test's own name."""
-    return item.name if item.path.stem == APART else item.path.stem
+    return name if file == APART else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    """A group stays on one worker."""
+    return GroupScheduling(config, log, group_of)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups, the longest first. Tests of other folders are given to any worker, as ever."""
+    """Groups, the longest first. Tests of other folders stay before them, in their own order."""
     here = [item for item in items if item.path.parent.name == "families"]
     others = [item for item in items if item.path.parent.name != "families"]
-    grouped(here, group_of, FIRST)
-    items[:] = [*others, *here]
+    items[:] = [*others, *in_order(here, group_of, FIRST)]

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
 
 from tests.observers.conftest import Told, bars_file, traded
-from tests.support.groups import grouped
+from tests.support.groups import GroupScheduling, in_order
 from tests.system.mlflow_served import MlflowUi, local_ui
 
 __all__ = ["bars_file", "traded"]  # fixtures
@@ -40,11 +41,16 @@ GROUPS = {
 GROUP_OF = {file: name for name, files in GROUPS.items() for file in files}
 
 
-def group_of(item: pytest.Item) -> str:
+def group_of(file: str, _: str) -> str:
     """The name of a test's group."""
-    return GROUP_OF.get(item.path.stem, item.path.stem)
+    return GROUP_OF.get(file, file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    """A group stays on one worker."""
+    return GroupScheduling(config, log, group_of)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Groups, the longest first."""
-    grouped(items, group_of, [*GROUPS])
+    items[:] = in_order(items, group_of, [*GROUPS])
