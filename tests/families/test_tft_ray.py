@@ -48,9 +48,9 @@ def parents_of(pid: int) -> list[int]:
 
 
 def test_a_killed_worker_changes_no_byte_of_the_model(tmp_path: Path) -> None:
-    """Killed once the first epoch was told, the training goes on after the last that was kept: the first, or on a busy
-    machine the second. Epochs are told once each, every loss and the model are those of one process to the bit; no checkpoint and no worker
-    is left."""
+    """Killed once the first epoch was told, the training goes on after the last that was kept: the first, or the second on a
+    busy machine. Epochs are told once each, every loss and the model are those of one process to the bit; no checkpoint and no
+    worker is left."""
     bars, params = bars_made(1_500, 5), params_for(epochs=3, batch_size=32, dropout=0.2)
     hours = {"horizon": 1, "until": bars.last, "seed": 7}
     panel, y = Panel.of([bars]), np.zeros((1, len(bars)))
