@@ -19,7 +19,6 @@ MOST_HEAD_BYTES = 1 << 16
 # many as the listener's queue holds, 1,024, and hears them a few turns later.
 MOST_REFUSED = 4
 
-
 _RETRY = b"%d" % RETRY_AFTER_S
 _FULL_BODY = b'{"error":"too many connections; ask again"}'
 _BUSY_BODY = b'{"error":"too many requests wait for their turn; ask again"}'
@@ -191,10 +190,9 @@ def bounded_protocol(  # noqa: C901  # a class of small methods
             """400 to bytes that are no HTTP. What was answered before, or is being answered, is no longer mended."""
             cycle = self.cycle
             if cycle is not None and not cycle.response_complete and not cycle.more_body:
-                cycle.keep_alive, self._drops = (
-                    False,
-                    True,
-                )  # a request before these bytes: it gets its answer
+                # A request before these bytes: it gets its answer.
+                cycle.keep_alive = False
+                self._drops = True
             elif cycle is not None and cycle.more_body and cycle.response_started:
                 self.transport.close()
             else:
