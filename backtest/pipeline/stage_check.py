@@ -10,12 +10,12 @@ from backtest.certificate.subject import LIVE_HOURS, Spans, Subject
 from backtest.engine.lookahead import Check, examine
 from backtest.executors.protocol import Arrays, TaskSettings, task_function
 from backtest.pipeline.cards import card_of
-from backtest.pipeline.forecast_numbers import p_up_written, prices_written
 from backtest.pipeline.output_names import CARD, CERTIFICATE, FORECAST, MODEL_PARAMS
 from backtest.pipeline.stage_inputs import REFUSAL, Given, Made, json_bytes
 from backtest.pipeline.stages_judged import CODE_VERSION
 from trader.core.certificate import Certificate
 from trader.core.families import own_family
+from trader.core.fan import p_up_written, prices_written
 from trader.core.hours import Rules
 from trader.core.params import Params
 from trader.core.ports import Forecaster

@@ -12,10 +12,10 @@ from backtest.engine.simulate import simulate
 from backtest.evidence.ledger import config_hash, data_hash
 from backtest.evidence.significance import Moments
 from backtest.executors.protocol import Arrays, TaskSettings, task_function
-from backtest.pipeline.forecast_numbers import p_up_written, prices_written
 from backtest.pipeline.output_names import FORECAST, MODEL_PARAMS, PARAMS, PREDICTIONS
 from backtest.pipeline.stage_inputs import Given, Made, json_bytes
 from backtest.pipeline.tables import columns_of
+from trader.core.fan import p_up_written, prices_written
 from trader.core.forecast import LEVELS
 from trader.core.hours import Rules
 from trader.core.metrics import hourly_returns

@@ -48,6 +48,7 @@ class FanForecast:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
+        rows = prices_written(self.prices)
         return {
             "symbol": self.symbol,
             "model_id": self.model_id,
@@ -62,12 +63,23 @@ class FanForecast:
                 {
                     "h": h,
                     "time": iso(self.time(h)),
-                    "p_up": round(float(self.p_up[h - 1]), 6),
-                    "prices": [float(f"{price:.10g}") for price in self.prices[h - 1].tolist()],
+                    "p_up": p_up_written(float(self.p_up[h - 1])),
+                    "prices": rows[h - 1],
                 }
                 for h in range(1, self.hours + 1)
             ],
         }
+
+
+def p_up_written(p_up: float | None) -> float | None:
+    """As a forecast is written: with six decimals; None where nothing is said."""
+    return None if p_up is None else round(p_up, 6)
+
+
+def prices_written(prices: Floats | None) -> list[list[float]]:
+    """As a forecast is written: prices (h, level) with ten digits, a row an hour ahead; none where there is P(up) alone."""
+    rows = [] if prices is None else prices.tolist()
+    return [[float(f"{price:.10g}") for price in row] for row in rows]
 
 
 def fan_forecast(bars: Bars, hour: int, model: LoadedModel, hours: int, *, late: bool = False) -> FanForecast:
