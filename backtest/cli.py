@@ -37,6 +37,7 @@ PROGRAM = Program(
     },
     trains=("run", "tune", "report", "forecast", "choices", "select", "lookahead", "lifecycle", "pipeline"),
     earlier_names=("reproduce-seed",),
+    early={"pipeline": "backtest.commands.pipeline_early:begin_workers"},
 )
 
 

@@ -61,7 +61,7 @@ class Scene:
     pairs: int
 
 
-FULL = Scene(many=72, days=730, trees=355, trials=4, book=8, book_days=365, rounds=ROUNDS, pairs=3)
+FULL = Scene(many=72, days=730, trees=355, trials=4, book=8, book_days=730, rounds=ROUNDS, pairs=3)
 SMALL = Scene(many=3, days=40, trees=20, trials=0, book=2, book_days=20, rounds=1, pairs=1)
 
 

@@ -116,7 +116,7 @@ def _figures(size: Size) -> list[Figure]:
 # One tiny task a candidate, twice, as a worker process computes it: what the first costs more, and the interpreter before it.
 _FIRST_FITS = """
 import json, sys, time
-from backtest.executors.local_process import without_drawing
+from backtest.executors.local_worker import without_drawing
 without_drawing()
 import numpy as np
 from backtest.select.candidates import candidates_of

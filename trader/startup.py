@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -131,7 +131,8 @@ class Program:
 
     verbs: `module:name` of a function, or of an app of further verbs, by the verb's name and in the order of the help. trains:
     those that fit models of a user's own features or family in this process. earlier_names: renamed ones, which no help tells.
-    reads_schedule: those that parse the command lines of a schedule, in which any verb may stand.
+    reads_schedule: those that parse the command lines of a schedule, in which any verb may stand. early: `module:name` of what
+    a verb begins before it is imported, called with the words that follow it.
     """
 
     help: str
@@ -139,6 +140,7 @@ class Program:
     trains: tuple[str, ...]
     earlier_names: tuple[str, ...] = ()
     reads_schedule: tuple[str, ...] = ()
+    early: Mapping[str, str] = field(default_factory=dict)
 
     def asked(self, words: Sequence[str]) -> typer.Typer:
         """The command line for these words: with the verb that they begin with alone, with all where they begin with none or with
@@ -146,6 +148,8 @@ class Program:
         first = words[0] if words else ""
         if first == "--version":
             return self.app_of(())
+        if first in self.early:
+            _named(self.early[first])(words[1:])
         alone = first in self.verbs and first not in self.reads_schedule
         return self.app_of((first,) if alone else self.verbs)
 
@@ -160,11 +164,16 @@ class Program:
             begin(context.invoked_subcommand, trains=context.invoked_subcommand in self.trains)
 
         for name in names:
-            module, _, attribute = self.verbs[name].partition(":")
-            found = getattr(import_module(module), attribute)
+            found = _named(self.verbs[name])
             if isinstance(found, typer.Typer):
                 app.add_typer(found, name=name)
             else:
                 app.command(name, hidden=name in self.earlier_names)(found)
         one_value_each(app)
         return app
+
+
+def _named(reference: str) -> Any:
+    """What `module:name` says, imported now."""
+    module, _, name = reference.partition(":")
+    return getattr(import_module(module), name)

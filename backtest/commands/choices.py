@@ -110,7 +110,8 @@ def _measured(
     """Each family in turn, alone on the machine; counted when it was scored, or failed."""
     from backtest.select.candidates import VARIANTS, candidates_of
     from backtest.select.choices import Choice, longest_horizon, measured
-    from trader.forecasters.registry import BUILDERS, NEEDS, forecaster_of, installed, traits_of, way_to
+    from trader.forecasters.libraries import NEEDS
+    from trader.forecasters.registry import BUILDERS, forecaster_of, installed, traits_of, way_to
 
     ledgers = [ledger_in(evidence, it) for it in series]
     there = installed()

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any, Generic, TypeVar
 
 from backtest.executors.interrupts import raise_noted
-from backtest.executors.protocol import Executor, Task, WorkerLost
+from backtest.executors.protocol import Executor, Expecting, Task, WorkerLost
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -235,6 +235,11 @@ class Resubmitting:
         was noted."""
         raise_noted()
         return _Resubmitted(self._inner, task, self._tell)
+
+    def expect(self, modules: Sequence[str]) -> None:
+        """The inner one may begin."""
+        if isinstance(self._inner, Expecting):
+            self._inner.expect(modules)
 
     def close(self) -> None:
         """The inner one."""

@@ -7,6 +7,7 @@ all cached starts none, and one window starts one.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -34,17 +35,31 @@ class LocalExecutor:
 
     def submit(self, task: Task) -> Future[bytes]:
         """By the task's placement."""
-        if self.capacity == 1 or (task.placement == "caller" and self._processes is None):
+        if self.capacity == 1 or (task.placement == "caller" and not self._is_ready):
             return at_once(task)
         with self._lock:
             if task.placement == "thread":
                 self._threads = self._threads or ThreadPoolExecutor(self.capacity)
                 return self._threads.submit(task.result)
-            if self._processes is None:
-                from backtest.executors.local_process import WorkerProcesses
+            return self._begun(()).submit(task)
 
-                self._processes = WorkerProcesses(self.capacity)
-            return self._processes.submit(task)
+    def expect(self, modules: Sequence[str]) -> None:
+        """A server of worker processes imports them; a process is started as soon as a task needs it."""
+        if self.capacity > 1:
+            with self._lock:
+                self._begun(modules)
+
+    @property
+    def _is_ready(self) -> bool:
+        """Whether a process need not be waited for."""
+        return self._processes is not None and self._processes.is_ready
+
+    def _begun(self, modules: Sequence[str]) -> WorkerProcesses:
+        if self._processes is None:
+            from backtest.executors.local_process import WorkerProcesses
+
+            self._processes = WorkerProcesses(self.capacity, modules)
+        return self._processes
 
     def close(self) -> None:
         """What was begun ends first, so that its result can be kept."""

@@ -1,52 +1,62 @@
-"""Worker processes of this machine, seen from both ends of their pipes. What passes through is packed, not pickled.
+"""Worker processes of this machine, seen from their coordinator. What passes through their pipes is packed, not pickled.
 
-A worker is a fresh interpreter that imports what its tasks name: the coordinator's main module is not imported again.
+A worker is forked by a server that has imported what its tasks need, or is a fresh interpreter: the coordinator's main module is
+not imported again.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import queue
 import signal
 import subprocess
 import sys
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
+from typing import Protocol
 
-from backtest.executors.packing import computed, opened, packed, packed_task, unpacked
-from backtest.executors.protocol import Arrays, SharedArrays, Task, WorkerLost
+from backtest.executors.fork_server import HAS_FORKS, ForkServer, begun
+from backtest.executors.local_worker import DROP, KEEP, TASK
+from backtest.executors.packing import opened, packed, packed_task
+from backtest.executors.protocol import SharedArrays, Task, WorkerLost
 
 # A search within a lifecycle shares other arrays than the one before: what was not used for longest is dropped.
 _HELD = 4
 _PATIENCE_S = 10
-_KEEP, _DROP, _TASK = b"K", b"D", b"T"
-# What a worker's libraries would import for charts of their own, and do without: half of what Prophet's start takes.
-_DRAWING = ("matplotlib", "plotly")
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from backtest.executors.local_process import main; main(int(sys.argv[1]))"
+    "from backtest.executors.local_worker import main; main(int(sys.argv[1]))"
 )
 
 
 class WorkerProcesses:
     """A thread for each process hands it one task after the other; a process that is lost costs that task alone."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, modules: Sequence[str]) -> None:
+        """modules: what tasks will need, imported from now on; without any it is what the first task needs."""
         self._own = threading.local()
         self._all: list[WorkerProcess] = []
         self._pool = ThreadPoolExecutor(count, initializer=_without_signals)
+        self._source = _Source(modules)
+        self._has_tasks = False
+        self._beginning = self._pool.submit(self._source.begin) if modules else None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether what was to be imported is."""
+        return self._beginning is None or self._beginning.done()
 
     def submit(self, task: Task) -> Future[bytes]:
         """First come, first served."""
+        self._has_tasks = True
         return self._pool.submit(self._answered, task)
 
     def close(self) -> None:
         """Wait for what was begun; a second interrupt ends that as well."""
+        if not self._has_tasks:
+            self._source.kill()  # nobody waits for what it imports
         try:
             self._pool.shutdown(cancel_futures=True)
         except KeyboardInterrupt:
@@ -55,11 +65,12 @@ class WorkerProcesses:
             raise
         for process in self._all:
             process.end()
+        self._source.close()
 
     def _answered(self, task: Task) -> bytes:
         process = getattr(self._own, "process", None)
         if process is None:
-            process = self._own.process = WorkerProcess()
+            process = self._own.process = self._source.worker(task.function.__module__)
             self._all.append(process)
         try:
             answer = process.answer(task)
@@ -75,23 +86,108 @@ def _without_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
 
 
+class _Source:
+    """Where workers come from: a server of forks, begun with the first, or fresh interpreters."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        self._modules, self._lock = tuple(modules), threading.Lock()
+        self._server: ForkServer | None = None
+        self._is_killed = False
+
+    def begin(self) -> None:
+        """Until the server has imported everything; workers are forked when tasks need them."""
+        if HAS_FORKS:
+            with self._lock:
+                if self._is_killed:
+                    return
+                server = self._begun()
+            server.wait()
+
+    def kill(self) -> None:
+        """In the middle of its imports, or before it began."""
+        with self._lock:
+            self._is_killed = True
+            if self._server is not None:
+                self._server.kill()
+
+    def worker(self, module: str) -> WorkerProcess:
+        """A new one. module: that of its first task."""
+        if not HAS_FORKS:
+            return WorkerProcess(_Fresh)
+        with self._lock:
+            self._modules = self._modules or (module,)
+            try:
+                return WorkerProcess(self._begun().fork)
+            except OSError:  # it was killed: another one forks what comes
+                self._end()
+                return WorkerProcess(self._begun().fork)
+
+    def close(self) -> None:
+        """Its workers have ended."""
+        with self._lock:
+            self._end()
+
+    def _begun(self) -> ForkServer:
+        if self._server is None:
+            self._server = begun(self._modules)
+        return self._server
+
+    def _end(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+
+class _Process(Protocol):
+    """A worker, as whoever started it sees it."""
+
+    pid: int
+
+    def kill(self) -> None:
+        """Now."""
+
+    def exit_code(self, patience_s: float) -> int | None:
+        """Once it has ended; after so long it is killed. None where nobody knows."""
+
+
+class _Fresh:
+    """A worker that is an interpreter of its own."""
+
+    def __init__(self, handle: int) -> None:
+        words = [sys.executable, "-c", _START, str(handle), json.dumps(sys.path)]
+        self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, pass_fds=(handle,))  # noqa: S603  # this very interpreter
+        self.pid = self._process.pid
+
+    def kill(self) -> None:
+        """Now."""
+        self._process.kill()
+
+    def exit_code(self, patience_s: float) -> int:
+        """As of a subprocess."""
+        try:
+            return self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+
 class WorkerProcess:
     """The coordinator's end. One thread uses it."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: Callable[[int], _Process]) -> None:
+        """start: makes the process of its end of the pipe."""
         self._pipe, theirs = Pipe()
-        words = [sys.executable, "-c", _START, str(theirs.fileno()), json.dumps(sys.path)]
-        self._process = subprocess.Popen(  # noqa: S603  # this very interpreter
-            words, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),)
-        )
-        theirs.close()
+        try:
+            self._process = start(theirs.fileno())
+        finally:
+            theirs.close()
         self._held: OrderedDict[str, None] = OrderedDict()
 
     def answer(self, task: Task) -> bytes:
         """A task's answer, still packed. Raises WorkerLost where the process ends before."""
         try:
             self._hand_over(task.shared)
-            self._send(_TASK, packed_task(task))
+            self._send(TASK, packed_task(task))
             return self._pipe.recv_bytes()
         except (EOFError, OSError):
             raise WorkerLost(self._fate()) from None
@@ -102,8 +198,8 @@ class WorkerProcess:
             return
         if len(self._held) == _HELD:
             oldest, _ = self._held.popitem(last=False)
-            self._send(_DROP, oldest.encode())
-        self._send(_KEEP, packed({"name": shared.name}, shared.arrays))
+            self._send(DROP, oldest.encode())
+        self._send(KEEP, packed({"name": shared.name}, shared.arrays))
         self._held[shared.name] = None
 
     def _send(self, what: bytes, body: bytes) -> None:
@@ -111,56 +207,21 @@ class WorkerProcess:
         self._pipe.send_bytes(body)  # alone, so that arrays lie in memory as they are packed
 
     def _fate(self) -> str:
-        self.end()
-        code = self._process.returncode
-        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        return f"worker process {self._process.pid} ended {how}"
+        code = self.end()
+        how = (
+            ""
+            if code is None
+            else f" by {signal.Signals(-code).name}"
+            if code < 0
+            else f" with exit code {code}"
+        )
+        return f"worker process {self._process.pid} ended{how}"
 
     def kill(self) -> None:
         """In the middle of its task."""
         self._process.kill()
 
-    def end(self) -> None:
-        """Its pipe is closed, so it ends; or it is ended."""
+    def end(self) -> int | None:
+        """Its pipe is closed, so it ends; or it is ended. Its exit code, as of a subprocess."""
         self._pipe.close()
-        try:
-            self._process.wait(_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
-def main(handle: int) -> None:
-    """The process's end: tasks one after the other, until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    without_drawing()
-    pipe, inbox = Connection(handle), queue.SimpleQueue[bytes]()
-    threading.Thread(target=_listen, args=(pipe, inbox), daemon=True).start()
-    held: dict[str, Arrays] = {}
-    while True:
-        what, body = inbox.get(), inbox.get()
-        if what == _KEEP:
-            head, arrays = unpacked(body)
-            held[head["name"]] = arrays
-        elif what == _DROP:
-            del held[body.decode()]
-        else:
-            answer = computed(body, held.__getitem__)
-            with contextlib.suppress(
-                BrokenPipeError
-            ):  # the coordinator is no more, and the other thread ends this
-                pipe.send_bytes(answer)
-
-
-def without_drawing() -> None:
-    """From now on nothing that draws can be imported in this process."""
-    sys.modules.update(dict.fromkeys(_DRAWING))  # type: ignore[arg-type]  # None says that there is no such module
-
-
-def _listen(pipe: Connection, inbox: queue.SimpleQueue[bytes]) -> None:
-    """A coordinator that ended, or was killed, closed its end of the pipe: then nobody wants what is computed here."""
-    while True:
-        try:
-            inbox.put(pipe.recv_bytes())
-        except (EOFError, OSError):
-            os._exit(0)
+        return self._process.exit_code(_PATIENCE_S)

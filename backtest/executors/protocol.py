@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -146,6 +146,14 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Forget what was not begun, let what was begun end, and end the workers. Safe to repeat."""
+
+
+@runtime_checkable
+class Expecting(Protocol):
+    """An executor whose workers begin sooner where they are expected."""
+
+    def expect(self, modules: Sequence[str]) -> None:
+        """Tasks will be given soon, which need these modules: what workers have to import is imported from now on."""
 
 
 def _read_only(array: Array) -> Array:

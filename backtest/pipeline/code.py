@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,16 @@ from backtest.pipeline.source_module import SourceModule, content_of, module_of,
 from backtest.pipeline.source_text import AT_IMPORT
 
 ROOT = Path(__file__).resolve().parents[2]
-_SCHEMA = 3
+_SCHEMA = 4
 # Of this process: a module that was taken apart is not taken apart again.
 _taken_apart: dict[tuple[str, str], SourceModule] = {}
+
+
+@cache
+def _read_by() -> list[Any]:
+    """Who took modules apart: another Python, or another way to do it, would find other things in them."""
+    ways = sorted(Path(__file__).parent.glob("source_*.py"))
+    return [sys.version, *([it.name, *stamp_of(it.stat())] for it in ways)]
 
 
 @dataclass(frozen=True)
@@ -48,8 +55,9 @@ class Reached:
 
 
 class Code:
-    """Sources, read when they are reached. kept: a file that holds what was taken apart before; None keeps nothing. A module
-    whose file has the size and the times that it had is not read again."""
+    """Sources, read when they are reached. kept: a file that holds what was taken apart before; None keeps nothing. shared: one
+    that knows this project's own sources alone, for where the first is not there yet. A module whose file has the size and the
+    times that it had is not read again."""
 
     def __init__(
         self,
@@ -57,8 +65,10 @@ class Code:
         root: Path = ROOT,
         families: Iterable[str] = (),
         versions: Versions | None = None,
+        shared: Path | None = None,
     ) -> None:
         self._kept, self._root = kept, root
+        self._caches = [it for it in (kept, shared) if it is not None]
         self._families = frozenset(families)
         self.versions = versions or Versions()
         self._modules: dict[tuple[str, Path | None], SourceModule | None] = {}
@@ -69,15 +79,14 @@ class Code:
     @cached_property
     def _known(self) -> dict[str, Any]:
         """By a module's path: its file's size and time, and what it says."""
-        if self._kept is None:
-            return {}
-        try:
-            told = json.loads(self._kept.read_text(encoding="utf-8"))
-            if told["schema"] == _SCHEMA and told["python"] == sys.version:
-                self.versions.known |= told["libraries"]
-                return dict(told["modules"])
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # a cache that cannot be read is one that is not there
+        for path in self._caches:
+            try:
+                told = json.loads(path.read_text(encoding="utf-8"))
+                if (told["schema"], told["by"]) == (_SCHEMA, _read_by()):
+                    self.versions.take(told["libraries"])
+                    return dict(told["modules"])
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                pass  # a cache that cannot be read is one that is not there
         return {}
 
     @cached_property
@@ -91,23 +100,25 @@ class Code:
 
     @cached_property
     def _answers(self) -> KeptAnswers:
-        kept = self._kept.with_name(f"reached-{self._kept.name}") if self._kept else None
-        answers = KeptAnswers(kept, self._sources, self._families)
-        self.versions.known |= answers.libraries
-        return answers
+        kept = [it.with_name(f"reached-{it.name}") for it in self._caches]
+        return KeptAnswers(kept, self._sources, self._families, self.versions)
 
     def keep(self) -> None:
         """Write what was taken apart, if anything was; a folder that cannot be written costs the next call its time alone."""
-        self._answers.keep(self.versions.known)
-        if self._kept is None or not (self._stale or self.versions.asked):
+        self._answers.keep()
+        if not (self._stale or self.versions.asked):
             return
-        told = {
-            "schema": _SCHEMA,
-            "python": sys.version,
-            "modules": self._known,
-            "libraries": self.versions.known,
-        }
-        written(self._kept, told)
+        own = {str(path) for path in self._index.values()}
+        for path in self._caches:
+            told = {
+                "schema": _SCHEMA,
+                "by": _read_by(),
+                "modules": {
+                    place: it for place, it in self._known.items() if path is self._kept or place in own
+                },
+                "libraries": self.versions.kept(),
+            }
+            written(path, told)
 
     def reached(
         self,

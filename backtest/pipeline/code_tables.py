@@ -8,7 +8,7 @@ PACKAGES_BEGIN = tuple(f"{it}." for it in PACKAGES)
 TABLES_OF_FAMILIES = frozenset(
     {
         "trader.forecasters.registry:BUILDERS",
-        "trader.forecasters.registry:NEEDS",
+        "trader.forecasters.libraries:NEEDS",
         "trader.core.model_params:_Shipped",
         "trader.core.model_params:SHIPPED",
         "backtest.study.space:_ALL",

@@ -6,12 +6,14 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_SCHEMA = 1
+from backtest.pipeline.libraries import Versions
+
+_SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ def written(kept: Path, told: Mapping[str, Any]) -> bool:
     """Whether a cache stands in its place, whole. One that cannot be written costs the next call its time alone."""
     unfinished = kept.with_name(f"{kept.name}.{os.getpid()}.tmp")
     try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_text(json.dumps(told), encoding="utf-8")
         unfinished.replace(kept)
     except OSError:
@@ -67,27 +70,37 @@ class Answer:
 
 
 class KeptAnswers:
-    """kept: the file that holds them, None keeps nothing. sources, families: of which they are."""
+    """kept: files that hold them, the first that can be read counts. sources, families: of which they are. versions: what is
+    known of the libraries that they import is kept beside them."""
 
-    def __init__(self, kept: Path | None, sources: Iterable[SourceFile], families: Iterable[str]) -> None:
+    def __init__(
+        self,
+        kept: Sequence[Path],
+        sources: Iterable[SourceFile],
+        families: Iterable[str],
+        versions: Versions,
+    ) -> None:
+        self._versions = versions
         self._kept, self._changed = kept, False
         told = [sys.version, sorted(families), [[it.path, *it.stamp] for it in sources]]
         self._of = hashlib.sha256(json.dumps(told).encode()).hexdigest()
         self._known: dict[str, Answer] = {}
-        self.libraries: dict[str, str] = {}
-        if kept is not None:
-            self._read(kept)
+        any(self._read(it) for it in kept)
 
-    def _read(self, kept: Path) -> None:
+    def _read(self, kept: Path) -> bool:
+        """Whether it holds what was reached in these sources."""
         try:
             told: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
-            if (told["schema"], told["of"]) == (_SCHEMA, self._of):
-                self._known = {
-                    key: Answer(dict(it["code"]), list(it["imports"])) for key, it in told["answers"].items()
-                }
-                self.libraries = dict(told["libraries"])
+            if (told["schema"], told["of"]) != (_SCHEMA, self._of):
+                return False
+            known = {
+                key: Answer(dict(it["code"]), list(it["imports"])) for key, it in told["answers"].items()
+            }
+            self._versions.take(told["libraries"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            self._known = {}  # a cache that cannot be read is one that is not there
+            return False  # a cache that cannot be read is one that is not there
+        self._known = known
+        return True
 
     def get(self, roots: tuple[str, ...], families: tuple[str, ...]) -> Answer | None:
         """What was reached from these before."""
@@ -98,13 +111,16 @@ class KeptAnswers:
         self._known[_key(roots, families)] = answer
         self._changed = True
 
-    def keep(self, libraries: dict[str, str]) -> None:
-        """Write them, if one is new. libraries: distributions by imported name."""
-        if self._kept is None or not self._changed:
+    def keep(self) -> None:
+        """Write them, if one is new."""
+        if not self._changed:
             return
         answers = {key: {"code": it.code, "imports": it.imports} for key, it in self._known.items()}
+        libraries = self._versions.kept()
         told = {"schema": _SCHEMA, "of": self._of, "libraries": libraries, "answers": answers}
-        self._changed = not written(self._kept, told)
+        for it in self._kept:
+            written(it, told)
+        self._changed = False
 
 
 def _key(roots: tuple[str, ...], families: tuple[str, ...]) -> str:

@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 _OWN = frozenset({"trader", "backtest", "__main__"})
 
 
 @cache
-def _distributions() -> Mapping[str, list[str]]:
-    """Of every installed import: it takes a second, so it is asked once in a process, and only for a name that no distribution
-    has."""
-    return importlib.metadata.packages_distributions()
+def _distributions() -> Mapping[str, str]:
+    """The distribution of every installed import. All that is installed is looked through, so it is asked once in a process, and
+    only for a name that no distribution has."""
+    found: dict[str, str] = {}
+    for it in importlib.metadata.distributions():
+        name = _said(it, "Name")
+        found |= {imported: name for imported in _imports(it) if imported not in found}
+    return found
+
+
+def _imports(installed: importlib.metadata.Distribution) -> Iterator[str]:
+    """What a distribution says that it is imported as, else the first words of its files."""
+    told = installed.read_text("top_level.txt")
+    if told is not None:
+        yield from told.split()
+        return
+    for line in (installed.read_text("RECORD") or "").splitlines():
+        first, slash, _ = line.partition(",")[0].strip('"').partition("/")
+        name, dot, _ = first.partition(".")
+        if name.isidentifier() and bool(dot) != bool(slash):
+            yield name
 
 
 class Versions:
@@ -24,6 +43,16 @@ class Versions:
         self.known: dict[str, str] = {}
         self.asked = False
         self._versions: dict[str, str] = {}
+
+    def kept(self) -> dict[str, Any]:
+        """What is worth knowing the next time, as JSON can say it."""
+        return {"places": _places(), "known": self.known}
+
+    def take(self, told: Mapping[str, Any]) -> None:
+        """What was kept. A name that no distribution had may have one, if anything was installed since. Raises KeyError or
+        TypeError for anything else."""
+        same = told["places"] == _places()
+        self.known |= {name: it for name, it in told["known"].items() if it or same}
 
     def of(self, imported: Iterable[str]) -> dict[str, str]:
         """Versions by distribution, Python's own first."""
@@ -45,7 +74,7 @@ class Versions:
         self.asked = True
         found = imported if self.version(imported) else ""
         if not found:
-            found = (_distributions().get(imported) or [""])[0]
+            found = _distributions().get(imported, "")
         self.known[imported] = found
         return found
 
@@ -56,13 +85,24 @@ class Versions:
         return self._versions[distribution]
 
 
+def _places() -> list[list[Any]]:
+    """Folders of installed distributions, each with the time of its last change."""
+    found = [Path(it) for it in sys.path if it.endswith(("site-packages", "dist-packages"))]
+    return [[str(it), it.stat().st_mtime_ns] for it in found if it.is_dir()]
+
+
 def _installed(distribution: str) -> str:
-    """The version that the distribution's metadata say. They are read as lines: parsed as the message that they are, those of a
-    few libraries take longer than all the stages of a pipeline do."""
+    """The version of a distribution."""
     try:
-        found = importlib.metadata.distribution(distribution)
+        return _said(importlib.metadata.distribution(distribution), "Version")
     except (importlib.metadata.PackageNotFoundError, ValueError):
         return ""
-    text = found.read_text("METADATA") or found.read_text("PKG-INFO") or ""
+
+
+def _said(installed: importlib.metadata.Distribution, field: str) -> str:
+    """A field of a distribution's metadata, "" where it has none. They are read as lines: parsed as the message that they are,
+    those of a few libraries take longer than all the stages of a pipeline do."""
+    text = installed.read_text("METADATA") or installed.read_text("PKG-INFO") or ""
     head = text.partition("\n\n")[0].splitlines()
-    return next((line[8:].strip() for line in head if line.startswith("Version:")), "")
+    begin = f"{field}: "
+    return next((line[len(begin) :].strip() for line in head if line.startswith(begin)), "")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import cache_from_source
 from pathlib import Path
 
+from backtest.pipeline import code as code_module
 from backtest.pipeline.code import Code
 from backtest.pipeline.file_hashes import FileHashes
 from backtest.pipeline.folder import PipelineFolder
@@ -52,9 +54,15 @@ class Pipeline:
     def judge(self) -> tuple[Judge, Caches]:
         """What knows of every stage."""
         kept = self.folder.path.is_dir()
-        code = Code(self.folder.cache("code.json") if kept else None, families=FAMILIES)
+        mine = self.folder.cache("code.json") if kept else None
+        code = Code(mine, families=FAMILIES, shared=_beside_bytecode())
         hashes = FileHashes(self.folder.cache("files.json") if kept else None)
         return Judge(self.folder, code, hashes), Caches(code, hashes)
+
+
+def _beside_bytecode() -> Path:
+    """What every pipeline of this installation may know of its sources, where Python keeps the like."""
+    return Path(cache_from_source(code_module.__file__)).with_suffix(".json")
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,7 @@ class PipelineRun:
         for job in jobs:
             if last := judge.newest(job.name):
                 self._seconds[job.kind].append(last.seconds)
+        self._began = False
         self.outcome = Outcome()
 
     @cached_property
@@ -177,7 +178,18 @@ class PipelineRun:
             self.outcome.kept.append(job.name)
             self._told(job, None)
         else:
+            if not self._began:
+                self._began = True
+                self._stage.expect(self._reached_by(job))
             flying.add(threads.submit(self._stage.compute, job, verdict), (job, verdict))
+
+    def _reached_by(self, first: Job) -> list[Job]:
+        """It, and the jobs that need it."""
+        reached = {first.name: first}
+        for job in self._jobs:
+            if any(it in reached for it in job.needs):
+                reached[job.name] = job
+        return list(reached.values())
 
     def _end(self, job: Job, verdict: Verdict, future: Future[Ended]) -> None:
         error = future.exception()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backtest.executors.protocol import Executor, Placement, SharedArrays, Task, resolved
+from backtest.executors.protocol import Executor, Expecting, Placement, SharedArrays, Task, resolved
 from backtest.pipeline.folder import PipelineFolder, sha256_of
 from backtest.pipeline.job import Job
 from backtest.pipeline.judge import Verdict
@@ -21,6 +21,7 @@ from backtest.pipeline.stage_inputs import REFUSAL, Given, Made, Work
 from trader.core.errors import DataError, Retry
 from trader.core.families import own_family
 from trader.core.features import preset_named
+from trader.forecasters.libraries import modules_of
 
 # Stages that give out fits, a task each; any other is one task: files in, files out.
 COORDINATED = ("tune", "predict")
@@ -47,6 +48,11 @@ class Stoppable:
             raise Stopped
         return self._inner.submit(task)
 
+    def expect(self, modules: Sequence[str]) -> None:
+        """The inner one may begin."""
+        if isinstance(self._inner, Expecting):
+            self._inner.expect(modules)
+
     def close(self) -> None:
         """The inner one."""
         self._inner.close()
@@ -63,6 +69,12 @@ class StageRun:
     stop: threading.Event
     own: threading.Semaphore
     bring: Callable[[Job], None]
+
+    def expect(self, jobs: Iterable[Job]) -> None:
+        """Workers begin to import what these jobs need."""
+        needed = dict.fromkeys(module for job in jobs for module in _modules(job))
+        if needed and isinstance(self.executor, Expecting):
+            self.executor.expect(list(needed))
 
     def compute(self, job: Job, verdict: Verdict) -> tuple[Record, Mapping[str, Any]]:
         """The record of a job that was run, its outputs kept, and what it says beside them. Raises what the stage raises,
@@ -115,9 +127,16 @@ def _function(job: Job) -> Callable[..., Any]:
     return found
 
 
+def _modules(job: Job) -> list[str]:
+    """What a process imports that computes a job, or its fits."""
+    if not job.code or job.kind == "collect" or _placement(job) == "thread":
+        return []
+    return [job.code[0].partition(":")[0], *(it for family in job.families for it in modules_of(family))]
+
+
 def _placement(job: Job) -> Placement:
     """A user's own features and families are known to this process alone."""
     own = any(own_family(it) is not None for it in job.families)
     preset = job.params.get("preset")
     own = own or "features_file" in job.params or (preset is not None and bool(preset_named(preset).source))
-    return "thread" if own else "process"
+    return "thread" if own else "caller" if job.kind == "features" else "process"

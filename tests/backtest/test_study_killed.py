@@ -14,17 +14,23 @@ WHOLE = ("backtest", *tune_words("--study", "whole", "--workers", "1", trials=3)
 CUT = tune_words("--study", "cut", "--workers", "2", trials=3)
 
 
-def group(leader: int) -> list[int]:
-    """Living processes of a session."""
-    found = []
+def group(leader: int) -> dict[int, int]:
+    """Living processes of a session, each with its parent."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            state, _, _, session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+            state, parent, _, session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
         except (OSError, ValueError):
             continue
         if int(session) == leader and state != "Z":
-            found.append(int(folder.name))
+            found[int(folder.name)] = int(parent)
     return found
+
+
+def workers_of(coordinator: int) -> list[int]:
+    """Its grandchildren: those that its child has forked."""
+    there = group(coordinator)
+    return [pid for pid, parent in there.items() if there.get(parent) == coordinator]
 
 
 def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
@@ -54,7 +60,7 @@ def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -
 
         processes.append(tuned(tmp_path, CUT))
         stop = time.monotonic() + PATIENCE_S
-        while not (workers := set(group(processes[-1].pid)) - {processes[-1].pid}):
+        while not (workers := workers_of(processes[-1].pid)):
             assert time.monotonic() < stop, "no worker"
             time.sleep(0.01)
         os.kill(workers.pop(), signal.SIGKILL)

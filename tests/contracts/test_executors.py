@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -17,9 +18,10 @@ import typer
 from typer.testing import CliRunner
 
 from backtest.commands.computing import Computing, computed
-from backtest.executors import registry
+from backtest.executors import local_process, registry
+from backtest.executors.fork_server import HAS_FORKS
 from backtest.executors.futures import InFlight, InProcess, in_order
-from backtest.executors.protocol import Executor, Task, TaskFailed
+from backtest.executors.protocol import Executor, Expecting, Task, TaskFailed
 from backtest.executors.registry import EXECUTORS, Option, Registered, Setup, open_executor
 from tests.contracts.executor_contract import (
     SHARED,
@@ -66,26 +68,111 @@ def test_a_worker_process_does_without_what_draws() -> None:
         assert json.loads(executor.submit(task).result()) == ["numpy"]
 
 
+def handed(placement: str = "process") -> Task:
+    """A task that says which process computes it."""
+    return Task(tasks.handed, {"seconds": 0}, SHARED, placement=placement)  # type: ignore[arg-type]  # one of them
+
+
+def computed_by(executor: Executor, placement: str = "process") -> int:
+    """The process that computes the next task."""
+    pid: int = json.loads(executor.submit(handed(placement)).result())[0]
+    return pid
+
+
 def test_local_starts_a_process_only_for_what_needs_one() -> None:
     """None for tasks of the caller or of threads, none with one worker, one for one task, the second for the second."""
     before = children()
     with open_executor("local", Setup(1)) as alone:
-        alone.submit(product(1)).result()
+        assert computed_by(alone) == os.getpid()
         assert children() == before
     with open_executor("local", Setup(2)) as executor:
         for placement in ("caller", "thread"):
-            executor.submit(product(1, placement=placement)).result()
+            assert computed_by(executor, placement) == os.getpid()
         assert children() == before
-        executor.submit(product(1)).result()
-        (first,) = children() - before
+        first = computed_by(executor)
+        assert first != os.getpid()
         time.sleep(0.3)  # its thread has handed over the result, and is about to wait for the next task
-        executor.submit(product(2)).result()
-        assert children() - before == {first}, "it was idle"
-        pid, *_ = json.loads(
-            executor.submit(Task(tasks.handed, {"seconds": 0}, SHARED, placement="caller")).result()
-        )
-        assert pid == first, "now that there is one, it spares the caller"
+        assert computed_by(executor) == first, "it was idle"
+        assert computed_by(executor, "caller") == first, "now that there is one, it spares the caller"
     assert children() == before
+
+
+@pytest.mark.skipif(not HAS_FORKS, reason="workers of this system are fresh interpreters")
+def test_workers_are_forked_by_a_process_that_has_imported_what_is_expected(tmp_path: Path) -> None:
+    """So none of them imports it again; while it does, the caller computes what takes less time."""
+    slow = tmp_path / "slow_to_import.py"
+    slow.write_text(
+        "import os, pathlib, time\n"
+        f"folder = pathlib.Path({str(tmp_path)!r})\n"
+        "(folder / f'imported-by-{os.getpid()}').touch()\n"
+        "while not (folder / 'go').exists():\n"
+        "    time.sleep(0.01)\n"
+    )
+    before = children()
+    sys.path.insert(0, str(tmp_path))
+    try:
+        with open_executor("local", Setup(2)) as executor:
+            assert isinstance(executor, Expecting)
+            executor.expect(["slow_to_import", "no.such.module"])
+            until(lambda: list(tmp_path.glob("imported-by-*")), "nothing is imported")
+            (server,) = children() - before
+            assert computed_by(executor, "caller") == os.getpid()
+            waits = executor.submit(waiting(tmp_path, "a")), executor.submit(waiting(tmp_path, "b"))
+            (tmp_path / "go").touch()
+            assert [json.loads(it.result()) for it in waits] == ["a", "b"]
+            workers = {int((tmp_path / name).read_text()) for name in "ab"}
+            assert len(workers) == 2
+            assert [it.name for it in tmp_path.glob("imported-by-*")] == [f"imported-by-{server}"]
+            assert computed_by(executor, "caller") in workers
+    finally:
+        sys.path.remove(str(tmp_path))
+    assert children() == before
+
+
+@pytest.mark.skipif(not HAS_FORKS, reason="workers of this system are fresh interpreters")
+def test_nobody_waits_for_imports_that_are_not_needed(tmp_path: Path) -> None:
+    """The executor is closed in the middle of them."""
+    (tmp_path / "never_imported.py").write_text("import time\ntime.sleep(10_000)\n")
+    before = children()
+    sys.path.insert(0, str(tmp_path))
+    try:
+        with open_executor("local", Setup(2)) as executor:
+            assert isinstance(executor, Expecting)
+            executor.expect(["never_imported"])
+    finally:
+        sys.path.remove(str(tmp_path))
+    assert children() == before
+
+
+@pytest.mark.skipif(not HAS_FORKS, reason="workers of this system are fresh interpreters")
+def test_another_process_forks_when_the_first_is_lost(tmp_path: Path) -> None:
+    """Its workers go on, and the next worker that is needed begins."""
+    before = children()
+    with open_executor("local", Setup(2)) as executor:
+        first = computed_by(executor)
+        (server,) = children() - before
+        os.kill(server, signal.SIGKILL)
+        both = [executor.submit(waiting(tmp_path, name)) for name in "ab"]
+        until(lambda: (tmp_path / "a").exists() and (tmp_path / "b").exists(), "no second worker")
+        (tmp_path / "go").touch()
+        assert [json.loads(it.result()) for it in both] == ["a", "b"]
+        assert first in {int((tmp_path / name).read_text()) for name in "ab"}
+        assert len(children() - before) == 1
+    assert children() == before
+
+
+def test_workers_are_fresh_interpreters_where_a_system_forks_badly(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Their results and what is told of a lost one are the same."""
+    monkeypatch.setattr(local_process, "HAS_FORKS", False)
+    said: list[str] = []
+    with open_executor("local", Setup(2), said.append) as executor:
+        assert isinstance(executor, Expecting)
+        executor.expect(["json"])
+        assert executor.submit(product(1)).result() == product(1).result()
+        executor.submit(killed(tmp_path, 1)).result()
+    assert ["ended by SIGKILL; it is given again" in it for it in said] == [True]
 
 
 def test_local_workers_outlive_no_coordinator(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import os
+import platform
 import re
 import shutil
 import threading
@@ -25,6 +27,7 @@ from backtest.pipeline.kept_answers import source_files
 from backtest.pipeline.libraries import Versions
 from backtest.pipeline.opened import Pipeline
 from backtest.pipeline.run import PipelineRun
+from backtest.pipeline.source_module import SourceModule, module_of
 from tests.pipeline.kit import Kitchen
 from tests.support.bars_made import bars_made
 from trader.adapters.files import write_bars
@@ -190,6 +193,80 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
     folder = tmp_path_factory.mktemp("code")
     Kitchen(folder).write(families=("naive", "xgboost"))
     return Sources(folder, Pipeline.of(folder / "p.toml").jobs)
+
+
+def test_a_new_pipeline_knows_what_others_of_this_installation_read(
+    sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sources of this project, taken apart once; never a person's own file, and nothing of a file that has changed since."""
+    own, shared = tmp_path / "own.py", tmp_path / "bytecode" / "code.json"
+    own.write_text("import helper_of_mine\n")
+    (tmp_path / "helper_of_mine.py").write_text("SECRET = 1\n")
+    job = next(it for it in sources.jobs if it.kind == "predict")
+
+    def read(folder: str) -> tuple[list[str], str]:
+        """The modules that a new pipeline takes apart, and the code that it finds."""
+        taken: list[str] = []
+
+        def noted(name: str, source: bytes, path: Path) -> SourceModule:
+            taken.append(name)
+            return module_of(name, source, path)
+
+        monkeypatch.setattr(code_of, "module_of", noted)
+        code_of._taken_apart.clear()
+        code = Code(tmp_path / folder / "code.json", sources.root, FAMILIES, sources.versions, shared)
+        digest = code.reached(job.code, job.families).digest
+        code.reached((), file=own)
+        code.keep()
+        return [it for it in taken if it != "helper_of_mine"], digest
+
+    first, digest = read("first")
+    assert len(first) > 20
+    assert read("second") == ([], digest)
+    assert "helper_of_mine.py" in (tmp_path / "first" / "code.json").read_text()
+    assert "helper_of_mine.py" not in shared.read_text()
+    with sources.changed("backtest/engine/walkforward.py", line_in("fit_and_predict")):
+        changed, other = read("third")
+        assert changed == ["backtest.engine.walkforward"]
+        assert other != digest
+    shared.write_text("{")
+    shared.with_name("reached-code.json").write_text("[]")
+    assert read("fourth")[1] == digest, "a shared file that cannot be read is one that is not there"
+
+
+def test_a_library_that_is_installed_later_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A name that nothing had is looked for again once anything was installed."""
+    place = tmp_path / "site-packages"
+    place.mkdir()
+    monkeypatch.syspath_prepend(str(place))
+    before = Versions()
+    assert before.of(["helper_of_mine"]) == {"python": platform.python_version()}
+    again = Versions()
+    again.take(before.kept())
+    assert again.known == {"helper_of_mine": ""}
+    assert again.of(["helper_of_mine"]) == {"python": platform.python_version()}
+    assert not again.asked
+    told = place / "helper_of_mine-1.2.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: helper-of-mine\nVersion: 1.2\n\nText\n")
+    (told / "RECORD").write_text("helper_of_mine/__init__.py,,\n")
+    later = Versions()
+    later.take(before.kept() | {"places": []})
+    assert later.of(["helper_of_mine"])["helper_of_mine"] == "1.2"
+
+
+def test_an_import_is_of_the_distribution_that_has_it() -> None:
+    """As importlib says it, for every import of this installation that one distribution has."""
+    told = importlib.metadata.packages_distributions()
+    versions = Versions()
+    names = [name for name, owners in told.items() if len({*owners}) == 1 and name.isidentifier()]
+    assert len(names) > 50
+    wrong = {
+        it: versions.distribution(it) for it in names if versions.distribution(it) not in (it, told[it][0])
+    }
+    assert wrong == {}
+    assert versions.distribution("talib") == "TA-Lib"
+    assert versions.distribution("no_such_import") == ""
 
 
 @pytest.mark.parametrize("what", MUTATIONS)

@@ -16,7 +16,11 @@ import sys
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PACKAGES = ("trader", "backtest")
 # Texts of `python -c` that the project itself starts.
-OWN = ("from backtest.executors.local_process import main", "from trader.cli import main")
+OWN = (
+    "from backtest.executors.local_worker import main",
+    "from backtest.executors.fork_server_process import main",
+    "from trader.cli import main",
+)
 
 
 def is_own(words: list[str]) -> bool:

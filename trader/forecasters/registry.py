@@ -13,6 +13,7 @@ from trader.core.errors import ConfigError
 from trader.core.families import GIVE_THE_FILE, own_families, own_family
 from trader.core.forecast import Traits
 from trader.core.text import how_to_install
+from trader.forecasters.libraries import NEEDS
 
 if TYPE_CHECKING:
     from trader.core.exports import ExportForm
@@ -63,13 +64,6 @@ BUILDERS: Mapping[str, Callable[[], Forecaster]] = {
     "arima": _arima,
     "prophet": _prophet,
     "tft": _tft,
-}
-# What a family imports beyond the main dependencies, as `import` names it: the extra of the family's name installs it.
-NEEDS: Mapping[str, str] = {
-    "lightgbm": "lightgbm",
-    "arima": "statsforecast",
-    "prophet": "prophet",
-    "tft": "torch",
 }
 
 

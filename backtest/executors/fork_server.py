@@ -1,0 +1,141 @@
+"""A process that imports once what workers need, and forks them, seen from the coordinator.
+
+A worker then begins within milliseconds, and what was imported lies in memory once for all of them. Linux alone forks well what
+has imported numerical libraries.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+
+HAS_FORKS = sys.platform == "linux"
+NUMBER = struct.Struct("!i")
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
+    "from backtest.executors.fork_server_process import main; main(int(sys.argv[1]), json.loads(sys.argv[3]))"
+)
+
+
+class ForkServer:
+    """The coordinator's end. Any thread may use it."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        """modules: what every worker would import."""
+        self._control, theirs = socket.socketpair()
+        words = [
+            sys.executable,
+            "-c",
+            _START,
+            str(theirs.fileno()),
+            json.dumps(sys.path),
+            json.dumps(list(modules)),
+        ]
+        # It inherits this: Ctrl-C and `docker stop` are for the coordinator, which ends it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  # this very interpreter
+                words, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),)
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+        self._lock = threading.Lock()
+        self._is_ready = False
+
+    def wait(self) -> None:
+        """Until it has imported everything, or is no more."""
+        with self._lock, contextlib.suppress(OSError):
+            self._require_ready()
+
+    def fork(self, handle: int) -> Forked:
+        """A worker with this end of its pipe. Raises OSError where the server is no more."""
+        with self._lock:
+            self._require_ready()
+            socket.send_fds(self._control, [NUMBER.pack(0)], [handle])
+            pid = self._heard()
+            # Its server alone can reap it, when it is asked: until then the number is no other process's.
+            return Forked(self, pid, os.pidfd_open(pid))
+
+    def exit_code(self, pid: int) -> int:
+        """Of a worker that has ended, asked once. Raises OSError where the server is no more."""
+        with self._lock:
+            self._control.sendall(NUMBER.pack(pid))
+            return self._heard()
+
+    def close(self) -> None:
+        """The server ends, in the middle of its imports too; workers go on."""
+        self.kill()
+        self._process.wait()
+        self._control.close()
+
+    def kill(self) -> None:
+        """Now, in the middle of its imports too."""
+        self._process.kill()
+
+    def _require_ready(self) -> None:
+        if not self._is_ready:
+            self._heard()
+            self._is_ready = True
+
+    def _heard(self) -> int:
+        told = self._control.recv(NUMBER.size, socket.MSG_WAITALL)
+        if len(told) < NUMBER.size:
+            raise ConnectionResetError("the server of worker processes has ended")
+        number: int = NUMBER.unpack(told)[0]
+        return number
+
+
+_early: list[ForkServer] = []
+
+
+def begin_early(modules: Sequence[str]) -> None:
+    """A server for whoever needs the first one in this process; it ends with the process."""
+    if not _early:
+        server = ForkServer(modules)
+        _early.append(server)
+        atexit.register(server.kill)
+
+
+def begun(modules: Sequence[str]) -> ForkServer:
+    """The server that was begun early, else a new one."""
+    return _early.pop() if _early else ForkServer(modules)
+
+
+class Forked:
+    """A worker that a server forked."""
+
+    def __init__(self, server: ForkServer, pid: int, pidfd: int) -> None:
+        self._server, self.pid, self._pidfd = server, pid, pidfd
+        self._code: int | None = None
+        self._has_ended = False
+
+    def kill(self) -> None:
+        """Now."""
+        with contextlib.suppress(OSError):  # it has ended
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def exit_code(self, patience_s: float) -> int | None:
+        """Once it has ended; after so long it is killed. As of a subprocess: negative, the signal that ended it. None where
+        nobody knows, for its server is gone too."""
+        if not self._has_ended:
+            ended = select.poll()
+            ended.register(self._pidfd, select.POLLIN)
+            if not ended.poll(patience_s * 1000):
+                self.kill()
+                ended.poll()
+            os.close(self._pidfd)
+            self._has_ended = True
+            with contextlib.suppress(OSError):
+                self._code = self._server.exit_code(self.pid)
+        return self._code
