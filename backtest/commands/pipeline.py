@@ -163,12 +163,12 @@ def _noted(opened: Pipeline, outcome: Outcome, seconds: float) -> int:
     """The number of the manifest that describes what is there: a new one where anything was run or put back."""
     from backtest.executors.program import program
     from backtest.pipeline.picture import page
-    from backtest.pipeline.run import manifest_of
+    from backtest.pipeline.run import is_described, manifest_of
 
     folder, before = opened.folder, opened.folder.manifests()
-    if before and not (outcome.ran or outcome.restored):
-        return int(before[-1].stem)
     verdicts = [outcome.verdicts[it.name] for it in opened.jobs]
+    if before and not (outcome.ran or outcome.restored) and is_described(before[-1], verdicts):
+        return int(before[-1].stem)
     path = folder.write_manifest(manifest_of(opened.spec.text, verdicts, program(), seconds))
     folder.write("index.html", page(f"Pipeline {opened.spec.path.name}", verdicts))
     return int(path.stem)

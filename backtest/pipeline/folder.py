@@ -183,8 +183,10 @@ class PipelineFolder(ResultsFolder):
             self._name_page(name, page_ending(output))
             if link.is_symlink() and os.readlink(link) == target:  # noqa: PTH115  # as it stands, not resolved
                 continue
-            unfinished = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
+            # Elsewhere, so that a kill leaves nothing in what a person reads.
+            unfinished = self.path / "work" / f"link-{secrets.token_hex(4)}"
             with self.errors():
+                unfinished.parent.mkdir(exist_ok=True)
                 link.parent.mkdir(parents=True, exist_ok=True)
                 if link.is_dir() and not link.is_symlink():
                     shutil.rmtree(link)
@@ -261,7 +263,10 @@ class PipelineFolder(ResultsFolder):
         """Remove what unfinished stages have kept, once all have finished."""
         with suppress(OSError):
             for path in (self.path / "work").iterdir():
-                shutil.rmtree(path)
+                if path.is_symlink():
+                    path.unlink()
+                else:
+                    shutil.rmtree(path)
 
     def write_manifest(self, content: Mapping[str, Any]) -> Path:
         """The next number."""

@@ -82,6 +82,8 @@ def _collect(spec: Spec, symbol: str) -> Job:
         )
     path = spec.bars if is_file else bar_file(spec.bars, symbol)
     params: dict[str, Any] = {"symbol": symbol, "from": iso(spec.start), "to": iso(spec.stop)}
+    if symbol not in spec.symbols:
+        params["learned_from"] = True
     if spec.source == "market":
         params["source"] = "market"
     inputs = () if spec.source == "market" else (Input("bars", path),)

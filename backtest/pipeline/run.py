@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import statistics
 import threading
@@ -231,6 +232,15 @@ class PipelineRun:
             return None
         total = sum(count * statistics.median(self._seconds[kind]) for kind, count in left.items())
         return total / min(self._executor.capacity, sum(left.values()))
+
+
+def is_described(manifest: Path, verdicts: Sequence[Verdict]) -> bool:
+    """Whether a manifest names these very stages; one that cannot be read names none."""
+    try:
+        told = {it["stage"]: it["key"] for it in json.loads(manifest.read_text(encoding="utf-8"))["stages"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return told == {it.job.name: it.record.key for it in verdicts if it.record is not None}
 
 
 def manifest_of(

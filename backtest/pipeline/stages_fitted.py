@@ -23,6 +23,7 @@ from trader.core.features import features, preset_named
 from trader.core.jumps import require_no_jump
 from trader.core.panel import Panel
 from trader.core.params import Params
+from trader.core.pooled_rows import require_listed
 from trader.core.training import labels_between, train_bars
 from trader.core.types import HOUR_MS, Bars, Filters, Floats, Matrix, iso
 from trader.core.windows import Refit, refit_of, refits, require_history, require_span
@@ -30,13 +31,17 @@ from trader.core.windows import Refit, refit_of, refits, require_history, requir
 
 def collected(file: Path, settings: TaskSettings) -> Made:
     """The bars of a file up to the one that opens at the last hour. Raises ConfigError or DataError where they do not hold the
-    hours from `from` to `to`, or where a price jumps."""
+    hours from `from` to `to`, or where a price jumps. A symbol that fits only learn from may end before (each fit says what it
+    needs of it), but has a bar by then."""
     from trader.adapters.files import read_bars
 
     given = Given({}, settings)
     bars = read_bars(file, given.symbol)
     start, stop = given.hour("from"), given.hour("to")
-    require_span(bars, start, stop, str(file))
+    if settings.get("learned_from"):
+        require_listed(bars, stop)
+    else:
+        require_span(bars, start, stop, str(file))
     kept = bars.until(stop)
     require_no_jump(kept.span(start, stop + HOUR_MS), str(file))
     return Made({"bars.parquet": bars_bytes(kept)})

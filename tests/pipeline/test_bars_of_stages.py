@@ -62,3 +62,27 @@ def test_a_fit_on_two_symbols_is_that_of_backtest_run(kitchen: Kitchen) -> None:
     assert card["symbols"] == ["BTCUSDT", "ETHUSDT"]
     write_bars(kitchen.folder / "data" / "ETHUSDT-1h.parquet", bars_made(75 * 24, 3, symbol="ETHUSDT"))
     assert {"predict/BTCUSDT/xgboost", "train/BTCUSDT/xgboost"} < set(kitchen.status())
+
+
+def test_a_symbol_that_is_only_learned_from_may_end_before_the_last_hour(kitchen: Kitchen) -> None:
+    """As in `backtest run`, whose hours.jsonl has equal bytes; one without a bar by then is refused."""
+    kitchen.write(families=("xgboost",))
+    kitchen.write_bars("ETHUSDT", 2)
+    file = kitchen.folder / "data" / "ETHUSDT-1h.parquet"
+    whole = read_bars(file, "ETHUSDT")
+    write_bars(file, whole.until(parse_hour("2021-03-01")))
+    kitchen.edit("look_back_days = 20", 'look_back_days = 20\ntrain_symbols = ["BTCUSDT", "ETHUSDT"]')
+    kitchen.run()
+    folder = "out/current/backtest/BTCUSDT/xgboost"
+    words = f"run --bars data --symbol BTCUSDT --params {folder}/P.json --from 2021-02-20 --to 2021-03-12"
+    code, _, err = kitchen.ask(f"{words} --hours-out hours.jsonl --workers 1 --json")
+    assert code == 0, err
+    hours = (kitchen.folder / folder / "hours.jsonl").read_bytes()
+    assert hours == (kitchen.folder / "hours.jsonl").read_bytes()
+    write_bars(file, whole.rows(len(whole) - 20, len(whole)))
+    code, err = kitchen.fails()
+    assert code == 2
+    assert (
+        "ETHUSDT: there are no bars up to 2021-03-12T00:00:00Z; leave it out of train_symbols, or begin later"
+        in err
+    )

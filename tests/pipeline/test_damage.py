@@ -72,9 +72,13 @@ def test_gc_removes_what_a_kill_left_unfinished(finished: Kitchen) -> None:
         path.write_text("half")
     link = finished.out / "current" / "publish" / ".table.csv.0a1b2c3d"
     link.symlink_to("../../objects/nowhere")
+    other = finished.out / "work" / "link-0a1b2c3d"
+    other.parent.mkdir(exist_ok=True)
+    other.symlink_to("../objects/nowhere")
     assert finished.ask("gc p.toml")[0] == 0
     assert not any(it.exists() for it in left)
     assert not link.is_symlink()
+    assert not other.is_symlink()
     assert finished.outputs() == before
 
 
@@ -83,6 +87,7 @@ def test_a_run_that_has_finished_everything_leaves_no_work(finished: Kitchen) ->
     old = finished.out / "work" / "0123"
     old.mkdir(parents=True)
     (old / "window").write_text("kept")
+    (old.parent / "link-0a1b2c3d").symlink_to("nowhere")
     assert finished.run() == []
     assert list((finished.out / "work").iterdir()) == []
 
@@ -145,3 +150,16 @@ def test_a_line_that_fits_in_part_is_not_there(tmp_path: Path) -> None:
     assert journal.read_bytes() == before
     folder.append_lines([{"key": "three"}])
     assert [it["key"] for it in folder.lines()] == ["one", "three"]
+
+
+@pytest.mark.parametrize("damage", ["", '{"stages": [', '{"stages": []}', "[]"])
+def test_a_damaged_newest_manifest_is_written_anew(damage: str, finished: Kitchen) -> None:
+    """It is left as it is, for a person; the next one describes what is there."""
+    newest = finished.out / "manifests" / "1.json"
+    told = json.loads(newest.read_text())["stages"]
+    newest.write_text(damage)
+    assert finished.run() == []
+    assert newest.read_text() == damage
+    assert json.loads((finished.out / "manifests" / "2.json").read_text())["stages"] == told
+    assert finished.run() == []
+    assert len(list((finished.out / "manifests").iterdir())) == 2
