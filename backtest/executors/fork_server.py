@@ -19,7 +19,19 @@ import sys
 import threading
 from collections.abc import Sequence
 
-HAS_FORKS = sys.platform == "linux"
+
+def _has_forks() -> bool:
+    """Whether this is a Linux that tells of a process by a descriptor: before 5.3, or under a filter of calls, it may not."""
+    if sys.platform != "linux":
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:
+        return False
+    return True
+
+
+HAS_FORKS = _has_forks()
 NUMBER = struct.Struct("!i")
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
