@@ -25,6 +25,7 @@ from trader.core.text import visible
 from trader.plain_file import read_text as read_text  # for whoever shows what a person wrote
 
 EXIT_INTERRUPTED = 130
+_INTERRUPTED = "interrupted; nothing that was written is lost, the same command goes on from there"
 # A full or read-only disk, rights that lack, files that are too many: a person's, wherever it is met.
 OF_THIS_MACHINE = frozenset(
     {
@@ -63,8 +64,12 @@ def run(app: Callable[[], object]) -> None:
         )
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
-        say("interrupted; nothing that was written is lost, the same command goes on from there")
+        say(_INTERRUPTED)
         raise SystemExit(EXIT_INTERRUPTED) from None
+    except SystemExit as ended:
+        if _was_interrupted(ended):
+            say(_INTERRUPTED)
+        raise
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe has seen enough
         raise SystemExit(0) from None
@@ -80,6 +85,12 @@ def run(app: Callable[[], object]) -> None:
         where = f"{error.filename}: " if error.filename else ""
         say(f"{where}{error.strerror}; nothing that was written before is lost", "error")
         raise SystemExit(ConfigError.exit_code) from None
+
+
+def _was_interrupted(ended: SystemExit) -> bool:
+    """Whether typer made an exit of an interrupt, of which nobody has said anything yet."""
+    exit_ = ended.__context__
+    return ended.code == EXIT_INTERRUPTED and isinstance(exit_ and exit_.__cause__, KeyboardInterrupt)
 
 
 def _bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

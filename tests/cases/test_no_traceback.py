@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from tests.support.bars_made import bars_made
 from trader import terminal
@@ -117,3 +119,33 @@ def test_a_database_that_mlflow_refuses(make: Any, tmp_path: Path) -> None:
         backend.run(title),
     ):
         pass
+
+
+@pytest.mark.parametrize("said_by_the_verb", [False, True])
+def test_an_interrupt_in_a_verb_is_said_once(
+    said_by_the_verb: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The library of the command line makes a silent exit of it; a verb that knows more says that instead."""
+    app = typer.Typer()
+
+    def pressed() -> None:
+        raise KeyboardInterrupt
+
+    @app.command()
+    def verb() -> None:
+        try:
+            pressed()
+        except KeyboardInterrupt:
+            if not said_by_the_verb:
+                raise
+            terminal.say("interrupted: two of five are kept")
+            raise SystemExit(terminal.EXIT_INTERRUPTED) from None
+
+    monkeypatch.setattr(sys, "argv", ["backtest"])
+    with pytest.raises(SystemExit) as ended:
+        terminal.run(app)
+    assert ended.value.code == 130
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        "interrupted: two" if said_by_the_verb else "interrupted; nothing that was written is lost"
+    )
