@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -168,6 +169,8 @@ def _noted(opened: Pipeline, outcome: Outcome, seconds: float) -> int:
     folder, before = opened.folder, opened.folder.manifests()
     verdicts = [outcome.verdicts[it.name] for it in opened.jobs]
     if before and not (outcome.ran or outcome.restored) and is_described(before[-1], verdicts):
+        with suppress(OSError):
+            before[-1].touch()  # everything that is older was looked at
         return int(before[-1].stem)
     path = folder.write_manifest(manifest_of(opened.spec.text, verdicts, program(), seconds))
     folder.write("index.html", page(f"Pipeline {opened.spec.path.name}", verdicts))

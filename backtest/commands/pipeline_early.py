@@ -15,6 +15,7 @@ from typing import Any
 
 from backtest.executors.fork_server import HAS_FORKS, begin_early
 from trader.forecasters.libraries import modules_of
+from trader.plain_file import read_plain, text_of
 
 _STAGES = ("stages_fitted", "stages_judged", "stage_check", "stage_publish")
 # With one of these it is another errand, or others compute.
@@ -25,11 +26,11 @@ def begin_workers(words: Sequence[str]) -> None:
     """words: what follows the verb. Nothing that is wrong with them is said here."""
     options = [word.partition("=")[0] for word in words]
     file = next((Path(word) for word in words if word.endswith(".toml")), None)
-    if file is None or not HAS_FORKS or _workers(words) < 2 or any(it in _OTHERS for it in options):
+    if file is None or not HAS_FORKS or any(it in _OTHERS for it in options):
         return
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        said: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))["pipeline"]
-        if _has_work(file, file.parent / said["out"]):
+        said: dict[str, Any] = tomllib.loads(text_of(read_plain(file)))["pipeline"]
+        if _workers(words) > 1 and _has_work(file, file.parent / said["out"]):
             families = [module for family in said["families"] for module in modules_of(family)]
             begin_early([*(f"backtest.pipeline.{it}" for it in _STAGES), *families])
 

@@ -19,14 +19,20 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from backtest.executors.protocol import WorkerLost
+
 
 def _has_forks() -> bool:
     """Whether this is a Linux that tells of a process by a descriptor: before 5.3, or under a filter of calls, it may not."""
     if sys.platform != "linux":
         return False
     try:
-        os.close(os.pidfd_open(os.getpid()))
-    except OSError:
+        itself = os.pidfd_open(os.getpid())
+        try:
+            signal.pidfd_send_signal(itself, 0)
+        finally:
+            os.close(itself)
+    except (OSError, AttributeError):  # a Python that was built for an older Linux has no such functions
         return False
     return True
 
@@ -67,15 +73,18 @@ class ForkServer:
 
     def wait(self) -> None:
         """Until it has imported everything, or is no more."""
-        with self._lock, contextlib.suppress(OSError):
+        with self._lock, contextlib.suppress(ConnectionError):
             self._require_ready()
 
     def fork(self, handle: int) -> Forked:
-        """A worker with this end of its pipe. Raises OSError where the server is no more."""
+        """A worker with this end of its pipe. Raises ConnectionError where the server is no more, WorkerLost where the system
+        starts no more processes."""
         with self._lock:
             self._require_ready()
             socket.send_fds(self._control, [NUMBER.pack(0)], [handle])
             pid = self._heard()
+            if pid < 0:
+                raise WorkerLost(f"the system started no worker process: {os.strerror(-pid)}")
             # Its server alone can reap it, when it is asked: until then the number is no other process's.
             return Forked(self, pid, os.pidfd_open(pid))
 

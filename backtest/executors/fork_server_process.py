@@ -6,6 +6,7 @@ It computes nothing, so no library has begun threads here that a fork would lose
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib
 import os
@@ -29,7 +30,7 @@ def main(handle: int, modules: Sequence[str]) -> None:
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     without_drawing()
     for module in modules:
-        with contextlib.suppress(ImportError):  # the task that needs it says so
+        with contextlib.suppress(Exception, SystemExit):  # the task that needs it says so
             importlib.import_module(module)
     gc.collect()
     gc.freeze()  # what is there now stays one memory for all workers
@@ -48,7 +49,11 @@ def main(handle: int, modules: Sequence[str]) -> None:
 
 
 def _forked(control: socket.socket, handle: int) -> int:
-    pid = os.fork()
+    """The worker's number, in its server; where the system starts no more processes, its error as a negative number."""
+    try:
+        pid = os.fork()
+    except OSError as error:
+        pid = -(error.errno or errno.EAGAIN)
     if pid == 0:
         code = 1
         try:

@@ -60,6 +60,7 @@ class WorkerProcesses:
         try:
             self._pool.shutdown(cancel_futures=True)
         except KeyboardInterrupt:
+            self._source.kill()
             for process in self._all:
                 process.kill()
             raise
@@ -72,6 +73,8 @@ class WorkerProcesses:
         if process is None:
             process = self._own.process = self._source.worker(task.function.__module__)
             self._all.append(process)
+            if self._source.is_killed:
+                process.kill()
         try:
             answer = process.answer(task)
         except WorkerLost:
@@ -92,35 +95,33 @@ class _Source:
     def __init__(self, modules: Sequence[str]) -> None:
         self._modules, self._lock = tuple(modules), threading.Lock()
         self._server: ForkServer | None = None
-        self._is_killed = False
+        self.is_killed = False
 
     def begin(self) -> None:
         """Until the server has imported everything; workers are forked when tasks need them."""
         if HAS_FORKS:
             with self._lock:
-                if self._is_killed:
-                    return
                 server = self._begun()
             server.wait()
 
-    def kill(self) -> None:
-        """In the middle of its imports, or before it began."""
-        with self._lock:
-            self._is_killed = True
-            if self._server is not None:
-                self._server.kill()
-
     def worker(self, module: str) -> WorkerProcess:
-        """A new one. module: that of its first task."""
+        """A new one. module: that of its first task. Raises WorkerLost where none can be started."""
         if not HAS_FORKS:
             return WorkerProcess(_Fresh)
         with self._lock:
             self._modules = self._modules or (module,)
-            try:
-                return WorkerProcess(self._begun().fork)
-            except OSError:  # it was killed: another one forks what comes
-                self._end()
-                return WorkerProcess(self._begun().fork)
+            for _ in range(2):
+                try:
+                    return WorkerProcess(self._begun().fork)
+                except ConnectionError:  # it was killed: another one forks what comes
+                    self._end()
+        raise WorkerLost("the process that starts workers ended twice")
+
+    def kill(self) -> None:
+        """In the middle of its imports, or before it began; no worker begins any more. Waits for nobody."""
+        self.is_killed = True
+        if self._server is not None:
+            self._server.kill()
 
     def close(self) -> None:
         """Its workers have ended."""
@@ -130,6 +131,9 @@ class _Source:
     def _begun(self) -> ForkServer:
         if self._server is None:
             self._server = begun(self._modules)
+        if self.is_killed:  # also where that came meanwhile
+            self._end()
+            raise WorkerLost("the executor was closed")
         return self._server
 
     def _end(self) -> None:

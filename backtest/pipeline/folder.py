@@ -23,6 +23,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,6 +34,8 @@ from backtest.study.results_folder import ResultsFolder
 from trader.core.errors import ConfigError, DataError
 
 _CHUNK = 1 << 20
+# A stage that runs by itself may be making one: it takes milliseconds.
+_A_LINK_TAKES_S = 600
 _PAGES = (".html", ".htm", ".svg")
 
 
@@ -104,8 +107,12 @@ class PipelineFolder(ResultsFolder):
         return sorted(found, key=lambda it: it.at)
 
     def mend(self) -> None:
-        """Cut off a line that a crash left unfinished, and take in what single stages have finished."""
+        """Cut off a line that a crash left unfinished, remove such links, and take in what single stages have finished."""
         self.ended()
+        with self.errors():
+            for link in self.path.glob(".link-*"):
+                if time.time() - link.lstat().st_mtime > _A_LINK_TAKES_S:
+                    link.unlink(missing_ok=True)
         files = self._single_files()
         self.append_lines([it.as_json() for it in self._single(files)])
         with self.errors():
@@ -184,9 +191,8 @@ class PipelineFolder(ResultsFolder):
             if link.is_symlink() and os.readlink(link) == target:  # noqa: PTH115  # as it stands, not resolved
                 continue
             # Elsewhere, so that a kill leaves nothing in what a person reads.
-            unfinished = self.path / "work" / f"link-{secrets.token_hex(4)}"
+            unfinished = self.path / f".link-{secrets.token_hex(4)}"
             with self.errors():
-                unfinished.parent.mkdir(exist_ok=True)
                 link.parent.mkdir(parents=True, exist_ok=True)
                 if link.is_dir() and not link.is_symlink():
                     shutil.rmtree(link)
@@ -263,10 +269,7 @@ class PipelineFolder(ResultsFolder):
         """Remove what unfinished stages have kept, once all have finished."""
         with suppress(OSError):
             for path in (self.path / "work").iterdir():
-                if path.is_symlink():
-                    path.unlink()
-                else:
-                    shutil.rmtree(path)
+                shutil.rmtree(path)
 
     def write_manifest(self, content: Mapping[str, Any]) -> Path:
         """The next number."""

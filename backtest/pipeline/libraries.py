@@ -26,7 +26,7 @@ def _distributions() -> Mapping[str, str]:
 def _imports(installed: importlib.metadata.Distribution) -> Iterator[str]:
     """What a distribution says that it is imported as, else the first words of its files."""
     told = installed.read_text("top_level.txt")
-    if told is not None:
+    if told and told.split():
         yield from told.split()
         return
     for line in (installed.read_text("RECORD") or "").splitlines():
@@ -42,16 +42,17 @@ class Versions:
     def __init__(self) -> None:
         self.known: dict[str, str] = {}
         self.asked = False
+        self._places = _places()
         self._versions: dict[str, str] = {}
 
     def kept(self) -> dict[str, Any]:
         """What is worth knowing the next time, as JSON can say it."""
-        return {"places": _places(), "known": self.known}
+        return {"places": self._places, "known": self.known}
 
     def take(self, told: Mapping[str, Any]) -> None:
         """What was kept. A name that no distribution had may have one, if anything was installed since. Raises KeyError or
         TypeError for anything else."""
-        same = told["places"] == _places()
+        same = told["places"] == self._places
         self.known |= {name: it for name, it in told["known"].items() if it or same}
 
     def of(self, imported: Iterable[str]) -> dict[str, str]:
@@ -86,8 +87,8 @@ class Versions:
 
 
 def _places() -> list[list[Any]]:
-    """Folders of installed distributions, each with the time of its last change."""
-    found = [Path(it) for it in sys.path if it.endswith(("site-packages", "dist-packages"))]
+    """Folders that are imported from, each with the time of its last change: what is installed there later changes it."""
+    found = [Path(it) for it in sys.path if it]
     return [[str(it), it.stat().st_mtime_ns] for it in found if it.is_dir()]
 
 

@@ -45,7 +45,8 @@ class Pipeline:
         return found
 
     def judged(self) -> list[Verdict]:
-        """Every stage as it is now. What had to be read is kept for the next time, if the folder is there."""
+        """Every stage as it is now. What had to be read is kept for the next time: of this project beside its bytecode, of the
+        rest in the folder, if it is there."""
         judge, caches = self.judge()
         found = judge.all(self.jobs)
         caches.keep()

@@ -92,7 +92,7 @@ def _leftovers(folder: PipelineFolder) -> list[Path]:
     """Files that a kill left unfinished; nobody else may be writing."""
     rooms = ("objects", "code", "records", "manifests", "cache")
     files = [it for room in rooms for it in (folder.path / room).rglob("*.tmp")]
-    files += (folder.path / "work").glob("link-*")
+    files += folder.path.glob(".link-*")
     # As earlier versions left them.
     return files + [it for it in (folder.path / "current").rglob(".*") if it.is_symlink()]
 

@@ -237,10 +237,11 @@ class PipelineRun:
 def is_described(manifest: Path, verdicts: Sequence[Verdict]) -> bool:
     """Whether a manifest names these very stages; one that cannot be read names none."""
     try:
-        told = {it["stage"]: it["key"] for it in json.loads(manifest.read_text(encoding="utf-8"))["stages"]}
-    except (OSError, ValueError, KeyError, TypeError):
+        told = [Record.of_json(it) for it in json.loads(manifest.read_text(encoding="utf-8"))["stages"]]
+    except (OSError, ValueError, KeyError, TypeError, DataError):
         return False
-    return told == {it.job.name: it.record.key for it in verdicts if it.record is not None}
+    known = {it.job: (it.key, it.outputs) for it in told}
+    return known == {it.job.name: (it.record.key, it.record.outputs) for it in verdicts if it.record}
 
 
 def manifest_of(

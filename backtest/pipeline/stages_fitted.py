@@ -32,13 +32,13 @@ from trader.core.windows import Refit, refit_of, refits, require_history, requir
 def collected(file: Path, settings: TaskSettings) -> Made:
     """The bars of a file up to the one that opens at the last hour. Raises ConfigError or DataError where they do not hold the
     hours from `from` to `to`, or where a price jumps. A symbol that fits only learn from may end before (each fit says what it
-    needs of it), but has a bar by then."""
+    needs of it), but has a bar by then. Not where a market is asked: it may have more the next time, and nobody would ask."""
     from trader.adapters.files import read_bars
 
     given = Given({}, settings)
     bars = read_bars(file, given.symbol)
     start, stop = given.hour("from"), given.hour("to")
-    if settings.get("learned_from"):
+    if settings.get("learned_from") and settings.get("source") != "market":
         require_listed(bars, stop)
     else:
         require_span(bars, start, stop, str(file))

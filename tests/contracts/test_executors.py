@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,10 +19,10 @@ import typer
 from typer.testing import CliRunner
 
 from backtest.commands.computing import Computing, computed
-from backtest.executors import local_process, registry
-from backtest.executors.fork_server import HAS_FORKS
+from backtest.executors import fork_server, local_process, registry
+from backtest.executors.fork_server import HAS_FORKS, ForkServer
 from backtest.executors.futures import InFlight, InProcess, in_order
-from backtest.executors.protocol import Executor, Expecting, Task, TaskFailed
+from backtest.executors.protocol import Executor, Expecting, Task, TaskFailed, WorkerLost
 from backtest.executors.registry import EXECUTORS, Option, Registered, Setup, open_executor
 from tests.contracts.executor_contract import (
     SHARED,
@@ -108,12 +109,14 @@ def test_workers_are_forked_by_a_process_that_has_imported_what_is_expected(tmp_
         "while not (folder / 'go').exists():\n"
         "    time.sleep(0.01)\n"
     )
+    (tmp_path / "cannot_be_loaded.py").write_text("raise OSError('libgomp.so.1 is not there')\n")
+    (tmp_path / "ends_at_once.py").write_text("raise SystemExit('no')\n")
     before = children()
     sys.path.insert(0, str(tmp_path))
     try:
         with open_executor("local", Setup(2)) as executor:
             assert isinstance(executor, Expecting)
-            executor.expect(["slow_to_import", "no.such.module"])
+            executor.expect(["slow_to_import", "no.such.module", "cannot_be_loaded", "ends_at_once"])
             until(lambda: list(tmp_path.glob("imported-by-*")), "nothing is imported")
             (server,) = children() - before
             assert computed_by(executor, "caller") == os.getpid()
@@ -132,7 +135,7 @@ def test_workers_are_forked_by_a_process_that_has_imported_what_is_expected(tmp_
 @pytest.mark.skipif(not HAS_FORKS, reason="workers of this system are fresh interpreters")
 def test_nobody_waits_for_imports_that_are_not_needed(tmp_path: Path) -> None:
     """The executor is closed in the middle of them."""
-    (tmp_path / "never_imported.py").write_text("import time\ntime.sleep(10_000)\n")
+    (tmp_path / "never_imported.py").write_text("import time\ntime.sleep(100)\n")
     before = children()
     sys.path.insert(0, str(tmp_path))
     try:
@@ -159,6 +162,55 @@ def test_another_process_forks_when_the_first_is_lost(tmp_path: Path) -> None:
         assert first in {int((tmp_path / name).read_text()) for name in "ab"}
         assert len(children() - before) == 1
     assert children() == before
+
+
+@pytest.mark.skipif(not HAS_FORKS, reason="workers of this system are fresh interpreters")
+def test_a_task_is_given_again_where_no_worker_could_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its server was killed, and the next one too, as by a system that has no memory left; the third lives."""
+    started: list[ForkServer] = []
+
+    def short_lived(modules: Sequence[str]) -> ForkServer:
+        started.append(ForkServer(modules))
+        if len(started) < 3:
+            started[-1].kill()
+        return started[-1]
+
+    monkeypatch.setattr(local_process, "begun", short_lived)
+    said: list[str] = []
+    with open_executor("local", Setup(2), said.append) as executor:
+        assert executor.submit(product(1)).result() == product(1).result()
+    assert len(started) == 3
+    (line,) = said
+    assert "the process that starts workers ended twice; it is given again" in line
+
+
+@pytest.mark.skipif(not HAS_FORKS, reason="workers of this system are fresh interpreters")
+def test_a_second_interrupt_waits_for_no_import(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A task that waits for its worker is lost at once, and none is started for it."""
+    (tmp_path / "never_imported.py").write_text("import time\ntime.sleep(100)\n")
+    before = children()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    processes = local_process.WorkerProcesses(2, ["never_imported"])
+    waits = processes.submit(product(1))
+    until(lambda: children() - before, "no server")
+
+    def pressed(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(processes._pool, "shutdown", pressed)
+        with pytest.raises(KeyboardInterrupt):
+            processes.close()
+    with pytest.raises(WorkerLost):
+        waits.result(60)
+    processes.close()
+    assert children() == before
+
+
+def test_a_python_without_descriptors_of_processes_forks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that was built for an older Linux, or runs under a filter of calls."""
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    assert not fork_server._has_forks()
 
 
 def test_workers_are_fresh_interpreters_where_a_system_forks_badly(

@@ -7,10 +7,12 @@ import json
 import pytest
 
 from backtest.evidence.ledger import data_hash
+from backtest.pipeline.stages_fitted import collected
 from tests.pipeline.kit import Kitchen
 from tests.support.bars_made import bars_made
 from tests.support.served import exchange_at
 from trader.adapters.files import read_bars, write_bars
+from trader.core.errors import ConfigError
 from trader.core.params import DEFAULT_PARAMS, params_of
 from trader.core.types import parse_hour
 
@@ -79,6 +81,9 @@ def test_a_symbol_that_is_only_learned_from_may_end_before_the_last_hour(kitchen
     assert code == 0, err
     hours = (kitchen.folder / folder / "hours.jsonl").read_bytes()
     assert hours == (kitchen.folder / "hours.jsonl").read_bytes()
+    settings = {"symbol": "ETHUSDT", "from": "2021-02-20", "to": "2021-03-12", "learned_from": True}
+    with pytest.raises(ConfigError, match=r"holds .* to 2021-03-01"):
+        collected(file, {**settings, "source": "market"})  # it may have more the next time
     write_bars(file, whole.rows(len(whole) - 20, len(whole)))
     code, err = kitchen.fails()
     assert code == 2

@@ -236,7 +236,7 @@ def test_a_new_pipeline_knows_what_others_of_this_installation_read(
 
 def test_a_library_that_is_installed_later_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A name that nothing had is looked for again once anything was installed."""
-    place = tmp_path / "site-packages"
+    place = tmp_path / "libraries"
     place.mkdir()
     monkeypatch.syspath_prepend(str(place))
     before = Versions()
@@ -251,7 +251,7 @@ def test_a_library_that_is_installed_later_counts(monkeypatch: pytest.MonkeyPatc
     (told / "METADATA").write_text("Metadata-Version: 2.1\nName: helper-of-mine\nVersion: 1.2\n\nText\n")
     (told / "RECORD").write_text("helper_of_mine/__init__.py,,\n")
     later = Versions()
-    later.take(before.kept() | {"places": []})
+    later.take(before.kept())
     assert later.of(["helper_of_mine"])["helper_of_mine"] == "1.2"
 
 

@@ -65,6 +65,7 @@ def test_nothing_is_begun_where_nothing_changed_since_the_last_run(
         ("p.toml", "--workers=1"),
         ("p.toml", "--workers"),
         ("p.toml", "--workers", "many"),
+        pytest.param(("p.toml", "--workers", "9" * 5000), id="9 often"),
         ("p.toml", "--workers", "2", "--executor", "ray"),
         ("p.toml", "--workers=2", "--stage=publish"),
         ("p.toml", "--export", "snakemake"),
@@ -89,6 +90,16 @@ def test_a_file_that_is_no_pipeline_is_left_to_the_verb(
 ) -> None:
     """It says what is wrong with it."""
     (tmp_path / "p.toml").write_bytes(text.encode("latin-1"))
+    monkeypatch.chdir(tmp_path)
+    pipeline_early.begin_workers(WORDS)
+    assert begun == []
+
+
+def test_a_pipe_is_not_waited_for(
+    tmp_path: Path, begun: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody writes into it."""
+    os.mkfifo(tmp_path / "p.toml")
     monkeypatch.chdir(tmp_path)
     pipeline_early.begin_workers(WORDS)
     assert begun == []

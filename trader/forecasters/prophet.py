@@ -29,6 +29,9 @@ from trader.forecasters.series import SeriesForecaster, known_rows
 # Two days of hours: fewer closes hold no season, and a trend of chance.
 FEWEST_CLOSES = 48
 _LOGGERS = ("prophet", "prophet.plot", "prophet.models", "prophet_batch", "cmdstanpy")
+# Before the library is imported, whoever imports it: it says on standard error that it will not draw.
+for _name in _LOGGERS:
+    logging.getLogger(_name).disabled = True
 # Where prophet-batch hands a fit to Stan: with its starting point given too, nothing is random.
 _STAN = {"seed": 1}
 _WAY_OUT = "Lengthen look_back_days, or lower n_changepoints or changepoint_prior_scale"
@@ -75,8 +78,6 @@ class ProphetForecaster(SeriesForecaster):
 def _fitted(known: Series, model: ProphetParams) -> Any:
     """A fitted Prophet object. Raises DataError where there is none."""
     rows = known_rows(known, FEWEST_CLOSES, FAMILY)
-    for name in _LOGGERS:
-        logging.getLogger(name).disabled = True
     import pandas as pd
     from prophet_batch import fit_many
 
