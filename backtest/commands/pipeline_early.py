@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from backtest.executors.fork_server import HAS_FORKS, begin_early
+from trader.core.errors import ConfigError
 from trader.forecasters.libraries import modules_of
-from trader.plain_file import read_plain, text_of
+from trader.terminal import read_text
 
 _STAGES = ("stages_fitted", "stages_judged", "stage_check", "stage_publish")
 # With one of these it is another errand, or others compute.
@@ -28,8 +29,8 @@ def begin_workers(words: Sequence[str]) -> None:
     file = next((Path(word) for word in words if word.endswith(".toml")), None)
     if file is None or not HAS_FORKS or any(it in _OTHERS for it in options):
         return
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        said: dict[str, Any] = tomllib.loads(text_of(read_plain(file)))["pipeline"]
+    with suppress(ConfigError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        said: dict[str, Any] = tomllib.loads(read_text(file, "pipeline"))["pipeline"]
         if _workers(words) > 1 and _has_work(file, file.parent / said["out"]):
             families = [module for family in said["families"] for module in modules_of(family)]
             begin_early([*(f"backtest.pipeline.{it}" for it in _STAGES), *families])
