@@ -48,7 +48,7 @@ enter_edge = 0.01
 @dataclass(frozen=True, slots=True)
 class Scene:
     """How large each part is. book: symbols of the book; many: those of the pipeline with many outputs. trials: of the search in
-    the pipeline of which a threshold changes; by default a pipeline has 20. pairs: of runs of the book,
+    the pipeline of which a threshold changes, as many as a pipeline has by default. pairs: of runs of the book,
     on one worker and on two."""
 
     many: int
@@ -61,7 +61,7 @@ class Scene:
     pairs: int
 
 
-FULL = Scene(many=72, days=730, trees=355, trials=4, book=8, book_days=730, rounds=ROUNDS, pairs=3)
+FULL = Scene(many=72, days=730, trees=355, trials=20, book=8, book_days=730, rounds=ROUNDS, pairs=3)
 SMALL = Scene(many=3, days=40, trees=20, trials=0, book=2, book_days=20, rounds=1, pairs=1)
 
 

@@ -19,8 +19,6 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from backtest.executors.protocol import WorkerLost
-
 
 def _has_forks() -> bool:
     """Whether this is a Linux that tells of a process by a descriptor: before 5.3, or under a filter of calls, it may not."""
@@ -84,6 +82,9 @@ class ForkServer:
             socket.send_fds(self._control, [NUMBER.pack(0)], [handle])
             pid = self._heard()
             if pid < 0:
+                # Here, for it imports numpy: who begins early has not yet.
+                from backtest.executors.protocol import WorkerLost
+
                 raise WorkerLost(f"the system started no worker process: {os.strerror(-pid)}")
             # Its server alone can reap it, when it is asked: until then the number is no other process's.
             return Forked(self, pid, os.pidfd_open(pid))
