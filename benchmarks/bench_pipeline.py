@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backtest.pipeline.folder import PipelineFolder
-from backtest.pipeline.judge import Verdict
+from backtest.pipeline.judge import StageStatus
 from backtest.pipeline.opened import Pipeline
 from backtest.pipeline.record import Record
 from benchmarks.figure import Figure
@@ -126,7 +126,7 @@ def _filled(pipeline: Pipeline) -> int:
     folder = pipeline.folder
     folder.path.mkdir()
     judge, _ = pipeline.judge()
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[str, StageStatus] = {}
     records: list[Record] = []
     count = 0
     for job in pipeline.jobs:

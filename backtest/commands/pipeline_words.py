@@ -12,7 +12,7 @@ from trader import terminal
 from trader.core.text import plural
 
 if TYPE_CHECKING:
-    from backtest.pipeline.judge import Verdict
+    from backtest.pipeline.judge import StageStatus
     from backtest.pipeline.opened import Pipeline
     from backtest.pipeline.run import Outcome, Progress
 
@@ -28,7 +28,7 @@ def progress_words(at: Progress) -> str:
     return f"{at.stage}{took}; about {left} left"
 
 
-def show_status(opened: Pipeline, verdicts: Sequence[Verdict], *, why: bool) -> None:
+def show_status(opened: Pipeline, verdicts: Sequence[StageStatus], *, why: bool) -> None:
     """What would run and why, and the graph."""
     from backtest.pipeline.picture import mermaid, nodes_of
 
@@ -43,13 +43,13 @@ def show_status(opened: Pipeline, verdicts: Sequence[Verdict], *, why: bool) -> 
     terminal.show(terminal.paragraph(_summary(verdicts, old)), "", mermaid(nodes_of(verdicts)))
 
 
-def _reasons(verdict: Verdict, why: bool) -> str:
+def _reasons(verdict: StageStatus, why: bool) -> str:
     told = verdict.why if why else verdict.why[:_MOST_REASONS]
     more = len(verdict.why) - len(told)
     return "; ".join(told) + (f"; and {more} more" if more else "")
 
 
-def _summary(verdicts: Sequence[Verdict], old: Sequence[Verdict]) -> str:
+def _summary(verdicts: Sequence[StageStatus], old: Sequence[StageStatus]) -> str:
     fresh = len(verdicts) - len(old)
     said = f"{fresh:,} of {plural(len(verdicts), 'stage')} up to date."
     if not old:

@@ -43,29 +43,28 @@ _START = (
 )
 
 
+def start_python(code: str, handle: int, *words: str) -> subprocess.Popen[bytes]:
+    """A fresh interpreter that runs `code` and inherits a descriptor; its arguments are the descriptor's number, the folders that
+    this process imports from as JSON, and `words`. It hears neither Ctrl-C nor `docker stop`: they are for the coordinator, which
+    ends its processes in its own time."""
+    command = [sys.executable, "-c", code, str(handle), json.dumps(sys.path), *words]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(handle,))  # noqa: S603  # this very interpreter
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class ForkServer:
     """The coordinator's end. Any thread may use it."""
 
     def __init__(self, modules: Sequence[str]) -> None:
         """modules: what every worker would import."""
         self._control, theirs = socket.socketpair()
-        words = [
-            sys.executable,
-            "-c",
-            _START,
-            str(theirs.fileno()),
-            json.dumps(sys.path),
-            json.dumps(list(modules)),
-        ]
-        # It inherits this: Ctrl-C and `docker stop` are for the coordinator, which ends it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
-            self._process = subprocess.Popen(  # noqa: S603  # this very interpreter
-                words, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),)
-            )
+            self._process = start_python(_START, theirs.fileno(), json.dumps(list(modules)))
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
+            theirs.close()
         self._lock = threading.Lock()
         self._is_ready = False
 
@@ -74,7 +73,7 @@ class ForkServer:
         with self._lock, contextlib.suppress(ConnectionError):
             self._require_ready()
 
-    def fork(self, handle: int) -> Forked:
+    def fork(self, handle: int) -> ForkedWorker:
         """A worker with this end of its pipe. Raises ConnectionError where the server is no more, WorkerLost where the system
         starts no more processes."""
         with self._lock:
@@ -87,7 +86,7 @@ class ForkServer:
 
                 raise WorkerLost(f"the system started no worker process: {os.strerror(-pid)}")
             # Its server alone can reap it, when it is asked: until then the number is no other process's.
-            return Forked(self, pid, os.pidfd_open(pid))
+            return ForkedWorker(self, pid, os.pidfd_open(pid))
 
     def exit_code(self, pid: int) -> int:
         """Of a worker that has ended, asked once. Raises OSError where the server is no more."""
@@ -129,12 +128,12 @@ def begin_early(modules: Sequence[str]) -> None:
         atexit.register(server.kill)
 
 
-def begun(modules: Sequence[str]) -> ForkServer:
+def early_or_new_server(modules: Sequence[str]) -> ForkServer:
     """The server that was begun early, else a new one."""
     return _early.pop() if _early else ForkServer(modules)
 
 
-class Forked:
+class ForkedWorker:
     """A worker that a server forked."""
 
     def __init__(self, server: ForkServer, pid: int, pidfd: int) -> None:

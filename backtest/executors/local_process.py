@@ -6,10 +6,8 @@ not imported again.
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -17,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import Pipe
 from typing import Protocol
 
-from backtest.executors.fork_server import HAS_FORKS, ForkServer, begun
+from backtest.executors.fork_server import HAS_FORKS, ForkServer, early_or_new_server, start_python
 from backtest.executors.local_worker import DROP, KEEP, TASK
 from backtest.executors.packing import opened, packed, packed_task
 from backtest.executors.protocol import SharedArrays, Task, WorkerLost
@@ -38,8 +36,8 @@ class WorkerProcesses:
         """modules: what tasks will need, imported from now on; without any it is what the first task needs."""
         self._own = threading.local()
         self._all: list[WorkerProcess] = []
-        self._pool = ThreadPoolExecutor(count, initializer=_without_signals)
-        self._source = _Source(modules)
+        self._pool = ThreadPoolExecutor(count)
+        self._source = _WorkerSource(modules)
         self._has_tasks = False
         self._beginning = self._pool.submit(self._source.begin) if modules else None
 
@@ -84,12 +82,7 @@ class WorkerProcesses:
         return opened(answer, task)
 
 
-def _without_signals() -> None:
-    """Processes inherit this: Ctrl-C and `docker stop` are for their coordinator, which ends them in its own time."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-
-
-class _Source:
+class _WorkerSource:
     """Where workers come from: a server of forks, begun with the first, or fresh interpreters."""
 
     def __init__(self, modules: Sequence[str]) -> None:
@@ -107,7 +100,7 @@ class _Source:
     def worker(self, module: str) -> WorkerProcess:
         """A new one. module: that of its first task. Raises WorkerLost where none can be started."""
         if not HAS_FORKS:
-            return WorkerProcess(_Fresh)
+            return WorkerProcess(_SpawnedWorker)
         with self._lock:
             self._modules = self._modules or (module,)
             for _ in range(2):
@@ -130,7 +123,7 @@ class _Source:
 
     def _begun(self) -> ForkServer:
         if self._server is None:
-            self._server = begun(self._modules)
+            self._server = early_or_new_server(self._modules)
         if self.is_killed:  # also where that came meanwhile
             self._end()
             raise WorkerLost("the executor was closed")
@@ -142,7 +135,7 @@ class _Source:
             self._server = None
 
 
-class _Process(Protocol):
+class _StartedWorker(Protocol):
     """A worker, as whoever started it sees it."""
 
     pid: int
@@ -154,12 +147,11 @@ class _Process(Protocol):
         """Once it has ended; after so long it is killed. None where nobody knows."""
 
 
-class _Fresh:
+class _SpawnedWorker:
     """A worker that is an interpreter of its own."""
 
     def __init__(self, handle: int) -> None:
-        words = [sys.executable, "-c", _START, str(handle), json.dumps(sys.path)]
-        self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, pass_fds=(handle,))  # noqa: S603  # this very interpreter
+        self._process = start_python(_START, handle)
         self.pid = self._process.pid
 
     def kill(self) -> None:
@@ -178,7 +170,7 @@ class _Fresh:
 class WorkerProcess:
     """The coordinator's end. One thread uses it."""
 
-    def __init__(self, start: Callable[[int], _Process]) -> None:
+    def __init__(self, start: Callable[[int], _StartedWorker]) -> None:
         """start: makes the process of its end of the pipe."""
         self._pipe, theirs = Pipe()
         try:

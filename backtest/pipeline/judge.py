@@ -17,7 +17,7 @@ from backtest.pipeline.record import Basis, Record
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class StageStatus:
     """Of one job. why: what changed, each a sentence's part; empty where it is up to date. basis: None where an input is not
     known yet. record: what holds its outputs; where it is there and the job is not up to date, they only have to be put back.
     missing: an input that is not there."""
@@ -54,37 +54,37 @@ class Judge:
         """How a job finished last."""
         return self._newest.get(job)
 
-    def all(self, jobs: Iterable[Job]) -> list[Verdict]:
+    def all(self, jobs: Iterable[Job]) -> list[StageStatus]:
         """Of jobs in an order in which each comes after what it needs."""
-        found: dict[str, Verdict] = {}
+        found: dict[str, StageStatus] = {}
         for job in jobs:
             found[job.name] = self.of(job, found)
         return [*found.values()]
 
-    def of(self, job: Job, before: Mapping[str, Verdict]) -> Verdict:
+    def of(self, job: Job, before: Mapping[str, StageStatus]) -> StageStatus:
         """before: the verdicts of all that it needs."""
         waits = tuple(f"{name} runs before" for name in job.needs if not before[name].up_to_date)
         if waits:
-            return Verdict(job, False, self._also(job, waits))
+            return StageStatus(job, False, self._also(job, waits))
         inputs: dict[str, str] = {}
         for it in job.inputs:
             record = before[it.job].record if it.job else None
             known = record.outputs[it.output] if record else self._hashes.of(it.path) if it.path else None
             if known is None:
-                return Verdict(job, False, (f"{it.said} is not there",), missing=it.said)
+                return StageStatus(job, False, (f"{it.said} is not there",), missing=it.said)
             inputs[it.name] = known
         if job.run is not None and not job.run.is_file():
-            return Verdict(job, False, (f"{job.run} is not there",), missing=str(job.run))
+            return StageStatus(job, False, (f"{job.run} is not there",), missing=str(job.run))
         reached = self._reached(job)
         basis = Basis(job.kind, inputs, dict(job.params), job.outputs, reached.digest, reached.libraries)
         record = self._by_key.get(basis.key)
         if record is None:
-            return Verdict(job, False, self._changes(job, basis, reached), basis, reached)
+            return StageStatus(job, False, self._changes(job, basis, reached), basis, reached)
         damaged = self._damaged(record)
         if damaged:
-            return Verdict(job, False, damaged, basis, reached)
+            return StageStatus(job, False, damaged, basis, reached)
         moved = self._unlinked(job, record)
-        return Verdict(job, not moved, moved, basis, reached, record)
+        return StageStatus(job, not moved, moved, basis, reached, record)
 
     def _also(self, job: Job, waits: tuple[str, ...]) -> tuple[str, ...]:
         """What is known to have changed already, though the inputs are not known yet."""

@@ -12,7 +12,7 @@ from backtest.pipeline.file_hashes import FileHashes
 from backtest.pipeline.folder import PipelineFolder
 from backtest.pipeline.graph import jobs_of
 from backtest.pipeline.job import Job
-from backtest.pipeline.judge import Judge, Verdict
+from backtest.pipeline.judge import Judge, StageStatus
 from backtest.pipeline.spec import Spec, read_spec
 from trader.core.errors import ConfigError
 from trader.core.model_params import FAMILIES
@@ -44,7 +44,7 @@ class Pipeline:
             )
         return found
 
-    def judged(self) -> list[Verdict]:
+    def judged(self) -> list[StageStatus]:
         """Every stage as it is now. What had to be read is kept for the next time: of this project beside its bytecode, of the
         rest in the folder, if it is there."""
         judge, caches = self.judge()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from backtest.pipeline.judge import Verdict
+from backtest.pipeline.judge import StageStatus
 
 # A graph of more stages than this is drawn by kind.
 MOST_DRAWN = 24
@@ -41,12 +41,12 @@ class Node:
     needs: tuple[str, ...]
 
 
-def nodes_of(verdicts: Sequence[Verdict], most: int = MOST_DRAWN) -> list[Node]:
+def nodes_of(verdicts: Sequence[StageStatus], most: int = MOST_DRAWN) -> list[Node]:
     """Every stage, or where there are more than `most` one node a kind."""
     if len(verdicts) <= most:
         return [Node(it.job.name, it.job.name, it.up_to_date, it.job.needs) for it in verdicts]
     kind_of = {it.job.name: it.job.kind for it in verdicts}
-    kinds: dict[str, list[Verdict]] = defaultdict(list)
+    kinds: dict[str, list[StageStatus]] = defaultdict(list)
     for it in verdicts:
         kinds[it.job.kind].append(it)
     found = []
@@ -90,7 +90,7 @@ def dot(nodes: Sequence[Node]) -> str:
     return "\n".join([*lines, "}"])
 
 
-def page(title: str, verdicts: Sequence[Verdict]) -> str:
+def page(title: str, verdicts: Sequence[StageStatus]) -> str:
     """The graph as a picture, and every stage with links to its outputs."""
     rows = "".join(_row(it) for it in verdicts)
     fresh = sum(it.up_to_date for it in verdicts)
@@ -103,7 +103,7 @@ def page(title: str, verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def _row(verdict: Verdict) -> str:
+def _row(verdict: StageStatus) -> str:
     name, record = verdict.job.name, verdict.record
     links = ", ".join(
         f'<a href="current/{escape(name)}/{escape(it)}">{escape(it)}</a>'

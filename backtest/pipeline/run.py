@@ -21,7 +21,7 @@ from backtest.executors.protocol import Executor
 from backtest.pipeline.counted import count_look
 from backtest.pipeline.folder import CannotWrite, PipelineFolder
 from backtest.pipeline.job import Job
-from backtest.pipeline.judge import Judge, Verdict
+from backtest.pipeline.judge import Judge, StageStatus
 from backtest.pipeline.record import Record
 from trader.core.errors import ConfigError, DataError, TraderError
 from trader.core.text import plural
@@ -56,7 +56,7 @@ class Outcome:
     failed: dict[str, Exception] = field(default_factory=dict)
     blocked: list[str] = field(default_factory=list)
     restored: int = 0
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    verdicts: dict[str, StageStatus] = field(default_factory=dict)
 
     def raise_failure(self) -> None:
         """The first failure, with how many more there are and what was kept."""
@@ -100,14 +100,14 @@ class PipelineRun:
         evidence: Path,
         bring: Callable[[Job], None],
         tell: Callable[[Progress], None],
-        known: Mapping[str, Verdict] | None = None,
+        known: Mapping[str, StageStatus] | None = None,
     ) -> None:
         """known: of jobs that are up to date and not among these; None: these are all."""
         self._jobs, self._judge, self._folder = jobs, judge, folder
         self._executor, self._evidence, self._tell = executor, evidence, tell
         self._stop, self._whole = threading.Event(), known is None
         self._bring = bring
-        self._verdicts: dict[str, Verdict] = dict(known or {})
+        self._verdicts: dict[str, StageStatus] = dict(known or {})
         self._seconds: dict[str, list[float]] = defaultdict(list)
         self._left_of = Counter(job.kind for job in jobs)
         for job in jobs:
@@ -129,7 +129,7 @@ class PipelineRun:
     def to_the_end(self) -> Outcome:
         """Everything that can be done. Raises KeyboardInterrupt, CannotWrite; other failures stand in the outcome."""
         threads = ThreadPoolExecutor(min(self._executor.capacity, _MOST_AT_ONCE))
-        flying: InFlight[tuple[Job, Verdict]] = InFlight()
+        flying: InFlight[tuple[Job, StageStatus]] = InFlight()
         waiting = list(self._jobs)
         try:
             while waiting or len(flying):
@@ -146,7 +146,7 @@ class PipelineRun:
         return self.outcome
 
     def _begin(
-        self, waiting: list[Job], threads: ThreadPoolExecutor, flying: InFlight[tuple[Job, Verdict]]
+        self, waiting: list[Job], threads: ThreadPoolExecutor, flying: InFlight[tuple[Job, StageStatus]]
     ) -> list[Job]:
         """Begin what can be begun; what is left has to wait."""
         left = []
@@ -160,7 +160,7 @@ class PipelineRun:
         return left
 
     def _judge_and_begin(
-        self, job: Job, threads: ThreadPoolExecutor, flying: InFlight[tuple[Job, Verdict]]
+        self, job: Job, threads: ThreadPoolExecutor, flying: InFlight[tuple[Job, StageStatus]]
     ) -> None:
         try:
             verdict = self._judge.of(job, self._verdicts)
@@ -192,7 +192,7 @@ class PipelineRun:
                 reached[job.name] = job
         return list(reached.values())
 
-    def _end(self, job: Job, verdict: Verdict, future: Future[Ended]) -> None:
+    def _end(self, job: Job, verdict: StageStatus, future: Future[Ended]) -> None:
         error = future.exception()
         if isinstance(error, (KeyboardInterrupt, CannotWrite)):
             raise error
@@ -215,7 +215,7 @@ class PipelineRun:
         self._told(job, record.seconds)
 
     def _up_to_date(self, job: Job, record: Record) -> None:
-        verdict = Verdict(job, True, (), record.basis, None, record)
+        verdict = StageStatus(job, True, (), record.basis, None, record)
         self._verdicts[job.name] = self.outcome.verdicts[job.name] = verdict
         self._left_of[job.kind] -= 1
 
@@ -234,7 +234,7 @@ class PipelineRun:
         return total / min(self._executor.capacity, sum(left.values()))
 
 
-def is_described(manifest: Path, verdicts: Sequence[Verdict]) -> bool:
+def is_described(manifest: Path, verdicts: Sequence[StageStatus]) -> bool:
     """Whether a manifest names these very stages; one that cannot be read names none."""
     try:
         told = [Record.of_json(it) for it in json.loads(manifest.read_text(encoding="utf-8"))["stages"]]
@@ -245,7 +245,7 @@ def is_described(manifest: Path, verdicts: Sequence[Verdict]) -> bool:
 
 
 def manifest_of(
-    file: str, verdicts: Sequence[Verdict], program: Mapping[str, str], seconds: float
+    file: str, verdicts: Sequence[StageStatus], program: Mapping[str, str], seconds: float
 ) -> dict[str, Any]:
     """Everything that reproduces a finished run."""
     stages = [{"stage": it.job.name, **it.record.as_json()} for it in verdicts if it.record is not None]

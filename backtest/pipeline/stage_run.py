@@ -14,7 +14,7 @@ from typing import Any
 from backtest.executors.protocol import Executor, Expecting, Placement, SharedArrays, Task, resolved
 from backtest.pipeline.folder import PipelineFolder, sha256_of
 from backtest.pipeline.job import Job
-from backtest.pipeline.judge import Verdict
+from backtest.pipeline.judge import StageStatus
 from backtest.pipeline.own_process import run_own
 from backtest.pipeline.record import Record
 from backtest.pipeline.stage_inputs import REFUSAL, Given, Made, Work
@@ -76,7 +76,7 @@ class StageRun:
         if needed and isinstance(self.executor, Expecting):
             self.executor.expect(list(needed))
 
-    def compute(self, job: Job, verdict: Verdict) -> tuple[Record, Mapping[str, Any]]:
+    def compute(self, job: Job, verdict: StageStatus) -> tuple[Record, Mapping[str, Any]]:
         """The record of a job that was run, its outputs kept, and what it says beside them. Raises what the stage raises,
         DataError for a model that the stage refuses, and Retry where a file changed meanwhile."""
         assert verdict.basis is not None and verdict.reached is not None  # noqa: PT018, S101  # nothing else is run
@@ -93,7 +93,7 @@ class StageRun:
         seconds = round(time.perf_counter() - began, 3)
         return Record(job.name, key, basis, outputs, seconds, datetime.now(UTC).isoformat()), made.said
 
-    def _made(self, job: Job, verdict: Verdict, key: str) -> Made:
+    def _made(self, job: Job, verdict: StageStatus, key: str) -> Made:
         assert verdict.basis is not None  # noqa: S101  # as above
         if job.kind == "collect":
             self.bring(job)

@@ -69,6 +69,14 @@ def test_a_worker_process_does_without_what_draws() -> None:
         assert json.loads(executor.submit(task).result()) == ["numpy"]
 
 
+@pytest.fixture
+def never_imported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A module whose import outlasts every test."""
+    (tmp_path / "never_imported.py").write_text("import time\ntime.sleep(100)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "never_imported"
+
+
 def handed(placement: str = "process") -> Task:
     """A task that says which process computes it."""
     return Task(tasks.handed, {"seconds": 0}, SHARED, placement=placement)  # type: ignore[arg-type]  # one of them
@@ -99,7 +107,9 @@ def test_local_starts_a_process_only_for_what_needs_one() -> None:
 
 
 @pytest.mark.skipif(not HAS_FORKS, reason="workers of this system are fresh interpreters")
-def test_workers_are_forked_by_a_process_that_has_imported_what_is_expected(tmp_path: Path) -> None:
+def test_workers_are_forked_by_a_process_that_has_imported_what_is_expected(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """So none of them imports it again; while it does, the caller computes what takes less time."""
     slow = tmp_path / "slow_to_import.py"
     slow.write_text(
@@ -112,38 +122,30 @@ def test_workers_are_forked_by_a_process_that_has_imported_what_is_expected(tmp_
     (tmp_path / "cannot_be_loaded.py").write_text("raise OSError('libgomp.so.1 is not there')\n")
     (tmp_path / "ends_at_once.py").write_text("raise SystemExit('no')\n")
     before = children()
-    sys.path.insert(0, str(tmp_path))
-    try:
-        with open_executor("local", Setup(2)) as executor:
-            assert isinstance(executor, Expecting)
-            executor.expect(["slow_to_import", "no.such.module", "cannot_be_loaded", "ends_at_once"])
-            until(lambda: list(tmp_path.glob("imported-by-*")), "nothing is imported")
-            (server,) = children() - before
-            assert computed_by(executor, "caller") == os.getpid()
-            waits = executor.submit(waiting(tmp_path, "a")), executor.submit(waiting(tmp_path, "b"))
-            (tmp_path / "go").touch()
-            assert [json.loads(it.result()) for it in waits] == ["a", "b"]
-            workers = {int((tmp_path / name).read_text()) for name in "ab"}
-            assert len(workers) == 2
-            assert [it.name for it in tmp_path.glob("imported-by-*")] == [f"imported-by-{server}"]
-            assert computed_by(executor, "caller") in workers
-    finally:
-        sys.path.remove(str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with open_executor("local", Setup(2)) as executor:
+        assert isinstance(executor, Expecting)
+        executor.expect(["slow_to_import", "no.such.module", "cannot_be_loaded", "ends_at_once"])
+        until(lambda: list(tmp_path.glob("imported-by-*")), "nothing is imported")
+        (server,) = children() - before
+        assert computed_by(executor, "caller") == os.getpid()
+        waits = executor.submit(waiting(tmp_path, "a")), executor.submit(waiting(tmp_path, "b"))
+        (tmp_path / "go").touch()
+        assert [json.loads(it.result()) for it in waits] == ["a", "b"]
+        workers = {int((tmp_path / name).read_text()) for name in "ab"}
+        assert len(workers) == 2
+        assert [it.name for it in tmp_path.glob("imported-by-*")] == [f"imported-by-{server}"]
+        assert computed_by(executor, "caller") in workers
     assert children() == before
 
 
 @pytest.mark.skipif(not HAS_FORKS, reason="workers of this system are fresh interpreters")
-def test_nobody_waits_for_imports_that_are_not_needed(tmp_path: Path) -> None:
+def test_nobody_waits_for_imports_that_are_not_needed(never_imported: str) -> None:
     """The executor is closed in the middle of them."""
-    (tmp_path / "never_imported.py").write_text("import time\ntime.sleep(100)\n")
     before = children()
-    sys.path.insert(0, str(tmp_path))
-    try:
-        with open_executor("local", Setup(2)) as executor:
-            assert isinstance(executor, Expecting)
-            executor.expect(["never_imported"])
-    finally:
-        sys.path.remove(str(tmp_path))
+    with open_executor("local", Setup(2)) as executor:
+        assert isinstance(executor, Expecting)
+        executor.expect([never_imported])
     assert children() == before
 
 
@@ -175,7 +177,7 @@ def test_a_task_is_given_again_where_no_worker_could_be_started(monkeypatch: pyt
             started[-1].kill()
         return started[-1]
 
-    monkeypatch.setattr(local_process, "begun", short_lived)
+    monkeypatch.setattr(local_process, "early_or_new_server", short_lived)
     said: list[str] = []
     with open_executor("local", Setup(2), said.append) as executor:
         assert executor.submit(product(1)).result() == product(1).result()
@@ -185,12 +187,10 @@ def test_a_task_is_given_again_where_no_worker_could_be_started(monkeypatch: pyt
 
 
 @pytest.mark.skipif(not HAS_FORKS, reason="workers of this system are fresh interpreters")
-def test_a_second_interrupt_waits_for_no_import(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_second_interrupt_waits_for_no_import(monkeypatch: pytest.MonkeyPatch, never_imported: str) -> None:
     """A task that waits for its worker is lost at once, and none is started for it."""
-    (tmp_path / "never_imported.py").write_text("import time\ntime.sleep(100)\n")
     before = children()
-    monkeypatch.syspath_prepend(str(tmp_path))
-    processes = local_process.WorkerProcesses(2, ["never_imported"])
+    processes = local_process.WorkerProcesses(2, [never_imported])
     waits = processes.submit(product(1))
     until(lambda: children() - before, "no server")
 
